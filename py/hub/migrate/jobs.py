@@ -1,0 +1,162 @@
+"""sql/jobs: one job a file, scheduled by pg_cron as `hub:<job>`.
+
+-- job: point-queue
+-- schedule: * * * * *
+-- Vests the points of invoices that were paid.
+select jobs.process_point_queue();
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from hub.migrate.bootstrap import OWNER
+from hub.migrate.errors import MigrationError
+from hub.migrate.report import Report
+from hub.migrate.script import line_at, statements
+from hub.migrate.tree import Tree, shown
+
+PREFIX = "hub:"
+_SCHEDULER = "hub_scheduler"
+_HEADER = re.compile(
+    r"-- job: (?P<job>[a-z][a-z0-9-]*)\n-- schedule: (?P<schedule>\S+(?: \S+){4})\n(?P<about>(?:--.*\n)+)"
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One scheduled command; `schedule` is a cron expression, GMT."""
+
+    name: str
+    schedule: str
+    command: str
+    description: str
+
+
+def read_job(path: Path) -> Job:
+    """Read a job's file. Raises MigrationError where the header or the single command is missing."""
+    text = path.read_text()
+    header = _HEADER.match(text)
+    if not header:
+        raise MigrationError(
+            "a job begins with '-- job: NAME', '-- schedule: * * * * *' (five fields) and '-- what it does'",
+            path=shown(path),
+            line=1,
+        )
+    found = statements(text)
+    if len(found) != 1:
+        line = line_at(text, found[1].start) if found else line_at(text, header.end())
+        raise MigrationError(f"a job is one command, here are {len(found)}", path=shown(path), line=line)
+    about = " ".join(line.removeprefix("--").strip() for line in header["about"].splitlines())
+    command = text[found[0].start :].strip().removesuffix(";").rstrip()
+    return Job(header["job"], header["schedule"], command, about)
+
+
+def read_jobs(tree: Tree) -> list[Job]:
+    """Every job of the tree. Raises MigrationError for a bad file or a name used twice."""
+    jobs: dict[str, Job] = {}
+    for path in tree.job_files():
+        job = read_job(path)
+        if job.name in jobs:
+            raise MigrationError(f"the job {job.name} stands in two files", path=shown(path))
+        jobs[job.name] = job
+    return list(jobs.values())
+
+
+def apply_jobs(conn: psycopg.Connection[Any], tree: Tree, report: Report, *, require_cron: bool) -> None:
+    """Schedule the jobs of the files and unschedule `hub:` jobs that have none; fills `report`.
+
+    Raises MigrationError where pg_cron is not to be had and `require_cron` is set.
+    """
+    jobs = read_jobs(tree)
+    why_not = _unavailable(conn)
+    with conn.transaction():
+        _record(conn, jobs)
+        if not why_not:
+            _open_cron(conn)
+            _schedule(conn, jobs, report)
+    if why_not and (jobs or require_cron):
+        if require_cron:
+            raise MigrationError(f"pg_cron is not to be had: {why_not}", hint="everything else was applied")
+        report.remarks.append(f"pg_cron is not to be had, so the jobs are not scheduled: {why_not}")
+
+
+def _unavailable(conn: psycopg.Connection[Any]) -> str:
+    """Why pg_cron cannot schedule in this database; empty where it can."""
+    database, here, installed, offered = conn.execute(
+        "select current_setting('cron.database_name', true), current_database(),"
+        " exists (select from pg_catalog.pg_extension where extname = 'pg_cron'),"
+        " exists (select from pg_catalog.pg_available_extensions where name = 'pg_cron')"
+    ).fetchall()[0]
+    if not offered:
+        return "the server does not have the extension"
+    if database is None:
+        return "it is not in shared_preload_libraries"
+    if database != here:
+        return f"it runs in the database '{database}' (cron.database_name)"
+    if not installed and conn.info.parameter_status("is_superuser") != "on":
+        return "only a superuser may create the extension"
+    return ""
+
+
+def _record(conn: psycopg.Connection[Any], jobs: list[Job]) -> None:
+    """Show the jobs in jobs.schedule, for job_health."""
+    if not conn.execute("select to_regclass('jobs.schedule')").fetchall()[0][0]:
+        return
+    conn.execute(f"set local role {OWNER}")
+    conn.execute("delete from jobs.schedule where job <> all (%s)", [[job.name for job in jobs]])
+    for job in jobs:
+        conn.execute(
+            "insert into jobs.schedule as s (job, schedule, command, description) values (%s, %s, %s, %s)"
+            " on conflict (job) do update set schedule = excluded.schedule, command = excluded.command,"
+            " description = excluded.description"
+            " where (s.schedule, s.command, s.description)"
+            " is distinct from (excluded.schedule, excluded.command, excluded.description)",
+            [job.name, job.schedule, job.command, job.description],
+        )
+    conn.execute("reset role")
+
+
+def _open_cron(conn: psycopg.Connection[Any]) -> None:
+    """Have the extension, and let the owner of our functions read and purge its history."""
+    if conn.info.parameter_status("is_superuser") != "on":
+        return
+    if not conn.execute("select from pg_catalog.pg_extension where extname = 'pg_cron'").rowcount:
+        conn.execute("create extension pg_cron")
+    if conn.execute("select pg_catalog.has_schema_privilege(%s, 'cron', 'USAGE')", [OWNER]).fetchall()[0][0]:
+        return
+    conn.execute(f"grant usage on schema cron to {OWNER}")
+    conn.execute(f"grant select on cron.job to {OWNER}")
+    conn.execute(f"grant select, delete on cron.job_run_details to {OWNER}")
+    # pg_cron's own policies show a user his own jobs only; ours belong to the scheduler's role.
+    for table in ("job", "job_run_details"):
+        conn.execute(f"create policy hub_owner_all on cron.{table} to {OWNER} using (true)")
+
+
+def _schedule(conn: psycopg.Connection[Any], jobs: list[Job], report: Report) -> None:
+    superuser = conn.info.parameter_status("is_superuser") == "on"
+    rows = conn.execute(
+        "select jobname, schedule, command, jobid from cron.job"
+        " where jobname like %s and database = current_database()",
+        [PREFIX + "%"],
+    ).fetchall()
+    present = {name: (schedule, command, jobid) for name, schedule, command, jobid in rows}
+    for job in jobs:
+        name = PREFIX + job.name
+        old = present.pop(name, None)
+        if old and old[:2] == (job.schedule, job.command):
+            continue
+        if superuser:
+            conn.execute(
+                "select cron.schedule_in_database(%s, %s, %s, current_database(), %s)",
+                [name, job.schedule, job.command, _SCHEDULER],
+            )
+        else:
+            conn.execute("select cron.schedule(%s, %s, %s)", [name, job.schedule, job.command])
+        report.jobs_scheduled.append(job.name)
+    for name, (_, _, jobid) in present.items():
+        conn.execute("select cron.unschedule(%s)", [jobid])
+        report.jobs_unscheduled.append(name.removeprefix(PREFIX))

@@ -1,0 +1,82 @@
+"""Who made which object: files of sql/schema once and for all, or repeatable files anew each time.
+
+Functions and views that a schema file makes (a column default's, a materialized view) must survive when the
+repeatable ones are dropped, so each schema step records what it added. Triggers and policies always belong to
+repeatable files: a schema file that makes one is refused, because it would not survive the next run.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from hub.migrate.errors import MigrationError
+
+PRIVATE_SCHEMAS = ["app", "auth", "jobs"]
+
+LEDGER = """
+create table if not exists migration.schema_file (
+  path text primary key,
+  sha256 text not null,
+  applied_at timestamptz not null default now()
+);
+create table if not exists migration.schema_object (
+  kind text not null,
+  identity text not null,
+  path text not null,
+  primary key (kind, identity)
+);
+create table if not exists migration.repeatable (
+  path text primary key,
+  sha256 text not null,
+  applied_at timestamptz not null default now()
+);
+comment on schema migration is 'The ledger of hub migrate; nobody else writes here';
+comment on table migration.schema_file is 'Once-only files that were applied, with the hash that they had';
+comment on table migration.schema_object is 'Functions and views that once-only files made: they survive';
+comment on table migration.repeatable is 'Repeatable files as they were last applied';
+"""
+
+_OBJECTS = """
+select 'function', p.oid::regprocedure::text from pg_catalog.pg_proc p
+where p.pronamespace::regnamespace::text = any(%(schemas)s)
+  and not exists (select from pg_catalog.pg_depend d where d.objid = p.oid and d.deptype = 'e')
+union all
+select 'view', c.oid::regclass::text from pg_catalog.pg_class c
+where c.relnamespace::regnamespace::text = any(%(schemas)s) and c.relkind in ('v', 'm')
+union all
+select 'trigger', format('%%s on %%s', t.tgname, t.tgrelid::regclass) from pg_catalog.pg_trigger t
+join pg_catalog.pg_class c on c.oid = t.tgrelid
+where c.relnamespace::regnamespace::text = any(%(schemas)s) and not t.tgisinternal and t.tgparentid = 0
+union all
+select 'policy', format('%%s on %%s', p.polname, p.polrelid::regclass) from pg_catalog.pg_policy p
+join pg_catalog.pg_class c on c.oid = p.polrelid
+where c.relnamespace::regnamespace::text = any(%(schemas)s)
+"""
+
+
+def objects(conn: psycopg.Connection[Any]) -> set[tuple[str, str]]:
+    """Kind and identity of every function, view, trigger and policy of the private schemas.
+
+    Identities are complete only with an empty search_path.
+    """
+    return set(conn.execute(_OBJECTS, {"schemas": PRIVATE_SCHEMAS}).fetchall())
+
+
+def record(conn: psycopg.Connection[Any], path: str, digest: str, before: set[tuple[str, str]]) -> None:
+    """Write down what a schema file added; raise MigrationError if it made a trigger or a policy."""
+    added = sorted(objects(conn) - before)
+    for kind, identity in added:
+        if kind in ("trigger", "policy"):
+            raise MigrationError(
+                f"makes the {kind} {identity}",
+                path=Path("sql", path),
+                hint="triggers belong to sql/functions, policies to sql/policies: they are made anew there",
+            )
+    conn.execute("insert into migration.schema_file (path, sha256) values (%s, %s)", [path, digest])
+    for kind, identity in added:
+        conn.execute(
+            "insert into migration.schema_object (kind, identity, path) values (%s, %s, %s)"
+            " on conflict (kind, identity) do update set path = excluded.path",
+            [kind, identity, path],
+        )

@@ -1,0 +1,149 @@
+"""Functions, policies and api: when one file changed, all of them are made anew in one transaction.
+
+See docs/adr/0002-repeatable-sql.md for why. What a repeatable file may make: functions, views, triggers,
+policies, grants, comments. What a schema file made (migration.schema_object) stays.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from hub.migrate import made, script
+from hub.migrate.bootstrap import OWNER
+from hub.migrate.errors import MigrationError
+from hub.migrate.report import Report
+from hub.migrate.tree import Tree, sha256, shown
+from hub.migrate.validate import validate
+
+CALLERS = ("anon", "partner", "agent", "admin", "superadmin", "subdist", "erp", "messenger", "authenticator")
+"""Roles whose rights come from repeatable files alone; a DBA's own roles keep what they were granted."""
+
+_STEPS = "schema"
+_LOCK_TIMEOUT = "3s"
+_ATTEMPTS = 10
+
+
+def apply_repeatables(conn: psycopg.Connection[Any], tree: Tree, report: Report) -> None:
+    """Bring functions, policies and api up to the files, if anything differs; fills `report`.
+
+    Raises MigrationError, with nothing changed.
+    """
+    files = tree.repeatable_files()
+    wanted = {name: sha256(path) for name, path in files.items()}
+    stored: dict[str, str] = dict(conn.execute("select path, sha256 from migration.repeatable").fetchall())
+    steps = conn.execute("select path, sha256 from migration.schema_file order by path").fetchall()
+    # New tables want their grants and policies, also when the run that made them failed here.
+    wanted[_STEPS] = hashlib.sha256(repr(steps).encode()).hexdigest()
+    changed = sorted(name for name, digest in wanted.items() if stored.get(name) != digest)
+    removed = sorted(stored.keys() - wanted.keys())
+    if not (changed or removed):
+        return
+    try:
+        for attempt in Retrying(
+            retry=retry_if_exception_type((errors.LockNotAvailable, errors.DeadlockDetected)),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_exponential(multiplier=0.2, max=5),
+            reraise=True,
+        ):
+            with attempt, conn.transaction():
+                _make_anew(conn, files, wanted)
+    except (errors.LockNotAvailable, errors.DeadlockDetected) as busy:
+        raise MigrationError(
+            f"the tables were busy {_ATTEMPTS} times for {_LOCK_TIMEOUT}: {str(busy).strip()}",
+            hint="look for long transactions in pg_stat_activity, then run hub migrate again",
+        ) from busy
+    report.files_applied, report.files_changed, report.files_removed = (
+        len(files),
+        [c for c in changed if c != _STEPS],
+        removed,
+    )
+
+
+def _make_anew(conn: psycopg.Connection[Any], files: dict[str, Path], wanted: dict[str, str]) -> None:
+    conn.execute(f"set local role {OWNER}")
+    # A policy is dropped under an exclusive lock: better to give up soon than to queue all callers behind us.
+    conn.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
+    conn.execute("set local statement_timeout = 0")
+    conn.execute("set local search_path = ''")
+    # Files name each other's functions in any order; bodies are checked at the end.
+    conn.execute("set local check_function_bodies = off")
+    conn.execute("set local client_min_messages = warning")
+    _drop(conn)
+    for path in files.values():
+        script.run(conn, shown(path), path.read_text())
+    validate(conn, list(files.values()))
+    conn.execute("delete from migration.repeatable where path <> all (%s)", [list(wanted)])
+    for name, digest in wanted.items():
+        conn.execute(
+            "insert into migration.repeatable (path, sha256) values (%s, %s) on conflict (path)"
+            " do update set sha256 = excluded.sha256, applied_at = now()"
+            " where repeatable.sha256 <> excluded.sha256",
+            [name, digest],
+        )
+
+
+def _drop(conn: psycopg.Connection[Any]) -> None:
+    """Drop all that repeatable files made, and take back all that they granted."""
+    conn.execute("drop schema if exists api cascade")
+    conn.execute("create schema api")
+    for command in _commands(conn):
+        try:
+            conn.execute(command)
+        except errors.DependentObjectsStillExist as held:
+            message, hint = script.describe(held.diag)
+            raise MigrationError(
+                f"{message}; something that a schema file made depends on it",
+                hint=f"{hint}\n  functions of defaults, constraints and indexes belong to sql/schema",
+            ) from held
+
+
+_COMMANDS = """
+select format('drop policy %%I on %%s', p.polname, p.polrelid::regclass)
+from pg_catalog.pg_policy p join pg_catalog.pg_class c on c.oid = p.polrelid
+where c.relnamespace::regnamespace::text = any(%(schemas)s)
+union all
+select format('drop trigger %%I on %%s', t.tgname, t.tgrelid::regclass)
+from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = t.tgrelid
+where c.relnamespace::regnamespace::text = any(%(schemas)s) and not t.tgisinternal and t.tgparentid = 0
+union all
+select format('revoke all on all %%s in schema %%s from public, %%s', what, schema, %(callers)s::text)
+from unnest(array['tables', 'sequences', 'routines']) as what, unnest(%(schemas)s::text[]) as schema
+union all
+select format('revoke all on schema %%s from public, %%s', schema, %(callers)s::text)
+from unnest(%(schemas)s::text[] || array['extensions']) as schema
+"""
+
+_DROPS = """
+select 'drop view ' || string_agg(c.oid::regclass::text, ', ') || ' cascade'
+from pg_catalog.pg_class c
+where c.relnamespace::regnamespace::text = any(%(schemas)s) and c.relkind = 'v'
+  and ('view', c.oid::regclass::text) not in (select kind, identity from migration.schema_object)
+having count(*) > 0
+union all
+select 'drop materialized view ' || string_agg(c.oid::regclass::text, ', ') || ' cascade'
+from pg_catalog.pg_class c
+where c.relnamespace::regnamespace::text = any(%(schemas)s) and c.relkind = 'm'
+  and ('view', c.oid::regclass::text) not in (select kind, identity from migration.schema_object)
+having count(*) > 0
+"""
+
+_DROP_FUNCTIONS = """
+select 'drop routine ' || string_agg(p.oid::regprocedure::text, ', ')
+from pg_catalog.pg_proc p
+where p.pronamespace::regnamespace::text = any(%(schemas)s)
+  and not exists (select from pg_catalog.pg_depend d where d.objid = p.oid and d.deptype = 'e')
+  and ('function', p.oid::regprocedure::text) not in (select kind, identity from migration.schema_object)
+having count(*) > 0
+"""
+
+
+def _commands(conn: psycopg.Connection[Any]) -> Any:
+    """What empties the private schemas of repeatable objects; each query runs when its turn comes."""
+    arguments = {"schemas": made.PRIVATE_SCHEMAS, "callers": ", ".join(CALLERS)}
+    for query in (_COMMANDS, _DROPS, _DROP_FUNCTIONS):
+        for (command,) in conn.execute(query, arguments).fetchall():
+            yield command

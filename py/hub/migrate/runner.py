@@ -1,0 +1,102 @@
+"""The whole of `hub migrate`, in order, under one advisory lock."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from hub import paths
+from hub.errors import UserError
+from hub.migrate.bootstrap import OWNER, bootstrap
+from hub.migrate.errors import MigrationError
+from hub.migrate.history import apply_pending
+from hub.migrate.jobs import apply_jobs
+from hub.migrate.repeatable import apply_repeatables
+from hub.migrate.report import Report
+from hub.migrate.script import describe
+from hub.migrate.tree import Tree
+
+_LOCK_KEY = 0x616C6661_687562  # "alfahub": hub migrate's own
+_LOCK_SECONDS = 600
+
+Say = Callable[[str], None]
+
+
+def migrate(
+    database_url: str,
+    *,
+    require_cron: bool = False,
+    jwt_secret: str | None = None,
+    authenticator_password: str | None = None,
+    sql_root: Path | None = None,
+    migrations_root: Path | None = None,
+    say: Say | None = None,
+) -> Report:
+    """Bring a database to the present; run twice, the second time does nothing.
+
+    `database_url` names a direct connection (not through a pooler: the lock belongs to the session).
+    Raises MigrationError for a file that fails or a state that it cannot go on from, UserError for a bad URL.
+    """
+    tree = Tree(sql_root or paths.sql_root(), migrations_root or paths.migrations_root())
+    report = Report()
+    try:
+        with _connect(database_url) as conn, _alone(conn, say or (lambda _: None)):
+            bootstrap(conn, tree, authenticator_password)
+            report.steps = apply_pending(conn, tree)
+            apply_repeatables(conn, tree, report)
+            report.secret_stored = _store_secret(conn, jwt_secret)
+            try:
+                apply_jobs(conn, tree, report, require_cron=require_cron)
+            finally:
+                if report.changed:
+                    conn.execute("notify pgrst, 'reload schema'")
+    except psycopg.Error as error:
+        message, hint = describe(error.diag) if error.diag.message_primary else (str(error).strip(), "")
+        raise MigrationError(message, hint=hint) from error
+    return report
+
+
+def _connect(url: str) -> psycopg.Connection[Any]:
+    try:
+        return psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="hub migrate")
+    except psycopg.Error as error:
+        raise UserError(
+            f"cannot connect to the database: {str(error).strip()}",
+            hint="is the server running (./hub up), and is --database right?",
+        ) from None
+
+
+@contextmanager
+def _alone(conn: psycopg.Connection[Any], say: Say) -> Iterator[None]:
+    """Hold the advisory lock; the server itself lets go of it when we die."""
+    deadline = time.monotonic() + _LOCK_SECONDS
+    told = False
+    while not conn.execute("select pg_try_advisory_lock(%s)", [_LOCK_KEY]).fetchall()[0][0]:
+        if not told:
+            say("another migration of this database is running: waiting for it")
+            told = True
+        if time.monotonic() > deadline:
+            raise UserError(f"another migration held the lock for {_LOCK_SECONDS} seconds")
+        time.sleep(0.25)
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            conn.execute("select pg_advisory_unlock(%s)", [_LOCK_KEY])
+
+
+def _store_secret(conn: psycopg.Connection[Any], secret: str | None) -> bool:
+    """Put the signing secret where `login` reads it, if it is not there already."""
+    if not secret or not conn.execute("select to_regclass('auth.jwt_secret')").fetchall()[0][0]:
+        return False
+    with conn.transaction():
+        conn.execute(f"set local role {OWNER}")
+        stored = conn.execute(
+            "insert into auth.jwt_secret as s (secret) values (%s) on conflict (singleton)"
+            " do update set secret = excluded.secret where s.secret <> excluded.secret",
+            [secret],
+        )
+        return stored.rowcount > 0

@@ -1,0 +1,121 @@
+"""Running a whole SQL file in one round trip, and telling which line of it failed.
+
+The server parses the file, so a semicolon in a body is no trouble. Only when it fails do we look for the
+statement's beginning: syntax errors carry a position in the whole text, errors at run time do not.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import generators
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
+
+from hub.migrate.errors import MigrationError
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+|--[^\n]*)
+      | (?P<comment>/\*)
+      | (?P<dollar>\$(?:[^\W\d]\w*)?\$)
+      | (?P<quoted>[eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*")
+      | (?P<word>[^\W\d][\w$]*)
+      | (?P<mark>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_BLOCK_EDGE = re.compile(r"/\*|\*/")
+_TRANSACTION_WORDS = {"begin", "commit", "rollback", "start", "end", "abort", "savepoint", "release"}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A top-level statement: where it begins (characters from 0) and its first word."""
+
+    start: int
+    word: str
+
+
+def _past_comment(text: str, start: int) -> int:
+    """End of the block comment that begins at `start`; PostgreSQL's nest."""
+    depth, at = 1, start + 2
+    while depth and (edge := _BLOCK_EDGE.search(text, at)):
+        depth += 1 if edge.group() == "/*" else -1
+        at = edge.end()
+    return at if depth == 0 else len(text)
+
+
+def statements(text: str) -> list[Statement]:
+    """The top-level statements of an SQL text, in order."""
+    found: list[Statement] = []
+    start, word, previous, depth, at = -1, "", "", 0, 0
+    while at < len(text) and (token := _TOKEN.match(text, at)):
+        kind, at = token.lastgroup, token.end()
+        if kind == "space":
+            continue
+        if kind == "comment":
+            at = _past_comment(text, token.start())
+            continue
+        if kind == "dollar":
+            close = text.find(token.group(), at)
+            at = len(text) if close < 0 else close + len(token.group())
+        this = token.group().lower() if kind in ("word", "mark") else ""
+        if this == ";" and depth == 0:
+            if start >= 0:
+                found.append(Statement(start, word))
+            start, word = -1, ""
+        elif start < 0:
+            start, word = token.start(), this
+        # Bodies in standard SQL hold bare semicolons: begin atomic ... end, with cases inside; so do rules.
+        if this == "(" or (this == "atomic" and previous == "begin") or (this == "case" and depth):
+            depth += 1
+        elif depth and this in (")", "end"):
+            depth -= 1
+        previous = this
+    if start >= 0:
+        found.append(Statement(start, word))
+    return found
+
+
+def line_at(text: str, offset: int) -> int:
+    """Line number, from 1, of the character at `offset`."""
+    return text.count("\n", 0, offset) + 1
+
+
+def _failing_line(text: str, position: str | None, completed: int) -> int | None:
+    if position:
+        return line_at(text, int(position) - 1)
+    found = statements(text)
+    return line_at(text, found[completed].start) if completed < len(found) else None
+
+
+def describe(diagnostic: Any) -> tuple[str, str]:
+    """Message and hint of a server error."""
+    more = [diagnostic.message_detail, diagnostic.message_hint]
+    return diagnostic.message_primary or "failed", "\n  ".join(text for text in more if text)
+
+
+def run(conn: psycopg.Connection[Any], path: Path, text: str) -> None:
+    """Send a file's text as it stands, inside the transaction that the caller opened.
+
+    Raises MigrationError with file and line; LockNotAvailable and DeadlockDetected as they are, for a retry.
+    """
+    for statement in statements(text):
+        if statement.word in _TRANSACTION_WORDS:
+            raise MigrationError(
+                f"'{statement.word}' is not allowed: the whole file is one transaction",
+                path=path,
+                line=line_at(text, statement.start),
+            )
+    with conn.lock:
+        conn.pgconn.send_query(text.encode())
+        results = conn.wait(generators.execute(conn.pgconn))
+    if not results or results[-1].status != ExecStatus.FATAL_ERROR:
+        return
+    error = error_from_result(results[-1], encoding="utf-8")
+    if isinstance(error, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
+        raise error
+    message, hint = describe(error.diag)
+    line = _failing_line(text, error.diag.statement_position, len(results) - 1)
+    raise MigrationError(message, path=path, line=line, hint=hint) from error

@@ -1,0 +1,45 @@
+"""What a migration module says: which sql/schema file it applies, and the file's SHA-256.
+
+    from hub.migrate.steps import schema_file
+
+    __depends__ = {"0000_foundation"}
+    steps = [schema_file("11_regions.sql", sha256="...")]
+
+yoyo does not notice that an applied file was edited; the pin does. `hub repin` writes both.
+"""
+
+from typing import Any
+
+import psycopg
+from yoyo import step
+
+from hub.migrate import made, script
+from hub.migrate.errors import MigrationError
+from hub.migrate.tree import current_tree, sha256, shown
+
+
+def schema_file(name: str, *, sha256: str) -> Any:
+    """A yoyo step that applies sql/schema/`name`, provided that it still is what was pinned."""
+    path = current_tree().sql / "schema" / name
+    check_pin(path, sha256)
+
+    def apply(conn: psycopg.Connection[Any]) -> None:
+        conn.execute("set local search_path = ''")
+        before = made.objects(conn)
+        script.run(conn, shown(path), path.read_text())
+        made.record(conn, f"schema/{name}", sha256, before)
+        conn.execute("set local search_path = migration")
+
+    return step(apply)
+
+
+def check_pin(path: Any, pinned: str) -> None:
+    """Raise MigrationError unless the file is there and has the pinned hash."""
+    if not path.exists():
+        raise MigrationError("a migration names this file, but it is not there", path=shown(path))
+    if sha256(path) != pinned:
+        raise MigrationError(
+            "the file was edited after its hash was pinned in migrations/",
+            path=shown(path),
+            hint="before the first release: ./hub repin; after it: undo the edit and add a new file",
+        )

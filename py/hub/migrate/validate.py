@@ -1,0 +1,59 @@
+"""Checking every body once all files are applied: what `check_function_bodies = off` left out.
+
+The same validators that CREATE FUNCTION calls: a body may name a later file's function and is still checked.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from hub.migrate import made, script
+from hub.migrate.errors import MigrationError
+from hub.migrate.tree import shown
+
+_FUNCTIONS = """
+select p.oid, p.oid::regprocedure::text, p.prosrc, v.oid::regproc::text,
+  coalesce((select substr(c, 13) from unnest(p.proconfig) c where c like 'search_path=%%'), '""')
+from pg_catalog.pg_proc p
+join pg_catalog.pg_language l on l.oid = p.prolang
+join pg_catalog.pg_proc v on v.oid = l.lanvalidator
+where p.pronamespace::regnamespace::text = any(%s) and l.lanname in ('sql', 'plpgsql')
+order by p.oid
+"""
+_BODY_LINE = re.compile(r"(?:near )?line (\d+)")
+
+
+def validate(conn: psycopg.Connection[Any], files: list[Path]) -> None:
+    """Raise MigrationError, naming file and line, for the first function whose body does not hold."""
+    conn.execute("set local check_function_bodies = on")
+    for oid, name, body, validator, path in conn.execute(
+        _FUNCTIONS, [[*made.PRIVATE_SCHEMAS, "api"]]
+    ).fetchall():
+        # CREATE FUNCTION checks a body under the function's own search_path.
+        conn.execute("select set_config('search_path', %s, true)", ["" if path == '""' else path])
+        try:
+            conn.execute(f"select pg_catalog.{validator}(%s)", [oid])
+        except psycopg.Error as error:
+            message, hint = script.describe(error.diag)
+            file, line = _locate(files, body, error.diag)
+            raise MigrationError(f"{name}: {message}", path=file, line=line, hint=hint) from error
+    conn.execute("set local search_path = ''")
+
+
+def _locate(files: list[Path], body: str, diagnostic: Any) -> tuple[Path | None, int | None]:
+    """File and line of an error in a body, by finding the body's text."""
+    for file in files:
+        text = file.read_text()
+        start = text.find(body)
+        if start < 0:
+            continue
+        first = script.line_at(text, start)
+        if diagnostic.internal_query == body and diagnostic.internal_position:
+            return shown(file), first + script.line_at(body, int(diagnostic.internal_position) - 1) - 1
+        if diagnostic.statement_position and not diagnostic.context:
+            return shown(file), first
+        near = _BODY_LINE.search(diagnostic.context or "")
+        return shown(file), first + (int(near[1]) - 1 if near else 0)
+    return None, None

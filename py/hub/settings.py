@@ -1,0 +1,124 @@
+"""Settings: the environment (HUB_...) over the data folder's hub.env, made once with fresh secrets."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from hub import paths
+from hub.errors import UserError
+from hub.ports import HOST, next_free
+
+DEFAULT_PORTS = {
+    "postgres_port": 54815,
+    "pgbouncer_port": 64815,
+    "gateway_port": 38150,
+    "gateway_admin_port": 38155,
+    "supervisor_port": 38159,
+    "whatsapp_port": 38160,
+}
+"""Loopback ports; where one is taken, the next free one is kept in hub.env. Adapters count up from 38160."""
+
+_FILE = "hub.env"
+
+
+class Settings(BaseSettings):
+    """Everything that a stack is told; each field is the environment variable HUB_<FIELD>."""
+
+    model_config = SettingsConfigDict(env_prefix="HUB_", extra="ignore")
+
+    database: str = "hub"
+    postgres_port: int = DEFAULT_PORTS["postgres_port"]
+    pgbouncer_port: int = DEFAULT_PORTS["pgbouncer_port"]
+    gateway_port: int = DEFAULT_PORTS["gateway_port"]
+    gateway_admin_port: int = DEFAULT_PORTS["gateway_admin_port"]
+    supervisor_port: int = DEFAULT_PORTS["supervisor_port"]
+    whatsapp_port: int = DEFAULT_PORTS["whatsapp_port"]
+    superuser_password: str = ""
+    authenticator_password: str = ""
+    supervisor_password: str = ""
+    jwt_secret: str = Field(default="", description="HS256, 32 characters or more")
+    gateway: Literal["auto", "postgrest", "standin"] = "auto"
+    database_url: str = Field(
+        default="", description="Direct connection of a superuser, or the database's owner"
+    )
+
+    @property
+    def gateway_url(self) -> str:
+        """Base URL of the HTTP front door."""
+        return f"http://{HOST}:{self.gateway_port}"
+
+    @property
+    def authenticator_url(self) -> str:
+        """What PostgREST connects to: PgBouncer, as authenticator."""
+        return f"postgresql://authenticator:{self.authenticator_password}@{HOST}:{self.pgbouncer_port}/{self.database}"
+
+    @property
+    def listen_url(self) -> str:
+        """The same database without the pooler: LISTEN does not work through transaction pooling."""
+        return f"postgresql://authenticator:{self.authenticator_password}@{HOST}:{self.postgres_port}/{self.database}"
+
+
+def env_file(folder: Path) -> Path:
+    """The file with the stack's secrets and ports."""
+    return folder / _FILE
+
+
+def read(folder: Path | None = None) -> Settings:
+    """The settings as they stand, stack or no stack. Raises UserError for bad values."""
+    try:
+        file = env_file(folder or paths.data_dir())
+        return Settings(_env_file=file if file.exists() else None)  # type: ignore[call-arg]
+    except ValueError as error:
+        raise UserError(
+            f"a setting is wrong: {error}", hint="see the HUB_... variables of your environment"
+        ) from None
+    except PermissionError as error:
+        raise UserError(f"cannot read {error.filename}", hint="run as the user who ran ./hub up") from None
+
+
+def ensure(folder: Path) -> Settings:
+    """The settings of the stack in `folder`; what is missing is chosen now and kept (mode 0600)."""
+    file = env_file(folder)
+    kept = _parse(file)
+    fresh = {name: value for name, value in _new_values(kept).items() if name not in kept}
+    if fresh:
+        lines = [f"{name}={value}" for name, value in (kept | fresh).items()]
+        making = file.with_suffix(".making")
+        with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            out.write(
+                "# Made by `hub up`. Environment variables of the same names win.\n" + "\n".join(lines) + "\n"
+            )
+        making.replace(file)
+    settings = read(folder)
+    if len(settings.jwt_secret) < 32:
+        raise UserError("HUB_JWT_SECRET has fewer than 32 characters", hint="unset it, or use a longer one")
+    if not settings.database_url:
+        settings.database_url = f"postgresql://postgres:{settings.superuser_password}@{HOST}:{settings.postgres_port}/{settings.database}"
+    return settings
+
+
+def _parse(file: Path) -> dict[str, str]:
+    if not file.exists():
+        return {}
+    lines = [line for line in file.read_text().splitlines() if "=" in line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def _new_values(kept: dict[str, str]) -> dict[str, str]:
+    """Values for what hub.env lacks. A port from the environment is this run's matter and is not kept."""
+    values: dict[str, str] = {}
+    taken = {int(value) for name, value in kept.items() if name.endswith("_PORT")}
+    for field, default in DEFAULT_PORTS.items():
+        name = f"HUB_{field.upper()}"
+        if name not in kept and name not in os.environ:
+            port = next_free(default, taken)
+            taken.add(port)
+            values[name] = str(port)
+    for name in ("HUB_SUPERUSER_PASSWORD", "HUB_AUTHENTICATOR_PASSWORD", "HUB_SUPERVISOR_PASSWORD"):
+        values[name] = secrets.token_urlsafe(24)
+    values["HUB_JWT_SECRET"] = secrets.token_urlsafe(48)
+    return values
