@@ -5,5 +5,8 @@ from hub.migrate.steps import schema_file
 __depends__ = {"0012_catalog"}
 
 steps = [
-    schema_file("13_sub_distributors.sql", sha256="a70b554c49ef5d30d9d33999a23ef5c6df3e703539ea60f55691d34e5d90a416"),
+    schema_file(
+        "13_sub_distributors.sql",
+        sha256="a70b554c49ef5d30d9d33999a23ef5c6df3e703539ea60f55691d34e5d90a416",
+    ),
 ]

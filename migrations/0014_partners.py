@@ -5,5 +5,8 @@ from hub.migrate.steps import schema_file
 __depends__ = {"0013_sub_distributors"}
 
 steps = [
-    schema_file("14_partners.sql", sha256="266a95f08d872d8d94da883b6f66aeef22db6c156035a5abd73cf96bad274f8c"),
+    schema_file(
+        "14_partners.sql",
+        sha256="266a95f08d872d8d94da883b6f66aeef22db6c156035a5abd73cf96bad274f8c",
+    ),
 ]

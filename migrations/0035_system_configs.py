@@ -5,5 +5,8 @@ from hub.migrate.steps import schema_file
 __depends__ = {"0034_impersonation"}
 
 steps = [
-    schema_file("35_system_configs.sql", sha256="6859bd73977a6a2fd4ab509bdfe08ea3a16a303348b4758685a392463cf68fc0"),
+    schema_file(
+        "35_system_configs.sql",
+        sha256="6859bd73977a6a2fd4ab509bdfe08ea3a16a303348b4758685a392463cf68fc0",
+    ),
 ]

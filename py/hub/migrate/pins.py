@@ -16,7 +16,10 @@ from hub.migrate.steps import schema_file
 __depends__{annotation} = {depends}
 
 steps = [
-    schema_file("{name}", sha256="{sha}"),
+    schema_file(
+        "{name}",
+        sha256="{sha}",
+    ),
 ]
 '''
 

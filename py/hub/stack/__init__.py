@@ -1,0 +1,1 @@
+"""The running stack: PostgreSQL by pg_ctl, everything else under supervisord."""

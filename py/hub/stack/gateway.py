@@ -1,0 +1,153 @@
+"""The HTTP front door: the real PostgREST wherever it is to be had, else our stand-in; one configuration."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import httpx
+from tenacity import RetryError, retry, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
+
+from hub.cluster import tail
+from hub.errors import UserError
+from hub.osuser import Account, server_account
+from hub.ports import HOST
+from hub.stack import postgrest
+
+READY_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What answers HTTP: `command` takes the configuration file as its last argument."""
+
+    kind: Literal["postgrest", "standin"]
+    command: tuple[str, ...]
+    banner: str
+
+
+@dataclass(frozen=True)
+class GatewayConfig:
+    """What either gateway is told. `pooled` says that `db_uri` leads through PgBouncer's transaction mode."""
+
+    db_uri: str
+    listen_uri: str
+    jwt_secret: str
+    port: int
+    admin_port: int
+    pooled: bool = True
+
+    def text(self, kind: str) -> str:
+        """The configuration file in PostgREST's form."""
+        # LISTEN belongs to a session, and a transaction pool has none: the stand-in listens on a connection
+        # of its own; PostgREST knows one address only, so `hub` signals it (SIGUSR1) after a migration.
+        channel = kind == "standin" or not self.pooled
+        values: dict[str, str | int | bool] = {
+            "db-uri": self.db_uri,
+            "db-schemas": "api",
+            "db-anon-role": "anon",
+            "db-pre-request": "auth.request_guard",
+            "db-prepared-statements": not self.pooled,
+            "db-pool": 20,
+            "db-channel-enabled": channel,
+            "jwt-secret": self.jwt_secret,
+            "server-host": HOST,
+            "server-port": self.port,
+            "admin-server-port": self.admin_port,
+            "openapi-mode": "follow-privileges",
+        }
+        if kind == "standin":
+            values["hub-listen-uri"] = self.listen_uri
+        return "".join(f"{name} = {_literal(value)}\n" for name, value in values.items())
+
+    def write(self, path: Path, kind: str, account: Account) -> bool:
+        """Write the file, readable by its server alone (it holds secrets); returns whether it differs now."""
+        text = self.text(kind)
+        if path.exists() and path.read_text() == text:
+            return False
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        path.write_text(text)
+        account.own(path)
+        return True
+
+
+def _literal(value: str | int | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def choose(preference: str, cache: Path) -> Gateway:
+    """The gateway of HUB_GATEWAY ("auto", "postgrest" or "standin"); looks in `cache` for downloads.
+
+    Raises UserError where PostgREST is demanded and not to be had.
+    """
+    if preference != "standin":
+        found, why_not = postgrest.find(cache, insist=preference == "postgrest")
+        if found:
+            return Gateway(
+                "postgrest", (str(found.path),), f"gateway: PostgREST {found.version} ({found.path})"
+            )
+        if preference == "postgrest":
+            raise UserError(
+                f"PostgREST is not to be had: {why_not}", hint="set POSTGREST_BIN, or HUB_GATEWAY=standin"
+            )
+    else:
+        why_not = "HUB_GATEWAY=standin"
+    banner = f"gateway: STAND-IN for PostgREST, not for production ({why_not})"
+    return Gateway("standin", (sys.executable, "-m", "hub.standin"), banner)
+
+
+def account_for(gateway: Gateway) -> Account:
+    """The account that the gateway runs under: the servers', where it can reach the program, else our own.
+
+    Root's Python may stand in /root, which nobody else can enter.
+    """
+    account = server_account()
+    probe = ["--version"] if gateway.kind == "postgrest" else ["-c", "import hub"]
+    if not account.switches or account.run([gateway.command[0], *probe]).returncode == 0:
+        return account
+    return Account("root", 0, 0, "/root")
+
+
+def start(gateway: Gateway, config: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start a gateway as our own child (the stack's runs under supervisord)."""
+    account = account_for(gateway)
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            [*gateway.command, str(config)],
+            cwd="/",
+            env=account.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            **account.popen_arguments(),
+        )
+
+
+def wait_ready(url: str, log: Path, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Wait until the gateway answers without an error of its own. Raises UserError with the log's end."""
+
+    @retry(
+        retry=retry_if_exception_type(httpx.TransportError) | retry_if_result(lambda status: status >= 500),
+        stop=stop_after_delay(READY_SECONDS),
+        wait=wait_fixed(0.1),
+    )
+    def status() -> int:
+        if process and process.poll() is not None:
+            raise UserError(
+                f"the gateway ended with code {process.returncode}", hint=f"end of {log}:\n{tail(log)}"
+            )
+        return httpx.get(url, timeout=5, trust_env=False).status_code
+
+    try:
+        status()
+    except RetryError:
+        raise UserError(
+            f"the gateway does not answer at {url} after {READY_SECONDS} seconds",
+            hint=f"end of {log}:\n{tail(log)}",
+        ) from None

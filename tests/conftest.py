@@ -1,0 +1,106 @@
+"""Fixtures: `cluster`, `template`, `clone`, `db`, `gateway`. `tests.support.caller` acts as a role in SQL."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from pytest_postgresql.janitor import DatabaseJanitor
+
+from hub import paths, settings
+from hub.cluster import Cluster
+from hub.ports import next_free
+from hub.stack import gateway as gateways
+from tests import servers
+from tests.support import RunningGateway
+
+Clone = Callable[[], str]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """The tests' own cluster: `.host .port .superuser .password .url(dbname)`; pg_cron is preloaded."""
+    with servers.running_cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def template(cluster: Cluster) -> str:
+    """Name of the migrated template database."""
+    return servers.ensure_template(cluster)
+
+
+def _janitor(cluster: Cluster, what: str, template: str | None) -> DatabaseJanitor:
+    return DatabaseJanitor(
+        user=cluster.superuser,
+        password=cluster.password,
+        host=cluster.host,
+        port=cluster.port,
+        dbname=servers.fresh_name(what),
+        template_dbname=template,
+    )
+
+
+@pytest.fixture
+def empty_database(cluster: Cluster) -> Iterator[str]:
+    """URL of an empty database, dropped afterwards."""
+    with _janitor(cluster, "empty", None) as janitor:
+        yield cluster.url(janitor.dbname)
+
+
+@pytest.fixture
+def clone(cluster: Cluster, template: str) -> Iterator[Clone]:
+    """A function that makes a fresh migrated database and returns its URL; all are dropped afterwards."""
+    made: list[DatabaseJanitor] = []
+
+    def make() -> str:
+        janitor = _janitor(cluster, "clone", template)
+        janitor.init()
+        made.append(janitor)
+        return cluster.url(janitor.dbname)
+
+    yield make
+    for janitor in made:
+        janitor.drop()
+
+
+@pytest.fixture(scope="session")
+def shared_database(cluster: Cluster, template: str) -> Iterator[str]:
+    """URL of the run's migrated database; tests leave nothing in it."""
+    with _janitor(cluster, "shared", template) as janitor:
+        yield cluster.url(janitor.dbname)
+
+
+@pytest.fixture
+def db(shared_database: str) -> Iterator[psycopg.Connection[Any]]:
+    """A superuser's connection inside a transaction that is rolled back at the end."""
+    # The open block makes `caller` a savepoint, and refuses a test's commit().
+    with psycopg.connect(shared_database) as conn, conn.transaction(force_rollback=True):
+        yield conn
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    cluster: Cluster, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningGateway]:
+    """The chosen gateway (HUB_GATEWAY is heeded) on a migrated database of this module's own."""
+    choice = gateways.choose(settings.read().gateway, paths.root() / ".cache" / "postgrest")
+    folder = tmp_path_factory.mktemp("gateway")
+    for above in (folder, *folder.parents):
+        if above.owner() == folder.owner() and above != Path("/tmp"):  # noqa: S108
+            above.chmod(above.stat().st_mode | 0o011)  # another account may have to enter
+    with _janitor(cluster, "gateway", template) as janitor:
+        url = cluster.url(janitor.dbname, "authenticator", servers.AUTHENTICATOR_PASSWORD)
+        port = next_free(39150)
+        config = gateways.GatewayConfig(url, url, servers.JWT_SECRET, port, next_free(39550), pooled=False)
+        file, log = folder / "gateway.conf", folder / "gateway.log"
+        config.write(file, choice.kind, gateways.account_for(choice))
+        process = gateways.start(choice, file, log)
+        try:
+            base = f"http://{cluster.host}:{port}"
+            gateways.wait_ready(base, log, process)
+            yield RunningGateway(base, cluster.url(janitor.dbname), servers.JWT_SECRET, choice.kind)
+        finally:
+            process.terminate()
+            process.wait(10)

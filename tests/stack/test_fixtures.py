@@ -1,0 +1,38 @@
+"""The fixtures themselves: what every other test stands on."""
+
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.pq import TransactionStatus
+
+from tests.conftest import Clone
+from tests.support import caller
+
+
+def test_caller_is_what_postgrest_makes_and_is_put_back(db: psycopg.Connection[Any]) -> None:
+    before = db.execute("select current_user, current_setting('search_path')").fetchone()
+    with caller(db, "partner", "0190-x", headers={"X-Forwarded-For": "10.0.0.1"}, guard=False, sid="s"):
+        seen = db.execute(
+            "select current_user, current_setting('request.jwt.claims')::json ->> 'sub',"
+            " current_setting('request.jwt.claims')::json ->> 'sid',"
+            " current_setting('request.headers')::json ->> 'x-forwarded-for'"
+        ).fetchone()
+        assert seen == ("partner", "0190-x", "s", "10.0.0.1")
+    assert db.execute("select current_user, current_setting('search_path')").fetchone() == before
+
+
+def test_caller_survives_a_refusal_that_the_test_caught(db: psycopg.Connection[Any]) -> None:
+    with caller(db, "anon", guard=False), pytest.raises(psycopg.errors.InsufficientPrivilege):
+        db.execute("select * from app.partners")
+    assert db.info.transaction_status == TransactionStatus.INTRANS
+    assert db.execute("select current_user").fetchone() == ("postgres",)
+
+
+def test_clones_are_separate(clone: Clone) -> None:
+    first, second = clone(), clone()
+    with psycopg.connect(first) as conn:
+        conn.execute("create table public.only_here ()")
+    with psycopg.connect(second) as conn:
+        assert conn.execute("select to_regclass('public.only_here')").fetchone() == (None,)
+        assert conn.execute("select to_regclass('app.partners')").fetchone() == ("app.partners",)
