@@ -1,0 +1,86 @@
+-- What agents, the ERP adapter and messengers call.
+
+create function api.start_shadow_session(partner_id uuid) returns json
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ select app.start_shadow_session(start_shadow_session.partner_id) $$;
+comment on function api.start_shadow_session(uuid) is $$Act for a partner of one's region: returns a short-lived token with his rights
+Orders made with it are AGENT_ASSISTED, audited under the agent's name, and the partner is told. Errors: NOT_ALLOWED 403, NOT_FOUND 404.$$;
+
+create function api.end_shadow_session() returns int
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ select app.end_shadow_session() $$;
+comment on function api.end_shadow_session() is 'Close one''s open shadow sessions; their tokens are dead at once. Returns how many there were';
+
+create function api.erp_apply_stock(levels jsonb) returns json
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ select app.erp_apply_stock(erp_apply_stock.levels) $$;
+comment on function api.erp_apply_stock(jsonb) is $$Take over stock levels from the ERP; reservations stay
+levels is [{"sku": "...", "quantity": 12}, ...], at most 100000. Returns {"applied": n, "unknown_skus": [...]}. Errors: INVALID_ARGUMENT 400.$$;
+
+create function api.erp_apply_products(products jsonb) returns json
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ select app.erp_apply_products(erp_apply_products.products) $$;
+comment on function api.erp_apply_products(jsonb) is $$Take over products from the ERP, inserting or updating by SKU
+products is [{"sku", "name", "base_price", "retail_price", "description", "brand", "category", "is_active"}, ...], at most 10000. Returns {"applied": n}, the rows that changed. Errors: INVALID_ARGUMENT 400.$$;
+
+create function api.erp_pending_orders(max int default 100) returns json
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$ select app.erp_pending_orders(erp_pending_orders.max) $$;
+comment on function api.erp_pending_orders(int) is 'List approved orders that the ERP has not acknowledged, oldest first, with lines and invoices';
+
+create function api.erp_ack_order(order_id uuid, erp_reference text) returns json
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ select app.erp_ack_order(erp_ack_order.order_id, erp_ack_order.erp_reference) $$;
+comment on function api.erp_ack_order(uuid, text) is $$Say that the ERP has taken an order over; its stock figure counts the units from now on
+Said twice with the same reference it changes nothing. Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409, ERP_REFERENCE_CONFLICT 409.$$;
+
+create function api.erp_apply_payments(payments jsonb) returns json
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ select app.erp_apply_payments(erp_apply_payments.payments) $$;
+comment on function api.erp_apply_payments(jsonb) is $$Book payments that the ERP knows, answering each with APPLIED, DUPLICATE or the code of its refusal
+payments is [{"invoice_number", "amount", "reference_number", "paid_at", "payment_method", "notes"}, ...], at most 10000. Errors: INVALID_ARGUMENT 400.$$;
+
+create function api.claim_messages(max int default 10, lease_seconds int default 60)
+returns table (
+  id uuid, template text, channel text, recipient_type text, recipient_name text, recipient text, body text, variables jsonb,
+  buttons text[], order_id uuid, attempts int, lease_until timestamptz
+)
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+  select m.id, m.template, m.channel::text, m.recipient_type, m.recipient_name, m.recipient, m.body, m.variables, m.buttons, m.order_id,
+    m.attempts, m.lease_until
+  from app.claim_messages(claim_messages.max, claim_messages.lease_seconds) as m
+$$;
+comment on function api.claim_messages(int, int) is $$Lease due messages for sending, oldest first
+What is not reported within lease_seconds may be claimed again. Errors: INVALID_ARGUMENT 400.$$;
+
+create function api.message_sent(message_id uuid, provider_id text) returns void
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ select app.message_sent(message_sent.message_id, message_sent.provider_id) $$;
+comment on function api.message_sent(uuid, text) is 'Report that the provider accepted a message, under its own id. Errors: NOT_FOUND 404';
+
+create function api.message_failed(message_id uuid, error_code text, retry boolean) returns void
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ select app.message_failed(message_failed.message_id, message_failed.error_code, message_failed.retry) $$;
+comment on function api.message_failed(uuid, text, boolean) is 'Report that sending failed, and whether trying again makes sense. Errors: NOT_FOUND 404';
+
+create function api.message_status(provider_id text, status text, at timestamptz default null) returns void
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ select app.message_status(message_status.provider_id, message_status.status, message_status.at) $$;
+comment on function api.message_status(text, text, timestamptz) is $$Report what the provider says of a message: sent, delivered, read, failed
+Repeated and reordered reports do no harm. Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.$$;
+
+create function api.inbound_message(payload jsonb) returns json
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ select app.inbound_message(inbound_message.payload) $$;
+comment on function api.inbound_message(jsonb) is 'Store what a provider sent, once. Errors: INVALID_ARGUMENT 400';
+
+grant execute on function api.start_shadow_session(uuid), api.end_shadow_session() to agent, admin;
+grant execute on function
+  api.erp_apply_stock(jsonb), api.erp_apply_products(jsonb), api.erp_pending_orders(int), api.erp_ack_order(uuid, text),
+  api.erp_apply_payments(jsonb)
+to erp;
+grant execute on function
+  api.claim_messages(int, int), api.message_sent(uuid, text), api.message_failed(uuid, text, boolean),
+  api.message_status(text, text, timestamptz), api.inbound_message(jsonb)
+to messenger;

@@ -1,0 +1,100 @@
+-- Messages owed to people. A rule enqueues; the text is made when a messenger claims it.
+
+create function app.message_templates()
+returns table (template text, buttons text[], body text)
+language sql immutable
+as $$
+  values
+    ('order_routed', '{Terima,Tolak}'::text[],
+      E'Pesanan baru {{order_number}} dari {{partner_name}}.\n{{lines}}\nTotal: {{grand_total}}\nAlamat: {{address}}\nMohon jawab: Terima atau Tolak.'),
+    ('order_withdrawn', '{}', 'Pesanan {{order_number}} dari {{partner_name}} tidak lagi menjadi tugas Anda: {{reason}}.'),
+    ('order_unrouted', '{}', 'Pesanan {{order_number}} dari {{partner_name}} ({{grand_total}}) belum punya sub-distributor: {{reason}}.'),
+    ('order_over_limit', '{}', 'Pesanan {{order_number}} dari {{partner_name}} ({{grand_total}}) melebihi plafon kredit dan menunggu keputusan.'),
+    ('order_placed_for_you', '{}', 'Halo {{partner_name}}, {{agent_name}} membuat pesanan {{order_number}} senilai {{grand_total}} atas nama Anda. Hubungi kami bila ini keliru.'),
+    ('order_status', '{}', 'Pesanan {{order_number}}: {{status_text}}.'),
+    ('invoice_issued', '{}', 'Tagihan {{invoice_number}} untuk pesanan {{order_number}}: {{amount}}, jatuh tempo {{due_date}}.'),
+    ('payment_received', '{}', 'Pembayaran {{amount}} untuk tagihan {{invoice_number}} telah kami terima. Sisa tagihan: {{amount_due}}. Terima kasih.'),
+    ('refund_due', '{}', 'Tagihan {{invoice_number}} dibatalkan setelah dibayar {{amount}}: periksa pengembalian dana.'),
+    ('points_vested', '{}', 'Selamat, {{points}} poin dari pesanan {{order_number}} telah masuk. Saldo poin Anda: {{point_balance}}.'),
+    ('reward_redeemed', '{}', 'Penukaran {{reward}} ({{points}} poin) tercatat. Saldo poin Anda: {{point_balance}}.'),
+    ('sign_in_link', '{}', 'Masuk ke Digital Hub Alfa Beauty dengan kode ini: {{token}}. Berlaku {{minutes}} menit, untuk satu kali pakai.')
+$$;
+comment on function app.message_templates() is 'Texts of all messages, in Indonesian, with {{variables}} and reply buttons';
+
+create function app.format_rupiah(p_amount numeric) returns text language sql immutable
+as $$
+  select case when p_amount < 0 then '-' else '' end || 'Rp'
+    || translate(to_char(abs(trunc(p_amount)), 'FM999,999,999,999,999,990'), ',', '.')
+    || case when p_amount <> trunc(p_amount) then ',' || to_char(abs(p_amount - trunc(p_amount)) * 100, 'FM00') else '' end
+$$;
+comment on function app.format_rupiah(numeric) is 'Rupiah as Indonesians write it: Rp1.250.000; sen only where there are some';
+
+create function app.enqueue_message(
+  p_template text, p_recipient_type text, p_recipient_id uuid, p_order_id uuid default null, p_variables jsonb default '{}'
+)
+returns uuid language sql volatile
+as $$
+  insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
+  values (p_template, p_recipient_type, p_recipient_id, p_order_id, p_variables)
+  returning id
+$$;
+comment on function app.enqueue_message(text, text, uuid, uuid, jsonb) is 'Owes somebody a message, together with the event that is being committed';
+
+create function app.tell_headquarters(p_template text, p_order_id uuid, p_variables jsonb default '{}')
+returns void language sql volatile
+as $$
+  insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
+  select p_template, 'AGENT', a.id, p_order_id, p_variables
+  from app.agents as a
+  where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+$$;
+comment on function app.tell_headquarters(text, uuid, jsonb) is 'Owes every active admin a message';
+
+create function app.order_variables(p_order_id uuid) returns jsonb language sql stable
+as $$
+  select jsonb_build_object(
+    'order_number', o.order_number,
+    'partner_name', p.business_name,
+    'address', coalesce(p.address, '-'),
+    'grand_total', app.format_rupiah(o.grand_total),
+    'agent_name', a.full_name,
+    'point_balance', p.point_balance,
+    'lines', (
+      select string_agg(format('- %s x %s (%s)', i.quantity, pr.name, pr.sku), E'\n' order by pr.sku)
+      from app.order_items as i join app.products as pr on pr.id = i.product_id
+      where i.order_id = o.id
+    )
+  )
+  from app.orders as o
+  join app.partners as p on p.id = o.partner_id
+  left join app.agents as a on a.id = o.agent_id
+  where o.id = p_order_id
+$$;
+comment on function app.order_variables(uuid) is 'What the templates may say of an order';
+
+create function app.render_message(p_template text, p_variables jsonb)
+returns text language plpgsql immutable set search_path = ''
+as $$
+declare
+  v_body text;
+  v_name text;
+  v_value text;
+begin
+  select t.body into strict v_body from app.message_templates() as t where t.template = p_template;
+  for v_name, v_value in select * from jsonb_each_text(p_variables) loop
+    v_body := replace(v_body, '{{' || v_name || '}}', coalesce(v_value, '-'));
+  end loop;
+  return v_body;
+end $$;
+comment on function app.render_message(text, jsonb) is 'The text of a message';
+
+create function app.recipient_address(p_type text, p_id uuid, p_channel app.notification_channel_enum)
+returns text language sql stable
+as $$
+  select case p_type
+    when 'PARTNER' then (select case p_channel when 'WHATSAPP' then p.phone else p.email end from app.partners as p where p.id = p_id)
+    when 'SUBDIST' then (select case p_channel when 'WHATSAPP' then s.whatsapp_number else s.email end from app.sub_distributors as s where s.id = p_id)
+    when 'AGENT' then (select case p_channel when 'WHATSAPP' then a.phone else a.email end from app.agents as a where a.id = p_id)
+  end
+$$;
+comment on function app.recipient_address(text, uuid, app.notification_channel_enum) is 'Phone (E.164) or e-mail of a recipient as it stands now, null where none is known';

@@ -1,0 +1,284 @@
+-- The state machine of orders. Whatever path leads to a change of state (RPC, job, psql), these triggers
+-- check it and do what follows from it: credit, stock, points, routing, invoice, history, messages.
+-- Lock order, everywhere: partner, order, invoice, inventory.
+
+create function app.is_legal_transition(p_from app.order_status_enum, p_to app.order_status_enum)
+returns boolean language sql immutable
+as $$
+  select case
+    when p_from is null then p_to in ('DRAFT', 'SUBMITTED')
+    when p_to in ('REJECTED', 'CANCELLED') then p_from in ('DRAFT', 'SUBMITTED', 'PROCESSING', 'APPROVED')
+    else (p_from, p_to) in (
+      ('DRAFT', 'SUBMITTED'), ('SUBMITTED', 'PROCESSING'), ('PROCESSING', 'APPROVED'),
+      ('SUBMITTED', 'APPROVED'),  -- only what could be routed to no one: tg_orders__guard
+      ('APPROVED', 'SHIPPED'), ('SHIPPED', 'COMPLETED')
+    )
+  end
+$$;
+comment on function app.is_legal_transition(app.order_status_enum, app.order_status_enum) is
+  'True where an order may go from one state to the other; from null: the states in which it may be made';
+
+-- Credit, promise of points and routing at the moment of submission. The partner's row is the lock:
+-- two orders of one partner take turns, so that both are checked against what the other used.
+create function app.settle_submission(p_order app.orders)
+returns app.orders language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_order app.orders := p_order;
+  v_partner app.partners;
+begin
+  select * into strict v_partner from app.partners as p where p.id = v_order.partner_id for no key update;
+  v_order.submitted_at := now();
+  v_order.points_earned := app.promised_points(v_order.grand_total, v_partner.tier);
+  v_order.is_eligible_for_points := v_order.grand_total >= app.config_numeric('order.minimum_threshold');
+  v_order.is_over_limit := v_order.grand_total > 0 and v_partner.credit_used + v_order.grand_total > v_partner.credit_limit;
+  v_order.rules_applied := app.config_snapshot(array[
+    'loyalty.multiplier.' || lower(v_partner.tier::text), 'loyalty.rupiah_per_point', 'loyalty.point_value_rupiah',
+    'order.minimum_threshold', 'credit.over_limit_policy'
+  ]);
+  if not v_order.is_over_limit then
+    v_order.routed_to_subdist_id := app.nearest_subdist(v_partner.region_id);
+    v_order.routed_at := case when v_order.routed_to_subdist_id is not null then now() end;
+  elsif v_order.rules_applied #>> '{credit.over_limit_policy,value}' = 'BLOCK' then
+    perform app.fail('CREDIT_LIMIT_EXCEEDED', format('%s more than the limit of %s',
+      app.format_rupiah(v_partner.credit_used + v_order.grand_total - v_partner.credit_limit),
+      app.format_rupiah(v_partner.credit_limit)));
+  end if;
+  return v_order;
+end $$;
+comment on function app.settle_submission(app.orders) is
+  'Fills in credit flag, promised points, routing and pinned configs; raises CREDIT_LIMIT_EXCEEDED under policy BLOCK';
+
+create function app.tg_orders__guard() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_from app.order_status_enum;
+begin
+  if tg_op = 'DELETE' then
+    perform app.fail('ORDER_FROZEN', 'Orders are cancelled, not deleted');
+  end if;
+  if tg_op = 'UPDATE' then
+    v_from := old.status;
+    new.updated_at := now();
+    if new.partner_id <> old.partner_id or new.order_number <> old.order_number or (old.status <> 'DRAFT' and (
+      (new.subtotal, new.discount_amount, new.point_discount, new.points_earned, new.points_used, new.submission_type)
+      is distinct from
+      (old.subtotal, old.discount_amount, old.point_discount, old.points_earned, old.points_used, old.submission_type)
+      or new.submitted_at is distinct from old.submitted_at or new.agent_id is distinct from old.agent_id
+      or new.is_over_limit is distinct from old.is_over_limit
+    )) then
+      perform app.fail('ORDER_FROZEN', new.order_number);
+    end if;
+    if new.status = old.status then
+      return new;
+    end if;
+  end if;
+
+  if not app.is_legal_transition(v_from, new.status) or (
+    v_from = 'SUBMITTED' and new.status = 'APPROVED'
+    and (new.routed_to_subdist_id is not null or (new.is_over_limit and new.released_at is null))
+  ) then
+    perform app.fail('ILLEGAL_TRANSITION', format('%s: %s to %s', new.order_number, coalesce(v_from::text, 'nothing'), new.status));
+  end if;
+
+  case new.status
+    when 'SUBMITTED' then new := app.settle_submission(new);
+    when 'APPROVED' then new.approved_at := now();
+    when 'SHIPPED' then new.shipped_at := now();
+    when 'COMPLETED' then new.completed_at := now();
+    when 'REJECTED', 'CANCELLED' then new.closed_at := now();
+    else null;
+  end case;
+  return new;
+end $$;
+create trigger _100_guard before insert or update or delete on app.orders
+for each row execute function app.tg_orders__guard();
+
+create function app.record_event(
+  p_order app.orders, p_event text, p_from app.order_status_enum, p_note text default null
+)
+returns void language sql volatile
+as $$
+  insert into app.order_events (order_id, partner_id, event, from_status, to_status, note, actor_id, actor_role)
+  values (p_order.id, p_order.partner_id, p_event, p_from, p_order.status, p_note,
+    coalesce(auth.acting_agent_id(), auth.current_user_id()), auth.caller_role())
+$$;
+comment on function app.record_event(app.orders, text, app.order_status_enum, text) is 'Appends to the order''s history';
+
+create function app.use_credit(p_partner_id uuid, p_amount numeric)
+returns void language sql volatile
+as $$ update app.partners as p set credit_used = p.credit_used + p_amount where p.id = p_partner_id and p_amount <> 0 $$;
+comment on function app.use_credit(uuid, numeric) is 'Adds to (or with a negative amount takes from) what the partner owes and has on order, IDR';
+
+create function app.tell_about_submission(p_order app.orders)
+returns void language plpgsql volatile set search_path = ''
+as $$
+begin
+  if p_order.routed_to_subdist_id is not null then
+    perform app.enqueue_message('order_routed', 'SUBDIST', p_order.routed_to_subdist_id, p_order.id);
+  elsif p_order.is_over_limit then
+    perform app.tell_headquarters('order_over_limit', p_order.id);
+  else
+    perform app.tell_headquarters('order_unrouted', p_order.id,
+      jsonb_build_object('reason', 'tidak ada sub-distributor aktif di wilayahnya'));
+  end if;
+end $$;
+comment on function app.tell_about_submission(app.orders) is 'Tells the sub-distributor; where there is none, headquarters at once';
+
+create function app.after_submission(p_order app.orders)
+returns void language plpgsql volatile set search_path = ''
+as $$
+begin
+  perform app.use_credit(p_order.partner_id, p_order.grand_total);
+  if p_order.points_used > 0 then
+    insert into app.point_transactions (partner_id, order_id, type, points, description)
+    values (p_order.partner_id, p_order.id, 'REDEEMED', -p_order.points_used, p_order.order_number);
+  end if;
+  perform app.tell_about_submission(p_order);
+  if p_order.agent_id is not null then
+    perform app.notify_impersonation(p_order);
+  end if;
+end $$;
+comment on function app.after_submission(app.orders) is 'Uses credit, redeems points, tells who has to know';
+
+create function app.status_text(p_status app.order_status_enum) returns text language sql immutable
+as $$
+  select case p_status
+    when 'PROCESSING' then 'diterima oleh sub-distributor dan sedang disiapkan'
+    when 'APPROVED' then 'disetujui'
+    when 'SHIPPED' then 'sedang dikirim'
+    when 'COMPLETED' then 'selesai'
+    when 'REJECTED' then 'tidak dapat kami penuhi'
+    when 'CANCELLED' then 'dibatalkan'
+  end
+$$;
+comment on function app.status_text(app.order_status_enum) is 'The state in words, for messages to partners';
+
+create function app.after_death(p_order app.orders, p_from app.order_status_enum)
+returns void language plpgsql volatile set search_path = ''
+as $$
+begin
+  if p_from in ('SUBMITTED', 'PROCESSING') then
+    perform app.use_credit(p_order.partner_id, -p_order.grand_total);
+  end if;
+  update app.invoices as i set status = 'CANCELLED', cancel_reason = coalesce(p_order.status_reason, p_order.status::text)
+  where i.order_id = p_order.id and i.status <> 'CANCELLED';
+  if p_from <> 'DRAFT' then
+    if p_order.points_used > 0 then
+      insert into app.point_transactions (partner_id, order_id, type, points, description, created_by)
+      values (p_order.partner_id, p_order.id, 'ADJUSTED', p_order.points_used,
+        format('%s %s', p_order.order_number, lower(p_order.status::text)), auth.current_agent_id());
+    end if;
+    if app.holds_stock(p_from, p_order.erp_reference) then
+      perform app.release_stock(p_order.id);
+    end if;
+    if p_order.routed_to_subdist_id is not null then
+      perform app.enqueue_message('order_withdrawn', 'SUBDIST', p_order.routed_to_subdist_id, p_order.id,
+        jsonb_build_object('reason', app.status_text(p_order.status)));
+    end if;
+  end if;
+end $$;
+comment on function app.after_death(app.orders, app.order_status_enum) is
+  'What a rejected or cancelled order gives back: credit, invoices, points, stock; the sub-distributor is told';
+
+create function app.after_approval(p_order app.orders)
+returns void language plpgsql volatile set search_path = ''
+as $$
+begin
+  -- From here the invoice is what the partner owes.
+  perform app.use_credit(p_order.partner_id, -p_order.grand_total);
+  perform app.issue_invoice(p_order, p_order.grand_total);
+end $$;
+comment on function app.after_approval(app.orders) is 'Turns what is on order into an invoice';
+
+create function app.tg_orders__effects() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_from app.order_status_enum;
+begin
+  if tg_op = 'UPDATE' then
+    v_from := old.status;
+  end if;
+  perform app.record_event(new, 'STATUS', v_from, new.status_reason);
+  case new.status
+    when 'SUBMITTED' then
+      perform app.after_submission(new);
+      -- The lines of an order that is inserted as SUBMITTED come after it: tg_order_items__reserve.
+      if v_from = 'DRAFT' then
+        perform app.reserve_stock(new.id);
+      end if;
+    when 'REJECTED', 'CANCELLED' then perform app.after_death(new, v_from);
+    when 'APPROVED' then perform app.after_approval(new);
+    else null;
+  end case;
+  if new.status not in ('DRAFT', 'SUBMITTED') and v_from <> 'DRAFT' then
+    perform app.enqueue_message('order_status', 'PARTNER', new.partner_id, new.id,
+      jsonb_build_object('status_text', app.status_text(new.status) || coalesce(': ' || new.status_reason, '')));
+  end if;
+  return null;
+end $$;
+create trigger _200_effects_insert after insert on app.orders
+for each row execute function app.tg_orders__effects();
+create trigger _200_effects_update after update on app.orders
+for each row when (old.status is distinct from new.status) execute function app.tg_orders__effects();
+
+-- Once the ERP has taken the order over, its own stock figure counts these units.
+create function app.tg_orders__erp_took_over() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if app.holds_stock(old.status, old.erp_reference) and app.holds_stock(new.status, null) then
+    perform app.release_stock(new.id);
+  end if;
+  return null;
+end $$;
+create trigger _300_erp_took_over after update on app.orders
+for each row when (old.erp_reference is null and new.erp_reference is not null)
+execute function app.tg_orders__erp_took_over();
+
+create function app.tg_order_items__frozen() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_status app.order_status_enum;
+begin
+  select o.status into v_status from app.orders as o where o.id = old.order_id for key share;
+  if v_status <> 'DRAFT' then
+    perform app.fail('ORDER_FROZEN', 'The lines of a submitted order');
+  end if;
+  return case tg_op when 'DELETE' then old else new end;
+end $$;
+create trigger _100_frozen before update or delete on app.order_items
+for each row execute function app.tg_order_items__frozen();
+
+-- Lines are only ever added to a draft, or once, all together, to an order that was made SUBMITTED:
+-- their sum has to be what the order says, and their units are reserved.
+create function app.tg_order_items__reserve() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_order record;
+begin
+  for v_order in
+    select o.id, o.order_number, o.status, o.subtotal, o.discount_amount
+    from app.orders as o
+    where o.id in (select n.order_id from new_rows as n) and o.status <> 'DRAFT'
+    order by o.id
+  loop
+    if v_order.status <> 'SUBMITTED' or (
+      select (sum(i.quantity * i.list_price), sum(i.line_total), count(*))
+      from app.order_items as i where i.order_id = v_order.id
+    ) is distinct from (
+      v_order.subtotal, v_order.subtotal - v_order.discount_amount,
+      (select count(*) from new_rows as n where n.order_id = v_order.id)
+    ) then
+      perform app.fail('ORDER_FROZEN', v_order.order_number);
+    end if;
+    perform app.reserve_stock(v_order.id);
+  end loop;
+  return null;
+end $$;
+create trigger _200_reserve after insert on app.order_items
+referencing new table as new_rows for each statement execute function app.tg_order_items__reserve();

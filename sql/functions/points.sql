@@ -1,0 +1,119 @@
+-- Points: promised at submission, vested when an invoice is paid, taken back when it is cancelled.
+
+create function app.promised_points(p_grand_total numeric, p_tier app.tier_enum)
+returns int language sql stable
+as $$
+  select case
+    when p_grand_total >= app.config_numeric('order.minimum_threshold') then
+      floor(
+        p_grand_total / app.config_numeric('loyalty.rupiah_per_point')
+        * app.config_numeric('loyalty.multiplier.' || lower(p_tier::text))
+      )::int
+    else 0
+  end
+$$;
+comment on function app.promised_points(numeric, app.tier_enum) is
+  'floor(grand_total / loyalty.rupiah_per_point x tier multiplier) from order.minimum_threshold on, else 0';
+
+create function app.point_discount(p_points int, p_balance int, p_payable numeric)
+returns numeric language plpgsql stable set search_path = ''
+as $$
+declare
+  v_discount numeric := p_points * app.config_numeric('loyalty.point_value_rupiah');
+begin
+  if p_points < 0 then
+    perform app.fail('INVALID_ARGUMENT', 'points is negative');
+  elsif p_points > greatest(p_balance, 0) then
+    perform app.fail('POINTS_INSUFFICIENT', format('%s points in hand', p_balance));
+  elsif v_discount > p_payable then
+    perform app.fail('POINTS_EXCEED_TOTAL', format('%s points are worth %s, the order %s',
+      p_points, app.format_rupiah(v_discount), app.format_rupiah(p_payable)));
+  end if;
+  return round(v_discount, 2);
+end $$;
+comment on function app.point_discount(int, int, numeric) is
+  'IDR that these points pay; raises POINTS_INSUFFICIENT, POINTS_EXCEED_TOTAL, or INVALID_ARGUMENT when negative';
+
+-- Mission 6.2.
+create function app.update_partner_point_balance() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update app.partners as p set point_balance = p.point_balance + new.points where p.id = new.partner_id;
+  return null;
+end $$;
+create trigger trg_point_balance after insert on app.point_transactions
+for each row execute function app.update_partner_point_balance();
+
+create function app.tg_point_transactions__earned_is_paid() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not exists (
+    select from app.invoices as i where i.id = new.invoice_id and i.order_id = new.order_id
+      and i.partner_id = new.partner_id and i.status = 'PAID'
+  ) then
+    perform app.fail('INVALID_ARGUMENT', 'EARNED points need a PAID invoice of the same order and partner');
+  end if;
+  return new;
+end $$;
+create trigger _200_earned_is_paid before insert on app.point_transactions
+for each row when (new.type = 'EARNED') execute function app.tg_point_transactions__earned_is_paid();
+
+-- The partner is locked first, as everywhere: a payment, a cancellation and this job take turns.
+create function app.vest_points(p_invoice_id uuid)
+returns int language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_invoice app.invoices;
+  v_order app.orders;
+  v_vested int;
+  v_points int;
+  v_balance int;
+begin
+  select * into strict v_invoice from app.invoices as i where i.id = p_invoice_id;
+  perform from app.partners as p where p.id = v_invoice.partner_id for no key update;
+  select * into strict v_invoice from app.invoices as i where i.id = p_invoice_id for no key update;
+  select * into strict v_order from app.orders as o where o.id = v_invoice.order_id;
+  if v_invoice.status <> 'PAID' or v_order.points_earned = 0 or exists (
+    select from app.point_transactions as t where t.invoice_id = p_invoice_id and t.type = 'EARNED'
+  ) then
+    return 0;
+  end if;
+
+  select coalesce(sum(t.points), 0) into v_vested
+  from app.point_transactions as t where t.order_id = v_order.id and t.invoice_id is not null;
+  -- The invoice that settles the order gets what is left of the promise, so that the parts add up to it.
+  if v_order.grand_total = (
+    select sum(i.amount) filter (where i.status = 'PAID') from app.invoices as i where i.order_id = v_order.id
+  ) then
+    v_points := v_order.points_earned - v_vested;
+  else
+    v_points := least(floor(v_order.points_earned * v_invoice.amount / v_order.grand_total)::int, v_order.points_earned - v_vested);
+  end if;
+  if v_points <= 0 then
+    return 0;
+  end if;
+
+  insert into app.point_transactions (partner_id, order_id, invoice_id, type, points, multiplier, description)
+  select v_invoice.partner_id, v_order.id, v_invoice.id, 'EARNED', v_points,
+    (select (r.value ->> 'value')::numeric from jsonb_each(v_order.rules_applied) as r where r.key like 'loyalty.multiplier.%'),
+    format('%s, %s', v_order.order_number, v_invoice.invoice_number);
+  select p.point_balance into v_balance from app.partners as p where p.id = v_invoice.partner_id;
+  perform app.enqueue_message('points_vested', 'PARTNER', v_invoice.partner_id, v_order.id,
+    jsonb_build_object('points', v_points, 'point_balance', v_balance));
+  return v_points;
+end $$;
+comment on function app.vest_points(uuid) is
+  'Vests the points of a PAID invoice, pro rata of the order''s promise, exactly once; returns them, 0 where none are owed';
+
+create function app.take_points_back(p_invoice app.invoices)
+returns void language sql volatile
+as $$
+  insert into app.point_transactions (partner_id, order_id, invoice_id, type, points, description, created_by)
+  select t.partner_id, t.order_id, t.invoice_id, 'ADJUSTED', -t.points,
+    p_invoice.invoice_number || ' cancelled', auth.current_agent_id()
+  from app.point_transactions as t
+  where t.invoice_id = p_invoice.id and t.type = 'EARNED'
+$$;
+comment on function app.take_points_back(app.invoices) is 'Takes the vested points of a cancelled invoice back; the balance may fall below 0';

@@ -1,0 +1,91 @@
+-- What a unit costs, and what the lines of an order come to.
+
+create function app.price_in_force(p_product_id uuid, p_tier app.tier_enum, p_at timestamptz)
+returns table (price numeric, min_qty_discount numeric, discount_price numeric)
+language sql stable
+as $$
+  select coalesce(t.price, p.base_price), t.min_qty_discount, t.discount_price
+  from app.products as p
+  left join app.tier_prices as t
+    on t.product_id = p.id and t.tier = p_tier
+    and t.effective_from <= p_at and (t.effective_until > p_at or t.effective_until is null)
+  where p.id = p_product_id
+$$;
+comment on function app.price_in_force(uuid, app.tier_enum, timestamptz) is
+  'IDR a unit: the tier''s price whose [effective_from, effective_until) holds the moment, else products.base_price; always one row for a product';
+
+create function app.check_items(p_items jsonb) returns void
+language plpgsql stable set search_path = ''
+as $$
+declare
+  v_valid boolean;
+begin
+  if jsonb_typeof(p_items) is distinct from 'array' then
+    perform app.fail('INVALID_ITEMS', 'items is not an array');
+  elsif jsonb_array_length(p_items) not between 1 and 5000 then
+    perform app.fail(case jsonb_array_length(p_items) when 0 then 'INVALID_ITEMS' else 'TOO_MANY_LINES' end,
+      format('items has %s lines', jsonb_array_length(p_items)));
+  end if;
+  select bool_and(
+    case
+      when jsonb_typeof(i -> 'sku') is distinct from 'string'
+        or jsonb_typeof(i -> 'quantity') is distinct from 'number' then false
+      else (i ->> 'quantity')::numeric between 1 and 100000
+        and (i ->> 'quantity')::numeric = trunc((i ->> 'quantity')::numeric)
+    end
+  ) into v_valid
+  from jsonb_array_elements(p_items) as i;
+  if not v_valid then
+    perform app.fail('INVALID_ITEMS', null,
+      'items is [{"sku": "...", "quantity": 2}, ...] with whole quantities from 1 to 100000');
+  end if;
+end $$;
+comment on function app.check_items(jsonb) is 'Raises INVALID_ITEMS or TOO_MANY_LINES unless the items have the promised form';
+
+-- Two lines of one SKU are one: stock and quantity discount look at their sum.
+create function app.price_lines(p_items jsonb, p_tier app.tier_enum, p_at timestamptz)
+returns app.priced_lines language plpgsql stable set search_path = ''
+as $$
+declare
+  v_lines app.priced_lines;
+  v_max int := app.config_int('order.max_lines');
+begin
+  perform app.check_items(p_items);
+  select
+    array_agg(w.product_id order by w.product_id), array_agg(w.sku order by w.product_id),
+    array_agg(w.name order by w.product_id), array_agg(w.quantity order by w.product_id),
+    array_agg(w.price order by w.product_id), array_agg(w.unit_price order by w.product_id),
+    array_agg(w.display_stock order by w.product_id),
+    sum(w.quantity * w.price), sum(w.quantity * w.unit_price)
+  into v_lines
+  from (
+    select
+      p.id as product_id, i.sku, p.name, i.quantity, f.price, coalesce(s.display_stock, 0) as display_stock,
+      case when i.quantity >= f.min_qty_discount then f.discount_price else f.price end as unit_price
+    from (
+      select r.sku, sum(r.quantity)::int as quantity from jsonb_to_recordset(p_items) as r (sku text, quantity int) group by r.sku
+    ) as i
+    left join app.products as p on p.sku = i.sku and p.is_active
+    left join lateral app.price_in_force(p.id, p_tier, p_at) as f on true
+    left join app.inventory as s on s.product_id = p.id
+  ) as w;
+  if array_position(v_lines.product_ids, null) is not null then
+    perform app.fail('UNKNOWN_SKU', (
+      select string_agg(left(u.sku, 64), ', ' order by u.sku)
+      from (select l.sku from unnest(v_lines.skus, v_lines.product_ids) as l (sku, product_id) where l.product_id is null limit 20) as u
+    ));
+  elsif cardinality(v_lines.product_ids) > v_max then
+    perform app.fail('TOO_MANY_LINES', format('%s products, at most %s', cardinality(v_lines.product_ids), v_max));
+  elsif v_lines.subtotal >= 1e13 then
+    perform app.fail('INVALID_ITEMS', 'The total is beyond 9,999,999,999,999.99');
+  end if;
+  return v_lines;
+end $$;
+comment on function app.price_lines(jsonb, app.tier_enum, timestamptz) is
+  'The lines of an order at the prices in force, ordered by product id; raises INVALID_ITEMS, TOO_MANY_LINES, UNKNOWN_SKU';
+
+-- A definer, so that reading the catalogue needs no right on the configuration; called once a statement.
+create function app.stock_stale_before() returns timestamptz
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$ select now() - make_interval(mins => 2 * app.config_int('stock.sync_interval_minutes')) $$;
+comment on function app.stock_stale_before() is 'Stock last synced before this moment is stale: two intervals were missed';

@@ -1,0 +1,61 @@
+-- Shadow mode: an agent orders in a partner's name, and the partner is told.
+
+create function app.start_shadow_session(p_partner_id uuid)
+returns json language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_agent_id uuid := auth.current_user_id();
+  v_role text := auth.caller_role();
+  v_session app.agent_sessions;
+begin
+  if v_role not in ('agent', 'admin', 'superadmin')
+    or not exists (select from app.agents as a where a.id = v_agent_id and a.is_active)
+  then
+    perform app.fail('NOT_ALLOWED', 'Only agents open shadow sessions');
+  end if;
+  -- Somebody else's region is answered as an unknown partner: ids are not to be probed.
+  if not exists (
+    select from app.partners as p
+    where p.id = p_partner_id and p.is_active and p.deleted_at is null
+      and (v_role <> 'agent' or p.region_id in (select auth.agent_regions()))
+  ) then
+    perform app.fail('NOT_FOUND', 'partner');
+  end if;
+  insert into app.agent_sessions (agent_id, impersonated_partner_id, ip_address, expires_at)
+  values (v_agent_id, p_partner_id, auth.client_ip(), now() + make_interval(mins => app.config_int('auth.shadow_session_minutes')))
+  returning * into v_session;
+  return json_build_object(
+    'session_id', v_session.id,
+    'expires_at', v_session.expires_at,
+    'access_token', auth.sign_token(jsonb_build_object(
+      'role', 'partner', 'sub', p_partner_id, 'act', jsonb_build_object('sub', v_agent_id), 'sid', v_session.id
+    ), v_session.expires_at)
+  );
+end $$;
+comment on function app.start_shadow_session(uuid) is
+  'Token to act as the partner: role partner, sub the partner, act.sub the agent (RFC 8693), sid the session';
+
+create function app.end_shadow_session()
+returns int language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_count int;
+begin
+  update app.agent_sessions as s set ended_at = now()
+  where s.agent_id = auth.current_agent_id() and s.ended_at is null
+    -- with the shadow token just this session, with his own token all of the agent's
+    and (auth.acting_agent_id() is null or s.id = auth.session_id());
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+comment on function app.end_shadow_session() is 'Closes the agent''s open shadow sessions; returns how many';
+
+create function app.notify_impersonation(p_order app.orders)
+returns void language sql volatile
+as $$
+  insert into app.impersonation_notifications (agent_session_id, order_id, message_id)
+  select s.id, p_order.id, app.enqueue_message('order_placed_for_you', 'PARTNER', p_order.partner_id, p_order.id)
+  from app.agent_sessions as s
+  where s.id = auth.session_id()
+$$;
+comment on function app.notify_impersonation(app.orders) is 'Tells the partner of an order that an agent placed in his name';

@@ -1,0 +1,19 @@
+-- Invoices and payments. The partner stands on each row, where the mission's text goes through the orders:
+-- the same rows, by an index.
+
+alter table app.invoices enable row level security;
+alter table app.invoice_payments enable row level security;
+
+grant select on app.invoices, app.invoice_payments to partner, agent, admin;
+
+create policy partner_invoices on app.invoices for select to partner
+using (partner_id = (select auth.current_user_id()));
+create policy invoices__agent_select on app.invoices for select to agent
+using (partner_id = any (array(select p.id from app.partners as p where p.region_id in (select auth.agent_regions()))));
+create policy invoices__admin_select on app.invoices for select to admin using (true);
+
+create policy invoice_payments__partner_select on app.invoice_payments for select to partner
+using (partner_id = (select auth.current_user_id()));
+create policy invoice_payments__agent_select on app.invoice_payments for select to agent
+using (partner_id = any (array(select p.id from app.partners as p where p.region_id in (select auth.agent_regions()))));
+create policy invoice_payments__admin_select on app.invoice_payments for select to admin using (true);

@@ -1,0 +1,54 @@
+-- Enum types of the mission (appendix 9) and the identifier function that every table uses.
+
+create type app.tier_enum as enum ('SILVER', 'GOLD', 'PLATINUM');
+create type app.salon_type_enum as enum ('BARBER', 'BRIDAL', 'UNISEX', 'OTHER');
+create type app.agent_role_enum as enum ('SALESMAN', 'ADMIN', 'SUPERADMIN');
+create type app.subdist_status_enum as enum ('ACTIVE', 'SUSPENDED');
+create type app.order_status_enum as enum (
+  'DRAFT', 'SUBMITTED', 'PROCESSING', 'APPROVED', 'SHIPPED', 'COMPLETED', 'REJECTED', 'CANCELLED'
+);
+create type app.submission_type_enum as enum ('SELF', 'AGENT_ASSISTED');
+create type app.invoice_status_enum as enum ('UNPAID', 'PARTIAL', 'PAID', 'CANCELLED');
+create type app.point_tx_type_enum as enum ('EARNED', 'REDEEMED', 'EXPIRED', 'ADJUSTED');
+create type app.redemption_status_enum as enum ('PENDING', 'SHIPPED', 'DELIVERED', 'CANCELLED');
+create type app.actor_type_enum as enum ('PARTNER', 'AGENT', 'SYSTEM');
+create type app.notification_channel_enum as enum ('WHATSAPP', 'EMAIL');
+create type app.notification_status_enum as enum ('PENDING', 'SENT', 'FAILED');
+create type app.escalation_level_enum as enum ('REMINDER', 'MANAGER', 'HQ_INTERVENTION');
+create type app.notified_type_enum as enum ('SUBDIST', 'AGENT', 'ADMIN');
+
+comment on type app.tier_enum is 'Loyalty tier of a partner: decides price, point multiplier and days to pay';
+comment on type app.salon_type_enum is 'Kind of salon, for profiling';
+comment on type app.agent_role_enum is 'What an agent may do: SALESMAN -> role agent, ADMIN -> admin, SUPERADMIN -> superadmin';
+comment on type app.subdist_status_enum is 'Only ACTIVE sub-distributors are routed to';
+comment on type app.order_status_enum is
+  'Life of an order: DRAFT, SUBMITTED, PROCESSING, APPROVED, SHIPPED, COMPLETED; REJECTED and CANCELLED before SHIPPED';
+comment on type app.submission_type_enum is 'Who submitted: the partner (SELF) or an agent in shadow mode (AGENT_ASSISTED)';
+comment on type app.invoice_status_enum is 'Follows from the payments alone; CANCELLED is final';
+comment on type app.point_tx_type_enum is 'Why points moved; EXPIRED is written by an admin only';
+comment on type app.redemption_status_enum is 'Life of a redeemed reward';
+comment on type app.actor_type_enum is 'Who did it: a partner, an agent, or the system (jobs, sub-distributors, adapters)';
+comment on type app.notification_channel_enum is 'How a notice travels';
+comment on type app.notification_status_enum is 'What became of a notice';
+comment on type app.escalation_level_enum is 'Service level: REMINDER (18 h), MANAGER (21 h), HQ_INTERVENTION (24 h)';
+comment on type app.notified_type_enum is 'Who is told of an escalation';
+
+-- RFC 9562 version 7: 48 bits of Unix milliseconds, so that ids sort by time and indexes grow at their right edge.
+do $$
+begin
+  if current_setting('server_version_num')::int >= 180000 then
+    create function app.uuid_v7() returns uuid language sql volatile parallel safe
+    as 'select uuidv7()';
+  else
+    create function app.uuid_v7() returns uuid language sql volatile parallel safe
+    as $body$
+      select encode(
+        set_bit(set_bit(
+          overlay(uuid_send(gen_random_uuid())
+            placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
+            from 1 for 6),
+          52, 1), 53, 1), 'hex')::uuid
+    $body$;
+  end if;
+end $$;
+comment on function app.uuid_v7() is 'A fresh UUID version 7 (RFC 9562), ordered by creation time to the millisecond';

@@ -1,0 +1,15 @@
+-- Phase 1, step 1: regions, the tree along which orders find their sub-distributor.
+
+create table app.regions (
+  id uuid primary key default app.uuid_v7(),
+  name varchar(255) not null,
+  code varchar(20) not null constraint regions_code_key unique,
+  parent_region_id uuid constraint regions_parent_region_id_fkey references app.regions (id) on delete restrict,
+  created_at timestamptz not null default now(),
+  constraint regions_parent_check check (parent_region_id <> id)
+);
+create index regions_parent_idx on app.regions (parent_region_id);
+
+comment on table app.regions is 'Sales regions of Indonesia as a tree: orders of a region without a sub-distributor go to the nearest ancestor''s';
+comment on column app.regions.code is 'Short stable code, e.g. ID-JB-BDG';
+comment on column app.regions.parent_region_id is 'The region above, null for the root; cycles are refused';

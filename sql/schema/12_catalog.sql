@@ -1,0 +1,64 @@
+-- Phase 1, steps 1 and 2: brands, categories, products, inventory.
+
+create table app.brands (
+  id uuid primary key default app.uuid_v7(),
+  name varchar(255) not null constraint brands_name_key unique,
+  logo_url varchar(500),
+  display_order int not null default 0,
+  is_active boolean not null default true
+);
+comment on table app.brands is 'Cosmetics brands, shown by display_order then name';
+
+create table app.categories (
+  id uuid primary key default app.uuid_v7(),
+  name varchar(255) not null,
+  slug varchar(100) not null constraint categories_slug_key unique
+  constraint categories_slug_check check (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
+  parent_id uuid constraint categories_parent_id_fkey references app.categories (id) on delete restrict,
+  display_order int not null default 0,
+  constraint categories_parent_check check (parent_id <> id)
+);
+create index categories_parent_idx on app.categories (parent_id);
+comment on table app.categories is 'Product categories as a tree';
+comment on column app.categories.slug is 'Name in URLs: lower case, digits and single hyphens';
+
+create table app.products (
+  id uuid primary key default app.uuid_v7(),
+  sku varchar(64) not null constraint idx_products_sku unique
+  constraint products_sku_check check (sku = btrim(sku) and sku <> ''),
+  name varchar(255) not null,
+  description text,
+  brand_id uuid constraint products_brand_id_fkey references app.brands (id) on delete restrict,
+  category_id uuid constraint products_category_id_fkey references app.categories (id) on delete restrict,
+  base_price numeric(15, 2) not null constraint products_base_price_check check (base_price >= 0),
+  retail_price numeric(15, 2) constraint products_retail_price_check check (retail_price >= 0),
+  image_url varchar(500),
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+create index idx_products_brand on app.products (brand_id);
+create index products_category_idx on app.products (category_id);
+comment on table app.products is 'What the distributor sells; mastered in the ERP';
+comment on column app.products.sku is 'Stock keeping unit, the ERP''s key';
+comment on column app.products.base_price is 'IDR a unit, charged where the partner''s tier has no price in force';
+comment on column app.products.retail_price is 'IDR a unit, recommended price to the end customer';
+
+-- Reservations update this row at every order: half-empty pages keep those updates heap-only.
+create table app.inventory (
+  id uuid primary key default app.uuid_v7(),
+  product_id uuid not null constraint inventory_product_id_key unique
+  constraint inventory_product_id_fkey references app.products (id) on delete restrict,
+  erp_stock int not null default 0,
+  safety_buffer int not null default 0 constraint inventory_safety_buffer_check check (safety_buffer >= 0),
+  reserved int not null default 0 constraint inventory_reserved_check check (reserved >= 0),
+  display_stock int not null generated always as (greatest(0, erp_stock - safety_buffer - reserved)) stored,
+  last_sync_at timestamptz,
+  created_at timestamptz not null default now()
+) with (fillfactor = 50);
+comment on table app.inventory is 'Stock of a product: what the ERP says, less the buffer, less what is promised to live orders';
+comment on column app.inventory.erp_stock is 'Units as the ERP last told; may be negative there';
+comment on column app.inventory.safety_buffer is 'Units never sold through the hub';
+comment on column app.inventory.reserved is 'Units of live orders that the ERP has not yet taken over; kept by triggers on orders and order_items';
+comment on column app.inventory.display_stock is 'Units that may be ordered: max(0, erp_stock - safety_buffer - reserved)';
+comment on column app.inventory.last_sync_at is 'When the ERP last spoke of this product';

@@ -1,0 +1,18 @@
+-- Phase 1, step 3: sub-distributors, who serve the orders of a region.
+
+create table app.sub_distributors (
+  id uuid primary key default app.uuid_v7(),
+  region_id uuid not null constraint sub_distributors_region_id_fkey references app.regions (id) on delete restrict,
+  business_name varchar(255) not null,
+  whatsapp_number varchar(20) not null,
+  email varchar(255),
+  contact_person varchar(255),
+  status app.subdist_status_enum not null default 'ACTIVE',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+create index idx_subdist_region on app.sub_distributors (region_id);
+create index sub_distributors_whatsapp_number_idx on app.sub_distributors (whatsapp_number);
+comment on table app.sub_distributors is 'Who delivers in a region; told of orders over WhatsApp (PII)';
+comment on column app.sub_distributors.whatsapp_number is 'E.164 with +, normalised on writing: orders and sign-in links are sent here';
+comment on column app.sub_distributors.status is 'SUSPENDED ones get no orders and cannot sign in';

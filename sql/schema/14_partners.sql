@@ -1,0 +1,40 @@
+-- Phase 1, step 4: partners, the salons that order.
+
+-- credit_used changes at every order: half-empty pages keep those updates heap-only.
+create table app.partners (
+  id uuid primary key default app.uuid_v7(),
+  email varchar(255) not null constraint idx_partners_email unique
+  constraint partners_email_check check (email = lower(btrim(email)) and email like '_%@_%'),
+  phone varchar(20) constraint partners_phone_key unique,
+  password_hash varchar(255) not null,
+  business_name varchar(255) not null,
+  tier app.tier_enum not null default 'SILVER',
+  salon_type app.salon_type_enum,
+  chair_count int constraint partners_chair_count_check check (chair_count >= 0),
+  specialization varchar(255),
+  region_id uuid constraint partners_region_id_fkey references app.regions (id) on delete restrict,
+  credit_limit numeric(15, 2) not null default 0 constraint partners_credit_limit_check check (credit_limit >= 0),
+  credit_used numeric(15, 2) not null default 0 constraint partners_credit_used_check check (credit_used >= 0),
+  point_balance int not null default 0,
+  is_active boolean not null default true,
+  address varchar(500),
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  deleted_at timestamptz
+) with (fillfactor = 50);
+create index idx_partners_tier on app.partners (tier);
+create index idx_partners_region on app.partners (region_id);
+create index idx_partners_active on app.partners (tier) where is_active = true;
+comment on table app.partners is 'Salons and barbers that order on credit (PII); soft delete by deleted_at';
+comment on column app.partners.email is 'Login; lower case; never reused, not even after deletion';
+comment on column app.partners.phone is 'WhatsApp number, E.164 with +, normalised on writing';
+comment on column app.partners.password_hash is 'bcrypt; no caller''s role can read it';
+comment on column app.partners.chair_count is 'Chairs in the salon: the size of the business';
+comment on column app.partners.region_id is 'Where orders are routed from; null: every order goes to headquarters';
+comment on column app.partners.credit_limit is 'IDR that may be owed and on order at once; 0 means no credit';
+comment on column app.partners.credit_used is
+  'IDR owed and on order: orders SUBMITTED or PROCESSING, and the unpaid part of live invoices; kept by triggers';
+comment on column app.partners.point_balance is
+  'Sum of point_transactions.points; kept by trg_point_balance; below 0 only when spent points are taken back';
+comment on column app.partners.address is 'Where goods are delivered';
+comment on column app.partners.deleted_at is 'Soft delete: hidden from every caller since then';

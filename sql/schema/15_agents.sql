@@ -1,0 +1,19 @@
+-- Phase 1, step 5: agents, the distributor's own people.
+
+create table app.agents (
+  id uuid primary key default app.uuid_v7(),
+  email varchar(255) not null constraint agents_email_key unique
+  constraint agents_email_check check (email = lower(btrim(email)) and email like '_%@_%'),
+  password_hash varchar(255) not null,
+  full_name varchar(255) not null,
+  phone varchar(20),
+  role app.agent_role_enum not null default 'SALESMAN',
+  region_id uuid constraint agents_region_id_fkey references app.regions (id) on delete restrict,
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+create index agents_region_idx on app.agents (region_id);
+comment on table app.agents is 'Sales agents and headquarters staff (PII)';
+comment on column app.agents.password_hash is 'bcrypt; no caller''s role can read it';
+comment on column app.agents.role is 'SALESMAN serves his region and those below it; ADMIN and SUPERADMIN are headquarters';

@@ -1,0 +1,145 @@
+-- Phase 2, steps 1 and 2: orders and their lines.
+
+create sequence app.order_number_seq maxvalue 999999 cycle;
+
+-- The day is Jakarta's. The counter runs through a million numbers before it cycles, so a number comes
+-- back only on a day with more than a million orders; the unique constraint would refuse it then.
+create function app.next_order_number() returns varchar language sql volatile
+as $$
+  select 'ORD-' || to_char(now() at time zone 'Asia/Jakarta', 'YYMMDD') || '-'
+    || lpad(nextval('app.order_number_seq')::text, 6, '0')
+$$;
+comment on function app.next_order_number() is 'Next order number, ORD-YYMMDD-NNNNNN; numbers may have gaps';
+
+create table app.orders (
+  id uuid primary key default app.uuid_v7(),
+  order_number varchar(20) not null default app.next_order_number() constraint orders_order_number_key unique,
+  partner_id uuid not null constraint orders_partner_id_fkey references app.partners (id) on delete restrict,
+  agent_id uuid constraint orders_agent_id_fkey references app.agents (id) on delete restrict,
+  routed_to_subdist_id uuid
+  constraint orders_routed_to_subdist_id_fkey references app.sub_distributors (id) on delete restrict,
+  status app.order_status_enum not null default 'DRAFT',
+  submission_type app.submission_type_enum not null default 'SELF',
+  subtotal numeric(15, 2) not null default 0 constraint orders_subtotal_check check (subtotal >= 0),
+  discount_amount numeric(15, 2) not null default 0 constraint orders_discount_amount_check check (discount_amount >= 0),
+  point_discount numeric(15, 2) not null default 0 constraint orders_point_discount_check check (point_discount >= 0),
+  grand_total numeric(15, 2) not null default 0 constraint orders_grand_total_check check (grand_total >= 0),
+  points_earned int not null default 0 constraint orders_points_earned_check check (points_earned >= 0),
+  points_used int not null default 0 constraint orders_points_used_check check (points_used >= 0),
+  is_eligible_for_points boolean not null default true,
+  notes text constraint orders_notes_check check (length(notes) <= 2000),
+  is_over_limit boolean not null default false,
+  submitted_at timestamptz,
+  routed_at timestamptz,
+  last_response_at timestamptz,
+  sla_reminder_sent boolean not null default false,
+  sla_escalated boolean not null default false,
+  approved_at timestamptz,
+  completed_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  -- what the design adds
+  shipped_at timestamptz,
+  closed_at timestamptz,
+  status_reason varchar(500),
+  released_at timestamptz,
+  released_by uuid constraint orders_released_by_fkey references app.agents (id) on delete restrict,
+  release_reason varchar(500),
+  erp_reference varchar(100),
+  erp_acknowledged_at timestamptz,
+  idempotency_key varchar(200),
+  request_hash bytea,
+  rules_applied jsonb,
+  constraint orders_total_parts_check check (grand_total = subtotal - discount_amount - point_discount),
+  constraint orders_submission_check check ((submission_type = 'AGENT_ASSISTED') = (agent_id is not null)),
+  constraint orders_clock_check check ((routed_to_subdist_id is null) = (routed_at is null)),
+  constraint orders_submitted_check check (status in ('DRAFT', 'CANCELLED') or submitted_at is not null),
+  constraint orders_over_limit_route_check
+  check (not is_over_limit or released_at is not null or routed_to_subdist_id is null),
+  constraint orders_release_check check ((released_at is null) = (release_reason is null)),
+  constraint orders_erp_check check ((erp_reference is null) = (erp_acknowledged_at is null)),
+  constraint orders_idempotency_check check ((idempotency_key is null) = (request_hash is null)),
+  constraint orders_id_partner_id_key unique (id, partner_id)
+) with (fillfactor = 80);
+create index idx_orders_partner on app.orders (partner_id);
+create index idx_orders_status on app.orders (status);
+create index idx_orders_submitted on app.orders (submitted_at);
+create index idx_orders_subdist on app.orders (routed_to_subdist_id);
+create index idx_orders_sla on app.orders (routed_at, sla_reminder_sent);
+create index idx_orders_pending on app.orders (submitted_at) where status = 'SUBMITTED';
+create index idx_orders_sla_pending on app.orders (routed_at)
+where status in ('SUBMITTED', 'PROCESSING') and sla_reminder_sent = false;
+create unique index orders_idempotency_key on app.orders (partner_id, idempotency_key) where idempotency_key is not null;
+create index orders_partner_created_idx on app.orders (partner_id, created_at desc);
+create index orders_open_subdist_idx on app.orders (routed_to_subdist_id) where status in ('SUBMITTED', 'PROCESSING');
+create index orders_agent_idx on app.orders (agent_id) where agent_id is not null;
+create index orders_erp_pending_idx on app.orders (approved_at) where status = 'APPROVED' and erp_reference is null;
+comment on table app.orders is 'Orders of partners; the state machine and every effect of a change of state are triggers of this table';
+comment on column app.orders.order_number is 'What people call the order: ORD-YYMMDD-NNNNNN';
+comment on column app.orders.agent_id is 'The agent who ordered in shadow mode, null when the partner did';
+comment on column app.orders.routed_to_subdist_id is 'Who serves the order; null: headquarters must act';
+comment on column app.orders.subtotal is 'IDR: sum of quantity x list price, before the quantity discount';
+comment on column app.orders.discount_amount is 'IDR: subtotal less the sum of line totals';
+comment on column app.orders.point_discount is 'IDR paid with points: points_used x loyalty.point_value_rupiah at submission';
+comment on column app.orders.grand_total is 'IDR: subtotal - discount_amount - point_discount';
+comment on column app.orders.points_earned is 'Points promised at submission; they vest when the invoices are paid';
+comment on column app.orders.points_used is 'Points redeemed at submission; they come back if the order dies';
+comment on column app.orders.is_eligible_for_points is 'grand_total reached order.minimum_threshold at submission';
+comment on column app.orders.is_over_limit is 'The order took credit_used past credit_limit; unrouted until an admin releases it';
+comment on column app.orders.routed_at is 'Start of the service-level clock';
+comment on column app.orders.last_response_at is 'Last response of the sub-distributor; restarts the clock';
+comment on column app.orders.sla_reminder_sent is 'The 18-hour reminder of the running clock has been sent';
+comment on column app.orders.sla_escalated is 'The running clock has been escalated to headquarters';
+comment on column app.orders.closed_at is 'When the order was REJECTED or CANCELLED';
+comment on column app.orders.status_reason is 'Why it was cancelled or rejected';
+comment on column app.orders.released_at is 'When an admin released an over-limit order';
+comment on column app.orders.erp_reference is 'The ERP''s own reference once it has taken the order over; its stock then counts it';
+comment on column app.orders.idempotency_key is 'Caller''s key of the submission, unique for a partner';
+comment on column app.orders.request_hash is 'SHA-256 of the submission''s body: the same key with another body is refused';
+comment on column app.orders.rules_applied is 'Configs in force at submission: {key: {"value": ..., "version": n}}';
+
+create table app.order_items (
+  id uuid primary key default app.uuid_v7(),
+  order_id uuid not null,
+  product_id uuid not null constraint order_items_product_id_fkey references app.products (id) on delete restrict,
+  quantity int not null constraint order_items_quantity_check check (quantity > 0),
+  unit_price numeric(15, 2) not null constraint order_items_unit_price_check check (unit_price >= 0),
+  line_total numeric(15, 2) not null,
+  created_at timestamptz not null default now(),
+  partner_id uuid not null,
+  list_price numeric(15, 2) not null,
+  constraint order_items_line_total_check check (line_total = quantity * unit_price),
+  constraint order_items_list_price_check check (list_price >= unit_price),
+  constraint order_items_order_id_product_id_key unique (order_id, product_id),
+  constraint order_items_order_id_fkey foreign key (order_id, partner_id)
+  references app.orders (id, partner_id) on delete cascade
+);
+create index order_items_partner_idx on app.order_items (partner_id);
+comment on table app.order_items is 'Lines of an order, one a product; frozen once the order is submitted';
+comment on column app.order_items.unit_price is 'IDR charged a unit: the discount price from min_qty_discount units on';
+comment on column app.order_items.line_total is 'IDR: quantity x unit_price';
+comment on column app.order_items.list_price is 'IDR a unit before the quantity discount';
+comment on column app.order_items.partner_id is 'The order''s partner, repeated for row security and for distribution by partner';
+
+create table app.order_events (
+  id bigint generated always as identity primary key,
+  order_id uuid not null,
+  partner_id uuid not null,
+  event varchar(20) not null constraint order_events_event_check
+  check (event in ('STATUS', 'RESPONSE', 'ROUTED', 'RELEASED')),
+  from_status app.order_status_enum,
+  to_status app.order_status_enum not null,
+  note varchar(500),
+  actor_id uuid,
+  actor_role varchar(30) not null,
+  created_at timestamptz not null default clock_timestamp(),
+  constraint order_events_order_id_fkey foreign key (order_id, partner_id)
+  references app.orders (id, partner_id) on delete restrict
+);
+create index order_events_order_idx on app.order_events (order_id, id);
+create index order_events_partner_idx on app.order_events (partner_id);
+comment on table app.order_events is 'What happened to an order and who did it; append-only. STATUS rows are the legal path of the order';
+comment on column app.order_events.event is
+  'STATUS: a change of state; RESPONSE: the sub-distributor answered; ROUTED: (re-)routed; RELEASED: credit released';
+comment on column app.order_events.from_status is 'State before; null when the order was made';
+comment on column app.order_events.actor_role is 'Database role of the caller, or the job''s';

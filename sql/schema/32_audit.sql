@@ -1,0 +1,68 @@
+-- Phase 3, step 3: the audit trail and the sessions of agents in shadow mode.
+
+create table app.audit_logs (
+  id uuid not null default app.uuid_v7(),
+  actor_id uuid,
+  actor_type app.actor_type_enum not null,
+  target_id uuid,
+  target_type varchar(63) not null,
+  action varchar(50) not null,
+  old_value jsonb,
+  new_value jsonb,
+  ip_address varchar(45),
+  created_at timestamptz not null,
+  actor_role varchar(63) not null,
+  on_behalf_of uuid,
+  constraint audit_logs_pkey primary key (id, created_at)
+) partition by range (created_at);
+create index idx_audit_actor on app.audit_logs (actor_id, actor_type);
+create index idx_audit_created on app.audit_logs (created_at);
+create index audit_logs_target_idx on app.audit_logs (target_id, created_at);
+-- Rows of a month that has no partition yet are never refused; jobs.make_partitions() keeps months ahead.
+create table app.audit_logs_default partition of app.audit_logs default;
+comment on table app.audit_logs is
+  'Who changed what, and how it was before; append-only, in monthly partitions (UTC), filled from audit_buffer each minute. PII is masked';
+comment on column app.audit_logs.actor_id is 'The one who did it: in shadow mode the agent';
+comment on column app.audit_logs.target_id is 'Id of the changed row';
+comment on column app.audit_logs.target_type is 'Table of the changed row';
+comment on column app.audit_logs.action is 'INSERT, UPDATE or DELETE';
+comment on column app.audit_logs.old_value is 'Before: the columns that changed; the whole row on DELETE';
+comment on column app.audit_logs.new_value is 'After: the columns that changed; the whole row on INSERT';
+comment on column app.audit_logs.ip_address is 'Caller''s address as the proxy told it (X-Forwarded-For)';
+comment on column app.audit_logs.created_at is 'When the change was made, not when it was moved here';
+comment on column app.audit_logs.actor_role is 'Database role of the caller';
+comment on column app.audit_logs.on_behalf_of is 'The partner for whom an agent acted in shadow mode';
+
+-- One row a statement: narrow to write, exploded into audit_logs later.
+create table app.audit_buffer (
+  id bigint generated always as identity primary key,
+  target_type varchar(63) not null,
+  action varchar(10) not null,
+  old_rows jsonb,
+  new_rows jsonb,
+  actor_id uuid,
+  actor_type app.actor_type_enum not null,
+  actor_role varchar(63) not null,
+  on_behalf_of uuid,
+  ip_address varchar(45),
+  created_at timestamptz not null default clock_timestamp()
+);
+comment on table app.audit_buffer is 'Changes waiting to be moved to audit_logs; committed with the change itself. Private: not masked yet';
+comment on column app.audit_buffer.old_rows is 'Array of the rows before, in the order of new_rows';
+comment on column app.audit_buffer.new_rows is 'Array of the rows after';
+
+create table app.agent_sessions (
+  id uuid primary key default app.uuid_v7(),
+  agent_id uuid not null constraint agent_sessions_agent_id_fkey references app.agents (id) on delete restrict,
+  impersonated_partner_id uuid not null
+  constraint agent_sessions_impersonated_partner_id_fkey references app.partners (id) on delete restrict,
+  started_at timestamptz not null default now(),
+  ended_at timestamptz,
+  ip_address varchar(45),
+  expires_at timestamptz not null,
+  constraint agent_sessions_period_check check (ended_at >= started_at and expires_at > started_at)
+);
+create index agent_sessions_open_idx on app.agent_sessions (agent_id) where ended_at is null;
+create index agent_sessions_partner_idx on app.agent_sessions (impersonated_partner_id);
+comment on table app.agent_sessions is 'Shadow mode: an agent ordering for a partner';
+comment on column app.agent_sessions.expires_at is 'The session''s token is dead from here on, or from ended_at if that is earlier';

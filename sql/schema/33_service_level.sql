@@ -1,0 +1,24 @@
+-- Phase 3, step 4: the log of escalations.
+
+create table app.sla_escalation_logs (
+  id uuid primary key default app.uuid_v7(),
+  order_id uuid not null constraint sla_escalation_logs_order_id_fkey references app.orders (id) on delete restrict,
+  escalation_level app.escalation_level_enum not null,
+  notified_to uuid not null,
+  notified_type app.notified_type_enum not null,
+  triggered_at timestamptz not null default now(),
+  acknowledged_at timestamptz,
+  clock_started_at timestamptz not null,
+  due_at timestamptz not null,
+  reason varchar(500),
+  acknowledged_by uuid
+  constraint sla_escalation_logs_acknowledged_by_fkey references app.agents (id) on delete restrict,
+  constraint sla_escalation_logs_once_key unique (order_id, escalation_level, notified_to, clock_started_at)
+);
+create index idx_sla_order on app.sla_escalation_logs (order_id);
+comment on table app.sla_escalation_logs is 'Each notice of a late order: one row for each level, recipient and clock';
+comment on column app.sla_escalation_logs.notified_to is 'Id of the sub-distributor (SUBDIST) or agent (AGENT, ADMIN)';
+comment on column app.sla_escalation_logs.triggered_at is 'When it fired';
+comment on column app.sla_escalation_logs.clock_started_at is 'Start of the clock that ran out: the later of routed_at and last_response_at';
+comment on column app.sla_escalation_logs.due_at is 'When it should have fired';
+comment on column app.sla_escalation_logs.reason is 'Why it escalated early, null when the hours ran out';

@@ -1,0 +1,50 @@
+-- What the design adds: the outbox (messages owed) and the inbox (what came back).
+
+create table app.messages (
+  id uuid primary key default app.uuid_v7(),
+  template varchar(60) not null,
+  channel app.notification_channel_enum not null default 'WHATSAPP',
+  recipient_type varchar(10) not null
+  constraint messages_recipient_type_check check (recipient_type in ('PARTNER', 'SUBDIST', 'AGENT')),
+  recipient_id uuid not null,
+  order_id uuid constraint messages_order_id_fkey references app.orders (id) on delete restrict,
+  variables jsonb not null default '{}',
+  status varchar(10) not null default 'PENDING'
+  constraint messages_status_check
+  check (status in ('PENDING', 'CLAIMED', 'SENT', 'DELIVERED', 'READ', 'FAILED', 'WITHDRAWN')),
+  attempts int not null default 0,
+  next_attempt_at timestamptz not null default now(),
+  lease_until timestamptz,
+  provider_id varchar(200),
+  error_code varchar(100),
+  sent_at timestamptz,
+  delivered_at timestamptz,
+  created_at timestamptz not null default now()
+) with (fillfactor = 70);
+create index messages_due_idx on app.messages (next_attempt_at) where status = 'PENDING';
+create index messages_lease_idx on app.messages (lease_until) where status = 'CLAIMED';
+create unique index messages_provider_id_key on app.messages (provider_id) where provider_id is not null;
+create index messages_order_idx on app.messages (order_id) where order_id is not null;
+comment on table app.messages is 'Outbox: messages owed to people; a row commits with the event that owes it, or not at all';
+comment on column app.messages.template is 'Name in app.message_templates()';
+comment on column app.messages.recipient_id is 'Partner, sub-distributor or agent; the address is looked up when the message is claimed';
+comment on column app.messages.variables is 'Facts of the moment; those of the order are added when the message is claimed';
+comment on column app.messages.status is
+  'PENDING, CLAIMED (leased to a messenger), SENT (accepted by the provider), DELIVERED, READ, FAILED, WITHDRAWN';
+comment on column app.messages.next_attempt_at is 'Not to be claimed before';
+comment on column app.messages.lease_until is 'When a claim lapses and the message may be claimed again';
+comment on column app.messages.provider_id is 'The provider''s id (WhatsApp: wamid...)';
+
+create table app.inbound_messages (
+  id uuid primary key default app.uuid_v7(),
+  payload_hash bytea not null constraint inbound_messages_payload_hash_key unique,
+  payload jsonb not null,
+  received_at timestamptz not null default now(),
+  processed_at timestamptz
+);
+comment on table app.inbound_messages is 'Inbox: what the provider sent, as it came; a repeated payload is stored once';
+
+alter table app.impersonation_notifications add column message_id uuid
+constraint impersonation_notifications_message_id_fkey references app.messages (id) on delete restrict;
+create index impersonation_notifications_message_idx on app.impersonation_notifications (message_id);
+comment on column app.impersonation_notifications.message_id is 'The outbox row that carries the notice';

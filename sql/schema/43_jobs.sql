@@ -1,0 +1,20 @@
+-- What the design adds: the scheduled jobs and when they last worked.
+
+create table jobs.schedule (
+  job text primary key,
+  schedule text not null,
+  command text not null,
+  description text not null
+);
+comment on table jobs.schedule is 'The jobs of sql/jobs, as "hub migrate" last scheduled them with pg_cron';
+comment on column jobs.schedule.schedule is 'Cron expression, GMT';
+
+create table jobs.runs (
+  job text primary key,
+  last_started_at timestamptz not null,
+  last_succeeded_at timestamptz not null,
+  last_rows bigint not null default 0,
+  total_runs bigint not null default 0
+);
+comment on table jobs.runs is 'Last success of each job; written by the job itself in its own transaction';
+comment on column jobs.runs.last_rows is 'Rows that the last run worked on';

@@ -1,0 +1,14 @@
+-- What the mission asks for in 6.1: monthly spend and order count of each partner, materialized.
+
+create materialized view app.partner_monthly_statistics as
+select
+  o.partner_id,
+  date_trunc('month', o.submitted_at at time zone 'Asia/Jakarta')::date as month,
+  count(*)::int as order_count,
+  sum(o.grand_total)::numeric(15, 2) as total_spend
+from app.orders as o
+where o.status in ('SUBMITTED', 'PROCESSING', 'APPROVED', 'SHIPPED', 'COMPLETED')
+group by 1, 2;
+create unique index partner_monthly_statistics_key on app.partner_monthly_statistics (partner_id, month);
+comment on materialized view app.partner_monthly_statistics is
+  'Orders and spend (IDR, live orders) of a partner a month (Jakarta); refreshed concurrently by jobs.refresh_statistics()';
