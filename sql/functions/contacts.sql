@@ -19,19 +19,22 @@ create function app.tg_normalise_phone() returns trigger
 language plpgsql set search_path = ''
 as $$
 begin
-  if tg_table_name = 'sub_distributors' then
-    new.whatsapp_number := app.normalise_phone(new.whatsapp_number);
-  else
-    new.phone := app.normalise_phone(new.phone);
-  end if;
+  new.phone := app.normalise_phone(new.phone);
+  return new;
+end $$;
+create function app.tg_normalise_whatsapp_number() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  new.whatsapp_number := app.normalise_phone(new.whatsapp_number);
   return new;
 end $$;
 create trigger _100_normalise_phone before insert or update of phone on app.partners
 for each row execute function app.tg_normalise_phone();
 create trigger _100_normalise_phone before insert or update of phone on app.agents
 for each row execute function app.tg_normalise_phone();
-create trigger _100_normalise_phone before insert or update of whatsapp_number on app.sub_distributors
-for each row execute function app.tg_normalise_phone();
+create trigger _100_normalise_whatsapp_number before insert or update of whatsapp_number on app.sub_distributors
+for each row execute function app.tg_normalise_whatsapp_number();
 
 create function app.tg_touch_updated_at() returns trigger
 language plpgsql set search_path = ''

@@ -159,7 +159,7 @@ declare
   v_invoice app.invoices;
   v_known numeric;
   v_code text;
-  v_results jsonb := '[]';
+  v_results jsonb := jsonb_build_array();
 begin
   perform app.require_set('payments', p_payments, 10000);
   if exists (
@@ -205,7 +205,7 @@ begin
     v_results := v_results || jsonb_build_object(
       'invoice_number', v_payment.invoice_number, 'reference_number', v_payment.reference_number, 'result', v_code);
   end loop;
-  return v_results;
+  return v_results::json;
 end $$;
 comment on function app.erp_apply_payments(jsonb) is
   'Books payments that the ERP knows; answers each with APPLIED, DUPLICATE or the code of its refusal, and applies the others';

@@ -41,7 +41,7 @@ begin
       when new.amount_paid = new.amount then 'PAID'
       when new.amount_paid > 0 then 'PARTIAL'
       else 'UNPAID'
-    end;
+    end::app.invoice_status_enum;
     new.paid_at := case when new.status = 'PAID' then coalesce(new.paid_at, now()) end;
   end if;
   return new;

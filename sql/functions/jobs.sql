@@ -90,10 +90,11 @@ returns bigint language plpgsql volatile set search_path = ''
 as $$
 declare
   v_started_at timestamptz := clock_timestamp();
+  v_history regclass := to_regclass('cron.job_run_details');
   v_count bigint := 0;
 begin
-  if to_regclass('cron.job_run_details') is not null then
-    execute 'delete from cron.job_run_details where end_time < now() - interval ''7 days''';
+  if v_history is not null then
+    execute format('delete from %s where end_time < now() - interval ''7 days''', v_history);
     get diagnostics v_count = row_count;
   end if;
   return jobs.record_run('history-purge', v_started_at, v_count);

@@ -19,10 +19,11 @@ create function app.lock_calling_partner()
 returns app.partners language plpgsql volatile set search_path = ''
 as $$
 declare
+  v_id uuid := app.calling_partner_id();
   v_partner app.partners;
 begin
   select * into v_partner from app.partners as p
-  where p.id = app.calling_partner_id() and p.is_active and p.deleted_at is null
+  where p.id = v_id and p.is_active and p.deleted_at is null
   for no key update;
   if not found then
     perform app.fail('ACCOUNT_INACTIVE');
@@ -173,10 +174,11 @@ begin
     perform app.fail('ILLEGAL_TRANSITION', format('%s: %s to SUBMITTED', v_order.order_number, v_order.status));
   end if;
   -- The prices of the draft's day do not count: those of the moment of submission do.
-  select app.price_lines(jsonb_agg(jsonb_build_object('sku', p.sku, 'quantity', i.quantity)), v_partner.tier, now())
-  into v_lines
-  from app.order_items as i join app.products as p on p.id = i.product_id
-  where i.order_id = v_order.id;
+  v_lines := app.price_lines((
+    select jsonb_agg(jsonb_build_object('sku', p.sku, 'quantity', i.quantity))
+    from app.order_items as i join app.products as p on p.id = i.product_id
+    where i.order_id = v_order.id
+  ), v_partner.tier, now());
   update app.order_items as i
   set list_price = l.list_price, unit_price = l.unit_price, line_total = i.quantity * l.unit_price
   from unnest(v_lines.product_ids, v_lines.list_prices, v_lines.unit_prices) as l (product_id, list_price, unit_price)
@@ -199,6 +201,7 @@ create function app.quote_order(p_items jsonb, p_points int)
 returns json language plpgsql stable set search_path = ''
 as $$
 declare
+  v_id uuid := app.calling_partner_id();
   v_partner app.partners;
   v_lines app.priced_lines;
   v_discount numeric := 0;
@@ -206,7 +209,7 @@ declare
   v_over numeric;
 begin
   select * into v_partner from app.partners as p
-  where p.id = app.calling_partner_id() and p.is_active and p.deleted_at is null;
+  where p.id = v_id and p.is_active and p.deleted_at is null;
   if not found then
     perform app.fail('ACCOUNT_INACTIVE');
   end if;
