@@ -7,6 +7,6 @@ __depends__ = {"0015_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="aa7009d4462b56150c083c9e03ec70bdfcac69056d98ca6280d43ee40855e71b",
+        sha256="d9ce3df4604646510eb4568c5892da960de43a6a86a60a581f4606510f87ed9e",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_outbox.sql",
-        sha256="9f7bc1ef692228a68f9fc06113f8eca97e5fbe983f6afb25ce2278735c3c140e",
+        sha256="7750e631aaf888cde80a1c71618e3fbd2b7609086f944dfcf801a2730f947b60",
     ),
 ]

@@ -17,7 +17,7 @@ begin
   with due as (
     select m.id from app.messages as m
     where (m.status = 'PENDING' and m.next_attempt_at <= now()) or (m.status = 'CLAIMED' and m.lease_until <= now())
-    order by m.id
+    order by m.position
     limit p_max
     for update skip locked
   ),
@@ -39,7 +39,7 @@ begin
   from claimed as c
   join app.message_templates() as t on t.template = c.template
   cross join lateral (select coalesce(app.order_variables(c.order_id), '{}') || c.variables as variables) as v
-  order by c.id;
+  order by c.position;
 end $$;
 comment on function app.claim_messages(int, int) is 'Leases due messages, oldest first, with their text and address as of now';
 

@@ -73,7 +73,8 @@ create unique index orders_idempotency_key on app.orders (partner_id, idempotenc
 create index orders_partner_created_idx on app.orders (partner_id, created_at desc);
 create index orders_open_subdist_idx on app.orders (routed_to_subdist_id) where status in ('SUBMITTED', 'PROCESSING');
 create index orders_agent_idx on app.orders (agent_id) where agent_id is not null;
-create index orders_erp_pending_idx on app.orders (approved_at) where status = 'APPROVED' and erp_reference is null;
+create index orders_erp_pending_idx on app.orders (approved_at)
+where status in ('APPROVED', 'SHIPPED', 'COMPLETED') and erp_reference is null;
 comment on table app.orders is 'Orders of partners; the state machine and every effect of a change of state are triggers of this table';
 comment on column app.orders.order_number is 'What people call the order: ORD-YYMMDD-NNNNNN';
 comment on column app.orders.agent_id is 'The agent who ordered in shadow mode, null when the partner did';

@@ -19,7 +19,8 @@ create table app.messages (
   error_code varchar(100),
   sent_at timestamptz,
   delivered_at timestamptz,
-  created_at timestamptz not null default now()
+  created_at timestamptz not null default now(),
+  position bigint not null generated always as identity
 ) with (fillfactor = 70);
 create index messages_due_idx on app.messages (next_attempt_at) where status = 'PENDING';
 create index messages_lease_idx on app.messages (lease_until) where status = 'CLAIMED';
@@ -33,6 +34,7 @@ comment on column app.messages.status is
   'PENDING, CLAIMED (leased to a messenger), SENT (accepted by the provider), DELIVERED, READ, FAILED, WITHDRAWN';
 comment on column app.messages.next_attempt_at is 'Not to be claimed before';
 comment on column app.messages.lease_until is 'When a claim lapses and the message may be claimed again';
+comment on column app.messages.position is 'Order in which messages were owed: ids of one millisecond do not tell';
 comment on column app.messages.provider_id is 'The provider''s id (WhatsApp: wamid...)';
 
 create table app.inbound_messages (
