@@ -1,6 +1,7 @@
 """The command line: assembles the commands, each a module of its own that is loaded when it is called."""
 
-from collections.abc import Callable
+import importlib
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,33 +14,143 @@ app = typer.Typer(
     help="The Digital Hub: bring it up, migrate it, try it.",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_show_locals=False,  # locals hold passwords
 )
+jobs_app = typer.Typer(help="The scheduled jobs.", no_args_is_help=True)
+app.add_typer(jobs_app, name="jobs")
+
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
-def _call(function: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-    """Run a command; what a user can mend becomes one line and an exit code."""
+def _call(module: str, function: str, *arguments: Any, **options: Any) -> None:
+    """Import a command and run it; what a user can mend becomes a line, a hint and an exit code."""
     try:
-        function(*arguments, **options)
+        try:
+            loaded = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                raise
+            raise UserError(f"this checkout has no {module}") from None
+        getattr(loaded, function)(*arguments, **options)
     except UserError as error:
         raise typer.Exit(complain(error)) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def up() -> None:
+    """Bring the stack up on loopback: PostgreSQL, PgBouncer, the gateway, adapters; migrated."""
+    _call("hub.commands.stack", "up")
+
+
+@app.command()
+def down() -> None:
+    """Stop the stack; its data stays."""
+    _call("hub.commands.stack", "down")
+
+
+@app.command()
+def status() -> None:
+    """Show what runs where; exit code 3 if something does not."""
+    _call("hub.commands.stack", "status")
+
+
+@app.command()
+def logs(
+    name: Annotated[str | None, typer.Argument(help="postgres, gateway, ...; none: list them")] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="How many lines.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows.")] = False,
+) -> None:
+    """Show the end of a program's log."""
+    _call("hub.commands.stack", "logs", name, lines=lines, follow=follow)
+
+
+@app.command()
+def reset(yes: Annotated[bool, typer.Option("--yes", help="Really.")] = False) -> None:
+    """Drop the stack's database and make it anew."""
+    _call("hub.commands.stack", "reset", yes=yes)
+
+
+@app.command()
+def doctor() -> None:
+    """Check the machine, the stack and the database."""
+    _call("hub.commands.doctor", "doctor")
 
 
 @app.command()
 def migrate(
-    database: Annotated[
-        str | None, typer.Option(help="URL of a direct connection; default: the stack's.")
-    ] = None,
-    require_cron: Annotated[bool, typer.Option(help="Fail where pg_cron is not to be had.")] = False,
+    database: Annotated[str | None, typer.Option(help="URL, not through a pooler.")] = None,
+    require_cron: Annotated[bool, typer.Option("--require-cron", help="Fail without pg_cron.")] = False,
 ) -> None:
     """Bring a database to the present: schema, functions, policies, api, jobs."""
-    from hub.commands.migrate import migrate as run  # noqa: PLC0415
-
-    _call(run, database, require_cron=require_cron)
+    _call("hub.commands.migrate", "migrate", database, require_cron=require_cron)
 
 
 @app.command()
 def repin() -> None:
     """Pin the SHA-256 of sql/schema files in migrations/ anew (before the first release)."""
-    from hub.commands.migrate import repin as run  # noqa: PLC0415
+    _call("hub.commands.migrate", "repin")
 
-    _call(run)
+
+@app.command()
+def docs(check: Annotated[bool, typer.Option("--check", help="Only say what is stale.")] = False) -> None:
+    """Regenerate docs/schema.sql and the table of docs/error-codes.md."""
+    _call("hub.commands.docs", "docs", check=check)
+
+
+@app.command(context_settings=_PASS_ON)
+def psql(context: typer.Context) -> None:
+    """Open psql on the stack's database; further arguments are psql's."""
+    _call("hub.commands.database", "psql", context.args)
+
+
+@app.command()
+def token(
+    role: Annotated[str, typer.Argument(help="partner, agent, admin, superadmin, subdist, erp, messenger")],
+    sub: Annotated[str | None, typer.Option(help="UUID of the row that the token speaks for.")] = None,
+    minutes: Annotated[float, typer.Option(help="How long it lives.")] = 60,
+) -> None:
+    """Print a token for the gateway."""
+    _call("hub.commands.database", "token", role, sub, minutes)
+
+
+@jobs_app.command("list")
+def jobs_list() -> None:
+    """Show the jobs and when they run."""
+    _call("hub.commands.database", "jobs_list")
+
+
+@jobs_app.command("run")
+def jobs_run(name: Annotated[str, typer.Argument(help="Its name, as `hub jobs list` shows it.")]) -> None:
+    """Run a job now."""
+    _call("hub.commands.database", "jobs_run", name)
+
+
+@app.command("test", context_settings=_PASS_ON)
+def run_tests(
+    context: typer.Context, lint: Annotated[bool, typer.Option(help="Run the linters too.")] = True
+) -> None:
+    """Run ruff, mypy, sqlfluff and pytest; further arguments are pytest's."""
+    _call("hub.commands.test", "test", context.args, lint=lint)
+
+
+@app.command()
+def demo() -> None:
+    """Bring the stack up, load the catalogue, and live one order from price to points."""
+    _call("hub.demo", "run")
+
+
+@app.command()
+def seed() -> None:
+    """Load the demo's catalogue, partners, agents and sub-distributors."""
+    _call("hub.seed", "run")
+
+
+@app.command()
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="Three minutes at most.")] = False,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+) -> None:
+    """Measure submit_order beside the floor."""
+    _call("hub.bench", "run", quick=quick, json_file=json)

@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,13 @@ from urllib.parse import quote
 import psycopg
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from hub import postgres
+from hub import postgres, processes
 from hub.errors import UserError
 from hub.osuser import Account, server_account
 from hub.ports import HOST, is_free
 
 _START_SECONDS = 60
+_ORPHAN_SECONDS = 15
 
 
 def tail(log: Path, lines: int = 15) -> str:
@@ -141,8 +143,7 @@ class Cluster:
                     f"port {self.port} for PostgreSQL is taken by another program",
                     hint="stop that program, or choose another port with HUB_POSTGRES_PORT",
                 )
-            # After kill -9 the number in the file may belong to somebody else's process by now.
-            (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
+            self._clear_stale_pid_file()
             self.configure()
             done = self.account.run(
                 [
@@ -161,6 +162,22 @@ class Cluster:
                 raise UserError("PostgreSQL did not start", hint=f"end of {self.log}:\n{tail(self.log)}")
         self._wait()
         return not running
+
+    def _clear_stale_pid_file(self) -> None:
+        """Remove what kill -9 left, but only once no process works in the data directory any more.
+
+        The number in the file may belong to somebody else's process by now, and PostgreSQL would refuse to
+        start; but orphaned backends may still write, and then the file must stay.
+        """
+        deadline = time.monotonic() + _ORPHAN_SECONDS
+        while left := processes.working_in(self.pgdata):
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"a killed server's processes still work in {self.pgdata}: {', '.join(map(str, left))}",
+                    hint="end them by their numbers, then try again",
+                )
+            time.sleep(0.2)
+        (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
 
     def _wait(self) -> None:
         @retry(

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hub import paths
 from hub.errors import UserError
-from hub.ports import HOST, next_free
+from hub.ports import HOST, is_free, next_free
 
 DEFAULT_PORTS = {
     "postgres_port": 54815,
@@ -82,29 +82,60 @@ def read(folder: Path | None = None) -> Settings:
 
 def ensure(folder: Path) -> Settings:
     """The settings of the stack in `folder`; what is missing is chosen now and kept (mode 0600)."""
-    file = env_file(folder)
-    kept = _parse(file)
+    kept = _parse(env_file(folder))
     fresh = {name: value for name, value in _new_values(kept).items() if name not in kept}
-    if fresh:
-        lines = [f"{name}={value}" for name, value in (kept | fresh).items()]
-        making = file.with_suffix(".making")
-        with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-            out.write(
-                "# Made by `hub up`. Environment variables of the same names win.\n" + "\n".join(lines) + "\n"
-            )
-        making.replace(file)
-    settings = read(folder)
+    settings = _keep(folder, kept | fresh, write=bool(fresh))
     if len(settings.jwt_secret) < 32:
         raise UserError("HUB_JWT_SECRET has fewer than 32 characters", hint="unset it, or use a longer one")
-    if not settings.database_url:
-        settings.database_url = f"postgresql://postgres:{settings.superuser_password}@{HOST}:{settings.postgres_port}/{settings.database}"
+    return settings
+
+
+def move_taken_ports(folder: Path, fields: list[str]) -> Settings:
+    """Give each of these ports that another program took meanwhile a free number; the choice is kept.
+
+    Raises UserError for a taken port that the environment demands.
+    """
+    kept = _parse(env_file(folder))
+    settings = read(folder)
+    taken = {int(value) for name, value in kept.items() if name.endswith("_PORT")}
+    moved = {}
+    for field in fields:
+        name, port = f"HUB_{field.upper()}", int(getattr(settings, field))
+        if is_free(port):
+            continue
+        if name in os.environ:
+            raise UserError(
+                f"port {port} ({name}) is taken by another program", hint="choose another, or unset it"
+            )
+        moved[name] = str(next_free(DEFAULT_PORTS[field], taken))
+        taken.add(int(moved[name]))
+    return _keep(folder, kept | moved, write=bool(moved))
+
+
+def _keep(folder: Path, values: dict[str, str], *, write: bool) -> Settings:
+    """Write hub.env if need be; returns the settings that follow from it and the environment."""
+    file = env_file(folder)
+    if write:
+        making = file.with_suffix(".making")
+        text = "".join(f"{name}={value}\n" for name, value in values.items())
+        with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            out.write("# Made by `hub up`. Environment variables of the same names win.\n" + text)
+        making.replace(file)
+    settings = read(folder)
+    if "HUB_DATABASE_URL" in os.environ:
+        return settings
+    settings.database_url = f"postgresql://postgres:{settings.superuser_password}@{HOST}:{settings.postgres_port}/{settings.database}"
+    if values.get("HUB_DATABASE_URL") != settings.database_url:
+        return _keep(folder, values | {"HUB_DATABASE_URL": settings.database_url}, write=True)
     return settings
 
 
 def _parse(file: Path) -> dict[str, str]:
-    if not file.exists():
-        return {}
-    lines = [line for line in file.read_text().splitlines() if "=" in line and not line.startswith("#")]
+    try:
+        text = file.read_text() if file.exists() else ""
+    except PermissionError:
+        raise UserError(f"cannot read {file}", hint="run as the user who ran ./hub up") from None
+    lines = [line for line in text.splitlines() if "=" in line and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
 
 

@@ -109,9 +109,11 @@ def account_for(gateway: Gateway) -> Account:
     """
     account = server_account()
     probe = ["--version"] if gateway.kind == "postgrest" else ["-c", "import hub"]
-    if not account.switches or account.run([gateway.command[0], *probe]).returncode == 0:
-        return account
-    return Account("root", 0, 0, "/root")
+    try:
+        reaches = not account.switches or account.run([gateway.command[0], *probe]).returncode == 0
+    except OSError:
+        reaches = False
+    return account if reaches else Account("root", 0, 0, "/root")
 
 
 def start(gateway: Gateway, config: Path, log: Path) -> subprocess.Popen[bytes]:

@@ -1,0 +1,113 @@
+"""hub doctor: is everything here that the hub needs, and does the database hold what it should?"""
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+
+from hub import paths, postgres, settings
+from hub.console import out
+from hub.errors import UserError
+from hub.stack import gateway, pgbouncer
+from hub.stack.layout import Stack
+from hub.stack.supervise import Supervisor
+
+Finding = tuple[bool, str]
+
+
+def doctor() -> None:
+    """Print a line for each check; raises UserError if one failed."""
+    findings = [*_machine(), *_stack()]
+    for fine, text in findings:
+        out.print(f"{'ok  ' if fine else 'FAIL'}  {text}", style="" if fine else "red", markup=False)
+    failed = sum(not fine for fine, _ in findings)
+    if failed:
+        raise UserError(f"{failed} of {len(findings)} checks failed")
+
+
+def _try(what: Callable[[], str]) -> Finding:
+    try:
+        return True, what()
+    except (UserError, psycopg.Error) as error:
+        return False, str(error).strip().replace("\n", " ")
+
+
+def _machine() -> Iterator[Finding]:
+    yield sys.version_info >= (3, 11), f"Python {sys.version.split()[0]}"
+    yield _try(lambda: f"PostgreSQL programs in {postgres.bin_dir()}")
+    for extension in ("pg_cron", "plpgsql_check", "pgcrypto", "btree_gist"):
+        here = postgres.has_extension(extension)
+        yield here, f"extension {extension} is {'installed' if here else 'missing'}"
+    yield _try(lambda: f"pgbouncer is {pgbouncer.program()}")
+    preference = settings.read().gateway
+    yield _try(lambda: gateway.choose(preference, paths.root() / ".cache" / "postgrest").banner)
+
+
+def _stack() -> Iterator[Finding]:
+    try:
+        stack = Stack.existing()
+    except UserError as error:
+        yield True, f"{error.message} (./hub up makes one)"
+        return
+    mode = settings.env_file(stack.folder).stat().st_mode & 0o777
+    yield mode == 0o600, f"secrets in {settings.env_file(stack.folder)} have mode {mode:04o}"
+    running = stack.cluster.is_running()
+    yield (
+        running,
+        f"PostgreSQL {'runs' if running else 'is down'} on port {stack.settings.postgres_port}",
+    )
+    supervisor = Supervisor(stack)
+    states = supervisor.states() if supervisor.is_running() else {}
+    for name in states or ("pgbouncer", "gateway"):
+        state = states[name]["statename"] if name in states else "STOPPED"
+        yield state == "RUNNING", f"{name} is {state}"
+    if not running:
+        return
+    try:
+        with psycopg.connect(stack.settings.database_url, connect_timeout=5) as conn:
+            for text, query in CHECKS.items():
+                yield _count(conn, text, query)
+    except psycopg.Error as error:
+        yield False, f"database: {str(error).strip()}"
+
+
+CHECKS = {
+    "objects that hub_owner does not own": """
+        select c.oid::regclass::text from pg_class c
+        where c.relnamespace::regnamespace::text in ('app', 'api', 'auth', 'jobs', 'migration')
+          and c.relowner <> 'hub_owner'::regrole
+        union all
+        select p.oid::regprocedure::text from pg_proc p
+        where p.pronamespace::regnamespace::text in ('app', 'api', 'auth', 'jobs')
+          and p.proowner <> 'hub_owner'::regrole""",
+    "functions that everybody may execute": """
+        select p.oid::regprocedure::text
+        from pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+        where p.pronamespace::regnamespace::text in ('app', 'api', 'auth', 'jobs') and a.grantee = 0""",
+    "tables of app and auth without row-level security": """
+        select c.oid::regclass::text from pg_class c
+        where c.relnamespace::regnamespace::text in ('app', 'auth') and c.relkind in ('r', 'p')
+          and not c.relispartition and not c.relrowsecurity""",
+    "views of api with neither security_invoker nor security_barrier": """
+        select c.oid::regclass::text from pg_class c
+        where c.relnamespace = to_regnamespace('api') and c.relkind = 'v'
+          and not coalesce(c.reloptions && array[
+            'security_invoker=true', 'security_invoker=on', 'security_barrier=true', 'security_barrier=on'
+          ], false)""",
+    "objects of api without a comment": """
+        select c.oid::regclass::text from pg_class c
+        where c.relnamespace = to_regnamespace('api') and c.relkind = 'v'
+          and obj_description(c.oid, 'pg_class') is null
+        union all
+        select p.oid::regprocedure::text from pg_proc p
+        where p.pronamespace = to_regnamespace('api') and obj_description(p.oid, 'pg_proc') is null""",
+    "invalid indexes": "select indexrelid::regclass::text from pg_index where not indisvalid",
+}
+"""Each query returns what should not be there."""
+
+
+def _count(conn: psycopg.Connection[Any], text: str, query: str) -> Finding:
+    names = [row[0] for row in conn.execute(query).fetchall()]
+    shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    return not names, f"{text}: {len(names)}{f' ({shown})' if names else ''}"

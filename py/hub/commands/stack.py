@@ -1,0 +1,91 @@
+"""hub up, hub down, hub status, hub logs, hub reset."""
+
+import os
+import time
+
+import psycopg
+from rich.table import Table
+
+from hub import ports
+from hub.console import out, say
+from hub.errors import UserError
+from hub.stack.layout import Stack
+from hub.stack.supervise import Supervisor
+from hub.stack.up import down as bring_down
+from hub.stack.up import up as bring_up
+
+NOT_RUNNING = 3
+"""Exit code of `hub status` when something is down, as LSB init scripts have it."""
+
+
+def up() -> None:
+    """Bring the stack up and say where it is."""
+    stack = bring_up()
+    say(f"up: {stack.settings.gateway_url} (status: ./hub status, stop: ./hub down)")
+
+
+def down() -> None:
+    """Stop the stack."""
+    stopped = bring_down()
+    say(f"stopped {' and '.join(stopped)}" if stopped else "nothing was running")
+
+
+def status() -> None:
+    """Show what runs where; raises UserError with code 3 if something does not."""
+    stack = Stack.existing()
+    table = Table("program", "state", "pid", "where", "since", box=None, pad_edge=False)
+    running = stack.cluster.is_running()
+    table.add_row(
+        "postgres",
+        "RUNNING" if running else "STOPPED",
+        "",
+        f"{ports.HOST}:{stack.settings.postgres_port}/{stack.settings.database}",
+        "",
+    )
+    supervisor = Supervisor(stack)
+    states = supervisor.states() if supervisor.is_running() else {}
+    where = {
+        "pgbouncer": f"{ports.HOST}:{stack.settings.pgbouncer_port}/{stack.settings.database}",
+        "gateway": stack.settings.gateway_url,
+        "whatsapp": f"http://{ports.HOST}:{stack.settings.whatsapp_port}",
+    }
+    for name in states or ("pgbouncer", "gateway"):
+        entry = states.get(name, {"statename": "STOPPED", "pid": 0, "start": 0})
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["start"])) if entry["pid"] else ""
+        table.add_row(name, entry["statename"], str(entry["pid"] or ""), where.get(name, ""), since)
+        running = running and entry["statename"] == "RUNNING"
+    out.print(table)
+    if not running:
+        raise UserError("not everything runs", hint="./hub up", code=NOT_RUNNING)
+
+
+def logs(name: str | None, *, lines: int, follow: bool) -> None:
+    """Show the end of a program's log, or the names of all logs."""
+    files = Stack.existing().log_files()
+    if name is None:
+        for known, path in files.items():
+            say(f"{known:12} {path}")
+        return
+    if name not in files:
+        raise UserError(f"there is no log '{name}'", hint=f"there are: {', '.join(files)}")
+    os.execvp("tail", ["tail", "-n", str(lines), *(["-f"] if follow else []), str(files[name])])  # noqa: S606
+
+
+def reset(*, yes: bool) -> None:
+    """Drop the stack's database and make it anew, empty."""
+    if not yes:
+        raise UserError("this drops the stack's database with all that is in it", hint="./hub reset --yes")
+    stack = bring_down_programs()
+    with psycopg.connect(stack.cluster.url(), autocommit=True) as conn:
+        name = psycopg.sql.Identifier(stack.settings.database)
+        conn.execute(psycopg.sql.SQL("drop database if exists {} with (force)").format(name))
+    bring_up()
+    say("the database is new")
+
+
+def bring_down_programs() -> Stack:
+    """Stop what uses the database, and have PostgreSQL running."""
+    stack = Stack.existing()
+    Supervisor(stack).shut_down()
+    stack.cluster.start()
+    return stack

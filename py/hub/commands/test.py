@@ -1,0 +1,38 @@
+"""hub test: the linters, then pytest."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from hub import paths
+from hub.console import out, say
+from hub.errors import UserError
+
+LINTERS = {
+    "ruff": ("-m", "ruff", "check", "."),
+    "mypy --strict": ("-m", "mypy"),
+    "sqlfluff": ("-m", "sqlfluff", "lint", "--processes", "0", "sql"),
+}
+
+
+def test(arguments: Sequence[str], *, lint: bool) -> None:
+    """Run all tests (pytest takes `arguments`); raises UserError with the number of what failed."""
+    started = time.monotonic()
+    failed = []
+    if lint:
+        failed = [name for name, command in LINTERS.items() if not _run(name, command)]
+    if not _run("pytest", ("-m", "pytest", *arguments)):
+        failed.append("pytest")
+    took = f"{time.monotonic() - started:.0f} s"
+    if failed:
+        raise UserError(f"tests FAILED: {', '.join(failed)} ({took})")
+    say(f"tests passed ({took})")
+
+
+def _run(name: str, command: Sequence[str]) -> bool:
+    out.rule(name, style="dim")
+    sys.stdout.flush()
+    done = subprocess.run([sys.executable, *command], cwd=paths.root(), check=False, env=dict(os.environ))
+    return done.returncode == 0

@@ -1,0 +1,91 @@
+"""What supervisord runs. To add an adapter, add a function to ADAPTERS: that is the one place."""
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hub import paths
+from hub.osuser import Account
+from hub.ports import HOST
+from hub.stack import pgbouncer
+from hub.stack.gateway import Gateway, GatewayConfig, account_for
+from hub.stack.layout import Stack
+
+
+@dataclass(frozen=True)
+class Program:
+    """A supervised program. `version` is a hash of what it reads at its start: another one restarts it."""
+
+    name: str
+    command: tuple[str, ...]
+    port: int
+    account: Account
+    version: str
+    url: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def programs(stack: Stack, gateway: Gateway) -> list[Program]:
+    """Everything but PostgreSQL, in the order of starting; writes the configuration files."""
+    found = [_pgbouncer(stack), _gateway(stack, gateway)]
+    return found + [program for adapter in ADAPTERS if (program := adapter(stack, gateway))]
+
+
+def _pgbouncer(stack: Stack) -> Program:
+    config = pgbouncer.write(stack.run, stack.settings, stack.account)
+    version = _hash(config.read_text() + pgbouncer.userlist(stack.settings))
+    command = (str(pgbouncer.program()), "-q", str(config))
+    return Program("pgbouncer", command, stack.settings.pgbouncer_port, stack.account, version)
+
+
+def _gateway(stack: Stack, gateway: Gateway) -> Program:
+    settings = stack.settings
+    config = GatewayConfig(
+        db_uri=settings.authenticator_url,
+        listen_uri=settings.listen_url,
+        jwt_secret=settings.jwt_secret,
+        port=settings.gateway_port,
+        admin_port=settings.gateway_admin_port,
+    )
+    path = stack.run / "postgrest.conf"
+    account = account_for(gateway)
+    config.write(path, gateway.kind, account)
+    version = _hash(config.text(gateway.kind) + (source_version() if gateway.kind == "standin" else ""))
+    command = (*gateway.command, str(path))
+    return Program("gateway", command, settings.gateway_port, account, version, settings.gateway_url)
+
+
+def _whatsapp(stack: Stack, gateway: Gateway) -> Program | None:
+    if importlib.util.find_spec("adapters.whatsapp") is None:
+        return None
+    port = stack.settings.whatsapp_port
+    return Program(
+        "whatsapp",
+        (sys.executable, "-m", "adapters.whatsapp"),
+        port,
+        account_for(gateway) if gateway.kind == "standin" else stack.account,
+        source_version(),
+        f"http://{HOST}:{port}",
+        {
+            "HUB_GATEWAY_URL": stack.settings.gateway_url,
+            "HUB_JWT_SECRET": stack.settings.jwt_secret,
+            "HUB_WHATSAPP_PORT": str(port),
+        },
+    )
+
+
+ADAPTERS: list[Callable[[Stack, Gateway], Program | None]] = [_whatsapp]
+"""Each returns its program, or None where its module is not there."""
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def source_version() -> str:
+    """A hash over our own Python sources, so that `hub up` after a pull restarts what runs them."""
+    files = sorted(Path(paths.root() / "py").rglob("*.py"))
+    return _hash("".join(f"{path}:{path.stat().st_mtime_ns}" for path in files))

@@ -1,0 +1,132 @@
+"""`hub up` and `hub down`."""
+
+import fcntl
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from tenacity import RetryError, retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from hub import paths, settings
+from hub.cluster import tail
+from hub.console import out, say
+from hub.errors import UserError
+from hub.migrate import Report, migrate
+from hub.ports import HOST
+from hub.stack import gateway as gateways
+from hub.stack.layout import Stack
+from hub.stack.programs import Program, programs
+from hub.stack.supervise import Supervisor
+
+_READY_SECONDS = 30
+_SUPERVISED = ("pgbouncer_port", "gateway_port", "gateway_admin_port", "supervisor_port", "whatsapp_port")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two `hub up` at once: the second waits, and finds everything running."""
+    with (folder / "up.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another `hub up` or `hub down` is running: waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def up(*, quiet: bool = False) -> Stack:
+    """Bring everything up on loopback, migrate, and wait until it answers; harmless when it already runs.
+
+    Raises UserError with the end of the log of what did not come up.
+    """
+    stack = Stack.make()
+    if stack.remark:
+        say(stack.remark)
+    stack.prepare()
+    with _alone(stack.folder), out.status("bringing up the stack ...") as status:
+        _settle_ports(stack)
+        status.update("starting PostgreSQL ...")
+        stack.cluster.initialise()
+        stack.cluster.start()
+        stack.cluster.ensure_database(stack.settings.database)
+        status.update("migrating ...")
+        report = migrate_stack(stack)
+        status.update("choosing the gateway ...")
+        gateway = gateways.choose(stack.settings.gateway, paths.root() / ".cache" / "postgrest")
+        status.update("starting pgbouncer, gateway and adapters ...")
+        supervisor = Supervisor(stack)
+        running = programs(stack, gateway)
+        started = supervisor.bring_up(running)
+        if report.changed and "gateway" not in started:
+            reload_gateway(supervisor, gateway.kind)
+        for program in running:
+            status.update(f"waiting for {program.name} ...")
+            _wait(stack, program)
+    if not quiet:
+        for line in report.lines() if report.changed else report.remarks:
+            say(line)
+        say(gateway.banner)
+    return stack
+
+
+def migrate_stack(stack: Stack) -> Report:
+    """Migrate the stack's own database."""
+    return migrate(
+        stack.settings.database_url,
+        jwt_secret=stack.settings.jwt_secret,
+        authenticator_password=stack.settings.authenticator_password,
+        say=say,
+    )
+
+
+def reload_gateway(supervisor: Supervisor, kind: str) -> None:
+    """Tell a running PostgREST of a new schema: behind the pooler it cannot LISTEN; the stand-in can."""
+    if kind == "postgrest":
+        supervisor.signal("gateway", "USR1")
+
+
+def _settle_ports(stack: Stack) -> None:
+    """Move to other ports where somebody took ours while the stack was down."""
+    wanted = [] if stack.cluster.is_running() else ["postgres_port"]
+    wanted += [] if Supervisor(stack).is_running() else list(_SUPERVISED)
+    if wanted:
+        stack.settings = settings.move_taken_ports(stack.folder, wanted)
+        stack.cluster.port = stack.settings.postgres_port
+
+
+def _wait(stack: Stack, program: Program) -> None:
+    log = stack.logs / f"{program.name}.log"
+    if program.name == "gateway":
+        gateways.wait_ready(program.url, log)
+        return
+
+    @retry(
+        retry=retry_if_exception_type((OSError, psycopg.OperationalError)),
+        stop=stop_after_delay(_READY_SECONDS),
+        wait=wait_fixed(0.1),
+    )
+    def answers() -> None:
+        if program.name == "pgbouncer":
+            psycopg.connect(stack.settings.authenticator_url, connect_timeout=5).close()
+        else:
+            socket.create_connection((HOST, program.port), timeout=2).close()
+
+    try:
+        answers()
+    except RetryError as error:
+        cause = error.last_attempt.exception()
+        raise UserError(
+            f"{program.name} does not answer on port {program.port}: {cause}",
+            hint=f"end of {log}:\n{tail(log)}",
+        ) from None
+
+
+def down() -> list[str]:
+    """Stop everything of the stack; returns the names of what was running."""
+    stack = Stack.existing()
+    with _alone(stack.folder), out.status("stopping ..."):
+        stopped = ["gateway, pgbouncer and adapters"] if Supervisor(stack).shut_down() else []
+        stopped += ["PostgreSQL"] if stack.cluster.stop() else []
+    return stopped
