@@ -99,7 +99,7 @@ def gateway(
         process = gateways.start(choice, file, log)
         try:
             base = f"http://{cluster.host}:{port}"
-            gateways.wait_ready(base, log, process)
+            gateways.wait_ready(base, log, lambda: gateways.refuse_ended(process, log))
             yield RunningGateway(base, cluster.url(janitor.dbname), servers.JWT_SECRET, choice.kind)
         finally:
             process.terminate()

@@ -14,7 +14,7 @@ app = typer.Typer(
     help="The Digital Hub: bring it up, migrate it, try it.",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_show_locals=False,  # locals hold passwords
+    pretty_exceptions_enable=False,  # what is no UserError is a defect: its traceback as Python prints it
 )
 jobs_app = typer.Typer(help="The scheduled jobs.", no_args_is_help=True)
 app.add_typer(jobs_app, name="jobs")

@@ -234,6 +234,7 @@ def cron_settings(dbname: str) -> dict[str, str]:
         settings = {
             "cron.database_name": dbname,
             "cron.use_background_workers": "on",
+            "cron.log_statement": "off",
             "max_worker_processes": str(max(20, (os.cpu_count() or 1) * 4)),
         }
     return settings | {"shared_preload_libraries": ",".join(preload)}

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -131,8 +132,19 @@ def start(gateway: Gateway, config: Path, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def wait_ready(url: str, log: Path, process: subprocess.Popen[bytes] | None = None) -> None:
-    """Wait until the gateway answers without an error of its own. Raises UserError with the log's end."""
+def refuse_ended(process: subprocess.Popen[bytes], log: Path) -> None:
+    """Raise UserError if a gateway that is our own child has ended."""
+    if process.poll() is not None:
+        code = process.returncode
+        raise UserError(f"the gateway ended with code {code}", hint=f"end of {log}:\n{tail(log)}")
+
+
+def wait_ready(url: str, log: Path, still_runs: Callable[[], None]) -> None:
+    """Wait until the gateway answers without an error of its own.
+
+    `still_runs` raises when the gateway has ended. Raises UserError with the log's end.
+    """
+    client = httpx.Client(timeout=5, trust_env=False)
 
     @retry(
         retry=retry_if_exception_type(httpx.TransportError) | retry_if_result(lambda status: status >= 500),
@@ -140,14 +152,12 @@ def wait_ready(url: str, log: Path, process: subprocess.Popen[bytes] | None = No
         wait=wait_fixed(0.1),
     )
     def status() -> int:
-        if process and process.poll() is not None:
-            raise UserError(
-                f"the gateway ended with code {process.returncode}", hint=f"end of {log}:\n{tail(log)}"
-            )
-        return httpx.get(url, timeout=5, trust_env=False).status_code
+        still_runs()
+        return client.get(url).status_code
 
     try:
-        status()
+        with client:
+            status()
     except RetryError:
         raise UserError(
             f"the gateway does not answer at {url} after {READY_SECONDS} seconds",

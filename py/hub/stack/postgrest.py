@@ -63,7 +63,8 @@ def _usable(path: Path, what: str) -> tuple[Found | None, str]:
         return None, f"{what} does not run: {error}"
     version = re.search(r"(\d+)\.[\d.]*\d", asked.stdout)
     if asked.returncode or not version:
-        return None, f"{what} does not run: {(asked.stderr or asked.stdout).strip()}"
+        said = (asked.stderr or asked.stdout).strip().split("\n")[0]
+        return None, f"{what} does not run as PostgREST does: {said or f'exit code {asked.returncode}'}"
     if int(version[1]) < _MINIMUM_MAJOR:
         return None, f"{what} is PostgREST {version[0]}; {_MINIMUM_MAJOR} or newer is needed"
     return Found(path, version[0]), ""

@@ -59,7 +59,7 @@ def _gateway(stack: Stack, gateway: Gateway) -> Program:
 
 
 def _whatsapp(stack: Stack, gateway: Gateway) -> Program | None:
-    if importlib.util.find_spec("adapters.whatsapp") is None:
+    if not _exists("adapters.whatsapp"):
         return None
     port = stack.settings.whatsapp_port
     return Program(
@@ -79,6 +79,13 @@ def _whatsapp(stack: Stack, gateway: Gateway) -> Program | None:
 
 ADAPTERS: list[Callable[[Stack, Gateway], Program | None]] = [_whatsapp]
 """Each returns its program, or None where its module is not there."""
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _hash(text: str) -> str:

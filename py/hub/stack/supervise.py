@@ -70,7 +70,7 @@ environment = {environment}
 autostart = false
 autorestart = true
 startsecs = 1
-startretries = 5
+startretries = 2
 stopwaitsecs = 15
 stopasgroup = true
 killasgroup = true
@@ -130,9 +130,11 @@ class Supervisor:
                 started.append(program.name)
         return started
 
-    def _start(self, conf: Path) -> None:
-        # Programs of a supervisord that was killed still hold their ports.
+    def end_orphans(self) -> None:
+        """End programs of a supervisord that was killed: they still hold their ports."""
         processes.end(processes.marked(self._stack.folder))
+
+    def _start(self, conf: Path) -> None:
         subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf)],
             cwd="/",
@@ -155,6 +157,11 @@ class Supervisor:
             self._rpc.supervisor.removeProcessGroup(name)
         for name in [*added, *changed]:
             self._rpc.supervisor.addProcessGroup(name)
+
+    def refuse_failed(self, name: str, log: Path) -> None:
+        """Raise UserError if supervisord has given the program up."""
+        if self.states()[name]["statename"] == "FATAL":
+            raise UserError(f"{name} ends as soon as it is started", hint=f"end of {log}:\n{tail(log)}")
 
     def signal(self, name: str, number: str) -> None:
         """Send a signal (such as "USR1") to a program."""

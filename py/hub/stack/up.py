@@ -63,7 +63,7 @@ def up(*, quiet: bool = False) -> Stack:
             reload_gateway(supervisor, gateway.kind)
         for program in running:
             status.update(f"waiting for {program.name} ...")
-            _wait(stack, program)
+            _wait(stack, supervisor, program)
     if not quiet:
         for line in report.lines() if report.changed else report.remarks:
             say(line)
@@ -90,16 +90,19 @@ def reload_gateway(supervisor: Supervisor, kind: str) -> None:
 def _settle_ports(stack: Stack) -> None:
     """Move to other ports where somebody took ours while the stack was down."""
     wanted = [] if stack.cluster.is_running() else ["postgres_port"]
-    wanted += [] if Supervisor(stack).is_running() else list(_SUPERVISED)
+    supervisor = Supervisor(stack)
+    if not supervisor.is_running():
+        supervisor.end_orphans()
+        wanted += _SUPERVISED
     if wanted:
         stack.settings = settings.move_taken_ports(stack.folder, wanted)
         stack.cluster.port = stack.settings.postgres_port
 
 
-def _wait(stack: Stack, program: Program) -> None:
+def _wait(stack: Stack, supervisor: Supervisor, program: Program) -> None:
     log = stack.logs / f"{program.name}.log"
     if program.name == "gateway":
-        gateways.wait_ready(program.url, log)
+        gateways.wait_ready(program.url, log, lambda: supervisor.refuse_failed(program.name, log))
         return
 
     @retry(
@@ -108,6 +111,7 @@ def _wait(stack: Stack, program: Program) -> None:
         wait=wait_fixed(0.1),
     )
     def answers() -> None:
+        supervisor.refuse_failed(program.name, log)
         if program.name == "pgbouncer":
             psycopg.connect(stack.settings.authenticator_url, connect_timeout=5).close()
         else:
