@@ -7,6 +7,6 @@ __depends__ = {"0000_foundation"}
 steps = [
     schema_file(
         "11_regions.sql",
-        sha256="027da6351d96f0201b0aeee8a82874d442259b41f633efc585f2441a54016f6d",
+        sha256="704cf5a64e71e310765166af322c8caa495e9d23e6723d0b8f1eafc88bc57865",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0015_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="d9ce3df4604646510eb4568c5892da960de43a6a86a60a581f4606510f87ed9e",
+        sha256="34ebf1a4f7cf048ddf46dbbe113f89a60d7d0cd1f7316977ab6f5e0ca3b04dea",
     ),
 ]

@@ -24,6 +24,8 @@ as $$
     ('sla.reminder_hours', 'INT', '18', 1, 720, null, 'Hours without response until the sub-distributor is reminded'),
     ('sla.manager_hours', 'INT', '21', 1, 720, null, 'Hours without response until the region''s agents are told'),
     ('sla.escalation_hours', 'INT', '24', 1, 720, null, 'Hours without response until headquarters is told'),
+    ('sla.calendar', 'CALENDAR', '"ALWAYS"', null, null, null,
+      'When the clock runs: "ALWAYS", or {"days": [1..7], "from": "08:00", "until": "17:00", "holidays": ["2026-12-25"]} in the zone of the region'),
     ('auth.access_token_minutes', 'INT', '15', 1, 1440, null, 'Minutes an access token lives'),
     ('auth.session_days', 'INT', '30', 1, 365, null, 'Days until a session needs the password again'),
     ('auth.shadow_session_minutes', 'INT', '60', 1, 480, null, 'Minutes a shadow session lives'),
@@ -46,6 +48,26 @@ create function app.config_text(p_key text) returns text language sql stable
 as $$ select c.config_value #>> '{}' from app.system_configs as c where c.config_key = p_key $$;
 comment on function app.config_text(text) is 'Value of a STRING config';
 
+create function app.is_calendar(p_value jsonb) returns boolean language sql immutable
+as $$
+  select p_value = '"ALWAYS"' or case
+    when jsonb_typeof(p_value) <> 'object' then false
+    when jsonb_typeof(p_value -> 'days') is distinct from 'array' or jsonb_typeof(p_value -> 'from') is distinct from 'string'
+      or jsonb_typeof(p_value -> 'until') is distinct from 'string'
+      or coalesce(jsonb_typeof(p_value -> 'holidays'), 'array') <> 'array' then false
+    else p_value ->> 'from' ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$' and p_value ->> 'until' ~ '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$'
+      and p_value ->> 'from' < p_value ->> 'until'
+      and jsonb_array_length(p_value -> 'days') between 1 and 7
+      and not exists (select from jsonb_array_elements(p_value -> 'days') as d where d not in ('1', '2', '3', '4', '5', '6', '7'))
+      and coalesce(jsonb_array_length(p_value -> 'holidays'), 0) <= 1000
+      and not exists (
+        select from jsonb_array_elements_text(coalesce(p_value -> 'holidays', '[]')) as h where h !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
+      )
+  end
+$$;
+comment on function app.is_calendar(jsonb) is
+  'True for "ALWAYS" and for {"days": [1 = Monday .. 7], "from": "HH:MM", "until": "HH:MM", "holidays": ["YYYY-MM-DD", ...]} with working time in it';
+
 create function app.check_config(p_key text, p_value jsonb)
 returns void language plpgsql stable set search_path = ''
 as $$
@@ -60,6 +82,12 @@ begin
   if v_definition.value_type = 'STRING' then
     if jsonb_typeof(p_value) is distinct from 'string' or p_value #>> '{}' <> all (v_definition.allowed) then
       perform app.fail('INVALID_CONFIG_VALUE', format('%s takes one of %s', p_key, array_to_string(v_definition.allowed, ', ')));
+    end if;
+    return;
+  end if;
+  if v_definition.value_type = 'CALENDAR' then
+    if not app.is_calendar(p_value) then
+      perform app.fail('INVALID_CONFIG_VALUE', p_key || ' takes ' || v_definition.description);
     end if;
     return;
   end if;
@@ -117,7 +145,7 @@ begin
   return null;
 end $$;
 create trigger _200_sla_order after insert or update on app.system_configs
-for each row when (new.config_key like 'sla.%') execute function app.tg_system_configs__sla_order();
+for each row when (new.config_key like 'sla.%\_hours') execute function app.tg_system_configs__sla_order();
 
 create function app.tg_system_configs__history() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp

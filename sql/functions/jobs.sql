@@ -31,6 +31,16 @@ begin
 end $$;
 comment on function jobs.process_point_queue(int) is 'Vests the points of paid invoices; returns how many invoices it took';
 
+create function jobs.sweep_service_level()
+returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_started_at timestamptz := clock_timestamp();
+begin
+  return jobs.record_run('sla-sweep', v_started_at, app.sweep_service_level());
+end $$;
+comment on function jobs.sweep_service_level() is 'Escalates orders that wait too long; returns how many';
+
 create function jobs.flush_audit()
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$

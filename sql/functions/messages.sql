@@ -17,6 +17,9 @@ as $$
     ('refund_due', '{}', 'Tagihan {{invoice_number}} dibatalkan setelah dibayar {{amount}}: periksa pengembalian dana.'),
     ('points_vested', '{}', 'Selamat, {{points}} poin dari pesanan {{order_number}} telah masuk. Saldo poin Anda: {{point_balance}}.'),
     ('reward_redeemed', '{}', 'Penukaran {{reward}} ({{points}} poin) tercatat. Saldo poin Anda: {{point_balance}}.'),
+    ('sla_reminder', '{Terima,Tolak}', 'Pengingat: pesanan {{order_number}} dari {{partner_name}} ({{grand_total}}) menunggu jawaban Anda sejak {{waiting_since}}.'),
+    ('sla_manager', '{}', 'Pesanan {{order_number}} dari {{partner_name}} belum dijawab {{subdist_name}} sejak {{waiting_since}}.'),
+    ('sla_escalation', '{}', 'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum dijawab {{subdist_name}} sejak {{waiting_since}}. {{reason}}'),
     ('sign_in_link', '{}', 'Masuk ke Digital Hub Alfa Beauty dengan kode ini: {{token}}. Berlaku {{minutes}} menit, untuk satu kali pakai.')
 $$;
 comment on function app.message_templates() is 'Texts of all messages, in Indonesian, with {{variables}} and reply buttons';
@@ -58,6 +61,7 @@ as $$
     'address', coalesce(p.address, '-'),
     'grand_total', app.format_rupiah(o.grand_total),
     'agent_name', a.full_name,
+    'subdist_name', (select s.business_name from app.sub_distributors as s where s.id = o.routed_to_subdist_id),
     'point_balance', p.point_balance,
     'lines', (
       select string_agg(format('- %s x %s (%s)', i.quantity, pr.name, pr.sku), E'\n' order by pr.sku)

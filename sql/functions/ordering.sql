@@ -259,30 +259,48 @@ end $$;
 comment on function app.move_order(uuid, app.order_status_enum, text, uuid) is
   'Brings an order to a state; raises NOT_FOUND, ILLEGAL_TRANSITION';
 
+-- Hands an open order to a sub-distributor, or with null to headquarters, and starts the clock anew.
+create function app.assign_order(p_order_id uuid, p_subdist_id uuid, p_event text, p_note text)
+returns void language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_order app.orders;
+  v_before uuid := (select o.routed_to_subdist_id from app.orders as o where o.id = p_order_id);
+begin
+  update app.orders as o set
+    routed_to_subdist_id = p_subdist_id, routed_at = case when p_subdist_id is not null then now() end, last_response_at = null
+  where o.id = p_order_id
+  returning * into v_order;
+  perform app.record_event(v_order, p_event, v_order.status, p_note);
+  if v_before <> p_subdist_id or (v_before is not null and p_subdist_id is null) then
+    perform app.enqueue_message('order_withdrawn', 'SUBDIST', v_before, p_order_id,
+      jsonb_build_object('reason', 'dialihkan'));
+  end if;
+  if p_subdist_id is not null then
+    perform app.enqueue_message('order_routed', 'SUBDIST', p_subdist_id, p_order_id);
+  else
+    perform app.tell_headquarters('order_unrouted', p_order_id,
+      jsonb_build_object('reason', 'tidak ada sub-distributor aktif di wilayahnya'));
+  end if;
+end $$;
+comment on function app.assign_order(uuid, uuid, text, text) is
+  'Routes an open order to this sub-distributor (null: to headquarters) with a fresh clock; tells the new and the old one';
+
 create function app.release_order(p_order_id uuid, p_reason text)
 returns uuid language plpgsql volatile set search_path = ''
 as $$
 declare
   v_reason text := app.require_text('reason', p_reason, 500);
   v_order app.orders := app.lock_order(p_order_id);
-  v_subdist_id uuid;
 begin
   if v_order.status <> 'SUBMITTED' or not v_order.is_over_limit or v_order.released_at is not null then
     perform app.fail('NOT_RELEASABLE', v_order.order_number);
   end if;
-  select app.nearest_subdist(p.region_id) into v_subdist_id from app.partners as p where p.id = v_order.partner_id;
-  update app.orders as o set
-    released_at = now(), released_by = auth.current_agent_id(), release_reason = v_reason,
-    routed_to_subdist_id = v_subdist_id, routed_at = case when v_subdist_id is not null then now() end
-  where o.id = p_order_id
-  returning * into v_order;
-  perform app.record_event(v_order, 'RELEASED', v_order.status, v_reason);
-  if v_subdist_id is not null then
-    perform app.enqueue_message('order_routed', 'SUBDIST', v_subdist_id, p_order_id);
-  else
-    perform app.tell_headquarters('order_unrouted', p_order_id,
-      jsonb_build_object('reason', 'tidak ada sub-distributor aktif di wilayahnya'));
-  end if;
+  update app.orders as o set released_at = now(), released_by = auth.current_agent_id(), release_reason = v_reason
+  where o.id = p_order_id;
+  perform app.assign_order(p_order_id, (
+    select app.nearest_subdist(p.region_id) from app.partners as p where p.id = v_order.partner_id
+  ), 'RELEASED', v_reason);
   return p_order_id;
 end $$;
 comment on function app.release_order(uuid, text) is 'Lets an over-limit order through and routes it; raises NOT_RELEASABLE';
@@ -293,7 +311,6 @@ as $$
 declare
   v_order app.orders := app.lock_order(p_order_id);
   v_status app.subdist_status_enum;
-  v_before uuid := v_order.routed_to_subdist_id;
 begin
   if v_order.status not in ('SUBMITTED', 'PROCESSING') or (v_order.is_over_limit and v_order.released_at is null) then
     perform app.fail('NOT_ROUTABLE', v_order.order_number);
@@ -304,21 +321,35 @@ begin
   elsif v_status <> 'ACTIVE' then
     perform app.fail('SUBDIST_UNAVAILABLE');
   end if;
-  update app.orders as o set
-    routed_to_subdist_id = p_subdist_id, routed_at = now(), last_response_at = null,
-    sla_reminder_sent = false, sla_escalated = false
-  where o.id = p_order_id
-  returning * into v_order;
-  perform app.record_event(v_order, 'ROUTED', v_order.status);
-  perform app.enqueue_message('order_routed', 'SUBDIST', p_subdist_id, p_order_id);
-  if v_before <> p_subdist_id then
-    perform app.enqueue_message('order_withdrawn', 'SUBDIST', v_before, p_order_id,
-      jsonb_build_object('reason', 'dialihkan ke sub-distributor lain'));
-  end if;
+  perform app.assign_order(p_order_id, p_subdist_id, 'ROUTED', null);
   return p_order_id;
 end $$;
 comment on function app.reroute_order(uuid, uuid) is
   'Hands an open order to this sub-distributor and restarts the clock; raises NOT_ROUTABLE, NOT_FOUND, SUBDIST_UNAVAILABLE';
+
+-- A suspended sub-distributor answers no more: his open orders go on to the next.
+create function app.tg_sub_distributors__hand_over() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_id uuid;
+  v_order app.orders;
+begin
+  for v_id in
+    select o.id from app.orders as o
+    where o.routed_to_subdist_id = new.id and o.status in ('SUBMITTED', 'PROCESSING') order by o.partner_id, o.id
+  loop
+    v_order := app.lock_order(v_id);
+    if v_order.routed_to_subdist_id = new.id and v_order.status in ('SUBMITTED', 'PROCESSING') then
+      perform app.assign_order(v_id, (
+        select app.nearest_subdist(p.region_id) from app.partners as p where p.id = v_order.partner_id
+      ), 'ROUTED', 'suspended');
+    end if;
+  end loop;
+  return null;
+end $$;
+create trigger _200_hand_over after update on app.sub_distributors
+for each row when (old.status = 'ACTIVE' and new.status = 'SUSPENDED') execute function app.tg_sub_distributors__hand_over();
 
 create function app.respond_order(p_order_id uuid, p_decision text, p_note text)
 returns uuid language plpgsql volatile set search_path = ''
@@ -345,15 +376,14 @@ begin
   v_from := v_order.status;
   if p_decision = 'DECLINE' then
     update app.orders as o set
-      routed_to_subdist_id = null, routed_at = null, last_response_at = now(),
-      sla_reminder_sent = false, sla_escalated = false
+      routed_to_subdist_id = null, routed_at = null, last_response_at = now()
     where o.id = p_order_id returning * into v_order;
     perform app.tell_headquarters('order_unrouted', p_order_id,
       jsonb_build_object('reason', 'ditolak sub-distributor' || coalesce(': ' || v_note, '')));
   else
     update app.orders as o set
       status = case p_decision when 'ACCEPT' then 'PROCESSING' else o.status::text end::app.order_status_enum,
-      last_response_at = now(), sla_reminder_sent = false, sla_escalated = false
+      last_response_at = now()
     where o.id = p_order_id returning * into v_order;
   end if;
   perform app.record_event(v_order, 'RESPONSE', v_from, p_decision || coalesce(': ' || v_note, ''));

@@ -70,6 +70,12 @@ begin
     )) then
       perform app.fail('ORDER_FROZEN', new.order_number);
     end if;
+    -- A response or another route starts the clock anew: nobody has been reminded of this one.
+    if (new.routed_at, new.last_response_at) is distinct from (old.routed_at, old.last_response_at) then
+      new.sla_reminder_sent := false;
+      new.sla_manager_notified := false;
+      new.sla_escalated := false;
+    end if;
     if new.status = old.status then
       return new;
     end if;

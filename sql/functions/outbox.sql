@@ -82,6 +82,9 @@ begin
     -- 2, 4, 8 ... seconds, at most an hour, each somewhat off so that a crowd does not come back together
     next_attempt_at = now() + make_interval(secs => least(3600, power(2, v_message.attempts)) * (0.75 + random() / 2))
   where m.id = p_message_id;
+  if not v_again and v_message.template = 'order_routed' then
+    perform app.escalate_now(v_message.order_id, 'Pesan WhatsApp ke sub-distributor gagal: ' || coalesce(p_error_code, '-'));
+  end if;
   if not v_again and v_message.channel = 'WHATSAPP'
     and app.recipient_address(v_message.recipient_type, v_message.recipient_id, 'EMAIL') is not null
   then

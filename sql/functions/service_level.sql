@@ -1,4 +1,195 @@
--- Escalations.
+-- The service level: a reminder, then the region's agents, then headquarters, each once for each running clock.
+
+create function app.region_time_zone(p_region_id uuid) returns text language sql stable
+as $$
+  select coalesce((
+    select r.time_zone from app.ancestor_regions(p_region_id) as a join app.regions as r on r.id = a.region_id
+    where r.time_zone is not null order by a.distance limit 1
+  ), 'Asia/Jakarta')
+$$;
+comment on function app.region_time_zone(uuid) is 'Zone of a region: its own, else that of the nearest region above, else Asia/Jakarta';
+
+create function app.sla_due_at(p_start timestamptz, p_hours numeric, p_calendar jsonb, p_zone text)
+returns timestamptz language plpgsql stable set search_path = ''
+as $$
+declare
+  v_left interval := p_hours * interval '1 hour';
+  v_day date := (p_start at time zone p_zone)::date;
+  v_opens timestamptz;
+  v_closes timestamptz;
+begin
+  if p_calendar = '"ALWAYS"' then
+    return p_start + v_left;
+  end if;
+  -- Bounded: a calendar of holidays only must not loop for ever.
+  for i in 0..3660 loop
+    if p_calendar -> 'days' @> to_jsonb(extract(isodow from v_day)::int)
+      and not coalesce(p_calendar -> 'holidays' ? v_day::text, false)
+    then
+      v_opens := greatest(p_start, (v_day + (p_calendar ->> 'from')::interval) at time zone p_zone);
+      v_closes := (v_day + (p_calendar ->> 'until')::interval) at time zone p_zone;
+      if v_closes - v_opens >= v_left then
+        return v_opens + v_left;
+      end if;
+      v_left := v_left - greatest(v_closes - v_opens, interval '0');
+    end if;
+    v_day := v_day + 1;
+  end loop;
+  return p_start + p_hours * interval '1 hour';
+end $$;
+comment on function app.sla_due_at(timestamptz, numeric, jsonb, text) is
+  'When so many hours of the calendar have run since the start, in this zone';
+
+-- Reads the orders whose clock, by the wall, ran out: orders_sla_clock_idx holds only open orders that are not yet escalated.
+-- The log's unique key is what makes "once": run twice, at once, or after days, it adds nothing.
+create function app.sweep_service_level(p_limit int default 20000)
+returns int language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_calendar jsonb := (select c.config_value from app.system_configs as c where c.config_key = 'sla.calendar');
+  v_reminder numeric := app.config_numeric('sla.reminder_hours');
+  v_manager numeric := app.config_numeric('sla.manager_hours');
+  v_escalation numeric := app.config_numeric('sla.escalation_hours');
+  v_count int;
+begin
+  with late as (
+    select o.id, o.partner_id, o.routed_to_subdist_id, o.sla_clock_started_at as clock, o.sla_reminder_sent, o.sla_manager_notified
+    from app.orders as o
+    where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null and not o.sla_escalated
+      and o.sla_clock_started_at <= now() - v_reminder * interval '1 hour'
+      and (
+        not o.sla_reminder_sent
+        or (not o.sla_manager_notified and o.sla_clock_started_at <= now() - v_manager * interval '1 hour')
+        or o.sla_clock_started_at <= now() - v_escalation * interval '1 hour'
+      )
+    order by o.sla_clock_started_at
+    limit p_limit
+    for no key update skip locked
+  ),
+  placed as (
+    select l.*, p.region_id from late as l join app.partners as p on p.id = l.partner_id
+  ),
+  zones as materialized (
+    select r.region_id, app.region_time_zone(r.region_id) as zone from (select distinct w.region_id from placed as w) as r
+  ),
+  headquarters as materialized (
+    select a.id from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+  ),
+  managers as materialized (
+    select z.region_id, a.id
+    from zones as z
+    cross join lateral app.ancestor_regions(z.region_id) as r
+    join app.agents as a on a.region_id = r.region_id and a.role = 'SALESMAN' and a.is_active
+  ),
+  due as (
+    select w.id, w.region_id, w.routed_to_subdist_id, w.clock, l.level, d.due_at
+    from placed as w
+    join zones as z on z.region_id is not distinct from w.region_id
+    cross join lateral (values
+      ('REMINDER'::app.escalation_level_enum, v_reminder, not w.sla_reminder_sent),
+      ('MANAGER', v_manager, not w.sla_manager_notified),
+      ('HQ_INTERVENTION', v_escalation, true)
+    ) as l (level, hours, is_open)
+    cross join lateral app.sla_due_at(w.clock, l.hours, v_calendar, z.zone) as d (due_at)
+    where l.is_open and d.due_at <= now()
+  ),
+  owed as (
+    select d.id, d.level, d.clock, d.due_at, d.routed_to_subdist_id as notified_to, 'SUBDIST'::app.notified_type_enum as notified_type
+    from due as d where d.level = 'REMINDER'
+    union all
+    select d.id, d.level, d.clock, d.due_at, m.id, 'AGENT'
+    from due as d join managers as m on m.region_id = d.region_id where d.level = 'MANAGER'
+    union all
+    select d.id, d.level, d.clock, d.due_at, h.id, 'ADMIN'
+    from due as d cross join headquarters as h
+    -- where no agent serves the region, headquarters stands in
+    where d.level = 'HQ_INTERVENTION'
+      or (d.level = 'MANAGER' and not exists (select from managers as m where m.region_id = d.region_id))
+  ),
+  logged as (
+    insert into app.sla_escalation_logs (order_id, escalation_level, notified_to, notified_type, clock_started_at, due_at)
+    select w.id, w.level, w.notified_to, w.notified_type, w.clock, w.due_at from owed as w order by w.level, w.due_at, w.id
+    on conflict do nothing
+    returning *
+  ),
+  told as (
+    insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
+    select
+      case g.escalation_level when 'REMINDER' then 'sla_reminder' when 'MANAGER' then 'sla_manager' else 'sla_escalation' end,
+      case g.notified_type when 'SUBDIST' then 'SUBDIST' else 'AGENT' end, g.notified_to, g.order_id, app.waiting_since(g.clock_started_at)
+    from logged as g
+    order by g.escalation_level, g.due_at, g.order_id
+  )
+  update app.orders as o set
+    sla_reminder_sent = o.sla_reminder_sent or f.reminded,
+    sla_manager_notified = o.sla_manager_notified or f.managed,
+    sla_escalated = o.sla_escalated or f.escalated
+  from (
+    select
+      w.id, bool_or(w.level = 'REMINDER') as reminded, bool_or(w.level = 'MANAGER') as managed,
+      bool_or(w.level = 'HQ_INTERVENTION') as escalated
+    from owed as w group by w.id
+  ) as f
+  where o.id = f.id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+comment on function app.sweep_service_level(int) is
+  'Logs and tells every escalation that is due, oldest clocks first, for up to so many orders; returns how many orders it escalated';
+
+create function app.waiting_since(p_clock timestamptz) returns jsonb language sql stable
+as $$
+  select jsonb_build_object('waiting_since', to_char(p_clock at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB', 'reason', '')
+$$;
+comment on function app.waiting_since(timestamptz) is 'What a message says of a clock';
+
+create function app.escalate_now(p_order_id uuid, p_reason text)
+returns void language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_order app.orders;
+begin
+  select * into v_order from app.orders as o
+  where o.id = p_order_id and o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null and not o.sla_escalated
+  for no key update;
+  if not found then
+    return;
+  end if;
+  with logged as (
+    insert into app.sla_escalation_logs (order_id, escalation_level, notified_to, notified_type, clock_started_at, due_at, reason)
+    select p_order_id, 'HQ_INTERVENTION', a.id, 'ADMIN', v_order.sla_clock_started_at, now(), p_reason
+    from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+    on conflict do nothing
+    returning *
+  )
+  insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
+  select 'sla_escalation', 'AGENT', g.notified_to, g.order_id,
+    app.waiting_since(g.clock_started_at) || jsonb_build_object('reason', p_reason)
+  from logged as g;
+  update app.orders as o set sla_escalated = true
+  where o.id = p_order_id and exists (
+    select from app.sla_escalation_logs as l
+    where l.order_id = p_order_id and l.escalation_level = 'HQ_INTERVENTION' and l.clock_started_at = v_order.sla_clock_started_at
+  );
+end $$;
+comment on function app.escalate_now(uuid, text) is 'Tells headquarters of an open order at once, with the reason; once for each clock';
+
+-- Whoever was about to be bothered about an order that has been answered, need not be.
+create function app.tg_orders__withdraw_reminders() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update app.messages as m set status = 'WITHDRAWN'
+  where m.order_id = new.id and m.status = 'PENDING'
+    and m.template in ('sla_reminder', 'sla_manager', 'sla_escalation');
+  return null;
+end $$;
+create trigger _400_withdraw_reminders after update on app.orders
+for each row when (
+  (old.sla_reminder_sent or old.sla_escalated)
+  and (old.sla_clock_started_at is distinct from new.sla_clock_started_at or new.status not in ('SUBMITTED', 'PROCESSING'))
+)
+execute function app.tg_orders__withdraw_reminders();
 
 create function app.acknowledge_escalation(p_escalation_id uuid)
 returns json language plpgsql volatile set search_path = ''

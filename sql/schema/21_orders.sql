@@ -50,6 +50,8 @@ create table app.orders (
   idempotency_key varchar(200),
   request_hash bytea,
   rules_applied jsonb,
+  sla_manager_notified boolean not null default false,
+  sla_clock_started_at timestamptz generated always as (greatest(routed_at, last_response_at)) stored,
   constraint orders_total_parts_check check (grand_total = subtotal - discount_amount - point_discount),
   constraint orders_submission_check check ((submission_type = 'AGENT_ASSISTED') = (agent_id is not null)),
   constraint orders_clock_check check ((routed_to_subdist_id is null) = (routed_at is null)),
@@ -72,6 +74,8 @@ where status in ('SUBMITTED', 'PROCESSING') and sla_reminder_sent = false;
 create unique index orders_idempotency_key on app.orders (partner_id, idempotency_key) where idempotency_key is not null;
 create index orders_partner_created_idx on app.orders (partner_id, created_at desc);
 create index orders_open_subdist_idx on app.orders (routed_to_subdist_id) where status in ('SUBMITTED', 'PROCESSING');
+create index orders_sla_clock_idx on app.orders (sla_clock_started_at) include (id)
+where status in ('SUBMITTED', 'PROCESSING') and routed_to_subdist_id is not null and not sla_escalated;
 create index orders_agent_idx on app.orders (agent_id) where agent_id is not null;
 create index orders_erp_pending_idx on app.orders (approved_at)
 where status in ('APPROVED', 'SHIPPED', 'COMPLETED') and erp_reference is null;
@@ -91,6 +95,8 @@ comment on column app.orders.routed_at is 'Start of the service-level clock';
 comment on column app.orders.last_response_at is 'Last response of the sub-distributor; restarts the clock';
 comment on column app.orders.sla_reminder_sent is 'The 18-hour reminder of the running clock has been sent';
 comment on column app.orders.sla_escalated is 'The running clock has been escalated to headquarters';
+comment on column app.orders.sla_manager_notified is 'The region''s agents have been told of the running clock';
+comment on column app.orders.sla_clock_started_at is 'When the running clock started: the later of routed_at and last_response_at';
 comment on column app.orders.closed_at is 'When the order was REJECTED or CANCELLED';
 comment on column app.orders.status_reason is 'Why it was cancelled or rejected';
 comment on column app.orders.released_at is 'When an admin released an over-limit order';
