@@ -1,6 +1,7 @@
 """Fixtures: `cluster`, `template`, `clone`, `db`, `gateway`. `tests.support.caller` acts as a role in SQL."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests import servers
 from tests.support import RunningGateway
 
 Clone = Callable[[], str]
+EmptyDatabase = Callable[[], str]
 
 
 @pytest.fixture(scope="session")
@@ -42,27 +44,41 @@ def _janitor(cluster: Cluster, what: str, template: str | None) -> DatabaseJanit
     )
 
 
+@contextmanager
+def _factory(cluster: Cluster, what: str, template: str | None) -> Iterator[Callable[[], str]]:
+    made: list[DatabaseJanitor] = []
+
+    def make() -> str:
+        janitor = _janitor(cluster, what, template)
+        janitor.init()
+        made.append(janitor)
+        return cluster.url(janitor.dbname)
+
+    try:
+        yield make
+    finally:
+        for janitor in made:
+            janitor.drop()
+
+
 @pytest.fixture
-def empty_database(cluster: Cluster) -> Iterator[str]:
+def empty_databases(cluster: Cluster) -> Iterator[EmptyDatabase]:
+    """A function that makes an empty database and returns its URL; all are dropped afterwards."""
+    with _factory(cluster, "empty", None) as make:
+        yield make
+
+
+@pytest.fixture
+def empty_database(empty_databases: EmptyDatabase) -> str:
     """URL of an empty database, dropped afterwards."""
-    with _janitor(cluster, "empty", None) as janitor:
-        yield cluster.url(janitor.dbname)
+    return empty_databases()
 
 
 @pytest.fixture
 def clone(cluster: Cluster, template: str) -> Iterator[Clone]:
     """A function that makes a fresh migrated database and returns its URL; all are dropped afterwards."""
-    made: list[DatabaseJanitor] = []
-
-    def make() -> str:
-        janitor = _janitor(cluster, "clone", template)
-        janitor.init()
-        made.append(janitor)
-        return cluster.url(janitor.dbname)
-
-    yield make
-    for janitor in made:
-        janitor.drop()
+    with _factory(cluster, "clone", template) as make:
+        yield make
 
 
 @pytest.fixture(scope="session")

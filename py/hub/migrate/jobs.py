@@ -86,19 +86,21 @@ def apply_jobs(conn: psycopg.Connection[Any], tree: Tree, report: Report, *, req
 
 def _unavailable(conn: psycopg.Connection[Any]) -> str:
     """Why pg_cron cannot schedule in this database; empty where it can."""
+    # Not current_setting(): an ordinary login may not read it, and pg_settings simply hides it from him.
     database, here, installed, offered = conn.execute(
-        "select current_setting('cron.database_name', true), current_database(),"
+        "select (select setting from pg_catalog.pg_settings where name = 'cron.database_name'),"
+        " current_database(),"
         " exists (select from pg_catalog.pg_extension where extname = 'pg_cron'),"
         " exists (select from pg_catalog.pg_available_extensions where name = 'pg_cron')"
     ).fetchall()[0]
     if not offered:
         return "the server does not have the extension"
+    if conn.info.parameter_status("is_superuser") != "on":
+        return "" if installed else "only a superuser may create the extension"
     if database is None:
         return "it is not in shared_preload_libraries"
     if database != here:
         return f"it runs in the database '{database}' (cron.database_name)"
-    if not installed and conn.info.parameter_status("is_superuser") != "on":
-        return "only a superuser may create the extension"
     return ""
 
 
