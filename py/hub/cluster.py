@@ -136,32 +136,20 @@ class Cluster:
 
     def start(self) -> bool:
         """Start the server unless it runs, and wait until it answers; returns whether it was started."""
-        running = self.is_running()
-        if not running:
-            if not is_free(self.port):
-                raise UserError(
-                    f"port {self.port} for PostgreSQL is taken by another program",
-                    hint="stop that program, or choose another port with HUB_POSTGRES_PORT",
-                )
-            self._clear_stale_pid_file()
-            self.configure()
-            done = self.account.run(
-                [
-                    postgres.program("pg_ctl"),
-                    "-D",
-                    self.pgdata,
-                    "-l",
-                    self.log,
-                    "-w",
-                    "-t",
-                    str(_START_SECONDS),
-                    "start",
-                ]
+        if self.is_running() and self._answers():
+            return False
+        if not is_free(self.port):
+            raise UserError(
+                f"port {self.port} for PostgreSQL is taken by another program",
+                hint="stop that program, or choose another port with HUB_POSTGRES_PORT",
             )
-            if done.returncode:
-                raise UserError("PostgreSQL did not start", hint=f"end of {self.log}:\n{tail(self.log)}")
-        self._wait()
-        return not running
+        self._clear_stale_pid_file()
+        self.configure()
+        command = [postgres.program("pg_ctl"), "-D", self.pgdata, "-l", self.log, "-w"]
+        done = self.account.run([*command, "-t", str(_START_SECONDS), "start"])
+        if done.returncode or not self._answers():
+            raise UserError("PostgreSQL did not start", hint=f"end of {self.log}:\n{tail(self.log)}")
+        return True
 
     def _clear_stale_pid_file(self) -> None:
         """Remove what kill -9 left, but only once no process works in the data directory any more.
@@ -179,19 +167,23 @@ class Cluster:
             time.sleep(0.2)
         (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
 
-    def _wait(self) -> None:
+    def _answers(self) -> bool:
+        """Wait until the running server takes connections; False if it ends meanwhile (killed just before)."""
+
         @retry(
             retry=retry_if_exception_type(psycopg.OperationalError),
             stop=stop_after_delay(_START_SECONDS),
-            wait=wait_fixed(0.2),
+            wait=wait_fixed(0.1),
             reraise=True,
         )
-        def answers() -> None:
+        def answers() -> bool:
+            if not self.is_running():
+                return False
             with psycopg.connect(self.url(), connect_timeout=5):
-                pass
+                return True
 
         try:
-            answers()
+            return answers()
         except psycopg.OperationalError as error:
             raise UserError(
                 f"PostgreSQL does not answer on port {self.port}: {str(error).strip()}",

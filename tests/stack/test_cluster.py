@@ -1,0 +1,85 @@
+"""PostgreSQL of our own: start, stop, and what kill -9 leaves."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from hub.cluster import Cluster, cron_settings
+from hub.errors import UserError
+from hub.ports import next_free
+
+
+@pytest.fixture
+def small(folder: Path) -> Iterator[Cluster]:
+    """A cluster that belongs to one test."""
+    cluster = Cluster(folder / "pg", next_free(56815), "it's secret", settings={"fsync": "off"})
+    cluster.initialise()
+    yield cluster
+    cluster.stop("immediate")
+
+
+def test_it_starts_once_survives_kill_9_and_stops(small: Cluster) -> None:
+    assert small.start()
+    assert not small.start()
+    with psycopg.connect(small.url()) as conn:
+        shown = conn.execute(
+            "select current_setting('timezone'), current_setting('unix_socket_directories'),"
+            " current_setting('listen_addresses'), current_setting('password_encryption')"
+        ).fetchone()
+    assert shown == ("UTC", "", "127.0.0.1", "scram-sha-256")
+    pid = int((small.pgdata / "postmaster.pid").read_text().split()[0])
+    os.kill(pid, signal.SIGKILL)
+    assert small.start()
+    assert small.stop()
+    assert not small.stop()
+    assert not small.initialise()
+
+
+def test_a_left_over_pid_file_whose_number_lives_again_is_no_obstacle(small: Cluster) -> None:
+    """After a crash of the machine the number belongs to somebody else."""
+    stale = small.pgdata / "postmaster.pid"
+    small.start()
+    text = stale.read_text()
+    small.stop()
+    mine = small.account.run(["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!"]).stdout.strip()
+    try:
+        stale.write_text(text.replace(text.split()[0], mine, 1))
+        small.account.own(stale)
+        assert not small.is_running()
+        assert small.start()
+    finally:
+        os.kill(int(mine), signal.SIGTERM)
+
+
+def test_a_wrong_password_is_refused(small: Cluster) -> None:
+    small.start()
+    wrong = small.url().replace("secret", "guess")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(wrong)
+
+
+def test_a_taken_port_is_one_clear_line(small: Cluster, cluster: Cluster) -> None:
+    small.port = cluster.port
+    with pytest.raises(UserError, match=f"port {cluster.port} for PostgreSQL is taken"):
+        small.start()
+
+
+def test_a_server_that_does_not_start_shows_its_log(folder: Path) -> None:
+    broken = Cluster(folder / "pg", next_free(56815), "secret", settings={"no_such_setting": "1"})
+    broken.initialise()
+    with pytest.raises(UserError) as caught:
+        broken.start()
+    assert "no_such_setting" in caught.value.hint
+
+
+def test_cron_is_preloaded_only_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.postgres.has_extension", lambda _: False)
+    assert cron_settings("hub") == {"shared_preload_libraries": ""}
+    monkeypatch.setattr("hub.postgres.has_extension", lambda _: True)
+    settings = cron_settings("hub")
+    assert settings["shared_preload_libraries"] == "pg_cron,pg_stat_statements"
+    assert settings["cron.database_name"] == "hub"
