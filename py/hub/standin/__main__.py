@@ -1,0 +1,80 @@
+"""`python -m hub.standin CONFIG_FILE`: run the stand-in."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+from uvicorn.protocols.http import h11_impl
+
+from hub.standin import config
+from hub.standin.app import Gateway, create
+
+BANNER = "hub-standin: a STAND-IN for PostgREST, for development and tests only. NEVER use it for production."
+_LEVELS = {"crit": "critical", "error": "error", "warn": "warning", "info": "info", "debug": "debug"}
+
+
+def main(arguments: list[str]) -> int:
+    """Run until stopped; 1 if that cannot be."""
+    print(BANNER, file=sys.stderr, flush=True)
+    if len(arguments) > 1:
+        return _fail("usage: python -m hub.standin [CONFIG_FILE]")
+    try:
+        settings = config.load(Path(arguments[0]) if arguments else None)
+    except config.ConfigError as error:
+        return _fail(str(error))
+    for warning in settings.warnings:
+        print(f"hub-standin: warning: {warning}", file=sys.stderr, flush=True)
+    try:
+        sockets = [_listen(settings.host, settings.server_port)]
+        if settings.admin_server_port is not None:
+            sockets.append(_listen(settings.host, settings.admin_server_port))
+    except OSError as error:
+        return _fail(f"cannot listen on {settings.host}: {error.strerror or error}")
+    logging.basicConfig(
+        level=_LEVELS[settings.log_level].upper(), format="hub-standin: %(levelname)s: %(message)s"
+    )
+    asyncio.run(_serve(settings, sockets))
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"hub-standin: {message}", file=sys.stderr, flush=True)
+    return 1
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024
+        )
+    except OSError as error:
+        raise OSError(error.errno, f"port {port}: {error.strerror or error}") from None
+
+
+async def _serve(settings: config.Config, sockets: list[socket.socket]) -> None:
+    # A function may raise PT600 and the like; uvicorn knows reason phrases up to 599 only, and fails on others.
+    h11_impl.STATUS_PHRASES.update({status: b"" for status in range(600, 1000)})
+    gateway = Gateway(settings)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create(gateway),
+            http="h11",
+            ws="none",
+            lifespan="on",
+            server_header=False,
+            access_log=settings.log_level in ("info", "debug"),
+            log_config=None,
+            log_level=_LEVELS[settings.log_level],
+            timeout_graceful_shutdown=5,
+        )
+    )
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, gateway.reload_soon)
+    await server.serve(sockets)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,225 @@
+"""The pool, and the transaction of a request: the very one that PostgREST makes."""
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from hub.standin import errors
+from hub.standin.auth import Caller
+from hub.standin.config import Config
+from hub.standin.errors import ApiError
+from hub.standin.request import Request
+from hub.standin.sql import clean, ident
+from hub.standin.statement import Statement
+
+logger = logging.getLogger(__name__)
+
+Connection = psycopg.AsyncConnection[Any]
+Row = list[bytes | None]
+
+MAX_ATTEMPTS = 20
+_CONNECT_SECONDS = 5
+_RETRIED = ("40001", "40P01")
+_ISOLATION = {"read committed", "repeatable read", "serializable"}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a request does in its transaction. `check` sees the row before the commit and may still refuse it."""
+
+    statement: Statement
+    read_only: bool
+    check: Callable[[Row], None]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    estimate: Statement | None = None
+
+
+class Database:
+    """Runs transactions; knows when the database is away, and comes back by itself."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._search_path = ", ".join(ident(name) for name in config.search_path)
+        name = config.db_pre_request
+        self._pre_request = f"select {ident(*name.split('.'))}()".encode() if name else None
+        self._kwargs: dict[str, Any] = {
+            "autocommit": True,
+            "client_encoding": "utf8",
+            "connect_timeout": _CONNECT_SECONDS,
+            "cursor_factory": psycopg.AsyncRawCursor,
+            "application_name": "hub-standin",
+            # A transaction pool knows no prepared statements.
+            "prepare_threshold": 5 if config.db_prepared_statements else None,
+        }
+        self.pool = AsyncConnectionPool[Connection](
+            config.db_uri,
+            kwargs=self._kwargs,
+            min_size=1,
+            max_size=config.db_pool,
+            timeout=config.db_pool_acquisition_timeout,
+            reconnect_timeout=1,
+            open=False,
+        )
+        self.away: str | None = None
+        self._recovery: asyncio.Task[None] | None = None
+        self.recovered: Callable[[], None] = lambda: None
+
+    async def open(self) -> None:
+        """Start the pool; whether the database is there shows later."""
+        await self.pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Stop everything."""
+        if self._recovery:
+            self._recovery.cancel()
+        await self.pool.close(timeout=2)
+
+    async def connect(self, uri: str | None = None) -> Connection:
+        """A connection outside the pool."""
+        return await psycopg.AsyncConnection.connect(uri or self._config.db_uri, **self._kwargs)
+
+    # -- transactions
+
+    async def run(self, work: Work, caller: Caller, request: Request, zone: str | None) -> Row:
+        """The row that the statement gives, committed. Raises ApiError, with the transaction rolled back."""
+        begin = self._begin(work)
+        settings = self._settings(work, caller, request, zone)
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                return await self._with_connection(begin, settings, work)
+            except psycopg.Error as error:
+                if error.sqlstate not in _RETRIED:
+                    raise errors.from_database(error, anonymous=caller.anonymous) from None
+                last = error
+            logger.info("transaction is run again after %s (attempt %d)", last.sqlstate, attempt)
+            await asyncio.sleep(random.uniform(0, 0.002 * attempt))  # noqa: S311 - spreads colliding transactions
+        raise ApiError(
+            500,
+            last.sqlstate or "40001",
+            last.diag.message_primary or "could not serialize access",
+            f"The stand-in gateway gave up after {MAX_ATTEMPTS} attempts; PostgREST would go on.",
+        )
+
+    async def _with_connection(self, begin: bytes, settings: Statement, work: Work) -> Row:
+        for attempt in (1, 2):
+            if self.away is not None:
+                raise errors.no_connection(self.away)
+            try:
+                async with self.pool.connection() as connection:
+                    try:
+                        await connection.execute(begin, prepare=False)
+                    except psycopg.OperationalError as error:
+                        if not connection.closed:
+                            raise
+                        lost = error
+                    else:
+                        return await self._transaction(connection, settings, work)
+            except PoolTimeout:
+                await self._probe()
+                raise ApiError(
+                    504, "PGRST003", "Timed out acquiring connection from connection pool."
+                ) from None
+            # The connection had died while it was idle: nothing has happened yet, so take another.
+            if attempt == 2:
+                raise errors.connection_lost(lost)
+            await self._probe()
+            await self.pool.check()
+        raise AssertionError("unreachable")
+
+    async def _transaction(self, connection: Connection, settings: Statement, work: Work) -> Row:
+        try:
+            await connection.execute(settings.text.encode(), settings.values)
+            if self._pre_request:
+                await connection.execute(self._pre_request)
+            planned = await _plan_rows(connection, work.estimate) if work.estimate else None
+            row = await _one_row(connection, work.statement)
+            if planned is not None:
+                row[0] = planned
+            work.check(row)
+            await connection.execute(b"commit", prepare=False)
+        except BaseException as error:
+            if connection.closed:
+                if isinstance(error, psycopg.Error):
+                    self._lost(error)
+                    raise errors.connection_lost(error) from None
+                raise
+            await connection.execute(b"rollback", prepare=False)
+            raise
+        return row
+
+    def _begin(self, work: Work) -> bytes:
+        level = work.settings.get("default_transaction_isolation", "").lower()
+        isolation = f" isolation level {level}" if level in _ISOLATION else ""
+        return f"begin{isolation}{' read only' if work.read_only else ''}".encode()
+
+    def _settings(self, work: Work, caller: Caller, request: Request, zone: str | None) -> Statement:
+        named = {
+            "search_path": self._search_path,
+            "role": caller.role,
+            "request.jwt.claims": caller.claims,
+            "request.method": request.method,
+            "request.path": request.path,
+            "request.headers": request.headers_json(),
+            "request.cookies": request.cookies_json(),
+        }
+        if zone:
+            named["timezone"] = zone
+        named |= {n: v for n, v in work.settings.items() if n != "default_transaction_isolation"}
+        calls = ", ".join(f"set_config('{name}', ${n}, true)" for n, name in enumerate(named, 1))
+        return Statement(f"select {calls}", [clean(value) for value in named.values()])
+
+    # -- when the database is away
+
+    async def _probe(self) -> None:
+        """Raises ApiError (503) if the database cannot be reached."""
+        try:
+            await (await self.connect()).close()
+        except psycopg.Error as error:
+            self._lost(error)
+            raise errors.no_connection(error) from None
+
+    def _lost(self, error: psycopg.Error) -> None:
+        if self.away is None:
+            logger.warning("the database is away: %s", error)
+            self.away = str(error)
+            self._recovery = asyncio.create_task(self._recover())
+
+    async def _recover(self) -> None:
+        delay = 0.2
+        while True:
+            try:
+                await (await self.connect()).close()
+                await self.pool.check()
+            except psycopg.Error as error:
+                self.away = str(error)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 5)
+            else:
+                break
+        logger.warning("the database is back")
+        self.away = None
+        self.recovered()
+
+
+async def _one_row(connection: Connection, statement: Statement) -> Row:
+    cursor = await connection.execute(statement.text.encode(), statement.values)
+    result = cursor.pgresult
+    if result is None or result.ntuples != 1:
+        raise psycopg.InternalError("the statement gave no row")
+    # The bytes as they came: a body is not decoded only to be encoded again.
+    return [result.get_value(0, column) for column in range(result.nfields)]
+
+
+async def _plan_rows(connection: Connection, statement: Statement) -> bytes:
+    cursor = await connection.execute(statement.text.encode(), statement.values, prepare=False)
+    plan = (await cursor.fetchone() or ([{}],))[0]
+    if isinstance(plan, str):
+        plan = json.loads(plan)
+    return str(int(plan[0]["Plan"]["Plan Rows"])).encode()
