@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_outbox.sql",
-        sha256="7750e631aaf888cde80a1c71618e3fbd2b7609086f944dfcf801a2730f947b60",
+        sha256="a93e6f6132a9ac69e9f668990b897bb1ce968a0b988d750e31805b516033928e",
     ),
 ]

@@ -104,7 +104,7 @@ create function api.respond_order(order_id uuid, decision text, note text defaul
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.respond_order(respond_order.order_id, respond_order.decision, respond_order.note);
+  v_id uuid := app.respond_order(respond_order.order_id, auth.current_subdist_id(), respond_order.decision, respond_order.note);
   v_order api.orders;
 begin
   select * into strict v_order from api.orders as o where o.id = v_id;

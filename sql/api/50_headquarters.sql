@@ -149,9 +149,11 @@ comment on view api.sla_escalation_logs is 'Escalations of late orders, one row 
 create view api.messages with (security_invoker = true) as
 select
   m.id, m.template, m.channel, m.recipient_type, m.recipient_id, m.order_id, m.status, m.attempts, m.next_attempt_at, m.provider_id,
-  m.error_code, m.sent_at, m.delivered_at, m.created_at
+  m.error_code, m.sent_at, m.delivered_at, m.created_at, m.priority, m.expires_at, m.unknown_since, m.repeats
 from app.messages as m;
 comment on view api.messages is 'Outbox: messages owed and what became of them';
+comment on column api.messages.error_code is 'Why it failed: dead letters are those with status FAILED';
+comment on column api.messages.repeats is 'How often it was sent again though an earlier sending may have arrived';
 
 -- The owner's rights, on purpose: the schedule is nobody's row.
 create view api.job_health with (security_invoker = false) as

@@ -43,7 +43,7 @@ payments is [{"invoice_number", "amount", "reference_number", "paid_at", "paymen
 create function api.claim_messages(max int default 10, lease_seconds int default 60)
 returns table (
   id uuid, template text, channel text, recipient_type text, recipient_name text, recipient text, body text, variables jsonb,
-  buttons text[], order_id uuid, attempts int, lease_until timestamptz
+  buttons jsonb, order_id uuid, attempts int, lease_until timestamptz
 )
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -51,8 +51,8 @@ as $$
     m.attempts, m.lease_until
   from app.claim_messages(claim_messages.max, claim_messages.lease_seconds) as m
 $$;
-comment on function api.claim_messages(int, int) is $$Lease due messages for sending, oldest first
-What is not reported within lease_seconds may be claimed again. Errors: INVALID_ARGUMENT 400.$$;
+comment on function api.claim_messages(int, int) is $$Lease due messages for sending: urgent ones first, each recipient's in their order
+buttons is [{"title", "payload"}]. What is not reported within lease_seconds is unknown, and waits for the provider's report before it is sent again. Errors: INVALID_ARGUMENT 400.$$;
 
 create function api.message_sent(message_id uuid, provider_id text) returns void
 language sql volatile security definer set search_path = pg_catalog, pg_temp
@@ -64,11 +64,22 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$ select app.message_failed(message_failed.message_id, message_failed.error_code, message_failed.retry) $$;
 comment on function api.message_failed(uuid, text, boolean) is 'Report that sending failed, and whether trying again makes sense. Errors: NOT_FOUND 404';
 
-create function api.message_status(provider_id text, status text, at timestamptz default null) returns void
+create function api.message_status(
+  provider_id text, status text, at timestamptz default null, message_id uuid default null, error_code text default null
+)
+returns void
 language sql volatile security definer set search_path = pg_catalog, pg_temp
-as $$ select app.message_status(message_status.provider_id, message_status.status, message_status.at) $$;
-comment on function api.message_status(text, text, timestamptz) is $$Report what the provider says of a message: sent, delivered, read, failed
-Repeated and reordered reports do no harm. Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.$$;
+as $$
+  select app.message_status(message_status.provider_id, message_status.status, message_status.at, message_status.message_id,
+    message_status.error_code)
+$$;
+comment on function api.message_status(text, text, timestamptz, uuid, text) is $$Report what the provider says of a message: sent, delivered, read, failed
+message_id, our own id as the provider gives it back, settles a message whose sending was never confirmed. Repeated and reordered reports do no harm. Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.$$;
+
+create function api.process_inbox(max int default 100) returns int
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ select app.process_inbox(least(greatest(coalesce(process_inbox.max, 100), 1), 1000)) $$;
+comment on function api.process_inbox(int) is 'Work on stored webhooks: taps answer orders, texts go to the region''s agents, statuses to their messages. Returns how many';
 
 create function api.inbound_message(payload jsonb) returns json
 language sql volatile security definer set search_path = pg_catalog, pg_temp
@@ -82,5 +93,5 @@ grant execute on function
 to erp;
 grant execute on function
   api.claim_messages(int, int), api.message_sent(uuid, text), api.message_failed(uuid, text, boolean),
-  api.message_status(text, text, timestamptz), api.inbound_message(jsonb)
+  api.message_status(text, text, timestamptz, uuid, text), api.inbound_message(jsonb), api.process_inbox(int)
 to messenger;

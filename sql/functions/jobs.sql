@@ -41,6 +41,16 @@ begin
 end $$;
 comment on function jobs.sweep_service_level() is 'Escalates orders that wait too long; returns how many';
 
+create function jobs.reap_leases()
+returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_started_at timestamptz := clock_timestamp();
+begin
+  return jobs.record_run('lease-reaper', v_started_at, app.reap_messages() + app.process_inbox());
+end $$;
+comment on function jobs.reap_leases() is 'Settles lapsed and expired messages, and works on webhooks that were left lying; returns how many';
+
 create function jobs.flush_audit()
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$

@@ -20,6 +20,7 @@ as $$
     ('sla_reminder', '{Terima,Tolak}', 'Pengingat: pesanan {{order_number}} dari {{partner_name}} ({{grand_total}}) menunggu jawaban Anda sejak {{waiting_since}}.'),
     ('sla_manager', '{}', 'Pesanan {{order_number}} dari {{partner_name}} belum dijawab {{subdist_name}} sejak {{waiting_since}}.'),
     ('sla_escalation', '{}', 'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum dijawab {{subdist_name}} sejak {{waiting_since}}. {{reason}}'),
+    ('inbound_text', '{}', E'Pesan WhatsApp dari {{sender}}:\n{{text}}'),
     ('sign_in_link', '{}', 'Masuk ke Digital Hub Alfa Beauty dengan kode ini: {{token}}. Berlaku {{minutes}} menit, untuk satu kali pakai.')
 $$;
 comment on function app.message_templates() is 'Texts of all messages, in Indonesian, with {{variables}} and reply buttons';

@@ -351,23 +351,22 @@ end $$;
 create trigger _200_hand_over after update on app.sub_distributors
 for each row when (old.status = 'ACTIVE' and new.status = 'SUSPENDED') execute function app.tg_sub_distributors__hand_over();
 
-create function app.respond_order(p_order_id uuid, p_decision text, p_note text)
+create function app.respond_order(p_order_id uuid, p_subdist_id uuid, p_decision text, p_note text)
 returns uuid language plpgsql volatile set search_path = ''
 as $$
 declare
   v_note text := app.optional_text('note', p_note, 500);
-  v_subdist_id uuid := auth.current_subdist_id();
   v_order app.orders;
   v_from app.order_status_enum;
 begin
   if p_decision is null or p_decision not in ('ACCEPT', 'PROGRESS', 'DECLINE') then
     perform app.fail('INVALID_ARGUMENT', 'decision is ACCEPT, PROGRESS or DECLINE');
   end if;
-  if not exists (select from app.sub_distributors as s where s.id = v_subdist_id and s.status = 'ACTIVE') then
+  if not exists (select from app.sub_distributors as s where s.id = p_subdist_id and s.status = 'ACTIVE') then
     perform app.fail('ACCOUNT_INACTIVE');
   end if;
   select * into v_order from app.orders as o
-  where o.id = p_order_id and o.routed_to_subdist_id = v_subdist_id for no key update;
+  where o.id = p_order_id and o.routed_to_subdist_id = p_subdist_id for no key update;
   if not found then
     perform app.fail('NOT_FOUND', 'order');
   elsif v_order.status not in ('SUBMITTED', 'PROCESSING') then
@@ -386,8 +385,8 @@ begin
       last_response_at = now()
     where o.id = p_order_id returning * into v_order;
   end if;
-  perform app.record_event(v_order, 'RESPONSE', v_from, p_decision || coalesce(': ' || v_note, ''));
+  perform app.record_event(v_order, 'RESPONSE', v_from, p_decision || coalesce(': ' || v_note, ''), p_subdist_id);
   return p_order_id;
 end $$;
-comment on function app.respond_order(uuid, text, text) is
+comment on function app.respond_order(uuid, uuid, text, text) is
   'The sub-distributor''s answer; restarts the clock. ACCEPT starts PROCESSING, DECLINE hands the order to headquarters';

@@ -102,15 +102,16 @@ create trigger _100_guard before insert or update or delete on app.orders
 for each row execute function app.tg_orders__guard();
 
 create function app.record_event(
-  p_order app.orders, p_event text, p_from app.order_status_enum, p_note text default null
+  p_order app.orders, p_event text, p_from app.order_status_enum, p_note text default null, p_actor_id uuid default null
 )
 returns void language sql volatile
 as $$
   insert into app.order_events (order_id, partner_id, event, from_status, to_status, note, actor_id, actor_role)
   values (p_order.id, p_order.partner_id, p_event, p_from, p_order.status, p_note,
-    coalesce(auth.acting_agent_id(), auth.current_user_id()), auth.caller_role())
+    coalesce(p_actor_id, auth.acting_agent_id(), auth.current_user_id()), auth.caller_role())
 $$;
-comment on function app.record_event(app.orders, text, app.order_status_enum, text) is 'Appends to the order''s history';
+comment on function app.record_event(app.orders, text, app.order_status_enum, text, uuid) is
+  'Appends to the order''s history; the actor is the caller unless named';
 
 create function app.use_credit(p_partner_id uuid, p_amount numeric)
 returns void language sql volatile

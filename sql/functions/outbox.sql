@@ -1,9 +1,42 @@
 -- How messengers take messages and say what became of them. At least once; a lapsed lease is taken again.
 
+-- A lapsed lease says that the messenger died, not that it had not sent: the provider may yet tell (its report carries
+-- our id). Only when it has kept silent for the configured time is the message sent again, and the repetition counted.
+create function app.reap_messages()
+returns int language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_wait interval := make_interval(secs => app.config_int('outbox.unknown_wait_seconds'));
+  v_count int;
+  v_more int;
+begin
+  update app.messages as m set status = 'UNKNOWN', unknown_since = now(), lease_until = null
+  where m.id in (
+    select l.id from app.messages as l where l.status = 'CLAIMED' and l.lease_until <= now() for update skip locked
+  );
+  get diagnostics v_count = row_count;
+  update app.messages as m set status = 'PENDING', unknown_since = null, next_attempt_at = now(), repeats = m.repeats + 1
+  where m.id in (
+    select u.id from app.messages as u where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait for update skip locked
+  );
+  get diagnostics v_more = row_count;
+  v_count := v_count + v_more;
+  update app.messages as m set status = 'WITHDRAWN', error_code = 'expired', variables = '{}'
+  where m.id in (
+    select e.id from app.messages as e where e.status = 'PENDING' and e.expires_at <= now() for update skip locked
+  );
+  get diagnostics v_more = row_count;
+  return v_count + v_more;
+end $$;
+comment on function app.reap_messages() is
+  'Lapsed leases become UNKNOWN, long unknown messages PENDING again, expired ones WITHDRAWN; returns how many moved';
+
+-- Claims take turns, so that two messengers never hold two messages of one recipient in the wrong order. What is in flight,
+-- unknown, or waiting for another try holds back what comes after it for the same recipient and priority.
 create function app.claim_messages(p_max int, p_lease_seconds int)
 returns table (
   id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text,
-  variables jsonb, buttons text[], order_id uuid, attempts int, lease_until timestamptz
+  variables jsonb, buttons jsonb, order_id uuid, attempts int, lease_until timestamptz
 )
 language plpgsql volatile set search_path = ''
 as $$
@@ -13,11 +46,17 @@ begin
   elsif p_lease_seconds is null or p_lease_seconds not between 1 and 3600 then
     perform app.fail('INVALID_ARGUMENT', 'lease_seconds is from 1 to 3600');
   end if;
+  perform pg_advisory_xact_lock(hashtext('app.claim_messages'));
+  perform app.reap_messages();
   return query
   with due as (
     select m.id from app.messages as m
-    where (m.status = 'PENDING' and m.next_attempt_at <= now()) or (m.status = 'CLAIMED' and m.lease_until <= now())
-    order by m.position
+    where m.status = 'PENDING' and m.next_attempt_at <= now() and not exists (
+      select from app.messages as e
+      where e.recipient_id = m.recipient_id and e.priority = m.priority and e.position < m.position
+        and e.status in ('PENDING', 'CLAIMED', 'UNKNOWN') and (e.status <> 'PENDING' or e.next_attempt_at > now())
+    )
+    order by m.priority, m.position
     limit p_max
     for update skip locked
   ),
@@ -35,27 +74,43 @@ begin
       else (select a.full_name from app.agents as a where a.id = c.recipient_id)
     end::text,
     app.recipient_address(c.recipient_type, c.recipient_id, c.channel),
-    app.render_message(c.template, v.variables), v.variables, t.buttons, c.order_id, c.attempts, c.lease_until
+    app.render_message(c.template, v.variables), v.variables, app.reply_buttons(t.buttons, c.order_id, c.recipient_id),
+    c.order_id, c.attempts, c.lease_until
   from claimed as c
   join app.message_templates() as t on t.template = c.template
   cross join lateral (select coalesce(app.order_variables(c.order_id), '{}') || c.variables as variables) as v
-  order by c.position;
+  order by c.priority, c.position;
 end $$;
-comment on function app.claim_messages(int, int) is 'Leases due messages, oldest first, with their text and address as of now';
+comment on function app.claim_messages(int, int) is
+  'Leases due messages, urgent ones first, each recipient''s in their order, with text, buttons and address as of now';
+
+-- Workers that listen are woken when the queue was idle; when it was not, they are awake.
+create function app.tg_messages__wake() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not exists (
+    select from app.messages as m
+    where m.status = 'PENDING' and m.next_attempt_at <= now() and m.position < (select min(n.position) from new_rows as n)
+  ) then
+    perform pg_notify('hub_messages', '');
+  end if;
+  return null;
+end $$;
+create trigger _100_wake after insert on app.messages
+referencing new table as new_rows for each statement execute function app.tg_messages__wake();
 
 create function app.message_sent(p_message_id uuid, p_provider_id text)
 returns void language plpgsql volatile set search_path = ''
 as $$
 begin
   update app.messages as m set
-    status = 'SENT', sent_at = now(), lease_until = null, error_code = null,
+    status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
     provider_id = app.require_text('provider_id', p_provider_id, 200),
     -- a sign-in token is worth nothing to anyone but its reader
     variables = case when m.template = 'sign_in_link' then '{}' else m.variables end
-  where m.id = p_message_id and m.status in ('PENDING', 'CLAIMED');
-  if not found and not exists (
-    select from app.messages as m where m.id = p_message_id and m.status in ('SENT', 'DELIVERED', 'READ', 'FAILED')
-  ) then
+  where m.id = p_message_id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN');
+  if not found and not exists (select from app.messages as m where m.id = p_message_id) then
     perform app.fail('NOT_FOUND', 'message');
   end if;
 end $$;
@@ -71,16 +126,16 @@ begin
   select * into v_message from app.messages as m where m.id = p_message_id for no key update;
   if not found then
     perform app.fail('NOT_FOUND', 'message');
-  elsif v_message.status not in ('PENDING', 'CLAIMED', 'SENT') then
+  elsif v_message.status not in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT') then
     return;
   end if;
-  v_again := coalesce(p_retry, false) and v_message.attempts < 8;
+  v_again := coalesce(p_retry, false) and v_message.attempts < app.config_int('outbox.max_attempts');
   update app.messages as m set
     status = case when v_again then 'PENDING' else 'FAILED' end,
     error_code = left(app.optional_text('error_code', p_error_code, 1000), 100),
-    lease_until = null,
+    lease_until = null, unknown_since = null,
     -- 2, 4, 8 ... seconds, at most an hour, each somewhat off so that a crowd does not come back together
-    next_attempt_at = now() + make_interval(secs => least(3600, power(2, v_message.attempts)) * (0.75 + random() / 2))
+    next_attempt_at = now() + make_interval(secs => least(3600, power(2, least(v_message.attempts, 20))) * (0.75 + random() / 2))
   where m.id = p_message_id;
   if not v_again and v_message.template = 'order_routed' then
     perform app.escalate_now(v_message.order_id, 'Pesan WhatsApp ke sub-distributor gagal: ' || coalesce(p_error_code, '-'));
@@ -93,50 +148,47 @@ begin
   end if;
 end $$;
 comment on function app.message_failed(uuid, text, boolean) is
-  'Sending failed: tried again with growing pauses, at most 8 times; failed for good over WhatsApp, it goes out by e-mail';
+  'Sending failed: tried again with growing pauses, at most outbox.max_attempts times; failed for good over WhatsApp, it goes out by e-mail';
 
--- Statuses come in any order, and more than once: a later stage is never taken back by an earlier one.
-create function app.message_status(p_provider_id text, p_status text, p_at timestamptz)
+-- Statuses come in any order, and more than once: a later stage is never taken back by an earlier one, and what has failed
+-- stays failed. A report that carries our own id settles a message whose sending was never confirmed.
+create function app.message_status(
+  p_provider_id text, p_status text, p_at timestamptz, p_message_id uuid default null, p_error_code text default null
+)
 returns void language plpgsql volatile set search_path = ''
 as $$
 declare
+  v_provider_id text := app.require_text('provider_id', p_provider_id, 200);
   v_message app.messages;
   v_status text := upper(p_status);
+  v_stages constant text[] := array['SENT', 'DELIVERED', 'READ'];
 begin
   if v_status is null or v_status not in ('SENT', 'DELIVERED', 'READ', 'FAILED') then
     perform app.fail('INVALID_ARGUMENT', 'status is sent, delivered, read or failed');
   end if;
-  select * into v_message from app.messages as m where m.provider_id = p_provider_id for no key update;
+  select * into v_message from app.messages as m where m.provider_id = v_provider_id for no key update;
   if not found then
-    perform app.fail('NOT_FOUND', 'message');
+    select * into v_message from app.messages as m where m.id = p_message_id for no key update;
+    if not found then
+      perform app.fail('NOT_FOUND', 'message');
+    elsif v_message.provider_id is null then
+      perform app.message_sent(v_message.id, v_provider_id);
+      select * into strict v_message from app.messages as m where m.id = v_message.id;
+    else
+      -- An earlier sending of a message that was sent again: the reader has it, that is all there is to say.
+      return;
+    end if;
   end if;
   if v_status = 'FAILED' then
     if v_message.status = 'SENT' then
-      perform app.message_failed(v_message.id, 'reported failed', false);
+      perform app.message_failed(v_message.id, coalesce(p_error_code, 'reported failed'), false);
     end if;
-  elsif array_position(array['SENT', 'DELIVERED', 'READ'], v_status)
-    > array_position(array['SENT', 'DELIVERED', 'READ'], v_message.status::text)
-  then
+  elsif array_position(v_stages, v_status) > array_position(v_stages, v_message.status::text) then
     update app.messages as m set status = v_status, delivered_at = coalesce(m.delivered_at, p_at, now()) where m.id = v_message.id;
   end if;
 end $$;
-comment on function app.message_status(text, text, timestamptz) is 'What the provider reports of a message; out of order and repeated reports do no harm';
-
-create function app.inbound_message(p_payload jsonb)
-returns json language plpgsql volatile set search_path = ''
-as $$
-declare
-  v_id uuid;
-begin
-  if jsonb_typeof(p_payload) is distinct from 'object' then
-    perform app.fail('INVALID_ARGUMENT', 'payload is an object');
-  end if;
-  insert into app.inbound_messages (payload_hash, payload) values (app.request_hash(p_payload), p_payload)
-  on conflict (payload_hash) do nothing
-  returning id into v_id;
-  return json_build_object('stored', v_id is not null);
-end $$;
-comment on function app.inbound_message(jsonb) is 'Stores what a provider sent, once; it is worked on later';
+comment on function app.message_status(text, text, timestamptz, uuid, text) is
+  'What the provider reports of a message, known by its id or by ours; out of order and repeated reports do no harm';
 
 create function app.tg_messages__impersonation_notice() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -15,7 +15,7 @@ grant select on app.system_config_history to superadmin;
 -- variables may hold a sign-in token: they are shown to nobody
 grant select (
   id, template, channel, recipient_type, recipient_id, order_id, status, attempts, next_attempt_at, lease_until, provider_id,
-  error_code, sent_at, delivered_at, created_at
+  error_code, sent_at, delivered_at, created_at, priority, expires_at, unknown_since, repeats
 ) on app.messages to admin;
 
 create policy system_configs__admin_select on app.system_configs for select to admin using (true);

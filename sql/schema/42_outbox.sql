@@ -11,7 +11,7 @@ create table app.messages (
   variables jsonb not null default '{}',
   status varchar(10) not null default 'PENDING'
   constraint messages_status_check
-  check (status in ('PENDING', 'CLAIMED', 'SENT', 'DELIVERED', 'READ', 'FAILED', 'WITHDRAWN')),
+  check (status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT', 'DELIVERED', 'READ', 'FAILED', 'WITHDRAWN')),
   attempts int not null default 0,
   next_attempt_at timestamptz not null default now(),
   lease_until timestamptz,
@@ -20,9 +20,21 @@ create table app.messages (
   sent_at timestamptz,
   delivered_at timestamptz,
   created_at timestamptz not null default now(),
-  position bigint not null generated always as identity
+  position bigint not null generated always as identity,
+  -- what somebody waits for goes before what informs
+  priority smallint not null generated always as (case
+    when template in (
+      'sign_in_link', 'order_routed', 'order_unrouted', 'order_over_limit', 'sla_reminder', 'sla_manager', 'sla_escalation'
+    ) then 1 else 2
+  end) stored,
+  expires_at timestamptz,
+  unknown_since timestamptz,
+  repeats int not null default 0
 ) with (fillfactor = 70);
-create index messages_due_idx on app.messages (next_attempt_at) where status = 'PENDING';
+create index messages_due_idx on app.messages (priority, position) where status = 'PENDING';
+create index messages_recipient_open_idx on app.messages (recipient_id, priority, position)
+where status in ('PENDING', 'CLAIMED', 'UNKNOWN');
+create index messages_unknown_idx on app.messages (unknown_since) where status = 'UNKNOWN';
 create index messages_lease_idx on app.messages (lease_until) where status = 'CLAIMED';
 create unique index messages_provider_id_key on app.messages (provider_id) where provider_id is not null;
 create index messages_order_idx on app.messages (order_id) where order_id is not null;
@@ -31,9 +43,13 @@ comment on column app.messages.template is 'Name in app.message_templates()';
 comment on column app.messages.recipient_id is 'Partner, sub-distributor or agent; the address is looked up when the message is claimed';
 comment on column app.messages.variables is 'Facts of the moment; those of the order are added when the message is claimed';
 comment on column app.messages.status is
-  'PENDING, CLAIMED (leased to a messenger), SENT (accepted by the provider), DELIVERED, READ, FAILED, WITHDRAWN';
+  'PENDING, CLAIMED (leased to a messenger), UNKNOWN (the messenger died, perhaps after sending), SENT (accepted by the provider), DELIVERED, READ, FAILED, WITHDRAWN';
 comment on column app.messages.next_attempt_at is 'Not to be claimed before';
-comment on column app.messages.lease_until is 'When a claim lapses and the message may be claimed again';
+comment on column app.messages.lease_until is 'When a claim lapses: whether it was sent is unknown from then on';
+comment on column app.messages.priority is '1: somebody waits for it; 2: information';
+comment on column app.messages.expires_at is 'Worth nothing from then on: withdrawn instead of sent; null: never';
+comment on column app.messages.unknown_since is 'Since when it is unknown whether it was sent; a status report settles it, outbox.unknown_wait_seconds end the waiting';
+comment on column app.messages.repeats is 'How often it was sent again though an earlier sending may have arrived';
 comment on column app.messages.position is 'Order in which messages were owed: ids of one millisecond do not tell';
 comment on column app.messages.provider_id is 'The provider''s id (WhatsApp: wamid...)';
 
@@ -44,7 +60,21 @@ create table app.inbound_messages (
   received_at timestamptz not null default now(),
   processed_at timestamptz
 );
+create index inbound_messages_waiting_idx on app.inbound_messages (received_at) where processed_at is null;
 comment on table app.inbound_messages is 'Inbox: what the provider sent, as it came; a repeated payload is stored once';
+
+comment on column app.inbound_messages.payload is 'A webhook''s body; cleared of nothing, so that it can be worked on again';
+
+create table app.inbound_events (
+  event_key text primary key,
+  inbound_message_id uuid not null
+  constraint inbound_events_inbound_message_id_fkey references app.inbound_messages (id) on delete cascade,
+  outcome varchar(200) not null,
+  processed_at timestamptz not null default now()
+);
+comment on table app.inbound_events is 'Each message that came in, worked on once, however often and in whatever batches the provider delivers it';
+comment on column app.inbound_events.event_key is 'The provider''s id of the message (wamid...)';
+comment on column app.inbound_events.outcome is 'What it led to';
 
 alter table app.impersonation_notifications add column message_id uuid
 constraint impersonation_notifications_message_id_fkey references app.messages (id) on delete restrict;
