@@ -88,6 +88,16 @@ def migrate(
 
 
 @app.command()
+def check(
+    database: Annotated[str | None, typer.Option(help="URL, not through a pooler.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    since: Annotated[str | None, typer.Option(help="Compare the trail from then on: 2026-01-31.")] = None,
+) -> None:
+    """Check every promise of the data; exit code 1 if one is broken."""
+    _call("hub.check", "run", database, as_json=json, since=since)
+
+
+@app.command()
 def repin() -> None:
     """Pin the SHA-256 of sql/schema files in migrations/ anew (before the first release)."""
     _call("hub.commands.migrate", "repin")

@@ -1,0 +1,143 @@
+-- Statements that break an invariant, each under its name, run with triggers and foreign keys off.
+-- %(open)s and so on are ids of what happened in `live` of test_invariants.py.
+
+-- point_balance
+update app.partners set point_balance = point_balance + 1 where id = %(gold)s;
+
+-- point_balance
+delete from app.point_transactions where order_id = %(paid)s;
+
+-- credit_used
+update app.partners set credit_used = credit_used + 1 where id = %(silver)s;
+
+-- credit_used
+update app.orders set status = 'CANCELLED' where id = %(open)s;
+
+-- credit_used
+update app.invoices set status = 'CANCELLED', cancelled_at = now() where order_id = %(approved)s;
+
+-- amount_paid
+delete from app.invoice_payments where invoice_id = (select id from app.invoices where order_id = %(approved)s);
+
+-- amount_paid
+update app.invoices set amount_paid = 5 where order_id = %(approved)s;
+
+-- order_totals
+update app.order_items set quantity = quantity + 1, line_total = (quantity + 1) * unit_price where order_id = %(open)s;
+
+-- order_totals
+update app.orders set subtotal = subtotal + 1, grand_total = grand_total + 1 where id = %(open)s;
+
+-- order_totals
+delete from app.order_items where order_id = %(open)s;
+
+-- order_rules
+update app.orders set points_earned = points_earned + 1 where id = %(open)s;
+
+-- order_rules
+update app.orders set points_used = points_used + 1 where id = %(approved)s;
+
+-- order_rules
+update app.orders set rules_applied = null where id = %(open)s;
+
+-- billing
+delete from app.invoices where order_id = %(approved)s;
+
+-- billing
+update app.invoices set amount = amount + 1 where order_id = %(approved)s;
+
+-- billing
+update app.orders set status = 'CANCELLED' where id = %(approved)s;
+
+-- reserved_stock
+update app.inventory set reserved = reserved + 1 where product_id = %(product)s;
+
+-- reserved_stock
+update app.orders set erp_reference = 'S9', erp_acknowledged_at = now() where id = %(approved)s;
+
+-- reserved_stock
+delete from app.inventory where product_id = %(product)s;
+
+-- vested_points
+delete from app.point_transactions where order_id = %(paid)s;
+
+-- vested_points
+update app.point_transactions set points = points - 1 where type = 'EARNED' and order_id = %(paid)s;
+
+-- vested_points
+update app.point_transactions set points = points + 1 where type = 'EARNED' and order_id = %(paid)s;
+
+-- vested_points
+update app.invoices set status = 'PARTIAL', amount_paid = 1 where order_id = %(paid)s;
+
+-- vested_points
+insert into app.point_queue (invoice_id) select id from app.invoices where order_id = %(paid)s;
+
+-- used_points
+update app.point_transactions set points = points - 1 where type = 'REDEEMED' and order_id = %(approved)s;
+
+-- used_points
+delete from app.point_transactions where type = 'ADJUSTED' and order_id = %(cancelled)s;
+
+-- used_points
+insert into app.point_transactions (partner_id, order_id, type, points) select partner_id, id, 'ADJUSTED', 50 from app.orders where id = %(cancelled)s;
+
+-- redemptions
+delete from app.point_transactions where redemption_id = %(redemption)s;
+
+-- redemptions
+update app.redemptions set status = 'CANCELLED' where id = %(redemption)s;
+
+-- order_history
+delete from app.order_events where order_id = %(open)s;
+
+-- order_history
+update app.orders set status = 'COMPLETED', completed_at = now() where id = %(paid)s;
+
+-- order_history
+delete from app.order_events where to_status = 'PROCESSING' and order_id = %(paid)s;
+
+-- order_history
+update app.order_events set to_status = 'REJECTED' where to_status = 'PROCESSING' and order_id = %(paid)s;
+
+-- routing
+delete from app.messages where template = 'order_routed' and order_id = %(open)s;
+
+-- routing
+update app.orders set routed_to_subdist_id = null, routed_at = null, updated_at = now() + interval '1 hour' where id = %(open)s;
+
+-- escalations
+update app.orders set sla_reminder_sent = true where id = %(open)s;
+
+-- escalations
+update app.orders set routed_at = now() - interval '19 hours' where id = %(open)s;
+
+-- shadow_orders
+delete from app.impersonation_notifications where order_id = %(assisted)s;
+
+-- shadow_orders
+update app.impersonation_notifications set message_id = null where order_id = %(assisted)s;
+
+-- configs
+update app.system_configs set config_value = '30000' where config_key = 'loyalty.rupiah_per_point';
+
+-- configs
+delete from app.system_config_history where version = 1 and config_key = 'loyalty.rupiah_per_point';
+
+-- audit_trail
+update app.orders set points_earned = points_earned + 1 where id = %(open)s;
+
+-- audit_trail
+update app.invoices set amount_paid = amount_paid + 1 where order_id = %(approved)s;
+
+-- audit_trail
+update app.partners set credit_limit = credit_limit + 1 where id = %(silver)s;
+
+-- audit_trail
+delete from app.redemptions where id = %(redemption)s;
+
+-- audit_trail
+insert into app.tier_prices (product_id, tier, price) values (%(product)s, 'GOLD', 1);
+
+-- audit_trail
+delete from app.audit_buffer where target_type = 'invoice_payments';
