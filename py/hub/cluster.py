@@ -168,7 +168,7 @@ class Cluster:
         (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
 
     def _answers(self) -> bool:
-        """Wait until the running server takes connections; False if it ends meanwhile (killed just before)."""
+        """Wait until the running server takes connections; False if it ends meanwhile (just killed)."""
 
         @retry(
             retry=retry_if_exception_type(psycopg.OperationalError),
