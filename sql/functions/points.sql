@@ -83,9 +83,12 @@ begin
 
   select coalesce(sum(t.points), 0) into v_vested
   from app.point_transactions as t where t.order_id = v_order.id and t.invoice_id is not null;
-  -- The invoice that settles the order gets what is left of the promise, so that the parts add up to it.
+  -- The invoice that settles the order gets what is left of the promise, so that the parts add up to it. Paid ones that
+  -- still wait in the queue do not count yet, or the first of them would get the others' parts too.
   if v_order.grand_total = (
-    select sum(i.amount) filter (where i.status = 'PAID') from app.invoices as i where i.order_id = v_order.id
+    select sum(i.amount) from app.invoices as i
+    where i.order_id = v_order.id and i.status = 'PAID'
+      and (i.id = p_invoice_id or not exists (select from app.point_queue as q where q.invoice_id = i.id))
   ) then
     v_points := v_order.points_earned - v_vested;
   else
