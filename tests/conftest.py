@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -97,16 +96,10 @@ def db(shared_database: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.fixture(scope="module")
-def gateway(
-    cluster: Cluster, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningGateway]:
+def gateway(cluster: Cluster, template: str) -> Iterator[RunningGateway]:
     """The chosen gateway (HUB_GATEWAY is heeded) on a migrated database of this module's own."""
     choice = gateways.choose(settings.read().gateway, paths.root() / ".cache" / "postgrest")
-    folder = tmp_path_factory.mktemp("gateway")
-    for above in (folder, *folder.parents):
-        if above.owner() == folder.owner() and above != Path("/tmp"):  # noqa: S108
-            above.chmod(above.stat().st_mode | 0o011)  # another account may have to enter
-    with _janitor(cluster, "gateway", template) as janitor:
+    with servers.scratch_folder() as folder, _janitor(cluster, "gateway", template) as janitor:
         url = cluster.url(janitor.dbname, "authenticator", servers.AUTHENTICATOR_PASSWORD)
         port = next_free(39150)
         config = gateways.GatewayConfig(url, url, servers.JWT_SECRET, port, next_free(39550), pooled=False)

@@ -5,6 +5,7 @@ A run holds a shared lock on `in-use`; the last one to leave stops the server.
 
 import fcntl
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,18 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder that the servers' account can enter (pytest's own is private to root)."""
+    folder = paths.make_data_dir()[0] / f"scratch-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    folder.mkdir(mode=0o755)
+    server_account().own(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def make_cluster(folder: Path, port: int) -> Cluster:

@@ -1,17 +1,14 @@
 """What the stack's tests share: a data folder of their own, and a program that passes for PostgREST."""
 
-import os
 import shutil
 import stat
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hub import paths
-from hub.osuser import server_account
+from tests import servers
 
 FAKE_POSTGREST = f"""\
 #!{shutil.which("python3", path="/usr/bin") or sys.executable}
@@ -31,12 +28,9 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that the servers' account can enter (pytest's own is private to root)."""
-    real = paths.make_data_dir()[0] / f"scratch-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    real.mkdir(mode=0o755)
-    server_account().own(real)
-    yield real
-    shutil.rmtree(real)
+    """A folder that the servers' account can enter."""
+    with servers.scratch_folder() as made:
+        yield made
 
 
 @pytest.fixture

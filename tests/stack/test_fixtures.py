@@ -1,13 +1,16 @@
 """The fixtures themselves: what every other test stands on."""
 
+import uuid
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
+from postgrest import APIError
 from psycopg.pq import TransactionStatus
 
 from tests.conftest import Clone
-from tests.support import caller
+from tests.support import RunningGateway, caller
 
 
 def test_caller_is_what_postgrest_makes_and_is_put_back(db: psycopg.Connection[Any]) -> None:
@@ -36,3 +39,14 @@ def test_clones_are_separate(clone: Clone) -> None:
     with psycopg.connect(second) as conn:
         assert conn.execute("select to_regclass('public.only_here')").fetchone() == (None,)
         assert conn.execute("select to_regclass('app.partners')").fetchone() == ("app.partners",)
+
+
+def test_the_gateway_serves_a_database_of_its_own(gateway: RunningGateway) -> None:
+    with psycopg.connect(gateway.database_url) as conn:
+        assert conn.execute("select to_regclass('app.partners')").fetchone() == ("app.partners",)
+    answer = httpx.get(gateway.url, trust_env=False)
+    assert answer.status_code == 200
+    assert "/rpc/login" in answer.json()["paths"]
+    with pytest.raises(APIError) as refused:
+        gateway.client(gateway.token("partner", uuid.uuid4())).from_("orders").select("*").execute()
+    assert refused.value.code

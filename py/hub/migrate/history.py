@@ -95,7 +95,7 @@ def _refuse_drift(conn: psycopg.Connection[Any], tree: Tree) -> None:
             raise MigrationError(
                 "this database was made from an earlier text of the file",
                 path=shown(file),
-                hint="before the first release: make it anew (./hub reset); after it: undo the edit",
+                hint="before the first release: make it anew (./hub reset --yes); after it: undo the edit",
             )
 
 
