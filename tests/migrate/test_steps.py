@@ -1,5 +1,6 @@
 """Once-only steps: from zero, again, at once, and everything that must be refused."""
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -247,6 +248,7 @@ def test_an_owner_without_superuser_rights_can_migrate(sample: Sample, empty_dat
             conn.execute("drop role hub_test_manager")
 
 
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 def test_repin_refuses_a_released_file(sample: Sample) -> None:
     git = [
         "git",

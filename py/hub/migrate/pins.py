@@ -1,6 +1,7 @@
 """`hub repin`: keeps the pinned hashes of sql/schema files right while they may still be edited."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -79,6 +80,8 @@ def _new_module(tree: Tree, path: Path, digest: str) -> Path:
 def _released_in(path: Path) -> str:
     """The first release tag that contains the file; empty where there is none, or no git."""
     folder = path.resolve().parent
+    if not shutil.which("git"):
+        return ""
     git = ["git", "-C", str(folder)]
     listed = subprocess.run([*git, "tag", "--list", "v*"], capture_output=True, text=True, check=False)
     for tag in listed.stdout.split() if listed.returncode == 0 else []:
