@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import random
+import select
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,7 @@ Row = list[bytes | None]
 
 MAX_ATTEMPTS = 20
 _CONNECT_SECONDS = 5
+_MAX_STALE = 3
 _RETRIED = ("40001", "40P01")
 _ISOLATION = {"read committed", "repeatable read", "serializable"}
 
@@ -108,49 +110,48 @@ class Database:
         )
 
     async def _with_connection(self, begin: bytes, settings: Statement, work: Work) -> Row:
-        for attempt in (1, 2):
+        for _ in range(_MAX_STALE):
             if self.away is not None:
                 raise errors.no_connection(self.away)
             try:
                 async with self.pool.connection() as connection:
-                    try:
-                        await connection.execute(begin, prepare=False)
-                    except psycopg.OperationalError as error:
-                        if not connection.closed:
-                            raise
-                        lost = error
-                    else:
-                        return await self._transaction(connection, settings, work)
+                    if not _is_stale(connection):
+                        return await self._transaction(connection, begin, settings, work)
+                    await connection.close()
             except PoolTimeout:
                 await self._probe()
-                raise ApiError(
-                    504, "PGRST003", "Timed out acquiring connection from connection pool."
-                ) from None
-            # The connection had died while it was idle: nothing has happened yet, so take another.
-            if attempt == 2:
-                raise errors.connection_lost(lost)
+                raise ApiError(504, "PGRST003", "Timed out acquiring connection from connection pool.") from None
             await self._probe()
             await self.pool.check()
-        raise AssertionError("unreachable")
+        raise errors.connection_lost("every connection of the pool had been closed")
 
-    async def _transaction(self, connection: Connection, settings: Statement, work: Work) -> Row:
+    async def _transaction(
+        self, connection: Connection, begin: bytes, settings: Statement, work: Work
+    ) -> Row:
         try:
-            await connection.execute(settings.text.encode(), settings.values)
-            if self._pre_request:
-                await connection.execute(self._pre_request)
-            planned = await _plan_rows(connection, work.estimate) if work.estimate else None
-            row = await _one_row(connection, work.statement)
-            if planned is not None:
-                row[0] = planned
+            # All of it goes out in one packet; after an error the server skips the rest.
+            async with connection.pipeline():
+                await connection.execute(begin, prepare=False)
+                await connection.execute(settings.text.encode(), settings.values)
+                if self._pre_request:
+                    await connection.execute(self._pre_request)
+                estimate = None
+                if work.estimate:
+                    text, values = work.estimate.text.encode(), work.estimate.values
+                    estimate = await connection.execute(text, values, prepare=False)
+                cursor = await connection.execute(work.statement.text.encode(), work.statement.values)
+            row = _row(cursor)
+            if estimate is not None:
+                plan = json.loads(_row(estimate)[0] or b"")
+                row[0] = str(int(plan[0]["Plan"]["Plan Rows"])).encode()
             work.check(row)
             await connection.execute(b"commit", prepare=False)
         except BaseException as error:
-            if connection.closed:
-                if isinstance(error, psycopg.Error):
-                    self._lost(error)
-                    raise errors.connection_lost(error) from None
-                raise
-            await connection.execute(b"rollback", prepare=False)
+            if connection.closed and isinstance(error, psycopg.Error):
+                self._lost(error)
+                raise errors.connection_lost(error) from None
+            if not connection.closed:
+                await connection.execute(b"rollback", prepare=False)
             raise
         return row
 
@@ -208,18 +209,16 @@ class Database:
         self.recovered()
 
 
-async def _one_row(connection: Connection, statement: Statement) -> Row:
-    cursor = await connection.execute(statement.text.encode(), statement.values)
+def _row(cursor: psycopg.AsyncCursor[Any]) -> Row:
+    """The one row of a result, as the bytes that came: a body is not decoded only to be encoded again."""
     result = cursor.pgresult
     if result is None or result.ntuples != 1:
         raise psycopg.InternalError("the statement gave no row")
-    # The bytes as they came: a body is not decoded only to be encoded again.
     return [result.get_value(0, column) for column in range(result.nfields)]
 
 
-async def _plan_rows(connection: Connection, statement: Statement) -> bytes:
-    cursor = await connection.execute(statement.text.encode(), statement.values, prepare=False)
-    plan = (await cursor.fetchone() or ([{}],))[0]
-    if isinstance(plan, str):
-        plan = json.loads(plan)
-    return str(int(plan[0]["Plan"]["Plan Rows"])).encode()
+def _is_stale(connection: Connection) -> bool:
+    """Whether an idle connection has something to say: then the server has said goodbye."""
+    poller = select.poll()
+    poller.register(connection.fileno(), select.POLLIN)
+    return bool(poller.poll(0))
