@@ -1,5 +1,6 @@
 """Once-only steps: from zero, again, at once, and everything that must be refused."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -102,6 +103,21 @@ def test_an_edited_file_is_named(sample: Sample, empty_database: str) -> None:
         f"{sample.tree.migrations / '0010_more.py'} pins {sample.tree.sql}/schema/10_more.sql anew"
     ]
     assert sample.migrate(empty_database).steps
+
+
+def test_a_new_pin_is_seen_at_once(
+    sample: Sample, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's compiled files go by the source's second and size, which a new pin leaves as they were."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    sample.migrate(empty_database)
+    module = sample.tree.migrations / "0010_more.py"
+    before = module.stat()
+    sample.append("schema/10_more.sql", "\n-- edited\n")
+    sample.repin()
+    os.utime(module, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(MigrationError, match="made from an earlier text"):
+        sample.migrate(empty_database)
 
 
 def test_a_database_made_from_an_earlier_text_is_refused(sample: Sample, empty_database: str) -> None:
