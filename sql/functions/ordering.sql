@@ -112,21 +112,23 @@ declare
   v_order_id uuid := app.find_submission(v_partner.id, v_key, v_hash);
   v_lines app.priced_lines;
   v_discount numeric := 0;
+  v_rules jsonb;
 begin
   if v_order_id is not null then
     return v_order_id;
   end if;
   v_lines := app.price_lines(p_items, v_partner.tier, now());
+  v_rules := app.submission_rules(v_partner.tier);
   if p_points <> 0 then
-    v_discount := app.point_discount(p_points, v_partner.point_balance, v_lines.line_total);
+    v_discount := app.point_discount(p_points, v_partner.point_balance, v_lines.line_total, v_rules);
   end if;
   insert into app.orders (
     partner_id, agent_id, submission_type, status, subtotal, discount_amount, point_discount, grand_total, points_used,
-    notes, idempotency_key, request_hash
+    notes, idempotency_key, request_hash, rules_applied
   ) values (
     v_partner.id, v_agent_id, case when v_agent_id is null then 'SELF' else 'AGENT_ASSISTED' end::app.submission_type_enum,
     'SUBMITTED', v_lines.subtotal, v_lines.subtotal - v_lines.line_total, v_discount, v_lines.line_total - v_discount,
-    coalesce(p_points, 0), v_notes, v_key, v_hash
+    coalesce(p_points, 0), v_notes, v_key, v_hash, v_rules
   ) returning id into v_order_id;
   perform app.insert_lines(v_order_id, v_partner.id, v_lines);
   return v_order_id;
@@ -165,6 +167,7 @@ declare
   v_order app.orders;
   v_lines app.priced_lines;
   v_discount numeric := 0;
+  v_rules jsonb;
 begin
   if v_found is not null then
     return v_found;
@@ -183,15 +186,16 @@ begin
   set list_price = l.list_price, unit_price = l.unit_price, line_total = i.quantity * l.unit_price
   from unnest(v_lines.product_ids, v_lines.list_prices, v_lines.unit_prices) as l (product_id, list_price, unit_price)
   where i.order_id = v_order.id and i.product_id = l.product_id;
+  v_rules := app.submission_rules(v_partner.tier);
   if p_points <> 0 then
-    v_discount := app.point_discount(p_points, v_partner.point_balance, v_lines.line_total);
+    v_discount := app.point_discount(p_points, v_partner.point_balance, v_lines.line_total, v_rules);
   end if;
   update app.orders as o set
     status = 'SUBMITTED', subtotal = v_lines.subtotal, discount_amount = v_lines.subtotal - v_lines.line_total,
     point_discount = v_discount, grand_total = v_lines.line_total - v_discount, points_used = coalesce(p_points, 0),
     agent_id = v_agent_id,
     submission_type = case when v_agent_id is null then 'SELF' else 'AGENT_ASSISTED' end::app.submission_type_enum,
-    idempotency_key = v_key, request_hash = v_hash
+    idempotency_key = v_key, request_hash = v_hash, rules_applied = v_rules
   where o.id = v_order.id;
   return v_order.id;
 end $$;
@@ -205,6 +209,7 @@ declare
   v_partner app.partners;
   v_lines app.priced_lines;
   v_discount numeric := 0;
+  v_rules jsonb;
   v_grand_total numeric;
   v_over numeric;
 begin
@@ -214,8 +219,9 @@ begin
     perform app.fail('ACCOUNT_INACTIVE');
   end if;
   v_lines := app.price_lines(p_items, v_partner.tier, now());
+  v_rules := app.submission_rules(v_partner.tier);
   if p_points <> 0 then
-    v_discount := app.point_discount(p_points, v_partner.point_balance, v_lines.line_total);
+    v_discount := app.point_discount(p_points, v_partner.point_balance, v_lines.line_total, v_rules);
   end if;
   v_grand_total := v_lines.line_total - v_discount;
   v_over := v_partner.credit_used + v_grand_total - v_partner.credit_limit;
@@ -233,7 +239,7 @@ begin
     'point_discount', v_discount,
     'grand_total', v_grand_total,
     'points_used', coalesce(p_points, 0),
-    'points_promised', app.promised_points(v_grand_total, v_partner.tier),
+    'points_promised', app.promised_points(v_grand_total, v_partner.tier, v_rules),
     'credit_limit', v_partner.credit_limit,
     'credit_left', greatest(v_partner.credit_limit - v_partner.credit_used, 0),
     'is_over_limit', v_grand_total > 0 and v_over > 0

@@ -29,13 +29,10 @@ declare
 begin
   select * into strict v_partner from app.partners as p where p.id = v_order.partner_id for no key update;
   v_order.submitted_at := now();
-  v_order.points_earned := app.promised_points(v_order.grand_total, v_partner.tier);
-  v_order.is_eligible_for_points := v_order.grand_total >= app.config_numeric('order.minimum_threshold');
+  v_order.rules_applied := coalesce(v_order.rules_applied, app.submission_rules(v_partner.tier));
+  v_order.points_earned := app.promised_points(v_order.grand_total, v_partner.tier, v_order.rules_applied);
+  v_order.is_eligible_for_points := v_order.grand_total >= (v_order.rules_applied #>> '{order.minimum_threshold,value}')::numeric;
   v_order.is_over_limit := v_order.grand_total > 0 and v_partner.credit_used + v_order.grand_total > v_partner.credit_limit;
-  v_order.rules_applied := app.config_snapshot(array[
-    'loyalty.multiplier.' || lower(v_partner.tier::text), 'loyalty.rupiah_per_point', 'loyalty.point_value_rupiah',
-    'order.minimum_threshold', 'credit.over_limit_policy'
-  ]);
   if not v_order.is_over_limit then
     v_order.routed_to_subdist_id := app.nearest_subdist(v_partner.region_id);
     v_order.routed_at := case when v_order.routed_to_subdist_id is not null then now() end;

@@ -1,25 +1,37 @@
 -- Points: promised at submission, vested when an invoice is paid, taken back when it is cancelled.
 
-create function app.promised_points(p_grand_total numeric, p_tier app.tier_enum)
-returns int language sql stable
+-- One statement, one moment: what an order promises, what its points pay and what it pins are the same configs,
+-- also while headquarters changes them.
+create function app.submission_rules(p_tier app.tier_enum) returns jsonb language sql stable
+as $$
+  select app.config_snapshot(array[
+    'loyalty.multiplier.' || lower(p_tier::text), 'loyalty.rupiah_per_point', 'loyalty.point_value_rupiah',
+    'order.minimum_threshold', 'credit.over_limit_policy'
+  ])
+$$;
+comment on function app.submission_rules(app.tier_enum) is 'The configs that decide an order of this tier now: what orders.rules_applied pins';
+
+create function app.promised_points(p_grand_total numeric, p_tier app.tier_enum, p_rules jsonb)
+returns int language sql immutable
 as $$
   select case
-    when p_grand_total >= app.config_numeric('order.minimum_threshold') then
-      floor(
-        p_grand_total / app.config_numeric('loyalty.rupiah_per_point')
-        * app.config_numeric('loyalty.multiplier.' || lower(p_tier::text))
-      )::int
+    when p_grand_total >= (p_rules #>> '{order.minimum_threshold,value}')::numeric then
+      -- no more than the ledger's column holds
+      least(floor(
+        p_grand_total / (p_rules #>> '{loyalty.rupiah_per_point,value}')::numeric
+        * (p_rules #>> array['loyalty.multiplier.' || lower(p_tier::text), 'value'])::numeric
+      ), 1000000000)::int
     else 0
   end
 $$;
-comment on function app.promised_points(numeric, app.tier_enum) is
-  'floor(grand_total / loyalty.rupiah_per_point x tier multiplier) from order.minimum_threshold on, else 0';
+comment on function app.promised_points(numeric, app.tier_enum, jsonb) is
+  'floor(grand_total / loyalty.rupiah_per_point x tier multiplier) from order.minimum_threshold on, else 0, by these rules';
 
-create function app.point_discount(p_points int, p_balance int, p_payable numeric)
+create function app.point_discount(p_points int, p_balance int, p_payable numeric, p_rules jsonb)
 returns numeric language plpgsql stable set search_path = ''
 as $$
 declare
-  v_discount numeric := p_points * app.config_numeric('loyalty.point_value_rupiah');
+  v_discount numeric := p_points * (p_rules #>> '{loyalty.point_value_rupiah,value}')::numeric;
 begin
   if p_points < 0 then
     perform app.fail('INVALID_ARGUMENT', 'points is negative');
@@ -31,8 +43,8 @@ begin
   end if;
   return round(v_discount, 2);
 end $$;
-comment on function app.point_discount(int, int, numeric) is
-  'IDR that these points pay; raises POINTS_INSUFFICIENT, POINTS_EXCEED_TOTAL, or INVALID_ARGUMENT when negative';
+comment on function app.point_discount(int, int, numeric, jsonb) is
+  'IDR that these points pay by these rules; raises POINTS_INSUFFICIENT, POINTS_EXCEED_TOTAL, or INVALID_ARGUMENT when negative';
 
 -- Mission 6.2.
 create function app.update_partner_point_balance() returns trigger

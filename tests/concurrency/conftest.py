@@ -1,0 +1,22 @@
+"""A database per file, committed to for real; each test brings its own people and goods."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from tests.conftest import Clone
+from tests.world import Connection
+
+
+@pytest.fixture
+def url(clone: Clone) -> str:
+    """URL of a fresh migrated database."""
+    return clone()
+
+
+@pytest.fixture
+def conn(url: str) -> Iterator[Connection]:
+    """A superuser's connection to it that commits each statement."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection

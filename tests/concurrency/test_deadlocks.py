@@ -1,0 +1,112 @@
+"""Deadlock hunt: 10,000 orders of the same products in opposite order, with everything else going on."""
+
+import json
+import threading
+import time
+
+import pytest
+from psycopg import sql
+
+from tests.concurrency.crowd import assert_sound, connect
+from tests.world import Connection, call, line, make_world, value
+
+BUYERS = 8
+ORDERS = 10_000
+
+# One buyer's life, committed order by order: lines in this order and that, a cancellation now and then.
+_BUY = """
+do $$
+declare
+  v_order api.orders;
+  v_items jsonb[] := array[
+    {ascending}, {descending}, {mixed}
+  ]::jsonb[];
+begin
+  for i in 1..{orders} loop
+    perform set_config('request.jwt.claims', {claims}, true), set_config('role', 'partner', true);
+    v_order := api.submit_order(v_items[1 + i % 3], 0, null, 'k' || i);
+    commit;
+    if i % 10 = 0 then
+      perform set_config('request.jwt.claims', {claims}, true), set_config('role', 'partner', true);
+      v_order := api.cancel_order(v_order.id);
+      commit;
+    end if;
+  end loop;
+end $$
+"""
+
+
+def _lines(*products: int) -> sql.Literal:
+    return sql.Literal(json.dumps([line(f"SKU-00{i}", 1) for i in products]))
+
+
+def _deadlocks(conn: Connection) -> int:
+    conn.execute("select pg_stat_force_next_flush()")
+    found: int = value(conn, "select deadlocks from pg_stat_database where datname = current_database()")
+    return found
+
+
+@pytest.mark.timeout(200)
+def test_ten_thousand_orders_in_opposite_order_never_deadlock(url: str, conn: Connection) -> None:
+    world = make_world(conn, partners=BUYERS, products=3, stock=10_000_000, credit=10**12)
+    conn.execute(
+        "update app.sub_distributors set status = 'SUSPENDED' where id = %s", [world.subdists[1].sub]
+    )
+    before = _deadlocks(conn)
+    failures: list[BaseException] = []
+    over = threading.Event()
+
+    def buy(buyer: int) -> None:
+        try:
+            with connect(url) as c:
+                # one partner for two buyers, so that they meet on his row too
+                claims = world.partners[buyer // 2].claims
+                c.execute(
+                    sql.SQL(_BUY.replace("'k'", f"'{buyer}-'")).format(
+                        orders=sql.Literal(ORDERS // BUYERS),
+                        claims=sql.Literal(claims),
+                        ascending=_lines(0, 1, 2),
+                        descending=_lines(2, 1, 0),
+                        mixed=_lines(1, 0),
+                    )
+                )
+        except BaseException as failure:
+            failures.append(failure)
+
+    def disturb() -> None:
+        """The ERP's syncs in yet another order, jobs, answers and approvals."""
+        levels = [{"sku": f"SKU-00{i}", "quantity": 10_000_000} for i in (1, 2, 0)]
+        try:
+            with connect(url) as c:
+                while not over.is_set():
+                    call(c, world.erp, "erp_apply_stock", levels=levels)
+                    c.execute("select jobs.process_point_queue(), jobs.sweep_service_level()")
+                    open_order = c.execute(
+                        "select id, routed_to_subdist_id from app.orders"
+                        " where status = 'SUBMITTED' limit 1 offset 20"
+                    ).fetchone()
+                    if open_order:
+                        try:
+                            subdist = next(s for s in world.subdists if s.sub == str(open_order[1]))
+                            call(c, subdist, "respond_order", order_id=open_order[0], decision="ACCEPT")
+                            call(c, world.admin, "approve_order", order_id=open_order[0])
+                            call(c, world.erp, "erp_ack_order", order_id=open_order[0], erp_reference="S")
+                        except Exception as refused:
+                            if isinstance(refused, psycopg.Error):
+                                raise
+                    time.sleep(0.01)
+        except BaseException as failure:
+            failures.append(failure)
+
+    buyers = [threading.Thread(target=buy, args=(i,), daemon=True) for i in range(BUYERS)]
+    disturber = threading.Thread(target=disturb, daemon=True)
+    for thread in (*buyers, disturber):
+        thread.start()
+    for thread in buyers:
+        thread.join(150)
+    over.set()
+    disturber.join(30)
+    assert not failures, failures[0]
+    assert value(conn, "select count(*) from app.orders") == ORDERS
+    assert _deadlocks(conn) == before
+    assert_sound(conn)
