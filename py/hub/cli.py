@@ -152,9 +152,9 @@ def demo() -> None:
 
 
 @app.command()
-def seed() -> None:
+def seed(database: Annotated[str | None, typer.Option(help="URL, not through a pooler.")] = None) -> None:
     """Load the demo's catalogue, partners, agents and sub-distributors."""
-    _call("hub.seed", "run")
+    _call("hub.seed", "run", database)
 
 
 @app.command()

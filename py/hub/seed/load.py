@@ -1,0 +1,119 @@
+"""Into the database, in sets, in one transaction."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from hub.errors import UserError
+from hub.seed import catalog, world
+from hub.seed.identity import JAKARTA
+
+Counts = dict[str, int]
+Connection = psycopg.Connection[Any]
+
+_TABLES = ("regions", "brands", "categories", "products", "sub_distributors", "partners", "agents", "orders")
+"""Where a row that is not ours means that the database is somebody's."""
+
+_LOCK = "hub seed"
+
+
+def load(url: str, today: date | None = None) -> Counts | None:
+    """Load the demo data; returns the rows of each kind, None where it is there already.
+
+    Raises UserError for a database that holds other data, or is not migrated.
+    """
+    try:
+        with psycopg.connect(url, connect_timeout=10, application_name="hub seed") as conn:
+            # Two at once: the second waits, and finds it done.
+            conn.execute("select pg_advisory_xact_lock(hashtext(%s))", [_LOCK])
+            if _is_there(conn):
+                return None
+            return _load(conn, today or datetime.now(JAKARTA).date())
+    except psycopg.Error as error:
+        raise UserError(f"the demo data could not be loaded: {str(error).strip()}") from None
+
+
+def _is_there(conn: Connection) -> bool:
+    """Whether the demo data is there; raises UserError where it must not be loaded."""
+    if not conn.execute("select to_regclass('app.redemption_catalog')").fetchall()[0][0]:
+        raise UserError("the database is not migrated", hint="./hub migrate")
+    root = conn.execute("select from app.regions where id = %s", [world.region_id("ID")])
+    if root.rowcount:
+        return True
+    for table in _TABLES:
+        if conn.execute(sql.SQL("select from {} limit 1").format(sql.Identifier("app", table))).rowcount:
+            raise UserError(
+                f"the database holds other data (app.{table} is not empty)",
+                hint="the demo data goes into an empty database: ./hub reset --yes makes the stack's one new",
+            )
+    return False
+
+
+def _load(conn: Connection, today: date) -> Counts:
+    now = datetime.now(UTC)
+    # bcrypt is slow on purpose: one hash, made by the rule that every password passes, serves all.
+    password_hash = conn.execute("select auth.hash_password(%s)", [world.PASSWORD]).fetchall()[0][0]
+    goods = catalog.products()
+    return {
+        "regions": _copy(
+            conn, "regions", "id name code parent_region_id time_zone created_at", world.region_rows()
+        ),
+        "brands": _copy(conn, "brands", "id name display_order is_active", catalog.brands()),
+        "categories": _copy(conn, "categories", "id name slug parent_id display_order", catalog.categories()),
+        "products": _copy(
+            conn,
+            "products",
+            "id sku name description brand_id category_id base_price retail_price created_at updated_at",
+            catalog.product_rows(goods),
+        ),
+        "tier prices": _copy(
+            conn,
+            "tier_prices",
+            "id product_id tier price min_qty_discount discount_price effective_from effective_until",
+            catalog.tier_price_rows(goods, today),
+        ),
+        "stock levels": _copy(
+            conn,
+            "inventory",
+            "id product_id erp_stock safety_buffer last_sync_at",
+            catalog.inventory_rows(goods, now),
+        ),
+        "sub-distributors": _copy(
+            conn,
+            "sub_distributors",
+            "id region_id business_name whatsapp_number email contact_person status created_at updated_at",
+            world.subdist_rows(),
+        ),
+        "agents": _copy(
+            conn,
+            "agents",
+            "id email password_hash full_name phone role region_id created_at updated_at",
+            world.agent_rows(password_hash),
+        ),
+        "partners": _copy(
+            conn,
+            "partners",
+            "id email phone password_hash business_name tier salon_type chair_count specialization region_id"
+            " credit_limit address created_at updated_at",
+            world.partner_rows(password_hash),
+        ),
+        "rewards": _copy(
+            conn,
+            "redemption_catalog",
+            "id name description points_required stock_available is_active created_at",
+            world.reward_rows(),
+        ),
+    }
+
+
+def _copy(conn: Connection, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    statement = sql.SQL("copy {} ({}) from stdin").format(
+        sql.Identifier("app", table), sql.SQL(", ").join(map(sql.Identifier, columns.split()))
+    )
+    with conn.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
+    return len(rows)
