@@ -90,7 +90,12 @@ def running_cluster() -> Iterator[Cluster]:
 
 
 def ensure_template(cluster: Cluster) -> str:
-    """Name of a migrated database to clone from; its name holds the hash of sql/ and migrations/."""
+    """Name of a migrated database to clone from; its name holds the hash of sql/ and migrations/.
+
+    HUB_TEST_TEMPLATE names another one, which is there already: `hub mutate` runs the tests on broken copies.
+    """
+    if given := os.environ.get("HUB_TEST_TEMPLATE"):
+        return given
     tree = Tree(paths.sql_root(), paths.migrations_root())
     name = f"hub_template_{tree.fingerprint()[:12]}"
     with locked(cluster.folder / "template"):
