@@ -127,7 +127,9 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """A function that starts a gateway with a db-uri and any other keys; all are stopped at the end."""
     started: list[Server] = []
 
-    def start(db_uri: str, *, command: tuple[str, ...] | None = None, wait: bool = True, **keys: object) -> Server:
+    def start(
+        db_uri: str, *, command: tuple[str, ...] | None = None, wait: bool = True, **keys: object
+    ) -> Server:
         port, admin = next_free(FIRST_PORT), next_free(FIRST_PORT + 400)
         given = {key.replace("_", "-"): value for key, value in keys.items()}
         values = CONFIG | {

@@ -1,8 +1,8 @@
 """The recorded answers of the real PostgREST, and when an answer counts as the same.
 
 `recorded.jsonl` was recorded on `schema.sql` with the configuration that `CONFIG` repeats. What may differ:
-key order and number form in JSON, header order and spelling, and of an error's body the fields that a case calls
-`loose` (they come from PostgREST's own parser or its fuzzy search).
+key order and number form in JSON, header order and spelling, and the fields of an error's body that a
+case calls `loose` (they come from PostgREST's own parser or its fuzzy search).
 """
 
 import base64
@@ -191,6 +191,8 @@ def _tidy(name: str, value: str) -> str:
 
 
 def _body_differences(case: Case, got: Answer) -> list[str]:
+    want: Any
+    have: Any
     if "text" in case.response:  # the very bytes matter
         want, have = case.response["text"], got.text
     elif "body" not in case.response:

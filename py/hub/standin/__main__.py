@@ -60,8 +60,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 async def _serve(settings: config.Config, sockets: list[socket.socket]) -> None:
-    # A function may raise PT600 and the like; uvicorn knows reason phrases up to 599 only, and fails on others.
-    h11_impl.STATUS_PHRASES.update({status: b"" for status in range(600, 1000)})
+    # A function may raise PT600 and the like; uvicorn fails on what it has no reason phrase for.
+    h11_impl.STATUS_PHRASES.update(dict.fromkeys(range(600, 1000), b""))
     gateway = Gateway(settings)
     server = uvicorn.Server(
         uvicorn.Config(

@@ -4,19 +4,20 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import cast
 from urllib.parse import unquote_to_bytes
 
 from litestar import Litestar, asgi
-from litestar.types import Receive, Scope, Send
+from litestar.types import HTTPScope, Receive, Scope, Send
 
-from hub.standin import handlers, openapi, request, schema_cache
+from hub.standin import changing, openapi, reading, request, schema_cache
 from hub.standin.auth import Authenticator
 from hub.standin.config import Config
+from hub.standin.context import READ, Context
 from hub.standin.database import Database, Row, Work
 from hub.standin.errors import ApiError, Headers
-from hub.standin.handlers import Context
 from hub.standin.listener import Listener
 from hub.standin.request import Request
 from hub.standin.response import Response
@@ -25,8 +26,10 @@ from hub.standin.schema_cache import SchemaCache
 logger = logging.getLogger(__name__)
 
 _METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}
-_READ = ("GET", "HEAD")
-_EXPOSED = b"Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, Transfer-Encoding, Range-Unit"
+_EXPOSED = (
+    b"Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server,"
+    b" Transfer-Encoding, Range-Unit"
+)
 _SERVER = (b"Server", b"hub-standin")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -74,10 +77,8 @@ class Gateway:
         """Whether requests can be answered."""
         return self.cache is not None and self.database.away is None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http":
-            return
         headers = _headers(scope["headers"])
         admin = self.config.admin_server_port
         if admin is not None and (scope.get("server") or ("", None))[1] == admin:
@@ -96,7 +97,7 @@ class Gateway:
             return Response(200, [])
         return Response(503 if path == "/ready" else 404, [])
 
-    async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Response:
+    async def _answer(self, scope: HTTPScope, headers: dict[str, str], receive: Receive) -> Response:
         """The response, whatever happens."""
         try:
             if (
@@ -111,12 +112,12 @@ class Gateway:
         except Exception:
             # The client learns nothing of our insides; the log has it all.
             logger.exception("request failed: %s", scope["method"])
-            error = ApiError(
+            own = ApiError(
                 500, "STANDIN500", "The stand-in gateway failed to answer", hint="Its log says why."
             )
-            return Response(500, error.all_headers(), error.body())
+            return Response(500, own.all_headers(), own.body())
 
-    async def _handle(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Response:
+    async def _handle(self, scope: HTTPScope, headers: dict[str, str], receive: Receive) -> Response:
         body = await _body(headers, receive)
         caller = self._authenticator.caller(headers.get("authorization"))
         method = str(scope["method"])
@@ -138,7 +139,7 @@ class Gateway:
 
     def _profile(self, method: str, headers: dict[str, str]) -> Headers:
         """Which schema is asked for: there is only one."""
-        name = headers.get("accept-profile" if method in _READ else "content-profile")
+        name = headers.get("accept-profile" if method in READ else "content-profile")
         if name is None:
             return []
         schema = self.config.db_schema
@@ -153,19 +154,19 @@ async def _route(context: Context, path: str) -> Response:
     parts = path[1:].split("/")
     if path == "/":
         if method == "OPTIONS":
-            return handlers.options(context, None, None)
-        if method not in _READ:
+            return reading.options(context, None, None)
+        if method not in READ:
             raise _unsupported(method)
         return await _root(context)
     if len(parts) == 2 and parts[0] == "rpc":
         if method == "OPTIONS":
-            return handlers.options(context, None, parts[1])
-        return await handlers.invoke(context, parts[1])
+            return reading.options(context, None, parts[1])
+        return await reading.invoke(context, parts[1])
     if len(parts) != 1 or not path.startswith("/"):
         raise ApiError(404, "PGRST125", "Invalid path specified in request URL")
     if method == "OPTIONS":
-        return handlers.options(context, parts[0], None)
-    return await (handlers.read if method in _READ else handlers.change)(context, parts[0])
+        return reading.options(context, parts[0], None)
+    return await (reading.read if method in READ else changing.change)(context, parts[0])
 
 
 def _unsupported(method: str) -> ApiError:
@@ -186,10 +187,10 @@ async def _root(context: Context) -> Response:
     return Response(200, headers, openapi.page(context.config, context.cache, allowed))
 
 
-def _headers(raw: object) -> dict[str, str]:
+def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Names in lower case; a header that comes twice is one with a comma, cookies with a semicolon."""
     found: dict[str, str] = {}
-    for name_bytes, value_bytes in raw:  # type: ignore[attr-defined]
+    for name_bytes, value_bytes in raw:
         name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode(errors="replace")
         if name in found:
             value = f"{found[name]}{'; ' if name == 'cookie' else ', '}{value}"
@@ -253,7 +254,7 @@ def create(gateway: Gateway) -> Litestar:
 
     @asgi("/", is_mount=True, copy_scope=False)
     async def everything(scope: Scope, receive: Receive, send: Send) -> None:
-        await gateway(scope, receive, send)
+        await gateway(cast("HTTPScope", scope), receive, send)  # websockets are switched off
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:

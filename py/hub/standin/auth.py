@@ -1,4 +1,4 @@
-"""Who is calling: the bearer token's claims and role, with PostgREST's errors for each way a token can be wrong."""
+"""Who is calling: the bearer token's claims and role, and what is said of a token that does not hold."""
 
 import json
 import time

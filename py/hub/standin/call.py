@@ -1,5 +1,7 @@
 """Calling a function: which one a name and arguments mean, and the SQL of the call."""
 
+# ruff: noqa: S608 - identifiers are quoted by psycopg, and values are bound
+
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -24,7 +26,7 @@ class Arguments:
 
 
 def resolve(cache: SchemaCache, schema: str, name: str, arguments: Arguments) -> tuple[Function, bool]:
-    """The function, and whether the body is its one unnamed argument. Raises ApiError (404, or 300 if several fit)."""
+    """The function, and whether the body is its one unnamed argument. Raises ApiError (404, 300)."""
     several = cache.functions.get(name, ())
     raw = arguments.body_kind in ("text", "bytes")
     found = [] if raw else [f for f in several if f.accepts(arguments.names)]
@@ -36,7 +38,8 @@ def resolve(cache: SchemaCache, schema: str, name: str, arguments: Arguments) ->
             300,
             "PGRST203",
             f"Could not choose the best candidate function between: {signatures}",
-            hint="Try renaming the parameters or the function itself in the database so function overloading can be resolved",
+            hint="Try renaming the parameters or the function itself in the database"
+            " so function overloading can be resolved",
         )
     if arguments.body_kind:
         for function in several:
@@ -69,7 +72,8 @@ def _not_found(cache: SchemaCache, schema: str, name: str, arguments: Arguments)
         404,
         "PGRST202",
         f"Could not find the function {schema}.{name}{given} in the schema cache",
-        f"Searched for the function {schema}.{name}{searched}, but no matches were found in the schema cache.",
+        f"Searched for the function {schema}.{name}{searched},"
+        " but no matches were found in the schema cache.",
         _hint(cache, schema, name, names),
     )
 
@@ -99,7 +103,8 @@ def source(
     payload = ""
     if unnamed:
         body = arguments.body or b""
-        given = f"{values.add(body if arguments.body_kind == 'bytes' else body.decode())}::{function.arguments[0].type}"
+        value = values.add(body if arguments.body_kind == "bytes" else body.decode())
+        given = f"{value}::{function.arguments[0].type}"
     elif arguments.pairs:
         given = ", ".join(_direct(values, function, arguments.pairs))
     else:
@@ -109,7 +114,8 @@ def source(
             payload = f"{record(values, arguments.body or b'', used)} as pgrst_args, lateral "
     call = f"{ident(schema, function.name)}({given})"
     if not function.composite:
-        return f"pgrst_source as (select pgrst_call.pgrst_scalar from {payload}(select {call} as pgrst_scalar) as pgrst_call)"
+        rows = f"{payload}(select {call} as pgrst_scalar) as pgrst_call"
+        return f"pgrst_source as (select pgrst_call.pgrst_scalar from {rows})"
     columns = _columns(node)
     return f"pgrst_source as (select {columns} from {payload}{call} as pgrst_call)"
 
@@ -141,10 +147,9 @@ def record(values: Values, body: bytes, arguments: Iterable[Argument]) -> str:
     """A one-row subquery with the arguments that a JSON body names; of an array, its first element counts."""
     columns = ", ".join(f"{ident(a.name)} {a.type}" for a in arguments)
     data = f"{values.add(body.decode())}::json"
-    return (
-        f"(select _r.* from (select {data} as data) as _p, lateral json_to_recordset(case json_typeof(_p.data)"
-        f" when 'array' then _p.data else json_build_array(_p.data) end) as _r({columns}) limit 1)"
-    )
+    rows = "case json_typeof(_p.data) when 'array' then _p.data else json_build_array(_p.data) end"
+    record_set = f"lateral json_to_recordset({rows}) as _r({columns})"
+    return f"(select _r.* from (select {data} as data) as _p, {record_set} limit 1)"
 
 
 def read_only(function: Function, method: str) -> bool:

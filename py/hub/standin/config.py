@@ -1,4 +1,4 @@
-"""The configuration: PostgREST's file format, keys and environment variables, as far as the stand-in needs them."""
+"""The configuration: PostgREST's file format, keys and environment variables."""
 
 import os
 import re
@@ -69,7 +69,7 @@ class Config:
 
 
 def parse_text(text: str) -> dict[str, str]:
-    """The keys and values of a configuration file. Raises ConfigError with the number of a line it cannot read."""
+    """The keys and values of a configuration file. Raises ConfigError for a line it cannot read."""
     values: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
@@ -151,7 +151,7 @@ class _Reader:
             )
         port = self.number("server-port", 0, 65535)
         acquisition = self.number("db-pool-acquisition-timeout", 1, 3600)
-        config = Config(
+        return Config(
             db_uri=uri,
             db_schema=schemas[0],
             db_anon_role=self.text("db-anon-role"),
@@ -177,4 +177,3 @@ class _Reader:
                 for key in sorted(set(self.left) - _IGNORED)
             ),
         )
-        return config

@@ -34,7 +34,7 @@ _ISOLATION = {"read committed", "repeatable read", "serializable"}
 
 @dataclass(frozen=True)
 class Work:
-    """What a request does in its transaction. `check` sees the row before the commit and may still refuse it."""
+    """What a request does in its transaction. `check` sees the row and may yet refuse to commit."""
 
     statement: Statement
     read_only: bool
@@ -120,7 +120,9 @@ class Database:
                     await connection.close()
             except PoolTimeout:
                 await self._probe()
-                raise ApiError(504, "PGRST003", "Timed out acquiring connection from connection pool.") from None
+                raise ApiError(
+                    504, "PGRST003", "Timed out acquiring connection from connection pool."
+                ) from None
             await self._probe()
             await self.pool.check()
         raise errors.connection_lost("every connection of the pool had been closed")

@@ -11,13 +11,37 @@ Headers = list[tuple[bytes, bytes]]
 
 JSON_TYPE = b"application/json; charset=utf-8"
 
-# The first entry that an SQLSTATE starts with decides, so a single state stands before its class.
-_STATUS_BY_STATE = (
-    ("08", 503), ("09", 500), ("0L", 403), ("0P", 403), ("21000", 500), ("23503", 409), ("23505", 409),
-    ("25006", 405), ("25", 500), ("28", 403), ("2D", 500), ("38", 500), ("39", 500), ("3B", 500), ("40", 500),
-    ("53400", 500), ("53", 503), ("54", 500), ("55", 500), ("57P01", 503), ("57", 500), ("58", 500), ("F0", 500),
-    ("HV", 500), ("P0001", 400), ("P0", 500), ("XX", 500), ("42883", 404), ("42P01", 404), ("42P17", 500),
-)  # fmt: skip
+# SQLSTATEs, and classes of them; all that is not listed is 400. A state of its own goes before its class.
+_STATES_BY_STATUS = {
+    400: ("P0001",),
+    403: ("0L", "0P", "28"),
+    404: ("42883", "42P01"),
+    405: ("25006",),
+    409: ("23503", "23505"),
+    500: (
+        *(
+            "09",
+            "21",
+            "25",
+            "2D",
+            "38",
+            "39",
+            "3B",
+            "40",
+            "42P17",
+            "53400",
+            "54",
+            "55",
+            "57",
+            "58",
+            "F0",
+            "HV",
+        ),
+        *("P0", "XX"),
+    ),
+    503: ("08", "53", "57P01"),
+}
+_STATUS_BY_STATE = {state: status for status, states in _STATES_BY_STATUS.items() for state in states}
 _NO_SUCH_ROLE = re.compile(r'role ".*" does not exist', re.DOTALL)
 _CUSTOM_STATUS = re.compile(r"PT([2-9]\d\d)")
 
@@ -110,7 +134,7 @@ def _status(state: str, message: str, *, anonymous: bool) -> int:
         return 401 if anonymous else 403
     if state == "22023" and _NO_SUCH_ROLE.fullmatch(message):
         return 401
-    return next((status for prefix, status in _STATUS_BY_STATE if state.startswith(prefix)), 400)
+    return _STATUS_BY_STATE.get(state) or _STATUS_BY_STATE.get(state[:2], 400)
 
 
 def _from_raised_json(message: str, detail: str | None) -> ApiError:
@@ -119,7 +143,8 @@ def _from_raised_json(message: str, detail: str | None) -> ApiError:
     if body is None or not all(isinstance(body.get(key), str) for key in ("code", "message")):
         return _unreadable(
             f"Invalid JSON value for MESSAGE: '{message}'",
-            "MESSAGE must be a JSON object with obligatory keys: 'code', 'message' and optional keys: 'details', 'hint'.",
+            "MESSAGE must be a JSON object with obligatory keys: 'code', 'message'"
+            " and optional keys: 'details', 'hint'.",
         )
     if detail is None:
         return _unreadable("DETAIL is missing in the RAISE statement", _DETAIL_HINT)

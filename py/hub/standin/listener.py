@@ -1,4 +1,4 @@
-"""Keeps the schema cache fresh: NOTIFY on PostgREST's channel, SIGUSR1, and retries while the database is away."""
+"""Keeps the schema cache fresh: NOTIFY, SIGUSR1, and retries while the database is away."""
 
 import asyncio
 import logging
@@ -53,7 +53,7 @@ class Listener:
             try:
                 await self._reload()
                 pause = 0.1
-            except Exception as error:  # noqa: BLE001 - whatever it was, the next attempt may be luckier
+            except Exception as error:  # whatever it was, the next attempt may be luckier
                 logger.warning("the schema cache could not be loaded: %s", error)
                 self._wanted.set()
                 await asyncio.sleep(pause)

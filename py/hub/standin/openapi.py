@@ -42,8 +42,10 @@ _PREFER = {
 _ALLOWED_SQL = """
 select null, 1, json_build_object(
     'relations', (select coalesce(json_agg(o), '[]') from unnest($1::bigint[]) as o
-                  where has_table_privilege(o::oid, 'select, insert, update, delete') or has_any_column_privilege(o::oid, 'select')),
-    'functions', (select coalesce(json_agg(o), '[]') from unnest($2::bigint[]) as o where has_function_privilege(o::oid, 'execute'))
+                  where has_table_privilege(o::oid, 'select, insert, update, delete')
+                     or has_any_column_privilege(o::oid, 'select')),
+    'functions', (select coalesce(json_agg(o), '[]') from unnest($2::bigint[]) as o
+                  where has_function_privilege(o::oid, 'execute'))
   )::text, null, null, null
 """
 
@@ -177,7 +179,8 @@ def _property(cache: SchemaCache, relation: Relation, column: Column) -> dict[st
         if not relation.view and other.kind == "many-to-one" and other.columns[0][0] == column.name:
             theirs = other.columns[0][1]
             notes.append(
-                f"Note:\nThis is a Foreign Key to `{other.target}.{theirs}`.<fk table='{other.target}' column='{theirs}'/>"
+                f"Note:\nThis is a Foreign Key to `{other.target}.{theirs}`."
+                f"<fk table='{other.target}' column='{theirs}'/>"
             )
     extra = {"description": "\n\n".join(notes), "maxLength": column.max_length, "enum": column.labels}
     return found | {key: value for key, value in extra.items() if value}

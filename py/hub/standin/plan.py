@@ -1,11 +1,12 @@
-"""From a parsed query to a tree of relations to read: which relationship each embedded name means, and its errors."""
+"""From a parsed query to a tree of relations to read: which relationship each embedded name means."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from hub.standin.conditions import Condition, Logic
 from hub.standin.errors import ApiError
-from hub.standin.grammar import Condition, Logic, OrderTerm, SelectColumn, SelectEmbed
+from hub.standin.grammar import OrderTerm, SelectColumn, SelectEmbed
 from hub.standin.query import Path, Query, Window
 from hub.standin.schema_cache import Column, Relationship, SchemaCache
 
@@ -14,7 +15,7 @@ _EVERYTHING = Window()
 
 @dataclass
 class Node:
-    """One relation to read. `embed` and `relationship` say how it hangs from its parent; the root has neither."""
+    """One relation to read. `embed` and `relationship` say how it hangs from its parent, if it has one."""
 
     name: str
     alias: str

@@ -1,11 +1,12 @@
-"""What a query string asks for, as dataclasses. The grammar itself is in grammar.py."""
+"""What a query string asks for, as dataclasses. The grammar itself is in grammar.py and conditions.py."""
 
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_to_bytes
 
-from hub.standin import grammar
+from hub.standin import conditions, grammar
+from hub.standin.conditions import Condition, Logic
 from hub.standin.errors import ApiError
-from hub.standin.grammar import Condition, Logic, OrderTerm, SelectItem
+from hub.standin.grammar import OrderTerm, SelectItem
 
 Path = tuple[str, ...]
 """Names of embedded resources, from the outside in; () is the request's own target."""
@@ -97,12 +98,12 @@ def parse(pairs: list[tuple[str, str]], *, takes_arguments: bool) -> Query:
             _take_number(offsets, prefix, value)
         elif last in ("and", "or"):
             path, negated = _negation(prefix)
-            query.conditions.setdefault(path, []).append(grammar.logic(last, value, negated=negated))
-        elif takes_arguments and "." not in name and not grammar.has_operator(value):
+            query.conditions.setdefault(path, []).append(conditions.logic(last, value, negated=negated))
+        elif takes_arguments and "." not in name and not conditions.has_operator(value):
             query.arguments.append((name, value))
         else:
             path, column = grammar.target(name)
-            query.conditions.setdefault(path, []).append(grammar.condition(column, value))
+            query.conditions.setdefault(path, []).append(conditions.condition(column, value))
     for path in limits.keys() | offsets.keys():
         query.windows[path] = _window(limits.get(path), offsets.get(path))
     return query

@@ -210,7 +210,7 @@ def content_type(request: Request) -> str:
 
 
 def json_rows(request: Request, columns: list[str] | None) -> tuple[str, list[str] | None]:
-    """The body as JSON text and its columns, those named or its keys (None: no rows). Raises ApiError (400)."""
+    """The body as JSON text and its columns, or its keys (None: no rows). Raises ApiError (400)."""
     kind = content_type(request)
     if kind == "application/json":
         text = utf8(request.body)

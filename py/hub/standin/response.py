@@ -19,7 +19,7 @@ class Response:
     body: bytes = b""
 
     def shaped_by(self, row: list[bytes | None]) -> "Response":
-        """The answer as the settings response.headers and response.status change it. Raises ApiError (500)."""
+        """The answer as response.headers and response.status change it. Raises ApiError (500)."""
         if row[3] is not None:
             own = _parsed(row[3])
             names = {name.lower() for name, _ in own}

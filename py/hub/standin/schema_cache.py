@@ -1,4 +1,4 @@
-"""What the database offers: relations, functions and how the relations relate. Read once, and again on request."""
+"""What the database offers: relations, functions, and how the relations relate."""
 
 import itertools
 import json
@@ -19,7 +19,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of an exposed relation. `type` is its bare type, `shown_type` has the length or precision too."""
+    """A column of an exposed relation. `shown_type` is its type with length or precision."""
 
     name: str
     number: int
@@ -94,7 +94,7 @@ class Junction:
 
 @dataclass(frozen=True)
 class Relationship:
-    """A way from one exposed relation to another, along a foreign key. `columns` are (source, target) pairs."""
+    """A way along a foreign key from one relation to another. `columns` are (source, target) pairs."""
 
     source: str
     target: str

@@ -1,17 +1,21 @@
 """The SQL of a read: one statement whose JSON is made by PostgreSQL. Values are bound, identifiers quoted."""
 
+# ruff: noqa: S608 - identifiers are quoted by psycopg, and values are bound
+
 from collections.abc import Iterable
 from functools import lru_cache
 
 from psycopg import sql
 
-from hub.standin.grammar import Column, Condition, Logic, OrderTerm, SelectColumn
+from hub.standin.conditions import Condition, Logic
+from hub.standin.grammar import OrderTerm, SelectColumn
 from hub.standin.plan import Node
+from hub.standin.scanner import Column
 
 _BINARY = {
     "eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "like": "like", "ilike": "ilike",
-    "match": "~", "imatch": "~*", "isdistinct": "is distinct from", "cs": "@>", "cd": "<@", "ov": "&&", "sl": "<<",
-    "sr": ">>", "nxr": "&<", "nxl": "&>", "adj": "-|-",
+    "match": "~", "imatch": "~*", "isdistinct": "is distinct from", "cs": "@>", "cd": "<@", "ov": "&&",
+    "sl": "<<", "sr": ">>", "nxr": "&<", "nxl": "&>", "adj": "-|-",
 }  # fmt: skip
 _TEXT_SEARCH = {
     "fts": "to_tsquery",

@@ -1,15 +1,21 @@
 """The one statement of a request: a page of rows, how many there are, and the body made of them."""
 
+# ruff: noqa: S608 - identifiers are quoted by psycopg, and values are bound
+
 from dataclasses import dataclass
 from typing import Literal
 
-from hub.standin.grammar import Column, SelectColumn
+from hub.standin.grammar import SelectColumn
+from hub.standin.scanner import Column
 from hub.standin.sql import Values
 
 SCALAR = SelectColumn(Column("pgrst_scalar"))
 """The one column of a function's result that is no row."""
 
-RESPONSE_COLUMNS = "nullif(current_setting('response.headers', true), ''), nullif(current_setting('response.status', true), '')"
+RESPONSE_COLUMNS = (
+    "nullif(current_setting('response.headers', true), ''),"
+    " nullif(current_setting('response.status', true), '')"
+)
 
 
 @dataclass(frozen=True)
@@ -57,8 +63,8 @@ def body(shape: Shape) -> str:
 
 _CSV = (
     "(select coalesce(string_agg(k, ','), '') from"
-    " (select json_object_keys(row_to_json(r)) as k from (select * from page limit 1) as r) as keys) || e'\\n' ||"
-    " coalesce(string_agg(substring(_t::text, 2, length(_t::text) - 2), e'\\n'), '')"
+    " (select json_object_keys(row_to_json(r)) as k from (select * from page limit 1) as r) as keys)"
+    " || e'\\n' || coalesce(string_agg(substring(_t::text, 2, length(_t::text) - 2), e'\\n'), '')"
 )
 
 

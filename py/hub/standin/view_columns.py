@@ -20,7 +20,7 @@ _MAX_DEPTH = 32
 
 
 def origins(tree: str) -> dict[int, Origin]:
-    """For each output column of a stored query, by number, where its values come from; computed ones are left out."""
+    """Where the values of a stored query's output columns come from; computed columns are left out."""
     found: dict[int, Origin] = {}
     for entry in _target_entries(tree):
         end = _ENTRY_END.search(entry)

@@ -1,17 +1,20 @@
 """Writing through a view: the SQL of insert, upsert, update, put and delete."""
 
+# ruff: noqa: S608 - identifiers are quoted by psycopg, and values are bound
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from hub.standin.conditions import Condition
 from hub.standin.errors import ApiError
-from hub.standin.grammar import Condition
 from hub.standin.plan import Node
 from hub.standin.query import Query
 from hub.standin.schema_cache import Column, Relation
 from hub.standin.sql import Reader, Values, ident
 
 # How many rows an upsert has really inserted is counted in a setting of the transaction, as PostgREST does.
-_COUNT = "set_config('pgrst.inserted', (coalesce(nullif(current_setting('pgrst.inserted', true), ''), '0')::int {} 1)::text, true)"
+_INSERTED = "coalesce(nullif(current_setting('pgrst.inserted', true), ''), '0')::int"
+_COUNT = f"set_config('pgrst.inserted', ({_INSERTED} {{}} 1)::text, true)"
 
 
 @dataclass(frozen=True)
