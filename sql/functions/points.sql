@@ -16,10 +16,11 @@ returns int language sql immutable
 as $$
   select case
     when p_grand_total >= (p_rules #>> '{order.minimum_threshold,value}')::numeric then
-      -- no more than the ledger's column holds
+      -- Multiplied before it is divided: 500,000 / 15,000 x 1.2 are 40 points, not 39.999... rounded down. No more than
+      -- the ledger's column holds.
       least(floor(
-        p_grand_total / (p_rules #>> '{loyalty.rupiah_per_point,value}')::numeric
-        * (p_rules #>> array['loyalty.multiplier.' || lower(p_tier::text), 'value'])::numeric
+        p_grand_total * (p_rules #>> array['loyalty.multiplier.' || lower(p_tier::text), 'value'])::numeric
+        / (p_rules #>> '{loyalty.rupiah_per_point,value}')::numeric
       ), 1000000000)::int
     else 0
   end

@@ -67,9 +67,10 @@ from app.orders as o
 cross join lateral (
   select
     case when o.grand_total >= (o.rules_applied #>> '{order.minimum_threshold,value}')::numeric then least(1000000000, floor(
-      o.grand_total / (o.rules_applied #>> '{loyalty.rupiah_per_point,value}')::numeric * coalesce(
+      o.grand_total * coalesce(
         o.rules_applied #>> '{loyalty.multiplier.silver,value}', o.rules_applied #>> '{loyalty.multiplier.gold,value}',
-        o.rules_applied #>> '{loyalty.multiplier.platinum,value}')::numeric))
+        o.rules_applied #>> '{loyalty.multiplier.platinum,value}')::numeric
+      / (o.rules_applied #>> '{loyalty.rupiah_per_point,value}')::numeric))
     else 0 end as promised,
     round(o.points_used * (o.rules_applied #>> '{loyalty.point_value_rupiah,value}')::numeric, 2) as discount
 ) as r

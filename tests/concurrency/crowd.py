@@ -9,10 +9,15 @@ from typing import Any
 
 import psycopg
 
-from tests.world import Connection, RefusedError, broken
+from tests.world import Caller, Connection, RefusedError, broken, call
 
 Deed = Callable[[Connection], Any]
 _PATIENCE = 20
+
+
+def asking(who: Caller, function: str, **arguments: Any) -> Deed:
+    """The deed of calling `api.<function>` as `who`."""
+    return lambda conn: call(conn, who, function, **arguments)
 
 
 def connect(url: str) -> Connection:

@@ -5,7 +5,7 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-from tests.concurrency.crowd import Deed, assert_sound, at_once, meanwhile
+from tests.concurrency.crowd import Deed, asking, assert_sound, at_once, meanwhile
 from tests.world import (
     Caller,
     Connection,
@@ -56,7 +56,7 @@ def test_one_reference_recorded_by_twenty_people_counts_once(url: str, conn: Con
         }
     ]
     deeds = [paying(world, invoice, invoice["amount"] / 2, "BCA-1")] * 10
-    deeds += [lambda c: call(c, world.erp, "erp_apply_payments", payments=bulk)] * 10
+    deeds += [asking(world.erp, "erp_apply_payments", payments=bulk)] * 10
     crowd = at_once(url, deeds)
     assert not crowd.refused
     fresh = [
@@ -77,13 +77,9 @@ def test_the_last_payment_and_a_cancellation_together(url: str, conn: Connection
             pay(conn, world, invoice, 1)
             deeds: list[Deed] = [paying(world, invoice, invoice["amount"] - 1)]
             if i % 2:
-                deeds.append(
-                    lambda c, v=invoice: call(
-                        c, world.admin2, "cancel_invoice", invoice_id=v["id"], reason="retur"
-                    )
-                )
+                deeds.append(asking(world.admin2, "cancel_invoice", invoice_id=invoice["id"], reason="retur"))
             else:
-                deeds.append(lambda c, o=order: call(c, who, "cancel_order", order_id=o["id"]))
+                deeds.append(asking(who, "cancel_order", order_id=order["id"]))
             crowd = at_once(url, deeds)
             assert set(crowd.refused) <= {"INVOICE_CLOSED"}
             paid += not crowd.refused
@@ -104,10 +100,7 @@ def test_the_point_queue_run_by_several_while_invoices_are_cancelled(url: str, c
         pay(conn, world, invoice)
     doomed = invoices[::3]
     deeds: list[Deed] = [lambda c: value(c, "select jobs.process_point_queue(7)")] * 6
-    deeds += [
-        lambda c, v=v: call(c, world.admin, "cancel_invoice", invoice_id=v["id"], reason="retur")
-        for v in doomed
-    ]
+    deeds += [asking(world.admin, "cancel_invoice", invoice_id=v["id"], reason="retur") for v in doomed]
     at_once(url, deeds)
     while value(conn, "select jobs.process_point_queue()"):
         pass
@@ -127,7 +120,7 @@ def test_the_last_reward_goes_to_one(url: str, conn: Connection) -> None:
         call(conn, world.admin, "adjust_points", partner_id=who.sub, points=1000, reason="start")
 
     def redeeming(who: Caller, key: str) -> Deed:
-        return lambda c: call(c, who, "redeem_reward", reward_id=world.rewards[1], idempotency_key=key)
+        return asking(who, "redeem_reward", reward_id=world.rewards[1], idempotency_key=key)
 
     crowd = at_once(url, [redeeming(who, "k") for who in world.partners])
     assert len(crowd.done) == 1
@@ -143,12 +136,11 @@ def test_points_for_one_reward_buy_one(url: str, conn: Connection) -> None:
     call(conn, world.admin, "adjust_points", partner_id=who.sub, points=50, reason="start")
     keys = ["a", "a", "b", "c", "d", "e"]
     deeds: list[Deed] = [
-        lambda c, k=k: call(c, who, "redeem_reward", reward_id=world.rewards[0], idempotency_key=k)
-        for k in keys
+        asking(who, "redeem_reward", reward_id=world.rewards[0], idempotency_key=k) for k in keys
     ]
     deeds += [
         lambda c: submit(c, who, items(SKU_000=1), points=50),
-        lambda c: call(c, world.admin, "adjust_points", partner_id=who.sub, points=-50, reason="fix"),
+        asking(world.admin, "adjust_points", partner_id=who.sub, points=-50, reason="fix"),
     ]
     crowd = at_once(url, deeds)
     assert len({o["id"] for o in crowd.done}) == 1
@@ -163,7 +155,7 @@ def test_a_redemption_is_cancelled_once_by_many(url: str, conn: Connection) -> N
     call(conn, world.admin, "adjust_points", partner_id=who.sub, points=50, reason="start")
     taken = call(conn, who, "redeem_reward", reward_id=world.rewards[0], idempotency_key="a")
     deeds: list[Deed] = [
-        lambda c, s=s: call(c, world.admin, "advance_redemption", redemption_id=taken["id"], status=s)
+        asking(world.admin, "advance_redemption", redemption_id=taken["id"], status=s)
         for s in ["CANCELLED"] * 8 + ["SHIPPED"] * 2
     ]
     crowd = at_once(url, deeds)
@@ -221,7 +213,7 @@ def test_sets_of_payments_in_opposite_order_do_not_deadlock(url: str, conn: Conn
             }
             for v in chance.sample(invoices, len(invoices))
         ]
-        return lambda c: call(c, world.erp, "erp_apply_payments", payments=payments)
+        return asking(world.erp, "erp_apply_payments", payments=payments)
 
     crowd = at_once(url, [bulk(f"B{i}") for i in range(8)])
     assert {r["result"] for answers in crowd.done for r in answers} == {"APPLIED"}

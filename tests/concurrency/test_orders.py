@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.concurrency.crowd import Deed, assert_sound, at_once, meanwhile
+from tests.concurrency.crowd import Deed, asking, assert_sound, at_once, meanwhile
 from tests.world import (
     Caller,
     Connection,
@@ -42,7 +42,7 @@ def test_a_hundred_buyers_never_buy_more_than_there_is(
 def test_stock_syncs_between_a_hundred_buyers_resurrect_nothing(url: str, conn: Connection) -> None:
     world = make_world(conn, partners=60, products=1, stock=20)
     levels = [{"sku": "SKU-000", "quantity": 20}]
-    with meanwhile(url, lambda c: call(c, world.erp, "erp_apply_stock", levels=levels)) as syncs:
+    with meanwhile(url, asking(world.erp, "erp_apply_stock", levels=levels)) as syncs:
         crowd = at_once(url, [ordering(p, items(SKU_000=1)) for p in world.partners])
     assert len(syncs) > 1
     assert len(crowd.done) == 20
@@ -105,12 +105,10 @@ def test_two_agents_and_the_partner_submit_and_cancel_one_draft(url: str, conn: 
     for _ in range(8):
         draft = call(conn, who, "save_draft", items=items(SKU_000=3, SKU_001=1))
         deeds: list[Deed] = [
-            lambda c, w=w, d=draft: call(
-                c, w, "submit_draft", order_id=d["id"], idempotency_key=str(uuid.uuid4())
-            )
+            asking(w, "submit_draft", order_id=draft["id"], idempotency_key=str(uuid.uuid4()))
             for w in (who, *acting)
         ]
-        deeds.append(lambda c, d=draft: call(c, who, "cancel_order", order_id=d["id"]))
+        deeds.append(asking(who, "cancel_order", order_id=draft["id"]))
         crowd = at_once(url, deeds)
         won = [o for o in crowd.done if o["status"] == "SUBMITTED"]
         assert len(won) <= 1, "a draft becomes one order"
@@ -128,8 +126,8 @@ def test_an_order_is_cancelled_and_rejected_once_by_ten_people(url: str, conn: C
     order = submit(conn, who, items(SKU_000=5))
     crowd = at_once(
         url,
-        [lambda c: call(c, who, "cancel_order", order_id=order["id"])] * 5
-        + [lambda c: call(c, world.admin, "reject_order", order_id=order["id"], reason="no")] * 5,
+        [asking(who, "cancel_order", order_id=order["id"])] * 5
+        + [asking(world.admin, "reject_order", order_id=order["id"], reason="no")] * 5,
     )
     assert len(crowd.done) == 1
     assert crowd.refused == {"ILLEGAL_TRANSITION": 9}
@@ -147,10 +145,8 @@ def test_cancelling_and_acknowledging_by_the_erp_release_stock_once(url: str, co
         at_once(
             url,
             [
-                lambda c, o=order: call(c, who, "cancel_order", order_id=o["id"]),
-                lambda c, o=order, r=i: call(
-                    c, world.erp, "erp_ack_order", order_id=o["id"], erp_reference=f"S{r}"
-                ),
+                asking(who, "cancel_order", order_id=order["id"]),
+                asking(world.erp, "erp_ack_order", order_id=order["id"], erp_reference=f"S{i}"),
             ],
         )
         assert value(conn, "select sum(reserved) from app.inventory") == 0
@@ -167,12 +163,8 @@ def test_a_rerouting_while_the_sub_distributor_answers(url: str, conn: Connectio
         crowd = at_once(
             url,
             [
-                lambda c, o=order, n=new: call(
-                    c, world.admin, "reroute_order", order_id=o["id"], subdist_id=n.sub
-                ),
-                lambda c, o=order, w=old, d=("ACCEPT", "DECLINE")[i % 2]: call(
-                    c, w, "respond_order", order_id=o["id"], decision=d
-                ),
+                asking(world.admin, "reroute_order", order_id=order["id"], subdist_id=new.sub),
+                asking(old, "respond_order", order_id=order["id"], decision=("ACCEPT", "DECLINE")[i % 2]),
             ],
         )
         assert set(crowd.refused) <= {"NOT_FOUND"}, "who is no longer asked finds nothing to answer"
@@ -193,11 +185,11 @@ def test_answers_and_approvals_and_rejections_of_one_order_leave_a_legal_path(
         crowd = at_once(
             url,
             [
-                lambda c, o=order, w=serves: call(c, w, "respond_order", order_id=o["id"], decision="ACCEPT"),
-                lambda c, o=order: call(c, world.admin, "approve_order", order_id=o["id"]),
-                lambda c, o=order: call(c, world.admin2, "approve_order", order_id=o["id"]),
-                lambda c, o=order: call(c, world.admin2, "reject_order", order_id=o["id"], reason="no"),
-                lambda c, o=order: call(c, world.partners[0], "cancel_order", order_id=o["id"]),
+                asking(serves, "respond_order", order_id=order["id"], decision="ACCEPT"),
+                asking(world.admin, "approve_order", order_id=order["id"]),
+                asking(world.admin2, "approve_order", order_id=order["id"]),
+                asking(world.admin2, "reject_order", order_id=order["id"], reason="no"),
+                asking(world.partners[0], "cancel_order", order_id=order["id"]),
             ],
         )
         assert set(crowd.refused) <= {"ILLEGAL_TRANSITION"}
