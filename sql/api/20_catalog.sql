@@ -8,7 +8,9 @@ create view api.categories with (security_invoker = true) as
 select c.id, c.name, c.slug, c.parent_id, c.display_order from app.categories as c;
 comment on view api.categories is 'Product categories, a tree by parent_id';
 
+-- The caller's tier is looked up once: as a sub-select among its arguments it would keep price_in_force from being inlined.
 create view api.products with (security_invoker = true) as
+with caller as materialized (select auth.current_tier() as tier)
 select
   p.id, p.sku, p.name, p.description, p.brand_id, p.category_id,
   f.price, f.min_qty_discount, f.discount_price, p.retail_price,
@@ -17,7 +19,8 @@ select
   s.last_sync_at as stock_synced_at,
   p.image_url, p.is_active, p.created_at, p.updated_at
 from app.products as p
-cross join lateral app.price_in_force(p.id, (select auth.current_tier()), now()) as f
+cross join caller as c
+cross join lateral app.price_in_force(p.id, c.tier, now()) as f
 left join app.inventory as s on s.product_id = p.id;
 comment on view api.products is $$Products at the caller's own price, with the stock that can be ordered
 Partners see the price of their tier in force now; other roles see the base price.$$;

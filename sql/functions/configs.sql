@@ -164,11 +164,15 @@ create trigger _300_history_update after update on app.system_configs
 for each row when (old.version <> new.version) execute function app.tg_system_configs__history();
 
 -- Configs in force now, with their versions: what an order pins in rules_applied.
-create function app.config_snapshot(p_keys text[]) returns jsonb language sql stable
+create function app.config_snapshot(p_keys text[])
+returns jsonb language plpgsql stable set search_path = ''
 as $$
-  select jsonb_object_agg(c.config_key, jsonb_build_object('value', c.config_value, 'version', c.version))
-  from app.system_configs as c where c.config_key = any (p_keys)
-$$;
+begin
+  return (
+    select jsonb_object_agg(c.config_key, jsonb_build_object('value', c.config_value, 'version', c.version))
+    from app.system_configs as c where c.config_key = any (p_keys)
+  );
+end $$;
 comment on function app.config_snapshot(text[]) is '{key: {"value": ..., "version": n}} of these configs';
 
 insert into app.system_configs (config_key, config_value, description)

@@ -36,12 +36,16 @@ comment on function app.format_rupiah(numeric) is 'Rupiah as Indonesians write i
 create function app.enqueue_message(
   p_template text, p_recipient_type text, p_recipient_id uuid, p_order_id uuid default null, p_variables jsonb default '{}'
 )
-returns uuid language sql volatile
+returns uuid language plpgsql volatile set search_path = ''
 as $$
+declare
+  v_id uuid;
+begin
   insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
   values (p_template, p_recipient_type, p_recipient_id, p_order_id, p_variables)
-  returning id
-$$;
+  returning id into v_id;
+  return v_id;
+end $$;
 comment on function app.enqueue_message(text, text, uuid, uuid, jsonb) is 'Owes somebody a message, together with the event that is being committed';
 
 create function app.tell_headquarters(p_template text, p_order_id uuid, p_variables jsonb default '{}')

@@ -51,7 +51,7 @@ begin
 end $$;
 comment on function app.lock_order(uuid, uuid) is 'The order, locked after its partner; raises NOT_FOUND, also for another partner''s order';
 
-create function app.request_hash(p_request jsonb) returns bytea language sql immutable
+create function app.request_hash(p_request jsonb) returns bytea language sql stable
 as $$ select sha256(convert_to(p_request::text, 'UTF8')) $$;
 comment on function app.request_hash(jsonb) is 'SHA-256 of a request body in canonical form';
 
@@ -91,13 +91,14 @@ end $$;
 comment on function app.acting_agent(uuid) is 'The agent in shadow mode, null without one; raises SESSION_CLOSED when his session has ended';
 
 create function app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines)
-returns void language sql volatile
+returns void language plpgsql volatile set search_path = ''
 as $$
+begin
   insert into app.order_items (order_id, partner_id, product_id, quantity, list_price, unit_price, line_total)
   select p_order_id, p_partner_id, l.product_id, l.quantity, l.list_price, l.unit_price, l.quantity * l.unit_price
   from unnest(p_lines.product_ids, p_lines.quantities, p_lines.list_prices, p_lines.unit_prices)
-    as l (product_id, quantity, list_price, unit_price)
-$$;
+    as l (product_id, quantity, list_price, unit_price);
+end $$;
 comment on function app.insert_lines(uuid, uuid, app.priced_lines) is 'Writes priced lines to an order, in product order';
 
 create function app.submit_order(p_items jsonb, p_points int, p_notes text, p_idempotency_key text)

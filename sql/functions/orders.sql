@@ -101,18 +101,22 @@ for each row execute function app.tg_orders__guard();
 create function app.record_event(
   p_order app.orders, p_event text, p_from app.order_status_enum, p_note text default null, p_actor_id uuid default null
 )
-returns void language sql volatile
+returns void language plpgsql volatile set search_path = ''
 as $$
+begin
   insert into app.order_events (order_id, partner_id, event, from_status, to_status, note, actor_id, actor_role)
   values (p_order.id, p_order.partner_id, p_event, p_from, p_order.status, p_note,
-    coalesce(p_actor_id, auth.acting_agent_id(), auth.current_user_id()), auth.caller_role())
-$$;
+    coalesce(p_actor_id, auth.acting_agent_id(), auth.current_user_id()), auth.caller_role());
+end $$;
 comment on function app.record_event(app.orders, text, app.order_status_enum, text, uuid) is
   'Appends to the order''s history; the actor is the caller unless named';
 
 create function app.use_credit(p_partner_id uuid, p_amount numeric)
-returns void language sql volatile
-as $$ update app.partners as p set credit_used = p.credit_used + p_amount where p.id = p_partner_id and p_amount <> 0 $$;
+returns void language plpgsql volatile set search_path = ''
+as $$
+begin
+  update app.partners as p set credit_used = p.credit_used + p_amount where p.id = p_partner_id and p_amount <> 0;
+end $$;
 comment on function app.use_credit(uuid, numeric) is 'Adds to (or with a negative amount takes from) what the partner owes and has on order, IDR';
 
 create function app.tell_about_submission(p_order app.orders)
