@@ -12,7 +12,7 @@ $$;
 comment on function app.submission_rules(app.tier_enum) is 'The configs that decide an order of this tier now: what orders.rules_applied pins';
 
 create function app.promised_points(p_grand_total numeric, p_tier app.tier_enum, p_rules jsonb)
-returns int language sql immutable
+returns int language sql stable
 as $$
   select case
     when p_grand_total >= (p_rules #>> '{order.minimum_threshold,value}')::numeric then
