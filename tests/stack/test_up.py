@@ -54,7 +54,7 @@ def test_up_again_killed_and_down(hub: Hub, folder: Path) -> None:
     assert "applied" not in again.stdout
     assert time.monotonic() - started < 10
     status = hub("status")
-    assert (status.returncode, status.stdout.count("RUNNING")) == (0, 3), status.stdout
+    assert (status.returncode, status.stdout.count("RUNNING")) == (0, 4), status.stdout
 
     supervisor = int((folder / "run" / "supervisord.pid").read_text())
     postmaster = int((folder / "postgres" / "pgdata" / "postmaster.pid").read_text().split()[0])

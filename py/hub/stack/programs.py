@@ -62,19 +62,29 @@ def _whatsapp(stack: Stack, gateway: Gateway) -> Program | None:
     if not _exists("adapters.whatsapp"):
         return None
     port = stack.settings.whatsapp_port
+    account = account_for(Gateway("standin", (sys.executable, "-m", "hub.standin"), ""))  # who can run Python
+    messages = messages_file(stack)
+    messages.parent.mkdir(mode=0o700, exist_ok=True)
+    account.own(messages.parent)
     return Program(
         "whatsapp",
         (sys.executable, "-m", "adapters.whatsapp"),
         port,
-        account_for(gateway) if gateway.kind == "standin" else stack.account,
+        account,
         source_version(),
         f"http://{HOST}:{port}",
         {
             "HUB_GATEWAY_URL": stack.settings.gateway_url,
             "HUB_JWT_SECRET": stack.settings.jwt_secret,
             "HUB_WHATSAPP_PORT": str(port),
+            "HUB_WHATSAPP_FILE": str(messages),
         },
     )
+
+
+def messages_file(stack: Stack) -> Path:
+    """Where the WhatsApp adapter keeps what it printed, one JSON object a line."""
+    return stack.folder / "whatsapp" / "messages.jsonl"
 
 
 ADAPTERS: list[Callable[[Stack, Gateway], Program | None]] = [_whatsapp]

@@ -1,0 +1,1 @@
+"""The WhatsApp adapter: takes messages from the outbox, delivers them, says what became of them."""

@@ -1,0 +1,36 @@
+"""`python -m adapters.whatsapp`: run until stopped."""
+
+import logging
+import sys
+
+import uvicorn
+from pydantic import ValidationError
+
+from adapters.whatsapp.app import create
+from adapters.whatsapp.settings import Settings
+
+
+def main() -> int:
+    """Run until stopped; 2 where a setting is missing or wrong."""
+    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel("WARNING")  # a line for each poll would drown the rest
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for problem in error.errors():
+            print(f"whatsapp: HUB_{str(problem['loc'][0]).upper()}: {problem['msg']}", file=sys.stderr)
+        return 2
+    logging.info("no WhatsApp credentials: messages are printed here")
+    uvicorn.run(
+        create(settings),
+        host=settings.whatsapp_host,
+        port=settings.whatsapp_port,
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=5,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

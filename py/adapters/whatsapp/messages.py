@@ -1,0 +1,29 @@
+"""A message as the outbox hands it out."""
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+
+class Button(BaseModel):
+    """A reply button; `payload` comes back when it is tapped."""
+
+    title: str
+    payload: str
+
+
+class Message(BaseModel):
+    """One row of `claim_messages`."""
+
+    id: UUID
+    template: str
+    channel: str
+    recipient_type: str
+    recipient_name: str | None
+    recipient: str | None
+    body: str
+    variables: dict[str, Any] = {}
+    buttons: list[Button] | None = None
+    order_id: UUID | None
+    attempts: int
