@@ -22,21 +22,25 @@ create table shop.periods (
   region_id int references shop.regions, month date, closed boolean not null, primary key (region_id, month)
 );
 create table shop.targets (
-  id int primary key, region_id int not null references shop.regions, month date not null, amount numeric(15,2),
+  id int primary key, region_id int not null references shop.regions, month date not null,
+  amount numeric(15,2),
   constraint targets_period_fkey foreign key (region_id, month) references shop.periods
 );
 create table shop.target_notes (
-  target_id int primary key constraint target_notes_target_id_fkey references shop.targets, note text not null
+  target_id int primary key constraint target_notes_target_id_fkey references shop.targets,
+  note text not null
 );
 insert into shop.periods values (2, '2026-01-01', true), (2, '2026-02-01', false);
-insert into shop.targets values (1, 2, '2026-01-01', 100), (2, 2, '2026-01-01', 200.5), (3, 2, '2026-02-01', 300);
+insert into shop.targets values
+  (1, 2, '2026-01-01', 100), (2, 2, '2026-01-01', 200.5), (3, 2, '2026-02-01', 300);
 insert into shop.target_notes values (2, 'ambitious {"really"}');
 
 create view api.periods with (security_invoker = true) as select region_id, month, closed from shop.periods;
 -- a CTE, a join, a lateral subquery, an expression, renamed columns
 create view api.targets with (security_invoker = true) as
   with named as (select t.id, t.region_id as area, t.month as in_month, t.amount from shop.targets t)
-  select n.id as target_id, n.area, n.in_month, n.amount, r.name as region_name, l.notes, n.amount * 2 as twice
+  select n.id as target_id, n.area, n.in_month, n.amount, r.name as region_name, l.notes,
+         n.amount * 2 as twice
   from named n
   join shop.regions r on r.id = n.area
   left join lateral (select count(*) as notes from shop.target_notes x where x.target_id = n.id) l on true;

@@ -205,6 +205,39 @@ def test_a_value_is_only_a_value(client: Client, value: str) -> None:
     assert answer.status == 200
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n",
+        b"GET /products?" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n",
+        b"POST /rpc/add HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n",
+        b"POST /rpc/add HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n",
+        b"GET http://elsewhere/products HTTP/1.1\r\nHost: x\r\n",
+        b"GET /products HTTP/1.1\r\nHost: x\r\nX: a\x00b\r\n",
+    ],
+    ids=range(7),
+)
+def test_a_strange_request_line_or_header_is_4xx(server: Server, head: bytes) -> None:
+    url = urlsplit(server.url)
+    with socket.create_connection((url.hostname, url.port), timeout=10) as raw:
+        raw.sendall(head + b"Connection: close\r\n\r\n0\r\n\r\n")
+        assert raw.recv(4096).startswith(b"HTTP/1.1 4")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "/products", {"Accept": "application/geo+json"}),
+        ("POST", "/rpc/add", {"Content-Type": "text/xml"}),
+    ],
+)
+def test_what_the_stand_in_does_not_offer_is_501(
+    client: Client, method: str, path: str, headers: dict[str, str]
+) -> None:
+    refused(client.send(method, path, headers, b"<a/>" if method == "POST" else None), 501, "STANDIN501")
+
+
 def test_the_log_holds_no_traceback(server: Server) -> None:
     """Last in this file: nothing above went wrong inside."""
     assert "Traceback" not in server.log.read_text()

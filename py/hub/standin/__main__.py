@@ -74,6 +74,7 @@ async def _serve(settings: config.Config, sockets: list[socket.socket]) -> None:
             log_config=None,
             log_level=_LEVELS[settings.log_level],
             timeout_graceful_shutdown=5,
+            timeout_keep_alive=75,  # longer than clients keep idle connections: none is lost in a race
         )
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, gateway.reload_soon)

@@ -86,10 +86,9 @@ class Gateway:
         else:
             response = await self._answer(scope, headers, receive)
         if "origin" in headers:
-            response.headers += [
-                (b"Access-Control-Allow-Origin", b"*"),
-                (b"Access-Control-Expose-Headers", _EXPOSED),
-            ]
+            own = [(b"Access-Control-Allow-Origin", b"*"), (b"Access-Control-Expose-Headers", _EXPOSED)]
+            present = {name for name, _ in response.headers}
+            response.headers += [header for header in own if header[0] not in present]
         await _send(response, send, head=scope["method"] == "HEAD")
 
     def _admin(self, path: str) -> Response:

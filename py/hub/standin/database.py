@@ -6,6 +6,7 @@ import logging
 import random
 import select
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,11 +120,11 @@ class Database:
                         return await self._transaction(connection, begin, settings, work)
                     await connection.close()
             except PoolTimeout:
-                await self._probe()
+                await self.probe()
                 raise ApiError(
                     504, "PGRST003", "Timed out acquiring connection from connection pool."
                 ) from None
-            await self._probe()
+            await self.probe()
             await self.pool.check()
         raise errors.connection_lost("every connection of the pool had been closed")
 
@@ -153,7 +154,8 @@ class Database:
                 self._lost(error)
                 raise errors.connection_lost(error) from None
             if not connection.closed:
-                await connection.execute(b"rollback", prepare=False)
+                with suppress(psycopg.Error):
+                    await connection.execute(b"rollback", prepare=False)
             raise
         return row
 
@@ -180,7 +182,7 @@ class Database:
 
     # -- when the database is away
 
-    async def _probe(self) -> None:
+    async def probe(self) -> None:
         """Raises ApiError (503) if the database cannot be reached."""
         try:
             await (await self.connect()).close()

@@ -113,6 +113,8 @@ def no_connection(error: object) -> ApiError:
 def from_database(error: psycopg.Error, *, anonymous: bool) -> ApiError:
     """What the client is told about an error that PostgreSQL raised."""
     diag = error.diag
+    if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
+        return connection_lost(error)
     state = error.sqlstate or "XX000"
     message = diag.message_primary or str(error)
     if state == "PGRST":

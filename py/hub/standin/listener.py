@@ -9,11 +9,12 @@ import psycopg
 
 from hub.standin.config import Config
 from hub.standin.database import Database
+from hub.standin.errors import ApiError
 from hub.standin.sql import ident
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_PAUSE = 10.0
+_LONGEST_PAUSE = 3.0
 
 
 class Listener:
@@ -74,5 +75,7 @@ class Listener:
                             self.reload_soon()
             except psycopg.Error as error:
                 logger.warning("not listening for schema reloads: %s", error)
+                with suppress(ApiError):
+                    await self._database.probe()  # the first to learn that the database is away
             pause = min(pause * 2, _LONGEST_PAUSE)
             await asyncio.sleep(pause)

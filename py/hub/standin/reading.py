@@ -13,7 +13,7 @@ from hub.standin.context import (
     table_node,
 )
 from hub.standin.database import Row, Work
-from hub.standin.errors import JSON_TYPE, ApiError, bad_request
+from hub.standin.errors import JSON_TYPE, ApiError, bad_request, not_offered
 from hub.standin.plan import Node
 from hub.standin.query import Query, Window
 from hub.standin.request import Request
@@ -138,6 +138,8 @@ def _arguments(asked: Request, parsed: Query) -> call.Arguments:
         return call.Arguments((), body=asked.body, body_kind="text")
     if kind == "application/octet-stream":
         return call.Arguments((), body=asked.body, body_kind="bytes")
+    if kind == "text/xml":
+        raise not_offered("functions that take XML")
     raise bad_request(f"Content-Type not acceptable: {kind}")
 
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from hub.standin.errors import ApiError, bad_request
+from hub.standin.errors import ApiError, bad_request, not_offered
 from hub.standin.query import Window, decode, out_of_range
 from hub.standin.statement import MediaType
 
@@ -155,6 +155,8 @@ def negotiate(header: str | None, *, root: bool = False) -> MediaType:
         types = _STRIPPED_TYPES if "nulls=stripped" in parameters and not root else offered
         if name in types:
             return types[name]
+    if any(name == "application/geo+json" for _, name, _ in wanted):
+        raise not_offered("GeoJSON")
     shown = ", ".join(_shown(name, parameters) for _, name, parameters in wanted)
     raise ApiError(406, "PGRST107", f"None of these media types are available: {shown}")
 

@@ -10,6 +10,7 @@ _NAME = re.compile(r'"((?:[^"\\]|\\.)+)"|((?:[^\W]|[$ ])(?:[\w$ ]|-(?!>))*)')
 _JSON_STEP = re.compile(
     r"(->>|->)(?:(-?\d+)(?![^\-:.,>()])|\"((?:[^\"\\]|\\.)+)\"|((?:[^(:.,>)\-\"]|-(?!>))+))"
 )
+MAX_STEPS = 500
 FIELD_EXPECTED = "field name (* or [a..z0..9_$])"
 
 
@@ -66,6 +67,8 @@ class Scanner:
         while step := self.match(_JSON_STEP):
             key = step[2] or (unescape(step[3]) if step[3] else step[4])
             found.append((step[1], key))
+            if len(found) > MAX_STEPS:
+                self.fail("fewer steps")
         return tuple(found)
 
     def column(self, expecting: str = FIELD_EXPECTED) -> Column:

@@ -27,7 +27,7 @@ _IS = {"null": "null", "not_null": "not null", "true": "true", "false": "false",
 _STAR = SelectColumn(Column("*"))
 
 
-@lru_cache(maxsize=4000)
+@lru_cache(maxsize=1000)
 def ident(*names: str) -> str:
     """A quoted, perhaps qualified, identifier."""
     return sql.Identifier(*names).as_string(None)
