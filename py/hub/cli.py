@@ -161,6 +161,19 @@ def seed(database: Annotated[str | None, typer.Option(help="URL, not through a p
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Three minutes at most.")] = False,
     json: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Show what costs most instead.")] = False,
+    database: Annotated[str | None, typer.Option(help="Superuser's URL; none: a throwaway cluster.")] = None,
 ) -> None:
     """Measure submit_order beside the floor."""
-    _call("hub.bench", "run", quick=quick, json_file=json)
+    _call("hub.bench", "run", quick=quick, json_file=json, database=database, profile_only=profile)
+
+
+@app.command()
+def mutate(
+    only: Annotated[list[str] | None, typer.Option(help="Part of a name, or a pattern; repeatable.")] = None,
+    list_only: Annotated[bool, typer.Option("--list", help="Only name the mutants.")] = False,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the verdicts to this file.")] = None,
+    processes: Annotated[int, typer.Option(help="How many at once.")] = 2,
+) -> None:
+    """Take one rule away at a time and see whether a test notices; exit code 1 if one survives."""
+    _call("hub.mutate", "run", only=only or [], list_only=list_only, json_file=json, processes=processes)

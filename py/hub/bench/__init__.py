@@ -1,0 +1,116 @@
+"""hub bench: orders of five lines with every rule of the hub, beside what PostgreSQL itself needs for them.
+
+The SQL of both sides and pgbench's scripts stand in bench/; docs/performance.md says how to read the figures.
+"""
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hub.bench import proofs, rounds, rows
+from hub.bench.errors import BenchError
+from hub.bench.place import Place, prepared
+from hub.bench.profile import profile
+from hub.console import out, say
+
+__all__ = ["BenchError", "quick_plan", "run"]
+
+_QUICK_SECONDS = 165  # of the three minutes; the rest is for stopping and cleaning up
+_FULL_SECONDS = 1200
+
+
+def run(
+    quick: bool = False,
+    json_file: Path | None = None,
+    database: str | None = None,
+    profile_only: bool = False,
+    seconds: float | None = None,
+    benches: Sequence[rounds.Bench] | None = None,
+    repetitions: int = 3,
+) -> list[rows.Row]:
+    """Measure, print the table, write the JSON file; returns the rows.
+
+    `database` names a superuser's connection to a cluster; without it a throwaway one is made. Scratch
+    databases are made and dropped in either. `seconds` fixes the length of a round, which else fills the
+    time that there is.
+    Raises BenchError when a transaction fails or the caller is not what he should be.
+    """
+    started = time.monotonic()
+    with _stoppable(), _progress() as progress:
+        task = progress.add_task("preparing both databases", total=None)
+        with prepared(database, profiling=profile_only) as place:
+            if not place.durable:
+                say(
+                    "fsync or synchronous_commit is off in this cluster: ratios will look worse than they are"
+                )
+            if profile_only:
+                progress.update(task, description="profiling")
+                progress.stop()
+                profile(place)
+                return []
+            chosen = benches or (quick_plan() if quick else full_plan())
+            count = rounds.rounds(chosen, repetitions)
+            progress.update(task, description="warming up")
+            rounds.warm_up(chosen[0], place, seconds or 2)
+            proofs.caller_is_partner(place.hub_login)
+            each = seconds or rounds.length(_QUICK_SECONDS if quick else _FULL_SECONDS, started, count)
+            progress.update(task, total=count, description=f"rounds of {each:.0f} s")
+
+            def tick(what: str) -> None:
+                progress.update(task, advance=1, description=what)
+
+            found = [row for bench in chosen for row in rounds.measure(bench, place, each, repetitions, tick)]
+            made = _prove(place, lists=not quick)
+    out.print(rows.table(found))
+    say(f"{made} orders made as role partner, in {time.monotonic() - started:.0f} s")
+    if json_file:
+        rows.write(found, json_file)
+    return found
+
+
+def quick_plan() -> list[rounds.Bench]:
+    """What fits into three minutes."""
+    return [rounds.SUBMIT]
+
+
+def full_plan() -> list[rounds.Bench]:
+    """All that there is. Lists come last: by then there are orders to list."""
+    return [rounds.SUBMIT, rounds.LONG, rounds.HOT, rounds.LISTS]
+
+
+def _prove(place: Place, *, lists: bool) -> int:
+    if lists:
+        place.settle(analyze=True)
+        proofs.lists_use_indexes(place.hub_login)
+    with place.admin(place.hub) as conn:
+        return proofs.orders_are_partners(conn)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=out,
+        transient=True,
+    )
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM stops a bench as Ctrl-C does: through every `finally`, so that nothing is left running."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
