@@ -1,0 +1,73 @@
+"""How the story is told: steps, calls with their answers, messages as the phone shows them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from adapters.whatsapp.console import bubble
+from hub.errors import UserError
+
+_MONTHS = (
+    *("Januari", "Februari", "Maret", "April", "Mei", "Juni"),
+    *("Juli", "Agustus", "September", "Oktober", "November", "Desember"),
+)
+
+
+def rupiah(amount: float | str) -> str:
+    """Rupiah as Indonesians write it: Rp1.250.000."""
+    return f"Rp{round(float(amount)):,}".replace(",", ".")
+
+
+def day(moment: str) -> str:
+    """A date as Indonesians write it: 7 Januari 2027."""
+    year, month, number = moment[:10].split("-")
+    return f"{int(number)} {_MONTHS[int(month) - 1]} {year}"
+
+
+class Narrator:
+    """Prints the story to a console."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._step = 0
+
+    def step(self, title: str) -> None:
+        """The next thing that happens."""
+        self._step += 1
+        self._console.print()
+        self._console.print(Text(f"{self._step}. {title}", style="bold cyan"))
+
+    def call(self, method: str, path: str, status: int, telling: str) -> None:
+        """An HTTP call and the telling part of its answer."""
+        style = "green" if status < 400 else "yellow"
+        line = Text("   ").append(f"{method} {path}", style="bold").append(f"  {status}", style=style)
+        self._console.print(line)
+        for part in telling.splitlines():
+            self.note(part)
+
+    def note(self, text: str) -> None:
+        """A remark."""
+        self._console.print(Text(f"      {text}"))
+
+    def message(self, message: Mapping[str, Any]) -> None:
+        """A message that was delivered."""
+        titles = [button["title"] for button in message["buttons"] or ()]
+        shown = bubble(message["recipient_name"], message["recipient"], message["body"], titles)
+        self._console.print(Padding(shown, (0, 0, 0, 6)))
+
+    def plain(self, text: str = "", style: str = "") -> None:
+        """A line as it is, to be copied: never wrapped."""
+        self._console.print(Text(text, style=style), soft_wrap=True)
+
+    def waiting(self, text: str) -> Any:
+        """A spinner, for what may take a while."""
+        return self._console.status(text)
+
+
+def expect(holds: object, what: str) -> None:
+    """The demo is a test: raises UserError with the expectation that failed."""
+    if not holds:
+        raise UserError(f"the story went otherwise. Expected: {what}")
