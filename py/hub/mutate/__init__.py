@@ -1,0 +1,257 @@
+"""hub mutate: take one rule away at a time, and see whether a test notices."""
+
+import json
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from time import monotonic
+
+import psycopg
+from psycopg import sql
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hub import paths
+from hub.cluster import Cluster
+from hub.console import err, out, say
+from hub.errors import UserError
+from hub.mutate import trial
+from hub.mutate.choice import choose, test_files
+from hub.mutate.mutants import Mutant, mutants
+from hub.mutate.trial import Outcome
+
+KILLED, CATALOGUE, SURVIVED, ACCEPTED, BROKEN = "killed", "catalogue", "survived", "accepted", "broken"
+
+ACCEPTED_FILE = Path(__file__).with_name("accepted.toml")
+
+
+@dataclass
+class Verdict:
+    """What became of one mutant."""
+
+    name: str
+    domain: str
+    verdict: str
+    by: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class Report:
+    """What a whole run found."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    already_failing: list[str] = field(default_factory=list)
+    stale: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def of(self, verdict: str) -> list[Verdict]:
+        """The mutants with this verdict, by name."""
+        return sorted((v for v in self.verdicts if v.verdict == verdict), key=lambda v: v.name)
+
+
+def read_accepted(file: Path = ACCEPTED_FILE) -> dict[str, str]:
+    """The survivors that must survive, by name or pattern, each with its reason.
+
+    Raises UserError for an entry without a sentence.
+    """
+    entries: dict[str, str] = tomllib.loads(file.read_text()).get("accepted", {})
+    for name, reason in entries.items():
+        if len(reason.split()) < 4:
+            raise UserError(f"{file.name}: {name!r} needs a sentence that says why it survives")
+    return entries
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a name is meant by a pattern: shell wildcards, or a part of the name."""
+    return fnmatchcase(name, pattern) or (not set(pattern) & set("*?[") and pattern in name)
+
+
+def accepted_by(name: str, accepted: dict[str, str]) -> str | None:
+    """The entry of accepted.toml that means this mutant."""
+    return next((entry for entry in accepted if fnmatchcase(name, entry)), None)
+
+
+class Run:
+    """Mutants against tests, on one cluster. `folder` takes the logs."""
+
+    def __init__(
+        self, cluster: Cluster, template: str, folder: Path, *, files: list[str] | None = None
+    ) -> None:
+        self.cluster, self.template, self.folder = cluster, template, folder
+        self.files = files if files is not None else test_files()
+        self.context = trial.start_server()
+        self.seconds: dict[str, float] = {}
+        self.failing: list[str] = []
+        self.passing = 0
+        self.patience = 600.0
+
+    def all_mutants(self) -> list[Mutant]:
+        """Every mutant of the template."""
+        with self._database("look") as name, psycopg.connect(self.cluster.url(name)) as conn:
+            return mutants(conn)
+
+    def baseline(self) -> None:
+        """Run the tests unharmed: what fails already tells nothing, and how long they take orders them."""
+        with self._database("baseline") as name:
+            log = self.folder / "baseline.log"
+            outcome = trial.run(self.context, name, self.files, first_failure=False, seconds=1800, log=log)
+        if outcome.timed_out or (not outcome.passed and self.files):
+            raise UserError("the tests do not run on an unharmed database", hint=f"see {log}")
+        self.failing, self.seconds, self.passing = outcome.failed, outcome.seconds, outcome.passed
+        self.patience = 120 + 3 * sum(outcome.seconds.values())
+
+    def judge(self, mutant: Mutant) -> Verdict:
+        """Make the mutant and ask the tests."""
+        started = monotonic()
+        choice = choose(mutant, self.files, self.seconds)
+        with self._database("mutant") as name:
+            try:
+                with psycopg.connect(self.cluster.url(name), autocommit=True) as conn:
+                    conn.execute("set client_min_messages = error")
+                    conn.execute(mutant.statement.encode())
+            except psycopg.Error as error:
+                return Verdict(mutant.name, mutant.domain, BROKEN, str(error).strip().splitlines()[0])
+            verdict, by = self._ask(mutant, name, choice.acting, KILLED)
+            if not by and choice.looking:
+                verdict, by = self._ask(mutant, name, choice.looking, CATALOGUE)
+        return Verdict(mutant.name, mutant.domain, verdict, by, round(monotonic() - started, 1))
+
+    def _ask(self, mutant: Mutant, database: str, files: list[str], verdict: str) -> tuple[str, str]:
+        log = self.folder / f"{''.join(c if c.isalnum() else '-' for c in mutant.name)[:120]}.log"
+        outcome: Outcome = trial.run(
+            self.context, database, files, skip=self.failing, seconds=self.patience, log=log
+        )
+        if outcome.timed_out:
+            return verdict, "timeout"
+        if outcome.failed:
+            log.unlink(missing_ok=True)
+            return verdict, outcome.failed[0]
+        log.unlink(missing_ok=True)
+        return SURVIVED, ""
+
+    @contextmanager
+    def _database(self, what: str) -> Iterator[str]:
+        """A clone that may itself be cloned: nobody stays connected to it."""
+        from tests import servers  # noqa: PLC0415  the checkout's tests, found once the path is set
+
+        name = servers.fresh_name(what)
+        with psycopg.connect(self.cluster.url(), autocommit=True) as conn:
+            identifier = sql.Identifier(name)
+            with servers.locked(self.cluster.folder / "mutate-clone"):
+                conn.execute(
+                    sql.SQL("create database {} template {}").format(
+                        identifier, sql.Identifier(self.template)
+                    )
+                )
+            try:
+                yield name
+            finally:
+                conn.execute(sql.SQL("drop database if exists {} with (force)").format(identifier))
+
+
+def run(
+    *,
+    only: list[str],
+    list_only: bool,
+    json_file: Path | None,
+    processes: int = 2,
+) -> None:
+    """Judge every mutant that `only` means; raises UserError when one survives that is not accepted."""
+    sys.path.insert(0, str(paths.root()))
+    try:
+        from tests import servers  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise UserError("hub mutate needs the tests of a checkout") from None
+
+    started = monotonic()
+    accepted = read_accepted()
+    with servers.running_cluster() as cluster, servers.scratch_folder() as folder:
+        work = Run(cluster, servers.ensure_template(cluster), folder)
+        everything = work.all_mutants()
+        chosen = [m for m in everything if not only or any(matches(m.name, p) for p in only)]
+        if list_only:
+            for mutant in chosen:
+                say(mutant.name)
+            return
+        say(f"{len(chosen)} of {len(everything)} mutants; first the tests on an unharmed database")
+        work.baseline()
+        say(f"{work.passing} tests in {len(work.files)} files pass, in {sum(work.seconds.values()):.0f} s")
+        report = Report(already_failing=work.failing)
+        report.verdicts = judge_all(work, chosen, processes, json_file)
+    names = {m.name for m in everything}
+    report.stale = stale_entries(accepted, report, names)
+    for verdict in report.of(SURVIVED):
+        entry = accepted_by(verdict.name, accepted)
+        if entry:
+            verdict.verdict, verdict.by = ACCEPTED, accepted[entry]
+    report.seconds = round(monotonic() - started, 1)
+    if json_file:
+        json_file.write_text(json.dumps(asdict(report), indent=1) + "\n")
+    _print(report)
+    survivors = len(report.of(SURVIVED)) + len(report.of(BROKEN))
+    if survivors or report.stale:
+        raise UserError(
+            f"{survivors} mutants survived, {len(report.stale)} entries of accepted.toml are stale"
+        )
+
+
+def stale_entries(accepted: dict[str, str], report: Report, names: set[str]) -> list[str]:
+    """Entries that mean no mutant at all, or only mutants that did not survive."""
+    survived = {v.name for v in report.of(SURVIVED)}
+    asked = {v.name for v in report.verdicts}
+    stale = []
+    for entry in accepted:
+        meant = {name for name in names if fnmatchcase(name, entry)}
+        if not meant or (meant <= asked and not meant & survived):
+            stale.append(entry)
+    return stale
+
+
+def judge_all(
+    work: Run, chosen: list[Mutant], processes: int, json_file: Path | None = None
+) -> list[Verdict]:
+    """Judge in parallel, with a progress bar; what is known so far is kept beside `json_file`."""
+    verdicts: list[Verdict] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err) as progress, ThreadPoolExecutor(processes) as pool:
+        bar = progress.add_task("mutants", total=len(chosen))
+        for future in as_completed([pool.submit(work.judge, mutant) for mutant in chosen]):
+            verdict = future.result()
+            verdicts.append(verdict)
+            if verdict.verdict in {SURVIVED, BROKEN}:
+                progress.console.print(f"{verdict.verdict}: {verdict.name} {verdict.by}", markup=False)
+            alive = sum(v.verdict == SURVIVED for v in verdicts)
+            progress.update(bar, advance=1, description=f"mutants, {alive} alive")
+            if json_file:
+                with json_file.with_suffix(".partial").open("a") as partial:
+                    partial.write(json.dumps(asdict(verdict)) + "\n")
+    return verdicts
+
+
+def _print(report: Report) -> None:
+    counts: Counter[str] = Counter(v.verdict for v in report.verdicts)
+    say(f"{len(report.verdicts)} mutants in {report.seconds:.0f} s: " + ", ".join(
+        f"{counts[v]} {text}" for v, text in (
+            (KILLED, "killed"), (CATALOGUE, "noticed only by the catalogue's tests"),
+            (ACCEPTED, "accepted"), (SURVIVED, "survived"), (BROKEN, "could not be made"),
+        ) if counts[v]
+    ))  # fmt: skip
+    for title, verdict in (("survived", SURVIVED), ("could not be made", BROKEN)):
+        if found := report.of(verdict):
+            out.rule(title, style="red")
+            for one in found:
+                say(f"  {one.name}  {one.by}")
+    if found := report.of(CATALOGUE):
+        out.rule("noticed only by the catalogue's tests", style="dim")
+        for one in found:
+            say(f"  {one.name}  by {one.by}")
+    for entry in report.stale:
+        say(f"stale in accepted.toml: {entry}")
+    if report.already_failing:
+        say(f"not asked, for they fail without any mutant: {', '.join(report.already_failing)}")

@@ -1,0 +1,109 @@
+"""Which tests should notice: a cheap map from a mutant's kind and domain to test files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hub import paths
+from hub.mutate.mutants import Mutant
+
+# What looks into the catalogue notices that an object is gone, whether or not anything rests on it. These run
+# last, and what only they notice is told apart. (For a GRANT the list of who may what is the promise itself.)
+CATALOGUE = ("tests/schema",)
+
+# These look at files, other servers or other databases than the mutated one, or take too long for each.
+_OTHER = {
+    "migrate",
+    "stack",
+    "gateway",
+    "mutate",
+    "crash",
+    "fuzz",
+    "walks",
+    "bench",
+    "demo",
+    "seed",
+    "docs",
+    "whatsapp",
+}
+
+_ACCESS = ("rls", "api")
+"""Folders that speak of who may do and see what."""
+
+_LOCKS = ("concurrency",)
+
+# Words in file names that speak of a domain, where the domain's own name does not stand there.
+_WORDS = {
+    "account": ("login", "account"),
+    "agents": ("agent", "people", "shadow"),
+    "audit": ("audit", "trail"),
+    "auth": ("login", "session", "guard"),
+    "catalog": ("catalog", "stock", "price"),
+    "claims": ("claim",),
+    "consistency": ("consistency", "invariant"),
+    "contacts": ("phone", "contact", "append"),
+    "errors": ("error", "argument", "text"),
+    "headquarters": ("headquarters", "config", "admin"),
+    "impersonation": ("shadow", "impersonat"),
+    "inbox": ("inbox", "inbound", "whatsapp"),
+    "invoices": ("invoice", "payment", "money"),
+    "loyalty": ("point", "reward", "loyalty", "redemption"),
+    "money": ("invoice", "payment", "point"),
+    "ordering": ("order", "draft", "submit", "idempot"),
+    "orders": ("order", "state", "credit"),
+    "outbox": ("outbox", "message"),
+    "partners": ("partner", "people", "credit"),
+    "points": ("point", "loyalty"),
+    "prices": ("price",),
+    "regions": ("region", "routing"),
+    "request_guard": ("guard", "session", "claim"),
+    "rewards": ("reward", "redemption", "point"),
+    "routing": ("routing", "route"),
+    "service_level": ("sla", "service", "escalat"),
+    "sessions": ("session", "login", "password"),
+    "shadow": ("shadow", "impersonat"),
+    "stock": ("stock", "invent"),
+    "sub_distributors": ("subdist", "sub_distributor", "routing", "people"),
+    "system_configs": ("config",),
+    "tier_prices": ("price",),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Test files in the order in which they are worth asking: those that act, those that look things up."""
+
+    acting: list[str]
+    looking: list[str]
+
+
+def choose(mutant: Mutant, files: list[str], seconds: dict[str, float]) -> Choice:
+    """The tests for a mutant; `files` is what there is, `seconds` what each took unharmed."""
+    looking = [f for f in files if f.startswith(CATALOGUE)]
+    acting = [f for f in files if f not in looking]
+    if mutant.kind == "lock":
+        # A lock shows only where two connections meet.
+        acting = [f for f in acting if _folder(f) in _LOCKS or "lock" in Path(f).stem]
+    words = (mutant.domain, *_WORDS.get(mutant.domain, ())) if mutant.domain else ()
+
+    def rank(file: str) -> tuple[int, float, str]:
+        """Files of the kind and the domain first, then the quick ones."""
+        stem, folder = Path(file).stem, _folder(file)
+        told = any(word in stem for word in words)
+        if mutant.kind in {"policy", "rls", "view", "grant"}:
+            place = 0 if folder == _ACCESS[0] else 1 if folder in _ACCESS else 2
+        else:
+            place = 0 if told else 1 if folder not in _LOCKS else 2
+        return (place, seconds.get(file, 0.0) - told * 1000, file)
+
+    return Choice(sorted(acting, key=rank), sorted(looking))
+
+
+def test_files() -> list[str]:
+    """Every test file that a mutated database may concern, as the checkout's relative paths."""
+    root = paths.root()
+    found = (str(path.relative_to(root)) for path in sorted((root / "tests").rglob("test_*.py")))
+    return [file for file in found if _folder(file) not in _OTHER]
+
+
+def _folder(file: str) -> str:
+    return Path(file).parts[1]
