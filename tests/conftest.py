@@ -10,7 +10,6 @@ from pytest_postgresql.janitor import DatabaseJanitor
 
 from hub import paths, settings
 from hub.cluster import Cluster
-from hub.ports import next_free
 from hub.stack import gateway as gateways
 from tests import servers
 from tests.support import RunningGateway
@@ -80,6 +79,13 @@ def clone(cluster: Cluster, template: str) -> Iterator[Clone]:
         yield make
 
 
+@pytest.fixture(scope="module")
+def module_clone(cluster: Cluster, template: str) -> Iterator[Clone]:
+    """As `clone`, for what the tests of a module share."""
+    with _factory(cluster, "module", template) as make:
+        yield make
+
+
 @pytest.fixture(scope="session")
 def shared_database(cluster: Cluster, template: str) -> Iterator[str]:
     """URL of the run's migrated database; tests leave nothing in it."""
@@ -101,8 +107,8 @@ def gateway(cluster: Cluster, template: str) -> Iterator[RunningGateway]:
     choice = gateways.choose(settings.read().gateway, paths.root() / ".cache" / "postgrest")
     with servers.scratch_folder() as folder, _janitor(cluster, "gateway", template) as janitor:
         url = cluster.url(janitor.dbname, "authenticator", servers.AUTHENTICATOR_PASSWORD)
-        port = next_free(39150)
-        config = gateways.GatewayConfig(url, url, servers.JWT_SECRET, port, next_free(39550), pooled=False)
+        port, admin_port = servers.free_port(28000), servers.free_port(29000)
+        config = gateways.GatewayConfig(url, url, servers.JWT_SECRET, port, admin_port, pooled=False)
         file, log = folder / "gateway.conf", folder / "gateway.log"
         config.write(file, choice.kind, gateways.account_for(choice))
         process = gateways.start(choice, file, log)

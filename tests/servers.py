@@ -21,7 +21,8 @@ from hub.migrate.tree import Tree
 from hub.osuser import server_account
 from hub.ports import next_free
 
-FIRST_PORT = 55815
+# Below the ports that outgoing connections get (32768 on): one of those may sit on ours for a moment.
+FIRST_PORT = 25815
 CRON_DATABASE = "hub_cron_test"
 JWT_SECRET = "for-tests-only-0123456789-0123456789-0123456789"
 AUTHENTICATOR_PASSWORD = "for-tests-only"
@@ -72,7 +73,7 @@ def running_cluster() -> Iterator[Cluster]:
             cluster = make_cluster(folder, int(kept.read_text()) if kept.exists() else FIRST_PORT)
             cluster.initialise()
             if not cluster.is_running():
-                cluster.port = next_free(cluster.port)
+                cluster.port = next_free(cluster.port if cluster.port < 32768 else FIRST_PORT)
                 kept.write_text(str(cluster.port))
                 cluster.start()
             cluster.ensure_database(CRON_DATABASE)
@@ -112,6 +113,11 @@ def ensure_template(cluster: Cluster) -> str:
             )
             conn.execute(sql.SQL("alter database {} allow_connections false").format(sql.Identifier(name)))
     return name
+
+
+def free_port(start: int) -> int:
+    """A free port; each run of the tests begins elsewhere, so that two runs do not race for one."""
+    return next_free(start + os.getpid() % 500)
 
 
 def fresh_name(what: str) -> str:
