@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from hub.standin import errors
@@ -143,17 +144,20 @@ class Database:
                     text, values = work.estimate.text.encode(), work.estimate.values
                     estimate = await connection.execute(text, values, prepare=False)
                 cursor = await connection.execute(work.statement.text.encode(), work.statement.values)
+                if work.read_only:  # there is nothing that a check could want to undo
+                    await connection.execute(b"commit", prepare=False)
             row = _row(cursor)
             if estimate is not None:
                 plan = json.loads(_row(estimate)[0] or b"")
                 row[0] = str(int(plan[0]["Plan"]["Plan Rows"])).encode()
             work.check(row)
-            await connection.execute(b"commit", prepare=False)
+            if not work.read_only:
+                await connection.execute(b"commit", prepare=False)
         except BaseException as error:
             if connection.closed and isinstance(error, psycopg.Error):
                 self._lost(error)
                 raise errors.connection_lost(error) from None
-            if not connection.closed:
+            if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
                 with suppress(psycopg.Error):
                     await connection.execute(b"rollback", prepare=False)
             raise
