@@ -4,7 +4,7 @@ import json
 import uuid
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from psycopg import sql
@@ -81,6 +81,13 @@ def refusal(conn: Connection, who: Caller, function: str, **arguments: Any) -> s
     except RefusedError as refused:
         return refused.code
     return ""
+
+
+class Headed(Protocol):
+    """Any world with somebody at headquarters."""
+
+    @property
+    def admin(self) -> Caller: ...
 
 
 @dataclass
@@ -239,7 +246,7 @@ def serving(conn: Connection, order: dict[str, Any]) -> Caller:
     )
 
 
-def approve(conn: Connection, world: World, order: dict[str, Any]) -> dict[str, Any]:
+def approve(conn: Connection, world: Headed, order: dict[str, Any]) -> dict[str, Any]:
     """Let the sub-distributor accept and headquarters approve; returns the invoice."""
     call(conn, serving(conn, order), "respond_order", order_id=order["id"], decision="ACCEPT")
     call(conn, world.admin, "approve_order", order_id=order["id"])
@@ -258,7 +265,7 @@ def invoice_of(conn: Connection, order: dict[str, Any]) -> dict[str, Any]:
 
 
 def pay(
-    conn: Connection, world: World, invoice: dict[str, Any], amount: Any = None, reference: str | None = None
+    conn: Connection, world: Headed, invoice: dict[str, Any], amount: Any = None, reference: str | None = None
 ) -> Any:
     """Pay an invoice, by default whole."""
     return call(

@@ -11,6 +11,13 @@ declare
   v_sid uuid;
   v_uuid constant text := '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$';
 begin
+  -- A view that PostgreSQL could not write through anyway would be answered 500.
+  if current_setting('request.method', true) in ('POST', 'PUT', 'PATCH', 'DELETE')
+    and current_setting('request.path', true) ~ '^/(?!rpc/)[^/]'
+  then
+    perform app.fail(case v_role when 'anon' then 'UNAUTHENTICATED' else 'NOT_ALLOWED' end,
+      'Lists are read-only: what changes something is a call under /rpc/');
+  end if;
   if v_role = 'anon' then
     return;
   end if;
@@ -43,7 +50,7 @@ begin
   end if;
 end $$;
 comment on function auth.request_guard() is
-  'Raises UNAUTHENTICATED, ACCOUNT_INACTIVE or SESSION_CLOSED; writes nothing, for GET runs read-only';
+  'Raises UNAUTHENTICATED, ACCOUNT_INACTIVE or SESSION_CLOSED, and NOT_ALLOWED to who writes to a list; writes nothing, for GET runs read-only';
 
 create function auth.me()
 returns table (

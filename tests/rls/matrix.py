@@ -1,0 +1,187 @@
+"""Who may what: the promise of row security, stated once. test_matrix.py compares it with the database, whole.
+
+A word tells which rows a role sees. What is not in these tables must not be in the database.
+
+    -         denied: the role may not even ask
+    none      may ask, and gets nothing
+    all       every row
+    own       rows of the calling partner
+    region    rows of live partners in the calling agent's region or below it
+    routed    what belongs to orders that are routed to the calling sub-distributor now
+    self      the caller's own account
+    live      all but deleted partners
+    served    sub-distributors of the calling agent's region or below it
+    shown     what is on sale or offered, and what the calling partner once bought
+    active    what is not withdrawn
+    tier      prices of the calling partner's tier
+
+Nobody inserts, updates, deletes or truncates by hand anywhere: a role that did would be written `own+update`.
+"""
+
+ROLES = ("anon", "partner", "agent", "subdist", "admin", "superadmin", "erp", "messenger")
+
+VIEWS = """
+schema api                    anon  partner  agent   subdist  admin  superadmin  erp    messenger
+me                            -     self     self    self     self   self        self   self
+products                      -     shown    all     routed   all    all         -      -
+brands                        -     active   all     -        all    all         -      -
+categories                    -     all      all     -        all    all         -      -
+tier_prices                   -     -        -       -        all    all         -      -
+orders                        -     own      region  routed   all    all         -      -
+order_items                   -     own      region  routed   all    all         -      -
+order_events                  -     own      region  routed   all    all         -      -
+delivery_contacts             -     -        -       routed   -      -           -      -
+invoices                      -     own      region  -        all    all         -      -
+invoice_payments              -     own      region  -        all    all         -      -
+point_transactions            -     own      -       -        all    all         -      -
+redemption_catalog            -     shown    -       -        all    all         -      -
+redemptions                   -     own      -       -        all    all         -      -
+partner_statistics            -     own      region  -        all    all         -      -
+partners                      -     -        region  -        live   live        -      -
+agents                        -     -        -       -        all    all         -      -
+regions                       -     -        all     -        all    all         -      -
+sub_distributors              -     -        served  -        all    all         -      -
+system_configs                -     -        -       -        all    all         -      -
+system_config_history         -     -        -       -        -      all         -      -
+audit_logs                    -     -        -       -        all    all         -      -
+agent_sessions                -     -        -       -        all    all         -      -
+impersonation_notifications   -     -        -       -        all    all         -      -
+sla_escalation_logs           -     -        -       -        all    all         -      -
+messages                      -     -        -       -        all    all         -      -
+job_health                    -     -        -       -        all    all         -      -
+consistency                   -     -        -       -        all    all         -      -
+"""
+
+TABLES = """
+with psql and the role        anon  partner  agent   subdist  admin  superadmin  erp    messenger
+app.products                  -     shown    all     routed   all    all         -      -
+app.brands                    -     active   all     none     all    all         -      -
+app.categories                -     all      all     none     all    all         -      -
+app.inventory                 -     all      all     none     all    all         -      -
+app.tier_prices               -     tier     none    none     all    all         -      -
+app.orders                    -     own      region  routed   all    all         -      -
+app.order_items               -     own      region  routed   all    all         -      -
+app.order_events              -     own      region  routed   all    all         -      -
+app.invoices                  -     own      region  -        all    all         -      -
+app.invoice_payments          -     own      region  -        all    all         -      -
+app.point_transactions        -     own      -       -        all    all         -      -
+app.redemption_catalog        -     shown    -       -        all    all         -      -
+app.redemptions               -     own      -       -        all    all         -      -
+app.partners                  -     self     region  routed   live   live        -      -
+app.agents                    -     -        self    -        all    all         -      -
+app.regions                   -     -        all     -        all    all         -      -
+app.sub_distributors          -     -        served  -        all    all         -      -
+app.system_configs            -     -        -       -        all    all         -      -
+app.system_config_history     -     -        -       -        -      all         -      -
+app.audit_logs                -     -        -       -        all    all         -      -
+app.agent_sessions            -     -        -       -        all    all         -      -
+app.impersonation_notifications -   -        -       -        all    all         -      -
+app.sla_escalation_logs       -     -        -       -        all    all         -      -
+app.messages                  -     -        -       -        all    all         -      -
+app.audit_logs_*              -     -        -       -        -      -           -      -
+app.audit_buffer              -     -        -       -        -      -           -      -
+app.audited_rows              -     -        -       -        -      -           -      -
+app.consistency_*             -     -        -       -        -      -           -      -
+app.inbound_messages          -     -        -       -        -      -           -      -
+app.inbound_events            -     -        -       -        -      -           -      -
+app.partner_monthly_statistics -    -        -       -        -      -           -      -
+app.point_queue               -     -        -       -        -      -           -      -
+auth.jwt_secret               -     -        -       -        -      -           -      -
+auth.login_attempts           -     -        -       -        -      -           -      -
+auth.refresh_tokens           -     -        -       -        -      -           -      -
+auth.sessions                 -     -        -       -        -      -           -      -
+auth.sign_in_links            -     -        -       -        -      -           -      -
+jobs.runs                     -     -        -       -        -      -           -      -
+jobs.schedule                 -     -        -       -        -      -           -      -
+"""
+
+# Where a role may read a table but not all its columns: these are the ones that it reads.
+COLUMNS = {
+    ("app.partners", "partner agent admin superadmin"): (
+        "id email phone business_name tier salon_type chair_count specialization region_id credit_limit"
+        " credit_used point_balance is_active address created_at updated_at deleted_at"
+    ),
+    ("app.partners", "subdist"): "id business_name phone address region_id deleted_at tier",
+    ("app.agents", "agent admin superadmin"): (
+        "id email full_name phone role region_id is_active created_at updated_at"
+    ),
+    ("app.messages", "admin superadmin"): (
+        "id template channel recipient_type recipient_id order_id status attempts next_attempt_at lease_until"
+        " provider_id error_code sent_at delivered_at created_at priority expires_at unknown_since repeats"
+    ),
+}
+
+# Every function that anyone may execute; all others of schemas api, app, auth, jobs: nobody.
+# Every function of other schemas (extensions, public, ...): nobody.
+FUNCTIONS = """
+function                      anon  partner  agent   subdist  admin  superadmin  erp    messenger
+api.login                     yes   yes      yes     yes      yes    yes         -      -
+api.refresh_session           yes   yes      yes     yes      yes    yes         -      -
+api.request_link              yes   yes      yes     yes      yes    yes         -      -
+api.redeem_link               yes   yes      yes     yes      yes    yes         -      -
+api.me                        -     yes      yes     yes      yes    yes         yes    yes
+api.logout                    -     yes      yes     yes      yes    yes         yes    yes
+api.change_password           -     yes      yes     -        yes    yes         -      -
+api.quote_order               -     yes      -       -        -      -           -      -
+api.save_draft                -     yes      -       -        -      -           -      -
+api.submit_order              -     yes      -       -        -      -           -      -
+api.submit_draft              -     yes      -       -        -      -           -      -
+api.cancel_order              -     yes      -       -        -      -           -      -
+api.redeem_reward             -     yes      -       -        -      -           -      -
+api.start_shadow_session      -     -        yes     -        yes    yes         -      -
+api.end_shadow_session        -     -        yes     -        yes    yes         -      -
+api.respond_order             -     -        -       yes      -      -           -      -
+api.release_order             -     -        -       -        yes    yes         -      -
+api.approve_order             -     -        -       -        yes    yes         -      -
+api.reject_order              -     -        -       -        yes    yes         -      -
+api.reroute_order             -     -        -       -        yes    yes         -      -
+api.ship_order                -     -        -       -        yes    yes         -      -
+api.complete_order            -     -        -       -        yes    yes         -      -
+api.record_payment            -     -        -       -        yes    yes         -      -
+api.cancel_invoice            -     -        -       -        yes    yes         -      -
+api.adjust_points             -     -        -       -        yes    yes         -      -
+api.advance_redemption        -     -        -       -        yes    yes         -      -
+api.acknowledge_escalation    -     -        -       -        yes    yes         -      -
+api.set_config                -     -        -       -        yes    yes         -      -
+api.erp_apply_stock           -     -        -       -        -      -           yes    -
+api.erp_apply_products        -     -        -       -        -      -           yes    -
+api.erp_pending_orders        -     -        -       -        -      -           yes    -
+api.erp_ack_order             -     -        -       -        -      -           yes    -
+api.erp_apply_payments        -     -        -       -        -      -           yes    -
+api.claim_messages            -     -        -       -        -      -           -      yes
+api.message_sent              -     -        -       -        -      -           -      yes
+api.message_failed            -     -        -       -        -      -           -      yes
+api.message_status            -     -        -       -        -      -           -      yes
+api.inbound_message           -     -        -       -        -      -           -      yes
+api.process_inbox             -     -        -       -        -      -           -      yes
+auth.request_guard            yes   yes      yes     yes      yes    yes         yes    yes
+auth.current_user_id          yes   yes      yes     yes      yes    yes         yes    yes
+auth.caller_role              yes   yes      yes     yes      yes    yes         yes    yes
+auth.me                       -     yes      yes     yes      yes    yes         yes    yes
+auth.current_subdist_id       -     yes      yes     yes      yes    yes         -      -
+auth.current_tier             -     yes      yes     yes      yes    yes         -      -
+auth.agent_regions            -     yes      yes     -        yes    yes         -      -
+auth.current_agent_region     -     -        yes     -        -      -           -      -
+app.price_in_force            -     yes      yes     yes      yes    yes         -      -
+app.stock_stale_before        -     yes      yes     yes      yes    yes         -      -
+app.invariants                -     -        -       -        yes    yes         -      -
+app.check_consistency         -     -        -       -        yes    yes         -      -
+jobs.health                   -     -        -       -        yes    yes         -      -
+"""
+
+# Of an extension that comes with PUBLIC rights on its functions, the schema is out of reach.
+SCHEMAS = """
+usage                         anon  partner  agent   subdist  admin  superadmin  erp    messenger
+api                           yes   yes      yes     yes      yes    yes         yes    yes
+app                           yes   yes      yes     yes      yes    yes         yes    yes
+auth                          yes   yes      yes     yes      yes    yes         yes    yes
+"""
+
+
+def table(text: str) -> dict[str, dict[str, str]]:
+    """{row: {role: word}} of one of the tables above."""
+    head, *rows = [line.split() for line in text.strip().splitlines()]
+    assert tuple(head[-len(ROLES) :]) == ROLES
+    for row in rows:
+        assert len(row) == 1 + len(ROLES), row
+    return {row[0]: dict(zip(ROLES, row[1:], strict=True)) for row in rows}

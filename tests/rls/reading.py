@@ -1,0 +1,131 @@
+"""What a role sees of a relation, and what it should: both as sets of keys."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from tests.two_of_each import Side, TwoOfEach
+from tests.world import Caller, Connection
+
+_NATURAL_KEYS = (
+    "partner_id",
+    "month",
+    "product_id",
+    "config_key",
+    "version",
+    "job",
+    "invariant",
+    "subject_id",
+)
+
+_LIVE = "deleted_at is null"
+_BOUGHT = "select product_id from app.order_items where partner_id = %(me)s"
+_TAKEN = "select catalog_item_id from app.redemptions where partner_id = %(me)s"
+_ROUTED = "select {} from app.orders where routed_to_subdist_id = %(me)s"
+_IN_REGION = f"select id from app.partners where region_id = any (%(regions)s) and {_LIVE}"
+
+# Word: relation: condition. "" stands for any relation without a line of its own.
+RULES = {
+    "none": {"": "false"},
+    "all": {"": "true"},
+    "live": {"partners": f"id in (select id from app.partners where {_LIVE})"},
+    "self": {"": "id = %(me)s"},
+    "own": {"": "partner_id = %(me)s"},
+    "region": {"": f"partner_id in ({_IN_REGION})", "partners": f"id in ({_IN_REGION})"},
+    "served": {"sub_distributors": "region_id = any (%(regions)s)"},
+    "routed": {
+        "": f"order_id in ({_ROUTED.format('id')})",
+        "orders": "routed_to_subdist_id = %(me)s",
+        "products": (
+            f"id in (select product_id from app.order_items where order_id in ({_ROUTED.format('id')}))"
+        ),
+        "partners": f"id in ({_ROUTED.format('partner_id')}) and {_LIVE}",
+        "delivery_contacts": (
+            f"id in ({_ROUTED.format('partner_id')}) and id in (select id from app.partners where {_LIVE})"
+        ),
+    },
+    "active": {"brands": "is_active"},
+    "shown": {
+        "products": f"is_active or id in ({_BOUGHT})",
+        "redemption_catalog": f"is_active or id in ({_TAKEN})",
+    },
+    "tier": {"tier_prices": "tier = (select tier from app.partners where id = %(me)s)"},
+}
+
+# Where the view itself looks at its caller, a superuser has to ask elsewhere.
+_ASK_INSTEAD = {
+    "api.partner_statistics": "app.partner_monthly_statistics",
+    "api.me": "(select %(me)s::uuid as id)",
+}
+
+
+def keys(conn: Connection, relation: str) -> sql.Composed:
+    """The columns that tell rows apart, as one text."""
+    names = [
+        str(row[0])
+        for row in conn.execute(
+            "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0", [relation]
+        )
+    ]
+    wanted = ["id"] if "id" in names else [n for n in _NATURAL_KEYS if n in names]
+    columns = [sql.Identifier(n) for n in wanted or names]
+    return sql.SQL("concat_ws('|', {})").format(sql.SQL(", ").join(columns))
+
+
+def expected(conn: Connection, relation: str, word: str, who: Caller, side: Side) -> set[str]:
+    """What the word promises, asked as a superuser."""
+    rules = RULES[word]
+    name = relation.split(".")[1]
+    rows = conn.execute(
+        sql.SQL("select {} from {} as r where {}").format(
+            keys(conn, relation),
+            sql.SQL(_ASK_INSTEAD.get(relation, relation)),
+            sql.SQL(rules.get(name, rules.get("", "")) or f"no rule {word} for {relation}"),
+        ),
+        {"me": who.sub, "regions": side.regions},
+    )
+    return {str(row[0]) for row in rows}
+
+
+def seen(conn: Connection, relation: str, who: Caller) -> set[str] | None:
+    """What the caller gets with psql and his role, without the gateway's guard; None: permission denied."""
+    return attempt(
+        conn,
+        who,
+        lambda: {
+            str(row[0])
+            for row in conn.execute(
+                sql.SQL("select {} from {}").format(keys(conn, relation), sql.SQL(relation))
+            )
+        },
+    )
+
+
+def attempt(conn: Connection, who: Caller, deed: Callable[[], Any]) -> Any:
+    """What a deed as this caller comes to, None where permission is denied; undone either way."""
+    try:
+        with conn.transaction(force_rollback=True):
+            conn.execute(
+                "select set_config('request.jwt.claims', %s, true), set_config('role', %s, true)",
+                [who.claims, who.role],
+            )
+            return deed()
+    except psycopg.errors.InsufficientPrivilege:
+        return None
+
+
+def callers(world: TwoOfEach, role: str) -> list[tuple[Caller, Side]]:
+    """Everyone of this role, each with the side that he is on."""
+    each = {
+        "anon": [Caller("anon"), Caller("anon")],
+        "partner": [side.partner for side in world.sides],
+        "agent": [side.agent for side in world.sides],
+        "subdist": [side.subdist for side in world.sides],
+        "admin": [world.admin] * 2,
+        "superadmin": [world.superadmin] * 2,
+        "erp": [world.erp] * 2,
+        "messenger": [world.messenger] * 2,
+    }
+    return list(zip(each[role], world.sides, strict=True))

@@ -1,0 +1,302 @@
+"""The table of matrix.py and the database say the same: in full, both ways."""
+
+import re
+from fnmatch import fnmatch
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.rls import matrix, reading
+from tests.two_of_each import TwoOfEach
+from tests.world import Connection
+
+VIEWS = {f"api.{name}": words for name, words in matrix.table(matrix.VIEWS).items()}
+RELATIONS = VIEWS | matrix.table(matrix.TABLES)
+FUNCTIONS = matrix.table(matrix.FUNCTIONS)
+OURS = ["api", "app", "auth", "jobs"]
+PRIVILEGES = ["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]
+PER_COLUMN = ["SELECT", "INSERT", "UPDATE", "REFERENCES"]
+
+
+def relations(conn: Connection) -> list[str]:
+    return [
+        row[0]
+        for row in conn.execute(
+            "select format('%%I.%%I', n.nspname, c.relname) from pg_class c"
+            " join pg_namespace n on n.oid = c.relnamespace"
+            " where n.nspname = any (%s) and c.relkind in ('r', 'p', 'v', 'm', 'f') order by 1",
+            [OURS],
+        )
+    ]
+
+
+def words_of(relation: str) -> dict[str, str]:
+    """The row of the matrix that a relation falls under; an exact name goes before a pattern."""
+    found = [words for pattern, words in RELATIONS.items() if fnmatch(relation, pattern)]
+    return RELATIONS.get(relation) or (found[0] if found else {})
+
+
+def test_every_relation_is_in_the_table_and_the_table_names_no_other(conn: Connection) -> None:
+    there = relations(conn)
+    assert [r for r in there if not words_of(r)] == []
+    assert [p for p in RELATIONS if not any(fnmatch(r, p) for r in there)] == []
+
+
+@pytest.mark.parametrize("role", matrix.ROLES)
+def test_a_role_sees_the_rows_that_the_table_says(conn: Connection, world: TwoOfEach, role: str) -> None:
+    wrong = []
+    for relation in relations(conn):
+        word = words_of(relation)[role]
+        for who, side in reading.callers(world, role):
+            got = reading.seen(conn, relation, who)
+            want = None if word == "-" else reading.expected(conn, relation, word, who, side)
+            if got != want:
+                wrong.append(f"{relation}: {who.role} of {side.email}: {word}, but sees {got}, not {want}")
+    assert wrong == []
+
+
+def test_the_world_shows_the_difference_between_mine_and_yours(conn: Connection, world: TwoOfEach) -> None:
+    # A word that grants everything or nothing here would prove nothing.
+    narrow = {"own", "region", "routed", "served", "tier", "active", "shown", "live"}
+    dull = []
+    for relation, words in RELATIONS.items():
+        for role, word in words.items():
+            if word in narrow:
+                for who, side in reading.callers(world, role):
+                    mine = reading.expected(conn, relation, word, who, side)
+                    whole = reading.expected(conn, relation, "all", who, side)
+                    if not mine or mine == whole:
+                        dull.append((relation, role, len(mine)))
+    assert dull == []
+
+
+def test_nobody_has_a_right_to_write_and_reading_is_granted_as_the_table_says(conn: Connection) -> None:
+    rows = conn.execute(
+        """
+        select format('%%I.%%I', n.nspname, c.relname), r.rolname, p.privilege
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace,
+          pg_roles r, unnest(%s::text[]) as p (privilege)
+        where n.nspname = any (%s) and c.relkind in ('r', 'p', 'v', 'm', 'f') and r.rolname = any (%s)
+          and (has_table_privilege(r.oid, c.oid, p.privilege)
+            or (p.privilege = any (%s) and has_any_column_privilege(r.oid, c.oid, p.privilege)))
+        """,
+        [PRIVILEGES, OURS, list(matrix.ROLES), PER_COLUMN],
+    ).fetchall()
+    granted = {(relation, role, privilege) for relation, role, privilege in rows}
+    wanted = {
+        (relation, role, "SELECT")
+        for relation in relations(conn)
+        for role, word in words_of(relation).items()
+        if word != "-"
+    }
+    assert granted == wanted
+
+
+def test_a_column_that_the_table_does_not_name_is_read_by_nobody(conn: Connection) -> None:
+    rows = conn.execute(
+        """
+        select c.oid::regclass::text, r.rolname, a.attname
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped, pg_roles r
+        where n.nspname = any (%s) and r.rolname = any (%s)
+          and not has_table_privilege(r.oid, c.oid, 'SELECT') and has_any_column_privilege(r.oid, c.oid, 'SELECT')
+          and has_column_privilege(r.oid, c.oid, a.attname, 'SELECT')
+        """,
+        [OURS, list(matrix.ROLES)],
+    ).fetchall()
+    readable: dict[tuple[str, str], set[str]] = {}
+    for relation, role, column in rows:
+        readable.setdefault((relation, role), set()).add(column)
+    wanted = {
+        (relation, role): set(columns.split())
+        for (relation, roles), columns in matrix.COLUMNS.items()
+        for role in roles.split()
+    }
+    assert readable == wanted
+
+
+def test_no_role_reads_a_password_hash_or_a_secret(conn: Connection) -> None:
+    rows = conn.execute(
+        """
+        select c.oid::regclass, a.attname, r.rolname
+        from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0, pg_roles r
+        where c.relnamespace::regnamespace::text = any (%s) and c.relkind in ('r', 'p', 'v', 'm')
+          and (a.attname ~ 'password|secret|token' or (c.relname = 'messages' and a.attname = 'variables'))
+          and r.rolname = any (%s)
+          and has_column_privilege(r.oid, c.oid, a.attnum, 'SELECT')
+        """,
+        [OURS, [*matrix.ROLES, "authenticator"]],
+    ).fetchall()
+    assert rows == []
+
+
+def test_only_the_functions_in_the_table_can_be_executed(conn: Connection) -> None:
+    rows = conn.execute(
+        """
+        select distinct n.nspname || '.' || p.proname, r.rolname
+        from pg_proc p join pg_namespace n on n.oid = p.pronamespace, pg_roles r
+        where n.nspname not in ('pg_catalog', 'information_schema') and r.rolname = any (%s)
+          and has_function_privilege(r.oid, p.oid, 'EXECUTE')
+          and (n.nspname = any (%s) or has_schema_privilege(r.oid, n.oid, 'USAGE'))
+        """,
+        [list(matrix.ROLES), OURS],
+    ).fetchall()
+    wanted = {(f, role) for f, words in FUNCTIONS.items() for role, word in words.items() if word == "yes"}
+    assert set(rows) == wanted
+
+
+def test_no_function_has_two_forms(conn: Connection) -> None:
+    # PostgREST picks among overloads by their arguments' names; the table above names functions only.
+    rows = conn.execute(
+        "select proname from pg_proc where pronamespace::regnamespace::text = any (%s)"
+        " group by pronamespace, proname having count(*) > 1",
+        [OURS],
+    ).fetchall()
+    assert rows == []
+
+
+def test_schemas_are_open_as_the_table_says_and_nobody_creates_in_one(conn: Connection) -> None:
+    rows = conn.execute(
+        """
+        select n.nspname, r.rolname, p.privilege
+        from pg_namespace n, pg_roles r, unnest(array['USAGE', 'CREATE']) as p (privilege)
+        where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and r.rolname = any (%s)
+          and has_schema_privilege(r.oid, n.oid, p.privilege)
+        """,
+        [[*matrix.ROLES, "authenticator"]],
+    ).fetchall()
+    schemas = matrix.table(matrix.SCHEMAS)
+    assert set(rows) == {(s, role, "USAGE") for s, words in schemas.items() for role in words}
+
+
+def test_no_sequence_is_within_reach(conn: Connection) -> None:
+    rows = conn.execute(
+        "select c.oid::regclass, r.rolname from pg_class c, pg_roles r"
+        " where c.relkind = 'S' and r.rolname = any (%s)"
+        " and has_sequence_privilege(r.oid, c.oid, 'USAGE, SELECT, UPDATE')",
+        [[*matrix.ROLES, "authenticator"]],
+    ).fetchall()
+    assert rows == []
+
+
+def test_every_table_has_row_security_and_no_role_passes_it_by(conn: Connection) -> None:
+    naked = conn.execute(
+        "select oid::regclass::text from pg_class where relkind in ('r', 'p') and not relrowsecurity"
+        " and relnamespace::regnamespace::text = any (%s)",
+        [OURS],
+    ).fetchall()
+    assert naked == []
+    mighty = conn.execute(
+        "select rolname from pg_roles where rolname = any (%s)"
+        " and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)",
+        [[*matrix.ROLES, "authenticator", "hub_owner", "hub_scheduler"]],
+    ).fetchall()
+    assert mighty == []
+    owners = conn.execute(
+        "select distinct relowner::regrole::text from pg_class"
+        " where relnamespace::regnamespace::text = any (%s)",
+        [OURS],
+    ).fetchall()
+    assert owners == [("hub_owner",)]
+
+
+def test_a_policy_names_its_roles(conn: Connection) -> None:
+    loose = conn.execute("select tablename, policyname, roles from pg_policies where 'public' = any (roles)")
+    assert loose.fetchall() == []
+    writing = conn.execute("select tablename, policyname, cmd from pg_policies where cmd <> 'SELECT'")
+    assert writing.fetchall() == []
+
+
+def test_roles_are_members_of_nothing_but_what_the_design_says(conn: Connection) -> None:
+    rows = conn.execute(
+        "select m.member::regrole::text, m.roleid::regrole::text from pg_auth_members m"
+        " where m.member::regrole::text = any (%s)",
+        [[*matrix.ROLES, "authenticator"]],
+    ).fetchall()
+    assert set(rows) == {("superadmin", "admin")} | {("authenticator", role) for role in matrix.ROLES}
+    login = conn.execute(
+        "select rolname, rolinherit from pg_roles where rolcanlogin and rolname = any (%s)",
+        [[*matrix.ROLES, "authenticator"]],
+    ).fetchall()
+    assert login == [("authenticator", False)]
+
+
+def test_views_run_with_the_rights_of_their_caller(conn: Connection) -> None:
+    rows = conn.execute(
+        "select relname::text from pg_class where relnamespace = 'api'::regnamespace"
+        " and not coalesce(reloptions @> '{security_invoker=true}', false)"
+    ).fetchall()
+    # these two look at their caller themselves
+    assert {row[0] for row in rows} == {"partner_statistics", "job_health"}
+
+
+def test_definers_pin_their_search_path(conn: Connection) -> None:
+    rows = conn.execute(
+        "select oid::regprocedure from pg_proc where prosecdef and not coalesce("
+        ' proconfig && \'{"search_path=pg_catalog, pg_temp","search_path=\\"\\""}\', false)'
+        " and pronamespace::regnamespace::text = any (%s)",
+        [OURS],
+    ).fetchall()
+    assert rows == []
+
+
+_REFUSALS = (
+    psycopg.errors.InsufficientPrivilege,
+    # views that PostgreSQL could not write through anyway are refused before rights are looked at
+    psycopg.errors.ObjectNotInPrerequisiteState,
+    psycopg.errors.WrongObjectType,
+    psycopg.errors.FeatureNotSupported,
+)
+
+
+@pytest.mark.parametrize("role", matrix.ROLES)
+def test_no_role_writes_to_any_relation(conn: Connection, world: TwoOfEach, role: str) -> None:
+    who, _ = reading.callers(world, role)[0]
+    for relation in relations(conn):
+        column = conn.execute(
+            "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0"
+            " and not attisdropped and attgenerated = '' and attidentity = ''"
+            " order by attname = 'id' limit 1",
+            [relation],
+        ).fetchall()[0][0]
+        for statement in (
+            "insert into {} default values",
+            "update {} set {} = null",
+            "delete from {}",
+            "truncate {}",
+        ):
+            query = sql.SQL(statement).format(sql.SQL(relation), sql.Identifier(column))
+
+            def write(query: sql.Composed = query) -> bool:
+                conn.execute(query)
+                return True
+
+            try:
+                assert reading.attempt(conn, who, write) is None, query
+            except _REFUSALS:
+                continue
+
+
+def test_a_partner_with_psql_cannot_move_his_own_order(conn: Connection, world: TwoOfEach) -> None:
+    order = world.west.orders["submitted"]["id"]
+    for statement in (
+        "update app.orders set status = 'COMPLETED' where id = %s",
+        "update api.orders set status = 'COMPLETED' where id = %s",
+        "update app.orders set grand_total = 0 where id = %s",
+        "delete from app.order_items where order_id = %s",
+        "select * from app.orders where id = %s for update",
+        "insert into app.invoice_payments select * from app.invoice_payments where invoice_id = %s",
+    ):
+
+        def deed(statement: str = statement) -> bool:
+            conn.execute(statement, [order])
+            return True
+
+        assert reading.attempt(conn, world.west.partner, deed) is None, statement
+    assert reading.seen(conn, "app.orders", world.west.partner)
+
+
+def test_every_rpc_of_the_design_is_there() -> None:
+    names = {re.sub(r"^api\.", "", f) for f in FUNCTIONS if f.startswith("api.")}
+    assert {"login", "submit_order", "approve_order", "record_payment", "erp_apply_stock"} <= names
