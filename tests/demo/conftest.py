@@ -61,7 +61,7 @@ def theatre(gateway: RunningGateway, messages: Path) -> Theatre:
     @contextmanager
     def stage(messages: Path = messages, patience: float = 30) -> Iterator[Stage]:
         with Stage.open(
-            Narrator(Console(file=output, width=120)),
+            Narrator(Console(file=output, width=80, highlight=False, soft_wrap=True)),
             gateway_url=gateway.url,
             database_url=gateway.database_url,
             jwt_secret=gateway.jwt_secret,

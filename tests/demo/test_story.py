@@ -33,6 +33,9 @@ def test_the_story_is_told_and_can_be_told_again(gateway: RunningGateway, theatr
     assert first["order_number"] != second["order_number"]
     assert first["grand_total"] == second["grand_total"]
     assert theatre.said.count("WhatsApp · CV Priangan Makmur") == 4
+    assert re.search(
+        r"untuk satu\s+kali pakai|untuk\W+satu kali pakai", theatre.said
+    )  # bubbles are shown whole
     for telling in ("POINTS_INSUFFICIENT", "UNKNOWN_SKU", '"duplicate": true', "EARNED", "COMPLETED"):
         assert telling in theatre.said
     with psycopg.connect(gateway.database_url) as conn:

@@ -46,5 +46,5 @@ def create(settings: Settings, delivery: Delivery | None = None) -> Litestar:
         }
         return Response(body, status_code=200 if state.gateway_answers else 503)
 
-    app = Litestar([health], lifespan=[running], openapi_config=None)
+    app = Litestar([health], lifespan=[running], openapi_config=None, logging_config=None)
     return app

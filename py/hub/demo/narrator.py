@@ -56,7 +56,7 @@ class Narrator:
         """A message that was delivered."""
         titles = [button["title"] for button in message["buttons"] or ()]
         shown = bubble(message["recipient_name"], message["recipient"], message["body"], titles)
-        self._console.print(Padding(shown, (0, 0, 0, 6)))
+        self._console.print(Padding(shown, (0, 0, 0, 6)), soft_wrap=False)
 
     def plain(self, text: str = "", style: str = "") -> None:
         """A line as it is, to be copied: never wrapped."""

@@ -13,7 +13,9 @@ ADMIN = "dewi@alfabeauty.example"
 
 def headquarters(stage: Stage) -> Caller:
     """An admin signs in."""
+    stage.narrator.step("Headquarters signs in")
     answer = stage.api.caller().rpc("login", email=ADMIN, password=PASSWORD)
+    stage.api.tell(f"{ADMIN}: role {answer['role']}")
     expect(answer["role"] == "admin", f"{ADMIN} is an admin")
     stage.ids["admin"] = answer["subject_id"]
     return stage.api.caller(answer["access_token"])
@@ -33,7 +35,7 @@ def _told(stage: Stage, admin: Caller, order: Row) -> Row:
     )
     region = subdist["regions"]["name"]
     stage.api.tell(
-        f"{subdist['business_name']}, {region}: Bogor has none of its own, the region above it has"
+        f"{subdist['business_name']}, {region}: Bogor has none of its own, the region above it has one"
     )
     expect(region == "Jawa Barat", "Bogor's orders are served from Jawa Barat")
     message = stage.deliver("order_routed", order_id=order["id"], recipient=subdist["whatsapp_number"])
@@ -49,7 +51,7 @@ def _sign_in_by_link(stage: Stage, subdist: Row) -> Caller:
     stage.dba.execute("delete from auth.login_attempts where key = auth.attempt_key('link', %s)", [number])
     anybody = stage.api.caller()
     answer = anybody.rpc("request_link", whatsapp_number=number)
-    stage.api.tell(f"sent: {answer['sent']}, good for {answer['minutes']} minutes")
+    stage.api.tell(f"a code is on its way, good for {answer['minutes']} minutes")
     message = stage.deliver("sign_in_link", recipient=number)
     found = re.search(r"kode ini: (\S+)\. ", message["body"])
     expect(found, "the message carries a code")
