@@ -7,6 +7,6 @@ __depends__ = {"0015_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="34ebf1a4f7cf048ddf46dbbe113f89a60d7d0cd1f7316977ab6f5e0ca3b04dea",
+        sha256="97a18af19b62e2ecbda8319b1102502cc51ce1dd8c45b3a9761f7e76a9e126d0",
     ),
 ]

@@ -55,7 +55,7 @@ create table app.orders (
   constraint orders_total_parts_check check (grand_total = subtotal - discount_amount - point_discount),
   constraint orders_submission_check check ((submission_type = 'AGENT_ASSISTED') = (agent_id is not null)),
   constraint orders_clock_check check ((routed_to_subdist_id is null) = (routed_at is null)),
-  constraint orders_submitted_check check (status in ('DRAFT', 'CANCELLED') or submitted_at is not null),
+  constraint orders_submitted_check check (status in ('DRAFT', 'REJECTED', 'CANCELLED') or submitted_at is not null),
   constraint orders_over_limit_route_check
   check (not is_over_limit or released_at is not null or routed_to_subdist_id is null),
   constraint orders_release_check check ((released_at is null) = (release_reason is null)),
