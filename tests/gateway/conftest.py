@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,10 @@ import pytest
 from psycopg import sql
 
 from hub.cluster import Cluster
-from hub.ports import HOST, next_free
+from hub.ports import HOST
+from tests import servers
 from tests.gateway.corpus import CONFIG, HERE, Client
 
-FIRST_PORT = 39350
 _READY_SECONDS = 30
 
 
@@ -88,7 +87,7 @@ def authenticator_uri(cluster: Cluster, dbname: str) -> str:
 
 def make_database(cluster: Cluster) -> str:
     """A database with schema.sql in it; returns its name."""
-    name = f"hub_t_{os.getpid()}_corpus_{uuid.uuid4().hex[:8]}"
+    name = servers.fresh_name("corpus")
     with psycopg.connect(cluster.url(), autocommit=True) as conn:
         conn.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
     script = (HERE / "schema.sql").read_text(encoding="utf-8")
@@ -130,7 +129,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     def start(
         db_uri: str, *, command: tuple[str, ...] | None = None, wait: bool = True, **keys: object
     ) -> Server:
-        port, admin = next_free(FIRST_PORT), next_free(FIRST_PORT + 400)
+        port, admin = servers.free_port(30000), servers.free_port(30800)
         given = {key.replace("_", "-"): value for key, value in keys.items()}
         values = CONFIG | {
             "db-uri": db_uri,

@@ -1,12 +1,13 @@
 """The configuration file and the environment."""
 
 import os
-import signal
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from hub.ports import HOST
 from hub.standin.config import Config, ConfigError, load, parse_text
 from tests.gateway.conftest import standin_command
 
@@ -100,21 +101,11 @@ def test_a_bad_configuration_is_one_line_and_code_1(tmp_path: Path, text: str | 
 
 def test_a_port_that_is_taken_is_one_line_and_code_1(tmp_path: Path) -> None:
     file = tmp_path / "gateway.conf"
-    file.write_text(
-        "db-uri = postgres://127.0.0.1:1/x\nserver-host = 127.0.0.1\nserver-port = 0\nadmin-server-port = 1\n"
-    )
-    first = tmp_path / "first.conf"
-    first.write_text(file.read_text().replace("admin-server-port = 1\n", "admin-server-port = 39790\n"))
-    running = subprocess.Popen([*standin_command(), first], stderr=subprocess.PIPE)
-    try:
-        assert running.stderr is not None
-        running.stderr.readline()
-        running.stderr.readline()  # it complains that there is no database, so it has the ports
-        second = subprocess.run(
-            [*standin_command(), first], capture_output=True, text=True, timeout=30, check=False
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        file.write_text(f"db-uri = x\nserver-host = {HOST}\nserver-port = 0\nadmin-server-port = {port}\n")
+        done = subprocess.run(
+            [*standin_command(), file], capture_output=True, text=True, timeout=30, check=False
         )
-    finally:
-        running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=15)
-    assert second.returncode == 1
-    assert "port 39790: Address already in use" in second.stderr.splitlines()[-1]
+    assert done.returncode == 1
+    assert f"port {port}: Address already in use" in done.stderr.splitlines()[-1]

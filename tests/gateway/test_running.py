@@ -15,8 +15,9 @@ from psycopg import sql
 
 from hub.cluster import Cluster
 from hub.osuser import server_account
-from hub.ports import HOST, next_free
+from hub.ports import HOST
 from hub.stack import pgbouncer
+from tests import servers
 from tests.gateway.conftest import Server, Start, authenticator_uri, standin_command
 from tests.gateway.corpus import Answer, Client, differences
 from tests.gateway.test_corpus import CASES, LEFT_OUT
@@ -217,7 +218,7 @@ def bouncer(cluster: Cluster, own_database: str) -> Iterator[str]:
     """The database through PgBouncer in transaction mode, with fewer connections than there are callers."""
     if not shutil.which("pgbouncer", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])):
         pytest.skip("pgbouncer is not installed")
-    port = next_free(39650)
+    port = servers.free_port(31600)
     account = server_account()
     folder = cluster.folder / f"bouncer-{os.getpid()}"
     folder.mkdir(mode=0o755)
