@@ -21,7 +21,7 @@ ERP_ID = UUID("0190aa00-0000-7000-8000-00000000000e")
 
 @dataclass
 class Stage:
-    """What every scene needs; `order`, `invoice` and the callers appear as the story goes on."""
+    """What every scene needs."""
 
     narrator: Narrator
     api: Api
@@ -63,7 +63,10 @@ class Stage:
 
     def run_job(self, function: str) -> None:
         """Run a scheduled job's function now, as the DBA."""
-        self.dba.execute(f"select jobs.{function}()".encode())
+        try:
+            self.dba.execute(f"select jobs.{function}()".encode())
+        except psycopg.Error as error:
+            raise UserError(f"the job jobs.{function}() failed: {str(error).strip()}") from None
 
     def deliver(self, template: str, **expected: Any) -> Row:
         """Wait for a message and show it."""
