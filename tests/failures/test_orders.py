@@ -4,7 +4,7 @@ from tests.world import Connection, broken, call, items, make_world
 
 
 def test_a_draft_is_rejected_without_a_server_error(db: Connection) -> None:
-    """Found here by a random walk: the state machine allowed it, a constraint did not: a 500 for the admin."""
+    """Found here by a random walk: the state machine allowed it, a constraint did not: a 500."""
     world = make_world(db)
     draft = call(db, world.partners[0], "save_draft", items=items(SKU_000=1))
     rejected = call(db, world.admin, "reject_order", order_id=draft["id"], reason="stale")

@@ -2,7 +2,20 @@
 
 from typing import Any
 
-from tests.world import Connection, World, broken, call, items, make_world, pay, serving, submit, value
+from tests.world import (
+    Connection,
+    World,
+    approve,
+    broken,
+    call,
+    items,
+    make_world,
+    pay,
+    refusal,
+    serving,
+    submit,
+    value,
+)
 
 
 def _two_invoices(db: Connection) -> tuple[World, list[dict[str, Any]], int]:
@@ -53,4 +66,108 @@ def test_a_promise_beyond_the_ledgers_columns_is_no_server_error(db: Connection)
     world = make_world(db, credit=10**12, stock=100_000)
     call(db, world.admin, "set_config", config_key="loyalty.rupiah_per_point", config_value=1)
     assert submit(db, world.partners[0], items(SKU_000=100_000))["points_earned"] == 1_000_000_000
+    assert broken(db) == {}
+
+
+def _paid(db: Connection) -> tuple[World, dict[str, Any], dict[str, Any]]:
+    world = make_world(db)
+    order = submit(db, world.partners[0], items(SKU_000=10))
+    invoice = approve(db, world, order)
+    pay(db, world, invoice, None, "BCA 1")
+    value(db, "select jobs.process_point_queue()")
+    return world, order, invoice
+
+
+def _balance(db: Connection, world: World) -> int:
+    return int(value(db, "select point_balance from app.partners where id = %s", world.partners[0].sub))
+
+
+def test_points_are_not_awarded_again_on_settlement_or_on_a_second_run(db: Connection) -> None:
+    """Awarded at the order and again at settlement: odoo/odoo PR 214137."""
+    world, order, _ = _paid(db)
+    assert _balance(db, world) == 100
+    for move in ("ship_order", "complete_order"):
+        call(db, world.admin, move, order_id=order["id"])
+        value(db, "select jobs.process_point_queue()")
+    assert _balance(db, world) == 100
+
+
+def test_a_payment_confirmed_again_after_a_network_fault_awards_nothing(db: Connection) -> None:
+    """The confirmation came twice: odoo/odoo PR 222372."""
+    world, _, invoice = _paid(db)
+    assert pay(db, world, invoice, None, "BCA 1")["duplicate"]
+    value(db, "select jobs.process_point_queue()")
+    assert _balance(db, world) == 100
+    assert broken(db) == {}
+
+
+def test_points_of_returned_goods_go_back(db: Connection) -> None:
+    """Buy, earn, return, keep the points, again: frappe/erpnext#32951, odoo/odoo PR 257854."""
+    world, _, invoice = _paid(db)
+    call(db, world.admin, "cancel_invoice", invoice_id=invoice["id"], reason="retur")
+    assert _balance(db, world) == 0
+    value(db, "select jobs.process_point_queue()")
+    assert _balance(db, world) == 0
+    assert broken(db) == {}
+
+
+def test_points_used_come_back_once_and_are_not_taken_again(db: Connection) -> None:
+    """Taken a second time by the refund: odoo/odoo PR 212922, PR 221928; not given back: wpswings#112."""
+    world = make_world(db)
+    who = world.partners[0]
+    call(db, world.admin, "adjust_points", partner_id=who.sub, points=500, reason="start")
+    order = submit(db, who, items(SKU_000=10), points=300)
+    invoice = approve(db, world, order)
+    pay(db, world, invoice)
+    value(db, "select jobs.process_point_queue()")
+    assert _balance(db, world) == 500 - 300 + 97
+    call(db, world.admin, "cancel_invoice", invoice_id=invoice["id"], reason="retur")
+    assert _balance(db, world) == 200
+    call(db, who, "cancel_order", order_id=order["id"])
+    assert _balance(db, world) == 500
+    assert broken(db) == {}
+
+
+def test_points_buy_a_discount_only_when_they_are_taken(db: Connection) -> None:
+    """The discount was given, the points were not taken: frappe/erpnext#59050."""
+    world = make_world(db)
+    who = world.partners[0]
+    call(db, world.admin, "adjust_points", partner_id=who.sub, points=500, reason="start")
+    order = submit(db, who, items(SKU_000=10), points=300)
+    assert order["point_discount"] == 30_000
+    assert _balance(db, world) == 200
+    code = refusal(
+        db, who, "submit_order", items=items(SKU_000=10), points=300, idempotency_key="beyond the balance"
+    )
+    assert code == "POINTS_INSUFFICIENT"
+    draft = call(db, who, "save_draft", items=items(SKU_000=10))
+    done = call(db, who, "submit_draft", order_id=draft["id"], points=200, idempotency_key="k")
+    assert done["point_discount"] == 20_000
+    assert _balance(db, world) == 0
+    assert broken(db) == {}
+
+
+def test_a_part_payment_vests_nothing(db: Connection) -> None:
+    """Vesting hangs on the last rupiah, and a cancelled invoice never comes to it."""
+    world = make_world(db)
+    order = submit(db, world.partners[0], items(SKU_000=10))
+    invoice = approve(db, world, order)
+    pay(db, world, invoice, invoice["amount"] - 1)
+    value(db, "select jobs.process_point_queue()")
+    assert _balance(db, world) == 0
+    call(db, world.admin, "cancel_invoice", invoice_id=invoice["id"], reason="retur")
+    value(db, "select jobs.process_point_queue()")
+    assert _balance(db, world) == 0
+    assert broken(db) == {}
+
+
+def test_spent_points_that_are_taken_back_leave_a_debt_not_an_error(db: Connection) -> None:
+    """The design's answer to earn, spend, return: below zero, and nothing is bought until it is made good."""
+    world, _, invoice = _paid(db)
+    who = world.partners[0]
+    call(db, who, "redeem_reward", reward_id=world.rewards[0], idempotency_key="k")
+    call(db, world.admin, "cancel_invoice", invoice_id=invoice["id"], reason="retur")
+    assert _balance(db, world) == -50
+    code = refusal(db, who, "redeem_reward", reward_id=world.rewards[0], idempotency_key="l")
+    assert code == "POINTS_INSUFFICIENT"
     assert broken(db) == {}

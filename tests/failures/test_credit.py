@@ -1,0 +1,134 @@
+"""Credit limits: what went wrong in other systems."""
+
+import pytest
+
+from tests.world import (
+    Connection,
+    World,
+    approve,
+    broken,
+    call,
+    items,
+    make_world,
+    pay,
+    refusal,
+    shadow,
+    submit,
+    value,
+)
+
+
+@pytest.fixture
+def world(db: Connection) -> World:
+    """A limit of one million; a unit of SKU-000 costs 100,000."""
+    made = make_world(db, credit=1_000_000)
+    call(db, made.admin, "set_config", config_key="credit.over_limit_policy", config_value="BLOCK")
+    return made
+
+
+def used(db: Connection, world: World) -> int:
+    return int(value(db, "select credit_used from app.partners where id = %s", world.partners[0].sub))
+
+
+def blocked(db: Connection, world: World, units: int) -> bool:
+    who = world.partners[0]
+    lines = items(SKU_000=units)
+    code = refusal(db, who, "submit_order", items=lines, idempotency_key=f"try {units}")
+    assert code in ("", "CREDIT_LIMIT_EXCEEDED")
+    return bool(code)
+
+
+def test_a_closed_order_cannot_be_reopened_past_the_limit(db: Connection, world: World) -> None:
+    """Close an order, place another, reopen the first: frappe/erpnext#33967. Here nothing dead reopens."""
+    who = world.partners[0]
+    order = submit(db, who, items(SKU_000=8))
+    call(db, who, "cancel_order", order_id=order["id"])
+    submit(db, who, items(SKU_000=8))
+    for function in ("approve_order", "ship_order"):
+        assert refusal(db, world.admin, function, order_id=order["id"]) == "ILLEGAL_TRANSITION"
+    code = refusal(db, who, "submit_draft", order_id=order["id"], idempotency_key="again")
+    assert code == "ILLEGAL_TRANSITION"
+    assert used(db, world) == 800_000
+    assert broken(db) == {}
+
+
+def test_no_path_to_an_order_skips_the_check(db: Connection, world: World) -> None:
+    """The check stood on one path only: Vauxoo/addons-vauxoo#1081."""
+    who = world.partners[0]
+    submit(db, who, items(SKU_000=9))
+    draft = call(db, who, "save_draft", items=items(SKU_000=2))
+    acting = shadow(db, world.agents[0], who)
+    ways = [
+        (who, "submit_order", {"items": items(SKU_000=2)}),
+        (who, "submit_draft", {"order_id": draft["id"]}),
+        (acting, "submit_order", {"items": items(SKU_000=2)}),
+        (acting, "submit_draft", {"order_id": draft["id"]}),
+    ]
+    for caller, function, arguments in ways:
+        code = refusal(db, caller, function, idempotency_key="k", **arguments)
+        assert code == "CREDIT_LIMIT_EXCEEDED", function
+    assert used(db, world) == 900_000
+
+
+def test_orders_that_are_not_yet_delivered_or_billed_count(db: Connection, world: World) -> None:
+    """Confirmed but undelivered orders were not counted: odoo/odoo PR 285578."""
+    order = submit(db, world.partners[0], items(SKU_000=6))
+    assert blocked(db, world, 5)
+    invoice = approve(db, world, order)
+    assert blocked(db, world, 5), "billed now"
+    call(db, world.admin, "ship_order", order_id=order["id"])
+    assert blocked(db, world, 5), "shipped now"
+    pay(db, world, invoice, 100_000)
+    assert not blocked(db, world, 5), "what is paid is free again"
+    assert used(db, world) == 1_000_000
+
+
+def test_the_sum_of_orders_is_checked_not_each_alone(db: Connection, world: World) -> None:
+    """Only the current order was counted: medusajs/b2b-starter-medusa#144."""
+    submit(db, world.partners[0], items(SKU_000=6))
+    submit(db, world.partners[0], items(SKU_000=4))
+    assert blocked(db, world, 1)
+
+
+def test_a_limit_of_zero_is_no_credit_not_endless_credit(db: Connection, world: World) -> None:
+    """Zero meant unlimited: medusajs/b2b-starter-medusa#144."""
+    db.execute("update app.partners set credit_limit = 0 where id = %s", [world.partners[0].sub])
+    assert blocked(db, world, 1)
+
+
+def test_an_order_is_not_counted_twice_against_the_limit_it_just_fits(db: Connection, world: World) -> None:
+    """The document being submitted was added to an outstanding that held it already: frappe/erpnext#47279."""
+    order = submit(db, world.partners[0], items(SKU_000=10))
+    assert not order["is_over_limit"]
+    approve(db, world, order)
+    assert used(db, world) == 1_000_000
+
+
+def test_credit_is_given_back_once(db: Connection, world: World) -> None:
+    """Given back at cancellation and again at the refund: magento/magento2#38815, #39744."""
+    order = submit(db, world.partners[0], items(SKU_000=10))
+    invoice = approve(db, world, order)
+    pay(db, world, invoice, 400_000)
+    call(db, world.admin, "cancel_invoice", invoice_id=invoice["id"], reason="retur")
+    assert used(db, world) == 0
+    call(db, world.partners[0], "cancel_order", order_id=order["id"])
+    code = refusal(db, world.admin, "cancel_invoice", invoice_id=invoice["id"], reason="again")
+    assert code == "INVOICE_CLOSED"
+    assert used(db, world) == 0
+    assert broken(db) == {}
+
+
+def test_the_promise_to_a_blocked_buyer_is_the_same_in_the_quote(db: Connection, world: World) -> None:
+    """A check at confirmation that the shopper never sees coming: frappe/erpnext#10861."""
+    told = call(db, world.partners[0], "quote_order", items=items(SKU_000=11))
+    assert told["is_over_limit"]
+    assert blocked(db, world, 11)
+
+
+def test_a_lowered_limit_stops_new_orders_and_keeps_old_ones(db: Connection, world: World) -> None:
+    """Changing the limit was refused or ignored because of what was open: frappe/erpnext PR 30110."""
+    order = submit(db, world.partners[0], items(SKU_000=8))
+    db.execute("update app.partners set credit_limit = 100000 where id = %s", [world.partners[0].sub])
+    assert blocked(db, world, 1)
+    assert approve(db, world, order)["amount"] == 800_000
+    assert broken(db) == {}
