@@ -142,6 +142,9 @@ begin
     return app.refuse('INVALID_LINK');
   end if;
   update auth.sign_in_links as l set used_at = now() where l.token_hash = v_link.token_hash;
+  delete from auth.login_attempts as a where a.key = (
+    select auth.attempt_key('link', s.whatsapp_number) from app.sub_distributors as s where s.id = v_link.subdist_id
+  );
   return auth.open_session(v_link.subdist_id, 'subdist');
 end $$;
 comment on function auth.redeem_link(text) is 'Signs a sub-distributor in by the token of his link, once';
