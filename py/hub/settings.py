@@ -80,6 +80,11 @@ def read(folder: Path | None = None) -> Settings:
         raise UserError(f"cannot read {error.filename}", hint="run as the user who ran ./hub up") from None
 
 
+def from_environment() -> Settings:
+    """The settings of the environment alone. Raises UserError for bad values."""
+    return read(Path("/nonexistent"))
+
+
 def ensure(folder: Path) -> Settings:
     """The settings of the stack in `folder`; what is missing is chosen now and kept (mode 0600)."""
     kept = _parse(env_file(folder))

@@ -14,6 +14,8 @@ import psycopg
 import pytest
 
 from hub import settings
+from hub.cluster import Cluster
+from tests import servers
 
 Hub = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -88,6 +90,19 @@ def test_without_a_stack_commands_say_what_to_do(hub: Hub) -> None:
         assert done.returncode == 1
         assert "./hub up" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_another_database_is_not_given_this_stacks_secrets(
+    hub: Hub, folder: Path, empty_database: str, cluster: Cluster
+) -> None:
+    """`hub migrate --database PRODUCTION` in a developer's checkout leaves production its secrets."""
+    settings.ensure(folder)
+    done = hub("migrate", "--database", empty_database)
+    assert done.returncode == 0, done.stderr
+    with psycopg.connect(empty_database) as conn:
+        assert conn.execute("select count(*) from auth.jwt_secret").fetchone() == (0,)
+    kept = cluster.url("postgres", "authenticator", servers.AUTHENTICATOR_PASSWORD)
+    psycopg.connect(kept).close()
 
 
 def test_a_wrong_database_is_one_clear_line(hub: Hub) -> None:

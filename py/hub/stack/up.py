@@ -72,13 +72,22 @@ def up(*, quiet: bool = False) -> Stack:
 
 
 def migrate_stack(stack: Stack) -> Report:
-    """Migrate the stack's own database."""
+    """Migrate the stack's own database, wherever HUB_DATABASE_URL may point."""
     return migrate(
-        stack.settings.database_url,
+        stack.cluster.url(stack.settings.database),
         jwt_secret=stack.settings.jwt_secret,
         authenticator_password=stack.settings.authenticator_password,
         say=say,
     )
+
+
+def tell_gateway() -> None:
+    """Tell the gateway of the checkout's stack, if it runs, that the schema changed."""
+    stack = Stack.existing()
+    supervisor = Supervisor(stack)
+    if supervisor.is_running():
+        kind = gateways.choose(stack.settings.gateway, paths.root() / ".cache" / "postgrest").kind
+        reload_gateway(supervisor, kind)
 
 
 def reload_gateway(supervisor: Supervisor, kind: str) -> None:
