@@ -1,4 +1,4 @@
-"""Who may what: the promise of row security, stated once. test_matrix.py compares it with the database, whole.
+"""Who may what: row security, stated once. test_matrix.py compares it with the database, in full.
 
 A word tells which rows a role sees. What is not in these tables must not be in the database.
 

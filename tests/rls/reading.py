@@ -91,7 +91,7 @@ def expected(conn: Connection, relation: str, word: str, who: Caller, side: Side
 
 def seen(conn: Connection, relation: str, who: Caller) -> set[str] | None:
     """What the caller gets with psql and his role, without the gateway's guard; None: permission denied."""
-    return attempt(
+    got: set[str] | None = attempt(
         conn,
         who,
         lambda: {
@@ -101,6 +101,7 @@ def seen(conn: Connection, relation: str, who: Caller) -> set[str] | None:
             )
         },
     )
+    return got
 
 
 def attempt(conn: Connection, who: Caller, deed: Callable[[], Any]) -> Any:
