@@ -177,3 +177,14 @@ def mutate(
 ) -> None:
     """Take one rule away at a time and see whether a test notices; exit code 1 if one survives."""
     _call("hub.mutate", "run", only=only or [], list_only=list_only, json_file=json, processes=processes)
+
+
+@app.command()
+def torture(
+    kills: Annotated[int, typer.Option(help="How often to kill.", min=1, max=1000)] = 50,
+    seed: Annotated[int | None, typer.Option(help="Repeat a run.")] = None,
+    seconds: Annotated[float, typer.Option(help="Kill no more after so long.", max=7200)] = 900,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+) -> None:
+    """Kill -9 PostgreSQL and the workers under load (own throwaway cluster), and look what is lost."""
+    _call("hub.torture", "run", kills=kills, seed=seed, seconds=seconds, json_file=json)
