@@ -21,8 +21,7 @@ def docs(*, check: bool) -> None:
     """
     stack = Stack.make()
     with out.status("migrating a scratch database ..."):
-        stack.cluster.initialise()
-        started = stack.cluster.start()
+        started = stack.start_cluster()
         try:
             wanted = _generate(stack)
         finally:

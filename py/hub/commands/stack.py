@@ -87,5 +87,5 @@ def bring_down_programs() -> Stack:
     """Stop what uses the database, and have PostgreSQL running."""
     stack = Stack.existing()
     Supervisor(stack).shut_down()
-    stack.cluster.start()
+    stack.start_cluster()
     return stack

@@ -46,6 +46,14 @@ class Stack:
             account=self.account,
         )
 
+    def start_cluster(self) -> bool:
+        """Have PostgreSQL running, on another port if ours was taken meanwhile; returns whether it was down."""
+        if not self.cluster.is_running():
+            self.settings = settings.move_taken_ports(self.folder, ["postgres_port"])
+            self.cluster.port = self.settings.postgres_port
+        self.cluster.initialise()
+        return self.cluster.start()
+
     @property
     def logs(self) -> Path:
         """Folder of the supervised programs' logs."""

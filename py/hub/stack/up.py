@@ -46,17 +46,15 @@ def up(*, quiet: bool = False) -> Stack:
         say(stack.remark)
     stack.prepare()
     with _alone(stack.folder), out.status("bringing up the stack ...") as status:
-        _settle_ports(stack)
         status.update("starting PostgreSQL ...")
-        stack.cluster.initialise()
-        stack.cluster.start()
+        stack.start_cluster()
         stack.cluster.ensure_database(stack.settings.database)
         status.update("migrating ...")
         report = migrate_stack(stack)
         status.update("choosing the gateway ...")
         gateway = gateways.choose(stack.settings.gateway, paths.root() / ".cache" / "postgrest")
         status.update("starting pgbouncer, gateway and adapters ...")
-        supervisor = Supervisor(stack)
+        supervisor = _free_supervisor(stack)
         running = programs(stack, gateway)
         started = supervisor.bring_up(running)
         if report.changed and "gateway" not in started:
@@ -96,16 +94,14 @@ def reload_gateway(supervisor: Supervisor, kind: str) -> None:
         supervisor.signal("gateway", "USR1")
 
 
-def _settle_ports(stack: Stack) -> None:
-    """Move to other ports where somebody took ours while the stack was down."""
-    wanted = [] if stack.cluster.is_running() else ["postgres_port"]
+def _free_supervisor(stack: Stack) -> Supervisor:
+    """The stack's supervisord; where it is down, orphans are ended and ports that somebody took are moved."""
     supervisor = Supervisor(stack)
-    if not supervisor.is_running():
-        supervisor.end_orphans()
-        wanted += _SUPERVISED
-    if wanted:
-        stack.settings = settings.move_taken_ports(stack.folder, wanted)
-        stack.cluster.port = stack.settings.postgres_port
+    if supervisor.is_running():
+        return supervisor
+    supervisor.end_orphans()
+    stack.settings = settings.move_taken_ports(stack.folder, list(_SUPERVISED))
+    return Supervisor(stack)
 
 
 def _wait(stack: Stack, supervisor: Supervisor, program: Program) -> None:
