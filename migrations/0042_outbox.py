@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_outbox.sql",
-        sha256="a93e6f6132a9ac69e9f668990b897bb1ce968a0b988d750e31805b516033928e",
+        sha256="77fc09734cc32a93e854e921b9df803fa2ffe536e0544e2a90de4d6ba31c3fc7",
     ),
 ]
