@@ -47,7 +47,7 @@ class Stack:
         )
 
     def start_cluster(self) -> bool:
-        """Have PostgreSQL running, on another port if ours was taken meanwhile; returns whether it was down."""
+        """Have PostgreSQL running, on another port if ours was taken; returns whether it was down."""
         if not self.cluster.is_running():
             self.settings = settings.move_taken_ports(self.folder, ["postgres_port"])
             self.cluster.port = self.settings.postgres_port
