@@ -1,0 +1,75 @@
+"""A running gateway on a database with two of each in it, and callers who speak HTTP to it."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from postgrest import SyncPostgrestClient
+
+from tests.support import RunningGateway
+from tests.two_of_each import TwoOfEach, make_two_of_each
+from tests.world import Caller, Connection
+
+
+class Hub:
+    """The front door as a frontend sees it; `world` tells who there is."""
+
+    def __init__(self, gateway: RunningGateway, world: TwoOfEach, http: httpx.Client) -> None:
+        self.gateway = gateway
+        self.world = world
+        self.http = http
+
+    def token(self, who: Caller) -> str:
+        return self.gateway.token(who.role, who.sub, **who.extra)
+
+    def headers(self, who: Caller | str | None, **more: str) -> dict[str, str]:
+        """Those of a caller, of a token, or of nobody."""
+        if who is None or (isinstance(who, Caller) and who.role == "anon"):
+            return more
+        token = self.token(who) if isinstance(who, Caller) else who
+        return {"Authorization": f"Bearer {token}"} | more
+
+    def client(self, who: Caller | str | None = None) -> SyncPostgrestClient:
+        """The `postgrest` library, signed in."""
+        return self.gateway.client(self.token(who) if isinstance(who, Caller) else who)
+
+    def get(self, who: Caller | str | None, path: str, **headers: str) -> httpx.Response:
+        return self.http.get(path, headers=self.headers(who, **headers))
+
+    def rpc(self, who: Caller | str | None, name: str, body: Any = None, **headers: str) -> httpx.Response:
+        """Call an RPC with a JSON body."""
+        return self.http.post(f"/rpc/{name}", json=body or {}, headers=self.headers(who, **headers))
+
+    def submit(self, who: Caller | str, sku: str = "SKU-001", quantity: int = 1) -> dict[str, Any]:
+        body = {"items": [{"sku": sku, "quantity": quantity}], "idempotency_key": str(uuid.uuid4())}
+        answer = self.rpc(who, "submit_order", body)
+        assert answer.status_code == 200, answer.text
+        order: dict[str, Any] = answer.json()
+        return order
+
+
+@pytest.fixture(scope="module")
+def hub(gateway: RunningGateway) -> Iterator[Hub]:
+    with psycopg.connect(gateway.database_url, autocommit=True) as conn:
+        world = make_two_of_each(conn)
+    with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30) as http:
+        yield Hub(gateway, world, http)
+
+
+@pytest.fixture
+def conn(hub: Hub) -> Iterator[Connection]:
+    """A superuser's connection to the gateway's database."""
+    with psycopg.connect(hub.gateway.database_url, autocommit=True) as connection:
+        yield connection
+
+
+def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The body of a refusal, after a look at its form."""
+    body: dict[str, Any] = answer.json()
+    assert (answer.status_code, body["code"]) == (status, code), answer.text
+    assert set(body) == {"code", "message", "details", "hint"}
+    assert body["message"]
+    return body
