@@ -42,6 +42,10 @@ cross join lateral (
     when o.routed_to_subdist_id is not null and (o.routed_at is null or o.sla_clock_started_at is null) then 'routed without a clock'
     when o.routed_to_subdist_id is null and o.routed_at is not null then 'a clock without a sub-distributor'
     when o.routed_to_subdist_id is not null and o.is_over_limit and o.released_at is null then 'routed over the limit'
+    when exists (
+      select from app.sub_distributors as d
+      where d.id = o.routed_to_subdist_id and d.status = 'SUSPENDED' and d.updated_at < now() - interval '15 minutes'
+    ) then 'with a sub-distributor who was suspended'
     when o.routed_to_subdist_id is not null and not exists (
       select from app.messages as m
       where m.order_id = o.id and m.template = 'order_routed' and m.recipient_id = o.routed_to_subdist_id and m.created_at >= o.routed_at

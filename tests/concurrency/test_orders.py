@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.concurrency.crowd import Deed, asking, assert_sound, at_once, meanwhile
@@ -230,4 +231,22 @@ def test_configs_and_prices_change_while_orders_are_made(url: str, conn: Connect
     for order in orders:  # `order_rules` checks the points of each against what it pinned
         risen = order["subtotal"] - 725_000
         assert risen in range(0, 42, 6), "all six units at one price"
+    assert_sound(conn)
+
+
+def test_an_order_routed_at_the_moment_of_a_suspension_is_handed_over(url: str, conn: Connection) -> None:
+    """Neither saw the other: the order would have waited a day for somebody who cannot answer."""
+    world = make_world(conn, partners=1)
+    first, second = world.subdists
+    conn.execute("update app.sub_distributors set status = 'SUSPENDED' where id = %s", [second.sub])
+    with psycopg.connect(url) as suspending:
+        suspending.execute("update app.sub_distributors set status = 'SUSPENDED' where id = %s", [first.sub])
+        order = submit(conn, world.partners[0], items(SKU_000=1))
+        rerouted = submit(conn, world.partners[0], items(SKU_000=1))
+        call(conn, world.admin, "reroute_order", order_id=rerouted["id"], subdist_id=first.sub)
+    assert serving(conn, order) == first
+    conn.execute("update app.sub_distributors set status = 'ACTIVE' where id = %s", [second.sub])
+    value(conn, "select jobs.sweep_service_level()")
+    assert serving(conn, order) == second
+    assert serving(conn, rerouted) == second
     assert_sound(conn)

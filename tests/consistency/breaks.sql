@@ -141,3 +141,9 @@ insert into app.tier_prices (product_id, tier, price) values (%(product)s, 'GOLD
 
 -- audit_trail
 delete from app.audit_buffer where target_type = 'invoice_payments';
+
+-- routing
+with suspended as (
+  update app.sub_distributors set status = 'SUSPENDED', updated_at = now() - interval '1 hour'
+)
+update app.orders set notes = notes where id = %(open)s;
