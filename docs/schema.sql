@@ -342,7 +342,7 @@ CREATE TABLE app.orders (
     CONSTRAINT orders_points_used_check CHECK ((points_used >= 0)),
     CONSTRAINT orders_release_check CHECK (((released_at IS NULL) = (release_reason IS NULL))),
     CONSTRAINT orders_submission_check CHECK (((submission_type = 'AGENT_ASSISTED'::app.submission_type_enum) = (agent_id IS NOT NULL))),
-    CONSTRAINT orders_submitted_check CHECK (((status = ANY (ARRAY['DRAFT'::app.order_status_enum, 'CANCELLED'::app.order_status_enum])) OR (submitted_at IS NOT NULL))),
+    CONSTRAINT orders_submitted_check CHECK (((status = ANY (ARRAY['DRAFT'::app.order_status_enum, 'REJECTED'::app.order_status_enum, 'CANCELLED'::app.order_status_enum])) OR (submitted_at IS NOT NULL))),
     CONSTRAINT orders_subtotal_check CHECK ((subtotal >= (0)::numeric)),
     CONSTRAINT orders_total_parts_check CHECK ((grand_total = ((subtotal - discount_amount) - point_discount)))
 )
@@ -1401,11 +1401,15 @@ CREATE FUNCTION app.config_numeric(p_key text) RETURNS numeric
 COMMENT ON FUNCTION app.config_numeric(p_key text) IS 'Value of a DECIMAL or INT config';
 
 CREATE FUNCTION app.config_snapshot(p_keys text[]) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
     AS $$
-  select jsonb_object_agg(c.config_key, jsonb_build_object('value', c.config_value, 'version', c.version))
-  from app.system_configs as c where c.config_key = any (p_keys)
-$$;
+begin
+  return (
+    select jsonb_object_agg(c.config_key, jsonb_build_object('value', c.config_value, 'version', c.version))
+    from app.system_configs as c where c.config_key = any (p_keys)
+  );
+end $$;
 
 COMMENT ON FUNCTION app.config_snapshot(p_keys text[]) IS '{key: {"value": ..., "version": n}} of these configs';
 
@@ -1433,12 +1437,17 @@ end $$;
 COMMENT ON FUNCTION app.end_shadow_session() IS 'Closes the agent''s open shadow sessions; returns how many';
 
 CREATE FUNCTION app.enqueue_message(p_template text, p_recipient_type text, p_recipient_id uuid, p_order_id uuid DEFAULT NULL::uuid, p_variables jsonb DEFAULT '{}'::jsonb) RETURNS uuid
-    LANGUAGE sql
+    LANGUAGE plpgsql
+    SET search_path TO ''
     AS $$
+declare
+  v_id uuid;
+begin
   insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
   values (p_template, p_recipient_type, p_recipient_id, p_order_id, p_variables)
-  returning id
-$$;
+  returning id into v_id;
+  return v_id;
+end $$;
 
 COMMENT ON FUNCTION app.enqueue_message(p_template text, p_recipient_type text, p_recipient_id uuid, p_order_id uuid, p_variables jsonb) IS 'Owes somebody a message, together with the event that is being committed';
 
@@ -1807,6 +1816,32 @@ $$;
 
 COMMENT ON FUNCTION app.format_rupiah(p_amount numeric) IS 'Rupiah as Indonesians write it: Rp1.250.000; sen only where there are some';
 
+CREATE FUNCTION app.hand_over_orders(p_subdist_id uuid) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_id uuid;
+  v_order app.orders;
+  v_count int := 0;
+begin
+  for v_id in
+    select o.id from app.orders as o
+    where o.routed_to_subdist_id = p_subdist_id and o.status in ('SUBMITTED', 'PROCESSING') order by o.partner_id, o.id
+  loop
+    v_order := app.lock_order(v_id);
+    if v_order.routed_to_subdist_id = p_subdist_id and v_order.status in ('SUBMITTED', 'PROCESSING') then
+      perform app.assign_order(v_id, (
+        select app.nearest_subdist(p.region_id) from app.partners as p where p.id = v_order.partner_id
+      ), 'ROUTED', 'suspended');
+      v_count := v_count + 1;
+    end if;
+  end loop;
+  return v_count;
+end $$;
+
+COMMENT ON FUNCTION app.hand_over_orders(p_subdist_id uuid) IS 'Routes the open orders of a sub-distributor anew; returns how many';
+
 CREATE FUNCTION app.hand_over_text(p_from text, p_text text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -1865,13 +1900,15 @@ end $$;
 COMMENT ON FUNCTION app.inbound_message(p_payload jsonb) IS 'Stores what a provider sent, once; it is worked on later';
 
 CREATE FUNCTION app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
+    SET search_path TO ''
     AS $$
+begin
   insert into app.order_items (order_id, partner_id, product_id, quantity, list_price, unit_price, line_total)
   select p_order_id, p_partner_id, l.product_id, l.quantity, l.list_price, l.unit_price, l.quantity * l.unit_price
   from unnest(p_lines.product_ids, p_lines.quantities, p_lines.list_prices, p_lines.unit_prices)
-    as l (product_id, quantity, list_price, unit_price)
-$$;
+    as l (product_id, quantity, list_price, unit_price);
+end $$;
 
 COMMENT ON FUNCTION app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines) IS 'Writes priced lines to an order, in product order';
 
@@ -2256,30 +2293,31 @@ end $$;
 COMMENT ON FUNCTION app.move_order(p_order_id uuid, p_to app.order_status_enum, p_reason text, p_partner_id uuid) IS 'Brings an order to a state; raises NOT_FOUND, ILLEGAL_TRANSITION';
 
 CREATE FUNCTION app.nearest_subdist(p_region_id uuid) RETURNS uuid
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
     AS $$
-  with candidates as (
-    select s.id, a.distance
-    from app.ancestor_regions(p_region_id) as a
-    join app.sub_distributors as s on s.region_id = a.region_id
-    where s.status = 'ACTIVE'
-  ),
-  nearest as (
-    select c.id, count(*) over () as rivals
-    from candidates as c
-    where c.distance = (select min(m.distance) from candidates as m)
-  )
-  select n.id
-  from nearest as n
-  order by
-    -- counted only where there is a choice
-    case when n.rivals > 1 then (
-      select count(*) from app.orders as o
-      where o.routed_to_subdist_id = n.id and o.status in ('SUBMITTED', 'PROCESSING')
-    ) end,
-    n.id
-  limit 1
-$$;
+declare
+  v_region_id uuid := p_region_id;
+  v_candidates uuid[];
+begin
+  while v_region_id is not null loop
+    select array_agg(s.id) into v_candidates
+    from app.sub_distributors as s where s.region_id = v_region_id and s.status = 'ACTIVE';
+    exit when v_candidates is not null;
+    select r.parent_region_id into v_region_id from app.regions as r where r.id = v_region_id;
+  end loop;
+  if cardinality(v_candidates) = 1 then
+    return v_candidates[1];
+  end if;
+  return (
+    select c.id
+    from unnest(v_candidates) as c (id)
+    order by (
+      select count(*) from app.orders as o where o.routed_to_subdist_id = c.id and o.status in ('SUBMITTED', 'PROCESSING')
+    ), c.id
+    limit 1
+  );
+end $$;
 
 COMMENT ON FUNCTION app.nearest_subdist(p_region_id uuid) IS 'The ACTIVE sub-distributor of the region, else of its nearest ancestor; among several the one with the fewest open orders; null: none';
 
@@ -2360,12 +2398,12 @@ $$;
 
 COMMENT ON FUNCTION app.payment_refusal(p_invoice app.invoices, p_amount numeric) IS 'Code of the refusal of such a payment, null where it is fine';
 
-CREATE FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric) RETURNS numeric
+CREATE FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_rules jsonb) RETURNS numeric
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
 declare
-  v_discount numeric := p_points * app.config_numeric('loyalty.point_value_rupiah');
+  v_discount numeric := p_points * (p_rules #>> '{loyalty.point_value_rupiah,value}')::numeric;
 begin
   if p_points < 0 then
     perform app.fail('INVALID_ARGUMENT', 'points is negative');
@@ -2378,7 +2416,7 @@ begin
   return round(v_discount, 2);
 end $$;
 
-COMMENT ON FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric) IS 'IDR that these points pay; raises POINTS_INSUFFICIENT, POINTS_EXCEED_TOTAL, or INVALID_ARGUMENT when negative';
+COMMENT ON FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_rules jsonb) IS 'IDR that these points pay by these rules; raises POINTS_INSUFFICIENT, POINTS_EXCEED_TOTAL, or INVALID_ARGUMENT when negative';
 
 CREATE FUNCTION app.price_in_force(p_product_id uuid, p_tier app.tier_enum, p_at timestamp with time zone) RETURNS TABLE(price numeric, min_qty_discount numeric, discount_price numeric)
     LANGUAGE sql STABLE
@@ -2466,20 +2504,22 @@ end $_$;
 
 COMMENT ON FUNCTION app.process_inbox(p_limit integer) IS 'Works on stored webhooks, oldest first; two at once share the work. Returns how many. To replay one, set processed_at to null';
 
-CREATE FUNCTION app.promised_points(p_grand_total numeric, p_tier app.tier_enum) RETURNS integer
+CREATE FUNCTION app.promised_points(p_grand_total numeric, p_tier app.tier_enum, p_rules jsonb) RETURNS integer
     LANGUAGE sql STABLE
     AS $$
   select case
-    when p_grand_total >= app.config_numeric('order.minimum_threshold') then
-      floor(
-        p_grand_total / app.config_numeric('loyalty.rupiah_per_point')
-        * app.config_numeric('loyalty.multiplier.' || lower(p_tier::text))
-      )::int
+    when p_grand_total >= (p_rules #>> '{order.minimum_threshold,value}')::numeric then
+      -- Multiplied before it is divided: 500,000 / 15,000 x 1.2 are 40 points, not 39.999... rounded down. No more than
+      -- the ledger's column holds.
+      least(floor(
+        p_grand_total * (p_rules #>> array['loyalty.multiplier.' || lower(p_tier::text), 'value'])::numeric
+        / (p_rules #>> '{loyalty.rupiah_per_point,value}')::numeric
+      ), 1000000000)::int
     else 0
   end
 $$;
 
-COMMENT ON FUNCTION app.promised_points(p_grand_total numeric, p_tier app.tier_enum) IS 'floor(grand_total / loyalty.rupiah_per_point x tier multiplier) from order.minimum_threshold on, else 0';
+COMMENT ON FUNCTION app.promised_points(p_grand_total numeric, p_tier app.tier_enum, p_rules jsonb) IS 'floor(grand_total / loyalty.rupiah_per_point x tier multiplier) from order.minimum_threshold on, else 0, by these rules';
 
 CREATE FUNCTION app.quote_order(p_items jsonb, p_points integer) RETURNS json
     LANGUAGE plpgsql STABLE
@@ -2490,6 +2530,7 @@ declare
   v_partner app.partners;
   v_lines app.priced_lines;
   v_discount numeric := 0;
+  v_rules jsonb;
   v_grand_total numeric;
   v_over numeric;
 begin
@@ -2499,8 +2540,9 @@ begin
     perform app.fail('ACCOUNT_INACTIVE');
   end if;
   v_lines := app.price_lines(p_items, v_partner.tier, now());
+  v_rules := app.submission_rules(v_partner.tier);
   if p_points <> 0 then
-    v_discount := app.point_discount(p_points, v_partner.point_balance, v_lines.line_total);
+    v_discount := app.point_discount(p_points, v_partner.point_balance, v_lines.line_total, v_rules);
   end if;
   v_grand_total := v_lines.line_total - v_discount;
   v_over := v_partner.credit_used + v_grand_total - v_partner.credit_limit;
@@ -2518,7 +2560,7 @@ begin
     'point_discount', v_discount,
     'grand_total', v_grand_total,
     'points_used', coalesce(p_points, 0),
-    'points_promised', app.promised_points(v_grand_total, v_partner.tier),
+    'points_promised', app.promised_points(v_grand_total, v_partner.tier, v_rules),
     'credit_limit', v_partner.credit_limit,
     'credit_left', greatest(v_partner.credit_limit - v_partner.credit_used, 0),
     'is_over_limit', v_grand_total > 0 and v_over > 0
@@ -2570,12 +2612,14 @@ $$;
 COMMENT ON FUNCTION app.recipient_address(p_type text, p_id uuid, p_channel app.notification_channel_enum) IS 'Phone (E.164) or e-mail of a recipient as it stands now, null where none is known';
 
 CREATE FUNCTION app.record_event(p_order app.orders, p_event text, p_from app.order_status_enum, p_note text DEFAULT NULL::text, p_actor_id uuid DEFAULT NULL::uuid) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
+    SET search_path TO ''
     AS $$
+begin
   insert into app.order_events (order_id, partner_id, event, from_status, to_status, note, actor_id, actor_role)
   values (p_order.id, p_order.partner_id, p_event, p_from, p_order.status, p_note,
-    coalesce(p_actor_id, auth.acting_agent_id(), auth.current_user_id()), auth.caller_role())
-$$;
+    coalesce(p_actor_id, auth.acting_agent_id(), auth.current_user_id()), auth.caller_role());
+end $$;
 
 COMMENT ON FUNCTION app.record_event(p_order app.orders, p_event text, p_from app.order_status_enum, p_note text, p_actor_id uuid) IS 'Appends to the order''s history; the actor is the caller unless named';
 
@@ -2770,7 +2814,7 @@ $$;
 COMMENT ON FUNCTION app.reply_signature(p_decision text, p_order_id uuid, p_subdist_id uuid, p_clock timestamp with time zone) IS 'Proof that a button was offered to this sub-distributor in this clock';
 
 CREATE FUNCTION app.request_hash(p_request jsonb) RETURNS bytea
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql STABLE
     AS $$ select sha256(convert_to(p_request::text, 'UTF8')) $$;
 
 COMMENT ON FUNCTION app.request_hash(p_request jsonb) IS 'SHA-256 of a request body in canonical form';
@@ -2815,7 +2859,8 @@ begin
   if v_order.status not in ('SUBMITTED', 'PROCESSING') or (v_order.is_over_limit and v_order.released_at is null) then
     perform app.fail('NOT_ROUTABLE', v_order.order_number);
   end if;
-  select s.status into v_status from app.sub_distributors as s where s.id = p_subdist_id for key share;
+  -- Not locked: a suspension under way waits for this order's partner. What slips through, the sweep hands over.
+  select s.status into v_status from app.sub_distributors as s where s.id = p_subdist_id;
   if not found then
     perform app.fail('NOT_FOUND', 'sub-distributor');
   elsif v_status <> 'ACTIVE' then
@@ -2943,13 +2988,10 @@ declare
 begin
   select * into strict v_partner from app.partners as p where p.id = v_order.partner_id for no key update;
   v_order.submitted_at := now();
-  v_order.points_earned := app.promised_points(v_order.grand_total, v_partner.tier);
-  v_order.is_eligible_for_points := v_order.grand_total >= app.config_numeric('order.minimum_threshold');
+  v_order.rules_applied := coalesce(v_order.rules_applied, app.submission_rules(v_partner.tier));
+  v_order.points_earned := app.promised_points(v_order.grand_total, v_partner.tier, v_order.rules_applied);
+  v_order.is_eligible_for_points := v_order.grand_total >= (v_order.rules_applied #>> '{order.minimum_threshold,value}')::numeric;
   v_order.is_over_limit := v_order.grand_total > 0 and v_partner.credit_used + v_order.grand_total > v_partner.credit_limit;
-  v_order.rules_applied := app.config_snapshot(array[
-    'loyalty.multiplier.' || lower(v_partner.tier::text), 'loyalty.rupiah_per_point', 'loyalty.point_value_rupiah',
-    'order.minimum_threshold', 'credit.over_limit_policy'
-  ]);
   if not v_order.is_over_limit then
     v_order.routed_to_subdist_id := app.nearest_subdist(v_partner.region_id);
     v_order.routed_at := case when v_order.routed_to_subdist_id is not null then now() end;
@@ -3053,6 +3095,17 @@ CREATE FUNCTION app.stock_stale_before() RETURNS timestamp with time zone
 
 COMMENT ON FUNCTION app.stock_stale_before() IS 'Stock last synced before this moment is stale: two intervals were missed';
 
+CREATE FUNCTION app.submission_rules(p_tier app.tier_enum) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+  select app.config_snapshot(array[
+    'loyalty.multiplier.' || lower(p_tier::text), 'loyalty.rupiah_per_point', 'loyalty.point_value_rupiah',
+    'order.minimum_threshold', 'credit.over_limit_policy'
+  ])
+$$;
+
+COMMENT ON FUNCTION app.submission_rules(p_tier app.tier_enum) IS 'The configs that decide an order of this tier now: what orders.rules_applied pins';
+
 CREATE FUNCTION app.submit_draft(p_order_id uuid, p_points integer, p_idempotency_key text) RETURNS uuid
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -3066,6 +3119,7 @@ declare
   v_order app.orders;
   v_lines app.priced_lines;
   v_discount numeric := 0;
+  v_rules jsonb;
 begin
   if v_found is not null then
     return v_found;
@@ -3084,15 +3138,16 @@ begin
   set list_price = l.list_price, unit_price = l.unit_price, line_total = i.quantity * l.unit_price
   from unnest(v_lines.product_ids, v_lines.list_prices, v_lines.unit_prices) as l (product_id, list_price, unit_price)
   where i.order_id = v_order.id and i.product_id = l.product_id;
+  v_rules := app.submission_rules(v_partner.tier);
   if p_points <> 0 then
-    v_discount := app.point_discount(p_points, v_partner.point_balance, v_lines.line_total);
+    v_discount := app.point_discount(p_points, v_partner.point_balance, v_lines.line_total, v_rules);
   end if;
   update app.orders as o set
     status = 'SUBMITTED', subtotal = v_lines.subtotal, discount_amount = v_lines.subtotal - v_lines.line_total,
     point_discount = v_discount, grand_total = v_lines.line_total - v_discount, points_used = coalesce(p_points, 0),
     agent_id = v_agent_id,
     submission_type = case when v_agent_id is null then 'SELF' else 'AGENT_ASSISTED' end::app.submission_type_enum,
-    idempotency_key = v_key, request_hash = v_hash
+    idempotency_key = v_key, request_hash = v_hash, rules_applied = v_rules
   where o.id = v_order.id;
   return v_order.id;
 end $$;
@@ -3112,21 +3167,23 @@ declare
   v_order_id uuid := app.find_submission(v_partner.id, v_key, v_hash);
   v_lines app.priced_lines;
   v_discount numeric := 0;
+  v_rules jsonb;
 begin
   if v_order_id is not null then
     return v_order_id;
   end if;
   v_lines := app.price_lines(p_items, v_partner.tier, now());
+  v_rules := app.submission_rules(v_partner.tier);
   if p_points <> 0 then
-    v_discount := app.point_discount(p_points, v_partner.point_balance, v_lines.line_total);
+    v_discount := app.point_discount(p_points, v_partner.point_balance, v_lines.line_total, v_rules);
   end if;
   insert into app.orders (
     partner_id, agent_id, submission_type, status, subtotal, discount_amount, point_discount, grand_total, points_used,
-    notes, idempotency_key, request_hash
+    notes, idempotency_key, request_hash, rules_applied
   ) values (
     v_partner.id, v_agent_id, case when v_agent_id is null then 'SELF' else 'AGENT_ASSISTED' end::app.submission_type_enum,
     'SUBMITTED', v_lines.subtotal, v_lines.subtotal - v_lines.line_total, v_discount, v_lines.line_total - v_discount,
-    coalesce(p_points, 0), v_notes, v_key, v_hash
+    coalesce(p_points, 0), v_notes, v_key, v_hash, v_rules
   ) returning id into v_order_id;
   perform app.insert_lines(v_order_id, v_partner.id, v_lines);
   return v_order_id;
@@ -3529,7 +3586,8 @@ CREATE FUNCTION app.tg_order_items__frozen() RETURNS trigger
 declare
   v_status app.order_status_enum;
 begin
-  select o.status into v_status from app.orders as o where o.id = old.order_id for key share;
+  -- "for key share" would not wait for a submission that is under way.
+  select o.status into v_status from app.orders as o where o.id = old.order_id for share;
   if v_status <> 'DRAFT' then
     perform app.fail('ORDER_FROZEN', 'The lines of a submitted order');
   end if;
@@ -3733,21 +3791,8 @@ CREATE FUNCTION app.tg_sub_distributors__hand_over() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-declare
-  v_id uuid;
-  v_order app.orders;
 begin
-  for v_id in
-    select o.id from app.orders as o
-    where o.routed_to_subdist_id = new.id and o.status in ('SUBMITTED', 'PROCESSING') order by o.partner_id, o.id
-  loop
-    v_order := app.lock_order(v_id);
-    if v_order.routed_to_subdist_id = new.id and v_order.status in ('SUBMITTED', 'PROCESSING') then
-      perform app.assign_order(v_id, (
-        select app.nearest_subdist(p.region_id) from app.partners as p where p.id = v_order.partner_id
-      ), 'ROUTED', 'suspended');
-    end if;
-  end loop;
+  perform app.hand_over_orders(new.id);
   return null;
 end $$;
 
@@ -3819,8 +3864,12 @@ begin
 end $$;
 
 CREATE FUNCTION app.use_credit(p_partner_id uuid, p_amount numeric) RETURNS void
-    LANGUAGE sql
-    AS $$ update app.partners as p set credit_used = p.credit_used + p_amount where p.id = p_partner_id and p_amount <> 0 $$;
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  update app.partners as p set credit_used = p.credit_used + p_amount where p.id = p_partner_id and p_amount <> 0;
+end $$;
 
 COMMENT ON FUNCTION app.use_credit(p_partner_id uuid, p_amount numeric) IS 'Adds to (or with a negative amount takes from) what the partner owes and has on order, IDR';
 
@@ -3853,9 +3902,12 @@ begin
 
   select coalesce(sum(t.points), 0) into v_vested
   from app.point_transactions as t where t.order_id = v_order.id and t.invoice_id is not null;
-  -- The invoice that settles the order gets what is left of the promise, so that the parts add up to it.
+  -- The invoice that settles the order gets what is left of the promise, so that the parts add up to it. Paid ones that
+  -- still wait in the queue do not count yet, or the first of them would get the others' parts too.
   if v_order.grand_total = (
-    select sum(i.amount) filter (where i.status = 'PAID') from app.invoices as i where i.order_id = v_order.id
+    select sum(i.amount) from app.invoices as i
+    where i.order_id = v_order.id and i.status = 'PAID'
+      and (i.id = p_invoice_id or not exists (select from app.point_queue as q where q.invoice_id = i.id))
   ) then
     v_points := v_order.points_earned - v_vested;
   else
@@ -4202,6 +4254,9 @@ begin
     return app.refuse('INVALID_LINK');
   end if;
   update auth.sign_in_links as l set used_at = now() where l.token_hash = v_link.token_hash;
+  delete from auth.login_attempts as a where a.key = (
+    select auth.attempt_key('link', s.whatsapp_number) from app.sub_distributors as s where s.id = v_link.subdist_id
+  );
   return auth.open_session(v_link.subdist_id, 'subdist');
 end $$;
 
@@ -4249,6 +4304,13 @@ declare
   v_sid uuid;
   v_uuid constant text := '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$';
 begin
+  -- A view that PostgreSQL could not write through anyway would be answered 500.
+  if current_setting('request.method', true) in ('POST', 'PUT', 'PATCH', 'DELETE')
+    and current_setting('request.path', true) ~ '^/(?!rpc/)[^/]'
+  then
+    perform app.fail(case v_role when 'anon' then 'UNAUTHENTICATED' else 'NOT_ALLOWED' end,
+      'Lists are read-only: what changes something is a call under /rpc/');
+  end if;
   if v_role = 'anon' then
     return;
   end if;
@@ -4281,7 +4343,7 @@ begin
   end if;
 end $_$;
 
-COMMENT ON FUNCTION auth.request_guard() IS 'Raises UNAUTHENTICATED, ACCOUNT_INACTIVE or SESSION_CLOSED; writes nothing, for GET runs read-only';
+COMMENT ON FUNCTION auth.request_guard() IS 'Raises UNAUTHENTICATED, ACCOUNT_INACTIVE or SESSION_CLOSED, and NOT_ALLOWED to who writes to a list; writes nothing, for GET runs read-only';
 
 CREATE FUNCTION auth.request_link(p_whatsapp_number text) RETURNS json
     LANGUAGE plpgsql
@@ -4510,11 +4572,18 @@ CREATE FUNCTION jobs.sweep_service_level() RETURNS bigint
     AS $$
 declare
   v_started_at timestamptz := clock_timestamp();
+  v_handed_over bigint;
 begin
-  return jobs.record_run('sla-sweep', v_started_at, app.sweep_service_level());
+  -- An order that was being routed while its sub-distributor was being suspended was not seen by the suspension.
+  select coalesce(sum(app.hand_over_orders(s.id)), 0) into v_handed_over
+  from app.sub_distributors as s
+  where s.status = 'SUSPENDED' and exists (
+    select from app.orders as o where o.routed_to_subdist_id = s.id and o.status in ('SUBMITTED', 'PROCESSING')
+  );
+  return jobs.record_run('sla-sweep', v_started_at, v_handed_over + app.sweep_service_level());
 end $$;
 
-COMMENT ON FUNCTION jobs.sweep_service_level() IS 'Escalates orders that wait too long; returns how many';
+COMMENT ON FUNCTION jobs.sweep_service_level() IS 'Escalates orders that wait too long, and hands over what a suspended sub-distributor still has; returns how many';
 
 CREATE TABLE app.agent_sessions (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
@@ -4807,7 +4876,8 @@ CREATE TABLE app.messages (
     "position" bigint NOT NULL,
     priority smallint GENERATED ALWAYS AS (
 CASE
-    WHEN ((template)::text = ANY ((ARRAY['sign_in_link'::character varying, 'order_routed'::character varying, 'order_unrouted'::character varying, 'order_over_limit'::character varying, 'sla_reminder'::character varying, 'sla_manager'::character varying, 'sla_escalation'::character varying])::text[])) THEN 1
+    WHEN ((template)::text = 'sign_in_link'::text) THEN 0
+    WHEN ((template)::text = ANY ((ARRAY['order_routed'::character varying, 'order_unrouted'::character varying, 'order_over_limit'::character varying, 'sla_reminder'::character varying, 'sla_manager'::character varying, 'sla_escalation'::character varying])::text[])) THEN 1
     ELSE 2
 END) STORED NOT NULL,
     expires_at timestamp with time zone,
@@ -4836,7 +4906,7 @@ COMMENT ON COLUMN app.messages.provider_id IS 'The provider''s id (WhatsApp: wam
 
 COMMENT ON COLUMN app.messages."position" IS 'Order in which messages were owed: ids of one millisecond do not tell';
 
-COMMENT ON COLUMN app.messages.priority IS '1: somebody waits for it; 2: information';
+COMMENT ON COLUMN app.messages.priority IS '0: somebody waits at the door; 1: an order waits; 2: information';
 
 COMMENT ON COLUMN app.messages.expires_at IS 'Worth nothing from then on: withdrawn instead of sent; null: never';
 
@@ -4974,7 +5044,7 @@ CREATE VIEW api.partner_statistics WITH (security_invoker='false', security_barr
             WHEN 'partner'::text THEN (s.partner_id = ( SELECT auth.current_user_id() AS current_user_id))
             WHEN 'agent'::text THEN (s.partner_id IN ( SELECT p.id
                FROM app.partners p
-              WHERE (p.region_id IN ( SELECT auth.agent_regions() AS agent_regions))))
+              WHERE ((p.region_id IN ( SELECT auth.agent_regions() AS agent_regions)) AND (p.deleted_at IS NULL))))
             ELSE (auth.caller_role() = ANY (ARRAY['admin'::text, 'superadmin'::text]))
         END;
 
@@ -5057,6 +5127,9 @@ COMMENT ON COLUMN app.products.base_price IS 'IDR a unit, charged where the part
 COMMENT ON COLUMN app.products.retail_price IS 'IDR a unit, recommended price to the end customer';
 
 CREATE VIEW api.products WITH (security_invoker='true') AS
+ WITH caller AS MATERIALIZED (
+         SELECT auth.current_tier() AS tier
+        )
  SELECT p.id,
     p.sku,
     p.name,
@@ -5074,8 +5147,9 @@ CREATE VIEW api.products WITH (security_invoker='true') AS
     p.is_active,
     p.created_at,
     p.updated_at
-   FROM ((app.products p
-     CROSS JOIN LATERAL app.price_in_force(p.id, ( SELECT auth.current_tier() AS current_tier), now()) f(price, min_qty_discount, discount_price))
+   FROM (((app.products p
+     CROSS JOIN caller c)
+     CROSS JOIN LATERAL app.price_in_force(p.id, c.tier, now()) f(price, min_qty_discount, discount_price))
      LEFT JOIN app.inventory s ON ((s.product_id = p.id)));
 
 COMMENT ON VIEW api.products IS 'Products at the caller''s own price, with the stock that can be ordered
@@ -5444,12 +5518,15 @@ CREATE VIEW app.consistency_audit_trail AS
           WHERE (l.created_at >= ( SELECT app.check_since() AS check_since))
         UNION ALL
          SELECT b.target_type,
-            ((COALESCE(r.new_row, r.old_row) ->> 'id'::text))::uuid AS uuid,
+            ((r."row" ->> 'id'::text))::uuid AS target_id,
             b.action,
-            r.new_row,
+                CASE
+                    WHEN ((b.action)::text <> 'DELETE'::text) THEN r."row"
+                    ELSE NULL::jsonb
+                END AS new_value,
             b.created_at
            FROM (app.audit_buffer b
-             CROSS JOIN LATERAL ROWS FROM(jsonb_array_elements(b.old_rows), jsonb_array_elements(b.new_rows)) r(old_row, new_row))
+             CROSS JOIN LATERAL jsonb_array_elements(COALESCE(b.new_rows, b.old_rows)) r("row"))
           WHERE (b.created_at >= ( SELECT app.check_since() AS check_since))
         ), recent AS MATERIALIZED (
          SELECT r.target_type,
@@ -5463,15 +5540,15 @@ CREATE VIEW app.consistency_audit_trail AS
            FROM app.orders o
           WHERE (o.updated_at >= ( SELECT app.check_since() AS check_since))
         UNION ALL
-         SELECT 'invoices'::text,
+         SELECT 'invoices'::text AS target_type,
             i.id,
-            jsonb_build_object('status', i.status, 'amount', i.amount, 'amount_paid', i.amount_paid) AS jsonb_build_object
+            jsonb_build_object('status', i.status, 'amount', i.amount, 'amount_paid', i.amount_paid) AS now
            FROM app.invoices i
           WHERE (i.updated_at >= ( SELECT app.check_since() AS check_since))
         UNION ALL
-         SELECT 'partners'::text,
+         SELECT 'partners'::text AS target_type,
             p.id,
-            jsonb_build_object('tier', p.tier, 'credit_limit', p.credit_limit, 'credit_used', p.credit_used, 'point_balance', p.point_balance) AS jsonb_build_object
+            jsonb_build_object('tier', p.tier, 'credit_limit', p.credit_limit, 'credit_used', p.credit_used, 'point_balance', p.point_balance) AS now
            FROM app.partners p
           WHERE (p.updated_at >= ( SELECT app.check_since() AS check_since))
         ), newest AS (
@@ -5553,7 +5630,7 @@ CREATE VIEW app.consistency_credit_used AS
           WHERE (o.status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]))
         UNION ALL
          SELECT i.partner_id,
-            (i.amount - i.amount_paid)
+            (i.amount - i.amount_paid) AS amount
            FROM app.invoices i
           WHERE (i.status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum]))
         )
@@ -5663,7 +5740,7 @@ CREATE VIEW app.consistency_order_rules AS
    FROM (app.orders o
      CROSS JOIN LATERAL ( SELECT
                 CASE
-                    WHEN (o.grand_total >= ((o.rules_applied #>> '{order.minimum_threshold,value}'::text[]))::numeric) THEN floor(((o.grand_total / ((o.rules_applied #>> '{loyalty.rupiah_per_point,value}'::text[]))::numeric) * (COALESCE((o.rules_applied #>> '{loyalty.multiplier.silver,value}'::text[]), (o.rules_applied #>> '{loyalty.multiplier.gold,value}'::text[]), (o.rules_applied #>> '{loyalty.multiplier.platinum,value}'::text[])))::numeric))
+                    WHEN (o.grand_total >= ((o.rules_applied #>> '{order.minimum_threshold,value}'::text[]))::numeric) THEN LEAST((1000000000)::numeric, floor(((o.grand_total * (COALESCE((o.rules_applied #>> '{loyalty.multiplier.silver,value}'::text[]), (o.rules_applied #>> '{loyalty.multiplier.gold,value}'::text[]), (o.rules_applied #>> '{loyalty.multiplier.platinum,value}'::text[])))::numeric) / ((o.rules_applied #>> '{loyalty.rupiah_per_point,value}'::text[]))::numeric)))
                     ELSE (0)::numeric
                 END AS promised,
             round(((o.points_used)::numeric * ((o.rules_applied #>> '{loyalty.point_value_rupiah,value}'::text[]))::numeric), 2) AS discount) r)
@@ -5766,6 +5843,9 @@ CREATE VIEW app.consistency_routing AS
                     WHEN ((o.routed_to_subdist_id IS NOT NULL) AND ((o.routed_at IS NULL) OR (o.sla_clock_started_at IS NULL))) THEN 'routed without a clock'::text
                     WHEN ((o.routed_to_subdist_id IS NULL) AND (o.routed_at IS NOT NULL)) THEN 'a clock without a sub-distributor'::text
                     WHEN ((o.routed_to_subdist_id IS NOT NULL) AND o.is_over_limit AND (o.released_at IS NULL)) THEN 'routed over the limit'::text
+                    WHEN (EXISTS ( SELECT
+                       FROM app.sub_distributors d
+                      WHERE ((d.id = o.routed_to_subdist_id) AND (d.status = 'SUSPENDED'::app.subdist_status_enum) AND (d.updated_at < (now() - '00:15:00'::interval))))) THEN 'with a sub-distributor who was suspended'::text
                     WHEN ((o.routed_to_subdist_id IS NOT NULL) AND (NOT (EXISTS ( SELECT
                        FROM app.messages m
                       WHERE ((m.order_id = o.id) AND ((m.template)::text = 'order_routed'::text) AND (m.recipient_id = o.routed_to_subdist_id) AND (m.created_at >= o.routed_at)))))) THEN 'the sub-distributor was not told'::text
@@ -5910,7 +5990,7 @@ UNION ALL
   GROUP BY b.order_id
  HAVING (((sum(b.points) < (0)::numeric) OR (sum(b.points) > (min(b.promise))::numeric)) OR ((sum(b.amount) FILTER (WHERE ((b.status = 'PAID'::app.invoice_status_enum) AND (NOT b.waits))) = min(b.grand_total)) AND (sum(b.points) <> (min(b.promise))::numeric)));
 
-COMMENT ON VIEW app.consistency_vested_points IS 'Each PAID invoice has its points exactly once or waits in point_queue, no other keeps any, the parts of several add up to the promise
+COMMENT ON VIEW app.consistency_vested_points IS 'Each PAID invoice has its points once or waits for them, no other keeps any, the parts of several add up to the promise
 Scan: invoices, orders and the ledger whole, hash joins.';
 
 CREATE TABLE app.inbound_events (
@@ -7102,6 +7182,8 @@ REVOKE ALL ON FUNCTION app.flush_audit_buffer(p_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.format_rupiah(p_amount numeric) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.hand_over_orders(p_subdist_id uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.hand_over_text(p_from text, p_text text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.holds_stock(p_status app.order_status_enum, p_erp_reference text) FROM PUBLIC;
@@ -7230,7 +7312,7 @@ REVOKE ALL ON FUNCTION app.order_variables(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.payment_refusal(p_invoice app.invoices, p_amount numeric) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_rules jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_tier app.tier_enum, p_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_tier app.tier_enum, p_at timestamp with time zone) TO partner;
@@ -7242,7 +7324,7 @@ REVOKE ALL ON FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_at
 
 REVOKE ALL ON FUNCTION app.process_inbox(p_limit integer) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.promised_points(p_grand_total numeric, p_tier app.tier_enum) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.promised_points(p_grand_total numeric, p_tier app.tier_enum, p_rules jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.quote_order(p_items jsonb, p_points integer) FROM PUBLIC;
 
@@ -7299,6 +7381,8 @@ GRANT ALL ON FUNCTION app.stock_stale_before() TO partner;
 GRANT ALL ON FUNCTION app.stock_stale_before() TO agent;
 GRANT ALL ON FUNCTION app.stock_stale_before() TO admin;
 GRANT ALL ON FUNCTION app.stock_stale_before() TO subdist;
+
+REVOKE ALL ON FUNCTION app.submission_rules(p_tier app.tier_enum) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.submit_draft(p_order_id uuid, p_points integer, p_idempotency_key text) FROM PUBLIC;
 

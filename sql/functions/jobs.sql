@@ -36,10 +36,18 @@ returns bigint language plpgsql volatile security definer set search_path = pg_c
 as $$
 declare
   v_started_at timestamptz := clock_timestamp();
+  v_handed_over bigint;
 begin
-  return jobs.record_run('sla-sweep', v_started_at, app.sweep_service_level());
+  -- An order that was being routed while its sub-distributor was being suspended was not seen by the suspension.
+  select coalesce(sum(app.hand_over_orders(s.id)), 0) into v_handed_over
+  from app.sub_distributors as s
+  where s.status = 'SUSPENDED' and exists (
+    select from app.orders as o where o.routed_to_subdist_id = s.id and o.status in ('SUBMITTED', 'PROCESSING')
+  );
+  return jobs.record_run('sla-sweep', v_started_at, v_handed_over + app.sweep_service_level());
 end $$;
-comment on function jobs.sweep_service_level() is 'Escalates orders that wait too long; returns how many';
+comment on function jobs.sweep_service_level() is
+  'Escalates orders that wait too long, and hands over what a suspended sub-distributor still has; returns how many';
 
 create function jobs.reap_leases()
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp

@@ -322,7 +322,8 @@ begin
   if v_order.status not in ('SUBMITTED', 'PROCESSING') or (v_order.is_over_limit and v_order.released_at is null) then
     perform app.fail('NOT_ROUTABLE', v_order.order_number);
   end if;
-  select s.status into v_status from app.sub_distributors as s where s.id = p_subdist_id for key share;
+  -- Not locked: a suspension under way waits for this order's partner. What slips through, the sweep hands over.
+  select s.status into v_status from app.sub_distributors as s where s.id = p_subdist_id;
   if not found then
     perform app.fail('NOT_FOUND', 'sub-distributor');
   elsif v_status <> 'ACTIVE' then
@@ -335,24 +336,35 @@ comment on function app.reroute_order(uuid, uuid) is
   'Hands an open order to this sub-distributor and restarts the clock; raises NOT_ROUTABLE, NOT_FOUND, SUBDIST_UNAVAILABLE';
 
 -- A suspended sub-distributor answers no more: his open orders go on to the next.
-create function app.tg_sub_distributors__hand_over() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function app.hand_over_orders(p_subdist_id uuid)
+returns int language plpgsql volatile set search_path = ''
 as $$
 declare
   v_id uuid;
   v_order app.orders;
+  v_count int := 0;
 begin
   for v_id in
     select o.id from app.orders as o
-    where o.routed_to_subdist_id = new.id and o.status in ('SUBMITTED', 'PROCESSING') order by o.partner_id, o.id
+    where o.routed_to_subdist_id = p_subdist_id and o.status in ('SUBMITTED', 'PROCESSING') order by o.partner_id, o.id
   loop
     v_order := app.lock_order(v_id);
-    if v_order.routed_to_subdist_id = new.id and v_order.status in ('SUBMITTED', 'PROCESSING') then
+    if v_order.routed_to_subdist_id = p_subdist_id and v_order.status in ('SUBMITTED', 'PROCESSING') then
       perform app.assign_order(v_id, (
         select app.nearest_subdist(p.region_id) from app.partners as p where p.id = v_order.partner_id
       ), 'ROUTED', 'suspended');
+      v_count := v_count + 1;
     end if;
   end loop;
+  return v_count;
+end $$;
+comment on function app.hand_over_orders(uuid) is 'Routes the open orders of a sub-distributor anew; returns how many';
+
+create function app.tg_sub_distributors__hand_over() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform app.hand_over_orders(new.id);
   return null;
 end $$;
 create trigger _200_hand_over after update on app.sub_distributors

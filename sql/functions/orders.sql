@@ -252,7 +252,8 @@ as $$
 declare
   v_status app.order_status_enum;
 begin
-  select o.status into v_status from app.orders as o where o.id = old.order_id for key share;
+  -- "for key share" would not wait for a submission that is under way.
+  select o.status into v_status from app.orders as o where o.id = old.order_id for share;
   if v_status <> 'DRAFT' then
     perform app.fail('ORDER_FROZEN', 'The lines of a submitted order');
   end if;
