@@ -193,3 +193,11 @@ def test_without_a_token_nothing_can_be_read(hub: Hub) -> None:
             continue
         answer: httpx.Response = hub.get(None, path)
         assert answer.status_code == 401, (path, answer.text)
+
+
+def test_however_often_a_list_was_refused_it_is_answered_the_next_time(hub: Hub) -> None:
+    # what the server skips after a refusal was not prepared, whatever the gateway's driver believes
+    for _ in range(10):
+        refused(hub.get(Caller("partner", str(uuid.uuid4())), "/redemptions"), 401, "ACCOUNT_INACTIVE")
+    for _ in range(3):
+        assert hub.get(hub.world.west.partner, "/redemptions").status_code == 200

@@ -159,7 +159,8 @@ class Database:
                 raise errors.connection_lost(error) from None
             if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
                 with suppress(psycopg.Error):
-                    await connection.execute(b"rollback", prepare=False)
+                    # rollback() also forgets what the server skipped to prepare after the error
+                    await connection.rollback()
             raise
         return row
 
