@@ -21,7 +21,7 @@ from hub.cluster import Cluster
 from hub.console import err, out, say
 from hub.errors import UserError
 from hub.mutate import trial
-from hub.mutate.choice import choose, test_files
+from hub.mutate.choice import Choice, choose, test_files
 from hub.mutate.mutants import Mutant, mutants
 from hub.mutate.trial import Outcome
 
@@ -67,6 +67,10 @@ def read_accepted(file: Path = ACCEPTED_FILE) -> dict[str, str]:
     return entries
 
 
+def _files(choice: Choice) -> list[str]:
+    return choice.acting + choice.looking
+
+
 def matches(name: str, pattern: str) -> bool:
     """Whether a name is meant by a pattern: shell wildcards, or a part of the name."""
     return fnmatchcase(name, pattern) or (not set(pattern) & set("*?[") and pattern in name)
@@ -96,8 +100,10 @@ class Run:
         with self._database("look") as name, psycopg.connect(self.cluster.url(name)) as conn:
             return mutants(conn)
 
-    def baseline(self) -> None:
-        """Run the tests unharmed: what fails already tells nothing, and how long they take orders them."""
+    def baseline(self, chosen: list[Mutant]) -> None:
+        """Run the tests of these mutants unharmed: what fails already tells nothing; the quick go first."""
+        asked = {file for m in chosen for file in _files(choose(m, self.files, {}))}
+        self.files = [file for file in self.files if file in asked]
         with self._database("baseline") as name:
             log = self.folder / "baseline.log"
             outcome = trial.run(self.context, name, self.files, first_failure=False, seconds=1800, log=log)
@@ -180,7 +186,7 @@ def run(
                 say(mutant.name)
             return
         say(f"{len(chosen)} of {len(everything)} mutants; first the tests on an unharmed database")
-        work.baseline()
+        work.baseline(chosen)
         say(f"{work.passing} tests in {len(work.files)} files pass, in {sum(work.seconds.values()):.0f} s")
         report = Report(already_failing=work.failing)
         report.verdicts = judge_all(work, chosen, processes, json_file)

@@ -12,6 +12,7 @@ CATALOGUE = ("tests/schema",)
 
 # These look at files, other servers or other databases than the mutated one, or take too long for each.
 _OTHER = {
+    "adapters",
     "migrate",
     "stack",
     "gateway",
@@ -30,6 +31,9 @@ _ACCESS = ("rls", "api")
 """Folders that speak of who may do and see what."""
 
 _LOCKS = ("concurrency",)
+
+_TABLES = "tables"
+"""What a table refuses by itself, past every trigger."""
 
 # Words in file names that speak of a domain, where the domain's own name does not stand there.
 _WORDS = {
@@ -81,7 +85,8 @@ def choose(mutant: Mutant, files: list[str], seconds: dict[str, float]) -> Choic
     looking = [f for f in files if f.startswith(CATALOGUE)]
     acting = [f for f in files if f not in looking]
     if mutant.kind == "lock":
-        # A lock shows only where two connections meet.
+        # A lock shows only where two connections meet, and in no catalogue.
+        looking = []
         acting = [f for f in acting if _folder(f) in _LOCKS or "lock" in Path(f).stem]
     words = (mutant.domain, *_WORDS.get(mutant.domain, ())) if mutant.domain else ()
 
@@ -91,6 +96,8 @@ def choose(mutant: Mutant, files: list[str], seconds: dict[str, float]) -> Choic
         told = any(word in stem for word in words)
         if mutant.kind in {"policy", "rls", "view", "grant"}:
             place = 0 if folder == _ACCESS[0] else 1 if folder in _ACCESS else 2
+        elif mutant.kind in {"constraint", "required"}:
+            place = 0 if folder == _TABLES else 1 if told else 2
         else:
             place = 0 if told else 1 if folder not in _LOCKS else 2
         return (place, seconds.get(file, 0.0) - told * 1000, file)
