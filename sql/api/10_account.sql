@@ -1,7 +1,9 @@
 -- Signing in and one's own account.
 
 create view api.me with (security_invoker = true) as
-select m.id, m.role, m.name, m.email, m.phone, m.region_id, m.tier, m.credit_limit, m.credit_used, m.credit_left, m.point_balance, m.acting_agent_id
+select
+  m.id, m.role, m.name, m.email, m.phone, m.region_id, m.tier, m.credit_limit, m.credit_used, m.credit_left, m.point_balance,
+  m.acting_agent_id
 from auth.me() as m;
 comment on view api.me is 'The caller''s own account: name, role, and for partners tier, credit (IDR) and points';
 

@@ -1,0 +1,81 @@
+"""Configuration: typed, bounded, versioned, and read at run time."""
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.world import Connection, World, call, items, make_world, refusal, submit, value
+
+
+@pytest.fixture
+def world(db: Connection) -> World:
+    return make_world(db)
+
+
+def test_every_definition_has_its_row(db: Connection) -> None:
+    missing = (
+        "select count(*) from app.config_definitions() d left join app.system_configs c using (config_key)"
+    )
+    assert value(db, missing + " where c.config_value is null") == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "code"),
+    [
+        ("sla.reminder_hours", 17.5, "INVALID_CONFIG_VALUE"),
+        ("sla.reminder_hours", 0, "INVALID_CONFIG_VALUE"),
+        ("sla.reminder_hours", "18", "INVALID_CONFIG_VALUE"),
+        ("sla.reminder_hours", 22, "INVALID_CONFIG_VALUE"),  # above sla.manager_hours
+        ("sla.manager_hours", 25, "INVALID_CONFIG_VALUE"),  # above sla.escalation_hours
+        ("loyalty.multiplier.gold", -1, "INVALID_CONFIG_VALUE"),
+        ("loyalty.expiration_policy", "MONTHLY", "INVALID_CONFIG_VALUE"),
+        ("credit.over_limit_policy", "flag", "INVALID_CONFIG_VALUE"),
+        ("credit.over_limit_policy", {"a": 1}, "INVALID_CONFIG_VALUE"),
+        ("sla.calendar", {"days": [], "from": "08:00", "until": "17:00"}, "INVALID_CONFIG_VALUE"),
+        ("sla.calendar", {"days": [1], "from": "17:00", "until": "08:00"}, "INVALID_CONFIG_VALUE"),
+        ("sla.calendar", {"days": [8], "from": "08:00", "until": "17:00"}, "INVALID_CONFIG_VALUE"),
+        ("no.such.key", 1, "UNKNOWN_CONFIG"),
+        ("", 1, "INVALID_ARGUMENT"),
+    ],
+)
+def test_a_wrong_value_is_refused(db: Connection, world: World, key: str, given: Any, code: str) -> None:
+    assert refusal(db, world.admin, "set_config", config_key=key, config_value=given) == code
+
+
+def test_a_change_counts_keeps_the_old_value_and_says_who(db: Connection, world: World) -> None:
+    changed = call(db, world.admin, "set_config", config_key="sla.reminder_hours", config_value=12)
+    assert changed == {"config_key": "sla.reminder_hours", "config_value": 12, "version": 2}
+    row = db.execute(
+        "select version, old_value, new_value, changed_by::text from app.system_config_history"
+        " where config_key = 'sla.reminder_hours' order by version desc limit 1"
+    ).fetchone()
+    assert row == (2, 18, 12, world.admin.sub)
+
+
+def test_the_same_value_again_is_no_change(db: Connection, world: World) -> None:
+    call(db, world.admin, "set_config", config_key="sla.reminder_hours", config_value=18)
+    assert value(db, "select version from app.system_configs where config_key = 'sla.reminder_hours'") == 1
+
+
+def test_psql_meets_the_same_checks(db: Connection) -> None:
+    with pytest.raises(psycopg.Error, match="INVALID_CONFIG_VALUE"), db.transaction():
+        db.execute(
+            "update app.system_configs set config_value = '-1' where config_key = 'order.minimum_threshold'"
+        )
+    with pytest.raises(psycopg.Error, match="APPEND_ONLY"), db.transaction():
+        db.execute("delete from app.system_configs")
+
+
+def test_a_change_holds_from_the_next_order_on_and_the_old_order_keeps_what_it_pinned(
+    db: Connection, world: World
+) -> None:
+    who = world.partners[1]
+    before = submit(db, who, items(SKU_000=10))
+    call(db, world.admin, "set_config", config_key="loyalty.multiplier.gold", config_value=3)
+    after = submit(db, who, items(SKU_000=10))
+    assert (before["points_earned"], after["points_earned"]) == (120, 300)
+    pinned = value(
+        db, "select rules_applied -> 'loyalty.multiplier.gold' from app.orders where id = %s", before["id"]
+    )
+    assert pinned == {"value": 1.2, "version": 1}
