@@ -40,7 +40,8 @@ def test_no_function_is_executable_by_public(db: Db) -> None:
         """select p.oid::regprocedure::text from pg_proc p
            where p.pronamespace::regnamespace::text in ('app', 'auth', 'jobs', 'api')
              and exists (
-               select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0)""",
+               select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0
+             )""",
     )
 
 

@@ -1,4 +1,4 @@
-"""The mission's document to the letter: its sections 2, 3, 4, 5.2 and 9, which stand as data in mission.toml."""
+"""The mission's document to the letter: sections 2, 3, 4, 5.2 and 9, which stand as data in mission.toml."""
 
 import re
 import tomllib
