@@ -1,0 +1,196 @@
+"""Wrong input of every RPC: a 4xx with a code that docs/error-codes.md explains, and nothing is written."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from hub import paths
+from tests.api.calls import CALLS, Maker, as_json
+from tests.api.conftest import Hub
+from tests.api.wrong_input import ODD, WRONG, Case, argument_cases, body_cases, body_of
+from tests.world import Caller, Connection, broken
+
+# Everything but the counters of failed sign-ins, which are there to remember.
+_TABLES = """
+select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname in ('app', 'auth', 'jobs') and c.relkind = 'r' and c.oid <> 'auth.login_attempts'::regclass order by 1
+"""
+
+# What an answer must not tell: private names, SQL, our files, whole rows.
+_INTERNALS = re.compile(
+    r"\b(app|auth|jobs)\.[a-z_]+|Failing row|violates|relation \"|PL/pgSQL|SQL statement|select .* from|"
+    r"Traceback|\.py\b|/home/|_check\b|_fkey\b|_key\b",
+    re.IGNORECASE,
+)
+# Texts in which such words are ours to say.
+_SAID_ON_PURPOSE = {"UNKNOWN_CONFIG", "INVALID_CONFIG_VALUE"}
+
+
+def documented() -> set[str]:
+    """The codes of docs/error-codes.md: the first cell of each row of its tables."""
+    page = (paths.root() / "docs" / "error-codes.md").read_text()
+    return set(re.findall(r"^\| `([A-Za-z0-9_]+)` \|", page, re.MULTILINE))
+
+
+def picture(conn: Connection) -> dict[str, str]:
+    """A checksum of each table."""
+    tables = [row[0] for row in conn.execute(_TABLES)]
+    parts = [
+        f"select '{t}', count(*) || ' rows, ' || coalesce(md5(string_agg(r::text, '|' order by r::text)), '')"
+        f" from {t} as r"
+        for t in tables
+    ]
+    return dict(conn.execute(" union all ".join(parts)).fetchall())
+
+
+class Judge:
+    """Sends cases and writes down what is wrong with the answers."""
+
+    def __init__(self, hub: Hub, conn: Connection, name: str) -> None:
+        self.hub = hub
+        self.conn = conn
+        self.name = name
+        self.headers = hub.headers(CALLS[name].caller(hub))
+        self.codes = documented()
+        self.faults: list[str] = []
+
+    def send(self, case: Case) -> httpx.Response:
+        if self.name in ("login", "request_link", "change_password"):
+            self.conn.execute("delete from auth.login_attempts")
+        headers = self.headers | {"Content-Type": case.content_type}
+        return self.hub.http.post(f"/rpc/{self.name}", content=case.body, headers=headers)
+
+    def refuse(self, case: Case) -> None:
+        answer = self.send(case)
+        if not 400 <= answer.status_code < 500:
+            self.fault(case, answer)
+            return
+        body: Any = answer.json()
+        if set(body) != {"code", "message", "details", "hint"} or body["code"] not in self.codes:
+            self.fault(case, answer)
+            return
+        said = " ".join(str(body[k]) for k in ("message", "details", "hint"))
+        if body["code"] not in _SAID_ON_PURPOSE and _INTERNALS.search(said[:5_000]):
+            self.fault(case, answer)
+
+    def bear(self, case: Case) -> None:
+        answer = self.send(case)
+        if answer.status_code >= 500:
+            self.fault(case, answer)
+
+    def fault(self, case: Case, answer: httpx.Response) -> None:
+        self.faults.append(f"{case.what}: {answer.status_code} {answer.text[:300]}")
+
+
+def rpcs(conn: Connection) -> dict[str, tuple[list[str], set[str]]]:
+    """Of each RPC the names of all its arguments, and of those without a default."""
+    rows = conn.execute(
+        "select proname, coalesce(proargnames[1:pronargs], '{}'), pronargs - pronargdefaults from pg_proc"
+        " where pronamespace = 'api'::regnamespace"
+    )
+    return {name: (names, set(names[:required])) for name, names, required in rows}
+
+
+def test_every_rpc_and_argument_has_its_cases(conn: Connection) -> None:
+    there = {name: names for name, (names, _) in rpcs(conn).items()}
+    assert there == {name: list(call.kinds) for name, call in CALLS.items()}
+    assert {kind for call in CALLS.values() for kind in call.kinds.values()} == set(WRONG)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_wrong_input_is_refused_and_nothing_is_written(hub: Hub, conn: Connection, name: str) -> None:
+    call = CALLS[name]
+    required = rpcs(conn)[name][1]
+    good = as_json(call.good(Maker(hub, conn)))
+    judge = Judge(hub, conn, name)
+    before = picture(conn)
+    cases = [*argument_cases(good, call.kinds, required, WRONG), *body_cases(good, required)]
+    for case in cases:
+        judge.refuse(case)
+    after = picture(conn)
+    written = [f"{t}: {before[t]} -> {after[t]}" for t in before if before[t] != after[t]]
+    assert judge.faults == [], f"{len(judge.faults)} of {len(cases)}"
+    assert written == []
+    # The very same call without a mistake is taken: so it was the mistake that was refused.
+    answer = judge.send(Case("good", body_of(good)))
+    assert answer.status_code in (200, 204), answer.text
+    for case in argument_cases(good, call.kinds, required, ODD):
+        judge.bear(case)
+    assert judge.faults == []
+
+
+def test_after_all_of_it_the_promises_hold(hub: Hub, conn: Connection) -> None:
+    assert broken(conn) == {}
+
+
+def test_texts_come_back_as_they_were_written(hub: Hub) -> None:
+    for text in (
+        "💇‍♀️ سلام ‮tidak‬ 漢字",
+        "Robert'); drop table students; --",
+        "baris\nkedua\ttab",
+        "\\u0041 %s {}",
+    ):
+        items = [{"sku": "SKU-001", "quantity": 1}]
+        answer = hub.rpc(hub.world.west.partner, "save_draft", {"items": items, "notes": text})
+        assert answer.json()["notes"] == text
+        path = f"/orders?id=eq.{answer.json()['id']}&select=notes"
+        assert hub.get(hub.world.west.partner, path).json() == [{"notes": text}]
+
+
+@pytest.mark.parametrize(
+    ("role", "path"),
+    [
+        ("partner", "/rpc/quote_order"),
+        ("partner", "/rpc/quote_order?items=x"),
+        ("partner", "/rpc/quote_order?items=[]&points=x"),
+        ("partner", "/rpc/quote_order?items=%00"),
+        ("partner", "/rpc/quote_order?items={}&is_admin=1"),
+        ("partner", "/orders?id=eq.x"),
+        ("partner", "/orders?id=eq.%00"),
+        ("partner", "/orders?grand_total=gt.1e400000"),
+        ("partner", "/orders?grand_total=gt.banyak"),
+        ("partner", "/orders?created_at=gt.kemarin%20sore"),
+        ("partner", "/orders?status=eq.MAYBE"),
+        ("partner", "/orders?no_such=eq.1"),
+        ("partner", "/orders?select=no_such"),
+        ("partner", "/orders?select=*,partners(no_such)"),
+        ("partner", "/orders?select=*,audit_logs(*)"),
+        ("partner", "/orders?select=(((("),
+        ("partner", "/orders?order=no_such"),
+        ("partner", "/orders?order=id.sideways"),
+        ("partner", "/orders?limit=-1"),
+        ("partner", "/orders?or=(id.eq.1"),
+        ("partner", "/orders?notes=match.((("),
+        ("partner", "/no_such_list"),
+        ("partner", "/rpc/no_such_call"),
+        ("partner", "/products?sku=in.(" + "x" * 5000),
+        ("partner", "/orders?id=eq.1'%20or%201=1--"),
+        ("admin", "/partners?credit_limit=eq.NaN,"),
+        ("erp", "/rpc/erp_pending_orders?max=0"),
+        ("erp", "/rpc/erp_pending_orders?max=1e30"),
+    ],
+)
+def test_a_wrong_path_or_filter_is_refused_too(hub: Hub, role: str, path: str) -> None:
+    who = {"partner": hub.world.west.partner, "admin": hub.world.admin, "erp": hub.world.erp}[role]
+    answer = hub.get(who, path)
+    assert 400 <= answer.status_code < 500, answer.text
+    assert answer.json()["code"] in documented(), answer.text
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_who_may_not_call_is_told_so_whatever_he_sends(hub: Hub, name: str) -> None:
+    allowed = CALLS[name].role
+    strangers: dict[str, Caller | None] = {
+        "partner": hub.world.west.partner,
+        "subdist": hub.world.west.subdist,
+        "messenger": hub.world.messenger,
+    }
+    for role, who in ({"anon": None} | strangers).items():
+        if role == allowed or allowed == "anon" or name in ("me", "logout", "change_password"):
+            continue
+        body = {k: None for k in CALLS[name].kinds}
+        answer = hub.rpc(who, name, body)
+        status = 401 if who is None else 403
+        assert (answer.status_code, answer.json()["code"]) == (status, "42501"), (role, answer.text)

@@ -1,0 +1,233 @@
+"""What may go wrong in the arguments of a call: generated from the kind of each argument.
+
+A value is a piece of JSON text, so that what Python cannot write (1e400, deep nesting) can be sent too. Values that the
+hub may take, for all their oddity (a number where a free text is expected is its digits), are `odd`: they only must
+not break anything. All others are `wrong`: refused, and nothing is written.
+"""
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+LONG = json.dumps("x" * 10_000)
+MEGABYTE = json.dumps("x" * 1_000_000)
+DEEP = "[" * 5_000 + "]" * 5_000
+NUL = '"a\\u0000b"'
+NULS = '"\\u0000\\u0000\\u0000"'
+HUGE = {"1e400": "1e400", "1e30": "1e30", "2^63": str(2**63), "2^31": str(2**31), "5000 digits": "9" * 5_000}
+EMOJI = json.dumps("💇‍♀️ سلام ‮tidak‬ 漢字", ensure_ascii=False)
+
+_MISTAKES = {"NUL": NUL, "NULs": NULS, "1 MB": MEGABYTE, "10,000 characters": LONG, "deep": DEEP}
+_NOT_A_NUMBER = _MISTAKES | {"text": '"banyak"', "empty text": '""', "object": "{}", "array": "[1]", "true": "true",
+                             "NaN as text": '"NaN"'}  # fmt: skip
+
+# Kind of argument: what is wrong with it.
+WRONG: dict[str, dict[str, str]] = {
+    "id": _MISTAKES
+    | {"null": "null", "unknown": json.dumps(str(uuid.uuid4())), "number": "7", "negative": "-1", "zero": "0",
+       "text": '"ORD-1"', "empty text": '""', "object": '{"id": 1}', "array": "[]", "true": "true", "emoji": EMOJI,
+       "SQL": '"\' or 1=1 --"', "1e400": "1e400"},
+    "optional id": _MISTAKES | {"number": "7", "text": '"x"', "object": "{}", "array": "[1]"},
+    "text": _MISTAKES | {"null": "null", "empty": '""', "blank": '"   "'},
+    "optional text": _MISTAKES,
+    "word": _MISTAKES
+    | {"null": "null", "empty": '""', "another word": '"MAYBE"', "number": "3", "object": "{}", "array": '["ACCEPT"]',
+       "emoji": EMOJI, "true": "true", "negative": "-1"},
+    "secret": _MISTAKES
+    | {"null": "null", "empty": '""', "number": "1", "object": "{}", "array": "[]", "emoji": EMOJI, "true": "true"},
+    "count": _NOT_A_NUMBER | HUGE | {"null": "null", "negative": "-1", "zero": "0", "fraction": "1.5"},
+    "points": _NOT_A_NUMBER | HUGE | {"negative": "-1", "fraction": "1.5", "more than in hand": "1000000"},
+    "adjustment": _NOT_A_NUMBER | HUGE | {"null": "null", "zero": "0", "fraction": "1.5", "too negative": "-1000000000"},
+    "money": _NOT_A_NUMBER
+    | HUGE
+    | {"null": "null", "negative": "-1", "zero": "0", "fraction of a sen": "0.001", "infinity": '"Infinity"',
+       "minus infinity": '"-Infinity"', "negative zero": "-0", "1e-400": "1e-400"},
+    "moment": _MISTAKES
+    | {"text": '"kemarin sore"', "empty text": '""', "number": "20260101", "object": "{}", "array": "[]",
+       "no such day": '"2026-02-30"', "no such hour": '"2026-01-01T25:00:00Z"', "infinity": '"infinity"',
+       "minus infinity": '"-infinity"', "year 99999": '"99999-01-01"', "year 300000": '"300000-01-01"',
+       "long ago": '"0044-03-15 BC"', "emoji": EMOJI, "true": "true"},
+    "flag": _MISTAKES | {"text": '"mungkin"', "number": "7", "object": "{}", "array": "[]", "empty text": '""'},
+    "items": {},
+    "levels": {},
+    "products": {},
+    "payments": {},
+    "payload": _MISTAKES | {"null": "null", "array": "[]", "number": "1", "text": '"x"', "true": "true",
+                            "object with NUL": '{"a": "\\u0000"}', "deep object": '{"a":' * 5_000 + "1" + "}" * 5_000},
+    "value": _MISTAKES
+    | HUGE
+    | {"null": "null", "text": '"x"', "object": "{}", "array": "[]", "negative": "-1", "zero": "0", "fraction": "1.5",
+       "true": "true"},
+}  # fmt: skip
+
+# Odd, but nothing that has to be refused.
+ODD: dict[str, dict[str, str]] = {
+    "text": {"number": "7", "object": '{"a": 1}', "array": "[1, 2]", "true": "true", "emoji": EMOJI, "SQL": '"\'; --"'},
+    "optional text": {"number": "7", "object": "{}", "array": "[1]", "emoji": EMOJI, "empty": '""', "null": "null"},
+    "optional id": {"null": "null", "unknown": json.dumps(str(uuid.uuid4()))},
+    "points": {"number as text": '"1"', "null": "null", "negative zero": "-0"},
+    "count": {"number as text": '"1"'},
+    "flag": {"null": "null", "1": "1", "yes": '"yes"'},
+    "moment": {"null": "null"},
+    "secret": {},
+    "payload": {"empty object": "{}", "odd webhook": '{"entry": [{"changes": 7}, [], null]}', "emoji":
+                '{"a": ' + EMOJI + "}", "1 MB": '{"a": ' + MEGABYTE + "}"},
+}  # fmt: skip
+
+_SET_MISTAKES = _MISTAKES | {
+    "null": "null", "object": "{}", "text": '"SKU-001"', "number": "5", "true": "true", "of nulls": "[null]",
+    "of numbers": "[1, 2]", "of texts": '["SKU-001"]', "of arrays": "[[]]", "of nothing": "[{}]",
+}  # fmt: skip
+
+_BAD_NUMBERS = (
+    "0.5",
+    "-1",
+    '"2"',
+    "null",
+    "true",
+    "{}",
+    "[]",
+    '"NaN"',
+    "1e400",
+    "1e30",
+    str(2**63),
+    "9" * 5_000,
+)
+_BAD_TEXTS = ("null", "7", "{}", "[]", "true", '""', LONG, MEGABYTE, NUL, EMOJI)
+
+
+def _rows(good: dict[str, str], bad: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+    """One row with one bad field each; and that row behind a good one."""
+    for name, values in bad.items():
+        for i, value in enumerate(values):
+            row = "{" + ", ".join(f'"{k}": {v}' for k, v in (good | {name: value}).items()) + "}"
+            fine = "{" + ", ".join(f'"{k}": {v}' for k, v in good.items()) + "}"
+            yield f"{name} is {value[:20]} ({i})", f"[{row}]"
+            yield f"{name} is {value[:20]} in the second row ({i})", f"[{fine}, {row}]"
+        without = ", ".join(f'"{k}": {v}' for k, v in good.items() if k != name)
+        yield f"{name} is missing", "[{" + without + "}]"
+
+
+def _many(row: str, count: int) -> str:
+    return "[" + ", ".join([row] * count) + "]"
+
+
+_ITEM = {"sku": '"SKU-001"', "quantity": "1"}
+WRONG["items"] = (
+    _SET_MISTAKES
+    | {"empty": "[]", "10,000 lines": _many('{"sku": "SKU-001", "quantity": 1}', 10_000),
+       "10,000 unknown goods": "[" + ", ".join(f'{{"sku": "X{i}", "quantity": 1}}' for i in range(10_000)) + "]"}
+    | dict(_rows(_ITEM, {"sku": (*_BAD_TEXTS, '"NO-SUCH"', '"SKU-OFF"'), "quantity": (*_BAD_NUMBERS, "0", "100001")}))
+)  # fmt: skip
+WRONG["levels"] = _SET_MISTAKES | dict(
+    _rows(
+        {"sku": '"SKU-001"', "quantity": "5"},
+        {
+            "sku": ("null", "7", "{}", NUL),
+            "quantity": ('"2"', "null", "true", "{}", "1e400", "1e30", "9" * 5_000),
+        },
+    )
+)
+WRONG["products"] = (
+    _SET_MISTAKES
+    | {"10,001 rows": _many('{"sku": "A", "name": "A", "base_price": 1}', 10_001)}
+    | dict(
+        _rows(
+            {
+                "sku": '"NEW-1"',
+                "name": '"Sampo"',
+                "base_price": "1000",
+                "retail_price": "1",
+                "is_active": "true",
+            },
+            {
+                "sku": ("null", "7", '""', LONG, MEGABYTE, NUL),
+                "name": ("null", "7", "{}", LONG, NUL),
+                "base_price": ("null", "-1", '"7"', "1e400", "1e30", "{}", "true"),
+                "retail_price": ("-1", '"7"', "1e400", "{}"),
+                "is_active": ('"ya"', "1", "{}"),
+            },
+        )
+    )
+)
+for _optional in ("retail_price", "is_active"):
+    WRONG["products"].pop(f"{_optional} is missing")
+WRONG["payments"] = (
+    _SET_MISTAKES
+    | {"10,001 rows": _many("{}", 10_001)}
+    | dict(
+        _rows(
+            {
+                "invoice_number": '"INV-NONE"',
+                "amount": "1000",
+                "reference_number": '"R-1"',
+                "paid_at": "null",
+            },
+            {
+                "invoice_number": ("null", "7", "{}", NUL),
+                "amount": ("null", "-1", "0", '"7"', "0.001", "1e400", "1e30", "true", "{}"),
+                "reference_number": ("null", "7", '""', '"  "', LONG, NUL),
+                "paid_at": ('"kemarin"', "7", "{}", '"infinity"', '"-infinity"', '"99999-01-01"'),
+                "payment_method": (LONG, NUL),
+                "notes": (LONG, MEGABYTE, NUL),
+            },
+        )
+    )
+)
+for _optional in ("paid_at", "payment_method", "notes"):
+    WRONG["payments"].pop(f"{_optional} is missing")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request: what is wrong about it, and its body."""
+
+    what: str
+    body: bytes
+    content_type: str = "application/json"
+
+
+def body_of(arguments: dict[str, str]) -> bytes:
+    return ("{" + ", ".join(f"{json.dumps(k)}: {v}" for k, v in arguments.items()) + "}").encode()
+
+
+def argument_cases(
+    good: dict[str, str], kinds: dict[str, str], required: set[str], values: dict[str, dict[str, str]]
+) -> Iterator[Case]:
+    """The good call with one argument changed, in every way that its kind knows."""
+    for name, kind in kinds.items():
+        for what, value in values.get(kind, {}).items():
+            yield Case(f"{name} {kind}: {what}", body_of(good | {name: value}))
+        if values is WRONG and name in required:
+            yield Case(f"{name} is missing", body_of({k: v for k, v in good.items() if k != name}))
+
+
+def body_cases(good: dict[str, str], required: set[str]) -> Iterator[Case]:
+    """The good call in a body that is none."""
+    good_body = body_of(good)
+    for what, body in {
+        "cut off": good_body[:-1],
+        "not JSON": b"items=1&points=2",
+        "single quotes": b"{'a': 1}",
+        "a raw NUL": b"\x00",
+        "a raw NUL in a text": b'{"a": "\x00"}',
+        "not UTF-8": b'{"a": "\xff\xfe"}',
+        "UTF-16": '{"a": "b"}'.encode("utf-16"),
+        "deeper than deep": b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        "NaN": b'{"a": NaN}',
+        "half a surrogate": b'{"a": "\\ud800"}',
+    }.items():
+        yield Case(what, body)
+    yield Case("an argument too many", body_of(good | {"is_admin": "true"}))
+    yield Case("another case", body_of({k.upper(): v for k, v in good.items()} | {"SESSION_ID": "1"}))
+    yield Case("a strange name", body_of(good | {"x\\u0000; drop": "1"} if good else {'"; --': "1"}))
+    yield Case("as text", good_body, "text/plain")
+    yield Case("as XML", b"<a/>", "application/xml")
+    if required:
+        yield Case("empty", b"")
+        yield Case("no arguments", b"{}")
+        yield Case("null", b"null")
+        yield Case("a number", b"5")
+        yield Case("a text", b'"x"')
+        yield Case("an array", b"[]")
