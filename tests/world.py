@@ -18,10 +18,17 @@ Connection = psycopg.Connection[Any]
 class RefusedError(Exception):
     """What the hub answered instead; `code` is the stable one of docs/error-codes.md."""
 
-    def __init__(self, code: str, details: str | None = None) -> None:
+    def __init__(self, code: str, details: str | None = None, status: int | None = None) -> None:
         super().__init__(f"{code}: {details}")
         self.code = code
         self.details = details
+        self.status = status
+
+    @classmethod
+    def of(cls, error: psycopg.Error) -> "RefusedError":
+        """What the gateway would make of SQLSTATE PGRST."""
+        body = json.loads(error.diag.message_primary or "{}")
+        return cls(body["code"], body["details"], json.loads(error.diag.message_detail or "{}")["status"])
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,7 @@ def call(conn: Connection, who: Caller, function: str, **arguments: Any) -> Any:
     except psycopg.Error as error:
         if error.sqlstate != "PGRST":
             raise
-        body = json.loads(error.diag.message_primary or "{}")
-        raise RefusedError(body["code"], body["details"]) from None
+        raise RefusedError.of(error) from None
     return _decoded(row[0]) if row else None
 
 

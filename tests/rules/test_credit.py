@@ -1,0 +1,173 @@
+"""What a partner owes and has on order, and what happens at his limit."""
+
+import pytest
+
+from tests.rules.world import of_partner, refused, told
+from tests.world import (
+    Connection,
+    World,
+    approve,
+    call,
+    items,
+    make_world,
+    pay,
+    refusal,
+    serving,
+    submit,
+    value,
+)
+
+
+@pytest.fixture
+def world(db: Connection) -> World:
+    """A limit of one million; a unit of SKU-000 costs 100,000."""
+    return make_world(db, credit=1_000_000)
+
+
+def used(db: Connection, world: World) -> int:
+    return int(of_partner(db, world.partners[0], "credit_used"))
+
+
+def block(db: Connection, world: World) -> None:
+    call(db, world.admin, "set_config", config_key="credit.over_limit_policy", config_value="BLOCK")
+
+
+def test_what_is_on_order_and_what_is_billed_count_until_it_is_paid(db: Connection, world: World) -> None:
+    order = submit(db, world.partners[0], items(SKU_000=5))
+    other = submit(db, world.partners[0], items(SKU_000=1))
+    assert used(db, world) == 600_000
+    invoice = approve(db, world, order)
+    assert used(db, world) == 600_000, "billed instead of on order"
+    pay(db, world, invoice, 200_000)
+    assert used(db, world) == 400_000
+    pay(db, world, invoice, 300_000)
+    assert used(db, world) == 100_000
+    call(db, world.partners[0], "cancel_order", order_id=other["id"])
+    assert used(db, world) == 0
+
+
+def test_a_draft_uses_no_credit(db: Connection, world: World) -> None:
+    call(db, world.partners[0], "save_draft", items=items(SKU_000=50))
+    assert used(db, world) == 0
+
+
+@pytest.mark.parametrize(("units", "over"), [(9, False), (10, False), (11, True)])
+def test_an_order_is_over_the_limit_past_its_last_rupiah(
+    db: Connection, world: World, units: int, over: bool
+) -> None:
+    quote = call(db, world.partners[0], "quote_order", items=items(SKU_000=units))
+    order = submit(db, world.partners[0], items(SKU_000=units))
+    assert order["is_over_limit"] is quote["is_over_limit"] is over
+    assert (order["routed_to_subdist_id"] is None) is over
+
+
+def test_a_flagged_order_stands_unrouted_and_headquarters_is_told_at_once(
+    db: Connection, world: World
+) -> None:
+    order = submit(db, world.partners[0], items(SKU_000=11))
+    assert (order["status"], order["routed_to_subdist_id"]) == ("SUBMITTED", None)
+    assert used(db, world) == 1_100_000
+    assert value(db, "select sum(reserved) from app.inventory") == 11
+    assert [told(db, "order_over_limit", who) for who in (world.admin, world.admin2)] == [1, 1]
+    assert (told(db, "order_routed"), told(db, "order_unrouted")) == (0, 0)
+
+
+def test_a_release_needs_a_reason_routes_the_order_and_is_recorded(db: Connection, world: World) -> None:
+    order = submit(db, world.partners[0], items(SKU_000=11))
+    for reason in (None, "", "  ", "x" * 501):
+        with refused(db, "INVALID_ARGUMENT"):
+            call(db, world.admin, "release_order", order_id=order["id"], reason=reason)
+    released = call(db, world.admin, "release_order", order_id=order["id"], reason="pelanggan lama")
+    assert released["release_reason"] == "pelanggan lama"
+    assert (told(db, "order_routed", serving(db, order)), told(db, "order_routed")) == (1, 1)
+    assert value(db, "select released_by::text from app.orders") == world.admin.sub
+    assert value(db, "select note from app.order_events where event = 'RELEASED'") == "pelanggan lama"
+    with refused(db, "NOT_RELEASABLE"):
+        call(db, world.admin, "release_order", order_id=order["id"], reason="lagi")
+    assert approve(db, world, order)["amount"] == 1_100_000
+
+
+def test_what_is_within_the_limit_or_dead_needs_no_release(db: Connection, world: World) -> None:
+    within = submit(db, world.partners[0], items(SKU_000=1))
+    dead = submit(db, world.partners[0], items(SKU_000=11))
+    call(db, world.admin, "reject_order", order_id=dead["id"], reason="plafon")
+    for order in (within, dead):
+        with refused(db, "NOT_RELEASABLE"):
+            call(db, world.admin, "release_order", order_id=order["id"], reason="x")
+    assert used(db, world) == 100_000
+
+
+def test_a_flagged_order_cannot_be_routed_or_approved_not_even_with_psql(
+    db: Connection, world: World
+) -> None:
+    order = submit(db, world.partners[0], items(SKU_000=11))
+    with refused(db, "ILLEGAL_TRANSITION"):
+        db.execute("update app.orders set status = 'APPROVED' where id = %s", [order["id"]])
+    with pytest.raises(Exception, match="orders_over_limit_route_check"), db.transaction():
+        db.execute(
+            "update app.orders set routed_to_subdist_id = %s, routed_at = now()", [world.subdists[0].sub]
+        )
+    with refused(db, "ORDER_FROZEN"):
+        db.execute("update app.orders set is_over_limit = false where id = %s", [order["id"]])
+
+
+def test_under_block_the_order_is_refused_and_leaves_nothing(db: Connection, world: World) -> None:
+    block(db, world)
+    submit(db, world.partners[0], items(SKU_000=6))
+    with refused(db, "CREDIT_LIMIT_EXCEEDED") as why:
+        submit(db, world.partners[0], items(SKU_000=5))
+    assert why.details == "Rp100.000 more than the limit of Rp1.000.000"
+    assert used(db, world) == 600_000
+    assert value(db, "select sum(reserved) from app.inventory") == 6
+    assert value(db, "select count(*) from app.orders") == 1
+    assert submit(db, world.partners[0], items(SKU_000=4))["is_over_limit"] is False
+
+
+def test_a_limit_of_zero_is_no_credit(db: Connection, world: World) -> None:
+    db.execute("update app.partners set credit_limit = 0")
+    assert submit(db, world.partners[0], items(SKU_000=1))["is_over_limit"] is True
+    block(db, world)
+    with refused(db, "CREDIT_LIMIT_EXCEEDED"):
+        submit(db, world.partners[0], items(SKU_000=1))
+
+
+def test_what_points_pay_whole_needs_no_credit(db: Connection, world: World) -> None:
+    block(db, world)
+    db.execute("update app.partners set credit_limit = 0")
+    call(db, world.admin, "adjust_points", partner_id=world.partners[0].sub, points=1000, reason="hadiah")
+    order = submit(db, world.partners[0], items(SKU_000=1), points=1000)
+    assert (order["grand_total"], order["is_over_limit"], used(db, world)) == (0, False, 0)
+
+
+@pytest.mark.parametrize("way", ["cancelled", "rejected", "accepted", "billed", "part paid", "invoice first"])
+def test_credit_comes_back_once_whatever_the_order_died_of(db: Connection, world: World, way: str) -> None:
+    who = world.partners[0]
+    order = submit(db, who, items(SKU_000=5))
+    keeps = submit(db, who, items(SKU_000=1))
+    if way == "accepted":
+        call(db, serving(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
+    if way in ("billed", "part paid", "invoice first"):
+        invoice = approve(db, world, order)
+        if way != "billed":
+            pay(db, world, invoice, 200_000)
+            assert used(db, world) == 400_000
+        if way == "invoice first":
+            call(db, world.admin, "cancel_invoice", invoice_id=invoice["id"], reason="salah")
+            assert used(db, world) == 100_000
+    death = ("reject_order", world.admin) if way == "rejected" else ("cancel_order", who)
+    call(db, death[1], death[0], order_id=order["id"], reason="batal")
+    assert used(db, world) == 100_000
+    for function, by in (("cancel_order", who), ("reject_order", world.admin)):
+        code = refusal(db, by, function, order_id=order["id"], reason="lagi")
+        assert code == "ILLEGAL_TRANSITION"
+    assert used(db, world) == 100_000
+    assert keeps["status"] == "SUBMITTED"
+
+
+def test_a_partner_is_told_what_credit_he_has_left(db: Connection, world: World) -> None:
+    submit(db, world.partners[0], items(SKU_000=4))
+    me = call(db, world.partners[0], "me")
+    assert (me["credit_limit"], me["credit_used"], me["credit_left"]) == (1_000_000, 400_000, 600_000)
+    submit(db, world.partners[0], items(SKU_000=20))
+    assert call(db, world.partners[0], "me")["credit_left"] == 0
+    assert call(db, world.partners[0], "quote_order", items=items(SKU_000=1))["credit_left"] == 0
