@@ -70,16 +70,23 @@ create function api.message_status(
 returns void
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-  select app.message_status(message_status.provider_id, message_status.status, message_status.at, message_status.message_id,
-    message_status.error_code)
+  select app.message_status(message_status.provider_id, message_status.status, app.optional_moment('at', message_status.at),
+    message_status.message_id, app.optional_text('error_code', message_status.error_code, 1000))
 $$;
 comment on function api.message_status(text, text, timestamptz, uuid, text) is $$Report what the provider says of a message: sent, delivered, read, failed
 message_id, our own id as the provider gives it back, settles a message whose sending was never confirmed. Repeated and reordered reports do no harm. Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.$$;
 
 create function api.process_inbox(max int default 100) returns int
-language sql volatile security definer set search_path = pg_catalog, pg_temp
-as $$ select app.process_inbox(least(greatest(coalesce(process_inbox.max, 100), 1), 1000)) $$;
-comment on function api.process_inbox(int) is 'Work on stored webhooks: taps answer orders, texts go to the region''s agents, statuses to their messages. Returns how many';
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if process_inbox.max is null or process_inbox.max not between 1 and 1000 then
+    perform app.fail('INVALID_ARGUMENT', 'max is from 1 to 1000');
+  end if;
+  return app.process_inbox(process_inbox.max);
+end $$;
+comment on function api.process_inbox(int) is $$Work on stored webhooks: taps answer orders, texts go to the region's agents, statuses to their messages
+Returns how many there were. Errors: INVALID_ARGUMENT 400.$$;
 
 create function api.inbound_message(payload jsonb) returns json
 language sql volatile security definer set search_path = pg_catalog, pg_temp

@@ -185,6 +185,7 @@ begin
       as r (invoice_number text, amount numeric, reference_number text, paid_at timestamptz, payment_method text, notes text)
     left join app.invoices as i on i.invoice_number = r.invoice_number
   loop
+    perform app.optional_moment('paid_at', v_payment.paid_at);
     if v_payment.invoice_id is null then
       v_code := 'NOT_FOUND';
     else

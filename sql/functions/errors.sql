@@ -101,3 +101,14 @@ begin
   return nullif(btrim(p_value), '');
 end $$;
 comment on function app.optional_text(text, text, int) is 'The trimmed text or null, or INVALID_ARGUMENT when it is too long';
+
+create function app.optional_moment(p_name text, p_value timestamptz)
+returns timestamptz language plpgsql stable set search_path = ''
+as $$
+begin
+  if p_value not between '2000-01-01T00:00:00Z' and now() + interval '1 year' then
+    perform app.fail('INVALID_ARGUMENT', format('%s is before the year 2000 or more than a year ahead', p_name));
+  end if;
+  return p_value;
+end $$;
+comment on function app.optional_moment(text, timestamptz) is 'The moment or null, or INVALID_ARGUMENT when it is out of this world: infinity, year 9999';

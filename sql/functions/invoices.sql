@@ -147,6 +147,7 @@ declare
   v_method text := app.optional_text('payment_method', p_payment_method, 50);
   v_reference text := app.optional_text('reference_number', p_reference_number, 100);
   v_notes text := app.optional_text('notes', p_notes, 2000);
+  v_paid_at timestamptz := app.optional_moment('paid_at', p_paid_at);
   v_invoice app.invoices := app.lock_invoice(p_invoice_id);
   v_payment app.invoice_payments;
   v_duplicate boolean;
@@ -167,7 +168,7 @@ begin
       invoice_id, partner_id, amount, payment_method, reference_number, notes, recorded_by, paid_at
     ) values (
       p_invoice_id, v_invoice.partner_id, p_amount, v_method, v_reference, v_notes, auth.current_agent_id(),
-      coalesce(p_paid_at, now())
+      coalesce(v_paid_at, now())
     ) returning * into v_payment;
     select * into strict v_invoice from app.invoices as i where i.id = p_invoice_id;
   end if;

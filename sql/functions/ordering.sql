@@ -374,7 +374,7 @@ create function app.respond_order(p_order_id uuid, p_subdist_id uuid, p_decision
 returns uuid language plpgsql volatile set search_path = ''
 as $$
 declare
-  v_note text := app.optional_text('note', p_note, 500);
+  v_note text := app.optional_text('note', p_note, 480); -- the history keeps it in 500, with the decision before it
   v_order app.orders;
   v_from app.order_status_enum;
 begin
