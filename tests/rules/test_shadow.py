@@ -1,0 +1,155 @@
+"""Shadow mode: an agent orders for a partner, under both names, and the partner is told."""
+
+from typing import Any
+
+import jwt
+import pytest
+
+from tests.rules.world import answer, insert, make_agent, make_partner, refused, told
+from tests.servers import JWT_SECRET
+from tests.world import Caller, Connection, World, call, items, shadow, submit, value
+
+
+def start(db: Connection, agent: Caller, partner: Caller) -> Any:
+    return call(db, agent, "start_shadow_session", partner_id=partner.sub)
+
+
+def test_an_agent_acts_for_partners_of_his_region_and_those_below(db: Connection, world: World) -> None:
+    for region in ("id", "jabar", "bandung"):
+        agent = make_agent(db, world.regions[region])
+        assert start(db, agent, world.partners[0])["session_id"]
+    below = insert(db, "regions", name="Dago", code="DAGO", parent_region_id=world.regions["bandung"])
+    elsewhere: list[str | None] = [world.regions["papua"], below, None]
+    for nowhere in elsewhere:
+        with refused(db, "NOT_FOUND"):
+            start(db, make_agent(db, nowhere), world.partners[0])
+
+
+@pytest.mark.parametrize("change", ["is_active = false", "deleted_at = now()", "region_id = null"])
+def test_an_agent_acts_for_no_partner_who_is_gone_or_of_no_region(
+    db: Connection, world: World, change: str
+) -> None:
+    db.execute(f"update app.partners set {change} where id = %s".encode(), [world.partners[0].sub])
+    with refused(db, "NOT_FOUND"):
+        start(db, world.agents[0], world.partners[0])
+    with refused(db, "NOT_FOUND"):
+        start(db, world.agents[0], Caller("partner", world.admin.sub))
+
+
+def test_headquarters_acts_for_everybody(db: Connection, world: World) -> None:
+    nowhere = make_partner(db, None)
+    acting = shadow(db, world.admin, nowhere)
+    assert submit(db, acting, items(SKU_000=1))["agent_id"] == world.admin.sub
+
+
+def test_the_token_is_the_partners_with_the_agent_in_it(db: Connection, world: World) -> None:
+    agent, who = world.agents[0], world.partners[0]
+    session = start(db, agent, who)
+    claims = jwt.decode(session["access_token"], JWT_SECRET, ["HS256"], options={"require": ["exp", "iat"]})
+    assert {k: claims[k] for k in ("role", "sub", "act", "sid")} == {
+        "role": "partner",
+        "sub": who.sub,
+        "act": {"sub": agent.sub},
+        "sid": session["session_id"],
+    }
+    assert claims["exp"] - claims["iat"] == 3600
+    call(db, world.admin, "set_config", config_key="auth.shadow_session_minutes", config_value=5)
+    claims = jwt.decode(start(db, agent, who)["access_token"], JWT_SECRET, ["HS256"])
+    assert claims["exp"] - claims["iat"] == 300
+    assert call(db, Caller(claims["role"], claims["sub"], claims), "me")["acting_agent_id"] == agent.sub
+
+
+@pytest.mark.parametrize("way", ["submit_order", "save_draft", "submit_draft"])
+def test_what_is_ordered_so_is_agent_assisted_and_the_partner_is_told_of_each_order(
+    db: Connection, world: World, way: str
+) -> None:
+    agent, who = world.agents[0], world.partners[0]
+    acting = shadow(db, agent, who)
+    if way == "submit_order":
+        order = submit(db, acting, items(SKU_000=1))
+    elif way == "save_draft":
+        order = call(db, acting, way, items=items(SKU_000=1))
+    else:
+        own = call(db, who, "save_draft", items=items(SKU_000=1))
+        order = call(db, acting, way, order_id=own["id"], idempotency_key="k")
+    assert (order["submission_type"], order["agent_id"]) == ("AGENT_ASSISTED", agent.sub)
+    assert told(db, "order_placed_for_you", who) == (0 if way == "save_draft" else 1)
+    notices = (
+        "select agent_session_id::text, channel::text, status::text from app.impersonation_notifications"
+    )
+    wanted = [] if way == "save_draft" else [(acting.extra["sid"], "WHATSAPP", "PENDING")]
+    assert db.execute(notices).fetchall() == wanted
+    actors = "select actor_id::text from app.order_events order by id desc limit 1"
+    assert value(db, actors) == agent.sub
+
+
+def test_what_the_agent_drafted_and_the_partner_submits_is_the_partners_own(
+    db: Connection, world: World
+) -> None:
+    who = world.partners[0]
+    draft = call(db, shadow(db, world.agents[0], who), "save_draft", items=items(SKU_000=1))
+    order = call(db, who, "submit_draft", order_id=draft["id"], idempotency_key="k")
+    assert (order["submission_type"], order["agent_id"]) == ("SELF", None)
+    assert told(db, "order_placed_for_you") == 0
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "update app.agent_sessions set ended_at = now()",
+        "update app.agent_sessions set started_at = now() - interval '2 hours', expires_at = now()",
+        "update app.agents set is_active = false",
+    ],
+)
+def test_a_session_that_is_over_gives_nothing(db: Connection, world: World, end: str) -> None:
+    acting = shadow(db, world.agents[0], world.partners[0])
+    assert submit(db, acting, items(SKU_000=1))
+    db.execute(end.encode())
+    for function, arguments in (
+        ("me", {}),
+        ("quote_order", {"items": items(SKU_000=1)}),
+        ("submit_order", {"items": items(SKU_000=1), "idempotency_key": "late"}),
+    ):
+        with refused(db, "SESSION_CLOSED"):
+            call(db, acting, function, **arguments)
+
+
+def test_an_agent_ends_all_his_sessions_and_with_a_sessions_token_that_one(
+    db: Connection, world: World
+) -> None:
+    agent, other = world.agents
+    first, second, third = (shadow(db, agent, who) for who in world.partners)
+    theirs = shadow(db, other, world.partners[0])
+    answer(db, first, "logout")
+    with refused(db, "SESSION_CLOSED"):
+        call(db, first, "me")
+    assert call(db, second, "me")["acting_agent_id"] == agent.sub
+    assert call(db, agent, "end_shadow_session") == 2
+    for acting in (second, third):
+        with refused(db, "SESSION_CLOSED"):
+            call(db, acting, "me")
+    assert call(db, agent, "end_shadow_session") == 0
+    assert call(db, theirs, "me")["acting_agent_id"] == other.sub
+
+
+def test_an_agent_cannot_change_the_partners_password(db: Connection, world: World) -> None:
+    acting = shadow(db, world.agents[0], world.partners[0])
+    with refused(db, "NOT_ALLOWED"):
+        call(db, acting, "change_password", current_password="x" * 12, new_password="y" * 12)
+
+
+def test_a_partner_opens_no_session_not_even_with_the_functions_owner_behind_him(
+    db: Connection, world: World
+) -> None:
+    with pytest.raises(Exception, match="permission denied"):
+        start(db, world.partners[0], world.partners[1])
+    db.execute("grant execute on function api.start_shadow_session(uuid) to partner, subdist")
+    for who in (world.partners[0], world.subdists[0]):
+        with refused(db, "NOT_ALLOWED"):
+            start(db, who, world.partners[1])
+
+
+def test_the_session_keeps_the_agents_address(db: Connection, world: World) -> None:
+    headers = {"X-Forwarded-For": "203.0.113.7"}
+    answer(db, world.agents[0], "start_shadow_session", headers, partner_id=world.partners[0].sub)
+    assert value(db, "select ip_address from app.agent_sessions") == "203.0.113.7"
