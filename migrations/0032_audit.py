@@ -7,6 +7,6 @@ __depends__ = {"0031_loyalty"}
 steps = [
     schema_file(
         "32_audit.sql",
-        sha256="619d10727b69c0e46f295463376e9be01f03e73aa84b881e33c3f91494784227",
+        sha256="df9e9febde2c5d3f3b033562421a687c675c601490a2c9f4426795657b139988",
     ),
 ]

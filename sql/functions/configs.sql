@@ -72,7 +72,7 @@ comment on function app.is_calendar(jsonb) is
   'True for "ALWAYS" and for {"days": [1 = Monday .. 7], "from": "HH:MM", "until": "HH:MM", "holidays": ["YYYY-MM-DD", ...]} with working time in it';
 
 create function app.check_config(p_key text, p_value jsonb)
-returns void language plpgsql stable set search_path = ''
+returns void language plpgsql stable
 as $$
 declare
   v_definition record;
@@ -165,7 +165,7 @@ for each row when (old.version <> new.version) execute function app.tg_system_co
 
 -- Configs in force now, with their versions: what an order pins in rules_applied.
 create function app.config_snapshot(p_keys text[])
-returns jsonb language plpgsql stable set search_path = ''
+returns jsonb language plpgsql stable
 as $$
 begin
   return (
@@ -182,7 +182,7 @@ where not exists (select from app.system_configs as c where c.config_key = d.con
 order by d.config_key collate "C" desc;
 
 create function app.set_config_value(p_key text, p_value jsonb)
-returns json language plpgsql volatile set search_path = ''
+returns json language plpgsql volatile
 as $$
 declare
   v_key text := app.require_text('config_key', p_key, 100);

@@ -79,7 +79,7 @@ comment on function app.refuse(text, text, int) is
   'The body of a refusal whose transaction commits; sets the HTTP status and, in seconds, Retry-After';
 
 create function app.require_text(p_name text, p_value text, p_max int, p_min int default 1)
-returns text language plpgsql stable set search_path = ''
+returns text language plpgsql stable
 as $$
 begin
   if p_value is null or length(btrim(p_value)) < p_min then
@@ -92,7 +92,7 @@ end $$;
 comment on function app.require_text(text, text, int, int) is 'The trimmed text, or INVALID_ARGUMENT when it is missing or too long';
 
 create function app.optional_text(p_name text, p_value text, p_max int)
-returns text language plpgsql stable set search_path = ''
+returns text language plpgsql stable
 as $$
 begin
   if length(p_value) > p_max then

@@ -1,7 +1,7 @@
 -- Quoting, drafting, submitting and moving orders: what the order RPCs call.
 
 create function app.calling_partner_id()
-returns uuid language plpgsql stable set search_path = ''
+returns uuid language plpgsql stable
 as $$
 declare
   v_id uuid := auth.current_user_id();
@@ -16,7 +16,7 @@ end $$;
 comment on function app.calling_partner_id() is 'Id of the calling partner; raises NOT_ALLOWED or UNAUTHENTICATED for anyone else';
 
 create function app.lock_calling_partner()
-returns app.partners language plpgsql volatile set search_path = ''
+returns app.partners language plpgsql volatile
 as $$
 declare
   v_id uuid := app.calling_partner_id();
@@ -35,7 +35,7 @@ comment on function app.lock_calling_partner() is
 
 -- One lock order for everybody: the partner, then the order.
 create function app.lock_order(p_order_id uuid, p_partner_id uuid default null)
-returns app.orders language plpgsql volatile set search_path = ''
+returns app.orders language plpgsql volatile
 as $$
 declare
   v_order app.orders;
@@ -56,7 +56,7 @@ as $$ select sha256(convert_to(p_request::text, 'UTF8')) $$;
 comment on function app.request_hash(jsonb) is 'SHA-256 of a request body in canonical form';
 
 create function app.find_submission(p_partner_id uuid, p_key text, p_hash bytea)
-returns uuid language plpgsql stable set search_path = ''
+returns uuid language plpgsql stable
 as $$
 declare
   v_order_id uuid;
@@ -74,7 +74,7 @@ comment on function app.find_submission(uuid, text, bytea) is
 
 -- In shadow mode the session has to be open, also for a caller who did not come through the gateway's guard.
 create function app.acting_agent(p_partner_id uuid)
-returns uuid language plpgsql stable set search_path = ''
+returns uuid language plpgsql stable
 as $$
 declare
   v_agent_id uuid := auth.acting_agent_id();
@@ -91,7 +91,7 @@ end $$;
 comment on function app.acting_agent(uuid) is 'The agent in shadow mode, null without one; raises SESSION_CLOSED when his session has ended';
 
 create function app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines)
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 begin
   insert into app.order_items (order_id, partner_id, product_id, quantity, list_price, unit_price, line_total)
@@ -102,7 +102,7 @@ end $$;
 comment on function app.insert_lines(uuid, uuid, app.priced_lines) is 'Writes priced lines to an order, in product order';
 
 create function app.submit_order(p_items jsonb, p_points int, p_notes text, p_idempotency_key text)
-returns uuid language plpgsql volatile set search_path = ''
+returns uuid language plpgsql volatile
 as $$
 declare
   v_key text := app.require_text('idempotency_key', p_idempotency_key, 200);
@@ -137,7 +137,7 @@ end $$;
 comment on function app.submit_order(jsonb, int, text, text) is 'Makes and submits an order of the calling partner; idempotent by key';
 
 create function app.save_draft(p_items jsonb, p_notes text)
-returns uuid language plpgsql volatile set search_path = ''
+returns uuid language plpgsql volatile
 as $$
 declare
   v_notes text := app.optional_text('notes', p_notes, 2000);
@@ -157,7 +157,7 @@ end $$;
 comment on function app.save_draft(jsonb, text) is 'Keeps lines as a DRAFT of the calling partner; prices are those of today and freeze only at submission';
 
 create function app.submit_draft(p_order_id uuid, p_points int, p_idempotency_key text)
-returns uuid language plpgsql volatile set search_path = ''
+returns uuid language plpgsql volatile
 as $$
 declare
   v_key text := app.require_text('idempotency_key', p_idempotency_key, 200);
@@ -203,7 +203,7 @@ end $$;
 comment on function app.submit_draft(uuid, int, text) is 'Submits a DRAFT of the calling partner at the prices of now; idempotent by key';
 
 create function app.quote_order(p_items jsonb, p_points int)
-returns json language plpgsql stable set search_path = ''
+returns json language plpgsql stable
 as $$
 declare
   v_id uuid := app.calling_partner_id();
@@ -252,7 +252,7 @@ comment on function app.quote_order(jsonb, int) is 'What submit_order would come
 create function app.move_order(
   p_order_id uuid, p_to app.order_status_enum, p_reason text default null, p_partner_id uuid default null
 )
-returns uuid language plpgsql volatile set search_path = ''
+returns uuid language plpgsql volatile
 as $$
 declare
   v_order app.orders := app.lock_order(p_order_id, p_partner_id);
@@ -268,7 +268,7 @@ comment on function app.move_order(uuid, app.order_status_enum, text, uuid) is
 
 -- Hands an open order to a sub-distributor, or with null to headquarters, and starts the clock anew.
 create function app.assign_order(p_order_id uuid, p_subdist_id uuid, p_event text, p_note text)
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 declare
   v_order app.orders;
@@ -294,7 +294,7 @@ comment on function app.assign_order(uuid, uuid, text, text) is
   'Routes an open order to this sub-distributor (null: to headquarters) with a fresh clock; tells the new and the old one';
 
 create function app.release_order(p_order_id uuid, p_reason text)
-returns uuid language plpgsql volatile set search_path = ''
+returns uuid language plpgsql volatile
 as $$
 declare
   v_reason text := app.require_text('reason', p_reason, 500);
@@ -313,7 +313,7 @@ end $$;
 comment on function app.release_order(uuid, text) is 'Lets an over-limit order through and routes it; raises NOT_RELEASABLE';
 
 create function app.reroute_order(p_order_id uuid, p_subdist_id uuid)
-returns uuid language plpgsql volatile set search_path = ''
+returns uuid language plpgsql volatile
 as $$
 declare
   v_order app.orders := app.lock_order(p_order_id);
@@ -337,7 +337,7 @@ comment on function app.reroute_order(uuid, uuid) is
 
 -- A suspended sub-distributor answers no more: his open orders go on to the next.
 create function app.hand_over_orders(p_subdist_id uuid)
-returns int language plpgsql volatile set search_path = ''
+returns int language plpgsql volatile
 as $$
 declare
   v_id uuid;
@@ -371,7 +371,7 @@ create trigger _200_hand_over after update on app.sub_distributors
 for each row when (old.status = 'ACTIVE' and new.status = 'SUSPENDED') execute function app.tg_sub_distributors__hand_over();
 
 create function app.respond_order(p_order_id uuid, p_subdist_id uuid, p_decision text, p_note text)
-returns uuid language plpgsql volatile set search_path = ''
+returns uuid language plpgsql volatile
 as $$
 declare
   v_note text := app.optional_text('note', p_note, 480); -- the history keeps it in 500, with the decision before it

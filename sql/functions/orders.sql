@@ -21,7 +21,7 @@ comment on function app.is_legal_transition(app.order_status_enum, app.order_sta
 -- Credit, promise of points and routing at the moment of submission. The partner's row is the lock:
 -- two orders of one partner take turns, so that both are checked against what the other used.
 create function app.settle_submission(p_order app.orders)
-returns app.orders language plpgsql volatile set search_path = ''
+returns app.orders language plpgsql volatile
 as $$
 declare
   v_order app.orders := p_order;
@@ -101,7 +101,7 @@ for each row execute function app.tg_orders__guard();
 create function app.record_event(
   p_order app.orders, p_event text, p_from app.order_status_enum, p_note text default null, p_actor_id uuid default null
 )
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 begin
   insert into app.order_events (order_id, partner_id, event, from_status, to_status, note, actor_id, actor_role)
@@ -112,7 +112,7 @@ comment on function app.record_event(app.orders, text, app.order_status_enum, te
   'Appends to the order''s history; the actor is the caller unless named';
 
 create function app.use_credit(p_partner_id uuid, p_amount numeric)
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 begin
   update app.partners as p set credit_used = p.credit_used + p_amount where p.id = p_partner_id and p_amount <> 0;
@@ -120,7 +120,7 @@ end $$;
 comment on function app.use_credit(uuid, numeric) is 'Adds to (or with a negative amount takes from) what the partner owes and has on order, IDR';
 
 create function app.tell_about_submission(p_order app.orders)
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 begin
   if p_order.routed_to_subdist_id is not null then
@@ -135,7 +135,7 @@ end $$;
 comment on function app.tell_about_submission(app.orders) is 'Tells the sub-distributor; where there is none, headquarters at once';
 
 create function app.after_submission(p_order app.orders)
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 begin
   perform app.use_credit(p_order.partner_id, p_order.grand_total);
@@ -164,7 +164,7 @@ $$;
 comment on function app.status_text(app.order_status_enum) is 'The state in words, for messages to partners';
 
 create function app.after_death(p_order app.orders, p_from app.order_status_enum)
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 begin
   if p_from in ('SUBMITTED', 'PROCESSING') then
@@ -191,7 +191,7 @@ comment on function app.after_death(app.orders, app.order_status_enum) is
   'What a rejected or cancelled order gives back: credit, invoices, points, stock; the sub-distributor is told';
 
 create function app.after_approval(p_order app.orders)
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 begin
   -- From here the invoice is what the partner owes.
@@ -215,7 +215,7 @@ begin
       perform app.after_submission(new);
       -- The lines of an order that is inserted as SUBMITTED come after it: tg_order_items__reserve.
       if v_from = 'DRAFT' then
-        perform app.reserve_stock(new.id);
+        perform app.reserve_order(new.id);
       end if;
     when 'REJECTED', 'CANCELLED' then perform app.after_death(new, v_from);
     when 'APPROVED' then perform app.after_approval(new);
@@ -268,24 +268,26 @@ create function app.tg_order_items__reserve() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_lines record;
   v_order record;
 begin
-  for v_order in
-    select o.id, o.order_number, o.status, o.subtotal, o.discount_amount
-    from app.orders as o
-    where o.id in (select n.order_id from new_rows as n) and o.status <> 'DRAFT'
-    order by o.id
+  for v_lines in
+    select
+      n.order_id, array_agg(n.product_id) as product_ids, array_agg(n.quantity) as quantities,
+      sum(n.quantity * n.list_price) as subtotal, sum(n.line_total) as total
+    from (select r.* from new_rows as r order by r.order_id, r.product_id) as n
+    group by n.order_id
   loop
-    if v_order.status <> 'SUBMITTED' or (
-      select (sum(i.quantity * i.list_price), sum(i.line_total), count(*))
-      from app.order_items as i where i.order_id = v_order.id
-    ) is distinct from (
-      v_order.subtotal, v_order.subtotal - v_order.discount_amount,
-      (select count(*) from new_rows as n where n.order_id = v_order.id)
-    ) then
+    select o.order_number, o.status, o.subtotal, o.discount_amount into v_order
+    from app.orders as o where o.id = v_lines.order_id;
+    continue when v_order.status = 'DRAFT';
+    if v_order.status <> 'SUBMITTED' or (v_lines.subtotal, v_lines.total)
+      is distinct from (v_order.subtotal, v_order.subtotal - v_order.discount_amount)
+      or (select count(*) from app.order_items as i where i.order_id = v_lines.order_id) <> cardinality(v_lines.product_ids)
+    then
       perform app.fail('ORDER_FROZEN', v_order.order_number);
     end if;
-    perform app.reserve_stock(v_order.id);
+    perform app.reserve_stock(v_lines.product_ids, v_lines.quantities);
   end loop;
   return null;
 end $$;

@@ -29,7 +29,7 @@ comment on function app.promised_points(numeric, app.tier_enum, jsonb) is
   'floor(grand_total / loyalty.rupiah_per_point x tier multiplier) from order.minimum_threshold on, else 0, by these rules';
 
 create function app.point_discount(p_points int, p_balance int, p_payable numeric, p_rules jsonb)
-returns numeric language plpgsql stable set search_path = ''
+returns numeric language plpgsql stable
 as $$
 declare
   v_discount numeric := p_points * (p_rules #>> '{loyalty.point_value_rupiah,value}')::numeric;
@@ -75,7 +75,7 @@ for each row when (new.type = 'EARNED') execute function app.tg_point_transactio
 
 -- The partner is locked first, as everywhere: a payment, a cancellation and this job take turns.
 create function app.vest_points(p_invoice_id uuid)
-returns int language plpgsql volatile set search_path = ''
+returns int language plpgsql volatile
 as $$
 declare
   v_invoice app.invoices;

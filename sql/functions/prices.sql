@@ -15,7 +15,7 @@ comment on function app.price_in_force(uuid, app.tier_enum, timestamptz) is
   'IDR a unit: the tier''s price whose [effective_from, effective_until) holds the moment, else products.base_price; always one row for a product';
 
 create function app.check_items(p_items jsonb) returns void
-language plpgsql stable set search_path = ''
+language plpgsql stable
 as $$
 declare
   v_valid boolean;
@@ -44,38 +44,41 @@ comment on function app.check_items(jsonb) is 'Raises INVALID_ITEMS or TOO_MANY_
 
 -- Two lines of one SKU are one: stock and quantity discount look at their sum.
 create function app.price_lines(p_items jsonb, p_tier app.tier_enum, p_at timestamptz)
-returns app.priced_lines language plpgsql stable set search_path = ''
+returns app.priced_lines language plpgsql stable
 as $$
 declare
   v_lines app.priced_lines;
-  v_max int := app.config_int('order.max_lines');
+  v_skus text[];
+  v_quantities int[];
 begin
   perform app.check_items(p_items);
+  select array_agg(w.sku), array_agg(w.quantity) into v_skus, v_quantities
+  from (
+    select r.sku, sum(r.quantity)::int as quantity from jsonb_to_recordset(p_items) as r (sku text, quantity int) group by r.sku
+  ) as w;
+  -- From arrays, so that the plan looks few products up by index, whatever the statistics say.
   select
-    array_agg(w.product_id order by w.product_id), array_agg(w.sku order by w.product_id),
-    array_agg(w.name order by w.product_id), array_agg(w.quantity order by w.product_id),
-    array_agg(w.price order by w.product_id), array_agg(w.unit_price order by w.product_id),
-    array_agg(w.display_stock order by w.product_id),
-    sum(w.quantity * w.price), sum(w.quantity * w.unit_price)
+    array_agg(w.product_id), array_agg(w.sku), array_agg(w.name), array_agg(w.quantity), array_agg(w.price),
+    array_agg(w.unit_price), array_agg(w.display_stock), sum(w.quantity * w.price), sum(w.quantity * w.unit_price)
   into v_lines
   from (
     select
       p.id as product_id, i.sku, p.name, i.quantity, f.price, coalesce(s.display_stock, 0) as display_stock,
       case when i.quantity >= f.min_qty_discount then f.discount_price else f.price end as unit_price
-    from (
-      select r.sku, sum(r.quantity)::int as quantity from jsonb_to_recordset(p_items) as r (sku text, quantity int) group by r.sku
-    ) as i
+    from unnest(v_skus, v_quantities) as i (sku, quantity)
     left join app.products as p on p.sku = i.sku and p.is_active
     left join lateral app.price_in_force(p.id, p_tier, p_at) as f on true
     left join app.inventory as s on s.product_id = p.id
+    order by p.id
   ) as w;
   if array_position(v_lines.product_ids, null) is not null then
     perform app.fail('UNKNOWN_SKU', (
       select string_agg(left(u.sku, 64), ', ' order by u.sku)
       from (select l.sku from unnest(v_lines.skus, v_lines.product_ids) as l (sku, product_id) where l.product_id is null limit 20) as u
     ));
-  elsif cardinality(v_lines.product_ids) > v_max then
-    perform app.fail('TOO_MANY_LINES', format('%s products, at most %s', cardinality(v_lines.product_ids), v_max));
+  elsif cardinality(v_lines.product_ids) > app.config_int('order.max_lines') then
+    perform app.fail('TOO_MANY_LINES', format('%s products, at most %s',
+      cardinality(v_lines.product_ids), app.config_int('order.max_lines')));
   elsif v_lines.subtotal >= 1e13 then
     perform app.fail('INVALID_ITEMS', 'The total is beyond 9,999,999,999,999.99');
   end if;

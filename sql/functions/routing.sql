@@ -1,7 +1,7 @@
 -- Who serves an order.
 
 create function app.nearest_subdist(p_region_id uuid)
-returns uuid language plpgsql stable set search_path = ''
+returns uuid language plpgsql stable
 as $$
 declare
   v_region_id uuid := p_region_id;

@@ -7,43 +7,55 @@ comment on function app.holds_stock(app.order_status_enum, text) is 'True while 
 
 -- Locks come first, in product order: two orders of the same products in opposite order cannot deadlock,
 -- and the check after the lock sees what the last buyer left.
-create function app.lock_inventory(p_order_id uuid)
-returns void language plpgsql volatile set search_path = ''
+create function app.lock_inventory(p_product_ids uuid[])
+returns void language plpgsql volatile
 as $$
 begin
-  perform from app.inventory as s
-  where s.product_id = any (array(select i.product_id from app.order_items as i where i.order_id = p_order_id))
-  order by s.product_id
-  for no key update;
+  perform from app.inventory as s where s.product_id = any (p_product_ids) order by s.product_id for no key update;
 end $$;
-comment on function app.lock_inventory(uuid) is 'Locks the inventory of the order''s products, in product order';
+comment on function app.lock_inventory(uuid[]) is 'Locks the inventory of these products, in product order';
 
-create function app.reserve_stock(p_order_id uuid)
-returns void language plpgsql volatile set search_path = ''
+-- Products and quantities come as arrays: the plan looks few products up by index, whatever the statistics say.
+create function app.reserve_stock(p_product_ids uuid[], p_quantities int[])
+returns void language plpgsql volatile
 as $$
 declare
-  v_short text;
+  v_taken uuid[];
 begin
-  perform app.lock_inventory(p_order_id);
-  select string_agg(format('%s: %s left', p.sku, coalesce(s.display_stock, 0)), ', ' order by p.sku) into v_short
-  from app.order_items as i
-  join app.products as p on p.id = i.product_id
-  left join app.inventory as s on s.product_id = i.product_id
-  where i.order_id = p_order_id and i.quantity > coalesce(s.display_stock, 0);
-  if v_short is not null then
-    perform app.fail('OUT_OF_STOCK', v_short);
+  perform app.lock_inventory(p_product_ids);
+  with taken as (
+    update app.inventory as s set reserved = s.reserved + l.quantity
+    from unnest(p_product_ids, p_quantities) as l (product_id, quantity)
+    where s.product_id = l.product_id and s.display_stock >= l.quantity
+    returning s.product_id
+  )
+  select array_agg(t.product_id) into v_taken from taken as t;
+  if cardinality(p_product_ids) > coalesce(cardinality(v_taken), 0) then
+    perform app.fail('OUT_OF_STOCK', (
+      select string_agg(format('%s: %s left', p.sku, coalesce(s.display_stock, 0)), ', ' order by p.sku)
+      from app.products as p
+      left join app.inventory as s on s.product_id = p.id
+      where p.id = any (p_product_ids) and p.id <> all (coalesce(v_taken, '{}'))
+    ));
   end if;
-  update app.inventory as s set reserved = s.reserved + i.quantity
-  from app.order_items as i
-  where i.order_id = p_order_id and s.product_id = i.product_id;
 end $$;
-comment on function app.reserve_stock(uuid) is 'Reserves the order''s units or raises OUT_OF_STOCK with what is left of each product';
+comment on function app.reserve_stock(uuid[], int[]) is
+  'Reserves so many units of each product or raises OUT_OF_STOCK with what is left; each product stands once';
 
-create function app.release_stock(p_order_id uuid)
-returns void language plpgsql volatile set search_path = ''
+create function app.reserve_order(p_order_id uuid)
+returns void language plpgsql volatile
 as $$
 begin
-  perform app.lock_inventory(p_order_id);
+  perform app.reserve_stock(array_agg(i.product_id order by i.product_id), array_agg(i.quantity order by i.product_id))
+  from app.order_items as i where i.order_id = p_order_id;
+end $$;
+comment on function app.reserve_order(uuid) is 'Reserves the units of an order''s lines';
+
+create function app.release_stock(p_order_id uuid)
+returns void language plpgsql volatile
+as $$
+begin
+  perform app.lock_inventory(array(select i.product_id from app.order_items as i where i.order_id = p_order_id));
   update app.inventory as s set reserved = s.reserved - i.quantity
   from app.order_items as i
   where i.order_id = p_order_id and s.product_id = i.product_id;

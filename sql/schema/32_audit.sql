@@ -46,7 +46,9 @@ create table app.audit_buffer (
   on_behalf_of uuid,
   ip_address varchar(45),
   created_at timestamptz not null default clock_timestamp()
-);
+)
+-- rows live a minute: compressing them would cost more than the space
+with (toast_tuple_target = 8160);
 comment on table app.audit_buffer is 'Changes waiting to be moved to audit_logs; committed with the change itself. Private: not masked yet';
 comment on column app.audit_buffer.old_rows is 'Array of the rows before, in the order of new_rows';
 comment on column app.audit_buffer.new_rows is 'Array of the rows after';
