@@ -147,7 +147,7 @@ class Cluster:
             )
         self._clear_stale_pid_file()
         self.configure()
-        command = [postgres.program("pg_ctl"), "-D", self.pgdata, "-l", self.log, "-w"]
+        command: list[str | Path] = [postgres.program("pg_ctl"), "-D", self.pgdata, "-l", self.log, "-w"]
         done = self.account.run([*command, "-t", str(_START_SECONDS), "start"])
         if done.returncode or not self._answers():
             raise UserError("PostgreSQL did not start", hint=f"end of {self.log}:\n{tail(self.log)}")
