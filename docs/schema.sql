@@ -743,19 +743,26 @@ CREATE FUNCTION api.message_status(provider_id text, status text, at timestamp w
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  select app.message_status(message_status.provider_id, message_status.status, message_status.at, message_status.message_id,
-    message_status.error_code)
+  select app.message_status(message_status.provider_id, message_status.status, app.optional_moment('at', message_status.at),
+    message_status.message_id, app.optional_text('error_code', message_status.error_code, 1000))
 $$;
 
 COMMENT ON FUNCTION api.message_status(provider_id text, status text, at timestamp with time zone, message_id uuid, error_code text) IS 'Report what the provider says of a message: sent, delivered, read, failed
 message_id, our own id as the provider gives it back, settles a message whose sending was never confirmed. Repeated and reordered reports do no harm. Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.';
 
 CREATE FUNCTION api.process_inbox(max integer DEFAULT 100) RETURNS integer
-    LANGUAGE sql SECURITY DEFINER
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$ select app.process_inbox(least(greatest(coalesce(process_inbox.max, 100), 1), 1000)) $$;
+    AS $$
+begin
+  if process_inbox.max is null or process_inbox.max not between 1 and 1000 then
+    perform app.fail('INVALID_ARGUMENT', 'max is from 1 to 1000');
+  end if;
+  return app.process_inbox(process_inbox.max);
+end $$;
 
-COMMENT ON FUNCTION api.process_inbox(max integer) IS 'Work on stored webhooks: taps answer orders, texts go to the region''s agents, statuses to their messages. Returns how many';
+COMMENT ON FUNCTION api.process_inbox(max integer) IS 'Work on stored webhooks: taps answer orders, texts go to the region''s agents, statuses to their messages
+Returns how many there were. Errors: INVALID_ARGUMENT 400.';
 
 CREATE FUNCTION api.quote_order(items jsonb, points integer DEFAULT 0) RETURNS json
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -975,7 +982,6 @@ COMMENT ON FUNCTION app.acknowledge_escalation(p_escalation_id uuid) IS 'Records
 
 CREATE FUNCTION app.acting_agent(p_partner_id uuid) RETURNS uuid
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $$
 declare
   v_agent_id uuid := auth.acting_agent_id();
@@ -1065,7 +1071,6 @@ COMMENT ON FUNCTION app.advance_redemption(p_redemption_id uuid, p_status text) 
 
 CREATE FUNCTION app.after_approval(p_order app.orders) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 begin
   -- From here the invoice is what the partner owes.
@@ -1077,7 +1082,6 @@ COMMENT ON FUNCTION app.after_approval(p_order app.orders) IS 'Turns what is on 
 
 CREATE FUNCTION app.after_death(p_order app.orders, p_from app.order_status_enum) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 begin
   if p_from in ('SUBMITTED', 'PROCESSING') then
@@ -1105,7 +1109,6 @@ COMMENT ON FUNCTION app.after_death(p_order app.orders, p_from app.order_status_
 
 CREATE FUNCTION app.after_submission(p_order app.orders) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 begin
   perform app.use_credit(p_order.partner_id, p_order.grand_total);
@@ -1143,7 +1146,6 @@ COMMENT ON FUNCTION app.ancestor_regions(p_region_id uuid) IS 'The region (dista
 
 CREATE FUNCTION app.assign_order(p_order_id uuid, p_subdist_id uuid, p_event text, p_note text) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_order app.orders;
@@ -1170,7 +1172,6 @@ COMMENT ON FUNCTION app.assign_order(p_order_id uuid, p_subdist_id uuid, p_event
 
 CREATE FUNCTION app.calling_partner_id() RETURNS uuid
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $$
 declare
   v_id uuid := auth.current_user_id();
@@ -1215,7 +1216,6 @@ COMMENT ON FUNCTION app.changed_part(p_row jsonb, p_other jsonb) IS 'The columns
 
 CREATE FUNCTION app.check_config(p_key text, p_value jsonb) RETURNS void
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $$
 declare
   v_definition record;
@@ -1269,7 +1269,6 @@ COMMENT ON FUNCTION app.check_consistency(p_invariant text) IS 'The rows that br
 
 CREATE FUNCTION app.check_items(p_items jsonb) RETURNS void
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $$
 declare
   v_valid boolean;
@@ -1321,7 +1320,7 @@ begin
     where m.status = 'PENDING' and m.next_attempt_at <= now() and not exists (
       select from app.messages as e
       where e.recipient_id = m.recipient_id and e.priority = m.priority and e.position < m.position
-        and e.status in ('PENDING', 'CLAIMED', 'UNKNOWN') and (e.status <> 'PENDING' or e.next_attempt_at > now())
+        and e.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
     )
     order by m.priority, m.position
     limit p_max
@@ -1402,7 +1401,6 @@ COMMENT ON FUNCTION app.config_numeric(p_key text) IS 'Value of a DECIMAL or INT
 
 CREATE FUNCTION app.config_snapshot(p_keys text[]) RETURNS jsonb
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $$
 begin
   return (
@@ -1438,7 +1436,6 @@ COMMENT ON FUNCTION app.end_shadow_session() IS 'Closes the agent''s open shadow
 
 CREATE FUNCTION app.enqueue_message(p_template text, p_recipient_type text, p_recipient_id uuid, p_order_id uuid DEFAULT NULL::uuid, p_variables jsonb DEFAULT '{}'::jsonb) RETURNS uuid
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_id uuid;
@@ -1507,6 +1504,7 @@ begin
       as r (invoice_number text, amount numeric, reference_number text, paid_at timestamptz, payment_method text, notes text)
     left join app.invoices as i on i.invoice_number = r.invoice_number
   loop
+    perform app.optional_moment('paid_at', v_payment.paid_at);
     if v_payment.invoice_id is null then
       v_code := 'NOT_FOUND';
     else
@@ -1753,7 +1751,6 @@ COMMENT ON FUNCTION app.fail(p_code text, p_details text, p_hint text) IS 'Raise
 
 CREATE FUNCTION app.find_submission(p_partner_id uuid, p_key text, p_hash bytea) RETURNS uuid
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $$
 declare
   v_order_id uuid;
@@ -1818,7 +1815,6 @@ COMMENT ON FUNCTION app.format_rupiah(p_amount numeric) IS 'Rupiah as Indonesian
 
 CREATE FUNCTION app.hand_over_orders(p_subdist_id uuid) RETURNS integer
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_id uuid;
@@ -1901,7 +1897,6 @@ COMMENT ON FUNCTION app.inbound_message(p_payload jsonb) IS 'Stores what a provi
 
 CREATE FUNCTION app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 begin
   insert into app.order_items (order_id, partner_id, product_id, quantity, list_price, unit_price, line_total)
@@ -2032,7 +2027,6 @@ COMMENT ON COLUMN app.partners.deleted_at IS 'Soft delete: hidden from every cal
 
 CREATE FUNCTION app.lock_calling_partner() RETURNS app.partners
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_id uuid := app.calling_partner_id();
@@ -2049,18 +2043,14 @@ end $$;
 
 COMMENT ON FUNCTION app.lock_calling_partner() IS 'The calling partner, locked until the end of the transaction: his orders and redemptions take turns';
 
-CREATE FUNCTION app.lock_inventory(p_order_id uuid) RETURNS void
+CREATE FUNCTION app.lock_inventory(p_product_ids uuid[]) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 begin
-  perform from app.inventory as s
-  where s.product_id = any (array(select i.product_id from app.order_items as i where i.order_id = p_order_id))
-  order by s.product_id
-  for no key update;
+  perform from app.inventory as s where s.product_id = any (p_product_ids) order by s.product_id for no key update;
 end $$;
 
-COMMENT ON FUNCTION app.lock_inventory(p_order_id uuid) IS 'Locks the inventory of the order''s products, in product order';
+COMMENT ON FUNCTION app.lock_inventory(p_product_ids uuid[]) IS 'Locks the inventory of these products, in product order';
 
 CREATE FUNCTION app.lock_invoice(p_invoice_id uuid) RETURNS app.invoices
     LANGUAGE plpgsql
@@ -2082,7 +2072,6 @@ COMMENT ON FUNCTION app.lock_invoice(p_invoice_id uuid) IS 'The invoice, locked 
 
 CREATE FUNCTION app.lock_order(p_order_id uuid, p_partner_id uuid DEFAULT NULL::uuid) RETURNS app.orders
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_order app.orders;
@@ -2183,7 +2172,12 @@ begin
     -- 2, 4, 8 ... seconds, at most an hour, each somewhat off so that a crowd does not come back together
     next_attempt_at = now() + make_interval(secs => least(3600, power(2, least(v_message.attempts, 20))) * (0.75 + random() / 2))
   where m.id = p_message_id;
-  if not v_again and v_message.template = 'order_routed' then
+  if not v_again and v_message.template = 'order_routed' and exists (
+    -- whoever serves it now has neither been told nor answered
+    select from app.orders as o
+    where o.id = v_message.order_id and o.routed_to_subdist_id = v_message.recipient_id
+      and (o.last_response_at is null or o.last_response_at <= v_message.created_at)
+  ) then
     perform app.escalate_now(v_message.order_id, 'Pesan WhatsApp ke sub-distributor gagal: ' || coalesce(p_error_code, '-'));
   end if;
   if not v_again and v_message.channel = 'WHATSAPP'
@@ -2256,21 +2250,21 @@ CREATE FUNCTION app.message_templates() RETURNS TABLE(template text, buttons tex
     AS $$
   values
     ('order_routed', '{Terima,Tolak}'::text[],
-      E'Pesanan baru {{order_number}} dari {{partner_name}}.\n{{lines}}\nTotal: {{grand_total}}\nAlamat: {{address}}\nMohon jawab: Terima atau Tolak.'),
-    ('order_withdrawn', '{}', 'Pesanan {{order_number}} dari {{partner_name}} tidak lagi menjadi tugas Anda: {{reason}}.'),
-    ('order_unrouted', '{}', 'Pesanan {{order_number}} dari {{partner_name}} ({{grand_total}}) belum punya sub-distributor: {{reason}}.'),
-    ('order_over_limit', '{}', 'Pesanan {{order_number}} dari {{partner_name}} ({{grand_total}}) melebihi plafon kredit dan menunggu keputusan.'),
-    ('order_placed_for_you', '{}', 'Halo {{partner_name}}, {{agent_name}} membuat pesanan {{order_number}} senilai {{grand_total}} atas nama Anda. Hubungi kami bila ini keliru.'),
-    ('order_status', '{}', 'Pesanan {{order_number}}: {{status_text}}.'),
-    ('invoice_issued', '{}', 'Tagihan {{invoice_number}} untuk pesanan {{order_number}}: {{amount}}, jatuh tempo {{due_date}}.'),
+      E'Pesanan baru {{order_number}} dari {{partner_name}}.\nIsi pesanan:\n{{lines}}\nTotal: {{grand_total}}\nAlamat kirim: {{address}}\nMohon jawab dengan tombol di bawah: Terima atau Tolak.'),
+    ('order_withdrawn', '{}', 'Pesanan {{order_number}} dari {{partner_name}} tidak lagi menjadi tugas Anda: {{reason}}. Terima kasih.'),
+    ('order_unrouted', '{}', 'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} belum punya sub-distributor: {{reason}}. Mohon segera ditangani.'),
+    ('order_over_limit', '{}', 'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} melebihi plafon kredit dan menunggu keputusan.'),
+    ('order_placed_for_you', '{}', 'Halo {{partner_name}}, agen kami {{agent_name}} membuat pesanan {{order_number}} senilai {{grand_total}} atas nama Anda. Hubungi kami bila ini keliru.'),
+    ('order_status', '{}', 'Kabar pesanan {{order_number}}: kini {{status_text}}. Terima kasih.'),
+    ('invoice_issued', '{}', 'Tagihan {{invoice_number}} untuk pesanan {{order_number}} sebesar {{amount}} jatuh tempo {{due_date}}. Terima kasih atas kepercayaan Anda.'),
     ('payment_received', '{}', 'Pembayaran {{amount}} untuk tagihan {{invoice_number}} telah kami terima. Sisa tagihan: {{amount_due}}. Terima kasih.'),
     ('refund_due', '{}', 'Tagihan {{invoice_number}} dibatalkan setelah dibayar {{amount}}: periksa pengembalian dana.'),
-    ('points_vested', '{}', 'Selamat, {{points}} poin dari pesanan {{order_number}} telah masuk. Saldo poin Anda: {{point_balance}}.'),
-    ('reward_redeemed', '{}', 'Penukaran {{reward}} ({{points}} poin) tercatat. Saldo poin Anda: {{point_balance}}.'),
-    ('sla_reminder', '{Terima,Tolak}', 'Pengingat: pesanan {{order_number}} dari {{partner_name}} ({{grand_total}}) menunggu jawaban Anda sejak {{waiting_since}}.'),
-    ('sla_manager', '{}', 'Pesanan {{order_number}} dari {{partner_name}} belum dijawab {{subdist_name}} sejak {{waiting_since}}.'),
-    ('sla_escalation', '{}', 'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum dijawab {{subdist_name}} sejak {{waiting_since}}. {{reason}}'),
-    ('inbound_text', '{}', E'Pesan WhatsApp dari {{sender}}:\n{{text}}'),
+    ('points_vested', '{}', 'Selamat, {{points}} poin dari pesanan {{order_number}} telah masuk. Saldo Anda sekarang {{point_balance}} poin.'),
+    ('reward_redeemed', '{}', 'Penukaran {{reward}} dengan {{points}} poin tercatat. Saldo Anda sekarang {{point_balance}} poin.'),
+    ('sla_reminder', '{Terima,Tolak}', 'Pengingat: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} menunggu jawaban Anda sejak {{waiting_since}}. Mohon segera dijawab.'),
+    ('sla_manager', '{}', 'Pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak {{waiting_since}}. Mohon bantu menindaklanjuti.'),
+    ('sla_escalation', '{}', 'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera ditangani.'),
+    ('inbound_text', '{}', E'Pesan WhatsApp dari {{sender}} untuk Anda:\n{{text}}\nMohon dijawab langsung ke nomor pengirim.'),
     ('sign_in_link', '{}', 'Masuk ke Digital Hub Alfa Beauty dengan kode ini: {{token}}. Berlaku {{minutes}} menit, untuk satu kali pakai.')
 $$;
 
@@ -2278,7 +2272,6 @@ COMMENT ON FUNCTION app.message_templates() IS 'Texts of all messages, in Indone
 
 CREATE FUNCTION app.move_order(p_order_id uuid, p_to app.order_status_enum, p_reason text DEFAULT NULL::text, p_partner_id uuid DEFAULT NULL::uuid) RETURNS uuid
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_order app.orders := app.lock_order(p_order_id, p_partner_id);
@@ -2294,7 +2287,6 @@ COMMENT ON FUNCTION app.move_order(p_order_id uuid, p_to app.order_status_enum, 
 
 CREATE FUNCTION app.nearest_subdist(p_region_id uuid) RETURNS uuid
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $$
 declare
   v_region_id uuid := p_region_id;
@@ -2349,9 +2341,21 @@ $$;
 
 COMMENT ON FUNCTION app.notify_impersonation(p_order app.orders) IS 'Tells the partner of an order that an agent placed in his name';
 
-CREATE FUNCTION app.optional_text(p_name text, p_value text, p_max integer) RETURNS text
+CREATE FUNCTION app.optional_moment(p_name text, p_value timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
+    AS $$
+begin
+  if p_value not between '2000-01-01T00:00:00Z' and now() + interval '1 year' then
+    perform app.fail('INVALID_ARGUMENT', format('%s is before the year 2000 or more than a year ahead', p_name));
+  end if;
+  return p_value;
+end $$;
+
+COMMENT ON FUNCTION app.optional_moment(p_name text, p_value timestamp with time zone) IS 'The moment or null, or INVALID_ARGUMENT when it is out of this world: infinity, year 9999';
+
+CREATE FUNCTION app.optional_text(p_name text, p_value text, p_max integer) RETURNS text
+    LANGUAGE plpgsql STABLE
     AS $$
 begin
   if length(p_value) > p_max then
@@ -2400,7 +2404,6 @@ COMMENT ON FUNCTION app.payment_refusal(p_invoice app.invoices, p_amount numeric
 
 CREATE FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_rules jsonb) RETURNS numeric
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $$
 declare
   v_discount numeric := p_points * (p_rules #>> '{loyalty.point_value_rupiah,value}')::numeric;
@@ -2433,38 +2436,40 @@ COMMENT ON FUNCTION app.price_in_force(p_product_id uuid, p_tier app.tier_enum, 
 
 CREATE FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_at timestamp with time zone) RETURNS app.priced_lines
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $$
 declare
   v_lines app.priced_lines;
-  v_max int := app.config_int('order.max_lines');
+  v_skus text[];
+  v_quantities int[];
 begin
   perform app.check_items(p_items);
+  select array_agg(w.sku), array_agg(w.quantity) into v_skus, v_quantities
+  from (
+    select r.sku, sum(r.quantity)::int as quantity from jsonb_to_recordset(p_items) as r (sku text, quantity int) group by r.sku
+  ) as w;
+  -- From arrays, so that the plan looks few products up by index, whatever the statistics say.
   select
-    array_agg(w.product_id order by w.product_id), array_agg(w.sku order by w.product_id),
-    array_agg(w.name order by w.product_id), array_agg(w.quantity order by w.product_id),
-    array_agg(w.price order by w.product_id), array_agg(w.unit_price order by w.product_id),
-    array_agg(w.display_stock order by w.product_id),
-    sum(w.quantity * w.price), sum(w.quantity * w.unit_price)
+    array_agg(w.product_id), array_agg(w.sku), array_agg(w.name), array_agg(w.quantity), array_agg(w.price),
+    array_agg(w.unit_price), array_agg(w.display_stock), sum(w.quantity * w.price), sum(w.quantity * w.unit_price)
   into v_lines
   from (
     select
       p.id as product_id, i.sku, p.name, i.quantity, f.price, coalesce(s.display_stock, 0) as display_stock,
       case when i.quantity >= f.min_qty_discount then f.discount_price else f.price end as unit_price
-    from (
-      select r.sku, sum(r.quantity)::int as quantity from jsonb_to_recordset(p_items) as r (sku text, quantity int) group by r.sku
-    ) as i
+    from unnest(v_skus, v_quantities) as i (sku, quantity)
     left join app.products as p on p.sku = i.sku and p.is_active
     left join lateral app.price_in_force(p.id, p_tier, p_at) as f on true
     left join app.inventory as s on s.product_id = p.id
+    order by p.id
   ) as w;
   if array_position(v_lines.product_ids, null) is not null then
     perform app.fail('UNKNOWN_SKU', (
       select string_agg(left(u.sku, 64), ', ' order by u.sku)
       from (select l.sku from unnest(v_lines.skus, v_lines.product_ids) as l (sku, product_id) where l.product_id is null limit 20) as u
     ));
-  elsif cardinality(v_lines.product_ids) > v_max then
-    perform app.fail('TOO_MANY_LINES', format('%s products, at most %s', cardinality(v_lines.product_ids), v_max));
+  elsif cardinality(v_lines.product_ids) > app.config_int('order.max_lines') then
+    perform app.fail('TOO_MANY_LINES', format('%s products, at most %s',
+      cardinality(v_lines.product_ids), app.config_int('order.max_lines')));
   elsif v_lines.subtotal >= 1e13 then
     perform app.fail('INVALID_ITEMS', 'The total is beyond 9,999,999,999,999.99');
   end if;
@@ -2480,21 +2485,26 @@ CREATE FUNCTION app.process_inbox(p_limit integer DEFAULT 100) RETURNS integer
 declare
   v_inbound app.inbound_messages;
   v_element jsonb;
+  v_number int;
   v_count int := 0;
 begin
   for v_inbound in
     select * from app.inbound_messages as b where b.processed_at is null
     order by b.received_at, b.id limit p_limit for update skip locked
   loop
-    for v_element in
-      select s from jsonb_path_query(v_inbound.payload, '$.entry[*].changes[*].value.statuses[*] ? (@.type() == "object")') as s
+    for v_element, v_number in
+      select s.element, s.number from jsonb_path_query(
+        v_inbound.payload, '$.entry[*].changes[*].value.statuses[*] ? (@.type() == "object")'
+      ) with ordinality as s (element, number)
     loop
-      perform app.take_inbound_status(v_element);
+      perform app.take_inbound(v_inbound.id, 'status', v_element, v_number);
     end loop;
-    for v_element in
-      select m from jsonb_path_query(v_inbound.payload, '$.entry[*].changes[*].value.messages[*] ? (@.type() == "object")') as m
+    for v_element, v_number in
+      select m.element, m.number from jsonb_path_query(
+        v_inbound.payload, '$.entry[*].changes[*].value.messages[*] ? (@.type() == "object")'
+      ) with ordinality as m (element, number)
     loop
-      perform app.take_inbound_event(v_inbound.id, v_element);
+      perform app.take_inbound(v_inbound.id, 'message', v_element, v_number);
     end loop;
     update app.inbound_messages as b set processed_at = now() where b.id = v_inbound.id;
     v_count := v_count + 1;
@@ -2523,7 +2533,6 @@ COMMENT ON FUNCTION app.promised_points(p_grand_total numeric, p_tier app.tier_e
 
 CREATE FUNCTION app.quote_order(p_items jsonb, p_points integer) RETURNS json
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $$
 declare
   v_id uuid := app.calling_partner_id();
@@ -2577,12 +2586,22 @@ declare
   v_wait interval := make_interval(secs => app.config_int('outbox.unknown_wait_seconds'));
   v_count int;
   v_more int;
+  v_id uuid;
 begin
   update app.messages as m set status = 'UNKNOWN', unknown_since = now(), lease_until = null
   where m.id in (
     select l.id from app.messages as l where l.status = 'CLAIMED' and l.lease_until <= now() for update skip locked
   );
   get diagnostics v_count = row_count;
+  -- One that kills whoever touches it is given up like any other.
+  for v_id in
+    select u.id from app.messages as u
+    where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait and u.attempts >= app.config_int('outbox.max_attempts')
+    for update skip locked
+  loop
+    perform app.message_failed(v_id, 'no word from the provider', false);
+    v_count := v_count + 1;
+  end loop;
   update app.messages as m set status = 'PENDING', unknown_since = null, next_attempt_at = now(), repeats = m.repeats + 1
   where m.id in (
     select u.id from app.messages as u where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait for update skip locked
@@ -2613,7 +2632,6 @@ COMMENT ON FUNCTION app.recipient_address(p_type text, p_id uuid, p_channel app.
 
 CREATE FUNCTION app.record_event(p_order app.orders, p_event text, p_from app.order_status_enum, p_note text DEFAULT NULL::text, p_actor_id uuid DEFAULT NULL::uuid) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 begin
   insert into app.order_events (order_id, partner_id, event, from_status, to_status, note, actor_id, actor_role)
@@ -2631,12 +2649,15 @@ declare
   v_method text := app.optional_text('payment_method', p_payment_method, 50);
   v_reference text := app.optional_text('reference_number', p_reference_number, 100);
   v_notes text := app.optional_text('notes', p_notes, 2000);
+  v_paid_at timestamptz := app.optional_moment('paid_at', p_paid_at);
   v_invoice app.invoices := app.lock_invoice(p_invoice_id);
   v_payment app.invoice_payments;
   v_duplicate boolean;
 begin
   if p_amount is null or not p_amount > 0 or p_amount >= 1e13 or p_amount <> round(p_amount, 2) then
     perform app.fail('INVALID_ARGUMENT', 'amount is IDR, more than 0, with at most two decimals');
+  elsif p_paid_at not between '2000-01-01' and now() + interval '1 day' then
+    perform app.fail('INVALID_ARGUMENT', 'paid_at is a moment since 2000, not in the future');
   end if;
   -- A repeated reference is looked for before anything else: the invoice may be paid by the very payment.
   select * into v_payment from app.invoice_payments as y
@@ -2651,7 +2672,7 @@ begin
       invoice_id, partner_id, amount, payment_method, reference_number, notes, recorded_by, paid_at
     ) values (
       p_invoice_id, v_invoice.partner_id, p_amount, v_method, v_reference, v_notes, auth.current_agent_id(),
-      coalesce(p_paid_at, now())
+      coalesce(v_paid_at, now())
     ) returning * into v_payment;
     select * into strict v_invoice from app.invoices as i where i.id = p_invoice_id;
   end if;
@@ -2739,7 +2760,6 @@ COMMENT ON FUNCTION app.region_time_zone(p_region_id uuid) IS 'Zone of a region:
 
 CREATE FUNCTION app.release_order(p_order_id uuid, p_reason text) RETURNS uuid
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_reason text := app.require_text('reason', p_reason, 500);
@@ -2760,10 +2780,9 @@ COMMENT ON FUNCTION app.release_order(p_order_id uuid, p_reason text) IS 'Lets a
 
 CREATE FUNCTION app.release_stock(p_order_id uuid) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 begin
-  perform app.lock_inventory(p_order_id);
+  perform app.lock_inventory(array(select i.product_id from app.order_items as i where i.order_id = p_order_id));
   update app.inventory as s set reserved = s.reserved - i.quantity
   from app.order_items as i
   where i.order_id = p_order_id and s.product_id = i.product_id;
@@ -2835,7 +2854,6 @@ COMMENT ON FUNCTION app.require_set(p_name text, p_set jsonb, p_max integer) IS 
 
 CREATE FUNCTION app.require_text(p_name text, p_value text, p_max integer, p_min integer DEFAULT 1) RETURNS text
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $$
 begin
   if p_value is null or length(btrim(p_value)) < p_min then
@@ -2850,7 +2868,6 @@ COMMENT ON FUNCTION app.require_text(p_name text, p_value text, p_max integer, p
 
 CREATE FUNCTION app.reroute_order(p_order_id uuid, p_subdist_id uuid) RETURNS uuid
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_order app.orders := app.lock_order(p_order_id);
@@ -2872,35 +2889,47 @@ end $$;
 
 COMMENT ON FUNCTION app.reroute_order(p_order_id uuid, p_subdist_id uuid) IS 'Hands an open order to this sub-distributor and restarts the clock; raises NOT_ROUTABLE, NOT_FOUND, SUBDIST_UNAVAILABLE';
 
-CREATE FUNCTION app.reserve_stock(p_order_id uuid) RETURNS void
+CREATE FUNCTION app.reserve_order(p_order_id uuid) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
-declare
-  v_short text;
 begin
-  perform app.lock_inventory(p_order_id);
-  select string_agg(format('%s: %s left', p.sku, coalesce(s.display_stock, 0)), ', ' order by p.sku) into v_short
-  from app.order_items as i
-  join app.products as p on p.id = i.product_id
-  left join app.inventory as s on s.product_id = i.product_id
-  where i.order_id = p_order_id and i.quantity > coalesce(s.display_stock, 0);
-  if v_short is not null then
-    perform app.fail('OUT_OF_STOCK', v_short);
-  end if;
-  update app.inventory as s set reserved = s.reserved + i.quantity
-  from app.order_items as i
-  where i.order_id = p_order_id and s.product_id = i.product_id;
+  perform app.reserve_stock(array_agg(i.product_id order by i.product_id), array_agg(i.quantity order by i.product_id))
+  from app.order_items as i where i.order_id = p_order_id;
 end $$;
 
-COMMENT ON FUNCTION app.reserve_stock(p_order_id uuid) IS 'Reserves the order''s units or raises OUT_OF_STOCK with what is left of each product';
+COMMENT ON FUNCTION app.reserve_order(p_order_id uuid) IS 'Reserves the units of an order''s lines';
+
+CREATE FUNCTION app.reserve_stock(p_product_ids uuid[], p_quantities integer[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_taken uuid[];
+begin
+  perform app.lock_inventory(p_product_ids);
+  with taken as (
+    update app.inventory as s set reserved = s.reserved + l.quantity
+    from unnest(p_product_ids, p_quantities) as l (product_id, quantity)
+    where s.product_id = l.product_id and s.display_stock >= l.quantity
+    returning s.product_id
+  )
+  select array_agg(t.product_id) into v_taken from taken as t;
+  if cardinality(p_product_ids) > coalesce(cardinality(v_taken), 0) then
+    perform app.fail('OUT_OF_STOCK', (
+      select string_agg(format('%s: %s left', p.sku, coalesce(s.display_stock, 0)), ', ' order by p.sku)
+      from app.products as p
+      left join app.inventory as s on s.product_id = p.id
+      where p.id = any (p_product_ids) and p.id <> all (coalesce(v_taken, '{}'))
+    ));
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.reserve_stock(p_product_ids uuid[], p_quantities integer[]) IS 'Reserves so many units of each product or raises OUT_OF_STOCK with what is left; each product stands once';
 
 CREATE FUNCTION app.respond_order(p_order_id uuid, p_subdist_id uuid, p_decision text, p_note text) RETURNS uuid
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
-  v_note text := app.optional_text('note', p_note, 500);
+  v_note text := app.optional_text('note', p_note, 480); -- the history keeps it in 500, with the decision before it
   v_order app.orders;
   v_from app.order_status_enum;
 begin
@@ -2938,7 +2967,6 @@ COMMENT ON FUNCTION app.respond_order(p_order_id uuid, p_subdist_id uuid, p_deci
 
 CREATE FUNCTION app.save_draft(p_items jsonb, p_notes text) RETURNS uuid
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_notes text := app.optional_text('notes', p_notes, 2000);
@@ -2960,7 +2988,6 @@ COMMENT ON FUNCTION app.save_draft(p_items jsonb, p_notes text) IS 'Keeps lines 
 
 CREATE FUNCTION app.set_config_value(p_key text, p_value jsonb) RETURNS json
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_key text := app.require_text('config_key', p_key, 100);
@@ -2980,7 +3007,6 @@ COMMENT ON FUNCTION app.set_config_value(p_key text, p_value jsonb) IS 'Changes 
 
 CREATE FUNCTION app.settle_submission(p_order app.orders) RETURNS app.orders
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_order app.orders := p_order;
@@ -3021,7 +3047,7 @@ begin
   -- Bounded: a calendar of holidays only must not loop for ever.
   for i in 0..3660 loop
     if p_calendar -> 'days' @> to_jsonb(extract(isodow from v_day)::int)
-      and not coalesce(p_calendar -> 'holidays' ? v_day::text, false)
+      and not coalesce(p_calendar -> 'holidays' ? to_char(v_day, 'YYYY-MM-DD'), false)
     then
       v_opens := greatest(p_start, (v_day + (p_calendar ->> 'from')::interval) at time zone p_zone);
       v_closes := (v_day + (p_calendar ->> 'until')::interval) at time zone p_zone;
@@ -3108,7 +3134,6 @@ COMMENT ON FUNCTION app.submission_rules(p_tier app.tier_enum) IS 'The configs t
 
 CREATE FUNCTION app.submit_draft(p_order_id uuid, p_points integer, p_idempotency_key text) RETURNS uuid
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_key text := app.require_text('idempotency_key', p_idempotency_key, 200);
@@ -3156,7 +3181,6 @@ COMMENT ON FUNCTION app.submit_draft(p_order_id uuid, p_points integer, p_idempo
 
 CREATE FUNCTION app.submit_order(p_items jsonb, p_points integer, p_notes text, p_idempotency_key text) RETURNS uuid
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_key text := app.require_text('idempotency_key', p_idempotency_key, 200);
@@ -3287,6 +3311,27 @@ end $$;
 
 COMMENT ON FUNCTION app.sweep_service_level(p_limit integer) IS 'Logs and tells every escalation that is due, oldest clocks first, for up to so many orders; returns how many orders it escalated';
 
+CREATE FUNCTION app.take_inbound(p_inbound_id uuid, p_kind text, p_element jsonb, p_number integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_kind = 'status' then
+    perform app.take_inbound_status(p_element);
+  else
+    perform app.take_inbound_event(p_inbound_id, p_element);
+  end if;
+exception
+  when serialization_failure or deadlock_detected then
+    raise;
+  when others then
+    insert into app.inbound_events (event_key, inbound_message_id, outcome)
+    values (concat_ws(':', p_inbound_id, p_kind, p_number), p_inbound_id, left('failed: ' || sqlerrm, 200))
+    on conflict (event_key) do update set outcome = excluded.outcome, processed_at = now();
+end $$;
+
+COMMENT ON FUNCTION app.take_inbound(p_inbound_id uuid, p_kind text, p_element jsonb, p_number integer) IS 'Works on one element of a webhook; a failure is noted in inbound_events';
+
 CREATE FUNCTION app.take_inbound_event(p_inbound_id uuid, p_message jsonb) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -3379,7 +3424,6 @@ COMMENT ON FUNCTION app.tap_button(p_payload text, p_from text) IS 'Answers an o
 
 CREATE FUNCTION app.tell_about_submission(p_order app.orders) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 begin
   if p_order.routed_to_subdist_id is not null then
@@ -3599,24 +3643,26 @@ CREATE FUNCTION app.tg_order_items__reserve() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
+  v_lines record;
   v_order record;
 begin
-  for v_order in
-    select o.id, o.order_number, o.status, o.subtotal, o.discount_amount
-    from app.orders as o
-    where o.id in (select n.order_id from new_rows as n) and o.status <> 'DRAFT'
-    order by o.id
+  for v_lines in
+    select
+      n.order_id, array_agg(n.product_id) as product_ids, array_agg(n.quantity) as quantities,
+      sum(n.quantity * n.list_price) as subtotal, sum(n.line_total) as total
+    from (select r.* from new_rows as r order by r.order_id, r.product_id) as n
+    group by n.order_id
   loop
-    if v_order.status <> 'SUBMITTED' or (
-      select (sum(i.quantity * i.list_price), sum(i.line_total), count(*))
-      from app.order_items as i where i.order_id = v_order.id
-    ) is distinct from (
-      v_order.subtotal, v_order.subtotal - v_order.discount_amount,
-      (select count(*) from new_rows as n where n.order_id = v_order.id)
-    ) then
+    select o.order_number, o.status, o.subtotal, o.discount_amount into v_order
+    from app.orders as o where o.id = v_lines.order_id;
+    continue when v_order.status = 'DRAFT';
+    if v_order.status <> 'SUBMITTED' or (v_lines.subtotal, v_lines.total)
+      is distinct from (v_order.subtotal, v_order.subtotal - v_order.discount_amount)
+      or (select count(*) from app.order_items as i where i.order_id = v_lines.order_id) <> cardinality(v_lines.product_ids)
+    then
       perform app.fail('ORDER_FROZEN', v_order.order_number);
     end if;
-    perform app.reserve_stock(v_order.id);
+    perform app.reserve_stock(v_lines.product_ids, v_lines.quantities);
   end loop;
   return null;
 end $$;
@@ -3637,7 +3683,7 @@ begin
       perform app.after_submission(new);
       -- The lines of an order that is inserted as SUBMITTED come after it: tg_order_items__reserve.
       if v_from = 'DRAFT' then
-        perform app.reserve_stock(new.id);
+        perform app.reserve_order(new.id);
       end if;
     when 'REJECTED', 'CANCELLED' then perform app.after_death(new, v_from);
     when 'APPROVED' then perform app.after_approval(new);
@@ -3717,8 +3763,11 @@ CREATE FUNCTION app.tg_orders__withdraw_reminders() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  update app.messages as m set status = 'WITHDRAWN'
-  where m.order_id = new.id and m.status = 'PENDING'
+  update app.messages as m set
+    status = case m.status when 'PENDING' then 'WITHDRAWN' else m.status end,
+    error_code = case m.status when 'PENDING' then 'answered' else m.error_code end,
+    expires_at = now()
+  where m.order_id = new.id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
     and m.template in ('sla_reminder', 'sla_manager', 'sla_escalation');
   return null;
 end $$;
@@ -3865,7 +3914,6 @@ end $$;
 
 CREATE FUNCTION app.use_credit(p_partner_id uuid, p_amount numeric) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 begin
   update app.partners as p set credit_used = p.credit_used + p_amount where p.id = p_partner_id and p_amount <> 0;
@@ -3881,7 +3929,6 @@ COMMENT ON FUNCTION app.uuid_v7_floor(p_at timestamp with time zone) IS 'The lea
 
 CREATE FUNCTION app.vest_points(p_invoice_id uuid) RETURNS integer
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_invoice app.invoices;
@@ -3932,7 +3979,7 @@ COMMENT ON FUNCTION app.vest_points(p_invoice_id uuid) IS 'Vests the points of a
 CREATE FUNCTION app.waiting_since(p_clock timestamp with time zone) RETURNS jsonb
     LANGUAGE sql STABLE
     AS $$
-  select jsonb_build_object('waiting_since', to_char(p_clock at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB', 'reason', '')
+  select jsonb_build_object('waiting_since', to_char(p_clock at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB', 'reason', 'batas waktu terlampaui')
 $$;
 
 COMMENT ON FUNCTION app.waiting_since(p_clock timestamp with time zone) IS 'What a message says of a clock';
@@ -4017,7 +4064,7 @@ begin
   else
     select a.password_hash into v_hash from app.agents as a where a.id = v_id for no key update;
   end if;
-  if v_hash is null or extensions.crypt(left(p_current, 72), v_hash) <> v_hash then
+  if not auth.password_matches(p_current, v_hash) then
     return app.refuse('INVALID_CREDENTIALS', 'current_password');
   end if;
   v_new_hash := auth.hash_password(p_new);
@@ -4161,14 +4208,12 @@ COMMENT ON FUNCTION auth.issue_tokens(p_session auth.sessions) IS 'An access tok
 CREATE FUNCTION auth.login(p_email text, p_password text) RETURNS json
     LANGUAGE plpgsql
     SET search_path TO ''
-    AS $_$
+    AS $$
 declare
   v_email text := lower(app.require_text('email', p_email, 255));
   v_ip text := auth.client_ip();
   v_wait int;
   v_account record;
-  -- bcrypt of a random password: an unknown e-mail takes as long as a wrong password
-  v_nobody constant text := '$2a$10$7EqJtq98hPqEX7fNZaFWoOhi5xHcVMrAJxP4N1VAMmZ0AzOdpQqIq';
 begin
   if p_password is null or p_password = '' then
     perform app.fail('INVALID_ARGUMENT', 'password is missing');
@@ -4184,9 +4229,7 @@ begin
   union all
   select a.id, a.password_hash, auth.agent_database_role(a.role), a.is_active from app.agents as a where a.email = v_email
   limit 1;
-  if extensions.crypt(left(p_password, 72), coalesce(v_account.password_hash, v_nobody)) is distinct from v_account.password_hash
-    or v_account.is_active is not true
-  then
+  if not auth.password_matches(p_password, v_account.password_hash) or v_account.is_active is not true then
     if v_ip is not null then
       perform auth.count_attempt('ip:' || v_ip, 0);
     end if;
@@ -4194,7 +4237,7 @@ begin
   end if;
   delete from auth.login_attempts as a where a.key = auth.attempt_key('email', v_email);
   return auth.open_session(v_account.id, v_account.role);
-end $_$;
+end $$;
 
 COMMENT ON FUNCTION auth.login(p_email text, p_password text) IS 'Signs a partner or an agent in by e-mail and password; throttled by account and address';
 
@@ -4238,6 +4281,17 @@ begin
 end $$;
 
 COMMENT ON FUNCTION auth.open_session(p_subject_id uuid, p_role text) IS 'Signs a subject in and returns the tokens';
+
+CREATE FUNCTION auth.password_matches(p_password text, p_hash text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+  select extensions.crypt(left(p_password, 72), case
+    when p_hash ~ '^\$2[ax]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}$' then p_hash
+    else '$2a$10$7EqJtq98hPqEX7fNZaFWoOhi5xHcVMrAJxP4N1VAMmZ0AzOdpQqIq'
+  end) is not distinct from p_hash
+$_$;
+
+COMMENT ON FUNCTION auth.password_matches(p_password text, p_hash text) IS 'True where this is the bcrypt hash of this password; takes its time whatever the hash';
 
 CREATE FUNCTION auth.redeem_link(p_token text) RETURNS json
     LANGUAGE plpgsql
@@ -5406,7 +5460,8 @@ CREATE TABLE app.audit_buffer (
     on_behalf_of uuid,
     ip_address character varying(45),
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
-);
+)
+WITH (toast_tuple_target='8160');
 
 COMMENT ON TABLE app.audit_buffer IS 'Changes waiting to be moved to audit_logs; committed with the change itself. Private: not masked yet';
 
@@ -7278,7 +7333,7 @@ GRANT SELECT(deleted_at) ON TABLE app.partners TO subdist;
 
 REVOKE ALL ON FUNCTION app.lock_calling_partner() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.lock_inventory(p_order_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.lock_inventory(p_product_ids uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.lock_invoice(p_invoice_id uuid) FROM PUBLIC;
 
@@ -7305,6 +7360,8 @@ REVOKE ALL ON FUNCTION app.nearest_subdist(p_region_id uuid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.normalise_phone(p_phone text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.notify_impersonation(p_order app.orders) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.optional_moment(p_name text, p_value timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.optional_text(p_name text, p_value text, p_max integer) FROM PUBLIC;
 
@@ -7360,7 +7417,9 @@ REVOKE ALL ON FUNCTION app.require_text(p_name text, p_value text, p_max integer
 
 REVOKE ALL ON FUNCTION app.reroute_order(p_order_id uuid, p_subdist_id uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.reserve_stock(p_order_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.reserve_order(p_order_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.reserve_stock(p_product_ids uuid[], p_quantities integer[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.respond_order(p_order_id uuid, p_subdist_id uuid, p_decision text, p_note text) FROM PUBLIC;
 
@@ -7389,6 +7448,8 @@ REVOKE ALL ON FUNCTION app.submit_draft(p_order_id uuid, p_points integer, p_ide
 REVOKE ALL ON FUNCTION app.submit_order(p_items jsonb, p_points integer, p_notes text, p_idempotency_key text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.sweep_service_level(p_limit integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.take_inbound(p_inbound_id uuid, p_kind text, p_element jsonb, p_number integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.take_inbound_event(p_inbound_id uuid, p_message jsonb) FROM PUBLIC;
 
@@ -7537,6 +7598,8 @@ REVOKE ALL ON FUNCTION auth.logout() FROM PUBLIC;
 REVOKE ALL ON FUNCTION auth.new_secret(OUT token text, OUT token_hash bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.open_session(p_subject_id uuid, p_role text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.password_matches(p_password text, p_hash text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.redeem_link(p_token text) FROM PUBLIC;
 
