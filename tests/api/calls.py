@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.api.conftest import Hub
 from tests.two_of_each import PASSWORD
-from tests.world import Caller, Connection, call, pay, value
+from tests.world import Caller, Connection, call, value
 
 
 @dataclass(frozen=True)
@@ -72,27 +72,19 @@ class Maker:
         order = self.order("respond_order", "approve_order")
         return str(value(self.conn, f"select {column} from app.invoices where order_id = %s", order))
 
-    def points(self) -> None:
-        """Some for the partner to spend."""
-        order = self.order("respond_order", "approve_order")
-        self.conn.execute(
-            "update app.system_configs set config_value = '1' where config_key = 'order.minimum_threshold'"
-        )
-        row = self.conn.execute(
-            "select id, amount from app.invoices where order_id = %s", [order]
-        ).fetchall()[0]
-        pay(self.conn, self.world, {"id": row[0], "amount": row[1]})
+    def reward(self) -> str:
+        """A reward, and points to pay it with."""
         self.rpc(
             self.world.admin, "adjust_points", partner_id=self.world.west.partner.sub, points=50, reason="x"
         )
+        return self.world.rewards[1]
 
     def redemption(self) -> str:
-        self.points()
         key = str(uuid.uuid4())
         return str(
-            self.rpc(
-                self.world.west.partner, "redeem_reward", reward_id=self.world.rewards[1], idempotency_key=key
-            )["id"]
+            self.rpc(self.world.west.partner, "redeem_reward", reward_id=self.reward(), idempotency_key=key)[
+                "id"
+            ]
         )
 
     def message(self, provider_id: str | None = None) -> str:
@@ -154,7 +146,7 @@ CALLS = {
     "logout": Call("partner", {}),
     "change_password": Call(
         "agent",
-        {"current_password": "secret", "new_password": "secret"},
+        {"current_password": "secret", "new_password": "password"},
         lambda _: {"current_password": PASSWORD, "new_password": PASSWORD},
     ),
     "quote_order": Call(
@@ -181,7 +173,7 @@ CALLS = {
     "redeem_reward": Call(
         "partner",
         {"reward_id": "id", "idempotency_key": "text"},
-        lambda m: (m.points(), {"reward_id": m.world.rewards[1], "idempotency_key": key()})[1],
+        lambda m: {"reward_id": m.reward(), "idempotency_key": key()},
     ),
     "start_shadow_session": Call(
         "agent", {"partner_id": "id"}, lambda m: {"partner_id": m.world.west.partner.sub}
@@ -190,7 +182,7 @@ CALLS = {
     "respond_order": Call(
         "subdist",
         {"order_id": "id", "decision": "word", "note": "optional text"},
-        lambda m: {"order_id": m.order(), "decision": "ACCEPT", "note": "n" * 500},
+        lambda m: {"order_id": m.order(), "decision": "ACCEPT", "note": "n" * 480},
     ),
     "release_order": Call(
         "admin",

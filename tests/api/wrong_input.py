@@ -1,8 +1,8 @@
 """What may go wrong in the arguments of a call: generated from the kind of each argument.
 
-A value is a piece of JSON text, so that what Python cannot write (1e400, deep nesting) can be sent too. Values that the
-hub may take, for all their oddity (a number where a free text is expected is its digits), are `odd`: they only must
-not break anything. All others are `wrong`: refused, and nothing is written.
+A value is a piece of JSON text, so that what Python cannot write (1e400, deep nesting) can be sent too.
+Values that the hub may take, for all their oddity (where a free text is expected a number is its digits),
+are ODD: they must not break anything, that is all. All others are WRONG: refused, and nothing is written.
 """
 
 import json
@@ -16,69 +16,171 @@ DEEP = "[" * 5_000 + "]" * 5_000
 NUL = '"a\\u0000b"'
 NULS = '"\\u0000\\u0000\\u0000"'
 HUGE = {"1e400": "1e400", "1e30": "1e30", "2^63": str(2**63), "2^31": str(2**31), "5000 digits": "9" * 5_000}
-EMOJI = json.dumps("💇‍♀️ سلام ‮tidak‬ 漢字", ensure_ascii=False)
+EMOJI = json.dumps("\U0001f487 \u0633\u0644\u0627\u0645 \u202etidak\u202c \u6f22\u5b57", ensure_ascii=False)
 
 _MISTAKES = {"NUL": NUL, "NULs": NULS, "1 MB": MEGABYTE, "10,000 characters": LONG, "deep": DEEP}
-_NOT_A_NUMBER = _MISTAKES | {"text": '"banyak"', "empty text": '""', "object": "{}", "array": "[1]", "true": "true",
-                             "NaN as text": '"NaN"'}  # fmt: skip
+_NOT_A_NUMBER = _MISTAKES | {
+    "text": '"banyak"',
+    "empty text": '""',
+    "object": "{}",
+    "array": "[1]",
+    "true": "true",
+    "NaN as text": '"NaN"',
+}
 
 # Kind of argument: what is wrong with it.
 WRONG: dict[str, dict[str, str]] = {
     "id": _MISTAKES
-    | {"null": "null", "unknown": json.dumps(str(uuid.uuid4())), "number": "7", "negative": "-1", "zero": "0",
-       "text": '"ORD-1"', "empty text": '""', "object": '{"id": 1}', "array": "[]", "true": "true", "emoji": EMOJI,
-       "SQL": '"\' or 1=1 --"', "1e400": "1e400"},
+    | {
+        "null": "null",
+        "unknown": json.dumps(str(uuid.uuid4())),
+        "number": "7",
+        "negative": "-1",
+        "zero": "0",
+        "text": '"ORD-1"',
+        "empty text": '""',
+        "object": '{"id": 1}',
+        "array": "[]",
+        "true": "true",
+        "emoji": EMOJI,
+        "SQL": '"\' or 1=1 --"',
+        "1e400": "1e400",
+    },
     "optional id": _MISTAKES | {"number": "7", "text": '"x"', "object": "{}", "array": "[1]"},
     "text": _MISTAKES | {"null": "null", "empty": '""', "blank": '"   "'},
     "optional text": _MISTAKES,
     "word": _MISTAKES
-    | {"null": "null", "empty": '""', "another word": '"MAYBE"', "number": "3", "object": "{}", "array": '["ACCEPT"]',
-       "emoji": EMOJI, "true": "true", "negative": "-1"},
+    | {
+        "null": "null",
+        "empty": '""',
+        "another word": '"MAYBE"',
+        "number": "3",
+        "object": "{}",
+        "array": '["ACCEPT"]',
+        "emoji": EMOJI,
+        "true": "true",
+        "negative": "-1",
+    },
     "secret": _MISTAKES
-    | {"null": "null", "empty": '""', "number": "1", "object": "{}", "array": "[]", "emoji": EMOJI, "true": "true"},
+    | {
+        "null": "null",
+        "empty": '""',
+        "number": "1",
+        "object": "{}",
+        "array": "[]",
+        "emoji": EMOJI,
+        "true": "true",
+    },
+    "password": _MISTAKES
+    | {"null": "null", "empty": '""', "number": "1", "short": '"rahasia"', "73 bytes": json.dumps("x" * 73)},
     "count": _NOT_A_NUMBER | HUGE | {"null": "null", "negative": "-1", "zero": "0", "fraction": "1.5"},
     "points": _NOT_A_NUMBER | HUGE | {"negative": "-1", "fraction": "1.5", "more than in hand": "1000000"},
-    "adjustment": _NOT_A_NUMBER | HUGE | {"null": "null", "zero": "0", "fraction": "1.5", "too negative": "-1000000000"},
+    "adjustment": _NOT_A_NUMBER
+    | HUGE
+    | {"null": "null", "zero": "0", "fraction": "1.5", "too negative": "-1000000000"},
     "money": _NOT_A_NUMBER
     | HUGE
-    | {"null": "null", "negative": "-1", "zero": "0", "fraction of a sen": "0.001", "infinity": '"Infinity"',
-       "minus infinity": '"-Infinity"', "negative zero": "-0", "1e-400": "1e-400"},
+    | {
+        "null": "null",
+        "negative": "-1",
+        "zero": "0",
+        "fraction of a sen": "0.001",
+        "infinity": '"Infinity"',
+        "minus infinity": '"-Infinity"',
+        "negative zero": "-0",
+        "1e-400": "1e-400",
+    },
     "moment": _MISTAKES
-    | {"text": '"kemarin sore"', "empty text": '""', "number": "20260101", "object": "{}", "array": "[]",
-       "no such day": '"2026-02-30"', "no such hour": '"2026-01-01T25:00:00Z"', "infinity": '"infinity"',
-       "minus infinity": '"-infinity"', "year 99999": '"99999-01-01"', "year 300000": '"300000-01-01"',
-       "long ago": '"0044-03-15 BC"', "emoji": EMOJI, "true": "true"},
-    "flag": _MISTAKES | {"text": '"mungkin"', "number": "7", "object": "{}", "array": "[]", "empty text": '""'},
+    | {
+        "text": '"kemarin sore"',
+        "empty text": '""',
+        "number": "7",
+        "object": "{}",
+        "array": "[]",
+        "no such day": '"2026-02-30"',
+        "no such hour": '"2026-01-01T25:00:00Z"',
+        "infinity": '"infinity"',
+        "minus infinity": '"-infinity"',
+        "year 99999": '"99999-01-01"',
+        "year 300000": '"300000-01-01"',
+        "long ago": '"0044-03-15 BC"',
+        "emoji": EMOJI,
+        "true": "true",
+    },
+    "flag": _MISTAKES
+    | {"text": '"mungkin"', "number": "7", "object": "{}", "array": "[]", "empty text": '""'},
     "items": {},
     "levels": {},
     "products": {},
     "payments": {},
-    "payload": _MISTAKES | {"null": "null", "array": "[]", "number": "1", "text": '"x"', "true": "true",
-                            "object with NUL": '{"a": "\\u0000"}', "deep object": '{"a":' * 5_000 + "1" + "}" * 5_000},
+    "payload": _MISTAKES
+    | {
+        "null": "null",
+        "array": "[]",
+        "number": "1",
+        "text": '"x"',
+        "true": "true",
+        "object with NUL": '{"a": "\\u0000"}',
+        "deep object": '{"a":' * 5_000 + "1" + "}" * 5_000,
+    },
     "value": _MISTAKES
     | HUGE
-    | {"null": "null", "text": '"x"', "object": "{}", "array": "[]", "negative": "-1", "zero": "0", "fraction": "1.5",
-       "true": "true"},
-}  # fmt: skip
+    | {
+        "null": "null",
+        "text": '"x"',
+        "object": "{}",
+        "array": "[]",
+        "negative": "-1",
+        "zero": "0",
+        "fraction": "1.5",
+        "true": "true",
+    },
+}
 
 # Odd, but nothing that has to be refused.
 ODD: dict[str, dict[str, str]] = {
-    "text": {"number": "7", "object": '{"a": 1}', "array": "[1, 2]", "true": "true", "emoji": EMOJI, "SQL": '"\'; --"'},
-    "optional text": {"number": "7", "object": "{}", "array": "[1]", "emoji": EMOJI, "empty": '""', "null": "null"},
+    "text": {
+        "number": "7",
+        "object": '{"a": 1}',
+        "array": "[1, 2]",
+        "true": "true",
+        "emoji": EMOJI,
+        "SQL": '"\'; --"',
+    },
+    "optional text": {
+        "number": "7",
+        "object": "{}",
+        "array": "[1]",
+        "emoji": EMOJI,
+        "empty": '""',
+        "null": "null",
+    },
     "optional id": {"null": "null", "unknown": json.dumps(str(uuid.uuid4()))},
     "points": {"number as text": '"1"', "null": "null", "negative zero": "-0"},
     "count": {"number as text": '"1"'},
     "flag": {"null": "null", "1": "1", "yes": '"yes"'},
     "moment": {"null": "null"},
-    "secret": {},
-    "payload": {"empty object": "{}", "odd webhook": '{"entry": [{"changes": 7}, [], null]}', "emoji":
-                '{"a": ' + EMOJI + "}", "1 MB": '{"a": ' + MEGABYTE + "}"},
-}  # fmt: skip
+    "password": {"emoji": EMOJI},
+    "payload": {
+        "empty object": "{}",
+        "odd webhook": '{"entry": [{"changes": 7}, [], null]}',
+        "emoji": '{"a": ' + EMOJI + "}",
+        "1 MB": '{"a": ' + MEGABYTE + "}",
+    },
+}
 
 _SET_MISTAKES = _MISTAKES | {
-    "null": "null", "object": "{}", "text": '"SKU-001"', "number": "5", "true": "true", "of nulls": "[null]",
-    "of numbers": "[1, 2]", "of texts": '["SKU-001"]', "of arrays": "[[]]", "of nothing": "[{}]",
-}  # fmt: skip
+    "null": "null",
+    "object": "{}",
+    "text": '"SKU-001"',
+    "number": "5",
+    "true": "true",
+    "of nulls": "[null]",
+    "of numbers": "[1, 2]",
+    "of texts": '["SKU-001"]',
+    "of arrays": "[[]]",
+    "of nothing": "[{}]",
+}
 
 _BAD_NUMBERS = (
     "0.5",
@@ -116,10 +218,20 @@ def _many(row: str, count: int) -> str:
 _ITEM = {"sku": '"SKU-001"', "quantity": "1"}
 WRONG["items"] = (
     _SET_MISTAKES
-    | {"empty": "[]", "10,000 lines": _many('{"sku": "SKU-001", "quantity": 1}', 10_000),
-       "10,000 unknown goods": "[" + ", ".join(f'{{"sku": "X{i}", "quantity": 1}}' for i in range(10_000)) + "]"}
-    | dict(_rows(_ITEM, {"sku": (*_BAD_TEXTS, '"NO-SUCH"', '"SKU-OFF"'), "quantity": (*_BAD_NUMBERS, "0", "100001")}))
-)  # fmt: skip
+    | {
+        "empty": "[]",
+        "10,000 lines": _many('{"sku": "SKU-001", "quantity": 1}', 10_000),
+        "10,000 unknown goods": "["
+        + ", ".join(f'{{"sku": "X{i}", "quantity": 1}}' for i in range(10_000))
+        + "]",
+    }
+    | dict(
+        _rows(
+            _ITEM,
+            {"sku": (*_BAD_TEXTS, '"NO-SUCH"', '"SKU-OFF"'), "quantity": (*_BAD_NUMBERS, "0", "100001")},
+        )
+    )
+)
 WRONG["levels"] = _SET_MISTAKES | dict(
     _rows(
         {"sku": '"SKU-001"', "quantity": "5"},
