@@ -21,7 +21,7 @@ from hub.cluster import Cluster
 from hub.console import err, out, say
 from hub.errors import UserError
 from hub.mutate import trial
-from hub.mutate.choice import Choice, choose, test_files
+from hub.mutate.choice import Choice, choose, hints, test_files
 from hub.mutate.mutants import Mutant, mutants
 from hub.mutate.trial import Outcome
 
@@ -92,7 +92,8 @@ class Run:
         self.context = trial.start_server()
         self.seconds: dict[str, float] = {}
         self.failing: list[str] = []
-        self.passing = 0
+        self.passing: list[str] = []
+        self.killers: dict[str, str] = {}
         self.patience = 600.0
 
     def all_mutants(self) -> list[Mutant]:
@@ -123,15 +124,22 @@ class Run:
                     conn.execute(mutant.statement.encode())
             except psycopg.Error as error:
                 return Verdict(mutant.name, mutant.domain, BROKEN, str(error).strip().splitlines()[0])
-            verdict, by = self._ask(mutant, name, choice.acting, KILLED)
+            first = self._first(mutant, choice.acting)
+            verdict, by = self._ask(mutant, name, [*first, *choice.acting], KILLED)
             if not by and choice.looking:
                 verdict, by = self._ask(mutant, name, choice.looking, CATALOGUE)
         return Verdict(mutant.name, mutant.domain, verdict, by, round(monotonic() - started, 1))
 
-    def _ask(self, mutant: Mutant, database: str, files: list[str], verdict: str) -> tuple[str, str]:
+    def _first(self, mutant: Mutant, files: list[str]) -> list[str]:
+        """Single tests to ask before the files: who killed it last time, and whose names speak of it."""
+        told = hints(mutant, [node for node in self.passing if node.split("::", 1)[0] in files])
+        last = self.killers.get(mutant.name)
+        return [last, *(t for t in told if t != last)] if last in self.passing else told
+
+    def _ask(self, mutant: Mutant, database: str, tests: list[str], verdict: str) -> tuple[str, str]:
         log = self.folder / f"{''.join(c if c.isalnum() else '-' for c in mutant.name)[:120]}.log"
         outcome: Outcome = trial.run(
-            self.context, database, files, skip=self.failing, seconds=self.patience, log=log
+            self.context, database, tests, skip=self.failing, seconds=self.patience, log=log
         )
         if outcome.timed_out:
             return verdict, "timeout"
@@ -187,9 +195,12 @@ def run(
             return
         say(f"{len(chosen)} of {len(everything)} mutants; first the tests on an unharmed database")
         work.baseline(chosen)
-        say(f"{work.passing} tests in {len(work.files)} files pass, in {sum(work.seconds.values()):.0f} s")
+        work.killers = _read_killers()
+        took = sum(work.seconds.values())
+        say(f"{len(work.passing)} tests in {len(work.files)} files pass, in {took:.0f} s")
         report = Report(already_failing=work.failing)
         report.verdicts = judge_all(work, chosen, processes, json_file)
+        _keep_killers(work.killers | {v.name: v.by for v in report.verdicts if v.verdict == KILLED})
     names = {m.name for m in everything}
     report.stale = stale_entries(accepted, report, names)
     for verdict in report.of(SURVIVED):
@@ -205,6 +216,23 @@ def run(
         raise UserError(
             f"{survivors} mutants survived, {len(report.stale)} entries of accepted.toml are stale"
         )
+
+
+def _killers_file() -> Path:
+    return paths.root() / ".cache" / "mutate-killers.json"
+
+
+def _read_killers() -> dict[str, str]:
+    """Which test killed which mutant the last time: it is asked first."""
+    file = _killers_file()
+    killers: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    return killers
+
+
+def _keep_killers(killers: dict[str, str]) -> None:
+    file = _killers_file()
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(killers, indent=0, sort_keys=True) + "\n")
 
 
 def stale_entries(accepted: dict[str, str], report: Report, names: set[str]) -> list[str]:

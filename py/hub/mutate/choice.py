@@ -1,5 +1,6 @@
 """Which tests should notice: a cheap map from a mutant's kind and domain to test files."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,9 @@ _ACCESS = ("rls", "api")
 """Folders that speak of who may do and see what."""
 
 _LOCKS = ("concurrency",)
+
+_RACES = "test_turns"
+"""Races held still: one for each lock."""
 
 _TABLES = "tables"
 """What a table refuses by itself, past every trigger."""
@@ -72,6 +76,10 @@ _WORDS = {
 }
 
 
+_HINTS, _TELLING = 8, 2
+_DULL = {"app", "auth", "api", "jobs", "for", "key", "update", "skip", "dropped", "opened", "fkey", "check"}
+
+
 @dataclass(frozen=True)
 class Choice:
     """Test files in the order in which they are worth asking: those that act, those that look things up."""
@@ -88,6 +96,8 @@ def choose(mutant: Mutant, files: list[str], seconds: dict[str, float]) -> Choic
         # A lock shows only where two connections meet, and in no catalogue.
         looking = []
         acting = [f for f in acting if _folder(f) in _LOCKS or "lock" in Path(f).stem]
+    else:
+        acting = [f for f in acting if _folder(f) not in _LOCKS]
     words = (mutant.domain, *_WORDS.get(mutant.domain, ())) if mutant.domain else ()
 
     def rank(file: str) -> tuple[int, float, str]:
@@ -99,10 +109,30 @@ def choose(mutant: Mutant, files: list[str], seconds: dict[str, float]) -> Choic
         elif mutant.kind in {"constraint", "required"}:
             place = 0 if folder == _TABLES else 1 if told else 2
         else:
-            place = 0 if told else 1 if folder not in _LOCKS else 2
+            place = 0 if told else 1
+        if mutant.kind == "lock" and stem == _RACES:
+            place = -1
         return (place, seconds.get(file, 0.0) - told * 1000, file)
 
     return Choice(sorted(acting, key=rank), sorted(looking))
+
+
+def hints(mutant: Mutant, nodes: list[str]) -> list[str]:
+    """The few single tests whose names speak of the mutant: they go before the files."""
+    name = mutant.name.rsplit(" ", 1)[-1].rsplit(".", 1)[-1]
+    table = mutant.name.split(" ", 1)[1].split(".", 1)[0]
+    words = {word for word in re.split(r"[^a-z]+", mutant.name.lower()) if len(word) > 2} - _DULL
+    scored = []
+    for node in nodes:
+        said = node.split("::", 1)[-1].lower()
+        score = 5 * (f"[{name}" in said or f"-{name}]" in said) + 3 * (f".{table}]" in said)
+        score += 4 * (
+            f".{table}.{name} " in said or name.removesuffix("_fkey").removeprefix(f"{table}_") in said
+        )
+        score += sum(word in said or word.removesuffix("s") in said for word in words)
+        if score >= _TELLING:
+            scored.append((-score, node))
+    return [node for _, node in sorted(scored)[:_HINTS]]
 
 
 def test_files() -> list[str]:

@@ -31,7 +31,7 @@ class Outcome:
     """What a run came to: the tests that failed, how long each file took, and whether it was stopped."""
 
     failed: list[str] = field(default_factory=list)
-    passed: int = 0
+    passed: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     timed_out: bool = False
     code: int = -1
@@ -48,7 +48,8 @@ class _Listener:
         self.outcome.seconds[file] = self.outcome.seconds.get(file, 0.0) + report.duration
         if report.failed and report.nodeid not in self.outcome.failed:
             self.outcome.failed.append(report.nodeid)
-        self.outcome.passed += report.passed and report.when == "call"
+        if report.passed and report.when == "call":
+            self.outcome.passed.append(report.nodeid)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -65,17 +66,17 @@ def start_server() -> Any:
 def run(
     context: Any,
     template: str,
-    files: Sequence[str],
+    tests: Sequence[str],
     *,
     skip: Sequence[str] = (),
     first_failure: bool = True,
     seconds: float = 600,
     log: Path,
 ) -> Outcome:
-    """Run the tests in `files`, but for `skip`, on clones of `template`."""
-    if not files:
+    """Run the tests (files or single ones) in this order, but for `skip`, on clones of `template`."""
+    if not tests:
         return Outcome(code=0)
-    arguments = [*(["-x"] if first_failure else []), *(f"--deselect={node}" for node in skip), *files]
+    arguments = [*(["-x"] if first_failure else []), *(f"--deselect={node}" for node in skip), *tests]
     mine, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(theirs, template, arguments, str(log)))
     process.start()
