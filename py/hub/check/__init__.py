@@ -32,6 +32,9 @@ def check(conn: psycopg.Connection[Any], since: str | None = None) -> list[Findi
     """Run every invariant; writes nothing. `since`: from when on the audit trail is compared (two days)."""
     with conn.transaction():
         conn.execute("select set_config('hub.check_since', %s, true)", [since or ""])
+        # What is added up whole is hashed in memory, one invariant after the other.
+        conn.execute("set local work_mem = '256MB'")
+        conn.execute("set local jit = off")
         names = conn.execute("select invariant, statement from app.invariants()").fetchall()
         return [_run(conn, name, statement) for name, statement in names]
 
