@@ -142,29 +142,54 @@ begin
 end $$;
 comment on function app.take_inbound_status(jsonb) is 'Takes one status of a webhook over; those of unknown messages are passed by';
 
+-- What cannot be worked on is noted and passed by: one odd element never holds up the others, nor the webhook for ever.
+create function app.take_inbound(p_inbound_id uuid, p_kind text, p_element jsonb, p_number int)
+returns void language plpgsql volatile set search_path = ''
+as $$
+begin
+  if p_kind = 'status' then
+    perform app.take_inbound_status(p_element);
+  else
+    perform app.take_inbound_event(p_inbound_id, p_element);
+  end if;
+exception
+  when serialization_failure or deadlock_detected then
+    raise;
+  when others then
+    insert into app.inbound_events (event_key, inbound_message_id, outcome)
+    values (concat_ws(':', p_inbound_id, p_kind, p_number), p_inbound_id, left('failed: ' || sqlerrm, 200))
+    on conflict (event_key) do update set outcome = excluded.outcome, processed_at = now();
+end $$;
+comment on function app.take_inbound(uuid, text, jsonb, int) is 'Works on one element of a webhook; a failure is noted in inbound_events';
+
 -- Every level is walked: a webhook may carry several entries, changes, messages and statuses. What is not of the expected
--- shape is passed by: `strict` off, no exception, so that one odd element never holds up the others.
+-- shape is passed by.
 create function app.process_inbox(p_limit int default 100)
 returns int language plpgsql volatile set search_path = ''
 as $$
 declare
   v_inbound app.inbound_messages;
   v_element jsonb;
+  v_number int;
   v_count int := 0;
 begin
   for v_inbound in
     select * from app.inbound_messages as b where b.processed_at is null
     order by b.received_at, b.id limit p_limit for update skip locked
   loop
-    for v_element in
-      select s from jsonb_path_query(v_inbound.payload, '$.entry[*].changes[*].value.statuses[*] ? (@.type() == "object")') as s
+    for v_element, v_number in
+      select s.element, s.number from jsonb_path_query(
+        v_inbound.payload, '$.entry[*].changes[*].value.statuses[*] ? (@.type() == "object")'
+      ) with ordinality as s (element, number)
     loop
-      perform app.take_inbound_status(v_element);
+      perform app.take_inbound(v_inbound.id, 'status', v_element, v_number);
     end loop;
-    for v_element in
-      select m from jsonb_path_query(v_inbound.payload, '$.entry[*].changes[*].value.messages[*] ? (@.type() == "object")') as m
+    for v_element, v_number in
+      select m.element, m.number from jsonb_path_query(
+        v_inbound.payload, '$.entry[*].changes[*].value.messages[*] ? (@.type() == "object")'
+      ) with ordinality as m (element, number)
     loop
-      perform app.take_inbound_event(v_inbound.id, v_element);
+      perform app.take_inbound(v_inbound.id, 'message', v_element, v_number);
     end loop;
     update app.inbound_messages as b set processed_at = now() where b.id = v_inbound.id;
     v_count := v_count + 1;

@@ -6,21 +6,21 @@ language sql immutable
 as $$
   values
     ('order_routed', '{Terima,Tolak}'::text[],
-      E'Pesanan baru {{order_number}} dari {{partner_name}}.\n{{lines}}\nTotal: {{grand_total}}\nAlamat: {{address}}\nMohon jawab: Terima atau Tolak.'),
-    ('order_withdrawn', '{}', 'Pesanan {{order_number}} dari {{partner_name}} tidak lagi menjadi tugas Anda: {{reason}}.'),
-    ('order_unrouted', '{}', 'Pesanan {{order_number}} dari {{partner_name}} ({{grand_total}}) belum punya sub-distributor: {{reason}}.'),
-    ('order_over_limit', '{}', 'Pesanan {{order_number}} dari {{partner_name}} ({{grand_total}}) melebihi plafon kredit dan menunggu keputusan.'),
-    ('order_placed_for_you', '{}', 'Halo {{partner_name}}, {{agent_name}} membuat pesanan {{order_number}} senilai {{grand_total}} atas nama Anda. Hubungi kami bila ini keliru.'),
-    ('order_status', '{}', 'Pesanan {{order_number}}: {{status_text}}.'),
-    ('invoice_issued', '{}', 'Tagihan {{invoice_number}} untuk pesanan {{order_number}}: {{amount}}, jatuh tempo {{due_date}}.'),
+      E'Pesanan baru {{order_number}} dari {{partner_name}}.\nIsi pesanan:\n{{lines}}\nTotal: {{grand_total}}\nAlamat kirim: {{address}}\nMohon jawab dengan tombol di bawah: Terima atau Tolak.'),
+    ('order_withdrawn', '{}', 'Pesanan {{order_number}} dari {{partner_name}} tidak lagi menjadi tugas Anda: {{reason}}. Terima kasih.'),
+    ('order_unrouted', '{}', 'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} belum punya sub-distributor: {{reason}}. Mohon segera ditangani.'),
+    ('order_over_limit', '{}', 'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} melebihi plafon kredit dan menunggu keputusan.'),
+    ('order_placed_for_you', '{}', 'Halo {{partner_name}}, agen kami {{agent_name}} membuat pesanan {{order_number}} senilai {{grand_total}} atas nama Anda. Hubungi kami bila ini keliru.'),
+    ('order_status', '{}', 'Kabar pesanan {{order_number}}: kini {{status_text}}. Terima kasih.'),
+    ('invoice_issued', '{}', 'Tagihan {{invoice_number}} untuk pesanan {{order_number}} sebesar {{amount}} jatuh tempo {{due_date}}. Terima kasih atas kepercayaan Anda.'),
     ('payment_received', '{}', 'Pembayaran {{amount}} untuk tagihan {{invoice_number}} telah kami terima. Sisa tagihan: {{amount_due}}. Terima kasih.'),
     ('refund_due', '{}', 'Tagihan {{invoice_number}} dibatalkan setelah dibayar {{amount}}: periksa pengembalian dana.'),
-    ('points_vested', '{}', 'Selamat, {{points}} poin dari pesanan {{order_number}} telah masuk. Saldo poin Anda: {{point_balance}}.'),
-    ('reward_redeemed', '{}', 'Penukaran {{reward}} ({{points}} poin) tercatat. Saldo poin Anda: {{point_balance}}.'),
-    ('sla_reminder', '{Terima,Tolak}', 'Pengingat: pesanan {{order_number}} dari {{partner_name}} ({{grand_total}}) menunggu jawaban Anda sejak {{waiting_since}}.'),
-    ('sla_manager', '{}', 'Pesanan {{order_number}} dari {{partner_name}} belum dijawab {{subdist_name}} sejak {{waiting_since}}.'),
-    ('sla_escalation', '{}', 'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum dijawab {{subdist_name}} sejak {{waiting_since}}. {{reason}}'),
-    ('inbound_text', '{}', E'Pesan WhatsApp dari {{sender}}:\n{{text}}'),
+    ('points_vested', '{}', 'Selamat, {{points}} poin dari pesanan {{order_number}} telah masuk. Saldo Anda sekarang {{point_balance}} poin.'),
+    ('reward_redeemed', '{}', 'Penukaran {{reward}} dengan {{points}} poin tercatat. Saldo Anda sekarang {{point_balance}} poin.'),
+    ('sla_reminder', '{Terima,Tolak}', 'Pengingat: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} menunggu jawaban Anda sejak {{waiting_since}}. Mohon segera dijawab.'),
+    ('sla_manager', '{}', 'Pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak {{waiting_since}}. Mohon bantu menindaklanjuti.'),
+    ('sla_escalation', '{}', 'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera ditangani.'),
+    ('inbound_text', '{}', E'Pesan WhatsApp dari {{sender}} untuk Anda:\n{{text}}\nMohon dijawab langsung ke nomor pengirim.'),
     ('sign_in_link', '{}', 'Masuk ke Digital Hub Alfa Beauty dengan kode ini: {{token}}. Berlaku {{minutes}} menit, untuk satu kali pakai.')
 $$;
 comment on function app.message_templates() is 'Texts of all messages, in Indonesian, with {{variables}} and reply buttons';
@@ -36,7 +36,7 @@ comment on function app.format_rupiah(numeric) is 'Rupiah as Indonesians write i
 create function app.enqueue_message(
   p_template text, p_recipient_type text, p_recipient_id uuid, p_order_id uuid default null, p_variables jsonb default '{}'
 )
-returns uuid language plpgsql volatile set search_path = ''
+returns uuid language plpgsql volatile
 as $$
 declare
   v_id uuid;

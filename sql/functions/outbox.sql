@@ -9,12 +9,22 @@ declare
   v_wait interval := make_interval(secs => app.config_int('outbox.unknown_wait_seconds'));
   v_count int;
   v_more int;
+  v_id uuid;
 begin
   update app.messages as m set status = 'UNKNOWN', unknown_since = now(), lease_until = null
   where m.id in (
     select l.id from app.messages as l where l.status = 'CLAIMED' and l.lease_until <= now() for update skip locked
   );
   get diagnostics v_count = row_count;
+  -- One that kills whoever touches it is given up like any other.
+  for v_id in
+    select u.id from app.messages as u
+    where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait and u.attempts >= app.config_int('outbox.max_attempts')
+    for update skip locked
+  loop
+    perform app.message_failed(v_id, 'no word from the provider', false);
+    v_count := v_count + 1;
+  end loop;
   update app.messages as m set status = 'PENDING', unknown_since = null, next_attempt_at = now(), repeats = m.repeats + 1
   where m.id in (
     select u.id from app.messages as u where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait for update skip locked
@@ -31,8 +41,8 @@ end $$;
 comment on function app.reap_messages() is
   'Lapsed leases become UNKNOWN, long unknown messages PENDING again, expired ones WITHDRAWN; returns how many moved';
 
--- Claims take turns, so that two messengers never hold two messages of one recipient in the wrong order. What is in flight,
--- unknown, or waiting for another try holds back what comes after it for the same recipient and priority.
+-- Claims take turns, and hand out the first of each recipient and priority only: what is in flight, unknown, or waiting for
+-- another try holds back what comes after it, so nothing overtakes. (WhatsApp takes one in six seconds for a number anyway.)
 create function app.claim_messages(p_max int, p_lease_seconds int)
 returns table (
   id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text,
@@ -54,7 +64,7 @@ begin
     where m.status = 'PENDING' and m.next_attempt_at <= now() and not exists (
       select from app.messages as e
       where e.recipient_id = m.recipient_id and e.priority = m.priority and e.position < m.position
-        and e.status in ('PENDING', 'CLAIMED', 'UNKNOWN') and (e.status <> 'PENDING' or e.next_attempt_at > now())
+        and e.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
     )
     order by m.priority, m.position
     limit p_max
@@ -137,7 +147,12 @@ begin
     -- 2, 4, 8 ... seconds, at most an hour, each somewhat off so that a crowd does not come back together
     next_attempt_at = now() + make_interval(secs => least(3600, power(2, least(v_message.attempts, 20))) * (0.75 + random() / 2))
   where m.id = p_message_id;
-  if not v_again and v_message.template = 'order_routed' then
+  if not v_again and v_message.template = 'order_routed' and exists (
+    -- whoever serves it now has neither been told nor answered
+    select from app.orders as o
+    where o.id = v_message.order_id and o.routed_to_subdist_id = v_message.recipient_id
+      and (o.last_response_at is null or o.last_response_at <= v_message.created_at)
+  ) then
     perform app.escalate_now(v_message.order_id, 'Pesan WhatsApp ke sub-distributor gagal: ' || coalesce(p_error_code, '-'));
   end if;
   if not v_again and v_message.channel = 'WHATSAPP'

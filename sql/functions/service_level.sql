@@ -24,7 +24,7 @@ begin
   -- Bounded: a calendar of holidays only must not loop for ever.
   for i in 0..3660 loop
     if p_calendar -> 'days' @> to_jsonb(extract(isodow from v_day)::int)
-      and not coalesce(p_calendar -> 'holidays' ? v_day::text, false)
+      and not coalesce(p_calendar -> 'holidays' ? to_char(v_day, 'YYYY-MM-DD'), false)
     then
       v_opens := greatest(p_start, (v_day + (p_calendar ->> 'from')::interval) at time zone p_zone);
       v_closes := (v_day + (p_calendar ->> 'until')::interval) at time zone p_zone;
@@ -139,7 +139,7 @@ comment on function app.sweep_service_level(int) is
 
 create function app.waiting_since(p_clock timestamptz) returns jsonb language sql stable
 as $$
-  select jsonb_build_object('waiting_since', to_char(p_clock at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB', 'reason', '')
+  select jsonb_build_object('waiting_since', to_char(p_clock at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB', 'reason', 'batas waktu terlampaui')
 $$;
 comment on function app.waiting_since(timestamptz) is 'What a message says of a clock';
 
@@ -174,13 +174,17 @@ begin
 end $$;
 comment on function app.escalate_now(uuid, text) is 'Tells headquarters of an open order at once, with the reason; once for each clock';
 
--- Whoever was about to be bothered about an order that has been answered, need not be.
+-- Whoever was about to be bothered about an order that has been answered, need not be. What a messenger holds just now
+-- may still go out, but is not tried again.
 create function app.tg_orders__withdraw_reminders() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  update app.messages as m set status = 'WITHDRAWN'
-  where m.order_id = new.id and m.status = 'PENDING'
+  update app.messages as m set
+    status = case m.status when 'PENDING' then 'WITHDRAWN' else m.status end,
+    error_code = case m.status when 'PENDING' then 'answered' else m.error_code end,
+    expires_at = now()
+  where m.order_id = new.id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
     and m.template in ('sla_reminder', 'sla_manager', 'sla_escalation');
   return null;
 end $$;

@@ -69,7 +69,7 @@ def test_a_message_is_delivered_once(seeded: RunningGateway, told: Settings, owe
     once(told, quiet(told))
     [line] = lines(told.whatsapp_file)
     assert line["id"] == message_id
-    assert line["body"] == "Pesanan ORD-261123-000001: selesai."
+    assert line["body"] == "Kabar pesanan ORD-261123-000001: kini selesai. Terima kasih."
     assert line["recipient"].startswith("+62840")
     assert states(seeded) == {message_id: ("SENT", 1)}
 
