@@ -7,7 +7,7 @@ create function bench.partner_id(p_number int) returns uuid language sql immutab
 as $$ select ('00000000-0000-7000-8000-' || lpad(p_number::text, 12, '0'))::uuid $$;
 
 create function bench.sku(p_number int) returns text language sql immutable
-as $$ select 'BENCH-' || lpad(p_number::text, 4, '0') $$;
+as $$ select 'BENCH-' || p_number $$;
 
 -- A country, ten provinces, fifty towns: routing looks at a town and its ancestors.
 with root as (
@@ -48,7 +48,7 @@ from generate_series(1, 1000) as i, app.brands as b, app.categories as c;
 insert into app.inventory (product_id, erp_stock, safety_buffer, last_sync_at)
 select p.id, 1000000000, 10, now() from app.products as p;
 
--- From ten units on cheaper: the benches order one to four.
+-- From ten units on cheaper: the benches order two.
 insert into app.tier_prices (product_id, tier, price, min_qty_discount, discount_price, effective_from)
 select p.id, t.tier, round(p.base_price * t.part, 2), 10, round(p.base_price * t.part * 0.95, 2), now() - interval '30 days'
 from app.products as p,
@@ -70,8 +70,13 @@ begin
     set_config('request.cookies', '{}', true);
 end $$;
 
-create function bench.items(p_products int[]) returns jsonb language sql immutable
-as $$ select jsonb_agg(jsonb_build_object('sku', bench.sku(p), 'quantity', 1 + p % 4)) from unnest(p_products) as p $$;
+-- Two units of each product, as JSON text that becomes jsonb, as with the gateway; the floor takes two of each as well.
+create function bench.items(p_products int[]) returns jsonb
+language plpgsql stable
+as $$
+begin
+  return ('[{"sku":"BENCH-' || array_to_string(p_products, '","quantity":2},{"sku":"BENCH-') || '","quantity":2}]')::jsonb;
+end $$;
 
 create function bench.submit_order(p_partner int, p_products int[]) returns uuid
 language plpgsql volatile

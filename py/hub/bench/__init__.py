@@ -18,7 +18,7 @@ from hub.bench.place import Place, prepared
 from hub.bench.profile import profile
 from hub.console import out, say
 
-__all__ = ["BenchError", "quick_plan", "run"]
+__all__ = ["BenchError", "full_plan", "quick_plan", "run"]
 
 _QUICK_SECONDS = 165  # of the three minutes; the rest is for stopping and cleaning up
 _FULL_SECONDS = 1200
@@ -57,7 +57,8 @@ def run(
             count = rounds.rounds(chosen, repetitions)
             progress.update(task, description="warming up")
             rounds.warm_up(chosen[0], place, seconds or 2)
-            proofs.caller_is_partner(place.hub_login)
+            with place.admin(place.hub) as conn:
+                proofs.caller_is_partner(conn, place.hub_login)
             each = seconds or rounds.length(_QUICK_SECONDS if quick else _FULL_SECONDS, started, count)
             progress.update(task, total=count, description=f"rounds of {each:.0f} s")
 
