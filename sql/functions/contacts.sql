@@ -2,7 +2,7 @@
 
 create function app.normalise_phone(p_phone text) returns text language sql immutable
 as $$
-  select case
+  select regexp_replace(case
     when d.digits is null then null
     when d.digits like '+%' then d.digits
     when d.digits like '00%' then '+' || substr(d.digits, 3)
@@ -10,8 +10,8 @@ as $$
     when d.digits like '62%' then '+' || d.digits
     when d.digits like '8%' then '+62' || d.digits
     else d.digits
-  end
-  from (select nullif(regexp_replace(regexp_replace(btrim(p_phone), '(?!^\+)[^0-9]', '', 'g'), '^\+620', '+62'), '') as digits) as d
+  end, '^\+620', '+62')
+  from (select nullif(nullif(regexp_replace(btrim(p_phone), '(?!^\+)[^0-9]', '', 'g'), ''), '+') as digits) as d
 $$;
 comment on function app.normalise_phone(text) is 'Indonesian phone number as E.164 with +: 0812..., 62812..., +62 812-... all become +62812...';
 

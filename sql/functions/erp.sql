@@ -173,6 +173,11 @@ begin
     perform app.fail('INVALID_ARGUMENT',
       'payments is [{"invoice_number", "amount", "reference_number", "paid_at", "payment_method", "notes"}, ...]');
   end if;
+  begin
+    perform (r ->> 'paid_at')::timestamptz from jsonb_array_elements(p_payments) as r;
+  exception when invalid_datetime_format or datetime_field_overflow or invalid_parameter_value then
+    perform app.fail('INVALID_ARGUMENT', 'paid_at is a moment: 2026-01-31T15:04:05+07:00');
+  end;
   -- Partners are locked in one order, whatever the order of the set.
   perform from app.partners as p
   where p.id in (

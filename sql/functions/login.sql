@@ -34,6 +34,18 @@ create function auth.attempt_key(p_kind text, p_value text) returns text languag
 as $$ select p_kind || ':' || encode(sha256(convert_to(p_value, 'UTF8')), 'hex') $$;
 comment on function auth.attempt_key(text, text) is 'Key of login_attempts; e-mails and numbers are kept as hashes only';
 
+-- A hash that is not bcrypt (nobody's, or one put in by hand to lock an account) takes as long as a wrong password:
+-- crypt would refuse it with an error of its own.
+create function auth.password_matches(p_password text, p_hash text)
+returns boolean language sql immutable
+as $$
+  select extensions.crypt(left(p_password, 72), case
+    when p_hash ~ '^\$2[ax]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}$' then p_hash
+    else '$2a$10$7EqJtq98hPqEX7fNZaFWoOhi5xHcVMrAJxP4N1VAMmZ0AzOdpQqIq'
+  end) is not distinct from p_hash
+$$;
+comment on function auth.password_matches(text, text) is 'True where this is the bcrypt hash of this password; takes its time whatever the hash';
+
 create function auth.login(p_email text, p_password text)
 returns json language plpgsql volatile set search_path = ''
 as $$
@@ -42,8 +54,6 @@ declare
   v_ip text := auth.client_ip();
   v_wait int;
   v_account record;
-  -- bcrypt of a random password: an unknown e-mail takes as long as a wrong password
-  v_nobody constant text := '$2a$10$7EqJtq98hPqEX7fNZaFWoOhi5xHcVMrAJxP4N1VAMmZ0AzOdpQqIq';
 begin
   if p_password is null or p_password = '' then
     perform app.fail('INVALID_ARGUMENT', 'password is missing');
@@ -59,9 +69,7 @@ begin
   union all
   select a.id, a.password_hash, auth.agent_database_role(a.role), a.is_active from app.agents as a where a.email = v_email
   limit 1;
-  if extensions.crypt(left(p_password, 72), coalesce(v_account.password_hash, v_nobody)) is distinct from v_account.password_hash
-    or v_account.is_active is not true
-  then
+  if not auth.password_matches(p_password, v_account.password_hash) or v_account.is_active is not true then
     if v_ip is not null then
       perform auth.count_attempt('ip:' || v_ip, 0);
     end if;
@@ -185,7 +193,7 @@ begin
   else
     select a.password_hash into v_hash from app.agents as a where a.id = v_id for no key update;
   end if;
-  if v_hash is null or extensions.crypt(left(p_current, 72), v_hash) <> v_hash then
+  if not auth.password_matches(p_current, v_hash) then
     return app.refuse('INVALID_CREDENTIALS', 'current_password');
   end if;
   v_new_hash := auth.hash_password(p_new);
