@@ -1492,6 +1492,11 @@ begin
     perform app.fail('INVALID_ARGUMENT',
       'payments is [{"invoice_number", "amount", "reference_number", "paid_at", "payment_method", "notes"}, ...]');
   end if;
+  begin
+    perform (r ->> 'paid_at')::timestamptz from jsonb_array_elements(p_payments) as r;
+  exception when invalid_datetime_format or datetime_field_overflow or invalid_parameter_value then
+    perform app.fail('INVALID_ARGUMENT', 'paid_at is a moment: 2026-01-31T15:04:05+07:00');
+  end;
   -- Partners are locked in one order, whatever the order of the set.
   perform from app.partners as p
   where p.id in (
@@ -2316,7 +2321,7 @@ COMMENT ON FUNCTION app.nearest_subdist(p_region_id uuid) IS 'The ACTIVE sub-dis
 CREATE FUNCTION app.normalise_phone(p_phone text) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$
-  select case
+  select regexp_replace(case
     when d.digits is null then null
     when d.digits like '+%' then d.digits
     when d.digits like '00%' then '+' || substr(d.digits, 3)
@@ -2324,8 +2329,8 @@ CREATE FUNCTION app.normalise_phone(p_phone text) RETURNS text
     when d.digits like '62%' then '+' || d.digits
     when d.digits like '8%' then '+62' || d.digits
     else d.digits
-  end
-  from (select nullif(regexp_replace(regexp_replace(btrim(p_phone), '(?!^\+)[^0-9]', '', 'g'), '^\+620', '+62'), '') as digits) as d
+  end, '^\+620', '+62')
+  from (select nullif(nullif(regexp_replace(btrim(p_phone), '(?!^\+)[^0-9]', '', 'g'), ''), '+') as digits) as d
 $$;
 
 COMMENT ON FUNCTION app.normalise_phone(p_phone text) IS 'Indonesian phone number as E.164 with +: 0812..., 62812..., +62 812-... all become +62812...';
