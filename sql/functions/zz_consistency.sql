@@ -115,7 +115,7 @@ from app.inventory as s
 full outer join units as u on u.product_id = s.product_id
 where s.reserved is distinct from coalesce(u.quantity, 0);
 comment on view app.consistency_reserved_stock is $$reserved of each product is the units of live orders that the ERP has not taken over
-Scan: only such orders, by idx_orders_status and orders_erp_pending_idx, and their lines by order.$$;
+Scan: only such orders, by idx_orders_status and orders_erp_pending_idx; their lines by order, or whole where many are open.$$;
 
 create view app.consistency_vested_points as
 with vested as (

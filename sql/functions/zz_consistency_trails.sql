@@ -125,7 +125,7 @@ where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not 
   and d.due_at < now() - interval '15 minutes'
   and (d.level = 'REMINDER' or exists (select from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active));
 comment on view app.consistency_escalations is $$Every escalation owed is logged and told once for each level, recipient and clock
-Scan: sla_escalation_logs whole, messages by messages_order_idx; late orders by orders_sla_clock_idx.$$;
+Scan: sla_escalation_logs whole, messages by messages_order_idx; open orders by idx_orders_status.$$;
 
 create view app.consistency_shadow_orders as
 select o.id as subject_id, format('%s by agent %s: %s notices', o.order_number, o.agent_id, n.notices) as details

@@ -182,8 +182,10 @@ class Walk(RuleBasedStateMachine):
         key = "credit.over_limit_policy"
         self.deed(self.world.admin, "set_config", set(), config_key=key, config_value=policy)
         self.model.rules[key] = policy
-        for partner in self.partners:
-            self.change_partner_to(partner, self.model.partners[partner].tier, limit)
+        for i, partner in enumerate(self.partners):
+            # where orders may wait for a release, the first partner's will
+            million = 1 if i == 0 and policy == "FLAG" else limit
+            self.change_partner_to(partner, self.model.partners[partner].tier, million)
 
     # --- ordering ---------------------------------------------------------------------------------
 
