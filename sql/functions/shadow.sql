@@ -59,3 +59,16 @@ as $$
   where s.id = auth.session_id()
 $$;
 comment on function app.notify_impersonation(app.orders) is 'Tells the partner of an order that an agent placed in his name';
+
+-- The notice says by which channel it went: where WhatsApp failed for good, the e-mail that follows takes its place.
+create function app.tg_messages__impersonation_mail() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update app.impersonation_notifications as n set channel = 'EMAIL', status = 'PENDING', sent_at = null, message_id = new.id
+  where n.order_id = new.order_id and n.channel = 'WHATSAPP';
+  return null;
+end $$;
+create trigger _300_impersonation_mail after insert on app.messages
+for each row when (new.template = 'order_placed_for_you' and new.channel = 'EMAIL')
+execute function app.tg_messages__impersonation_mail();

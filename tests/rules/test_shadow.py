@@ -1,5 +1,6 @@
 """Shadow mode: an agent orders for a partner, under both names, and the partner is told."""
 
+import uuid
 from typing import Any
 
 import jwt
@@ -7,7 +8,7 @@ import pytest
 
 from tests.rules.world import answer, insert, make_agent, make_partner, refused, told
 from tests.servers import JWT_SECRET
-from tests.world import Caller, Connection, World, call, items, shadow, submit, value
+from tests.world import Caller, Connection, World, broken, call, items, shadow, submit, value
 
 
 def start(db: Connection, agent: Caller, partner: Caller) -> Any:
@@ -153,3 +154,40 @@ def test_the_session_keeps_the_agents_address(db: Connection, world: World) -> N
     headers = {"X-Forwarded-For": "203.0.113.7"}
     answer(db, world.agents[0], "start_shadow_session", headers, partner_id=world.partners[0].sub)
     assert value(db, "select ip_address from app.agent_sessions") == "203.0.113.7"
+
+
+def notice(db: Connection) -> tuple[Any, ...]:
+    """Channel and status of the only notice, whether it was sent, and the message that carries it."""
+    (row,) = db.execute(
+        "select n.channel::text, n.status::text, n.sent_at is not null, m.channel::text, m.id::text"
+        " from app.impersonation_notifications n join app.messages m on m.id = n.message_id"
+    ).fetchall()
+    return tuple(row)
+
+
+def test_the_notice_follows_its_message_and_by_mail_where_whatsapp_fails(
+    db: Connection, world: World
+) -> None:
+    messenger = Caller("messenger", str(uuid.uuid4()))
+    submit(db, shadow(db, world.agents[0], world.partners[0]), items(SKU_000=1))
+    *told_so, message = notice(db)
+    assert told_so == ["WHATSAPP", "PENDING", False, "WHATSAPP"]
+    answer(db, messenger, "message_sent", message_id=message, provider_id="wamid.1")
+    assert notice(db)[:3] == ("WHATSAPP", "SENT", True)
+    answer(db, messenger, "message_status", provider_id="wamid.1", status="failed")
+    *told_so, mail = notice(db)
+    assert told_so == ["EMAIL", "PENDING", False, "EMAIL"]
+    assert mail != message
+    answer(db, messenger, "message_sent", message_id=mail, provider_id="mail.1")
+    assert notice(db)[:3] == ("EMAIL", "SENT", True)
+    assert broken(db) == {}
+
+
+def test_a_notice_that_came_through_in_no_way_has_failed(db: Connection, world: World) -> None:
+    messenger = Caller("messenger", str(uuid.uuid4()))
+    submit(db, shadow(db, world.agents[0], world.partners[0]), items(SKU_000=1))
+    for channel in ("WHATSAPP", "EMAIL"):
+        assert notice(db)[0] == channel
+        message = notice(db)[-1]
+        answer(db, messenger, "message_failed", message_id=message, error_code="131026", retry=False)
+    assert notice(db)[:3] == ("EMAIL", "FAILED", False)
