@@ -18,7 +18,7 @@ create function app.check_items(p_items jsonb) returns void
 language plpgsql stable
 as $$
 declare
-  v_valid boolean;
+  v_line bigint;
 begin
   if jsonb_typeof(p_items) is distinct from 'array' then
     perform app.fail('INVALID_ITEMS', 'items is not an array');
@@ -26,17 +26,16 @@ begin
     perform app.fail(case jsonb_array_length(p_items) when 0 then 'INVALID_ITEMS' else 'TOO_MANY_LINES' end,
       format('items has %s lines', jsonb_array_length(p_items)));
   end if;
-  select bool_and(
-    case
-      when jsonb_typeof(i -> 'sku') is distinct from 'string'
-        or jsonb_typeof(i -> 'quantity') is distinct from 'number' then false
-      else (i ->> 'quantity')::numeric between 1 and 100000
-        and (i ->> 'quantity')::numeric = trunc((i ->> 'quantity')::numeric)
-    end
-  ) into v_valid
-  from jsonb_array_elements(p_items) as i;
-  if not v_valid then
-    perform app.fail('INVALID_ITEMS', null,
+  select min(i.line) into v_line
+  from jsonb_array_elements(p_items) with ordinality as i (item, line)
+  where case
+    when jsonb_typeof(i.item -> 'sku') is distinct from 'string'
+      or jsonb_typeof(i.item -> 'quantity') is distinct from 'number' then true
+    else (i.item ->> 'quantity')::numeric not between 1 and 100000
+      or (i.item ->> 'quantity')::numeric <> trunc((i.item ->> 'quantity')::numeric)
+  end;
+  if v_line is not null then
+    perform app.fail('INVALID_ITEMS', format('line %s', v_line),
       'items is [{"sku": "...", "quantity": 2}, ...] with whole quantities from 1 to 100000');
   end if;
 end $$;
@@ -54,7 +53,7 @@ begin
   perform app.check_items(p_items);
   select array_agg(w.sku), array_agg(w.quantity) into v_skus, v_quantities
   from (
-    select r.sku, sum(r.quantity)::int as quantity from jsonb_to_recordset(p_items) as r (sku text, quantity int) group by r.sku
+    select r.sku, sum(r.quantity)::int as quantity from jsonb_to_recordset(p_items) as r (sku text, quantity numeric) group by r.sku
   ) as w;
   -- From arrays, so that the plan looks few products up by index, whatever the statistics say.
   select

@@ -139,6 +139,18 @@ def test_the_page_of_codes_tells_all_that_the_hub_refuses_with(conn: Connection)
     assert {code: documented().get(code) for code, _ in rows} == {code: {status} for code, status in rows}
 
 
+def test_the_line_that_is_wrong_is_named(hub: Hub) -> None:
+    items = [{"sku": "SKU-001", "quantity": 1}, {"sku": "SKU-002", "qty": 1}, {"sku": 7}]
+    answer = hub.rpc(hub.world.west.partner, "quote_order", {"items": items})
+    assert (answer.json()["code"], answer.json()["details"]) == ("INVALID_ITEMS", "line 2")
+
+
+def test_a_whole_number_may_be_written_with_a_point(hub: Hub) -> None:
+    items = [{"sku": "SKU-001", "quantity": 2.0}, {"sku": "SKU-001", "quantity": 1}]
+    answer = hub.rpc(hub.world.west.partner, "quote_order", {"items": items})
+    assert [line["quantity"] for line in answer.json()["lines"]] == [3]
+
+
 def test_texts_come_back_as_they_were_written(hub: Hub) -> None:
     for text in (
         json.loads(EMOJI),
