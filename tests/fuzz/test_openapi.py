@@ -1,0 +1,89 @@
+"""schemathesis: requests made up from the manual of each role, for some seconds each."""
+
+import random
+import time
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+
+from tests.api.conftest import Hub
+from tests.fuzz.test_hostile import LENIENT, leaks_in
+from tests.rls import matrix
+from tests.rls.reading import callers
+
+SECONDS = 4.0
+EXAMPLES = 6
+SEED = 20261123
+
+
+class Budget:
+    """How long a role is asked, from its first request on: making up the first one takes a while."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.until = float("inf")
+
+    @property
+    def spent(self) -> bool:
+        return time.monotonic() > self.until
+
+    def count(self) -> None:
+        if not self.sent:
+            self.until = time.monotonic() + SECONDS
+        self.sent += 1
+
+
+@pytest.mark.parametrize("role", matrix.ROLES)
+def test_requests_made_up_from_the_manual_of_a_role(hub: Hub, role: str) -> None:
+    who = callers(hub.world, role)[0][0]
+    document = hub.get(who, "/").json()
+    schema = schemathesis.openapi.from_dict(document)
+    operations: list[Any] = [getattr(result, "ok")() for result in schema.get_all_operations()]  # noqa: B009
+    operations = [o for o in operations if o.path != "/" and o.method.upper() in ("GET", "POST")]
+    random.Random(f"{SEED}-{role}").shuffle(operations)  # noqa: S311  repeatable, not secret
+    budget = Budget()
+    wrong: list[str] = []
+    with requests.Session() as session:
+        session.trust_env = False
+        for operation in operations:
+            if budget.spent:
+                break
+            _try(hub, session, operation, hub.headers(who), budget, wrong)
+    assert budget.sent > 0
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def _try(
+    hub: Hub,
+    session: requests.Session,
+    operation: Any,
+    headers: dict[str, str],
+    budget: Budget,
+    wrong: list[str],
+) -> None:
+    """Some made-up requests of one operation."""
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy())
+    def one(case: Any) -> None:
+        if budget.spent:
+            return
+        budget.count()
+        answer = case.call(base_url=hub.gateway.url, headers=headers, session=session, timeout=20)
+        line = f"{operation.method.upper()} {operation.path} {case.body!r:.200}: {answer.status_code}"
+        if answer.status_code >= 500 and not LENIENT.search(answer.text[:20]) and answer.status_code != 501:
+            wrong.append(f"{line} {answer.text[:300]}")
+        elif told := leaks_in(answer.text, refused=answer.status_code >= 400):
+            wrong.append(f"{line} leaks {told!r}")
+
+    one()
