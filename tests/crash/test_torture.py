@@ -18,7 +18,7 @@ from tests.world import Connection, approve, items, make_world, pay, submit
 
 def test_what_a_client_was_told_of_survives_five_kills() -> None:
     with servers.scratch_folder() as folder:
-        result = torture(folder, kills=5, seed=20260731, seconds=60)
+        result = torture(folder, kills=5, seed=20260731, seconds=180)
     assert result.findings.wrong == []
     assert sum(result.kills.values()) == 5
     assert result.kills["postmaster"] == 2
