@@ -52,6 +52,37 @@ def test_a_draft_is_submitted_once_by_its_key(db: Connection, world: World) -> N
     )
 
 
+def test_a_key_that_made_an_order_submits_no_draft_and_the_other_way_round(
+    db: Connection, world: World
+) -> None:
+    who = world.partners[0]
+    drafts = [call(db, who, "save_draft", items=items(SKU_000=1))["id"] for _ in range(2)]
+    call(db, who, "submit_order", items=items(SKU_000=1), idempotency_key="a")
+    call(db, who, "submit_draft", order_id=drafts[0], idempotency_key="b")
+    for function, body in (
+        ("submit_draft", {"order_id": drafts[1], "idempotency_key": "a"}),
+        ("submit_draft", {"order_id": drafts[1], "idempotency_key": "b"}),
+        ("submit_order", {"items": items(SKU_000=1), "idempotency_key": "b"}),
+    ):
+        assert refusal(db, who, function, **body) == "IDEMPOTENCY_CONFLICT"
+
+
+def test_the_key_of_an_order_that_died_still_means_that_order(db: Connection, world: World) -> None:
+    who = world.partners[0]
+    request = {"items": items(SKU_000=1), "idempotency_key": "k"}
+    order = call(db, who, "submit_order", **request)
+    call(db, who, "cancel_order", order_id=order["id"])
+    again = call(db, who, "submit_order", **request)
+    assert (again["id"], again["status"]) == (order["id"], "CANCELLED")
+
+
+def test_blanks_and_the_order_of_json_keys_make_no_difference(db: Connection, world: World) -> None:
+    who = world.partners[0]
+    first = call(db, who, "submit_order", items=[{"sku": "SKU-000", "quantity": 1}], idempotency_key="k")
+    again = call(db, who, "submit_order", items=[{"quantity": 1, "sku": "SKU-000"}], idempotency_key=" k ")
+    assert again["id"] == first["id"]
+
+
 def test_the_retry_succeeds_though_the_stock_is_gone(db: Connection, world: World) -> None:
     who = world.partners[0]
     request = {"items": items(SKU_000=1000), "idempotency_key": "k"}

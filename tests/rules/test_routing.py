@@ -47,6 +47,30 @@ def test_the_own_region_comes_before_the_one_above(db: Connection, world: World)
     assert route(db, world) == own
 
 
+def test_the_nearest_region_above_comes_first_however_busy_its_people_are(
+    db: Connection, world: World
+) -> None:
+    idle = subdist(db, world, "id")
+    for _ in range(5):
+        assert route(db, world) != idle
+    db.execute("update app.sub_distributors set status = 'SUSPENDED' where id <> %s", [idle])
+    assert route(db, world) == idle
+
+
+def test_an_order_of_no_region_goes_to_headquarters(db: Connection, world: World) -> None:
+    db.execute("update app.partners set region_id = null")
+    assert route(db, world) is None
+    assert told(db, "order_unrouted") == 2
+
+
+def test_closed_orders_keep_nobody_busy(db: Connection, world: World) -> None:
+    order = submit(db, world.partners[0], items(SKU_000=1))
+    first, other = order["routed_to_subdist_id"], route(db, world)
+    call(db, world.partners[0], "cancel_order", order_id=order["id"])
+    assert first != other
+    assert route(db, world) == first
+
+
 def test_a_suspended_one_is_passed_by(db: Connection, world: World) -> None:
     own = subdist(db, world, "bandung")
     db.execute("update app.sub_distributors set status = 'SUSPENDED' where id = %s", [own])
