@@ -43,16 +43,16 @@ payments is [{"invoice_number", "amount", "reference_number", "paid_at", "paymen
 create function api.claim_messages(max int default 10, lease_seconds int default 60)
 returns table (
   id uuid, template text, channel text, recipient_type text, recipient_name text, recipient text, body text, variables jsonb,
-  buttons jsonb, order_id uuid, attempts int, lease_until timestamptz
+  buttons jsonb, order_id uuid, attempts int, lease_until timestamptz, template_body text
 )
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
   select m.id, m.template, m.channel::text, m.recipient_type, m.recipient_name, m.recipient, m.body, m.variables, m.buttons, m.order_id,
-    m.attempts, m.lease_until
+    m.attempts, m.lease_until, m.template_body
   from app.claim_messages(claim_messages.max, claim_messages.lease_seconds) as m
 $$;
 comment on function api.claim_messages(int, int) is $$Lease due messages for sending: urgent ones first, each recipient's in their order
-buttons is [{"title", "payload"}]. What is not reported within lease_seconds is unknown, and waits for the provider's report before it is sent again. Errors: INVALID_ARGUMENT 400.$$;
+buttons is [{"title", "payload"}]; template_body is the text with the names of its variables. What is not reported within lease_seconds is unknown, and waits for the provider's report before it is sent again. Errors: INVALID_ARGUMENT 400.$$;
 
 create function api.message_sent(message_id uuid, provider_id text) returns void
 language sql volatile security definer set search_path = pg_catalog, pg_temp

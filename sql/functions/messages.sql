@@ -20,6 +20,7 @@ as $$
     ('sla_reminder', '{Terima,Tolak}', 'Pengingat: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} menunggu jawaban Anda sejak {{waiting_since}}. Mohon segera dijawab.'),
     ('sla_manager', '{}', 'Pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak {{waiting_since}}. Mohon bantu menindaklanjuti.'),
     ('sla_escalation', '{}', 'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera ditangani.'),
+    ('messenger_trouble', '{}', 'Perhatian: pengiriman WhatsApp terganggu dengan kode {{error_code}} sejak {{since}}. Pesan yang gagal dikirim lewat e-mail.'),
     ('inbound_text', '{}', E'Pesan WhatsApp dari {{sender}} untuk Anda:\n{{text}}\nMohon dijawab langsung ke nomor pengirim.'),
     ('sign_in_link', '{}', 'Masuk ke Digital Hub Alfa Beauty dengan kode ini: {{token}}. Berlaku {{minutes}} menit, untuk satu kali pakai.')
 $$;

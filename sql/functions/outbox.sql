@@ -46,7 +46,7 @@ comment on function app.reap_messages() is
 create function app.claim_messages(p_max int, p_lease_seconds int)
 returns table (
   id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text,
-  variables jsonb, buttons jsonb, order_id uuid, attempts int, lease_until timestamptz
+  variables jsonb, buttons jsonb, order_id uuid, attempts int, lease_until timestamptz, template_body text
 )
 language plpgsql volatile set search_path = ''
 as $$
@@ -85,7 +85,7 @@ begin
     end::text,
     app.recipient_address(c.recipient_type, c.recipient_id, c.channel),
     app.render_message(c.template, v.variables), v.variables, app.reply_buttons(t.buttons, c.order_id, c.recipient_id),
-    c.order_id, c.attempts, c.lease_until
+    c.order_id, c.attempts, c.lease_until, t.body
   from claimed as c
   join app.message_templates() as t on t.template = c.template
   cross join lateral (select coalesce(app.order_variables(c.order_id), '{}') || c.variables as variables) as v
@@ -126,6 +126,31 @@ begin
 end $$;
 comment on function app.message_sent(uuid, text) is 'The provider took the message; said twice, it does no harm';
 
+-- Codes that no other message will fare better with: token or rights gone, account blocked or unpaid, spam limit, templates that
+-- do not match or were paused. Told by e-mail, for WhatsApp is what is broken; once an hour for each code.
+create function app.tell_of_trouble(p_error_code text)
+returns void language plpgsql volatile set search_path = ''
+as $$
+begin
+  if p_error_code !~ '^(0|3|10|190|2[0-9]{2}|368|131005|131031|131042|131045|131048|13200[0-9]|1320[1-6][0-9]|13313[0-9])$'
+    or not pg_try_advisory_xact_lock(hashtext('app.tell_of_trouble'))
+    or exists (
+      select from app.messages as m
+      where m.template = 'messenger_trouble' and m.variables ->> 'error_code' = p_error_code
+        and m.created_at > now() - interval '1 hour'
+    )
+  then
+    return;
+  end if;
+  insert into app.messages (template, channel, recipient_type, recipient_id, variables)
+  select 'messenger_trouble', 'EMAIL', 'AGENT', a.id, jsonb_build_object(
+    'error_code', p_error_code, 'since', to_char(now() at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB')
+  from app.agents as a
+  where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active;
+end $$;
+comment on function app.tell_of_trouble(text) is
+  'Tells headquarters of an error of the provider that concerns every message; at most once an hour for each code';
+
 create function app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean)
 returns void language plpgsql volatile set search_path = ''
 as $$
@@ -147,6 +172,9 @@ begin
     -- 2, 4, 8 ... seconds, at most an hour, each somewhat off so that a crowd does not come back together
     next_attempt_at = now() + make_interval(secs => least(3600, power(2, least(v_message.attempts, 20))) * (0.75 + random() / 2))
   where m.id = p_message_id;
+  if v_message.channel = 'WHATSAPP' then
+    perform app.tell_of_trouble(p_error_code);
+  end if;
   if not v_again and v_message.template = 'order_routed' and exists (
     -- whoever serves it now has neither been told nor answered
     select from app.orders as o

@@ -14,13 +14,16 @@ def main() -> int:
     """Run until stopped; 2 where a setting is missing or wrong."""
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel("WARNING")  # a line for each poll would drown the rest
+    logging.getLogger("pywa").setLevel("ERROR")  # the worker says what became of each message
     try:
         settings = Settings()
     except ValidationError as error:
         for problem in error.errors():
-            print(f"whatsapp: HUB_{str(problem['loc'][0]).upper()}: {problem['msg']}", file=sys.stderr)
+            where = f"HUB_{str(problem['loc'][0]).upper()}: " if problem["loc"] else ""
+            print(f"whatsapp: {where}{problem['msg']}", file=sys.stderr)
         return 2
-    logging.info("no WhatsApp credentials: messages are printed here")
+    if not settings.has_credentials:
+        logging.info("no WhatsApp credentials: messages are printed here")
     uvicorn.run(
         create(settings),
         host=settings.whatsapp_host,

@@ -1,38 +1,64 @@
-"""The Litestar app: the worker runs for as long as the app does, and /health tells how it fares."""
+"""The Litestar app: the worker runs as long as the app; /webhook is Meta's, /health tells how it fares."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from litestar import Litestar, Response, get
 
 from adapters.whatsapp.console import ConsoleDelivery
-from adapters.whatsapp.delivery import Delivery
+from adapters.whatsapp.delivery import Channels, Delivery
+from adapters.whatsapp.mail import MailDelivery
+from adapters.whatsapp.meta import MetaDelivery
 from adapters.whatsapp.outbox import Outbox
 from adapters.whatsapp.settings import Settings
+from adapters.whatsapp.wake import listen
+from adapters.whatsapp.webhook import Processor, router
 from adapters.whatsapp.worker import Worker
 
 
+async def _delivery(settings: Settings, stack: AsyncExitStack) -> Delivery:
+    """As configured; what is not, is printed."""
+    console = ConsoleDelivery(settings.whatsapp_file)
+    email: Delivery = MailDelivery(settings) if settings.smtp_host else console
+    if not settings.has_credentials:
+        return Channels(console, email)
+    return Channels(await stack.enter_async_context(MetaDelivery(settings)), email)
+
+
 def create(settings: Settings, delivery: Delivery | None = None) -> Litestar:
-    """The app; without another `delivery` messages are printed."""
+    """The app; another `delivery` takes the place of the configured ones."""
 
     @asynccontextmanager
     async def running(app: Litestar) -> AsyncIterator[None]:
-        async with Outbox(settings) as outbox:
+        async with AsyncExitStack() as stack:
+            outbox = await stack.enter_async_context(Outbox(settings))
             worker = Worker(
                 outbox,
-                delivery or ConsoleDelivery(settings.whatsapp_file),
+                delivery or await _delivery(settings, stack),
                 lease_seconds=settings.whatsapp_lease_seconds,
                 poll_seconds=settings.whatsapp_poll_seconds,
+                at_once=settings.whatsapp_at_once,
             )
-            app.state.worker = worker
-            task = asyncio.create_task(worker.run())
+            processor = Processor(outbox)
+            app.state.worker, app.state.outbox, app.state.processor = worker, outbox, processor
+            tasks = [asyncio.create_task(worker.run())]
+            if settings.has_credentials:
+                tasks.append(asyncio.create_task(processor.run()))
+            listener = (
+                asyncio.create_task(listen(settings.listen_url, worker.wake)) if settings.listen_url else None
+            )
             try:
                 yield
             finally:
                 worker.stop()
-                await task
+                processor.stop()
+                if listener:
+                    listener.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await listener
+                await asyncio.gather(*tasks)
 
     @get("/health", sync_to_thread=False)
     def health() -> Response[dict[str, Any]]:
@@ -43,8 +69,12 @@ def create(settings: Settings, delivery: Delivery | None = None) -> Litestar:
             "last_claim_at": state.last_claim_at.isoformat() if state.last_claim_at else None,
             "sent": state.sent,
             "failed": state.failed,
+            "unknown": state.unknown,
         }
         return Response(body, status_code=200 if state.gateway_answers else 503)
 
-    app = Litestar([health], lifespan=[running], openapi_config=None, logging_config=None)
+    handlers: list[Any] = [health]
+    if settings.has_credentials:
+        handlers.append(router(settings, lambda: app.state.outbox, lambda: app.state.processor))
+    app = Litestar(handlers, lifespan=[running], openapi_config=None, logging_config=None)
     return app

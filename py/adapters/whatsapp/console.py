@@ -50,7 +50,7 @@ class ConsoleDelivery:
 
 
 def _append(file: Path, message: Message, provider_id: str) -> None:
-    kept = message.model_dump(mode="json", exclude={"variables"})
+    kept = message.model_dump(mode="json", exclude={"variables", "template_body"})
     told = kept | {"provider_id": provider_id, "delivered_at": datetime.now(UTC).isoformat()}
     # One write each: lines of two workers never mix. Sign-in codes are in it: nobody else may read.
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -27,3 +27,5 @@ class Message(BaseModel):
     buttons: list[Button] | None = None
     order_id: UUID | None
     attempts: int
+    template_body: str = ""
+    """The template's text with the names of its variables."""

@@ -66,6 +66,14 @@ class Outbox:
             "message_failed", {"message_id": str(message_id), "error_code": error_code, "retry": retry}
         )
 
+    async def inbound(self, payload: dict[str, Any]) -> None:
+        """Store what the provider sent."""
+        await self._call("inbound_message", {"payload": payload})
+
+    async def process_inbox(self, most: int) -> int:
+        """Work on what was stored; returns how many webhooks."""
+        return int(await self._call("process_inbox", {"max": most}))
+
     async def _call(self, function: str, arguments: dict[str, Any]) -> Any:
         if time.monotonic() - self._minted_at > _TOKEN_MINUTES * 30:  # half its life
             secret = self._settings.jwt_secret

@@ -23,7 +23,7 @@ from tenacity import (
 )
 from tenacity.stop import stop_base
 
-from adapters.whatsapp.delivery import Delivery, DeliveryError
+from adapters.whatsapp.delivery import Delivery, DeliveryError, UnknownOutcomeError
 from adapters.whatsapp.messages import Message
 from adapters.whatsapp.outbox import may_pass
 
@@ -50,6 +50,7 @@ class Health:
     gateway_answers: bool = False
     sent: int = 0
     failed: int = 0
+    unknown: int = 0
 
 
 @dataclass
@@ -60,18 +61,26 @@ class Worker:
     delivery: Delivery
     lease_seconds: float = 60
     poll_seconds: float = 0.5
+    at_once: int = 8
     health: Health = field(default_factory=Health)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _unreported: dict[UUID, str] = field(default_factory=dict)
     """Delivered, but the gateway could not be told: if they come again, they are not sent again."""
 
     def stop(self) -> None:
         """Claim no more."""
         self._stop.set()
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Something is owed: pause no longer."""
+        self._woken.set()
 
     async def run(self) -> None:
         """Until `stop` is called."""
         while not self._stop.is_set():
+            self._woken.clear()
             try:
                 claimed = await self.step()
             except RetryError:
@@ -82,13 +91,22 @@ class Worker:
                 await self._pause(_LONGEST_PAUSE)
                 continue
             if not claimed:
-                await self._pause(self.poll_seconds)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), self.poll_seconds)
 
     async def step(self) -> int:
         """One claim and its deliveries; returns how many messages were claimed."""
         claimed, deadline = await self._claim()
-        for message in claimed:
-            await self._handle(message, deadline)
+        places = asyncio.Semaphore(self.at_once)
+
+        async def handle(message: Message) -> None:
+            async with places:
+                await self._handle(message, deadline)
+
+        # The outbox hands out one message of a reader and priority at a time: nothing overtakes.
+        async with asyncio.TaskGroup() as tasks:
+            for message in claimed:
+                tasks.create_task(handle(message))
         return len(claimed)
 
     async def _claim(self) -> tuple[list[Message], float]:
@@ -115,9 +133,10 @@ class Worker:
                     provider_id = await self.delivery.deliver(message)
         except DeliveryError as error:
             await self._report_failure(message, error.code, deadline, retry=error.retry)
-        except TimeoutError:
+        except (TimeoutError, UnknownOutcomeError) as error:
             # It may have been sent. The lease lapses, and the database knows what to do with the unknown.
-            logger.warning("%s: no answer from the provider within the lease", message.id)
+            self.health.unknown += 1
+            logger.warning("%s: unknown whether it was sent (%s)", message.id, error or "no answer in time")
         except Exception as error:
             logger.exception("%s: the delivery broke", message.id)
             await self._report_failure(message, type(error).__name__, deadline, retry=True)

@@ -5,6 +5,7 @@ import os
 import psycopg
 from psycopg import sql
 
+from adapters.whatsapp import submission
 from hub import paths, snapshot
 from hub.console import out, say
 from hub.errors import UserError
@@ -15,7 +16,7 @@ _ERRORS_PAGE = f"# Error codes\n\n{snapshot.BEGIN}\n{snapshot.END}\n"
 
 
 def docs(*, check: bool) -> None:
-    """Regenerate docs/schema.sql and docs/error-codes.md from a freshly migrated database.
+    """Regenerate docs/schema.sql, error-codes.md and whatsapp-templates.md from a freshly migrated database.
 
     With `check` nothing is written; raises UserError naming the stale files.
     """
@@ -57,8 +58,10 @@ def _generate(stack: Stack) -> dict[str, str]:
             page = paths.root() / "docs" / "error-codes.md"
             with psycopg.connect(stack.cluster.url(name)) as scratch:
                 table = snapshot.error_table(scratch)
+                rows = scratch.execute(submission.QUERY).fetchall()
             text = page.read_text() if page.exists() else _ERRORS_PAGE
             wanted["error-codes.md"] = snapshot.with_errors(text, table)
+            wanted["whatsapp-templates.md"] = submission.page(submission.Template(*row) for row in rows)
             return wanted
         finally:
             conn.execute(sql.SQL("drop database {} with (force)").format(database))
