@@ -174,9 +174,18 @@ def mutate(
     list_only: Annotated[bool, typer.Option("--list", help="Only name the mutants.")] = False,
     json: Annotated[Path | None, typer.Option("--json", help="Write the verdicts to this file.")] = None,
     processes: Annotated[int, typer.Option(help="How many at once.")] = 2,
+    near: Annotated[bool, typer.Option("--near", help="Ask only the tests that speak of a mutant.")] = False,
 ) -> None:
     """Take one rule away at a time and see whether a test notices; exit code 1 if one survives."""
-    _call("hub.mutate", "run", only=only or [], list_only=list_only, json_file=json, processes=processes)
+    _call(
+        "hub.mutate",
+        "run",
+        only=only or [],
+        list_only=list_only,
+        json_file=json,
+        processes=processes,
+        near=near,
+    )
 
 
 @app.command()

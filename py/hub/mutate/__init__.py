@@ -85,9 +85,15 @@ class Run:
     """Mutants against tests, on one cluster. `folder` takes the logs."""
 
     def __init__(
-        self, cluster: Cluster, template: str, folder: Path, *, files: list[str] | None = None
+        self,
+        cluster: Cluster,
+        template: str,
+        folder: Path,
+        *,
+        files: list[str] | None = None,
+        near: bool = False,
     ) -> None:
-        self.cluster, self.template, self.folder = cluster, template, folder
+        self.cluster, self.template, self.folder, self.near = cluster, template, folder, near
         self.files = files if files is not None else test_files()
         self.context = trial.start_server()
         self.seconds: dict[str, float] = {}
@@ -103,7 +109,7 @@ class Run:
 
     def baseline(self, chosen: list[Mutant]) -> None:
         """Run the tests of these mutants unharmed: what fails already tells nothing; the quick go first."""
-        asked = {file for m in chosen for file in _files(choose(m, self.files, {}))}
+        asked = {file for m in chosen for file in _files(choose(m, self.files, {}, near=self.near))}
         self.files = [file for file in self.files if file in asked]
         with self._database("baseline") as name:
             log = self.folder / "baseline.log"
@@ -116,7 +122,7 @@ class Run:
     def judge(self, mutant: Mutant) -> Verdict:
         """Make the mutant and ask the tests."""
         started = monotonic()
-        choice = choose(mutant, self.files, self.seconds)
+        choice = choose(mutant, self.files, self.seconds, near=self.near)
         with self._database("mutant") as name:
             try:
                 with psycopg.connect(self.cluster.url(name), autocommit=True) as conn:
@@ -175,6 +181,7 @@ def run(
     list_only: bool,
     json_file: Path | None,
     processes: int = 2,
+    near: bool = False,
 ) -> None:
     """Judge every mutant that `only` means; raises UserError when one survives that is not accepted."""
     sys.path.insert(0, str(paths.root()))
@@ -186,7 +193,7 @@ def run(
     started = monotonic()
     accepted = read_accepted()
     with servers.running_cluster() as cluster, servers.scratch_folder() as folder:
-        work = Run(cluster, servers.ensure_template(cluster), folder)
+        work = Run(cluster, servers.ensure_template(cluster), folder, near=near)
         everything = work.all_mutants()
         chosen = [m for m in everything if not only or any(matches(m.name, p) for p in only)]
         if list_only:

@@ -88,8 +88,11 @@ class Choice:
     looking: list[str]
 
 
-def choose(mutant: Mutant, files: list[str], seconds: dict[str, float]) -> Choice:
-    """The tests for a mutant; `files` is what there is, `seconds` what each took unharmed."""
+def choose(mutant: Mutant, files: list[str], seconds: dict[str, float], *, near: bool = False) -> Choice:
+    """The tests for a mutant; `files` is what there is, `seconds` what each took unharmed.
+
+    `near`: only those whose names or folders speak of it, without falling back on all others.
+    """
     looking = [f for f in files if f.startswith(CATALOGUE)]
     acting = [f for f in files if f not in looking]
     if mutant.kind == "lock":
@@ -99,6 +102,8 @@ def choose(mutant: Mutant, files: list[str], seconds: dict[str, float]) -> Choic
     else:
         acting = [f for f in acting if _folder(f) not in _LOCKS]
     words = (mutant.domain, *_WORDS.get(mutant.domain, ())) if mutant.domain else ()
+    if "_audit_" in mutant.name:
+        words = _WORDS["audit"]
 
     def rank(file: str) -> tuple[int, float, str]:
         """Files of the kind and the domain first, then the quick ones."""
@@ -114,6 +119,9 @@ def choose(mutant: Mutant, files: list[str], seconds: dict[str, float]) -> Choic
             place = -1
         return (place, seconds.get(file, 0.0) - told * 1000, file)
 
+    if near:
+        best = min((rank(f)[0] for f in acting), default=0)
+        acting = [f for f in acting if rank(f)[0] <= max(best, 0)]
     return Choice(sorted(acting, key=rank), sorted(looking))
 
 

@@ -41,11 +41,11 @@ class House:
     def __post_init__(self) -> None:
         # pg_cron would run the jobs at whole minutes; here they are called all the time.
         settings = cron_settings("postgres") | {"max_connections": "60", "checkpoint_timeout": "30s"}
-        self.cluster = Cluster(self.folder / "postgres", next_free(57815), new_password(), settings=settings)
+        self.cluster = Cluster(self.folder / "postgres", _port(23000), new_password(), settings=settings)
         self.choice = gateways.choose("auto", paths.root() / ".cache" / "postgrest")
-        self.gateway_port = next_free(37150)
-        self.admin_port = next_free(37550)
-        self.whatsapp_port = next_free(37950)
+        self.gateway_port = _port(24000)
+        self.admin_port = _port(25000)
+        self.whatsapp_port = _port(26000)
 
     @property
     def url(self) -> str:
@@ -213,6 +213,11 @@ class House:
             except subprocess.TimeoutExpired:
                 self.server.kill()
                 self.server.wait()
+
+
+def _port(start: int) -> int:
+    """A free port below those of outgoing connections: one of them could take ours while we restart."""
+    return next_free(start + os.getpid() % 500)
 
 
 def _kill(child: subprocess.Popen[bytes] | None) -> None:

@@ -126,7 +126,7 @@ class Load:
         self._to_approve: SimpleQueue[str] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
-    def start(self, buyers: int = 4, clerks: int = 2) -> None:
+    def start(self, buyers: int = 4, clerks: int = 4) -> None:
         """Half of the buyers come through the gateway, half call the database themselves."""
         roles: list[tuple[str, Callable[[random.Random], None]]] = []
         for i in range(buyers):
