@@ -174,6 +174,8 @@ def test_a_part_that_is_not_paid_vests_nothing(db: Connection, world: World) -> 
     pay(db, world, invoices[1])
     vest(db)
     assert balance(db, world.partners[0]) == 40
+    db.execute("insert into app.point_queue (invoice_id) values (%s)", [invoices[1]["id"]])
+    assert (vest(db), balance(db, world.partners[0])) == (1, 40), "nor twice what is paid"
 
 
 def test_a_cancelled_paid_invoice_takes_its_points_back_once(db: Connection, world: World) -> None:

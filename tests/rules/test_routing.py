@@ -63,6 +63,12 @@ def test_an_order_of_no_region_goes_to_headquarters(db: Connection, world: World
     assert told(db, "order_unrouted") == 2
 
 
+def test_an_accepted_order_still_keeps_busy(db: Connection, world: World) -> None:
+    order = submit(db, world.partners[0], items(SKU_000=1))
+    call(db, serving(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
+    assert route(db, world) != order["routed_to_subdist_id"]
+
+
 def test_closed_orders_keep_nobody_busy(db: Connection, world: World) -> None:
     order = submit(db, world.partners[0], items(SKU_000=1))
     first, other = order["routed_to_subdist_id"], route(db, world)
