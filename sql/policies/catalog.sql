@@ -6,7 +6,10 @@ alter table app.products enable row level security;
 alter table app.inventory enable row level security;
 alter table app.tier_prices enable row level security;
 
-grant select on app.brands, app.categories, app.products, app.inventory, app.tier_prices to partner, agent, admin, subdist;
+grant select on app.brands, app.categories, app.products, app.tier_prices to partner, agent, admin, subdist;
+grant select on app.inventory to admin;
+-- what can be ordered, not how much the warehouse holds
+grant select (id, product_id, display_stock, last_sync_at) on app.inventory to partner, agent, subdist;
 
 create policy brands__partner_select on app.brands for select to partner using (is_active);
 create policy brands__staff_select on app.brands for select to agent, admin using (true);

@@ -105,6 +105,7 @@ COLUMNS = {
     ("app.agents", "agent admin superadmin"): (
         "id email full_name phone role region_id is_active created_at updated_at"
     ),
+    ("app.inventory", "partner agent subdist"): "id product_id display_stock last_sync_at",
     ("app.messages", "admin superadmin"): (
         "id template channel recipient_type recipient_id order_id status attempts next_attempt_at lease_until"
         " provider_id error_code sent_at delivered_at created_at priority expires_at unknown_since repeats"
