@@ -581,17 +581,17 @@ CREATE FUNCTION api.change_password(current_password text, new_password text) RE
 COMMENT ON FUNCTION api.change_password(current_password text, new_password text) IS 'Change one''s own password and close all other sessions
 At least 10 characters, at most 72 bytes. Errors: INVALID_CREDENTIALS 401, NOT_ALLOWED 403, PASSWORD_TOO_WEAK 422, TOO_MANY_ATTEMPTS 429.';
 
-CREATE FUNCTION api.claim_messages(max integer DEFAULT 10, lease_seconds integer DEFAULT 60) RETURNS TABLE(id uuid, template text, channel text, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone)
+CREATE FUNCTION api.claim_messages(max integer DEFAULT 10, lease_seconds integer DEFAULT 60) RETURNS TABLE(id uuid, template text, channel text, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text)
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select m.id, m.template, m.channel::text, m.recipient_type, m.recipient_name, m.recipient, m.body, m.variables, m.buttons, m.order_id,
-    m.attempts, m.lease_until
+    m.attempts, m.lease_until, m.template_body
   from app.claim_messages(claim_messages.max, claim_messages.lease_seconds) as m
 $$;
 
 COMMENT ON FUNCTION api.claim_messages(max integer, lease_seconds integer) IS 'Lease due messages for sending: urgent ones first, each recipient''s in their order
-buttons is [{"title", "payload"}]. What is not reported within lease_seconds is unknown, and waits for the provider''s report before it is sent again. Errors: INVALID_ARGUMENT 400.';
+buttons is [{"title", "payload"}]; template_body is the text with the names of its variables. What is not reported within lease_seconds is unknown, and waits for the provider''s report before it is sent again. Errors: INVALID_ARGUMENT 400.';
 
 CREATE FUNCTION api.complete_order(order_id uuid) RETURNS api.orders
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1271,7 +1271,7 @@ CREATE FUNCTION app.check_items(p_items jsonb) RETURNS void
     LANGUAGE plpgsql STABLE
     AS $$
 declare
-  v_valid boolean;
+  v_line bigint;
 begin
   if jsonb_typeof(p_items) is distinct from 'array' then
     perform app.fail('INVALID_ITEMS', 'items is not an array');
@@ -1279,17 +1279,16 @@ begin
     perform app.fail(case jsonb_array_length(p_items) when 0 then 'INVALID_ITEMS' else 'TOO_MANY_LINES' end,
       format('items has %s lines', jsonb_array_length(p_items)));
   end if;
-  select bool_and(
-    case
-      when jsonb_typeof(i -> 'sku') is distinct from 'string'
-        or jsonb_typeof(i -> 'quantity') is distinct from 'number' then false
-      else (i ->> 'quantity')::numeric between 1 and 100000
-        and (i ->> 'quantity')::numeric = trunc((i ->> 'quantity')::numeric)
-    end
-  ) into v_valid
-  from jsonb_array_elements(p_items) as i;
-  if not v_valid then
-    perform app.fail('INVALID_ITEMS', null,
+  select min(i.line) into v_line
+  from jsonb_array_elements(p_items) with ordinality as i (item, line)
+  where case
+    when jsonb_typeof(i.item -> 'sku') is distinct from 'string'
+      or jsonb_typeof(i.item -> 'quantity') is distinct from 'number' then true
+    else (i.item ->> 'quantity')::numeric not between 1 and 100000
+      or (i.item ->> 'quantity')::numeric <> trunc((i.item ->> 'quantity')::numeric)
+  end;
+  if v_line is not null then
+    perform app.fail('INVALID_ITEMS', format('line %s', v_line),
       'items is [{"sku": "...", "quantity": 2}, ...] with whole quantities from 1 to 100000');
   end if;
 end $$;
@@ -1302,7 +1301,7 @@ CREATE FUNCTION app.check_since() RETURNS timestamp with time zone
 
 COMMENT ON FUNCTION app.check_since() IS 'From when on the trail is compared: setting hub.check_since (what "hub check --since" sets), else the last two days';
 
-CREATE FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer) RETURNS TABLE(id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone)
+CREATE FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer) RETURNS TABLE(id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -1341,7 +1340,7 @@ begin
     end::text,
     app.recipient_address(c.recipient_type, c.recipient_id, c.channel),
     app.render_message(c.template, v.variables), v.variables, app.reply_buttons(t.buttons, c.order_id, c.recipient_id),
-    c.order_id, c.attempts, c.lease_until
+    c.order_id, c.attempts, c.lease_until, t.body
   from claimed as c
   join app.message_templates() as t on t.template = c.template
   cross join lateral (select coalesce(app.order_variables(c.order_id), '{}') || c.variables as variables) as v
@@ -2177,6 +2176,9 @@ begin
     -- 2, 4, 8 ... seconds, at most an hour, each somewhat off so that a crowd does not come back together
     next_attempt_at = now() + make_interval(secs => least(3600, power(2, least(v_message.attempts, 20))) * (0.75 + random() / 2))
   where m.id = p_message_id;
+  if v_message.channel = 'WHATSAPP' then
+    perform app.tell_of_trouble(p_error_code);
+  end if;
   if not v_again and v_message.template = 'order_routed' and exists (
     -- whoever serves it now has neither been told nor answered
     select from app.orders as o
@@ -2269,6 +2271,7 @@ CREATE FUNCTION app.message_templates() RETURNS TABLE(template text, buttons tex
     ('sla_reminder', '{Terima,Tolak}', 'Pengingat: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} menunggu jawaban Anda sejak {{waiting_since}}. Mohon segera dijawab.'),
     ('sla_manager', '{}', 'Pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak {{waiting_since}}. Mohon bantu menindaklanjuti.'),
     ('sla_escalation', '{}', 'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera ditangani.'),
+    ('messenger_trouble', '{}', 'Perhatian: pengiriman WhatsApp terganggu dengan kode {{error_code}} sejak {{since}}. Pesan yang gagal dikirim lewat e-mail.'),
     ('inbound_text', '{}', E'Pesan WhatsApp dari {{sender}} untuk Anda:\n{{text}}\nMohon dijawab langsung ke nomor pengirim.'),
     ('sign_in_link', '{}', 'Masuk ke Digital Hub Alfa Beauty dengan kode ini: {{token}}. Berlaku {{minutes}} menit, untuk satu kali pakai.')
 $$;
@@ -2450,7 +2453,7 @@ begin
   perform app.check_items(p_items);
   select array_agg(w.sku), array_agg(w.quantity) into v_skus, v_quantities
   from (
-    select r.sku, sum(r.quantity)::int as quantity from jsonb_to_recordset(p_items) as r (sku text, quantity int) group by r.sku
+    select r.sku, sum(r.quantity)::int as quantity from jsonb_to_recordset(p_items) as r (sku text, quantity numeric) group by r.sku
   ) as w;
   -- From arrays, so that the plan looks few products up by index, whatever the statistics say.
   select
@@ -3454,6 +3457,30 @@ $$;
 
 COMMENT ON FUNCTION app.tell_headquarters(p_template text, p_order_id uuid, p_variables jsonb) IS 'Owes every active admin a message';
 
+CREATE FUNCTION app.tell_of_trouble(p_error_code text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+begin
+  if p_error_code !~ '^(0|3|10|190|2[0-9]{2}|368|131005|131031|131042|131045|131048|13200[0-9]|1320[1-6][0-9]|13313[0-9])$'
+    or not pg_try_advisory_xact_lock(hashtext('app.tell_of_trouble'))
+    or exists (
+      select from app.messages as m
+      where m.template = 'messenger_trouble' and m.variables ->> 'error_code' = p_error_code
+        and m.created_at > now() - interval '1 hour'
+    )
+  then
+    return;
+  end if;
+  insert into app.messages (template, channel, recipient_type, recipient_id, variables)
+  select 'messenger_trouble', 'EMAIL', 'AGENT', a.id, jsonb_build_object(
+    'error_code', p_error_code, 'since', to_char(now() at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB')
+  from app.agents as a
+  where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active;
+end $_$;
+
+COMMENT ON FUNCTION app.tell_of_trouble(p_error_code text) IS 'Tells headquarters of an error of the provider that concerns every message; at most once an hour for each code';
+
 CREATE FUNCTION app.tg_append_only() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -3582,6 +3609,16 @@ begin
     new.paid_at := case when new.status = 'PAID' then coalesce(new.paid_at, now()) end;
   end if;
   return new;
+end $$;
+
+CREATE FUNCTION app.tg_messages__impersonation_mail() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update app.impersonation_notifications as n set channel = 'EMAIL', status = 'PENDING', sent_at = null, message_id = new.id
+  where n.order_id = new.order_id and n.channel = 'WHATSAPP';
+  return null;
 end $$;
 
 CREATE FUNCTION app.tg_messages__impersonation_notice() RETURNS trigger
@@ -5764,7 +5801,7 @@ UNION ALL
           WHERE ((a.role = ANY (ARRAY['ADMIN'::app.agent_role_enum, 'SUPERADMIN'::app.agent_role_enum])) AND a.is_active)))));
 
 COMMENT ON VIEW app.consistency_escalations IS 'Every escalation owed is logged and told once for each level, recipient and clock
-Scan: sla_escalation_logs whole, messages by messages_order_idx; late orders by orders_sla_clock_idx.';
+Scan: sla_escalation_logs whole, messages by messages_order_idx; open orders by idx_orders_status.';
 
 CREATE VIEW app.consistency_order_history AS
  WITH steps AS (
@@ -5892,7 +5929,7 @@ CREATE VIEW app.consistency_reserved_stock AS
   WHERE (s.reserved IS DISTINCT FROM COALESCE(u.quantity, (0)::bigint));
 
 COMMENT ON VIEW app.consistency_reserved_stock IS 'reserved of each product is the units of live orders that the ERP has not taken over
-Scan: only such orders, by idx_orders_status and orders_erp_pending_idx, and their lines by order.';
+Scan: only such orders, by idx_orders_status and orders_erp_pending_idx; their lines by order, or whole where many are open.';
 
 CREATE VIEW app.consistency_routing AS
  SELECT o.id AS subject_id,
@@ -6547,6 +6584,8 @@ CREATE TRIGGER _300_erp_took_over AFTER UPDATE ON app.orders FOR EACH ROW WHEN (
 CREATE TRIGGER _300_history_insert AFTER INSERT ON app.system_configs FOR EACH ROW EXECUTE FUNCTION app.tg_system_configs__history();
 
 CREATE TRIGGER _300_history_update AFTER UPDATE ON app.system_configs FOR EACH ROW WHEN ((old.version <> new.version)) EXECUTE FUNCTION app.tg_system_configs__history();
+
+CREATE TRIGGER _300_impersonation_mail AFTER INSERT ON app.messages FOR EACH ROW WHEN ((((new.template)::text = 'order_placed_for_you'::text) AND (new.channel = 'EMAIL'::app.notification_channel_enum))) EXECUTE FUNCTION app.tg_messages__impersonation_mail();
 
 CREATE TRIGGER _400_withdraw_reminders AFTER UPDATE ON app.orders FOR EACH ROW WHEN (((old.sla_reminder_sent OR old.sla_escalated) AND ((old.sla_clock_started_at IS DISTINCT FROM new.sla_clock_started_at) OR (new.status <> ALL (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]))))) EXECUTE FUNCTION app.tg_orders__withdraw_reminders();
 
@@ -7468,6 +7507,8 @@ REVOKE ALL ON FUNCTION app.tell_about_submission(p_order app.orders) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION app.tell_headquarters(p_template text, p_order_id uuid, p_variables jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.tell_of_trouble(p_error_code text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.tg_append_only() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_audit_delete() FROM PUBLIC;
@@ -7483,6 +7524,8 @@ REVOKE ALL ON FUNCTION app.tg_invoice_payments__settle() FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.tg_invoices__effects() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_invoices__follow_payments() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_messages__impersonation_mail() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_messages__impersonation_notice() FROM PUBLIC;
 
@@ -7790,10 +7833,23 @@ GRANT SELECT ON TABLE api.partner_statistics TO admin;
 GRANT SELECT ON TABLE api.partners TO agent;
 GRANT SELECT ON TABLE api.partners TO admin;
 
-GRANT SELECT ON TABLE app.inventory TO partner;
-GRANT SELECT ON TABLE app.inventory TO agent;
 GRANT SELECT ON TABLE app.inventory TO admin;
-GRANT SELECT ON TABLE app.inventory TO subdist;
+
+GRANT SELECT(id) ON TABLE app.inventory TO partner;
+GRANT SELECT(id) ON TABLE app.inventory TO agent;
+GRANT SELECT(id) ON TABLE app.inventory TO subdist;
+
+GRANT SELECT(product_id) ON TABLE app.inventory TO partner;
+GRANT SELECT(product_id) ON TABLE app.inventory TO agent;
+GRANT SELECT(product_id) ON TABLE app.inventory TO subdist;
+
+GRANT SELECT(display_stock) ON TABLE app.inventory TO partner;
+GRANT SELECT(display_stock) ON TABLE app.inventory TO agent;
+GRANT SELECT(display_stock) ON TABLE app.inventory TO subdist;
+
+GRANT SELECT(last_sync_at) ON TABLE app.inventory TO partner;
+GRANT SELECT(last_sync_at) ON TABLE app.inventory TO agent;
+GRANT SELECT(last_sync_at) ON TABLE app.inventory TO subdist;
 
 GRANT SELECT ON TABLE app.products TO partner;
 GRANT SELECT ON TABLE app.products TO agent;
