@@ -9,7 +9,7 @@ import pytest
 from hub import mutate
 from hub.cluster import Cluster
 from hub.errors import UserError
-from hub.mutate.choice import choose, hints, test_files
+from hub.mutate.choice import batches, choose, hints, own_test, test_files
 from hub.mutate.mutants import Mutant
 from hub.mutate.rewrite import rewritings
 from tests import servers
@@ -120,3 +120,21 @@ def test_names_are_matched_by_part_or_pattern() -> None:
     assert mutate.matches("lock app.f for-update:1", "app.f")
     assert mutate.matches("lock app.f for-update:1", "lock *")
     assert not mutate.matches("guard app.f X:1", "lock *")
+
+
+def test_mutants_of_different_tests_share_a_database() -> None:
+    nodes = [
+        "tests/tables/test_required.py::test_a_required_column_is_never_empty[app.orders]",
+        "tests/tables/test_checks.py::test_a_check_refuses_what_it_is_there_for[orders_clock_check]",
+        "tests/tables/test_references.py::test_x[app.orders.agent_id > app.agents]",
+    ]
+    mutants = [
+        Mutant("required orders.status", "orders", ""),
+        Mutant("required orders.notes", "orders", ""),
+        Mutant("constraint orders.orders_clock_check", "orders", ""),
+        Mutant("constraint orders.orders_agent_id_fkey", "orders", ""),
+        Mutant("trigger orders._100_guard", "orders", ""),
+    ]
+    own = {m: node for m in mutants if (node := own_test(m, nodes))}
+    assert list(own.values()) == [nodes[0], nodes[0], nodes[1], nodes[2]]
+    assert batches(own) == [[mutants[0], *mutants[2:4]], [mutants[1]]]

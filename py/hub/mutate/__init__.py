@@ -21,7 +21,7 @@ from hub.cluster import Cluster
 from hub.console import err, out, say
 from hub.errors import UserError
 from hub.mutate import trial
-from hub.mutate.choice import Choice, choose, hints, test_files
+from hub.mutate.choice import Choice, batches, choose, hints, own_test, test_files
 from hub.mutate.mutants import Mutant, mutants
 from hub.mutate.trial import Outcome
 
@@ -135,6 +135,38 @@ class Run:
             if not by and choice.looking:
                 verdict, by = self._ask(mutant, name, choice.looking, CATALOGUE)
         return Verdict(mutant.name, mutant.domain, verdict, by, round(monotonic() - started, 1))
+
+    def own(self, chosen: list[Mutant]) -> dict[Mutant, str]:
+        """The mutants that have a test of their very own."""
+        found = {mutant: own_test(mutant, self.passing) for mutant in chosen}
+        return {mutant: node for mutant, node in found.items() if node}
+
+    def judge_together(self, own: dict[Mutant, str]) -> list[Verdict]:
+        """Make many mutants in one database and ask the own test of each; who survives is judged alone."""
+        started = monotonic()
+        failed: set[str] = set()
+        with self._database("mutants") as name:
+            try:
+                with psycopg.connect(self.cluster.url(name)) as conn:
+                    conn.execute("set client_min_messages = error")
+                    for mutant in own:
+                        conn.execute(mutant.statement.encode())
+            except psycopg.Error:
+                return [self.judge(mutant) for mutant in own]
+            outcome = trial.run(
+                self.context,
+                name,
+                list(own.values()),
+                first_failure=False,
+                seconds=self.patience,
+                log=self.folder / "together.log",
+            )
+            failed = set(outcome.failed)
+        each = round((monotonic() - started) / len(own), 1)
+        return [
+            Verdict(m.name, m.domain, KILLED, node, each) if node in failed else self.judge(m)
+            for m, node in own.items()
+        ]
 
     def _first(self, mutant: Mutant, files: list[str]) -> list[str]:
         """Single tests to ask before the files: who killed it last time, and whose names speak of it."""
@@ -260,18 +292,21 @@ def judge_all(
     """Judge in parallel, with a progress bar; what is known so far is kept beside `json_file`."""
     verdicts: list[Verdict] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    own = work.own(chosen)
     with Progress(*columns, console=err) as progress, ThreadPoolExecutor(processes) as pool:
         bar = progress.add_task("mutants", total=len(chosen))
-        for future in as_completed([pool.submit(work.judge, mutant) for mutant in chosen]):
-            verdict = future.result()
-            verdicts.append(verdict)
-            if verdict.verdict in {SURVIVED, BROKEN}:
-                progress.console.print(f"{verdict.verdict}: {verdict.name} {verdict.by}", markup=False)
-            alive = sum(v.verdict == SURVIVED for v in verdicts)
-            progress.update(bar, advance=1, description=f"mutants, {alive} alive")
-            if json_file:
-                with json_file.with_suffix(".partial").open("a") as partial:
-                    partial.write(json.dumps(asdict(verdict)) + "\n")
+        tasks = [pool.submit(work.judge_together, {m: own[m] for m in batch}) for batch in batches(own)]
+        tasks += [pool.submit(lambda m: [work.judge(m)], mutant) for mutant in chosen if mutant not in own]
+        for future in as_completed(tasks):
+            for verdict in future.result():
+                verdicts.append(verdict)
+                if verdict.verdict in {SURVIVED, BROKEN}:
+                    progress.console.print(f"{verdict.verdict}: {verdict.name} {verdict.by}", markup=False)
+                alive = sum(v.verdict == SURVIVED for v in verdicts)
+                progress.update(bar, advance=1, description=f"mutants, {alive} alive")
+                if json_file:
+                    with json_file.with_suffix(".partial").open("a") as partial:
+                        partial.write(json.dumps(asdict(verdict)) + "\n")
     return verdicts
 
 

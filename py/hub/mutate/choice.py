@@ -125,6 +125,37 @@ def choose(mutant: Mutant, files: list[str], seconds: dict[str, float], *, near:
     return Choice(sorted(acting, key=rank), sorted(looking))
 
 
+def own_test(mutant: Mutant, nodes: list[str]) -> str | None:
+    """The one test that exists for this very mutant, as its parameter says."""
+    if mutant.kind not in {"constraint", "required"}:
+        return None
+    table, name = mutant.name.split(" ", 1)[1].split(".", 1)
+    column = name.removeprefix(f"{table}_").removesuffix("_fkey")
+    for node in nodes:
+        said = node.split("::", 1)[-1]
+        if mutant.kind == "required":
+            fits = "required" in said and said.endswith(f".{table}]")
+        else:
+            fits = said.endswith((f"[{name}]", f"-{name}]")) or f".{table}.{column} >" in said
+        if fits:
+            return node
+    return None
+
+
+def batches(own: dict[Mutant, str], size: int = 40) -> list[list[Mutant]]:
+    """Mutants that can share a database: no two of one test, so that each failure tells whose it is."""
+    waiting, made = list(own), []
+    while waiting:
+        batch: dict[str, Mutant] = {}
+        for mutant in waiting:
+            if len(batch) < size:
+                batch.setdefault(own[mutant], mutant)
+        made.append(list(batch.values()))
+        taken = set(made[-1])
+        waiting = [mutant for mutant in waiting if mutant not in taken]
+    return made
+
+
 def hints(mutant: Mutant, nodes: list[str]) -> list[str]:
     """The few single tests whose names speak of the mutant: they go before the files."""
     name = mutant.name.rsplit(" ", 1)[-1].rsplit(".", 1)[-1]
