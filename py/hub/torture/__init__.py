@@ -4,6 +4,8 @@ import json
 import random
 import secrets
 import shutil
+import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -105,6 +107,8 @@ def _await_progress(told: Told, pause: float) -> None:
 
 def run(*, kills: int, seed: int | None, seconds: float, json_file: Path | None) -> None:
     """Torture, and print what came of it; raises UserError when a promise was broken."""
+    # Told to stop, we stop what we started too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     folder = paths.make_data_dir()[0] / f"torture-{seed}-{secrets.token_hex(3)}"
     folder.mkdir(mode=0o755)
