@@ -20,6 +20,7 @@ from hub.ports import HOST, is_free
 
 _START_SECONDS = 60
 _ORPHAN_SECONDS = 15
+_DYING_SECONDS = 2
 
 
 def tail(log: Path, lines: int = 15) -> str:
@@ -140,12 +141,12 @@ class Cluster:
         """Start the server unless it runs, and wait until it answers; returns whether it was started."""
         if self.is_running() and self._answers():
             return False
+        self._clear_stale_pid_file()
         if not is_free(self.port):
             raise UserError(
                 f"port {self.port} for PostgreSQL is taken by another program",
                 hint="stop that program, or choose another port with HUB_POSTGRES_PORT",
             )
-        self._clear_stale_pid_file()
         self.configure()
         command: list[str | Path] = [postgres.program("pg_ctl"), "-D", self.pgdata, "-l", self.log, "-w"]
         done = self.account.run([*command, "-t", str(_START_SECONDS), "start"])
@@ -159,6 +160,9 @@ class Cluster:
         The number in the file may belong to somebody else's process by now, and PostgreSQL would refuse to
         start; but orphaned backends may still write, and then the file must stay.
         """
+        stale = self.pgdata / "postmaster.pid"
+        if not stale.exists():
+            return
         deadline = time.monotonic() + _ORPHAN_SECONDS
         while left := processes.working_in(self.pgdata):
             if time.monotonic() > deadline:
@@ -167,7 +171,11 @@ class Cluster:
                     hint="end them by their numbers, then try again",
                 )
             time.sleep(0.2)
-        (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
+        # A dying process loses its command line and its working directory before its sockets are closed.
+        deadline = time.monotonic() + _DYING_SECONDS
+        while not is_free(self.port) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        stale.unlink()
 
     def _answers(self) -> bool:
         """Wait until the running server takes connections; False if it ends meanwhile (just killed)."""

@@ -9,7 +9,7 @@ import pytest
 from hub import mutate
 from hub.cluster import Cluster
 from hub.errors import UserError
-from hub.mutate.choice import batches, choose, hints, own_test, test_files
+from hub.mutate.choice import batches, choose, files_of_tests, hints, own_test
 from hub.mutate.mutants import Mutant
 from hub.mutate.rewrite import rewritings
 from tests import servers
@@ -113,7 +113,7 @@ def test_the_tests_that_speak_of_a_mutant_go_first() -> None:
     assert choice.looking == ["tests/schema/test_x.py"]
     nodes = ["tests/a.py::test_the_unavailable_reward", "tests/a.py::test_a_price"]
     assert hints(mutant, nodes) == nodes[:1]
-    assert not [file for file in test_files() if "/mutate/" in file or "/crash/" in file]
+    assert not [file for file in files_of_tests() if "/mutate/" in file or "/crash/" in file]
 
 
 def test_names_are_matched_by_part_or_pattern() -> None:

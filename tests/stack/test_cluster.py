@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +39,16 @@ def test_it_starts_once_survives_kill_9_and_stops(small: Cluster) -> None:
     assert small.stop()
     assert not small.stop()
     assert not small.initialise()
+
+
+def test_a_killed_servers_port_is_waited_for(small: Cluster) -> None:
+    """The kernel takes a killed process's command line before it closes its sockets."""
+    (small.pgdata / "postmaster.pid").write_text("2147483647\n")
+    with socket.create_server((small.host, small.port)) as dying:
+        closing = threading.Timer(0.5, dying.close)
+        closing.start()
+        assert small.start()
+    closing.join()
 
 
 def test_a_left_over_pid_file_whose_number_lives_again_is_no_obstacle(small: Cluster) -> None:

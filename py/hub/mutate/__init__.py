@@ -21,7 +21,7 @@ from hub.cluster import Cluster
 from hub.console import err, out, say
 from hub.errors import UserError
 from hub.mutate import trial
-from hub.mutate.choice import Choice, batches, choose, hints, own_test, test_files
+from hub.mutate.choice import Choice, batches, choose, files_of_tests, hints, own_test
 from hub.mutate.mutants import Mutant, mutants
 from hub.mutate.trial import Outcome
 
@@ -94,7 +94,7 @@ class Run:
         near: bool = False,
     ) -> None:
         self.cluster, self.template, self.folder, self.near = cluster, template, folder, near
-        self.files = files if files is not None else test_files()
+        self.files = files if files is not None else files_of_tests()
         self.context = trial.start_server()
         self.seconds: dict[str, float] = {}
         self.failing: list[str] = []

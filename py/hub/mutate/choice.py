@@ -174,7 +174,7 @@ def hints(mutant: Mutant, nodes: list[str]) -> list[str]:
     return [node for _, node in sorted(scored)[:_HINTS]]
 
 
-def test_files() -> list[str]:
+def files_of_tests() -> list[str]:
     """Every test file that a mutated database may concern, as the checkout's relative paths."""
     root = paths.root()
     found = (str(path.relative_to(root)) for path in sorted((root / "tests").rglob("test_*.py")))
