@@ -203,6 +203,10 @@ def reversed_goods(conn: Connection, world: World) -> list[tuple[str, str]]:
 def test_stock_is_locked_in_product_order(
     url: str, conn: Connection, world: World, reversed_goods: list[tuple[str, str]], what: str
 ) -> None:
+    # However the rows are found: without nested loops they come as they lie on the disk.
+    database = psycopg.sql.Identifier(conn.info.dbname)
+    for way in ("nestloop", "mergejoin"):
+        conn.execute(psycopg.sql.SQL(f"alter database {{}} set enable_{way} = off").format(database))
     lines = [{"sku": sku, "quantity": 1} for _, sku in reversed(reversed_goods)]
     first, others = reversed_goods[0][0], [product for product, _ in reversed_goods[1:]]
     if what == "order":
@@ -287,6 +291,29 @@ def test_the_same_key_again_is_the_same_order(url: str, conn: Connection, world:
     order = asking(world.partners[0], "submit_order", items=items(SKU_000=1), idempotency_key="the same")
     assert after(url, order, order)["status"] == "SUBMITTED"
     assert value(conn, "select count(*) from app.orders") == 1
+
+
+def test_a_draft_read_before_its_turn_is_not_ordered_twice(url: str, conn: Connection, world: World) -> None:
+    """The cart was read outside the lock, so it became two orders: shopware/shopware#19943."""
+    draft = call(conn, world.partners[0], "save_draft", items=items(SKU_000=2))
+    first, second = (
+        asking(world.partners[0], "submit_draft", order_id=draft["id"], idempotency_key=key) for key in "ab"
+    )
+    assert after(url, first, second) == "ILLEGAL_TRANSITION"
+    assert value(conn, "select sum(reserved) from app.inventory") == 2
+    assert broken(conn) == {}
+
+
+def test_units_that_were_checked_for_one_are_not_given_to_another(
+    url: str, conn: Connection, world: World
+) -> None:
+    """Check and allocation in two transactions: vendurehq/vendure PR 4930, saleor/saleor#543."""
+    first, second = (
+        asking(who, "submit_order", items=items(SKU_000=600), idempotency_key="k")
+        for who in world.partners[:2]
+    )
+    assert after(url, first, second) == "OUT_OF_STOCK"
+    assert broken(conn) == {}
 
 
 def test_an_order_written_by_hand_meets_the_credit_that_another_used(
