@@ -109,7 +109,8 @@ def test_the_tests_that_speak_of_a_mutant_go_first() -> None:
     mutant = Mutant("guard app.redeem_reward REWARD_UNAVAILABLE:1", "rewards", "")
     files = ["tests/rules/test_prices.py", "tests/schema/test_x.py", "tests/rules/test_rewards.py"]
     choice = choose(mutant, files, {})
-    assert choice.acting == ["tests/rules/test_rewards.py", "tests/rules/test_prices.py"]
+    assert (choice.near, choice.far) == (["tests/rules/test_rewards.py"], ["tests/rules/test_prices.py"])
+    assert choose(mutant, files, {}, near=True).far == []
     assert choice.looking == ["tests/schema/test_x.py"]
     nodes = ["tests/a.py::test_the_unavailable_reward", "tests/a.py::test_a_price"]
     assert hints(mutant, nodes) == nodes[:1]

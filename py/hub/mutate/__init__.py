@@ -3,7 +3,7 @@
 import json
 import sys
 import tomllib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from hub.cluster import Cluster
 from hub.console import err, out, say
 from hub.errors import UserError
 from hub.mutate import trial
-from hub.mutate.choice import Choice, batches, choose, files_of_tests, hints, own_test
+from hub.mutate.choice import ACCESS_KINDS, Choice, batches, choose, files_of_tests, hints, own_test
 from hub.mutate.mutants import Mutant, mutants
 from hub.mutate.trial import Outcome
 
@@ -68,7 +68,7 @@ def read_accepted(file: Path = ACCEPTED_FILE) -> dict[str, str]:
 
 
 def _files(choice: Choice) -> list[str]:
-    return choice.acting + choice.looking
+    return choice.near + choice.far + choice.looking
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -100,6 +100,7 @@ class Run:
         self.failing: list[str] = []
         self.passing: list[str] = []
         self.killers: dict[str, str] = {}
+        self.sharp: dict[str, Counter[str]] = defaultdict(Counter)
         self.patience = 600.0
 
     def all_mutants(self) -> list[Mutant]:
@@ -130,10 +131,16 @@ class Run:
                     conn.execute(mutant.statement.encode())
             except psycopg.Error as error:
                 return Verdict(mutant.name, mutant.domain, BROKEN, str(error).strip().splitlines()[0])
-            first = self._first(mutant, choice.acting)
-            verdict, by = self._ask(mutant, name, [*first, *choice.acting], KILLED)
-            if not by and choice.looking:
-                verdict, by = self._ask(mutant, name, choice.looking, CATALOGUE)
+            verdict, by = SURVIVED, ""
+            for tests, meaning in (
+                ([*self._first(mutant, choice), *choice.near], KILLED),
+                (choice.far, KILLED),
+                (choice.looking, CATALOGUE),
+            ):
+                if not by and tests:
+                    verdict, by = self._ask(mutant, name, tests, meaning)
+        if verdict == KILLED:
+            self.sharp[mutant.kind][by] += 1
         return Verdict(mutant.name, mutant.domain, verdict, by, round(monotonic() - started, 1))
 
     def own(self, chosen: list[Mutant]) -> dict[Mutant, str]:
@@ -168,11 +175,19 @@ class Run:
             for m, node in own.items()
         ]
 
-    def _first(self, mutant: Mutant, files: list[str]) -> list[str]:
-        """Single tests to ask before the files: who killed it last time, and whose names speak of it."""
-        told = hints(mutant, [node for node in self.passing if node.split("::", 1)[0] in files])
-        last = self.killers.get(mutant.name)
-        return [last, *(t for t in told if t != last)] if last in self.passing else told
+    def _first(self, mutant: Mutant, choice: Choice) -> list[str]:
+        """Single tests to ask before the files.
+
+        Who killed it last time; of rights and policies who killed most others, for one test knows them all;
+        of the rest those whose names speak of it.
+        """
+        last = [node for node in [self.killers.get(mutant.name)] if node in self.passing]
+        if mutant.kind in ACCESS_KINDS:
+            told = [node for node, _ in self.sharp[mutant.kind].most_common(3) if node in self.passing]
+        else:
+            files = {*choice.near, *choice.far}
+            told = hints(mutant, [node for node in self.passing if node.split("::", 1)[0] in files])
+        return list(dict.fromkeys([*(node for node in last if node), *told]))
 
     def _ask(self, mutant: Mutant, database: str, tests: list[str], verdict: str) -> tuple[str, str]:
         log = self.folder / f"{''.join(c if c.isalnum() else '-' for c in mutant.name)[:120]}.log"

@@ -31,6 +31,8 @@ _OTHER = {
 _ACCESS = ("rls", "api")
 """Folders that speak of who may do and see what."""
 
+ACCESS_KINDS = {"policy", "rls", "view", "grant"}
+
 _LOCKS = ("concurrency",)
 
 _RACES = "test_turns"
@@ -82,9 +84,13 @@ _DULL = {"app", "auth", "api", "jobs", "for", "key", "update", "skip", "dropped"
 
 @dataclass(frozen=True)
 class Choice:
-    """Test files in the order in which they are worth asking: those that act, those that look things up."""
+    """Test files in the order in which they are worth asking.
 
-    acting: list[str]
+    Those that act and speak of the mutant, the others that act, and those that look things up.
+    """
+
+    near: list[str]
+    far: list[str]
     looking: list[str]
 
 
@@ -109,7 +115,7 @@ def choose(mutant: Mutant, files: list[str], seconds: dict[str, float], *, near:
         """Files of the kind and the domain first, then the quick ones."""
         stem, folder = Path(file).stem, _folder(file)
         told = any(word in stem for word in words)
-        if mutant.kind in {"policy", "rls", "view", "grant"}:
+        if mutant.kind in ACCESS_KINDS:
             place = 0 if folder == _ACCESS[0] else 1 if folder in _ACCESS else 2
         elif mutant.kind in {"constraint", "required"}:
             place = 0 if folder == _TABLES else 1 if told else 2
@@ -119,10 +125,10 @@ def choose(mutant: Mutant, files: list[str], seconds: dict[str, float], *, near:
             place = -1
         return (place, seconds.get(file, 0.0) - told * 1000, file)
 
-    if near:
-        best = min((rank(f)[0] for f in acting), default=0)
-        acting = [f for f in acting if rank(f)[0] <= max(best, 0)]
-    return Choice(sorted(acting, key=rank), sorted(looking))
+    acting.sort(key=rank)
+    best = max(0, rank(acting[0])[0]) if acting else 0
+    close = [f for f in acting if rank(f)[0] <= best]
+    return Choice(close, [] if near else acting[len(close) :], sorted(looking))
 
 
 def own_test(mutant: Mutant, nodes: list[str]) -> str | None:
