@@ -19,6 +19,10 @@ from tests.whatsapp import double as doubles
 from tests.whatsapp.double import Double
 
 
+A_READERS_SHARE = 20
+"""Messages to one reader: a burst of 45 goes out at once, and then Meta takes one in six seconds."""
+
+
 @dataclass
 class House:
     """Everything that is running."""
@@ -74,8 +78,17 @@ class House:
             self.process = None
 
     def owe(self, count: int) -> set[str]:
-        """Owe the demo's partners so many messages, each in turn; returns the messages' ids."""
+        """Owe partners so many messages, each in turn; returns the messages' ids.
+
+        Where the demo's partners would get more than one reader's share, there are more partners.
+        """
         with psycopg.connect(self.gateway.database_url) as conn:
+            conn.execute(
+                "insert into app.partners (email, phone, password_hash, business_name)"
+                " select format('reader-%%s@salon.example', n), format('+62877%%s', lpad(n::text, 7, '0')), 'x',"
+                " 'Pembaca ' || n from generate_series(1, %s - (select count(*) from app.partners)) as n",
+                [count // A_READERS_SHARE],
+            )
             rows = conn.execute(
                 "select app.enqueue_message('order_status', 'PARTNER', p.id, null,"
                 ' \'{"order_number": "ORD-261123-000001", "status_text": "selesai"}\')::text'

@@ -45,7 +45,8 @@ def run(house: House, messages: int, kills: int, *, callbacks: bool, seed: int =
     chance = random.Random(seed)  # noqa: S311
     with psycopg.connect(house.gateway.database_url, autocommit=True) as conn:
         conn.execute("delete from app.messages")
-        wait = 6 if callbacks else 1
+        # Callbacks have to get through between two kills: a wait that is too short would send again what they settle.
+        wait = 30 if callbacks else 1
         conn.execute("select app.set_config_value('outbox.unknown_wait_seconds', %s::jsonb)", [str(wait)])
         conn.execute("select app.set_config_value('outbox.max_attempts', '100')")
     house.meta.callbacks = callbacks
@@ -61,7 +62,7 @@ def run(house: House, messages: int, kills: int, *, callbacks: bool, seed: int =
         house.kill()
         killed += 1
         house.start()
-    _until(lambda: _settled(house), 60 + messages / 20)
+    _until(lambda: _settled(house), 120 + messages / 10)
     readers = house.meta.readers()
     with psycopg.connect(house.gateway.database_url) as conn:
         rows = conn.execute("select id::text, repeats from app.messages").fetchall()
