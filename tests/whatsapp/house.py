@@ -18,7 +18,6 @@ from tests.support import RunningGateway
 from tests.whatsapp import double as doubles
 from tests.whatsapp.double import Double
 
-
 A_READERS_SHARE = 20
 """Messages to one reader: a burst of 45 goes out at once, and then Meta takes one in six seconds."""
 
@@ -85,7 +84,7 @@ class House:
         with psycopg.connect(self.gateway.database_url) as conn:
             conn.execute(
                 "insert into app.partners (email, phone, password_hash, business_name)"
-                " select format('reader-%%s@salon.example', n), format('+62877%%s', lpad(n::text, 7, '0')), 'x',"
+                " select format('reader-%%s@salon.example', n), '+62877' || lpad(n::text, 7, '0'), 'x',"
                 " 'Pembaca ' || n from generate_series(1, %s - (select count(*) from app.partners)) as n",
                 [count // A_READERS_SHARE],
             )

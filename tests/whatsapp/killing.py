@@ -45,7 +45,7 @@ def run(house: House, messages: int, kills: int, *, callbacks: bool, seed: int =
     chance = random.Random(seed)  # noqa: S311
     with psycopg.connect(house.gateway.database_url, autocommit=True) as conn:
         conn.execute("delete from app.messages")
-        # Callbacks have to get through between two kills: a wait that is too short would send again what they settle.
+        # Callbacks have to get through between two kills: too short a wait sends again what they settle.
         wait = 30 if callbacks else 1
         conn.execute("select app.set_config_value('outbox.unknown_wait_seconds', %s::jsonb)", [str(wait)])
         conn.execute("select app.set_config_value('outbox.max_attempts', '100')")
