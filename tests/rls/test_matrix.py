@@ -36,8 +36,8 @@ def words_of(relation: str) -> dict[str, str]:
     return RELATIONS.get(relation) or (found[0] if found else {})
 
 
-def test_every_relation_is_in_the_table_and_the_table_names_no_other(conn: Connection) -> None:
-    there = relations(conn)
+def test_every_relation_is_in_the_table_and_the_table_names_no_other(db: Connection) -> None:
+    there = relations(db)
     assert [r for r in there if not words_of(r)] == []
     assert [p for p in RELATIONS if not any(fnmatch(r, p) for r in there)] == []
 
@@ -70,8 +70,8 @@ def test_the_world_shows_the_difference_between_mine_and_yours(conn: Connection,
     assert dull == []
 
 
-def test_nobody_has_a_right_to_write_and_reading_is_granted_as_the_table_says(conn: Connection) -> None:
-    rows = conn.execute(
+def test_nobody_has_a_right_to_write_and_reading_is_granted_as_the_table_says(db: Connection) -> None:
+    rows = db.execute(
         """
         select format('%%I.%%I', n.nspname, c.relname), r.rolname, p.privilege
         from pg_class c join pg_namespace n on n.oid = c.relnamespace,
@@ -85,15 +85,15 @@ def test_nobody_has_a_right_to_write_and_reading_is_granted_as_the_table_says(co
     granted = {(relation, role, privilege) for relation, role, privilege in rows}
     wanted = {
         (relation, role, "SELECT")
-        for relation in relations(conn)
+        for relation in relations(db)
         for role, word in words_of(relation).items()
         if word != "-"
     }
     assert granted == wanted
 
 
-def test_a_column_that_the_table_does_not_name_is_read_by_nobody(conn: Connection) -> None:
-    rows = conn.execute(
+def test_a_column_that_the_table_does_not_name_is_read_by_nobody(db: Connection) -> None:
+    rows = db.execute(
         """
         select c.oid::regclass::text, r.rolname, a.attname
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -116,8 +116,8 @@ def test_a_column_that_the_table_does_not_name_is_read_by_nobody(conn: Connectio
     assert readable == wanted
 
 
-def test_no_role_reads_a_password_hash_or_a_secret(conn: Connection) -> None:
-    rows = conn.execute(
+def test_no_role_reads_a_password_hash_or_a_secret(db: Connection) -> None:
+    rows = db.execute(
         """
         select c.oid::regclass, a.attname, r.rolname
         from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0, pg_roles r
@@ -131,8 +131,8 @@ def test_no_role_reads_a_password_hash_or_a_secret(conn: Connection) -> None:
     assert rows == []
 
 
-def test_only_the_functions_in_the_table_can_be_executed(conn: Connection) -> None:
-    rows = conn.execute(
+def test_only_the_functions_in_the_table_can_be_executed(db: Connection) -> None:
+    rows = db.execute(
         """
         select distinct n.nspname || '.' || p.proname, r.rolname
         from pg_proc p join pg_namespace n on n.oid = p.pronamespace, pg_roles r
@@ -146,9 +146,9 @@ def test_only_the_functions_in_the_table_can_be_executed(conn: Connection) -> No
     assert set(rows) == wanted
 
 
-def test_no_function_has_two_forms(conn: Connection) -> None:
+def test_no_function_has_two_forms(db: Connection) -> None:
     # PostgREST picks among overloads by their arguments' names; the table above names functions only.
-    rows = conn.execute(
+    rows = db.execute(
         "select proname from pg_proc where pronamespace::regnamespace::text = any (%s)"
         " group by pronamespace, proname having count(*) > 1",
         [OURS],
@@ -156,8 +156,8 @@ def test_no_function_has_two_forms(conn: Connection) -> None:
     assert rows == []
 
 
-def test_schemas_are_open_as_the_table_says_and_nobody_creates_in_one(conn: Connection) -> None:
-    rows = conn.execute(
+def test_schemas_are_open_as_the_table_says_and_nobody_creates_in_one(db: Connection) -> None:
+    rows = db.execute(
         """
         select n.nspname, r.rolname, p.privilege
         from pg_namespace n, pg_roles r, unnest(array['USAGE', 'CREATE']) as p (privilege)
@@ -170,8 +170,8 @@ def test_schemas_are_open_as_the_table_says_and_nobody_creates_in_one(conn: Conn
     assert set(rows) == {(s, role, "USAGE") for s, words in schemas.items() for role in words}
 
 
-def test_no_sequence_is_within_reach(conn: Connection) -> None:
-    rows = conn.execute(
+def test_no_sequence_is_within_reach(db: Connection) -> None:
+    rows = db.execute(
         "select c.oid::regclass, r.rolname from pg_class c, pg_roles r"
         " where c.relkind = 'S' and r.rolname = any (%s)"
         " and has_sequence_privilege(r.oid, c.oid, 'USAGE, SELECT, UPDATE')",
@@ -180,20 +180,20 @@ def test_no_sequence_is_within_reach(conn: Connection) -> None:
     assert rows == []
 
 
-def test_every_table_has_row_security_and_no_role_passes_it_by(conn: Connection) -> None:
-    naked = conn.execute(
+def test_every_table_has_row_security_and_no_role_passes_it_by(db: Connection) -> None:
+    naked = db.execute(
         "select oid::regclass::text from pg_class where relkind in ('r', 'p') and not relrowsecurity"
         " and relnamespace::regnamespace::text = any (%s)",
         [OURS],
     ).fetchall()
     assert naked == []
-    mighty = conn.execute(
+    mighty = db.execute(
         "select rolname from pg_roles where rolname = any (%s)"
         " and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)",
         [[*matrix.ROLES, "authenticator", "hub_owner", "hub_scheduler"]],
     ).fetchall()
     assert mighty == []
-    owners = conn.execute(
+    owners = db.execute(
         "select distinct relowner::regrole::text from pg_class"
         " where relnamespace::regnamespace::text = any (%s)",
         [OURS],
@@ -201,29 +201,29 @@ def test_every_table_has_row_security_and_no_role_passes_it_by(conn: Connection)
     assert owners == [("hub_owner",)]
 
 
-def test_a_policy_names_its_roles(conn: Connection) -> None:
-    loose = conn.execute("select tablename, policyname, roles from pg_policies where 'public' = any (roles)")
+def test_a_policy_names_its_roles(db: Connection) -> None:
+    loose = db.execute("select tablename, policyname, roles from pg_policies where 'public' = any (roles)")
     assert loose.fetchall() == []
-    writing = conn.execute("select tablename, policyname, cmd from pg_policies where cmd <> 'SELECT'")
+    writing = db.execute("select tablename, policyname, cmd from pg_policies where cmd <> 'SELECT'")
     assert writing.fetchall() == []
 
 
-def test_roles_are_members_of_nothing_but_what_the_design_says(conn: Connection) -> None:
-    rows = conn.execute(
+def test_roles_are_members_of_nothing_but_what_the_design_says(db: Connection) -> None:
+    rows = db.execute(
         "select m.member::regrole::text, m.roleid::regrole::text from pg_auth_members m"
         " where m.member::regrole::text = any (%s)",
         [[*matrix.ROLES, "authenticator"]],
     ).fetchall()
     assert set(rows) == {("superadmin", "admin")} | {("authenticator", role) for role in matrix.ROLES}
-    login = conn.execute(
+    login = db.execute(
         "select rolname, rolinherit from pg_roles where rolcanlogin and rolname = any (%s)",
         [[*matrix.ROLES, "authenticator"]],
     ).fetchall()
     assert login == [("authenticator", False)]
 
 
-def test_views_run_with_the_rights_of_their_caller(conn: Connection) -> None:
-    rows = conn.execute(
+def test_views_run_with_the_rights_of_their_caller(db: Connection) -> None:
+    rows = db.execute(
         "select relname::text from pg_class where relnamespace = 'api'::regnamespace"
         " and not coalesce(reloptions @> '{security_invoker=true}', false)"
     ).fetchall()
@@ -231,8 +231,8 @@ def test_views_run_with_the_rights_of_their_caller(conn: Connection) -> None:
     assert {row[0] for row in rows} == {"partner_statistics", "job_health"}
 
 
-def test_definers_pin_their_search_path(conn: Connection) -> None:
-    rows = conn.execute(
+def test_definers_pin_their_search_path(db: Connection) -> None:
+    rows = db.execute(
         "select oid::regprocedure from pg_proc where prosecdef and not coalesce("
         ' proconfig && \'{"search_path=pg_catalog, pg_temp","search_path=\\"\\""}\', false)'
         " and pronamespace::regnamespace::text = any (%s)",
