@@ -1311,7 +1311,6 @@ begin
   elsif p_lease_seconds is null or p_lease_seconds not between 1 and 3600 then
     perform app.fail('INVALID_ARGUMENT', 'lease_seconds is from 1 to 3600');
   end if;
-  perform pg_advisory_xact_lock(hashtext('app.claim_messages'));
   perform app.reap_messages();
   return query
   with due as (
@@ -2236,7 +2235,7 @@ begin
     elsif v_message.provider_id is null then
       perform app.message_sent(v_message.id, v_provider_id);
       select * into strict v_message from app.messages as m where m.id = v_message.id;
-    else
+    elsif v_message.provider_id <> v_provider_id then
       -- An earlier sending of a message that was sent again: the reader has it, that is all there is to say.
       return;
     end if;

@@ -41,8 +41,9 @@ end $$;
 comment on function app.reap_messages() is
   'Lapsed leases become UNKNOWN, long unknown messages PENDING again, expired ones WITHDRAWN; returns how many moved';
 
--- Claims take turns, and hand out the first of each recipient and priority only: what is in flight, unknown, or waiting for
--- another try holds back what comes after it, so nothing overtakes. (WhatsApp takes one in six seconds for a number anyway.)
+-- Hands out the first of each recipient and priority only: what is in flight, unknown, or waiting for another try holds back
+-- what comes after it, so nothing overtakes. (WhatsApp takes one in six seconds for a number anyway.) Claims at the same
+-- moment need no turns: one that another is taking still stands in the way of the next of its recipient.
 create function app.claim_messages(p_max int, p_lease_seconds int)
 returns table (
   id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text,
@@ -56,7 +57,6 @@ begin
   elsif p_lease_seconds is null or p_lease_seconds not between 1 and 3600 then
     perform app.fail('INVALID_ARGUMENT', 'lease_seconds is from 1 to 3600');
   end if;
-  perform pg_advisory_xact_lock(hashtext('app.claim_messages'));
   perform app.reap_messages();
   return query
   with due as (
@@ -217,7 +217,7 @@ begin
     elsif v_message.provider_id is null then
       perform app.message_sent(v_message.id, v_provider_id);
       select * into strict v_message from app.messages as m where m.id = v_message.id;
-    else
+    elsif v_message.provider_id <> v_provider_id then
       -- An earlier sending of a message that was sent again: the reader has it, that is all there is to say.
       return;
     end if;

@@ -400,6 +400,42 @@ def test_a_late_report_does_not_take_back_an_earlier_one(url: str, conn: Connect
     assert value(conn, "select status from app.messages where id = %s", message) == "READ"
 
 
+def _unknown(conn: Connection, world: World) -> str:
+    return _message(conn, world, status="'UNKNOWN'", unknown_since="now()")
+
+
+def _report(key: str, status: str, ours: str) -> Deed:
+    return sql("select app.message_status(%s, %s, now(), %s, '131026')", key, status, ours)
+
+
+def test_a_report_beside_the_first_one_is_not_taken_for_that_of_another_sending(
+    url: str, conn: Connection, world: World
+) -> None:
+    message = _unknown(conn, world)
+    after(url, _report("wamid.1", "sent", message), _report("wamid.1", "delivered", message))
+    assert value(conn, "select status from app.messages where id = %s", message) == "DELIVERED"
+
+
+def test_a_failure_of_one_sending_does_not_undo_another_that_just_arrived(
+    url: str, conn: Connection, world: World
+) -> None:
+    message = _unknown(conn, world)
+    after(url, _report("wamid.1", "sent", message), _report("wamid.2", "failed", message))
+    assert value(conn, "select status from app.messages where id = %s", message) == "SENT"
+
+
+def test_trouble_that_two_messengers_meet_is_told_once(url: str, conn: Connection, world: World) -> None:
+    claimed = {"status": "'CLAIMED'", "lease_until": "now() + interval '1 h'"}
+    first, second = (
+        sql("select app.message_failed(%s, '190', false)", _message(conn, world, **claimed)) for _ in "ab"
+    )
+    beside(url, first, second)
+    told = (
+        "select count(*), count(distinct recipient_id) from app.messages where template = 'messenger_trouble'"
+    )
+    assert conn.execute(told).fetchall() == [(2, 2)]
+
+
 def test_an_order_that_has_just_died_is_not_escalated(url: str, conn: Connection, world: World) -> None:
     order = submit(conn, world.partners[0], items(SKU_000=1))
     cancel = asking(world.partners[0], "cancel_order", order_id=order["id"])
