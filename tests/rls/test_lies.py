@@ -270,3 +270,25 @@ def test_a_strangers_ids_are_answered_as_unknown_ones(conn: Connection, world: T
 def test_the_words_of_the_table_all_have_a_meaning() -> None:
     words = {word for row in RELATIONS.values() for word in row.values()}
     assert words == set(reading.RULES) | {"-"}
+
+
+def test_what_the_planner_knows_of_values_is_told_to_nobody(conn: Connection, world: TwoOfEach) -> None:
+    conn.execute("analyze app.partners, app.orders, app.invoices, app.messages, app.audit_logs")
+    there = "select count(*) from pg_stats where schemaname in ('app', 'auth', 'jobs')"
+    assert conn.execute(there).fetchall()[0][0] > 50
+    for who in (world.west.partner, world.west.agent, world.west.subdist, world.admin, world.superadmin):
+        assert asks(conn, who.role, who.claims, there) == 0, who.role
+
+
+def test_a_plan_with_row_counts_shows_no_strangers_value(conn: Connection, world: TwoOfEach) -> None:
+    partner = world.west.partner
+    conn.execute(
+        "select set_config('request.jwt.claims', %s, true), set_config('role', 'partner', true)",
+        [partner.claims],
+    )
+    rows = conn.execute(
+        "explain (analyze, verbose, costs off, timing off) select * from api.orders"
+    ).fetchall()
+    plan = "\n".join(row[0] for row in rows)
+    assert str(world.east.partner.sub) not in plan
+    assert "partner_id = " in plan, "the policy stands in the plan"
