@@ -9,7 +9,7 @@ import pytest
 from hub import mutate
 from hub.cluster import Cluster
 from hub.errors import UserError
-from hub.mutate.choice import batches, choose, files_of_tests, hints, own_test
+from hub.mutate.choice import batches, choose, files_of_tests, hints, is_named, own_test
 from hub.mutate.mutants import Mutant
 from hub.mutate.rewrite import rewritings
 from tests import servers
@@ -139,3 +139,24 @@ def test_mutants_of_different_tests_share_a_database() -> None:
     own = {m: node for m in mutants if (node := own_test(m, nodes))}
     assert list(own.values()) == [nodes[0], nodes[0], nodes[1], nodes[2]]
     assert batches(own) == [[mutants[0], *mutants[2:4]], [mutants[1]]]
+
+
+def test_a_right_is_known_by_its_line_in_the_failure_of_a_test_that_names_each() -> None:
+    reason = """tests/x.py:1: in test_x
+E   AssertionError: assert {('app.h', 'anon'), ...} == set()
+E     Extra items in the left set:
+E     ('app.f', 'anon')
+E     ('app', 'anon', 'CREATE')
+E     ('app.orders', 'erp', 'total')"""
+    names = {
+        "grant app.f(p_id uuid)": True,
+        "grant app.g()": False,
+        "grant app.h()": False,
+        "grant app.orders": True,
+        "grant schema app": True,
+        "grant schema auth": False,
+        "grant orders.total to erp": True,
+        "grant orders.total to admin": False,
+        "grant orders.status to erp": False,
+    }
+    assert {name: is_named(Mutant(name, "", ""), reason) for name in names} == names

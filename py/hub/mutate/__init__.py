@@ -4,7 +4,7 @@ import json
 import sys
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -21,7 +21,16 @@ from hub.cluster import Cluster
 from hub.console import err, out, say
 from hub.errors import UserError
 from hub.mutate import trial
-from hub.mutate.choice import ACCESS_KINDS, Choice, batches, choose, files_of_tests, hints, own_test
+from hub.mutate.choice import (
+    ACCESS_KINDS,
+    Choice,
+    batches,
+    choose,
+    files_of_tests,
+    hints,
+    is_named,
+    own_test,
+)
 from hub.mutate.mutants import Mutant, mutants
 from hub.mutate.trial import Outcome
 
@@ -99,6 +108,7 @@ class Run:
         self.seconds: dict[str, float] = {}
         self.failing: list[str] = []
         self.passing: list[str] = []
+        self.naming: list[str] = []
         self.killers: dict[str, str] = {}
         self.sharp: dict[str, Counter[str]] = defaultdict(Counter)
         self.patience = 600.0
@@ -118,6 +128,7 @@ class Run:
         if outcome.timed_out or (not outcome.passed and self.files):
             raise UserError("the tests do not run on an unharmed database", hint=f"see {log}")
         self.failing, self.seconds, self.passing = outcome.failed, outcome.seconds, outcome.passed
+        self.naming = [node for node in outcome.naming if node in outcome.passed]
         self.patience = 120 + 3 * sum(outcome.seconds.values())
 
     def judge(self, mutant: Mutant) -> Verdict:
@@ -150,29 +161,44 @@ class Run:
 
     def judge_together(self, own: dict[Mutant, str]) -> list[Verdict]:
         """Make many mutants in one database and ask the own test of each; who survives is judged alone."""
+        return self._together(
+            list(own),
+            list(own.values()),
+            lambda mutant, outcome: own[mutant] if own[mutant] in outcome.failed else "",
+        )
+
+    def judge_named(self, rights: list[Mutant]) -> list[Verdict]:
+        """The same for rights that are too many: some tests name each by itself."""
+
+        def by(mutant: Mutant, outcome: Outcome) -> str:
+            return next((t for t, reason in outcome.reasons.items() if is_named(mutant, reason)), "")
+
+        return self._together(rights, self.naming, by)
+
+    def _together(
+        self, chosen: list[Mutant], tests: list[str], by: Callable[[Mutant, Outcome], str]
+    ) -> list[Verdict]:
         started = monotonic()
-        failed: set[str] = set()
         with self._database("mutants") as name:
             try:
                 with psycopg.connect(self.cluster.url(name)) as conn:
                     conn.execute("set client_min_messages = error")
-                    for mutant in own:
+                    for mutant in chosen:
                         conn.execute(mutant.statement.encode())
             except psycopg.Error:
-                return [self.judge(mutant) for mutant in own]
+                return [self.judge(mutant) for mutant in chosen]
             outcome = trial.run(
                 self.context,
                 name,
-                list(own.values()),
+                tests,
                 first_failure=False,
                 seconds=self.patience,
                 log=self.folder / "together.log",
             )
-            failed = set(outcome.failed)
-        each = round((monotonic() - started) / len(own), 1)
+        each = round((monotonic() - started) / len(chosen), 1)
         return [
-            Verdict(m.name, m.domain, KILLED, node, each) if node in failed else self.judge(m)
-            for m, node in own.items()
+            Verdict(m.name, m.domain, KILLED, killer, each) if (killer := by(m, outcome)) else self.judge(m)
+            for m in chosen
         ]
 
     def _first(self, mutant: Mutant, choice: Choice) -> list[str]:
@@ -311,7 +337,10 @@ def judge_all(
     with Progress(*columns, console=err) as progress, ThreadPoolExecutor(processes) as pool:
         bar = progress.add_task("mutants", total=len(chosen))
         tasks = [pool.submit(work.judge_together, {m: own[m] for m in batch}) for batch in batches(own)]
-        tasks += [pool.submit(lambda m: [work.judge(m)], mutant) for mutant in chosen if mutant not in own]
+        rights = [m for m in chosen if m.kind == "grant"] if work.naming else []
+        tasks += [pool.submit(work.judge_named, rights[i : i + 40]) for i in range(0, len(rights), 40)]
+        alone = (m for m in chosen if m not in own and m not in rights)
+        tasks += [pool.submit(lambda m: [work.judge(m)], mutant) for mutant in alone]
         for future in as_completed(tasks):
             for verdict in future.result():
                 verdicts.append(verdict)

@@ -148,6 +148,19 @@ def own_test(mutant: Mutant, nodes: list[str]) -> str | None:
     return None
 
 
+def is_named(mutant: Mutant, reason: str) -> bool:
+    """Whether a test that names each offender on a line of its own, as a tuple, names this mutant's.
+
+    Rights: `grant app.f(...)`, `grant app.orders`, `grant schema app`, `grant orders.notes to erp`.
+    """
+    said = mutant.name.removeprefix("grant ").removeprefix("schema ").split("(", 1)[0]
+    said, _, role = said.partition(" to ")
+    table, _, column = said.partition(".")
+    wanted = [f".{table}'", f"'{column}'", f"'{role}'"] if role else [f"('{said}',"]
+    lines = (line.removeprefix("E").strip() for line in reason.splitlines())
+    return any(line[:1] == "(" and all(word in line for word in wanted) for line in lines)
+
+
 def batches(own: dict[Mutant, str], size: int = 40) -> list[list[Mutant]]:
     """Mutants that can share a database: no two of one test, so that each failure tells whose it is."""
     waiting, made = list(own), []

@@ -28,9 +28,14 @@ _PRELOAD = [
 
 @dataclass
 class Outcome:
-    """What a run came to: the tests that failed, how long each file took, and whether it was stopped."""
+    """What a run came to: the tests that failed and why, how long each file took, and whether it was stopped.
+
+    `naming`: the tests whose failure names each offender on a line of its own.
+    """
 
     failed: list[str] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+    naming: list[str] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     timed_out: bool = False
@@ -43,11 +48,15 @@ class _Listener:
     def __init__(self) -> None:
         self.outcome = Outcome()
 
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        self.outcome.naming = [item.nodeid for item in items if item.get_closest_marker("names_each")]
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         file = report.nodeid.split("::", 1)[0]
         self.outcome.seconds[file] = self.outcome.seconds.get(file, 0.0) + report.duration
         if report.failed and report.nodeid not in self.outcome.failed:
             self.outcome.failed.append(report.nodeid)
+            self.outcome.reasons[report.nodeid] = report.longreprtext
         if report.passed and report.when == "call":
             self.outcome.passed.append(report.nodeid)
 
@@ -105,7 +114,8 @@ def _child(pipe: Pipe, template: str, arguments: list[str], log: str) -> None:
     sys.path.insert(0, str(paths.root()))
     listener = _Listener()
     quiet = ["-q", "--tb=short", "--no-header", "-p", "no:cacheprovider", "--timeout=120"]
-    code = pytest.main([*quiet, *arguments], plugins=[listener])
+    whole = ["-o", "truncation_limit_lines=0", "-o", "truncation_limit_chars=0"]
+    code = pytest.main([*quiet, *whole, *arguments], plugins=[listener])
     listener.outcome.code = int(code)
     pipe.send(listener.outcome)
     pipe.close()
