@@ -361,9 +361,10 @@ def _message(conn: Connection, world: World, **columns: Any) -> str:
     [
         {"status": "'CLAIMED'", "lease_until": "now() - interval '1 s'"},
         {"status": "'UNKNOWN'", "unknown_since": "now() - interval '1 day'"},
+        {"status": "'UNKNOWN'", "unknown_since": "now() - interval '1 day'", "attempts": "100"},
         {"expires_at": "now() - interval '1 s'"},
     ],
-    ids=["lapsed", "unknown", "expired"],
+    ids=["lapsed", "unknown", "given up", "expired"],
 )
 def test_the_reaper_waits_for_nobody(
     url: str, conn: Connection, world: World, columns: dict[str, str]
