@@ -23,8 +23,8 @@ from hub.torture.house import House
 from hub.torture.load import Load, Told, settle
 from hub.torture.verify import Findings, drain, verify
 
-KINDS = ("postmaster", "backend", "postmaster", "gateway", "backend", "messenger")
-"""Who is killed in turn: two of three kills hit PostgreSQL."""
+KINDS = ("postmaster", "gateway", "messenger", "backend", "gateway", "messenger")
+"""Who is killed in turn: PostgreSQL, whole or one process of it, and each worker get a third."""
 
 _PARTNERS = 12
 _PROGRESS_SECONDS = 30
