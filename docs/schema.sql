@@ -581,17 +581,17 @@ CREATE FUNCTION api.change_password(current_password text, new_password text) RE
 COMMENT ON FUNCTION api.change_password(current_password text, new_password text) IS 'Change one''s own password and close all other sessions
 At least 10 characters, at most 72 bytes. Errors: INVALID_CREDENTIALS 401, NOT_ALLOWED 403, PASSWORD_TOO_WEAK 422, TOO_MANY_ATTEMPTS 429.';
 
-CREATE FUNCTION api.claim_messages(max integer DEFAULT 10, lease_seconds integer DEFAULT 60) RETURNS TABLE(id uuid, template text, channel text, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text)
+CREATE FUNCTION api.claim_messages(max integer DEFAULT 10, lease_seconds integer DEFAULT 60) RETURNS TABLE(id uuid, template text, channel text, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text, window_open boolean)
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select m.id, m.template, m.channel::text, m.recipient_type, m.recipient_name, m.recipient, m.body, m.variables, m.buttons, m.order_id,
-    m.attempts, m.lease_until, m.template_body
+    m.attempts, m.lease_until, m.template_body, m.window_open
   from app.claim_messages(claim_messages.max, claim_messages.lease_seconds) as m
 $$;
 
 COMMENT ON FUNCTION api.claim_messages(max integer, lease_seconds integer) IS 'Lease due messages for sending: urgent ones first, each recipient''s in their order
-buttons is [{"title", "payload"}]; template_body is the text with the names of its variables. What is not reported within lease_seconds is unknown, and waits for the provider''s report before it is sent again. Errors: INVALID_ARGUMENT 400.';
+buttons is [{"title", "payload"}]; template_body is the text with the names of its variables; window_open says that the reader wrote within a day and WhatsApp takes a free-form message. What is not reported within lease_seconds is unknown, and waits for the provider''s report before it is sent again. Errors: INVALID_ARGUMENT 400.';
 
 CREATE FUNCTION api.complete_order(order_id uuid) RETURNS api.orders
     LANGUAGE plpgsql SECURITY DEFINER
@@ -749,6 +749,14 @@ $$;
 
 COMMENT ON FUNCTION api.message_status(provider_id text, status text, at timestamp with time zone, message_id uuid, error_code text) IS 'Report what the provider says of a message: sent, delivered, read, failed
 message_id, our own id as the provider gives it back, settles a message whose sending was never confirmed. Repeated and reordered reports do no harm. Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.';
+
+CREATE FUNCTION api.messages_sent(sent jsonb) RETURNS json
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select app.messages_sent(messages_sent.sent) $$;
+
+COMMENT ON FUNCTION api.messages_sent(sent jsonb) IS 'Report that the provider accepted these messages, a batch in one call
+sent is [{"message_id", "provider_id"}, ...], at most 1000. Returns {"unknown_ids": [...]}. Errors: INVALID_ARGUMENT 400.';
 
 CREATE FUNCTION api.process_inbox(max integer DEFAULT 100) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1144,6 +1152,33 @@ $$;
 
 COMMENT ON FUNCTION app.ancestor_regions(p_region_id uuid) IS 'The region (distance 0) and its ancestors, each one step further away';
 
+CREATE FUNCTION app.answer_outdated_tap(p_order_id uuid, p_from text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
+  select 'button_outdated', 'SUBDIST', s.id, o.id, jsonb_build_object('reason', case
+    when o.status = 'CANCELLED' then 'pesanan sudah dibatalkan'
+    when o.status = 'REJECTED' then 'pesanan sudah ditolak oleh kantor pusat'
+    when o.routed_to_subdist_id is distinct from s.id then 'pesanan tidak lagi menjadi tugas Anda'
+    when o.status in ('SUBMITTED', 'PROCESSING') then 'pesanan sudah Anda jawab, atau ada pesan yang lebih baru'
+    else 'pesanan sudah diproses lebih lanjut'
+  end)
+  from app.orders as o, app.sub_distributors as s
+  where o.id = p_order_id and s.whatsapp_number = app.normalise_phone(p_from)
+    and exists (
+      select from app.messages as m
+      where m.order_id = o.id and m.recipient_id = s.id and m.template in ('order_routed', 'sla_reminder') and m.attempts > 0
+    )
+    and not exists (
+      select from app.messages as m
+      where m.order_id = o.id and m.recipient_id = s.id and m.template = 'button_outdated' and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
+    );
+end $$;
+
+COMMENT ON FUNCTION app.answer_outdated_tap(p_order_id uuid, p_from text) IS 'Tells a sub-distributor why the button that he tapped does nothing any more';
+
 CREATE FUNCTION app.assign_order(p_order_id uuid, p_subdist_id uuid, p_event text, p_note text) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -1301,7 +1336,7 @@ CREATE FUNCTION app.check_since() RETURNS timestamp with time zone
 
 COMMENT ON FUNCTION app.check_since() IS 'From when on the trail is compared: setting hub.check_since (what "hub check --since" sets), else the last two days';
 
-CREATE FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer) RETURNS TABLE(id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text)
+CREATE FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer) RETURNS TABLE(id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text, window_open boolean)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -1329,24 +1364,30 @@ begin
       status = 'CLAIMED', attempts = m.attempts + 1, lease_until = now() + make_interval(secs => p_lease_seconds)
     from due as d where m.id = d.id
     returning m.*
+  ),
+  -- materialized: what follows names these values more than once, and each mention would be a call
+  told as materialized (
+    select
+      c.*, t.body, t.buttons, app.order_variables(c.order_id, t.body like '%{{lines}}%') || c.variables as facts,
+      app.recipient_address(c.recipient_type, c.recipient_id, c.channel) as address
+    from claimed as c
+    join app.message_templates() as t on t.template = c.template
   )
   select
-    c.id, c.template::text, c.channel, c.recipient_type::text,
-    case c.recipient_type
-      when 'PARTNER' then (select p.business_name from app.partners as p where p.id = c.recipient_id)
-      when 'SUBDIST' then (select s.business_name from app.sub_distributors as s where s.id = c.recipient_id)
-      else (select a.full_name from app.agents as a where a.id = c.recipient_id)
+    w.id, w.template::text, w.channel, w.recipient_type::text,
+    case w.recipient_type
+      when 'PARTNER' then (select p.business_name from app.partners as p where p.id = w.recipient_id)
+      when 'SUBDIST' then (select s.business_name from app.sub_distributors as s where s.id = w.recipient_id)
+      else (select a.full_name from app.agents as a where a.id = w.recipient_id)
     end::text,
-    app.recipient_address(c.recipient_type, c.recipient_id, c.channel),
-    app.render_message(c.template, v.variables), v.variables, app.reply_buttons(t.buttons, c.order_id, c.recipient_id),
-    c.order_id, c.attempts, c.lease_until, t.body
-  from claimed as c
-  join app.message_templates() as t on t.template = c.template
-  cross join lateral (select coalesce(app.order_variables(c.order_id), '{}') || c.variables as variables) as v
-  order by c.priority, c.position;
+    w.address, app.render_message(w.body, w.facts), w.facts, app.reply_buttons(w.buttons, w.order_id, w.recipient_id),
+    w.order_id, w.attempts, w.lease_until, w.body,
+    w.channel = 'WHATSAPP' and w.refused_id is null and app.has_written_lately(w.address)
+  from told as w
+  order by w.priority, w.position;
 end $$;
 
-COMMENT ON FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer) IS 'Leases due messages, urgent ones first, each recipient''s in their order, with text, buttons and address as of now';
+COMMENT ON FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer) IS 'Leases due messages, urgent ones first, each recipient''s in their order, with text, buttons and address as of now; window_open: a free-form message may be sent';
 
 CREATE FUNCTION app.config_definitions() RETURNS TABLE(config_key text, value_type text, default_value jsonb, minimum numeric, maximum numeric, allowed text[], description text)
     LANGUAGE sql IMMUTABLE
@@ -1807,12 +1848,13 @@ end $$;
 COMMENT ON FUNCTION app.flush_audit_buffer(p_limit integer) IS 'Moves up to so many buffered statements to audit_logs, masked; returns the rows written. Two at once share the work';
 
 CREATE FUNCTION app.format_rupiah(p_amount numeric) RETURNS text
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     AS $$
-  select case when p_amount < 0 then '-' else '' end || 'Rp'
+begin
+  return case when p_amount < 0 then '-' else '' end || 'Rp'
     || translate(to_char(abs(trunc(p_amount)), 'FM999,999,999,999,999,990'), ',', '.')
-    || case when p_amount <> trunc(p_amount) then ',' || to_char(abs(p_amount - trunc(p_amount)) * 100, 'FM00') else '' end
-$$;
+    || case when p_amount <> trunc(p_amount) then ',' || to_char(abs(p_amount - trunc(p_amount)) * 100, 'FM00') else '' end;
+end $$;
 
 COMMENT ON FUNCTION app.format_rupiah(p_amount numeric) IS 'Rupiah as Indonesians write it: Rp1.250.000; sen only where there are some';
 
@@ -1873,6 +1915,17 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.hand_over_text(p_from text, p_text text) IS 'Hands a text to the agents of the sender''s region, else to headquarters';
+
+CREATE FUNCTION app.has_written_lately(p_number text) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return exists (
+    select from app.conversations as c where c.number = p_number and c.last_inbound_at > now() - interval '23 hours 50 minutes'
+  );
+end $$;
+
+COMMENT ON FUNCTION app.has_written_lately(p_number text) IS 'Whether WhatsApp takes a free-form message to this number: its owner has written within a day';
 
 CREATE FUNCTION app.holds_stock(p_status app.order_status_enum, p_erp_reference text) RETURNS boolean
     LANGUAGE sql IMMUTABLE
@@ -2167,6 +2220,15 @@ begin
   elsif v_message.status not in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT') then
     return;
   end if;
+  -- The reader has not written for a day after all (the webhook may have lost his last word, or told it late): no failure, but
+  -- a template is owed. Templates are never refused so; once is enough.
+  if p_error_code = '131047' and v_message.channel = 'WHATSAPP' and v_message.refused_id is null then
+    update app.messages as m set
+      status = 'PENDING', error_code = p_error_code, lease_until = null, unknown_since = null, next_attempt_at = now(),
+      refused_id = coalesce(v_message.provider_id, ''), provider_id = null
+    where m.id = p_message_id;
+    return;
+  end if;
   v_again := coalesce(p_retry, false) and v_message.attempts < app.config_int('outbox.max_attempts');
   update app.messages as m set
     status = case when v_again then 'PENDING' else 'FAILED' end,
@@ -2194,7 +2256,7 @@ begin
   end if;
 end $$;
 
-COMMENT ON FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean) IS 'Sending failed: tried again with growing pauses, at most outbox.max_attempts times; failed for good over WhatsApp, it goes out by e-mail';
+COMMENT ON FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean) IS 'Sending failed: tried again with growing pauses, at most outbox.max_attempts times; failed for good over WhatsApp, it goes out by e-mail; a free-form one refused as late (131047) goes again as a template';
 
 CREATE FUNCTION app.message_sent(p_message_id uuid, p_provider_id text) RETURNS void
     LANGUAGE plpgsql
@@ -2206,7 +2268,9 @@ begin
     provider_id = app.require_text('provider_id', p_provider_id, 200),
     -- a sign-in token is worth nothing to anyone but its reader
     variables = case when m.template = 'sign_in_link' then '{}' else m.variables end
-  where m.id = p_message_id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN');
+  where m.id = p_message_id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
+    -- refused meanwhile: it is owed again, as a template
+    and m.refused_id is distinct from p_provider_id;
   if not found and not exists (select from app.messages as m where m.id = p_message_id) then
     perform app.fail('NOT_FOUND', 'message');
   end if;
@@ -2232,6 +2296,8 @@ begin
     select * into v_message from app.messages as m where m.id = p_message_id for no key update;
     if not found then
       perform app.fail('NOT_FOUND', 'message');
+    elsif v_message.refused_id = v_provider_id then
+      return;
     elsif v_message.provider_id is null then
       perform app.message_sent(v_message.id, v_provider_id);
       select * into strict v_message from app.messages as m where m.id = v_message.id;
@@ -2270,12 +2336,45 @@ CREATE FUNCTION app.message_templates() RETURNS TABLE(template text, buttons tex
     ('sla_reminder', '{Terima,Tolak}', 'Pengingat: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} menunggu jawaban Anda sejak {{waiting_since}}. Mohon segera dijawab.'),
     ('sla_manager', '{}', 'Pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak {{waiting_since}}. Mohon bantu menindaklanjuti.'),
     ('sla_escalation', '{}', 'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera ditangani.'),
+    ('button_outdated', '{}', 'Tombol pada pesan pesanan {{order_number}} sudah tidak berlaku: {{reason}}. Ketukan Anda tidak mengubah apa pun.'),
     ('messenger_trouble', '{}', 'Perhatian: pengiriman WhatsApp terganggu dengan kode {{error_code}} sejak {{since}}. Pesan yang gagal dikirim lewat e-mail.'),
     ('inbound_text', '{}', E'Pesan WhatsApp dari {{sender}} untuk Anda:\n{{text}}\nMohon dijawab langsung ke nomor pengirim.'),
     ('sign_in_link', '{}', 'Masuk ke Digital Hub Alfa Beauty dengan kode ini: {{token}}. Berlaku {{minutes}} menit, untuk satu kali pakai.')
 $$;
 
 COMMENT ON FUNCTION app.message_templates() IS 'Texts of all messages, in Indonesian, with {{variables}} and reply buttons';
+
+CREATE FUNCTION app.messages_sent(p_sent jsonb) RETURNS json
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_ids uuid[];
+  v_provider_ids text[];
+begin
+  perform app.require_set('sent', p_sent, 1000);
+  if exists (
+    select from jsonb_array_elements(p_sent) as e
+    where jsonb_typeof(e -> 'message_id') is distinct from 'string' or jsonb_typeof(e -> 'provider_id') is distinct from 'string'
+      or e ->> 'message_id' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' or length(e ->> 'provider_id') not between 1 and 200
+  ) then
+    perform app.fail('INVALID_ARGUMENT', 'sent is [{"message_id": "...", "provider_id": "..."}, ...]');
+  end if;
+  select array_agg((e ->> 'message_id')::uuid), array_agg(e ->> 'provider_id') into v_ids, v_provider_ids
+  from jsonb_array_elements(p_sent) as e;
+  -- in the order of their ids, so that two batches never wait for each other crosswise
+  perform from app.messages as m where m.id = any (v_ids) order by m.id for no key update;
+  update app.messages as m set
+    status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null, provider_id = s.provider_id,
+    variables = case when m.template = 'sign_in_link' then '{}' else m.variables end
+  from unnest(v_ids, v_provider_ids) as s (id, provider_id)
+  where m.id = s.id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN') and m.refused_id is distinct from s.provider_id;
+  return json_build_object('unknown_ids', coalesce((
+    select json_agg(distinct s.id) from unnest(v_ids) as s (id) where not exists (select from app.messages as m where m.id = s.id)
+  ), '[]'));
+end $_$;
+
+COMMENT ON FUNCTION app.messages_sent(p_sent jsonb) IS 'The provider took these: [{"message_id", "provider_id"}], at most 1000. Returns {"unknown_ids": [...]}; said twice, it does no harm';
 
 CREATE FUNCTION app.move_order(p_order_id uuid, p_to app.order_status_enum, p_reason text DEFAULT NULL::text, p_partner_id uuid DEFAULT NULL::uuid) RETURNS uuid
     LANGUAGE plpgsql
@@ -2337,6 +2436,22 @@ $$;
 
 COMMENT ON FUNCTION app.normalise_phone(p_phone text) IS 'Indonesian phone number as E.164 with +: 0812..., 62812..., +62 812-... all become +62812...';
 
+CREATE FUNCTION app.note_conversation(p_from text, p_at text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_number text := app.normalise_phone(p_from);
+begin
+  if v_number is null or length(v_number) > 20 or p_at is null or p_at !~ '^[0-9]{1,10}$' then
+    return;
+  end if;
+  insert into app.conversations as c (number, last_inbound_at) values (v_number, least(to_timestamp(p_at::bigint), now()))
+  on conflict (number) do update set last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at);
+end $_$;
+
+COMMENT ON FUNCTION app.note_conversation(p_from text, p_at text) IS 'Notes when somebody wrote, by the provider''s Unix time; what is older or makes no sense changes nothing';
+
 CREATE FUNCTION app.notify_impersonation(p_order app.orders) RETURNS void
     LANGUAGE sql
     AS $$
@@ -2373,30 +2488,36 @@ end $$;
 
 COMMENT ON FUNCTION app.optional_text(p_name text, p_value text, p_max integer) IS 'The trimmed text or null, or INVALID_ARGUMENT when it is too long';
 
-CREATE FUNCTION app.order_variables(p_order_id uuid) RETURNS jsonb
-    LANGUAGE sql STABLE
+CREATE FUNCTION app.order_variables(p_order_id uuid, p_with_lines boolean) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
     AS $$
-  select jsonb_build_object(
-    'order_number', o.order_number,
-    'partner_name', p.business_name,
-    'address', coalesce(p.address, '-'),
-    'grand_total', app.format_rupiah(o.grand_total),
-    'agent_name', a.full_name,
-    'subdist_name', (select s.business_name from app.sub_distributors as s where s.id = o.routed_to_subdist_id),
-    'point_balance', p.point_balance,
-    'lines', (
-      select string_agg(format('- %s x %s (%s)', i.quantity, pr.name, pr.sku), E'\n' order by pr.sku)
-      from app.order_items as i join app.products as pr on pr.id = i.product_id
-      where i.order_id = o.id
+begin
+  if p_order_id is null then
+    return '{}'::jsonb;
+  end if;
+  return (
+    select jsonb_build_object(
+      'order_number', o.order_number,
+      'partner_name', p.business_name,
+      'address', coalesce(p.address, '-'),
+      'grand_total', app.format_rupiah(o.grand_total),
+      'agent_name', a.full_name,
+      'subdist_name', (select s.business_name from app.sub_distributors as s where s.id = o.routed_to_subdist_id),
+      'point_balance', p.point_balance,
+      'lines', case when p_with_lines then (
+        select string_agg('- ' || i.quantity || ' x ' || pr.name || ' (' || pr.sku || ')', E'\n' order by pr.sku)
+        from app.order_items as i join app.products as pr on pr.id = i.product_id
+        where i.order_id = o.id
+      ) end
     )
-  )
-  from app.orders as o
-  join app.partners as p on p.id = o.partner_id
-  left join app.agents as a on a.id = o.agent_id
-  where o.id = p_order_id
-$$;
+    from app.orders as o
+    join app.partners as p on p.id = o.partner_id
+    left join app.agents as a on a.id = o.agent_id
+    where o.id = p_order_id
+  );
+end $$;
 
-COMMENT ON FUNCTION app.order_variables(p_order_id uuid) IS 'What the templates may say of an order';
+COMMENT ON FUNCTION app.order_variables(p_order_id uuid, p_with_lines boolean) IS 'What the templates may say of an order; its lines cost more than all the rest, and few ask for them';
 
 CREATE FUNCTION app.payment_refusal(p_invoice app.invoices, p_amount numeric) RETURNS text
     LANGUAGE sql IMMUTABLE
@@ -2626,14 +2747,15 @@ end $$;
 COMMENT ON FUNCTION app.reap_messages() IS 'Lapsed leases become UNKNOWN, long unknown messages PENDING again, expired ones WITHDRAWN; returns how many moved';
 
 CREATE FUNCTION app.recipient_address(p_type text, p_id uuid, p_channel app.notification_channel_enum) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     AS $$
-  select case p_type
-    when 'PARTNER' then (select case p_channel when 'WHATSAPP' then p.phone else p.email end from app.partners as p where p.id = p_id)
-    when 'SUBDIST' then (select case p_channel when 'WHATSAPP' then s.whatsapp_number else s.email end from app.sub_distributors as s where s.id = p_id)
-    when 'AGENT' then (select case p_channel when 'WHATSAPP' then a.phone else a.email end from app.agents as a where a.id = p_id)
-  end
-$$;
+begin
+  case p_type
+    when 'PARTNER' then return (select case p_channel when 'WHATSAPP' then p.phone else p.email end from app.partners as p where p.id = p_id);
+    when 'SUBDIST' then return (select case p_channel when 'WHATSAPP' then s.whatsapp_number else s.email end from app.sub_distributors as s where s.id = p_id);
+    else return (select case p_channel when 'WHATSAPP' then a.phone else a.email end from app.agents as a where a.id = p_id);
+  end case;
+end $$;
 
 COMMENT ON FUNCTION app.recipient_address(p_type text, p_id uuid, p_channel app.notification_channel_enum) IS 'Phone (E.164) or e-mail of a recipient as it stands now, null where none is known';
 
@@ -2797,45 +2919,53 @@ end $$;
 
 COMMENT ON FUNCTION app.release_stock(p_order_id uuid) IS 'Gives the order''s reserved units back';
 
-CREATE FUNCTION app.render_message(p_template text, p_variables jsonb) RETURNS text
+CREATE FUNCTION app.render_message(p_body text, p_variables jsonb) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO ''
     AS $$
 declare
-  v_body text;
+  v_body text := p_body;
   v_name text;
   v_value text;
 begin
-  select t.body into strict v_body from app.message_templates() as t where t.template = p_template;
   for v_name, v_value in select * from jsonb_each_text(p_variables) loop
     v_body := replace(v_body, '{{' || v_name || '}}', coalesce(v_value, '-'));
   end loop;
   return v_body;
 end $$;
 
-COMMENT ON FUNCTION app.render_message(p_template text, p_variables jsonb) IS 'The text of a message';
+COMMENT ON FUNCTION app.render_message(p_body text, p_variables jsonb) IS 'A template''s text with its variables filled in';
 
 CREATE FUNCTION app.reply_buttons(p_titles text[], p_order_id uuid, p_subdist_id uuid) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     AS $$
-  select coalesce(jsonb_agg(jsonb_build_object(
-    'title', b.title, 'payload', concat_ws(':', d.decision, p_order_id, app.reply_signature(d.decision, p_order_id, p_subdist_id, o.sla_clock_started_at))
-  ) order by b.position), '[]')
-  from unnest(p_titles) with ordinality as b (title, position)
-  cross join lateral (select case b.title when 'Terima' then 'ACCEPT' when 'Tolak' then 'DECLINE' end) as d (decision)
-  join app.orders as o on o.id = p_order_id
-$$;
+begin
+  if p_titles = '{}' then
+    return '[]'::jsonb;
+  end if;
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'title', b.title,
+      'payload', concat_ws(':', d.decision, p_order_id, app.reply_signature(d.decision, p_order_id, p_subdist_id, o.sla_clock_started_at))
+    ) order by b.position), '[]')
+    from unnest(p_titles) with ordinality as b (title, position)
+    cross join lateral (select case b.title when 'Terima' then 'ACCEPT' when 'Tolak' then 'DECLINE' end) as d (decision)
+    join app.orders as o on o.id = p_order_id
+  );
+end $$;
 
 COMMENT ON FUNCTION app.reply_buttons(p_titles text[], p_order_id uuid, p_subdist_id uuid) IS '[{"title", "payload"}]: buttons with their signed payloads, at most 256 characters each';
 
 CREATE FUNCTION app.reply_signature(p_decision text, p_order_id uuid, p_subdist_id uuid, p_clock timestamp with time zone) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     AS $$
-  select auth.base64url(extensions.hmac(
-    convert_to(concat_ws('|', 'reply', p_decision, p_order_id, p_subdist_id, extract(epoch from p_clock)), 'UTF8'),
-    convert_to(s.secret, 'UTF8'), 'sha256'))
-  from auth.jwt_secret as s
-$$;
+begin
+  return (
+    select auth.base64url(extensions.hmac(
+      convert_to(concat_ws('|', 'reply', p_decision, p_order_id, p_subdist_id, extract(epoch from p_clock)), 'UTF8'),
+      convert_to(s.secret, 'UTF8'), 'sha256'))
+    from auth.jwt_secret as s
+  );
+end $$;
 
 COMMENT ON FUNCTION app.reply_signature(p_decision text, p_order_id uuid, p_subdist_id uuid, p_clock timestamp with time zone) IS 'Proof that a button was offered to this sub-distributor in this clock';
 
@@ -3355,6 +3485,7 @@ begin
   if not found then
     return;
   end if;
+  perform app.note_conversation(p_message ->> 'from', p_message ->> 'timestamp');
   v_outcome := case p_message ->> 'type'
     when 'button' then app.tap_button(p_message #>> '{button,payload}', p_message ->> 'from')
     when 'interactive' then app.tap_button(p_message #>> '{interactive,button_reply,id}', p_message ->> 'from')
@@ -3416,6 +3547,7 @@ begin
   if not found or v_order.routed_to_subdist_id is null or v_order.status not in ('SUBMITTED', 'PROCESSING')
     or v_parts[3] is distinct from app.reply_signature(v_parts[1], v_order.id, v_order.routed_to_subdist_id, v_order.sla_clock_started_at)
   then
+    perform app.answer_outdated_tap(v_order.id, p_from);
     return 'button out of date';
   elsif not exists (
     select from app.sub_distributors as s
@@ -4978,6 +5110,7 @@ END) STORED NOT NULL,
     expires_at timestamp with time zone,
     unknown_since timestamp with time zone,
     repeats integer DEFAULT 0 NOT NULL,
+    refused_id character varying(200),
     CONSTRAINT messages_recipient_type_check CHECK (((recipient_type)::text = ANY ((ARRAY['PARTNER'::character varying, 'SUBDIST'::character varying, 'AGENT'::character varying])::text[]))),
     CONSTRAINT messages_status_check CHECK (((status)::text = ANY ((ARRAY['PENDING'::character varying, 'CLAIMED'::character varying, 'UNKNOWN'::character varying, 'SENT'::character varying, 'DELIVERED'::character varying, 'READ'::character varying, 'FAILED'::character varying, 'WITHDRAWN'::character varying])::text[])))
 )
@@ -5008,6 +5141,8 @@ COMMENT ON COLUMN app.messages.expires_at IS 'Worth nothing from then on: withdr
 COMMENT ON COLUMN app.messages.unknown_since IS 'Since when it is unknown whether it was sent; a status report settles it, outbox.unknown_wait_seconds end the waiting';
 
 COMMENT ON COLUMN app.messages.repeats IS 'How often it was sent again though an earlier sending may have arrived';
+
+COMMENT ON COLUMN app.messages.refused_id IS 'Provider''s id (empty: none was given) of a free-form sending that came too late for the reader''s last word; from then on it goes as a template';
 
 CREATE VIEW api.messages WITH (security_invoker='true') AS
  SELECT m.id,
@@ -6089,6 +6224,17 @@ UNION ALL
 COMMENT ON VIEW app.consistency_vested_points IS 'Each PAID invoice has its points once or waits for them, no other keeps any, the parts of several add up to the promise
 Scan: invoices, orders and the ledger whole, hash joins.';
 
+CREATE TABLE app.conversations (
+    number character varying(20) NOT NULL,
+    last_inbound_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE app.conversations IS 'When somebody last wrote to us over WhatsApp: for 24 hours he may be answered freely, later by templates only';
+
+COMMENT ON COLUMN app.conversations.number IS 'E.164 with +';
+
+COMMENT ON COLUMN app.conversations.last_inbound_at IS 'By the provider''s clock, never after ours';
+
 CREATE TABLE app.inbound_events (
     event_key text NOT NULL,
     inbound_message_id uuid NOT NULL,
@@ -6240,6 +6386,9 @@ ALTER TABLE ONLY app.categories
 
 ALTER TABLE ONLY app.categories
     ADD CONSTRAINT categories_slug_key UNIQUE (slug);
+
+ALTER TABLE ONLY app.conversations
+    ADD CONSTRAINT conversations_pkey PRIMARY KEY (number);
 
 ALTER TABLE ONLY app.partners
     ADD CONSTRAINT idx_partners_email UNIQUE (email);
@@ -6443,6 +6592,8 @@ CREATE INDEX invoice_payments_partner_idx ON app.invoice_payments USING btree (p
 CREATE INDEX invoices_partner_idx ON app.invoices USING btree (partner_id, created_at DESC);
 
 CREATE INDEX messages_due_idx ON app.messages USING btree (priority, "position") WHERE ((status)::text = 'PENDING'::text);
+
+CREATE INDEX messages_expiry_idx ON app.messages USING btree (expires_at) WHERE (((status)::text = 'PENDING'::text) AND (expires_at IS NOT NULL));
 
 CREATE INDEX messages_lease_idx ON app.messages USING btree (lease_until) WHERE ((status)::text = 'CLAIMED'::text);
 
@@ -6822,6 +6973,8 @@ ALTER TABLE app.categories ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY categories__select ON app.categories FOR SELECT TO partner, agent, admin USING (true);
 
+ALTER TABLE app.conversations ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE app.impersonation_notifications ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY impersonation_notifications__admin_select ON app.impersonation_notifications FOR SELECT TO admin USING (true);
@@ -7141,6 +7294,9 @@ GRANT ALL ON FUNCTION api.message_sent(message_id uuid, provider_id text) TO mes
 REVOKE ALL ON FUNCTION api.message_status(provider_id text, status text, at timestamp with time zone, message_id uuid, error_code text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.message_status(provider_id text, status text, at timestamp with time zone, message_id uuid, error_code text) TO messenger;
 
+REVOKE ALL ON FUNCTION api.messages_sent(sent jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.messages_sent(sent jsonb) TO messenger;
+
 REVOKE ALL ON FUNCTION api.process_inbox(max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.process_inbox(max integer) TO messenger;
 
@@ -7225,6 +7381,8 @@ REVOKE ALL ON FUNCTION app.amount_open(p_invoice app.invoices) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.ancestor_regions(p_region_id uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.answer_outdated_tap(p_order_id uuid, p_from text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.assign_order(p_order_id uuid, p_subdist_id uuid, p_event text, p_note text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.calling_partner_id() FROM PUBLIC;
@@ -7283,6 +7441,8 @@ REVOKE ALL ON FUNCTION app.format_rupiah(p_amount numeric) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.hand_over_orders(p_subdist_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.hand_over_text(p_from text, p_text text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.has_written_lately(p_number text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.holds_stock(p_status app.order_status_enum, p_erp_reference text) FROM PUBLIC;
 
@@ -7396,11 +7556,15 @@ REVOKE ALL ON FUNCTION app.message_status(p_provider_id text, p_status text, p_a
 
 REVOKE ALL ON FUNCTION app.message_templates() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.messages_sent(p_sent jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.move_order(p_order_id uuid, p_to app.order_status_enum, p_reason text, p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.nearest_subdist(p_region_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.normalise_phone(p_phone text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.note_conversation(p_from text, p_at text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.notify_impersonation(p_order app.orders) FROM PUBLIC;
 
@@ -7408,7 +7572,7 @@ REVOKE ALL ON FUNCTION app.optional_moment(p_name text, p_value timestamp with t
 
 REVOKE ALL ON FUNCTION app.optional_text(p_name text, p_value text, p_max integer) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.order_variables(p_order_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.order_variables(p_order_id uuid, p_with_lines boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.payment_refusal(p_invoice app.invoices, p_amount numeric) FROM PUBLIC;
 
@@ -7446,7 +7610,7 @@ REVOKE ALL ON FUNCTION app.release_order(p_order_id uuid, p_reason text) FROM PU
 
 REVOKE ALL ON FUNCTION app.release_stock(p_order_id uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.render_message(p_template text, p_variables jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.render_message(p_body text, p_variables jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.reply_buttons(p_titles text[], p_order_id uuid, p_subdist_id uuid) FROM PUBLIC;
 

@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_outbox.sql",
-        sha256="77fc09734cc32a93e854e921b9df803fa2ffe536e0544e2a90de4d6ba31c3fc7",
+        sha256="c0c03ffaa34ca4dca48afc7f43f5663ff7eb6401aea63a77d76238f13c33ffdf",
     ),
 ]

@@ -171,7 +171,8 @@ def _live(conn: Connection, world: TwoOfEach, side: Side) -> None:
 
 def _text(side: Side) -> dict[str, Any]:
     body = {"body": "Halo"}
-    return {"id": f"wamid.{side.email}", "from": side.number.lstrip("+"), "type": "text", "text": body}
+    sender = {"from": side.number.lstrip("+"), "timestamp": "1763884800"}
+    return {"id": f"wamid.{side.email}", "type": "text", "text": body} | sender
 
 
 def world_view(world: TwoOfEach) -> Any:

@@ -43,21 +43,27 @@ payments is [{"invoice_number", "amount", "reference_number", "paid_at", "paymen
 create function api.claim_messages(max int default 10, lease_seconds int default 60)
 returns table (
   id uuid, template text, channel text, recipient_type text, recipient_name text, recipient text, body text, variables jsonb,
-  buttons jsonb, order_id uuid, attempts int, lease_until timestamptz, template_body text
+  buttons jsonb, order_id uuid, attempts int, lease_until timestamptz, template_body text, window_open boolean
 )
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
   select m.id, m.template, m.channel::text, m.recipient_type, m.recipient_name, m.recipient, m.body, m.variables, m.buttons, m.order_id,
-    m.attempts, m.lease_until, m.template_body
+    m.attempts, m.lease_until, m.template_body, m.window_open
   from app.claim_messages(claim_messages.max, claim_messages.lease_seconds) as m
 $$;
 comment on function api.claim_messages(int, int) is $$Lease due messages for sending: urgent ones first, each recipient's in their order
-buttons is [{"title", "payload"}]; template_body is the text with the names of its variables. What is not reported within lease_seconds is unknown, and waits for the provider's report before it is sent again. Errors: INVALID_ARGUMENT 400.$$;
+buttons is [{"title", "payload"}]; template_body is the text with the names of its variables; window_open says that the reader wrote within a day and WhatsApp takes a free-form message. What is not reported within lease_seconds is unknown, and waits for the provider's report before it is sent again. Errors: INVALID_ARGUMENT 400.$$;
 
 create function api.message_sent(message_id uuid, provider_id text) returns void
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$ select app.message_sent(message_sent.message_id, message_sent.provider_id) $$;
 comment on function api.message_sent(uuid, text) is 'Report that the provider accepted a message, under its own id. Errors: NOT_FOUND 404';
+
+create function api.messages_sent(sent jsonb) returns json
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ select app.messages_sent(messages_sent.sent) $$;
+comment on function api.messages_sent(jsonb) is $$Report that the provider accepted these messages, a batch in one call
+sent is [{"message_id", "provider_id"}, ...], at most 1000. Returns {"unknown_ids": [...]}. Errors: INVALID_ARGUMENT 400.$$;
 
 create function api.message_failed(message_id uuid, error_code text, retry boolean) returns void
 language sql volatile security definer set search_path = pg_catalog, pg_temp
@@ -99,6 +105,6 @@ grant execute on function
   api.erp_apply_payments(jsonb)
 to erp;
 grant execute on function
-  api.claim_messages(int, int), api.message_sent(uuid, text), api.message_failed(uuid, text, boolean),
+  api.claim_messages(int, int), api.message_sent(uuid, text), api.messages_sent(jsonb), api.message_failed(uuid, text, boolean),
   api.message_status(text, text, timestamptz, uuid, text), api.inbound_message(jsonb), api.process_inbox(int)
 to messenger;

@@ -2,25 +2,35 @@
 
 -- A button's payload is signed and bound to the running clock: any response starts a new clock, so a payload is good once.
 create function app.reply_signature(p_decision text, p_order_id uuid, p_subdist_id uuid, p_clock timestamptz)
-returns text language sql stable
+returns text language plpgsql stable
 as $$
-  select auth.base64url(extensions.hmac(
-    convert_to(concat_ws('|', 'reply', p_decision, p_order_id, p_subdist_id, extract(epoch from p_clock)), 'UTF8'),
-    convert_to(s.secret, 'UTF8'), 'sha256'))
-  from auth.jwt_secret as s
-$$;
+begin
+  return (
+    select auth.base64url(extensions.hmac(
+      convert_to(concat_ws('|', 'reply', p_decision, p_order_id, p_subdist_id, extract(epoch from p_clock)), 'UTF8'),
+      convert_to(s.secret, 'UTF8'), 'sha256'))
+    from auth.jwt_secret as s
+  );
+end $$;
 comment on function app.reply_signature(text, uuid, uuid, timestamptz) is 'Proof that a button was offered to this sub-distributor in this clock';
 
 create function app.reply_buttons(p_titles text[], p_order_id uuid, p_subdist_id uuid)
-returns jsonb language sql stable
+returns jsonb language plpgsql stable
 as $$
-  select coalesce(jsonb_agg(jsonb_build_object(
-    'title', b.title, 'payload', concat_ws(':', d.decision, p_order_id, app.reply_signature(d.decision, p_order_id, p_subdist_id, o.sla_clock_started_at))
-  ) order by b.position), '[]')
-  from unnest(p_titles) with ordinality as b (title, position)
-  cross join lateral (select case b.title when 'Terima' then 'ACCEPT' when 'Tolak' then 'DECLINE' end) as d (decision)
-  join app.orders as o on o.id = p_order_id
-$$;
+begin
+  if p_titles = '{}' then
+    return '[]'::jsonb;
+  end if;
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'title', b.title,
+      'payload', concat_ws(':', d.decision, p_order_id, app.reply_signature(d.decision, p_order_id, p_subdist_id, o.sla_clock_started_at))
+    ) order by b.position), '[]')
+    from unnest(p_titles) with ordinality as b (title, position)
+    cross join lateral (select case b.title when 'Terima' then 'ACCEPT' when 'Tolak' then 'DECLINE' end) as d (decision)
+    join app.orders as o on o.id = p_order_id
+  );
+end $$;
 comment on function app.reply_buttons(text[], uuid, uuid) is '[{"title", "payload"}]: buttons with their signed payloads, at most 256 characters each';
 
 create function app.inbound_message(p_payload jsonb)
@@ -39,6 +49,59 @@ begin
 end $$;
 comment on function app.inbound_message(jsonb) is 'Stores what a provider sent, once; it is worked on later';
 
+-- For 24 hours after his last message somebody may be written to freely (DOC: docs/whatsapp-contract.md); some minutes less, since
+-- what is claimed now is taken by the provider a little later.
+create function app.has_written_lately(p_number text)
+returns boolean language plpgsql stable
+as $$
+begin
+  return exists (
+    select from app.conversations as c where c.number = p_number and c.last_inbound_at > now() - interval '23 hours 50 minutes'
+  );
+end $$;
+comment on function app.has_written_lately(text) is 'Whether WhatsApp takes a free-form message to this number: its owner has written within a day';
+
+create function app.note_conversation(p_from text, p_at text)
+returns void language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_number text := app.normalise_phone(p_from);
+begin
+  if v_number is null or length(v_number) > 20 or p_at is null or p_at !~ '^[0-9]{1,10}$' then
+    return;
+  end if;
+  insert into app.conversations as c (number, last_inbound_at) values (v_number, least(to_timestamp(p_at::bigint), now()))
+  on conflict (number) do update set last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at);
+end $$;
+comment on function app.note_conversation(text, text) is 'Notes when somebody wrote, by the provider''s Unix time; what is older or makes no sense changes nothing';
+
+-- Whoever was offered the button is told why it does nothing any more; whoever was not, learns nothing. One answer is enough
+-- while it has not gone out.
+create function app.answer_outdated_tap(p_order_id uuid, p_from text)
+returns void language plpgsql volatile set search_path = ''
+as $$
+begin
+  insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
+  select 'button_outdated', 'SUBDIST', s.id, o.id, jsonb_build_object('reason', case
+    when o.status = 'CANCELLED' then 'pesanan sudah dibatalkan'
+    when o.status = 'REJECTED' then 'pesanan sudah ditolak oleh kantor pusat'
+    when o.routed_to_subdist_id is distinct from s.id then 'pesanan tidak lagi menjadi tugas Anda'
+    when o.status in ('SUBMITTED', 'PROCESSING') then 'pesanan sudah Anda jawab, atau ada pesan yang lebih baru'
+    else 'pesanan sudah diproses lebih lanjut'
+  end)
+  from app.orders as o, app.sub_distributors as s
+  where o.id = p_order_id and s.whatsapp_number = app.normalise_phone(p_from)
+    and exists (
+      select from app.messages as m
+      where m.order_id = o.id and m.recipient_id = s.id and m.template in ('order_routed', 'sla_reminder') and m.attempts > 0
+    )
+    and not exists (
+      select from app.messages as m
+      where m.order_id = o.id and m.recipient_id = s.id and m.template = 'button_outdated' and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
+    );
+end $$;
+comment on function app.answer_outdated_tap(uuid, text) is 'Tells a sub-distributor why the button that he tapped does nothing any more';
+
 create function app.tap_button(p_payload text, p_from text)
 returns text language plpgsql volatile set search_path = ''
 as $$
@@ -55,6 +118,7 @@ begin
   if not found or v_order.routed_to_subdist_id is null or v_order.status not in ('SUBMITTED', 'PROCESSING')
     or v_parts[3] is distinct from app.reply_signature(v_parts[1], v_order.id, v_order.routed_to_subdist_id, v_order.sla_clock_started_at)
   then
+    perform app.answer_outdated_tap(v_order.id, p_from);
     return 'button out of date';
   elsif not exists (
     select from app.sub_distributors as s
@@ -113,6 +177,7 @@ begin
   if not found then
     return;
   end if;
+  perform app.note_conversation(p_message ->> 'from', p_message ->> 'timestamp');
   v_outcome := case p_message ->> 'type'
     when 'button' then app.tap_button(p_message #>> '{button,payload}', p_message ->> 'from')
     when 'interactive' then app.tap_button(p_message #>> '{interactive,button_reply,id}', p_message ->> 'from')

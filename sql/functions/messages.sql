@@ -1,4 +1,5 @@
--- Messages owed to people. A rule enqueues; the text is made when a messenger claims it.
+-- Messages owed to people. A rule enqueues; the text is made when a messenger claims it. What is called for each message is
+-- PL/pgSQL: it keeps its plans, where an SQL function with a query inside is planned at each call.
 
 create function app.message_templates()
 returns table (template text, buttons text[], body text)
@@ -20,18 +21,20 @@ as $$
     ('sla_reminder', '{Terima,Tolak}', 'Pengingat: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} menunggu jawaban Anda sejak {{waiting_since}}. Mohon segera dijawab.'),
     ('sla_manager', '{}', 'Pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak {{waiting_since}}. Mohon bantu menindaklanjuti.'),
     ('sla_escalation', '{}', 'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera ditangani.'),
+    ('button_outdated', '{}', 'Tombol pada pesan pesanan {{order_number}} sudah tidak berlaku: {{reason}}. Ketukan Anda tidak mengubah apa pun.'),
     ('messenger_trouble', '{}', 'Perhatian: pengiriman WhatsApp terganggu dengan kode {{error_code}} sejak {{since}}. Pesan yang gagal dikirim lewat e-mail.'),
     ('inbound_text', '{}', E'Pesan WhatsApp dari {{sender}} untuk Anda:\n{{text}}\nMohon dijawab langsung ke nomor pengirim.'),
     ('sign_in_link', '{}', 'Masuk ke Digital Hub Alfa Beauty dengan kode ini: {{token}}. Berlaku {{minutes}} menit, untuk satu kali pakai.')
 $$;
 comment on function app.message_templates() is 'Texts of all messages, in Indonesian, with {{variables}} and reply buttons';
 
-create function app.format_rupiah(p_amount numeric) returns text language sql immutable
+create function app.format_rupiah(p_amount numeric) returns text language plpgsql immutable
 as $$
-  select case when p_amount < 0 then '-' else '' end || 'Rp'
+begin
+  return case when p_amount < 0 then '-' else '' end || 'Rp'
     || translate(to_char(abs(trunc(p_amount)), 'FM999,999,999,999,999,990'), ',', '.')
-    || case when p_amount <> trunc(p_amount) then ',' || to_char(abs(p_amount - trunc(p_amount)) * 100, 'FM00') else '' end
-$$;
+    || case when p_amount <> trunc(p_amount) then ',' || to_char(abs(p_amount - trunc(p_amount)) * 100, 'FM00') else '' end;
+end $$;
 comment on function app.format_rupiah(numeric) is 'Rupiah as Indonesians write it: Rp1.250.000; sen only where there are some';
 
 create function app.enqueue_message(
@@ -59,52 +62,58 @@ as $$
 $$;
 comment on function app.tell_headquarters(text, uuid, jsonb) is 'Owes every active admin a message';
 
-create function app.order_variables(p_order_id uuid) returns jsonb language sql stable
+create function app.order_variables(p_order_id uuid, p_with_lines boolean) returns jsonb language plpgsql stable
 as $$
-  select jsonb_build_object(
-    'order_number', o.order_number,
-    'partner_name', p.business_name,
-    'address', coalesce(p.address, '-'),
-    'grand_total', app.format_rupiah(o.grand_total),
-    'agent_name', a.full_name,
-    'subdist_name', (select s.business_name from app.sub_distributors as s where s.id = o.routed_to_subdist_id),
-    'point_balance', p.point_balance,
-    'lines', (
-      select string_agg(format('- %s x %s (%s)', i.quantity, pr.name, pr.sku), E'\n' order by pr.sku)
-      from app.order_items as i join app.products as pr on pr.id = i.product_id
-      where i.order_id = o.id
+begin
+  if p_order_id is null then
+    return '{}'::jsonb;
+  end if;
+  return (
+    select jsonb_build_object(
+      'order_number', o.order_number,
+      'partner_name', p.business_name,
+      'address', coalesce(p.address, '-'),
+      'grand_total', app.format_rupiah(o.grand_total),
+      'agent_name', a.full_name,
+      'subdist_name', (select s.business_name from app.sub_distributors as s where s.id = o.routed_to_subdist_id),
+      'point_balance', p.point_balance,
+      'lines', case when p_with_lines then (
+        select string_agg('- ' || i.quantity || ' x ' || pr.name || ' (' || pr.sku || ')', E'\n' order by pr.sku)
+        from app.order_items as i join app.products as pr on pr.id = i.product_id
+        where i.order_id = o.id
+      ) end
     )
-  )
-  from app.orders as o
-  join app.partners as p on p.id = o.partner_id
-  left join app.agents as a on a.id = o.agent_id
-  where o.id = p_order_id
-$$;
-comment on function app.order_variables(uuid) is 'What the templates may say of an order';
+    from app.orders as o
+    join app.partners as p on p.id = o.partner_id
+    left join app.agents as a on a.id = o.agent_id
+    where o.id = p_order_id
+  );
+end $$;
+comment on function app.order_variables(uuid, boolean) is 'What the templates may say of an order; its lines cost more than all the rest, and few ask for them';
 
-create function app.render_message(p_template text, p_variables jsonb)
-returns text language plpgsql immutable set search_path = ''
+create function app.render_message(p_body text, p_variables jsonb)
+returns text language plpgsql immutable
 as $$
 declare
-  v_body text;
+  v_body text := p_body;
   v_name text;
   v_value text;
 begin
-  select t.body into strict v_body from app.message_templates() as t where t.template = p_template;
   for v_name, v_value in select * from jsonb_each_text(p_variables) loop
     v_body := replace(v_body, '{{' || v_name || '}}', coalesce(v_value, '-'));
   end loop;
   return v_body;
 end $$;
-comment on function app.render_message(text, jsonb) is 'The text of a message';
+comment on function app.render_message(text, jsonb) is 'A template''s text with its variables filled in';
 
 create function app.recipient_address(p_type text, p_id uuid, p_channel app.notification_channel_enum)
-returns text language sql stable
+returns text language plpgsql stable
 as $$
-  select case p_type
-    when 'PARTNER' then (select case p_channel when 'WHATSAPP' then p.phone else p.email end from app.partners as p where p.id = p_id)
-    when 'SUBDIST' then (select case p_channel when 'WHATSAPP' then s.whatsapp_number else s.email end from app.sub_distributors as s where s.id = p_id)
-    when 'AGENT' then (select case p_channel when 'WHATSAPP' then a.phone else a.email end from app.agents as a where a.id = p_id)
-  end
-$$;
+begin
+  case p_type
+    when 'PARTNER' then return (select case p_channel when 'WHATSAPP' then p.phone else p.email end from app.partners as p where p.id = p_id);
+    when 'SUBDIST' then return (select case p_channel when 'WHATSAPP' then s.whatsapp_number else s.email end from app.sub_distributors as s where s.id = p_id);
+    else return (select case p_channel when 'WHATSAPP' then a.phone else a.email end from app.agents as a where a.id = p_id);
+  end case;
+end $$;
 comment on function app.recipient_address(text, uuid, app.notification_channel_enum) is 'Phone (E.164) or e-mail of a recipient as it stands now, null where none is known';

@@ -47,7 +47,7 @@ comment on function app.reap_messages() is
 create function app.claim_messages(p_max int, p_lease_seconds int)
 returns table (
   id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text,
-  variables jsonb, buttons jsonb, order_id uuid, attempts int, lease_until timestamptz, template_body text
+  variables jsonb, buttons jsonb, order_id uuid, attempts int, lease_until timestamptz, template_body text, window_open boolean
 )
 language plpgsql volatile set search_path = ''
 as $$
@@ -75,24 +75,30 @@ begin
       status = 'CLAIMED', attempts = m.attempts + 1, lease_until = now() + make_interval(secs => p_lease_seconds)
     from due as d where m.id = d.id
     returning m.*
+  ),
+  -- materialized: what follows names these values more than once, and each mention would be a call
+  told as materialized (
+    select
+      c.*, t.body, t.buttons, app.order_variables(c.order_id, t.body like '%{{lines}}%') || c.variables as facts,
+      app.recipient_address(c.recipient_type, c.recipient_id, c.channel) as address
+    from claimed as c
+    join app.message_templates() as t on t.template = c.template
   )
   select
-    c.id, c.template::text, c.channel, c.recipient_type::text,
-    case c.recipient_type
-      when 'PARTNER' then (select p.business_name from app.partners as p where p.id = c.recipient_id)
-      when 'SUBDIST' then (select s.business_name from app.sub_distributors as s where s.id = c.recipient_id)
-      else (select a.full_name from app.agents as a where a.id = c.recipient_id)
+    w.id, w.template::text, w.channel, w.recipient_type::text,
+    case w.recipient_type
+      when 'PARTNER' then (select p.business_name from app.partners as p where p.id = w.recipient_id)
+      when 'SUBDIST' then (select s.business_name from app.sub_distributors as s where s.id = w.recipient_id)
+      else (select a.full_name from app.agents as a where a.id = w.recipient_id)
     end::text,
-    app.recipient_address(c.recipient_type, c.recipient_id, c.channel),
-    app.render_message(c.template, v.variables), v.variables, app.reply_buttons(t.buttons, c.order_id, c.recipient_id),
-    c.order_id, c.attempts, c.lease_until, t.body
-  from claimed as c
-  join app.message_templates() as t on t.template = c.template
-  cross join lateral (select coalesce(app.order_variables(c.order_id), '{}') || c.variables as variables) as v
-  order by c.priority, c.position;
+    w.address, app.render_message(w.body, w.facts), w.facts, app.reply_buttons(w.buttons, w.order_id, w.recipient_id),
+    w.order_id, w.attempts, w.lease_until, w.body,
+    w.channel = 'WHATSAPP' and w.refused_id is null and app.has_written_lately(w.address)
+  from told as w
+  order by w.priority, w.position;
 end $$;
 comment on function app.claim_messages(int, int) is
-  'Leases due messages, urgent ones first, each recipient''s in their order, with text, buttons and address as of now';
+  'Leases due messages, urgent ones first, each recipient''s in their order, with text, buttons and address as of now; window_open: a free-form message may be sent';
 
 -- Workers that listen are woken when the queue was idle; when it was not, they are awake.
 create function app.tg_messages__wake() returns trigger
@@ -119,12 +125,46 @@ begin
     provider_id = app.require_text('provider_id', p_provider_id, 200),
     -- a sign-in token is worth nothing to anyone but its reader
     variables = case when m.template = 'sign_in_link' then '{}' else m.variables end
-  where m.id = p_message_id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN');
+  where m.id = p_message_id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
+    -- refused meanwhile: it is owed again, as a template
+    and m.refused_id is distinct from p_provider_id;
   if not found and not exists (select from app.messages as m where m.id = p_message_id) then
     perform app.fail('NOT_FOUND', 'message');
   end if;
 end $$;
 comment on function app.message_sent(uuid, text) is 'The provider took the message; said twice, it does no harm';
+
+-- One statement for all of a batch. What is unknown is answered, so that one wrong id does not fail the others.
+create function app.messages_sent(p_sent jsonb)
+returns json language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_ids uuid[];
+  v_provider_ids text[];
+begin
+  perform app.require_set('sent', p_sent, 1000);
+  if exists (
+    select from jsonb_array_elements(p_sent) as e
+    where jsonb_typeof(e -> 'message_id') is distinct from 'string' or jsonb_typeof(e -> 'provider_id') is distinct from 'string'
+      or e ->> 'message_id' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' or length(e ->> 'provider_id') not between 1 and 200
+  ) then
+    perform app.fail('INVALID_ARGUMENT', 'sent is [{"message_id": "...", "provider_id": "..."}, ...]');
+  end if;
+  select array_agg((e ->> 'message_id')::uuid), array_agg(e ->> 'provider_id') into v_ids, v_provider_ids
+  from jsonb_array_elements(p_sent) as e;
+  -- in the order of their ids, so that two batches never wait for each other crosswise
+  perform from app.messages as m where m.id = any (v_ids) order by m.id for no key update;
+  update app.messages as m set
+    status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null, provider_id = s.provider_id,
+    variables = case when m.template = 'sign_in_link' then '{}' else m.variables end
+  from unnest(v_ids, v_provider_ids) as s (id, provider_id)
+  where m.id = s.id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN') and m.refused_id is distinct from s.provider_id;
+  return json_build_object('unknown_ids', coalesce((
+    select json_agg(distinct s.id) from unnest(v_ids) as s (id) where not exists (select from app.messages as m where m.id = s.id)
+  ), '[]'));
+end $$;
+comment on function app.messages_sent(jsonb) is
+  'The provider took these: [{"message_id", "provider_id"}], at most 1000. Returns {"unknown_ids": [...]}; said twice, it does no harm';
 
 -- Codes that no other message will fare better with: token or rights gone, account blocked or unpaid, spam limit, templates that
 -- do not match or were paused. Told by e-mail, for WhatsApp is what is broken; once an hour for each code.
@@ -164,6 +204,15 @@ begin
   elsif v_message.status not in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT') then
     return;
   end if;
+  -- The reader has not written for a day after all (the webhook may have lost his last word, or told it late): no failure, but
+  -- a template is owed. Templates are never refused so; once is enough.
+  if p_error_code = '131047' and v_message.channel = 'WHATSAPP' and v_message.refused_id is null then
+    update app.messages as m set
+      status = 'PENDING', error_code = p_error_code, lease_until = null, unknown_since = null, next_attempt_at = now(),
+      refused_id = coalesce(v_message.provider_id, ''), provider_id = null
+    where m.id = p_message_id;
+    return;
+  end if;
   v_again := coalesce(p_retry, false) and v_message.attempts < app.config_int('outbox.max_attempts');
   update app.messages as m set
     status = case when v_again then 'PENDING' else 'FAILED' end,
@@ -191,7 +240,7 @@ begin
   end if;
 end $$;
 comment on function app.message_failed(uuid, text, boolean) is
-  'Sending failed: tried again with growing pauses, at most outbox.max_attempts times; failed for good over WhatsApp, it goes out by e-mail';
+  'Sending failed: tried again with growing pauses, at most outbox.max_attempts times; failed for good over WhatsApp, it goes out by e-mail; a free-form one refused as late (131047) goes again as a template';
 
 -- Statuses come in any order, and more than once: a later stage is never taken back by an earlier one, and what has failed
 -- stays failed. A report that carries our own id settles a message whose sending was never confirmed.
@@ -214,6 +263,8 @@ begin
     select * into v_message from app.messages as m where m.id = p_message_id for no key update;
     if not found then
       perform app.fail('NOT_FOUND', 'message');
+    elsif v_message.refused_id = v_provider_id then
+      return;
     elsif v_message.provider_id is null then
       perform app.message_sent(v_message.id, v_provider_id);
       select * into strict v_message from app.messages as m where m.id = v_message.id;

@@ -29,3 +29,4 @@ alter table app.point_queue enable row level security;
 alter table app.audit_buffer enable row level security;
 alter table app.inbound_messages enable row level security;
 alter table app.inbound_events enable row level security;
+alter table app.conversations enable row level security;

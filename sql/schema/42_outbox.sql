@@ -30,13 +30,15 @@ create table app.messages (
   end) stored,
   expires_at timestamptz,
   unknown_since timestamptz,
-  repeats int not null default 0
+  repeats int not null default 0,
+  refused_id varchar(200)
 ) with (fillfactor = 70);
 create index messages_due_idx on app.messages (priority, position) where status = 'PENDING';
 create index messages_recipient_open_idx on app.messages (recipient_id, priority, position)
 where status in ('PENDING', 'CLAIMED', 'UNKNOWN');
 create index messages_unknown_idx on app.messages (unknown_since) where status = 'UNKNOWN';
 create index messages_lease_idx on app.messages (lease_until) where status = 'CLAIMED';
+create index messages_expiry_idx on app.messages (expires_at) where status = 'PENDING' and expires_at is not null;
 create unique index messages_provider_id_key on app.messages (provider_id) where provider_id is not null;
 create index messages_order_idx on app.messages (order_id) where order_id is not null;
 comment on table app.messages is 'Outbox: messages owed to people; a row commits with the event that owes it, or not at all';
@@ -51,6 +53,8 @@ comment on column app.messages.priority is '0: somebody waits at the door; 1: an
 comment on column app.messages.expires_at is 'Worth nothing from then on: withdrawn instead of sent; null: never';
 comment on column app.messages.unknown_since is 'Since when it is unknown whether it was sent; a status report settles it, outbox.unknown_wait_seconds end the waiting';
 comment on column app.messages.repeats is 'How often it was sent again though an earlier sending may have arrived';
+comment on column app.messages.refused_id is
+  'Provider''s id (empty: none was given) of a free-form sending that came too late for the reader''s last word; from then on it goes as a template';
 comment on column app.messages.position is 'Order in which messages were owed: ids of one millisecond do not tell';
 comment on column app.messages.provider_id is 'The provider''s id (WhatsApp: wamid...)';
 
@@ -76,6 +80,14 @@ create table app.inbound_events (
 comment on table app.inbound_events is 'Each message that came in, worked on once, however often and in whatever batches the provider delivers it';
 comment on column app.inbound_events.event_key is 'The provider''s id of the message (wamid...)';
 comment on column app.inbound_events.outcome is 'What it led to';
+
+create table app.conversations (
+  number varchar(20) primary key,
+  last_inbound_at timestamptz not null
+);
+comment on table app.conversations is 'When somebody last wrote to us over WhatsApp: for 24 hours he may be answered freely, later by templates only';
+comment on column app.conversations.number is 'E.164 with +';
+comment on column app.conversations.last_inbound_at is 'By the provider''s clock, never after ours';
 
 alter table app.impersonation_notifications add column message_id uuid
 constraint impersonation_notifications_message_id_fkey references app.messages (id) on delete restrict;

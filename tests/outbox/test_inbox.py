@@ -109,6 +109,101 @@ def test_a_button_of_a_former_clock_or_route_is_out_of_date(
     assert outcomes(db) == ["button out of date"] * 2
 
 
+def answers(conn: Connection) -> list[tuple[str, str]]:
+    """(business name, text) of what tappers are told; everything that is owed goes out."""
+    found = []
+    conn.execute("update app.messages set status = 'SENT' where status = 'CLAIMED'")
+    while rows := conn.execute(
+        "select template, recipient_name, body from app.claim_messages(100, 60)"
+    ).fetchall():
+        conn.execute("update app.messages set status = 'SENT' where status = 'CLAIMED'")
+        found += [(name, body) for template, name, body in rows if template == "button_outdated"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("deed", "reason"),
+    [
+        ("answered", "pesanan sudah Anda jawab, atau ada pesan yang lebih baru"),
+        ("cancelled", "pesanan sudah dibatalkan"),
+        ("rejected", "pesanan sudah ditolak oleh kantor pusat"),
+        ("rerouted", "pesanan tidak lagi menjadi tugas Anda"),
+        ("approved", "pesanan sudah diproses lebih lanjut"),
+    ],
+)
+def test_who_taps_an_outdated_button_is_told_why_it_does_nothing(
+    db: Connection, world: World, waiting: Order, deed: str, reason: str
+) -> None:
+    payload, sender, who = button(db), number(db, waiting), serving(db, waiting)
+    name = value(db, "select business_name from app.sub_distributors where id = %s", who.sub)
+    if deed == "cancelled":
+        call(db, world.partners[0], "cancel_order", order_id=waiting["id"], reason="salah")
+    elif deed == "rejected":
+        call(db, world.admin, "reject_order", order_id=waiting["id"], reason="salah")
+    elif deed == "rerouted":
+        other = next(s for s in world.subdists if s.sub != who.sub)
+        call(db, world.admin, "reroute_order", order_id=waiting["id"], subdist_id=other.sub)
+    else:
+        call(db, who, "respond_order", order_id=waiting["id"], decision="ACCEPT")
+    if deed == "approved":
+        call(db, world.admin, "approve_order", order_id=waiting["id"])
+    body = webhook(tap(payload, sender))
+    receive(db, body)
+    expected = (
+        f"Tombol pada pesan pesanan {waiting['order_number']} sudah tidak berlaku: {reason}."
+        " Ketukan Anda tidak mengubah apa pun."
+    )
+    # one still waiting is enough for more taps, and a replay of the webhook is no tap
+    receive(db, webhook(tap(payload, sender, "wamid.t2")))
+    receive(db, body | {"again": 1})
+    assert answers(db) == [(name, expected)]
+    receive(db, body | {"again": 2})
+    assert answers(db) == []
+    receive(db, webhook(tap(payload, sender, "wamid.t3")))
+    assert len(answers(db)) == 1
+
+
+def test_whoever_was_never_offered_the_button_gets_no_answer(
+    db: Connection, world: World, waiting: Order
+) -> None:
+    payload, who = button(db), serving(db, waiting)
+    other = next(s for s in world.subdists if s.sub != who.sub)
+    another = value(db, "select whatsapp_number from app.sub_distributors where id = %s", other.sub)
+    receive(db, webhook(tap(payload, another), tap(payload, "628999999999", "wamid.t2")))
+    call(db, who, "respond_order", order_id=waiting["id"], decision="ACCEPT")
+    receive(db, webhook(tap(payload, another, "wamid.t3"), tap(payload, "628999999999", "wamid.t4")))
+    assert outcomes(db) == ["button from another number"] * 2 + ["button out of date"] * 2
+    assert value(db, "select count(*) from app.messages where template = 'button_outdated'") == 0
+
+
+def open_windows(conn: Connection) -> list[bool]:
+    rows = conn.execute(
+        "select window_open from app.claim_messages(100, 60) where template = 'order_routed'"
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("hours", "open_"), [(-5, True), (0, True), (23.8, True), (23.9, False), (24, False), (None, False)]
+)
+def test_free_form_is_allowed_for_a_day_after_the_readers_last_word(
+    db: Connection, waiting: Order, hours: float | None, open_: bool
+) -> None:
+    now = value(db, "select extract(epoch from now())::bigint")
+    if hours is not None:
+        said = text("halo", number(db, waiting)) | {"timestamp": str(int(now - hours * 3600))}
+        receive(db, webhook(said))
+        receive(db, webhook(said | {"id": "wamid.older", "timestamp": "1"}))
+    assert open_windows(db) == [open_]
+    assert value(db, "select count(*) from app.conversations where last_inbound_at > now()") == 0
+
+
+@pytest.mark.parametrize("at", ["", "x", "9" * 40, None, {}])
+def test_a_word_without_its_time_opens_no_window(db: Connection, waiting: Order, at: Any) -> None:
+    receive(db, webhook(text("halo", number(db, waiting)) | {"timestamp": at}))
+    assert open_windows(db) == [False]
+
+
 def test_a_forged_signature_opens_nothing(db: Connection, world: World, waiting: Order) -> None:
     accept, sender = button(db), number(db, waiting)
     decision, order_id, signature = accept.split(":")

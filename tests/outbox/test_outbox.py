@@ -2,9 +2,11 @@
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.conftest import Clone
 from tests.outbox.conftest import claim, lapse, owe, ready, state, wait_out
@@ -52,6 +54,69 @@ def test_a_callback_with_our_id_settles_the_unknown(db: Connection, world: World
     # and from now on the provider's own id will do
     db.execute("select app.message_status('wamid.1', 'read', now())")
     assert state(db, message).status == "READ"
+
+
+@pytest.mark.parametrize("reported", [True, False], ids=["after-the-report", "before-the-report"])
+def test_a_free_form_message_refused_as_late_goes_again_as_a_template_once(
+    db: Connection, world: World, reported: bool
+) -> None:
+    """131047 by a callback, which is repeated and brings `sent` after `failed`."""
+    message = owe(db, world.partners[0].sub)
+    db.execute("insert into app.conversations select phone, now() from app.partners")
+    opened = "select window_open from app.claim_messages(10, 60)"
+    assert value(db, opened) is True
+    if reported:
+        db.execute("select app.message_sent(%s, 'wamid.1')", [message])
+    for status in ("failed", "failed", "sent", "failed"):
+        db.execute("select app.message_status('wamid.1', %s, now(), %s, '131047')", [status, message])
+    db.execute("select app.message_sent(%s, 'wamid.1')", [message])
+    db.execute("select app.messages_sent(%s)", [Jsonb([{"message_id": message, "provider_id": "wamid.1"}])])
+    assert state(db, message).status == "PENDING"
+    assert value(db, opened) is False
+    db.execute("select app.message_status('wamid.1', 'sent', now(), %s)", [message])
+    assert state(db, message).status == "CLAIMED"
+    db.execute("select app.message_sent(%s, 'wamid.2')", [message])
+    assert state(db, message).status == "SENT"
+    assert value(db, "select count(*) from app.messages") == 1
+    db.execute("select app.message_status('wamid.2', 'failed', now(), %s, '131047')", [message])
+    assert state(db, message).status == "FAILED"  # never a loop
+
+
+def test_a_batch_is_settled_in_one_call(db: Connection, world: World) -> None:
+    messages = [owe(db, world.partners[n].sub, template) for n, template in enumerate(["order_status"] * 2)]
+    link = owe(db, world.subdists[0].sub, "sign_in_link", "SUBDIST")
+    db.execute('update app.messages set variables = \'{"token": "geheim"}\' where id = %s', [link])
+    assert set(claim(db)) == {*messages, link}
+    unknown = "00000000-0000-7000-8000-000000000000"
+    sent = [{"message_id": m, "provider_id": f"wamid.{m}"} for m in [*messages, link, unknown]]
+    for _ in range(2):
+        answer = value(db, "select app.messages_sent(%s)", Jsonb(sent))
+        assert answer == {"unknown_ids": [unknown]}
+        db.execute("select app.message_status(%s, 'read', now())", [f"wamid.{messages[0]}"])
+    rows = db.execute("select status, provider_id, variables from app.messages order by position").fetchall()
+    assert [row[0] for row in rows] == ["READ", "SENT", "SENT"]
+    assert [row[1] for row in rows] == [one["provider_id"] for one in sent[:3]]
+    assert rows[2][2] == {}
+    assert value(db, "select app.messages_sent('[]')") == {"unknown_ids": []}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        None,
+        {},
+        [1],
+        [{}],
+        [{"message_id": "x", "provider_id": "w"}],
+        [{"message_id": "00000000-0000-7000-8000-000000000000"}],
+        [{"message_id": "00000000-0000-7000-8000-000000000000", "provider_id": ""}],
+        [{"message_id": "00000000-0000-7000-8000-000000000000", "provider_id": "w" * 201}],
+        [{"message_id": "00000000-0000-7000-8000-000000000000", "provider_id": 1}],
+    ],
+)
+def test_a_batch_that_makes_no_sense_is_refused(db: Connection, sent: Any) -> None:
+    with pytest.raises(psycopg.Error, match="INVALID_ARGUMENT"), db.transaction():
+        db.execute("select app.messages_sent(%s)", [Jsonb(sent)])
 
 
 def test_a_callback_that_overtakes_the_report_is_no_harm(db: Connection, world: World) -> None:

@@ -83,6 +83,7 @@ app.audit_buffer              -     -        -       -        -      -          
 app.audited_rows              -     -        -       -        -      -           -      -
 app.consistency_*             -     -        -       -        -      -           -      -
 app.inbound_messages          -     -        -       -        -      -           -      -
+app.conversations             -     -        -       -        -      -           -      -
 app.inbound_events            -     -        -       -        -      -           -      -
 app.partner_monthly_statistics -    -        -       -        -      -           -      -
 app.point_queue               -     -        -       -        -      -           -      -
@@ -151,6 +152,7 @@ api.erp_ack_order             -     -        -       -        -      -          
 api.erp_apply_payments        -     -        -       -        -      -           yes    -
 api.claim_messages            -     -        -       -        -      -           -      yes
 api.message_sent              -     -        -       -        -      -           -      yes
+api.messages_sent             -     -        -       -        -      -           -      yes
 api.message_failed            -     -        -       -        -      -           -      yes
 api.message_status            -     -        -       -        -      -           -      yes
 api.inbound_message           -     -        -       -        -      -           -      yes

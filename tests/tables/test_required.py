@@ -14,6 +14,7 @@ REQUIRED = {
     "app.audit_logs": "actor_type target_type action actor_role",
     "app.brands": "name display_order is_active",
     "app.categories": "name slug display_order",
+    "app.conversations": "last_inbound_at",
     "app.impersonation_notifications": "agent_session_id order_id channel status created_at",
     "app.inbound_events": "inbound_message_id outcome processed_at",
     "app.inbound_messages": "payload_hash payload received_at",

@@ -39,6 +39,9 @@ PAIR_BURST = 45
 LONGEST_TEXT = 1024
 LONGEST_PAYLOAD = 256
 LONGEST_OPAQUE = 512
+LONGEST_TITLE = 20
+MOST_BUTTONS = 3
+WINDOW_SECONDS = 24 * 3600
 
 Json = dict[str, Any]
 
@@ -132,6 +135,10 @@ class Double:
     delay: float = 0
     dead_numbers: dict[str, int] = field(default_factory=dict)
     """Numbers to which nothing can be delivered, with the code of the `failed` status."""
+    wrote: dict[str, float] = field(default_factory=dict)
+    """When each number last wrote to us, by Unix time."""
+    late_refusals: bool = False
+    """Whether a closed window is told by a `failed` status, as Meta mostly does, or at once."""
     seen: list[Json] = field(default_factory=list)
     """Messages that were taken, as they came, with their `id`."""
     requests: int = 0
@@ -164,9 +171,14 @@ class Double:
             raise MetaError(131009, "Parameter value is not valid: to")
         if len(body.get("biz_opaque_callback_data", "")) > LONGEST_OPAQUE:
             raise MetaError(131009, "biz_opaque_callback_data is too long")
-        if body.get("type") != "template":
-            raise MetaError(131047, "More than 24 hours have passed since the recipient last replied")
-        self._check_template(body["template"])
+        if body.get("type") == "template":
+            self._check_template(body["template"])
+        elif body.get("type") == "interactive":
+            self._check_interactive(body["interactive"])
+            if self._window_is_closed(to):
+                return self._refuse_window(to, body)
+        else:
+            raise MetaError(100, f"type '{body.get('type')}' is not ours")
         self._limit(to)
         return self._accept(to, body)
 
@@ -204,6 +216,33 @@ class Double:
             if not 0 < len(parameter["payload"]) <= LONGEST_PAYLOAD:
                 raise MetaError(131009, "Parameter value is not valid: payload")
 
+    def _check_interactive(self, interactive: Json) -> None:
+        replies = [button["reply"] for button in interactive.get("action", {}).get("buttons", [])]
+        if interactive.get("type") != "button" or not 1 <= len(replies) <= MOST_BUTTONS:
+            raise MetaError(131009, "Parameter value is not valid: interactive.action.buttons")
+        if any(button.get("type") != "reply" for button in interactive["action"]["buttons"]):
+            raise MetaError(131009, "Parameter value is not valid: interactive.action.buttons.type")
+        if not 0 < len(interactive.get("body", {}).get("text", "")) <= LONGEST_TEXT:
+            raise MetaError(131009, "Parameter value is not valid: interactive.body.text")
+        for reply in replies:
+            if not 0 < len(reply["title"]) <= LONGEST_TITLE:
+                raise MetaError(131009, "Button title length invalid. Min length: 1, Max length: 20")
+            if not 0 < len(reply["id"]) <= LONGEST_PAYLOAD:
+                raise MetaError(131009, "Button id length invalid. Min length: 1, Max length: 256")
+        if any(len({reply[key] for reply in replies}) < len(replies) for key in ("title", "id")):
+            raise MetaError(131009, "Duplicated button titles or ids")
+
+    def _window_is_closed(self, to: str) -> bool:
+        return time.time() - self.wrote.get(to, 0) > WINDOW_SECONDS
+
+    def _refuse_window(self, to: str, body: Json) -> Json:
+        """At once, or by a `failed` status after the message was taken: it reaches nobody."""
+        if not self.late_refusals:
+            raise MetaError(131047, "More than 24 hours have passed since the recipient last replied")
+        message = body | {"id": f"wamid.{uuid.uuid4().hex}"}
+        self._spawn(self._report(message, 131047))
+        return _taken(to, message)
+
     def _limit(self, to: str) -> None:
         now = time.monotonic()
         while self._recent and self._recent[0] < now - 1:
@@ -220,21 +259,16 @@ class Double:
         message = body | {"id": f"wamid.{uuid.uuid4().hex}"}
         self.seen.append(message)
         if self.callbacks:
-            self._spawn(self._report(message))
-        return {
-            "messaging_product": "whatsapp",
-            "contacts": [{"input": to, "wa_id": to}],
-            "messages": [{"id": message["id"], "message_status": "accepted"}],
-        }
+            self._spawn(self._report(message, self.dead_numbers.get(to)))
+        return _taken(to, message)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _report(self, message: Json) -> None:
-        dead = self.dead_numbers.get(message["to"])
-        statuses = ["sent", "delivered", "read"] if dead is None else ["sent", "failed"]
+    async def _report(self, message: Json, error: int | None) -> None:
+        statuses = ["sent", "delivered", "read"] if error is None else ["sent", "failed"]
         if self.shuffled:
             statuses = random.sample(statuses, len(statuses))
         for status in statuses * self.callback_copies:
@@ -246,12 +280,13 @@ class Double:
                 "biz_opaque_callback_data": message["biz_opaque_callback_data"],
             }
             if status == "failed":
-                entry["errors"] = [{"code": dead, "title": "Message undeliverable"}]
+                entry["errors"] = [{"code": error, "title": "Message undeliverable"}]
             self.messenger = self.messenger or _client()
             await self.send_webhook({"statuses": [entry]}, self.messenger)
 
     async def send_webhook(self, value: Json, by: httpx.AsyncClient | None = None) -> int:
         """Bring it until it is taken, as Meta does (only quicker); returns how often it was brought."""
+        self.wrote |= {message["from"]: time.time() for message in value.get("messages", [])}
         metadata = {"display_phone_number": "6281100000000", "phone_number_id": PHONE_NUMBER_ID}
         change = {
             "field": "messages",
@@ -261,7 +296,7 @@ class Double:
             {"object": "whatsapp_business_account", "entry": [{"id": "1029384756", "changes": [change]}]}
         ).encode()
         async with AsyncExitStack() as stack:
-            client = by or await stack.enter_async_context(_client())
+            client = by if by is not None else await stack.enter_async_context(_client())
             for attempt in range(1, 400):
                 try:
                     answer = await client.post(self.webhook_url, content=body, headers=signed(body))
@@ -276,6 +311,23 @@ class Double:
 def _client() -> httpx.AsyncClient:
     """One that brings webhooks, over loopback."""
     return httpx.AsyncClient(trust_env=False, verify=_NO_TLS, timeout=10)
+
+
+def _taken(to: str, message: Json) -> Json:
+    """The answer to a message that was accepted."""
+    return {
+        "messaging_product": "whatsapp",
+        "contacts": [{"input": to, "wa_id": to}],
+        "messages": [{"id": message["id"], "message_status": "accepted"}],
+    }
+
+
+def payloads(seen: Json) -> list[str]:
+    """What the buttons of a message bring back when they are tapped."""
+    if seen["type"] == "interactive":
+        return [button["reply"]["id"] for button in seen["interactive"]["action"]["buttons"]]
+    parts = [part for part in seen["template"].get("components", []) if part["type"] == "button"]
+    return [part["parameters"][0]["payload"] for part in parts]
 
 
 def signed(body: bytes, secret: str = APP_SECRET) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Delivery over Meta's Cloud API, against the double."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -14,9 +15,15 @@ from adapters.whatsapp.meta import MetaDelivery
 from adapters.whatsapp.pace import Pace
 from adapters.whatsapp.settings import Settings
 from adapters.whatsapp.submission import Template, page
-from adapters.whatsapp.templates import LONGEST_BODY, parameters, positional, variable_names
+from adapters.whatsapp.templates import (
+    LONGEST_BODY,
+    free_form_buttons,
+    parameters,
+    positional,
+    variable_names,
+)
 from hub import paths
-from tests.whatsapp.double import Double, MetaError, approved
+from tests.whatsapp.double import Double, MetaError, approved, payloads
 from tests.world import Connection
 
 BODY = "Kabar pesanan {{order_number}}: kini {{status_text}}. Terima kasih."
@@ -97,6 +104,47 @@ def test_every_template_is_taken_with_its_variables_and_buttons(
     parts = meta.seen[0]["template"]["components"]
     assert parts[0]["parameters"][2] == {"type": "text", "text": "satu; dua tiga"}
     assert [part["index"] for part in parts[1:]] == ["0", "1"]
+
+
+BUTTONS = [Button(title="Terima", payload="x" * 256), Button(title="Tolak", payload="y")]
+
+
+def test_buttons_go_in_free_form_while_the_window_is_open(meta: Double, told: Settings) -> None:
+    meta.wrote["6284000000001"] = time.time()
+    text = "Pesanan baru\n- satu\n- dua"
+    open_ones = [
+        message(body=text, buttons=BUTTONS, window_open=True),
+        message(body="x" * 1024, buttons=[*BUTTONS, Button(title="t" * 20, payload="z")], window_open=True),
+    ]
+    assert [found[:6] for found in deliver(told, *open_ones)] == ["wamid."] * 2
+    assert meta.seen[0]["type"] == "interactive"
+    assert meta.seen[0]["interactive"]["body"]["text"] == text
+    assert payloads(meta.seen[0]) == ["x" * 256, "y"]
+    assert meta.seen[0]["biz_opaque_callback_data"] == str(open_ones[0].id)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"window_open": False},
+        {"body": "x" * 1025},
+        {"buttons": []},
+        {"buttons": [Button(title=f"{n}", payload=f"{n}") for n in range(4)]},
+        {"buttons": [Button(title="t" * 21, payload="x")]},
+        {"buttons": [Button(title="t", payload="x" * 257)]},
+    ],
+    ids=["closed", "long", "no-buttons", "four-buttons", "long-title", "long-payload"],
+)
+def test_what_does_not_fit_goes_as_a_template(more: dict[str, Any]) -> None:
+    fits: dict[str, Any] = {"body": "x", "buttons": BUTTONS, "window_open": True}
+    assert free_form_buttons(message(**fits)) == BUTTONS
+    assert free_form_buttons(message(**(fits | more))) == []
+
+
+def test_a_closed_window_is_told(meta: Double, told: Settings) -> None:
+    meta.wrote["6284000000001"] = time.time() - 24 * 3600 - 1
+    assert deliver(told, message(buttons=BUTTONS, window_open=True)) == ["131047 never"]
+    assert meta.seen == []
 
 
 def test_an_order_of_five_hundred_lines_fits() -> None:

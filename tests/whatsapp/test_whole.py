@@ -14,7 +14,7 @@ import pytest
 from hub.seed import load
 from tests.support import RunningGateway
 from tests.whatsapp import house as houses
-from tests.whatsapp.double import signed, tap
+from tests.whatsapp.double import payloads, signed, tap
 from tests.whatsapp.house import House
 from tests.whatsapp.killing import run
 from tests.world import Caller, submit, value
@@ -62,7 +62,13 @@ def order(conn: psycopg.Connection[Any]) -> dict[str, Any]:
 
 
 def routings(house: House) -> list[dict[str, Any]]:
-    return [seen for seen in house.meta.seen if seen["template"]["name"] == "order_routed"]
+    """Messages with buttons: templates, and free ones to whoever wrote lately."""
+    return [seen for seen in house.meta.seen if payloads(seen)]
+
+
+def names(house: House) -> list[str]:
+    """Templates that arrived, `interactive` where it was none."""
+    return [seen["template"]["name"] if "template" in seen else seen["type"] for seen in house.meta.seen]
 
 
 def answer_by_tap(house: House, conn: psycopg.Connection[Any]) -> tuple[float, dict[str, Any]]:
@@ -70,7 +76,7 @@ def answer_by_tap(house: House, conn: psycopg.Connection[Any]) -> tuple[float, d
     before = len(routings(house))
     made = order(conn)
     sent = until(lambda: routings(house)[before:])[0]
-    tapped = tap(sent["to"], sent["template"]["components"][1]["parameters"][0]["payload"])
+    tapped = tap(sent["to"], payloads(sent)[0])
     accepted = "select status = 'PROCESSING' and last_response_at is not null from app.orders where id = %s"
     began = time.monotonic()
     assert asyncio.run(house.meta.send_webhook(tapped)) == 1
@@ -92,6 +98,35 @@ def test_a_tap_on_terima_moves_the_order_within_a_second(house: House) -> None:
         until(lambda: value(conn, "select count(*) from app.inbound_events where outcome <> 'taken'") == 4)
         outcomes = conn.execute("select outcome from app.inbound_events order by processed_at").fetchall()
         assert outcomes == [("ACCEPT",)] * 3 + [("button out of date",)]
+        until(lambda: names(house).count("button_outdated"))
+        # He has written: from the second order on, Meta takes buttons in free form.
+        assert [kind for kind in names(house) if kind in ("order_routed", "interactive")] == [
+            "order_routed",
+            "interactive",
+            "interactive",
+        ]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at-once", "by-callback"])
+def test_a_window_that_closed_meanwhile_costs_a_template_and_nothing_else(house: House, late: bool) -> None:
+    """The hub believes that the reader wrote lately, Meta does not."""
+    house.meta.late_refusals = late
+    house.meta.callback_copies = 2
+    with psycopg.connect(house.gateway.database_url, autocommit=True) as conn:
+        conn.execute(
+            "insert into app.conversations select whatsapp_number, now() from app.sub_distributors"
+            " on conflict (number) do update set last_inbound_at = now()"
+        )
+        made = order(conn)
+        house.start()
+        until(lambda: names(house).count("order_routed"))
+        settled = "select status, attempts, error_code from app.messages where order_id = %s"
+        until(lambda: value(conn, settled.replace("status,", "status = 'READ',", 1), made["id"]))
+        rows = conn.execute(settled, [made["id"]]).fetchall()
+        assert rows == [("READ", 2, None)]
+        assert names(house) == ["order_routed"]
+        logged = "select count(*) from app.sla_escalation_logs where order_id = %s"
+        assert value(conn, logged, made["id"]) == 0
 
 
 def test_a_webhook_is_answered_fast_and_a_forged_one_refused(house: House) -> None:
@@ -134,7 +169,7 @@ def test_what_fails_for_good_is_mailed_and_a_lost_routing_escalates(house: House
             [made["id"]],
         ).fetchall()
         assert reasons == [("HQ_INTERVENTION", "Pesan WhatsApp ke sub-distributor gagal: 131026")]
-        until(lambda: [m for m in house.meta.seen if m["template"]["name"] == "sla_escalation"])
+        until(lambda: names(house).count("sla_escalation"))
 
 
 def test_a_bad_token_is_told_to_headquarters_by_mail(house: House) -> None:

@@ -25,6 +25,7 @@ SUBJECTS = {
     "sla_escalation": "Eskalasi pesanan",
     "inbound_text": "Pesan WhatsApp masuk",
     "sign_in_link": "Kode masuk",
+    "button_outdated": "Tombol tidak berlaku",
     "messenger_trouble": "Pengiriman WhatsApp terganggu",
 }
 """Subject by template, before the order's number."""

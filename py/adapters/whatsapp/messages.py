@@ -29,3 +29,5 @@ class Message(BaseModel):
     attempts: int
     template_body: str = ""
     """The template's text with the names of its variables."""
+    window_open: bool = False
+    """The reader wrote within a day: WhatsApp takes a free-form message."""

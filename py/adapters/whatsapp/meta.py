@@ -1,9 +1,10 @@
-"""Delivery by Meta's Cloud API: template messages, with our id in biz_opaque_callback_data (ADR 11)."""
+"""Delivery by Meta's Cloud API: templates, or buttons in free form; our id travels along (ADR 11)."""
 
 import logging
 from types import TracebackType
 
 import httpx
+from pywa.types.callback import Button
 from pywa.types.templates import TemplateLanguage
 from pywa_async.client import WhatsApp
 from pywa_async.errors import WhatsAppError
@@ -13,7 +14,7 @@ from adapters.whatsapp.errors import Action, action
 from adapters.whatsapp.messages import Message
 from adapters.whatsapp.pace import Pace
 from adapters.whatsapp.settings import Settings
-from adapters.whatsapp.templates import components
+from adapters.whatsapp.templates import components, free_form_buttons
 
 logger = logging.getLogger(__name__)
 
@@ -65,13 +66,7 @@ class MetaDelivery:
             raise DeliveryError("131056", retry=True)
         await self._pace.turn()
         try:
-            sent = await self._client.send_template(
-                to=number,
-                name=message.template,
-                language=self._language,
-                params=components(message, message.template_body),
-                tracker=str(message.id),
-            )
+            provider_id = await self._send(number, message)
         except WhatsAppError as error:
             raise self._judge(error) from error
         except httpx.ConnectError as error:
@@ -80,6 +75,25 @@ class MetaDelivery:
             # A timeout, a cut connection, an answer that makes no sense: it may have gone out.
             raise UnknownOutcomeError(type(error).__name__) from error
         self._back_off = FIRST_BACK_OFF
+        return provider_id
+
+    async def _send(self, number: str, message: Message) -> str:
+        buttons = free_form_buttons(message)
+        if buttons:
+            sent = await self._client.send_message(
+                to=number,
+                text=message.body,
+                buttons=[Button(title=button.title, callback_data=button.payload) for button in buttons],
+                tracker=str(message.id),
+            )
+        else:
+            sent = await self._client.send_template(
+                to=number,
+                name=message.template,
+                language=self._language,
+                params=components(message, message.template_body),
+                tracker=str(message.id),
+            )
         return str(sent.id)
 
     def _judge(self, error: WhatsAppError) -> Exception:

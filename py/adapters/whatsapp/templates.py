@@ -3,12 +3,14 @@
 import re
 from typing import Any
 
-from adapters.whatsapp.messages import Message
+from adapters.whatsapp.messages import Button, Message
 
 LONGEST_BODY = 1024
 """Characters of a body with its variables filled in."""
 
 LONGEST_PAYLOAD = 256
+MOST_BUTTONS = 3
+LONGEST_TITLE = 20
 _VARIABLE = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -60,3 +62,18 @@ def components(message: Message, body: str) -> list[dict[str, Any]]:
         for n, button in enumerate(message.buttons or [])
     ]
     return found
+
+
+def free_form_buttons(message: Message) -> list[Button]:
+    """The buttons with which the text may go out as it stands; empty where a template has to carry it.
+
+    Within a day of the reader's last word an interactive message keeps its lines as they are. A text that is
+    too long for it is cut as a template's variable.
+    """
+    buttons = message.buttons or []
+    fits = (
+        len(message.body) <= LONGEST_BODY
+        and len(buttons) <= MOST_BUTTONS
+        and all(len(b.title) <= LONGEST_TITLE and len(b.payload) <= LONGEST_PAYLOAD for b in buttons)
+    )
+    return buttons if message.window_open and fits else []
