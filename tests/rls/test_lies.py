@@ -236,15 +236,13 @@ def test_hidden_columns_cannot_be_filtered_or_ordered_by(conn: Connection, world
 def test_a_function_in_the_filter_sees_no_row_that_is_not_the_callers(
     conn: Connection, world: TwoOfEach
 ) -> None:
-    # An operator that raises on a stranger's row would tell what stands in it: the policy comes first.
-    for query in (
-        "select count(*) from api.orders where 1 / (case when partner_id = auth.current_user_id()"
-        " then 1 else 0 end) = 1",
-        "select count(*) from api.invoices where 1 / (case when partner_id = auth.current_user_id()"
-        " then 1 else 0 end) = 1",
-        "select count(*) from api.partner_statistics where 1 / (case when partner_id = auth.current_user_id()"
-        " then 1 else 0 end) = 1",
-    ):
+    # An operator that raises on a stranger's row would tell what stands in it: the policy comes first,
+    # also where the operator is the cheaper one.
+    me = world.west.partner.sub
+    for view in ("orders", "invoices", "partner_statistics"):
+        query = (
+            f"select count(*) from api.{view} where 1 / (case partner_id when '{me}' then 1 else 0 end) = 1"
+        )
         assert asks(conn, "partner", world.west.partner.claims, query) > 0
 
 
