@@ -1,0 +1,1 @@
+"""The ERP adapter: products, stock and payments come in, orders go out. It holds no business rule."""
