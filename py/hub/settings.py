@@ -85,6 +85,20 @@ def from_environment() -> Settings:
     return read(Path("/nonexistent"))
 
 
+def adapter(folder: Path, *prefixes: str) -> dict[str, str]:
+    """What an adapter is told: HUB_<PREFIX>_... of the environment over what somebody wrote into hub.env.
+
+    Returns the names of the fields with their values. One that is set to nothing counts as not set.
+    """
+    wanted = tuple(f"HUB_{prefix}_" for prefix in prefixes)
+    told = _parse(env_file(folder)) | dict(os.environ)
+    return {
+        name.removeprefix("HUB_").lower(): value
+        for name, value in sorted(told.items())
+        if name.startswith(wanted) and value
+    }
+
+
 def ensure(folder: Path) -> Settings:
     """The settings of the stack in `folder`; what is missing is chosen now and kept (mode 0600)."""
     kept = _parse(env_file(folder))

@@ -26,10 +26,10 @@ def hub(folder: Path, fake_postgrest: Path) -> Iterator[Hub]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HUB_")}
     environment |= {"HUB_DATA_DIR": str(folder), "POSTGREST_BIN": str(fake_postgrest)}
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, **told: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "hub", *arguments],
-            env=environment,
+            env=environment | told,
             capture_output=True,
             text=True,
             check=False,
@@ -72,6 +72,59 @@ def test_up_again_killed_and_down(hub: Hub, folder: Path) -> None:
     down = hub("down")
     assert "PostgreSQL" in down.stdout
     assert hub("down").stdout.strip() == "nothing was running"
+
+
+CREDENTIALS = {
+    "HUB_WHATSAPP_TOKEN": 'to"ken; with \\ and %s',
+    "HUB_WHATSAPP_PHONE_NUMBER_ID": "1065",
+    "HUB_WHATSAPP_APP_SECRET": "app-secret",
+    "HUB_WHATSAPP_VERIFY_TOKEN": "verify'me\"",
+    "HUB_WHATSAPP_GRAPH_URL": "http://127.0.0.1:1",
+    "HUB_SMTP_PASSWORD": "smtp-password ;",
+}
+
+
+def _handshake(folder: Path) -> int:
+    """How the adapter answers Meta's handshake; 404 without credentials, 0 while it does not answer."""
+    asked = {"hub.mode": "subscribe", "hub.challenge": "1"}
+    known = {"hub.verify_token": CREDENTIALS["HUB_WHATSAPP_VERIFY_TOKEN"]}
+    url = f"http://127.0.0.1:{settings.read(folder).whatsapp_port}/webhook"
+    try:
+        return httpx.get(url, params=asked | known, trust_env=False).status_code
+    except httpx.HTTPError:
+        return 0
+
+
+def _becomes(expected: int, folder: Path) -> bool:
+    deadline = time.monotonic() + 30
+    while _handshake(folder) != expected and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return _handshake(folder) == expected
+
+
+def test_the_adapter_is_told_what_the_environment_says_now(hub: Hub, folder: Path) -> None:
+    """Not what it said when supervisord was first started; and nobody else reads it."""
+    first = hub("up", **CREDENTIALS)
+    assert first.returncode == 0, first.stderr
+    assert _becomes(200, folder)
+    with psycopg.connect(settings.read(folder).database_url) as conn:
+        listening = "select count(*) from pg_stat_activity where query = 'listen hub_messages'"
+        assert conn.execute(listening).fetchone() == (1,)
+    file = folder / "run" / "whatsapp.json"
+    assert file.stat().st_mode & 0o777 == 0o600
+    told = [
+        path for path in folder.rglob("*") if path.is_file() and path != file and "pgdata" not in str(path)
+    ]
+    shown = "".join(path.read_text(errors="replace") for path in told) + first.stdout + first.stderr
+    shown += hub("status").stdout
+    for name in ("TOKEN", "APP_SECRET", "VERIFY_TOKEN"):
+        assert CREDENTIALS[f"HUB_WHATSAPP_{name}"] not in shown
+    assert hub("up").returncode == 0
+    assert _becomes(404, folder), "what is no longer set lives on"
+    with settings.env_file(folder).open("a") as kept:
+        kept.writelines(f"{name}={value}\n" for name, value in CREDENTIALS.items())
+    assert hub("up").returncode == 0
+    assert _becomes(200, folder)
 
 
 def test_a_gateway_that_does_not_start_shows_its_log(hub: Hub, fake_postgrest: Path) -> None:

@@ -16,7 +16,7 @@ def main() -> int:
     logging.getLogger("httpx").setLevel("WARNING")  # a line for each poll would drown the rest
     logging.getLogger("pywa").setLevel("ERROR")  # the worker says what became of each message
     try:
-        settings = Settings()
+        settings = Settings.told()
     except ValidationError as error:
         for problem in error.errors():
             where = f"HUB_{str(problem['loc'][0]).upper()}: " if problem["loc"] else ""

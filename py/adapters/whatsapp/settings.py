@@ -1,5 +1,7 @@
-"""What the adapter is told: environment variables HUB_<FIELD>."""
+"""What the adapter is told: HUB_<FIELD> of the environment, or the JSON file HUB_WHATSAPP_SETTINGS."""
 
+import json
+import os
 from pathlib import Path
 from typing import Literal, Self
 from uuid import UUID
@@ -61,6 +63,12 @@ class Settings(BaseSettings):
     smtp_user: str = ""
     smtp_password: str = ""
     smtp_sender: str = "Digital Hub Alfa Beauty <hub@alfabeauty.example>"
+
+    @classmethod
+    def told(cls) -> "Settings":
+        """From the file, if one is named, and the environment. Raises ValidationError."""
+        file = os.environ.get("HUB_WHATSAPP_SETTINGS")
+        return cls(**json.loads(Path(file).read_text())) if file else cls()
 
     @property
     def has_credentials(self) -> bool:

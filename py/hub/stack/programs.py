@@ -2,12 +2,14 @@
 
 import hashlib
 import importlib.util
+import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hub import paths
+from hub import paths, settings
 from hub.osuser import Account
 from hub.ports import HOST
 from hub.stack import pgbouncer
@@ -66,20 +68,36 @@ def _whatsapp(stack: Stack, gateway: Gateway) -> Program | None:
     messages = messages_file(stack)
     messages.parent.mkdir(mode=0o700, exist_ok=True)
     account.own(messages.parent)
+    told = settings.adapter(stack.folder, "WHATSAPP", "SMTP") | {
+        "gateway_url": stack.settings.gateway_url,
+        "jwt_secret": stack.settings.jwt_secret,
+        "listen_url": stack.settings.listen_url,
+        "whatsapp_port": str(port),
+        "whatsapp_file": str(messages),
+    }
     return Program(
         "whatsapp",
         (sys.executable, "-m", "adapters.whatsapp"),
         port,
         account,
-        source_version(),
+        _hash(source_version() + json.dumps(told)),
         f"http://{HOST}:{port}",
-        {
-            "HUB_GATEWAY_URL": stack.settings.gateway_url,
-            "HUB_JWT_SECRET": stack.settings.jwt_secret,
-            "HUB_WHATSAPP_PORT": str(port),
-            "HUB_WHATSAPP_FILE": str(messages),
-        },
+        {"HUB_WHATSAPP_SETTINGS": str(_private(stack.run / "whatsapp.json", told, account))},
     )
+
+
+def _private(path: Path, told: dict[str, str], account: Account) -> Path:
+    """Write what an adapter is told where only its account can read it; returns the path.
+
+    Not into the environment: supervisord's own configuration has no way to quote a quotation mark.
+    """
+    making = path.with_suffix(".making")
+    making.unlink(missing_ok=True)
+    with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        json.dump(told, out)
+    account.own(making)
+    making.replace(path)
+    return path
 
 
 def messages_file(stack: Stack) -> Path:

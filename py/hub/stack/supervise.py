@@ -139,6 +139,8 @@ class Supervisor:
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf)],
             cwd="/",
             check=False,
+            # What adapters are told stands in their own files: what is no longer set must not live on here.
+            env={k: v for k, v in os.environ.items() if not k.startswith(("HUB_WHATSAPP_", "HUB_SMTP_"))},
             stdin=subprocess.DEVNULL,
             capture_output=True,
         )
