@@ -1,5 +1,8 @@
 """E-mail, the second channel."""
 
+from contextlib import suppress
+from email.errors import HeaderParseError
+from email.headerregistry import Address
 from email.message import EmailMessage
 
 import aiosmtplib
@@ -7,6 +10,7 @@ import aiosmtplib
 from adapters.whatsapp.delivery import DeliveryError, UnknownOutcomeError
 from adapters.whatsapp.messages import Message
 from adapters.whatsapp.settings import Settings
+from adapters.whatsapp.templates import one_line
 
 SUBJECTS = {
     "order_routed": "Pesanan baru",
@@ -32,13 +36,14 @@ SUBJECTS = {
 
 
 def compose(message: Message, sender: str) -> EmailMessage:
-    """The message as an e-mail."""
+    """The message as an e-mail. Raises ValueError where the recipient's address is none."""
     mail = EmailMessage()
     mail["From"] = sender
-    mail["To"] = message.recipient
+    # Address takes one address and nothing else: no second reader, no second header.
+    mail["To"] = Address(one_line(message.recipient_name), addr_spec=message.recipient)
     subject = SUBJECTS.get(message.template, "Digital Hub Alfa Beauty")
     number = message.variables.get("order_number")
-    mail["Subject"] = f"{subject} {number}" if number else subject
+    mail["Subject"] = f"{subject} {one_line(number)}" if number else subject
     # Repeated after a doubtful sending, it is the same mail to the reader's program.
     mail["Message-ID"] = f"<{message.id}@hub.alfabeauty>"
     mail.set_content(message.body)
@@ -55,26 +60,50 @@ class MailDelivery:
         """Send it; returns its Message-ID."""
         if not message.recipient:
             raise DeliveryError("no address", retry=False)
-        told = self._settings
-        mail = compose(message, told.smtp_sender)
         try:
-            await aiosmtplib.send(
-                mail,
-                hostname=told.smtp_host,
-                port=told.smtp_port,
-                username=told.smtp_user or None,
-                password=told.smtp_password or None,
-                start_tls=told.smtp_security == "starttls",
-                use_tls=told.smtp_security == "tls",
-                timeout=20,
-            )
-        except aiosmtplib.SMTPRecipientsRefused as error:
-            codes = [refused.code for refused in error.recipients]
-            raise DeliveryError(f"SMTP {codes[0]}", retry=codes[0] < 500) from error
-        except (aiosmtplib.SMTPAuthenticationError, aiosmtplib.SMTPConnectError) as error:
-            raise DeliveryError(f"SMTP {type(error).__name__}", retry=True) from error
-        except aiosmtplib.SMTPResponseException as error:
-            raise DeliveryError(f"SMTP {error.code}", retry=error.code < 500) from error
-        except Exception as error:
-            raise UnknownOutcomeError(type(error).__name__) from error
+            mail = compose(message, self._settings.smtp_sender)
+        except (ValueError, IndexError, HeaderParseError) as error:
+            raise DeliveryError("not an e-mail address", retry=False) from error
+        server = await self._connected()
+        try:
+            await _send(server, mail)
+            with suppress(aiosmtplib.SMTPException):
+                await server.quit()  # it is taken: how the server parts is no matter
+        finally:
+            server.close()
         return f"{mail['Message-ID']}-{message.attempts}"
+
+    async def _connected(self) -> aiosmtplib.SMTP:
+        """Connected and signed in. What fails here is no mail's fault, and nothing was sent."""
+        told = self._settings
+        server = aiosmtplib.SMTP(
+            hostname=told.smtp_host,
+            port=told.smtp_port,
+            username=told.smtp_user or None,
+            password=told.smtp_password or None,
+            start_tls=told.smtp_security == "starttls",
+            use_tls=told.smtp_security == "tls",
+            timeout=20,
+        )
+        try:
+            await server.connect()
+        except (aiosmtplib.SMTPException, OSError) as error:
+            server.close()
+            code = f" {error.code}" if isinstance(error, aiosmtplib.SMTPResponseException) else ""
+            raise DeliveryError(f"SMTP {type(error).__name__}{code}", retry=True) from error
+        return server
+
+
+async def _send(server: aiosmtplib.SMTP, mail: EmailMessage) -> None:
+    try:
+        await server.send_message(mail)
+    except aiosmtplib.SMTPRecipientsRefused as error:
+        code = error.recipients[0].code
+        raise DeliveryError(f"SMTP {code}", retry=code < 500) from error
+    except aiosmtplib.SMTPResponseException as error:
+        raise DeliveryError(f"SMTP {error.code}", retry=error.code < 500) from error
+    except aiosmtplib.SMTPNotSupported as error:
+        raise DeliveryError("SMTP SMTPNotSupported", retry=False) from error
+    except Exception as error:
+        # A cut connection, a timeout: the server may have taken it.
+        raise UnknownOutcomeError(type(error).__name__) from error
