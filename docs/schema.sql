@@ -3803,7 +3803,7 @@ CREATE FUNCTION app.tg_order_items__frozen() RETURNS trigger
 declare
   v_status app.order_status_enum;
 begin
-  -- "for key share" would not wait for a submission that is under way.
+  -- Held, a submission waits for the change; "for key share" would not make it wait.
   select o.status into v_status from app.orders as o where o.id = old.order_id for share;
   if v_status <> 'DRAFT' then
     perform app.fail('ORDER_FROZEN', 'The lines of a submitted order');
@@ -4232,10 +4232,11 @@ begin
   if v_wait is not null then
     return app.refuse('TOO_MANY_ATTEMPTS', format('Wait %s seconds', v_wait), v_wait);
   end if;
+  -- Counting the attempt has made two changes at once take turns: each sees the other's hash.
   if v_role = 'partner' then
-    select p.password_hash into v_hash from app.partners as p where p.id = v_id for no key update;
+    select p.password_hash into v_hash from app.partners as p where p.id = v_id;
   else
-    select a.password_hash into v_hash from app.agents as a where a.id = v_id for no key update;
+    select a.password_hash into v_hash from app.agents as a where a.id = v_id;
   end if;
   if not auth.password_matches(p_current, v_hash) then
     return app.refuse('INVALID_CREDENTIALS', 'current_password');

@@ -252,7 +252,7 @@ as $$
 declare
   v_status app.order_status_enum;
 begin
-  -- "for key share" would not wait for a submission that is under way.
+  -- Held, a submission waits for the change; "for key share" would not make it wait.
   select o.status into v_status from app.orders as o where o.id = old.order_id for share;
   if v_status <> 'DRAFT' then
     perform app.fail('ORDER_FROZEN', 'The lines of a submitted order');

@@ -454,6 +454,19 @@ def test_lines_of_a_draft_are_not_changed_while_it_is_submitted(
     assert broken(conn) == {}
 
 
+def test_a_draft_whose_lines_are_being_changed_is_priced_as_it_then_stands(
+    url: str, conn: Connection, world: World
+) -> None:
+    draft = call(conn, world.partners[0], "save_draft", items=items(SKU_000=2))
+    change = sql(
+        "update app.order_items set quantity = 5, line_total = 5 * unit_price where order_id = %s",
+        draft["id"],
+    )
+    submission = asking(world.partners[0], "submit_draft", order_id=draft["id"], idempotency_key="k")
+    assert after(url, change, submission)["grand_total"] == 500_000
+    assert broken(conn) == {}
+
+
 def test_a_tap_on_a_button_that_was_just_answered_is_out_of_date(
     url: str, conn: Connection, world: World
 ) -> None:
