@@ -211,7 +211,8 @@ class Run:
         if mutant.kind in ACCESS_KINDS:
             told = [node for node, _ in self.sharp[mutant.kind].most_common(3) if node in self.passing]
         else:
-            files = {*choice.near, *choice.far}
+            # Races held still are quick, crowds are not.
+            files = {*choice.near[:1]} if mutant.kind == "lock" else {*choice.near, *choice.far}
             told = hints(mutant, [node for node in self.passing if node.split("::", 1)[0] in files])
         return list(dict.fromkeys([*(node for node in last if node), *told]))
 
