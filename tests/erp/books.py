@@ -1,20 +1,15 @@
-"""A furnished Tryton for the tests, and its accountant."""
+"""A furnished Tryton for the tests."""
 
-import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from adapters.erp.tryton_rpc import Client
 from hub.cluster import Cluster
 from hub.trytond import house as trytons
-from hub.trytond.house import ACCOUNTANT, Server, Wishes
+from hub.trytond.house import Server, Wishes
 from tests import servers
 
 STOCK = 1000
@@ -63,96 +58,3 @@ def running(cluster: Cluster, folder: Path) -> Iterator[Server]:
         finally:
             server.kill()
             conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
-
-
-class Books:
-    """What an accountant does in Tryton, and sees there."""
-
-    def __init__(self, server: Server) -> None:
-        self._runner = asyncio.Runner()
-        self._client = Client(server.url, server.database, ACCOUNTANT, WISHES.password, 60)
-
-    def close(self) -> None:
-        """Leave."""
-        self._runner.run(self._client.aclose())
-        self._runner.close()
-
-    def call(self, method: str, *params: Any, **context: Any) -> Any:
-        """A method of a model."""
-        return self._runner.run(self._client.call(method, *params, context=context))
-
-    def rows(self, model: str, domain: Sequence[Any], *fields: str) -> list[dict[str, Any]]:
-        """Rows of a model."""
-        return self._runner.run(self._client.search_read(model, domain, fields))
-
-    def sales(self, reference: str) -> list[dict[str, Any]]:
-        """The sales that carry an order's number."""
-        return self.rows("sale.sale", [["reference", "=", reference]], "number", "state", "total_amount")
-
-    def references(self) -> list[str]:
-        """The orders' numbers of all sales that are not cancelled."""
-        return [row["reference"] for row in self.rows("sale.sale", [["state", "!=", "cancelled"]], "reference")]
-
-    def product(self, sku: str) -> dict[str, Any]:
-        """A product."""
-        return self.rows("product.product", [["code", "=", sku]], "default_uom", "template")[0]
-
-    def receive(self, sku: str, quantity: int) -> None:
-        """Goods come from a supplier."""
-        self._move("SUP", "STO", sku, quantity)
-
-    def scrap(self, sku: str, quantity: int) -> None:
-        """Goods are lost."""
-        self._move("STO", "", sku, quantity)
-
-    def _move(self, origin: str, target: str, sku: str, quantity: int) -> None:
-        places = {
-            row["code"] or row["type"]: row["id"] for row in self.rows("stock.location", [], "code", "type")
-        }
-        product = self.product(sku)
-        [company] = self.rows("company.company", [], "currency")
-        [made] = self.call(
-            "model.stock.move.create",
-            [
-                {
-                    "product": product["id"],
-                    "unit": product["default_uom"],
-                    "quantity": quantity,
-                    "from_location": places[origin],
-                    "to_location": places[target or "lost_found"],
-                    "unit_price": Decimal(1000),
-                    "currency": company["currency"],
-                }
-            ],
-        )
-        self.call("model.stock.move.do", [made])
-
-    def ship(self, reference: str) -> None:
-        """Pick, pack and send an order's goods."""
-        [sale] = self.rows("sale.sale", [["reference", "=", reference]], "shipments")
-        for step in ("wait", "assign_force", "pick", "pack", "do"):
-            self.call(f"model.stock.shipment.out.{step}", sale["shipments"])
-
-    def post(self, reference: str) -> int:
-        """Post the invoice of an order; returns its id."""
-        [sale] = self.rows("sale.sale", [["reference", "=", reference]], "invoices")
-        self.call("model.account.invoice.write", sale["invoices"], {"invoice_date": date.today()})
-        self.call("model.account.invoice.post", sale["invoices"])
-        return int(sale["invoices"][0])
-
-    def pay(self, invoice: int, amount: Any, noted: str | None = None) -> None:
-        """Put a payment down by the wizard that Tryton's button opens."""
-        context = {"active_model": "account.invoice", "active_id": invoice, "active_ids": [invoice]}
-        session, state, _ = self.call("wizard.account.invoice.pay.create", **context)
-        asked = self.call("wizard.account.invoice.pay.execute", session, {}, state, **context)
-        method = self.rows("account.invoice.payment.method", [], "name")[0]["id"]
-        start = asked["view"]["defaults"] | asked["view"].get("values", {})
-        start = {key: value for key, value in start.items() if not key.endswith(".")}
-        start |= {"amount": Decimal(str(amount)), "payment_method": method, "description": noted}
-        given = {"start": start}
-        after = self.call("wizard.account.invoice.pay.execute", session, given, "choice", **context)
-        if "view" in after:  # a part of what is due: Tryton asks what to make of the rest
-            ask = after["view"]["defaults"] | after["view"].get("values", {})
-            ask = {key: value for key, value in ask.items() if not key.endswith(".")} | {"type": "partial"}
-            self.call("wizard.account.invoice.pay.execute", session, given | {"ask": ask}, "pay", **context)
-        self.call("wizard.account.invoice.pay.delete", session)

@@ -1,0 +1,53 @@
+"""A running Tryton, and a house around it, for the tests of a module."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from hub.cluster import Cluster
+from hub.trytond.house import Server
+from tests.erp import books
+from tests.erp import house as houses
+from tests.erp.house import House
+from tests.support import RunningGateway
+from tests.world import World, make_world
+
+
+@pytest.fixture(scope="module")
+def tryton(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """trytond with its furnished database."""
+    with books.running(cluster, tmp_path_factory.mktemp("tryton")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def world(gateway: RunningGateway) -> World:
+    """The hub's side: partners and headquarters; its products come from Tryton."""
+    with psycopg.connect(gateway.database_url) as conn:
+        made = make_world(conn, products=0)
+        conn.execute("update app.inventory set safety_buffer = 0")
+    return made
+
+
+@pytest.fixture(scope="module")
+def settled(
+    gateway: RunningGateway, tryton: Server, world: World, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    """The house after a first exchange: products, prices and stock are there."""
+    with houses.running(gateway, tryton, world, tmp_path_factory.mktemp("house")) as made:
+        first = made.once()
+        assert first.returncode == 0, first.stderr
+        yield made
+
+
+@pytest.fixture
+def house(settled: House) -> Iterator[House]:
+    """The module's house, its line undisturbed; the adapter is not running."""
+    settled.line.calm()
+    settled.extra.clear()
+    try:
+        yield settled
+    finally:
+        settled.kill()
+        settled.line.calm()
