@@ -162,10 +162,19 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Three minutes at most.")] = False,
     json: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     profile: Annotated[bool, typer.Option("--profile", help="Show what costs most instead.")] = False,
+    outbox: Annotated[bool, typer.Option("--outbox", help="Only the outbox, beside a bare queue.")] = False,
     database: Annotated[str | None, typer.Option(help="Superuser's URL; none: a throwaway cluster.")] = None,
 ) -> None:
-    """Measure submit_order beside the floor."""
-    _call("hub.bench", "run", quick=quick, json_file=json, database=database, profile_only=profile)
+    """Measure submit_order, and the outbox, beside the floor."""
+    _call(
+        "hub.bench",
+        "run",
+        quick=quick,
+        json_file=json,
+        database=database,
+        profile_only=profile,
+        outbox_only=outbox,
+    )
 
 
 @app.command()

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from hub.bench import proofs, rounds, rows
+from hub.bench import outbox, proofs, rounds, rows
 from hub.bench.errors import BenchError
 from hub.bench.place import Place, prepared
 from hub.bench.profile import profile
@@ -29,6 +29,7 @@ def run(
     json_file: Path | None = None,
     database: str | None = None,
     profile_only: bool = False,
+    outbox_only: bool = False,
     seconds: float | None = None,
     benches: Sequence[rounds.Bench] | None = None,
     repetitions: int = 3,
@@ -53,6 +54,9 @@ def run(
                 progress.stop()
                 profile(place)
                 return []
+            if outbox_only:
+                found = _outbox(place, repetitions, progress, task)
+                return _told(found, json_file)
             chosen = benches or (quick_plan() if quick else full_plan())
             count = rounds.rounds(chosen, repetitions)
             progress.update(task, description="warming up")
@@ -67,8 +71,19 @@ def run(
 
             found = [row for bench in chosen for row in rounds.measure(bench, place, each, repetitions, tick)]
             made = _prove(place, lists=not quick)
-    out.print(rows.table(found))
+            if not quick and not benches:
+                found += _outbox(place, repetitions, progress, task)
     say(f"{made} orders made as role partner, in {time.monotonic() - started:.0f} s")
+    return _told(found, json_file)
+
+
+def _outbox(place: Place, repetitions: int, progress: Progress, task: TaskID) -> list[rows.Row]:
+    progress.update(task, total=repetitions * (len(outbox.CLIENTS) + 2), completed=0, description="outbox")
+    return outbox.measure(place, repetitions, lambda what: progress.update(task, advance=1, description=what))
+
+
+def _told(found: list[rows.Row], json_file: Path | None) -> list[rows.Row]:
+    out.print(rows.table(found))
     if json_file:
         rows.write(found, json_file)
     return found
