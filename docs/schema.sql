@@ -55,6 +55,16 @@ CREATE TYPE app.invoice_status_enum AS ENUM (
 
 COMMENT ON TYPE app.invoice_status_enum IS 'Follows from the payments alone; CANCELLED is final';
 
+CREATE DOMAIN app.message_recipient_type AS character varying(10)
+	CONSTRAINT message_recipient_type_check CHECK (((VALUE)::text = ANY ((ARRAY['PARTNER'::character varying, 'SUBDIST'::character varying, 'AGENT'::character varying])::text[])));
+
+COMMENT ON DOMAIN app.message_recipient_type IS 'The table that recipient_id names: partners, sub_distributors or agents';
+
+CREATE DOMAIN app.message_status AS character varying(10)
+	CONSTRAINT message_status_check CHECK (((VALUE)::text = ANY ((ARRAY['PENDING'::character varying, 'CLAIMED'::character varying, 'UNKNOWN'::character varying, 'SENT'::character varying, 'DELIVERED'::character varying, 'READ'::character varying, 'FAILED'::character varying, 'WITHDRAWN'::character varying])::text[])));
+
+COMMENT ON DOMAIN app.message_status IS 'PENDING, CLAIMED (leased to a messenger), UNKNOWN (the messenger died, perhaps after sending), SENT (accepted by the provider), DELIVERED, READ, FAILED, WITHDRAWN';
+
 CREATE TYPE app.notification_channel_enum AS ENUM (
     'WHATSAPP',
     'EMAIL'
@@ -77,6 +87,11 @@ CREATE TYPE app.notified_type_enum AS ENUM (
 );
 
 COMMENT ON TYPE app.notified_type_enum IS 'Who is told of an escalation';
+
+CREATE DOMAIN app.order_event AS character varying(20)
+	CONSTRAINT order_event_check CHECK (((VALUE)::text = ANY ((ARRAY['STATUS'::character varying, 'RESPONSE'::character varying, 'ROUTED'::character varying, 'RELEASED'::character varying])::text[])));
+
+COMMENT ON DOMAIN app.order_event IS 'STATUS: a change of state; RESPONSE: the sub-distributor answered; ROUTED: (re-)routed; RELEASED: credit released';
 
 CREATE TYPE app.order_status_enum AS ENUM (
     'DRAFT',
@@ -168,7 +183,7 @@ CREATE FUNCTION app.uuid_v7() RETURNS uuid
       select encode(
         set_bit(set_bit(
           overlay(uuid_send(gen_random_uuid())
-            placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
+            placing substring(int8send((date_part('epoch', clock_timestamp()) * 1000)::bigint) from 3)
             from 1 for 6),
           52, 1), 53, 1), 'hex')::uuid
     $$;
@@ -1006,23 +1021,21 @@ end $$;
 
 COMMENT ON FUNCTION app.acting_agent(p_partner_id uuid) IS 'The agent in shadow mode, null without one; raises SESSION_CLOSED when his session has ended';
 
-CREATE FUNCTION app.actor() RETURNS TABLE(actor_id uuid, actor_type app.actor_type_enum, actor_role text, on_behalf_of uuid, ip_address text)
-    LANGUAGE sql STABLE
+CREATE FUNCTION app.actor_of(p_claims json, p_role text) RETURNS TABLE(actor_id uuid, actor_type app.actor_type_enum, on_behalf_of uuid)
+    LANGUAGE sql IMMUTABLE
     AS $$
   select
     coalesce(c.act, c.sub),
     case
-      when c.act is not null or c.role in ('agent', 'admin', 'superadmin') then 'AGENT'
-      when c.role = 'partner' then 'PARTNER'
+      when c.act is not null or p_role in ('agent', 'admin', 'superadmin') then 'AGENT'
+      when p_role = 'partner' then 'PARTNER'
       else 'SYSTEM'
     end::app.actor_type_enum,
-    c.role,
-    case when c.act is not null then c.sub end,
-    auth.client_ip()
-  from (select auth.current_user_id() as sub, auth.acting_agent_id() as act, auth.caller_role() as role) as c
+    case when c.act is not null then c.sub end
+  from (select app.uuid_or_null(p_claims ->> 'sub') as sub, app.uuid_or_null(p_claims #>> '{act,sub}') as act) as c
 $$;
 
-COMMENT ON FUNCTION app.actor() IS 'Who is acting, for the audit trail: in shadow mode the agent, on behalf of the partner';
+COMMENT ON FUNCTION app.actor_of(p_claims json, p_role text) IS 'Who acted, by these claims and this role: in shadow mode the agent, on behalf of the partner';
 
 CREATE FUNCTION app.adjust_points(p_partner_id uuid, p_points integer, p_reason text) RETURNS uuid
     LANGUAGE plpgsql
@@ -1304,8 +1317,9 @@ COMMENT ON FUNCTION app.check_consistency(p_invariant text) IS 'The rows that br
 
 CREATE FUNCTION app.check_items(p_items jsonb) RETURNS void
     LANGUAGE plpgsql STABLE
-    AS $$
+    AS $_$
 declare
+  v_good constant jsonpath := 'strict $[*] ? (@.sku.type() == "string" && @.quantity >= 1 && @.quantity <= 100000 && @.quantity.floor() == @.quantity)'::jsonpath;
   v_line bigint;
 begin
   if jsonb_typeof(p_items) is distinct from 'array' then
@@ -1313,20 +1327,14 @@ begin
   elsif jsonb_array_length(p_items) not between 1 and 5000 then
     perform app.fail(case jsonb_array_length(p_items) when 0 then 'INVALID_ITEMS' else 'TOO_MANY_LINES' end,
       format('items has %s lines', jsonb_array_length(p_items)));
-  end if;
-  select min(i.line) into v_line
-  from jsonb_array_elements(p_items) with ordinality as i (item, line)
-  where case
-    when jsonb_typeof(i.item -> 'sku') is distinct from 'string'
-      or jsonb_typeof(i.item -> 'quantity') is distinct from 'number' then true
-    else (i.item ->> 'quantity')::numeric not between 1 and 100000
-      or (i.item ->> 'quantity')::numeric <> trunc((i.item ->> 'quantity')::numeric)
-  end;
-  if v_line is not null then
+  elsif jsonb_array_length(jsonb_path_query_array(p_items, v_good, silent => true)) < jsonb_array_length(p_items) then
+    select min(i.line) into v_line
+    from jsonb_array_elements(p_items) with ordinality as i (item, line)
+    where not jsonb_path_exists(jsonb_build_array(i.item), v_good, silent => true);
     perform app.fail('INVALID_ITEMS', format('line %s', v_line),
       'items is [{"sku": "...", "quantity": 2}, ...] with whole quantities from 1 to 100000');
   end if;
-end $$;
+end $_$;
 
 COMMENT ON FUNCTION app.check_items(p_items jsonb) IS 'Raises INVALID_ITEMS or TOO_MANY_LINES unless the items have the promised form';
 
@@ -1427,14 +1435,20 @@ $$;
 COMMENT ON FUNCTION app.config_definitions() IS 'Every config key with its type, bounds and default';
 
 CREATE FUNCTION app.config_int(p_key text) RETURNS integer
-    LANGUAGE sql STABLE
-    AS $$ select (c.config_value #>> '{}')::int from app.system_configs as c where c.config_key = p_key $$;
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return (select (c.config_value #>> '{}')::int from app.system_configs as c where c.config_key = p_key);
+end $$;
 
 COMMENT ON FUNCTION app.config_int(p_key text) IS 'Value of an INT config';
 
 CREATE FUNCTION app.config_numeric(p_key text) RETURNS numeric
-    LANGUAGE sql STABLE
-    AS $$ select (c.config_value #>> '{}')::numeric from app.system_configs as c where c.config_key = p_key $$;
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return (select (c.config_value #>> '{}')::numeric from app.system_configs as c where c.config_key = p_key);
+end $$;
 
 COMMENT ON FUNCTION app.config_numeric(p_key text) IS 'Value of a DECIMAL or INT config';
 
@@ -1451,8 +1465,11 @@ end $$;
 COMMENT ON FUNCTION app.config_snapshot(p_keys text[]) IS '{key: {"value": ..., "version": n}} of these configs';
 
 CREATE FUNCTION app.config_text(p_key text) RETURNS text
-    LANGUAGE sql STABLE
-    AS $$ select c.config_value #>> '{}' from app.system_configs as c where c.config_key = p_key $$;
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return (select c.config_value #>> '{}' from app.system_configs as c where c.config_key = p_key);
+end $$;
 
 COMMENT ON FUNCTION app.config_text(p_key text) IS 'Value of a STRING config';
 
@@ -1819,9 +1836,10 @@ declare
 begin
   with taken as (
     delete from app.audit_buffer as b
-    where b.id in (
+    -- array: the rows are chosen once; a plan that looped over them would choose others each time round
+    where b.id = any (array(
       select u.id from app.audit_buffer as u order by u.id limit p_limit for update skip locked
-    )
+    ))
     returning *
   ),
   rows as (
@@ -1829,17 +1847,18 @@ begin
     select t.*, c.old_row, c.new_row
     from taken as t
     cross join lateral rows from (
-      jsonb_array_elements(t.old_rows), jsonb_array_elements(t.new_rows)
+      jsonb_array_elements(t.old_rows::jsonb), jsonb_array_elements(t.new_rows::jsonb)
     ) as c (old_row, new_row)
   )
   insert into app.audit_logs (
     actor_id, actor_type, target_id, target_type, action, old_value, new_value, ip_address, created_at, actor_role, on_behalf_of
   )
   select
-    r.actor_id, r.actor_type, (coalesce(r.new_row, r.old_row) ->> 'id')::uuid, r.target_type, r.action,
+    a.actor_id, a.actor_type, (coalesce(r.new_row, r.old_row) ->> 'id')::uuid, r.target_type, r.action,
     app.mask_row(app.changed_part(r.old_row, r.new_row)), app.mask_row(app.changed_part(r.new_row, r.old_row)),
-    r.ip_address, r.created_at, r.actor_role, r.on_behalf_of
+    r.ip_address, r.created_at, r.actor_role, a.on_behalf_of
   from rows as r
+  cross join lateral app.actor_of(r.claims, r.actor_role) as a
   order by r.created_at, r.id;
   get diagnostics v_count = row_count;
   return v_count;
@@ -2549,18 +2568,17 @@ end $$;
 
 COMMENT ON FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_rules jsonb) IS 'IDR that these points pay by these rules; raises POINTS_INSUFFICIENT, POINTS_EXCEED_TOTAL, or INVALID_ARGUMENT when negative';
 
-CREATE FUNCTION app.price_in_force(p_product_id uuid, p_tier app.tier_enum, p_at timestamp with time zone) RETURNS TABLE(price numeric, min_qty_discount numeric, discount_price numeric)
+CREATE FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) RETURNS TABLE(price numeric, min_qty_discount numeric, discount_price numeric)
     LANGUAGE sql STABLE
     AS $$
-  select coalesce(t.price, p.base_price), t.min_qty_discount, t.discount_price
-  from app.products as p
+  select coalesce(t.price, p_base_price), t.min_qty_discount, t.discount_price
+  from (select) as one
   left join app.tier_prices as t
-    on t.product_id = p.id and t.tier = p_tier
+    on t.product_id = p_product_id and t.tier = p_tier
     and t.effective_from <= p_at and (t.effective_until > p_at or t.effective_until is null)
-  where p.id = p_product_id
 $$;
 
-COMMENT ON FUNCTION app.price_in_force(p_product_id uuid, p_tier app.tier_enum, p_at timestamp with time zone) IS 'IDR a unit: the tier''s price whose [effective_from, effective_until) holds the moment, else products.base_price; always one row for a product';
+COMMENT ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) IS 'IDR a unit: the tier''s price whose [effective_from, effective_until) holds the moment, else products.base_price; always one row';
 
 CREATE FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_at timestamp with time zone) RETURNS app.priced_lines
     LANGUAGE plpgsql STABLE
@@ -2586,7 +2604,7 @@ begin
       case when i.quantity >= f.min_qty_discount then f.discount_price else f.price end as unit_price
     from unnest(v_skus, v_quantities) as i (sku, quantity)
     left join app.products as p on p.sku = i.sku and p.is_active
-    left join lateral app.price_in_force(p.id, p_tier, p_at) as f on true
+    left join lateral app.price_in_force(p.id, p.base_price, p_tier, p_at) as f on true
     left join app.inventory as s on s.product_id = p.id
     order by p.id
   ) as w;
@@ -3040,24 +3058,26 @@ CREATE FUNCTION app.reserve_stock(p_product_ids uuid[], p_quantities integer[]) 
     LANGUAGE plpgsql
     AS $$
 declare
-  v_taken uuid[];
+  v_enough int;
 begin
-  perform app.lock_inventory(p_product_ids);
-  with taken as (
-    update app.inventory as s set reserved = s.reserved + l.quantity
-    from unnest(p_product_ids, p_quantities) as l (product_id, quantity)
-    where s.product_id = l.product_id and s.display_stock >= l.quantity
-    returning s.product_id
-  )
-  select array_agg(t.product_id) into v_taken from taken as t;
-  if cardinality(p_product_ids) > coalesce(cardinality(v_taken), 0) then
+  -- What the lock returns is the newest version of each row, and stays so; offset 0 keeps the comparison above the lock.
+  select count(*) into v_enough
+  from (
+    select i.product_id, i.display_stock from app.inventory as i
+    where i.product_id = any (p_product_ids) order by i.product_id offset 0 for no key update
+  ) as s
+  where s.display_stock >= p_quantities[array_position(p_product_ids, s.product_id)];
+  if v_enough < cardinality(p_product_ids) then
     perform app.fail('OUT_OF_STOCK', (
       select string_agg(format('%s: %s left', p.sku, coalesce(s.display_stock, 0)), ', ' order by p.sku)
-      from app.products as p
-      left join app.inventory as s on s.product_id = p.id
-      where p.id = any (p_product_ids) and p.id <> all (coalesce(v_taken, '{}'))
+      from unnest(p_product_ids, p_quantities) as l (product_id, quantity)
+      join app.products as p on p.id = l.product_id
+      left join app.inventory as s on s.product_id = l.product_id
+      where coalesce(s.display_stock, 0) < l.quantity
     ));
   end if;
+  update app.inventory as s set reserved = s.reserved + p_quantities[array_position(p_product_ids, s.product_id)]
+  where s.product_id = any (p_product_ids);
 end $$;
 
 COMMENT ON FUNCTION app.reserve_stock(p_product_ids uuid[], p_quantities integer[]) IS 'Reserves so many units of each product or raises OUT_OF_STOCK with what is left; each product stands once';
@@ -3626,10 +3646,10 @@ CREATE FUNCTION app.tg_audit_delete() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  insert into app.audit_buffer (target_type, action, old_rows, actor_id, actor_type, actor_role, on_behalf_of, ip_address)
-  select tg_table_name, tg_op, r.old_rows, a.*
-  from (select jsonb_agg(to_jsonb(o)) as old_rows from old_rows as o) as r, app.actor() as a
-  where r.old_rows is not null;
+  insert into app.audit_buffer (target_type, action, old_rows, claims, actor_role, ip_address)
+  select tg_table_name, tg_op, json_agg(o), auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+  from old_rows as o
+  having count(*) > 0;
   return null;
 end $$;
 
@@ -3638,10 +3658,10 @@ CREATE FUNCTION app.tg_audit_insert() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  insert into app.audit_buffer (target_type, action, new_rows, actor_id, actor_type, actor_role, on_behalf_of, ip_address)
-  select tg_table_name, tg_op, r.new_rows, a.*
-  from (select jsonb_agg(to_jsonb(n)) as new_rows from new_rows as n) as r, app.actor() as a
-  where r.new_rows is not null;
+  insert into app.audit_buffer (target_type, action, new_rows, claims, actor_role, ip_address)
+  select tg_table_name, tg_op, json_agg(n), auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+  from new_rows as n
+  having count(*) > 0;
   return null;
 end $$;
 
@@ -3650,12 +3670,12 @@ CREATE FUNCTION app.tg_audit_update() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  insert into app.audit_buffer (target_type, action, old_rows, new_rows, actor_id, actor_type, actor_role, on_behalf_of, ip_address)
-  select tg_table_name, tg_op, r.old_rows, r.new_rows, a.*
-  from (
-    select (select jsonb_agg(to_jsonb(o)) from old_rows as o) as old_rows, (select jsonb_agg(to_jsonb(n)) from new_rows as n) as new_rows
-  ) as r, app.actor() as a
-  where r.new_rows is not null;
+  insert into app.audit_buffer (target_type, action, old_rows, new_rows, claims, actor_role, ip_address)
+  select
+    tg_table_name, tg_op, (select json_agg(o) from old_rows as o), json_agg(n),
+    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+  from new_rows as n
+  having count(*) > 0;
   return null;
 end $$;
 
@@ -3823,15 +3843,16 @@ begin
     select
       n.order_id, array_agg(n.product_id) as product_ids, array_agg(n.quantity) as quantities,
       sum(n.quantity * n.list_price) as subtotal, sum(n.line_total) as total
-    from (select r.* from new_rows as r order by r.order_id, r.product_id) as n
-    group by n.order_id
+    from new_rows as n group by n.order_id order by n.order_id
   loop
-    select o.order_number, o.status, o.subtotal, o.discount_amount into v_order
+    select
+      o.order_number, o.status, o.subtotal, o.discount_amount,
+      (select count(*) from app.order_items as i where i.order_id = o.id) as lines
+    into v_order
     from app.orders as o where o.id = v_lines.order_id;
     continue when v_order.status = 'DRAFT';
-    if v_order.status <> 'SUBMITTED' or (v_lines.subtotal, v_lines.total)
-      is distinct from (v_order.subtotal, v_order.subtotal - v_order.discount_amount)
-      or (select count(*) from app.order_items as i where i.order_id = v_lines.order_id) <> cardinality(v_lines.product_ids)
+    if v_order.status <> 'SUBMITTED' or v_lines.subtotal <> v_order.subtotal
+      or v_lines.total <> v_order.subtotal - v_order.discount_amount or v_order.lines <> cardinality(v_lines.product_ids)
     then
       perform app.fail('ORDER_FROZEN', v_order.order_number);
     end if;
@@ -4094,6 +4115,12 @@ end $$;
 
 COMMENT ON FUNCTION app.use_credit(p_partner_id uuid, p_amount numeric) IS 'Adds to (or with a negative amount takes from) what the partner owes and has on order, IDR';
 
+CREATE FUNCTION app.uuid_or_null(p_text text) RETURNS uuid
+    LANGUAGE sql IMMUTABLE
+    AS $_$ select case when p_text ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then p_text::uuid end $_$;
+
+COMMENT ON FUNCTION app.uuid_or_null(p_text text) IS 'The text as a UUID, null where it is none';
+
 CREATE FUNCTION app.uuid_v7_floor(p_at timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE
     AS $$ select (lpad(to_hex(floor(extract(epoch from p_at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid $$;
@@ -4260,6 +4287,12 @@ CREATE FUNCTION auth.claims() RETURNS jsonb
     AS $$ select nullif(current_setting('request.jwt.claims', true), '')::jsonb $$;
 
 COMMENT ON FUNCTION auth.claims() IS 'The claims of the token, null without one';
+
+CREATE FUNCTION auth.claims_text() RETURNS text
+    LANGUAGE sql STABLE
+    AS $$ select nullif(current_setting('request.jwt.claims', true), '') $$;
+
+COMMENT ON FUNCTION auth.claims_text() IS 'The claims of the token as the gateway wrote them, null without one';
 
 CREATE FUNCTION auth.client_ip() RETURNS text
     LANGUAGE sql STABLE
@@ -5088,11 +5121,11 @@ CREATE TABLE app.messages (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
     template character varying(60) NOT NULL,
     channel app.notification_channel_enum DEFAULT 'WHATSAPP'::app.notification_channel_enum NOT NULL,
-    recipient_type character varying(10) NOT NULL,
+    recipient_type app.message_recipient_type NOT NULL,
     recipient_id uuid NOT NULL,
     order_id uuid,
     variables jsonb DEFAULT '{}'::jsonb NOT NULL,
-    status character varying(10) DEFAULT 'PENDING'::character varying NOT NULL,
+    status app.message_status DEFAULT 'PENDING'::character varying NOT NULL,
     attempts integer DEFAULT 0 NOT NULL,
     next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
     lease_until timestamp with time zone,
@@ -5111,9 +5144,7 @@ END) STORED NOT NULL,
     expires_at timestamp with time zone,
     unknown_since timestamp with time zone,
     repeats integer DEFAULT 0 NOT NULL,
-    refused_id character varying(200),
-    CONSTRAINT messages_recipient_type_check CHECK (((recipient_type)::text = ANY ((ARRAY['PARTNER'::character varying, 'SUBDIST'::character varying, 'AGENT'::character varying])::text[]))),
-    CONSTRAINT messages_status_check CHECK (((status)::text = ANY ((ARRAY['PENDING'::character varying, 'CLAIMED'::character varying, 'UNKNOWN'::character varying, 'SENT'::character varying, 'DELIVERED'::character varying, 'READ'::character varying, 'FAILED'::character varying, 'WITHDRAWN'::character varying])::text[])))
+    refused_id character varying(200)
 )
 WITH (fillfactor='70');
 
@@ -5124,8 +5155,6 @@ COMMENT ON COLUMN app.messages.template IS 'Name in app.message_templates()';
 COMMENT ON COLUMN app.messages.recipient_id IS 'Partner, sub-distributor or agent; the address is looked up when the message is claimed';
 
 COMMENT ON COLUMN app.messages.variables IS 'Facts of the moment; those of the order are added when the message is claimed';
-
-COMMENT ON COLUMN app.messages.status IS 'PENDING, CLAIMED (leased to a messenger), UNKNOWN (the messenger died, perhaps after sending), SENT (accepted by the provider), DELIVERED, READ, FAILED, WITHDRAWN';
 
 COMMENT ON COLUMN app.messages.next_attempt_at IS 'Not to be claimed before';
 
@@ -5176,19 +5205,16 @@ CREATE TABLE app.order_events (
     id bigint NOT NULL,
     order_id uuid NOT NULL,
     partner_id uuid NOT NULL,
-    event character varying(20) NOT NULL,
+    event app.order_event NOT NULL,
     from_status app.order_status_enum,
     to_status app.order_status_enum NOT NULL,
     note character varying(500),
     actor_id uuid,
     actor_role character varying(30) NOT NULL,
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT order_events_event_check CHECK (((event)::text = ANY ((ARRAY['STATUS'::character varying, 'RESPONSE'::character varying, 'ROUTED'::character varying, 'RELEASED'::character varying])::text[])))
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
 COMMENT ON TABLE app.order_events IS 'What happened to an order and who did it; append-only. STATUS rows are the legal path of the order';
-
-COMMENT ON COLUMN app.order_events.event IS 'STATUS: a change of state; RESPONSE: the sub-distributor answered; ROUTED: (re-)routed; RELEASED: credit released';
 
 COMMENT ON COLUMN app.order_events.from_status IS 'State before; null when the order was made';
 
@@ -5380,7 +5406,7 @@ CREATE VIEW api.products WITH (security_invoker='true') AS
     p.updated_at
    FROM (((app.products p
      CROSS JOIN caller c)
-     CROSS JOIN LATERAL app.price_in_force(p.id, c.tier, now()) f(price, min_qty_discount, discount_price))
+     CROSS JOIN LATERAL app.price_in_force(p.id, p.base_price, c.tier, now()) f(price, min_qty_discount, discount_price))
      LEFT JOIN app.inventory s ON ((s.product_id = p.id)));
 
 COMMENT ON VIEW api.products IS 'Products at the caller''s own price, with the stock that can be ordered
@@ -5629,12 +5655,10 @@ CREATE TABLE app.audit_buffer (
     id bigint NOT NULL,
     target_type character varying(63) NOT NULL,
     action character varying(10) NOT NULL,
-    old_rows jsonb,
-    new_rows jsonb,
-    actor_id uuid,
-    actor_type app.actor_type_enum NOT NULL,
+    old_rows json,
+    new_rows json,
+    claims json,
     actor_role character varying(63) NOT NULL,
-    on_behalf_of uuid,
     ip_address character varying(45),
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 )
@@ -5645,6 +5669,8 @@ COMMENT ON TABLE app.audit_buffer IS 'Changes waiting to be moved to audit_logs;
 COMMENT ON COLUMN app.audit_buffer.old_rows IS 'Array of the rows before, in the order of new_rows';
 
 COMMENT ON COLUMN app.audit_buffer.new_rows IS 'Array of the rows after';
+
+COMMENT ON COLUMN app.audit_buffer.claims IS 'The caller''s claims; app.actor_of() says whom they name';
 
 ALTER TABLE app.audit_buffer ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME app.audit_buffer_id_seq
@@ -5758,7 +5784,7 @@ CREATE VIEW app.consistency_audit_trail AS
                 END AS new_value,
             b.created_at
            FROM (app.audit_buffer b
-             CROSS JOIN LATERAL jsonb_array_elements(COALESCE(b.new_rows, b.old_rows)) r("row"))
+             CROSS JOIN LATERAL jsonb_array_elements((COALESCE(b.new_rows, b.old_rows))::jsonb) r("row"))
           WHERE (b.created_at >= ( SELECT app.check_since() AS check_since))
         ), recent AS MATERIALIZED (
          SELECT r.target_type,
@@ -6500,7 +6526,7 @@ ALTER TABLE ONLY app.system_configs
     ADD CONSTRAINT system_configs_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY app.tier_prices
-    ADD CONSTRAINT tier_prices_no_overlap_excl EXCLUDE USING gist (product_id WITH =, tier WITH =, tstzrange(effective_from, effective_until, '[)'::text) WITH &&) DEFERRABLE;
+    ADD CONSTRAINT tier_prices_no_overlap_excl EXCLUDE USING gist (((product_id)::text) WITH =, tier WITH =, tstzrange(effective_from, effective_until, '[)'::text) WITH &&) DEFERRABLE;
 
 ALTER TABLE ONLY app.tier_prices
     ADD CONSTRAINT tier_prices_pkey PRIMARY KEY (id);
@@ -7366,7 +7392,7 @@ REVOKE ALL ON FUNCTION app.acknowledge_escalation(p_escalation_id uuid) FROM PUB
 
 REVOKE ALL ON FUNCTION app.acting_agent(p_partner_id uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.actor() FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.actor_of(p_claims json, p_role text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.adjust_points(p_partner_id uuid, p_points integer, p_reason text) FROM PUBLIC;
 
@@ -7579,11 +7605,11 @@ REVOKE ALL ON FUNCTION app.payment_refusal(p_invoice app.invoices, p_amount nume
 
 REVOKE ALL ON FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_rules jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_tier app.tier_enum, p_at timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_tier app.tier_enum, p_at timestamp with time zone) TO partner;
-GRANT ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_tier app.tier_enum, p_at timestamp with time zone) TO agent;
-GRANT ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_tier app.tier_enum, p_at timestamp with time zone) TO admin;
-GRANT ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_tier app.tier_enum, p_at timestamp with time zone) TO subdist;
+REVOKE ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) TO partner;
+GRANT ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) TO agent;
+GRANT ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) TO admin;
+GRANT ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) TO subdist;
 
 REVOKE ALL ON FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_at timestamp with time zone) FROM PUBLIC;
 
@@ -7733,6 +7759,8 @@ REVOKE ALL ON FUNCTION app.update_partner_point_balance() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.use_credit(p_partner_id uuid, p_amount numeric) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.uuid_or_null(p_text text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.uuid_v7_floor(p_at timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.vest_points(p_invoice_id uuid) FROM PUBLIC;
@@ -7766,6 +7794,8 @@ GRANT ALL ON FUNCTION auth.caller_role() TO messenger;
 REVOKE ALL ON FUNCTION auth.change_password(p_current text, p_new text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.claims() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.claims_text() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.client_ip() FROM PUBLIC;
 

@@ -7,6 +7,6 @@ __depends__: set[str] = set()
 steps = [
     schema_file(
         "00_foundation.sql",
-        sha256="fe05d6d293eaaab19765c20ff3f7c4643f39a61cbeca60ca5e520387815702c7",
+        sha256="148dbd62218690719561a6013828b64f79437f7f6d4e3c90d6b2231cc158ec36",
     ),
 ]

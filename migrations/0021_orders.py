@@ -7,6 +7,6 @@ __depends__ = {"0015_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="97a18af19b62e2ecbda8319b1102502cc51ce1dd8c45b3a9761f7e76a9e126d0",
+        sha256="bcbf741ec870887c2b5834b15af52b39d0abbd2a49d8431d66d84aa3c22ed741",
     ),
 ]

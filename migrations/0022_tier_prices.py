@@ -7,6 +7,6 @@ __depends__ = {"0021_orders"}
 steps = [
     schema_file(
         "22_tier_prices.sql",
-        sha256="402517654999ac7bfbc2a58a727ea0ef6fefcb7687c8de3d588da4a3dd1a28c8",
+        sha256="45ee2aa52ddaff1677a8a11718dc35b0406b87ac2f295a769a6f1d7c7c4f01a9",
     ),
 ]

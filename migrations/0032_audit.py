@@ -7,6 +7,6 @@ __depends__ = {"0031_loyalty"}
 steps = [
     schema_file(
         "32_audit.sql",
-        sha256="df9e9febde2c5d3f3b033562421a687c675c601490a2c9f4426795657b139988",
+        sha256="619c064c7a21e47e4da061e0a6430375da9dea99ef24409a5e5c0ea6e940ea58",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_outbox.sql",
-        sha256="c0c03ffaa34ca4dca48afc7f43f5663ff7eb6401aea63a77d76238f13c33ffdf",
+        sha256="b15c8e39ada33e17325b444599943506f28af9e34edd4cd8323d537099caec43",
     ),
 ]

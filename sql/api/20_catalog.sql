@@ -20,7 +20,7 @@ select
   p.image_url, p.is_active, p.created_at, p.updated_at
 from app.products as p
 cross join caller as c
-cross join lateral app.price_in_force(p.id, c.tier, now()) as f
+cross join lateral app.price_in_force(p.id, p.base_price, c.tier, now()) as f
 left join app.inventory as s on s.product_id = p.id;
 comment on view api.products is $$Products at the caller's own price, with the stock that can be ordered
 Partners see the price of their tier in force now; other roles see the base price.$$;

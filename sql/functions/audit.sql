@@ -1,31 +1,34 @@
 -- The audit trail: a statement trigger appends one row to a narrow buffer, a job moves it on.
 
-create function app.actor()
-returns table (actor_id uuid, actor_type app.actor_type_enum, actor_role text, on_behalf_of uuid, ip_address text)
-language sql stable
+create function app.uuid_or_null(p_text text) returns uuid language sql immutable
+as $$ select case when p_text ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then p_text::uuid end $$;
+comment on function app.uuid_or_null(text) is 'The text as a UUID, null where it is none';
+
+-- The buffer keeps the claims as they came: who they name is found out when the row is moved on.
+create function app.actor_of(p_claims json, p_role text)
+returns table (actor_id uuid, actor_type app.actor_type_enum, on_behalf_of uuid)
+language sql immutable
 as $$
   select
     coalesce(c.act, c.sub),
     case
-      when c.act is not null or c.role in ('agent', 'admin', 'superadmin') then 'AGENT'
-      when c.role = 'partner' then 'PARTNER'
+      when c.act is not null or p_role in ('agent', 'admin', 'superadmin') then 'AGENT'
+      when p_role = 'partner' then 'PARTNER'
       else 'SYSTEM'
     end::app.actor_type_enum,
-    c.role,
-    case when c.act is not null then c.sub end,
-    auth.client_ip()
-  from (select auth.current_user_id() as sub, auth.acting_agent_id() as act, auth.caller_role() as role) as c
+    case when c.act is not null then c.sub end
+  from (select app.uuid_or_null(p_claims ->> 'sub') as sub, app.uuid_or_null(p_claims #>> '{act,sub}') as act) as c
 $$;
-comment on function app.actor() is 'Who is acting, for the audit trail: in shadow mode the agent, on behalf of the partner';
+comment on function app.actor_of(json, text) is 'Who acted, by these claims and this role: in shadow mode the agent, on behalf of the partner';
 
 create function app.tg_audit_insert() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  insert into app.audit_buffer (target_type, action, new_rows, actor_id, actor_type, actor_role, on_behalf_of, ip_address)
-  select tg_table_name, tg_op, r.new_rows, a.*
-  from (select jsonb_agg(to_jsonb(n)) as new_rows from new_rows as n) as r, app.actor() as a
-  where r.new_rows is not null;
+  insert into app.audit_buffer (target_type, action, new_rows, claims, actor_role, ip_address)
+  select tg_table_name, tg_op, json_agg(n), auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+  from new_rows as n
+  having count(*) > 0;
   return null;
 end $$;
 
@@ -33,12 +36,12 @@ create function app.tg_audit_update() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  insert into app.audit_buffer (target_type, action, old_rows, new_rows, actor_id, actor_type, actor_role, on_behalf_of, ip_address)
-  select tg_table_name, tg_op, r.old_rows, r.new_rows, a.*
-  from (
-    select (select jsonb_agg(to_jsonb(o)) from old_rows as o) as old_rows, (select jsonb_agg(to_jsonb(n)) from new_rows as n) as new_rows
-  ) as r, app.actor() as a
-  where r.new_rows is not null;
+  insert into app.audit_buffer (target_type, action, old_rows, new_rows, claims, actor_role, ip_address)
+  select
+    tg_table_name, tg_op, (select json_agg(o) from old_rows as o), json_agg(n),
+    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+  from new_rows as n
+  having count(*) > 0;
   return null;
 end $$;
 
@@ -46,10 +49,10 @@ create function app.tg_audit_delete() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  insert into app.audit_buffer (target_type, action, old_rows, actor_id, actor_type, actor_role, on_behalf_of, ip_address)
-  select tg_table_name, tg_op, r.old_rows, a.*
-  from (select jsonb_agg(to_jsonb(o)) as old_rows from old_rows as o) as r, app.actor() as a
-  where r.old_rows is not null;
+  insert into app.audit_buffer (target_type, action, old_rows, claims, actor_role, ip_address)
+  select tg_table_name, tg_op, json_agg(o), auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+  from old_rows as o
+  having count(*) > 0;
   return null;
 end $$;
 
@@ -111,9 +114,10 @@ declare
 begin
   with taken as (
     delete from app.audit_buffer as b
-    where b.id in (
+    -- array: the rows are chosen once; a plan that looped over them would choose others each time round
+    where b.id = any (array(
       select u.id from app.audit_buffer as u order by u.id limit p_limit for update skip locked
-    )
+    ))
     returning *
   ),
   rows as (
@@ -121,17 +125,18 @@ begin
     select t.*, c.old_row, c.new_row
     from taken as t
     cross join lateral rows from (
-      jsonb_array_elements(t.old_rows), jsonb_array_elements(t.new_rows)
+      jsonb_array_elements(t.old_rows::jsonb), jsonb_array_elements(t.new_rows::jsonb)
     ) as c (old_row, new_row)
   )
   insert into app.audit_logs (
     actor_id, actor_type, target_id, target_type, action, old_value, new_value, ip_address, created_at, actor_role, on_behalf_of
   )
   select
-    r.actor_id, r.actor_type, (coalesce(r.new_row, r.old_row) ->> 'id')::uuid, r.target_type, r.action,
+    a.actor_id, a.actor_type, (coalesce(r.new_row, r.old_row) ->> 'id')::uuid, r.target_type, r.action,
     app.mask_row(app.changed_part(r.old_row, r.new_row)), app.mask_row(app.changed_part(r.new_row, r.old_row)),
-    r.ip_address, r.created_at, r.actor_role, r.on_behalf_of
+    r.ip_address, r.created_at, r.actor_role, a.on_behalf_of
   from rows as r
+  cross join lateral app.actor_of(r.claims, r.actor_role) as a
   order by r.created_at, r.id;
   get diagnostics v_count = row_count;
   return v_count;

@@ -1,6 +1,10 @@
 -- Who is calling, from the claims that the gateway sets. An unset claim reads as '' and is null here.
 -- The predicates that policies use are SECURITY INVOKER without SET, so that they can be inlined.
 
+create function auth.claims_text() returns text language sql stable
+as $$ select nullif(current_setting('request.jwt.claims', true), '') $$;
+comment on function auth.claims_text() is 'The claims of the token as the gateway wrote them, null without one';
+
 create function auth.claims() returns jsonb language sql stable
 as $$ select nullif(current_setting('request.jwt.claims', true), '')::jsonb $$;
 comment on function auth.claims() is 'The claims of the token, null without one';

@@ -39,16 +39,26 @@ as $$
 $$;
 comment on function app.config_definitions() is 'Every config key with its type, bounds and default';
 
-create function app.config_numeric(p_key text) returns numeric language sql stable
-as $$ select (c.config_value #>> '{}')::numeric from app.system_configs as c where c.config_key = p_key $$;
+-- In PL/pgSQL, which keeps their plans: as SQL functions they were planned at every call.
+create function app.config_numeric(p_key text) returns numeric language plpgsql stable
+as $$
+begin
+  return (select (c.config_value #>> '{}')::numeric from app.system_configs as c where c.config_key = p_key);
+end $$;
 comment on function app.config_numeric(text) is 'Value of a DECIMAL or INT config';
 
-create function app.config_int(p_key text) returns int language sql stable
-as $$ select (c.config_value #>> '{}')::int from app.system_configs as c where c.config_key = p_key $$;
+create function app.config_int(p_key text) returns int language plpgsql stable
+as $$
+begin
+  return (select (c.config_value #>> '{}')::int from app.system_configs as c where c.config_key = p_key);
+end $$;
 comment on function app.config_int(text) is 'Value of an INT config';
 
-create function app.config_text(p_key text) returns text language sql stable
-as $$ select c.config_value #>> '{}' from app.system_configs as c where c.config_key = p_key $$;
+create function app.config_text(p_key text) returns text language plpgsql stable
+as $$
+begin
+  return (select c.config_value #>> '{}' from app.system_configs as c where c.config_key = p_key);
+end $$;
 comment on function app.config_text(text) is 'Value of a STRING config';
 
 create function app.is_calendar(p_value jsonb) returns boolean language sql immutable

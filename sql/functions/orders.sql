@@ -275,15 +275,16 @@ begin
     select
       n.order_id, array_agg(n.product_id) as product_ids, array_agg(n.quantity) as quantities,
       sum(n.quantity * n.list_price) as subtotal, sum(n.line_total) as total
-    from (select r.* from new_rows as r order by r.order_id, r.product_id) as n
-    group by n.order_id
+    from new_rows as n group by n.order_id order by n.order_id
   loop
-    select o.order_number, o.status, o.subtotal, o.discount_amount into v_order
+    select
+      o.order_number, o.status, o.subtotal, o.discount_amount,
+      (select count(*) from app.order_items as i where i.order_id = o.id) as lines
+    into v_order
     from app.orders as o where o.id = v_lines.order_id;
     continue when v_order.status = 'DRAFT';
-    if v_order.status <> 'SUBMITTED' or (v_lines.subtotal, v_lines.total)
-      is distinct from (v_order.subtotal, v_order.subtotal - v_order.discount_amount)
-      or (select count(*) from app.order_items as i where i.order_id = v_lines.order_id) <> cardinality(v_lines.product_ids)
+    if v_order.status <> 'SUBMITTED' or v_lines.subtotal <> v_order.subtotal
+      or v_lines.total <> v_order.subtotal - v_order.discount_amount or v_order.lines <> cardinality(v_lines.product_ids)
     then
       perform app.fail('ORDER_FROZEN', v_order.order_number);
     end if;

@@ -1,23 +1,23 @@
 -- What a unit costs, and what the lines of an order come to.
 
-create function app.price_in_force(p_product_id uuid, p_tier app.tier_enum, p_at timestamptz)
+create function app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamptz)
 returns table (price numeric, min_qty_discount numeric, discount_price numeric)
 language sql stable
 as $$
-  select coalesce(t.price, p.base_price), t.min_qty_discount, t.discount_price
-  from app.products as p
+  select coalesce(t.price, p_base_price), t.min_qty_discount, t.discount_price
+  from (select) as one
   left join app.tier_prices as t
-    on t.product_id = p.id and t.tier = p_tier
+    on t.product_id = p_product_id and t.tier = p_tier
     and t.effective_from <= p_at and (t.effective_until > p_at or t.effective_until is null)
-  where p.id = p_product_id
 $$;
-comment on function app.price_in_force(uuid, app.tier_enum, timestamptz) is
-  'IDR a unit: the tier''s price whose [effective_from, effective_until) holds the moment, else products.base_price; always one row for a product';
+comment on function app.price_in_force(uuid, numeric, app.tier_enum, timestamptz) is
+  'IDR a unit: the tier''s price whose [effective_from, effective_until) holds the moment, else products.base_price; always one row';
 
 create function app.check_items(p_items jsonb) returns void
 language plpgsql stable
 as $$
 declare
+  v_good constant jsonpath := 'strict $[*] ? (@.sku.type() == "string" && @.quantity >= 1 && @.quantity <= 100000 && @.quantity.floor() == @.quantity)'::jsonpath;
   v_line bigint;
 begin
   if jsonb_typeof(p_items) is distinct from 'array' then
@@ -25,16 +25,10 @@ begin
   elsif jsonb_array_length(p_items) not between 1 and 5000 then
     perform app.fail(case jsonb_array_length(p_items) when 0 then 'INVALID_ITEMS' else 'TOO_MANY_LINES' end,
       format('items has %s lines', jsonb_array_length(p_items)));
-  end if;
-  select min(i.line) into v_line
-  from jsonb_array_elements(p_items) with ordinality as i (item, line)
-  where case
-    when jsonb_typeof(i.item -> 'sku') is distinct from 'string'
-      or jsonb_typeof(i.item -> 'quantity') is distinct from 'number' then true
-    else (i.item ->> 'quantity')::numeric not between 1 and 100000
-      or (i.item ->> 'quantity')::numeric <> trunc((i.item ->> 'quantity')::numeric)
-  end;
-  if v_line is not null then
+  elsif jsonb_array_length(jsonb_path_query_array(p_items, v_good, silent => true)) < jsonb_array_length(p_items) then
+    select min(i.line) into v_line
+    from jsonb_array_elements(p_items) with ordinality as i (item, line)
+    where not jsonb_path_exists(jsonb_build_array(i.item), v_good, silent => true);
     perform app.fail('INVALID_ITEMS', format('line %s', v_line),
       'items is [{"sku": "...", "quantity": 2}, ...] with whole quantities from 1 to 100000');
   end if;
@@ -66,7 +60,7 @@ begin
       case when i.quantity >= f.min_qty_discount then f.discount_price else f.price end as unit_price
     from unnest(v_skus, v_quantities) as i (sku, quantity)
     left join app.products as p on p.sku = i.sku and p.is_active
-    left join lateral app.price_in_force(p.id, p_tier, p_at) as f on true
+    left join lateral app.price_in_force(p.id, p.base_price, p_tier, p_at) as f on true
     left join app.inventory as s on s.product_id = p.id
     order by p.id
   ) as w;

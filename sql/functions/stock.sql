@@ -15,29 +15,32 @@ begin
 end $$;
 comment on function app.lock_inventory(uuid[]) is 'Locks the inventory of these products, in product order';
 
--- Products and quantities come as arrays: the plan looks few products up by index, whatever the statistics say.
+-- Products and quantities come as arrays, and are not joined: a scan by index and a look into the array cost an
+-- order of five lines half of what a join with unnest() does.
 create function app.reserve_stock(p_product_ids uuid[], p_quantities int[])
 returns void language plpgsql volatile
 as $$
 declare
-  v_taken uuid[];
+  v_enough int;
 begin
-  perform app.lock_inventory(p_product_ids);
-  with taken as (
-    update app.inventory as s set reserved = s.reserved + l.quantity
-    from unnest(p_product_ids, p_quantities) as l (product_id, quantity)
-    where s.product_id = l.product_id and s.display_stock >= l.quantity
-    returning s.product_id
-  )
-  select array_agg(t.product_id) into v_taken from taken as t;
-  if cardinality(p_product_ids) > coalesce(cardinality(v_taken), 0) then
+  -- What the lock returns is the newest version of each row, and stays so; offset 0 keeps the comparison above the lock.
+  select count(*) into v_enough
+  from (
+    select i.product_id, i.display_stock from app.inventory as i
+    where i.product_id = any (p_product_ids) order by i.product_id offset 0 for no key update
+  ) as s
+  where s.display_stock >= p_quantities[array_position(p_product_ids, s.product_id)];
+  if v_enough < cardinality(p_product_ids) then
     perform app.fail('OUT_OF_STOCK', (
       select string_agg(format('%s: %s left', p.sku, coalesce(s.display_stock, 0)), ', ' order by p.sku)
-      from app.products as p
-      left join app.inventory as s on s.product_id = p.id
-      where p.id = any (p_product_ids) and p.id <> all (coalesce(v_taken, '{}'))
+      from unnest(p_product_ids, p_quantities) as l (product_id, quantity)
+      join app.products as p on p.id = l.product_id
+      left join app.inventory as s on s.product_id = l.product_id
+      where coalesce(s.display_stock, 0) < l.quantity
     ));
   end if;
+  update app.inventory as s set reserved = s.reserved + p_quantities[array_position(p_product_ids, s.product_id)]
+  where s.product_id = any (p_product_ids);
 end $$;
 comment on function app.reserve_stock(uuid[], int[]) is
   'Reserves so many units of each product or raises OUT_OF_STOCK with what is left; each product stands once';

@@ -208,7 +208,7 @@ with trail as materialized (
     b.target_type, (r.row ->> 'id')::uuid as target_id, b.action, case when b.action <> 'DELETE' then r.row end as new_value,
     b.created_at
   from app.audit_buffer as b
-  cross join lateral jsonb_array_elements(coalesce(b.new_rows, b.old_rows)) as r (row)
+  cross join lateral jsonb_array_elements(coalesce(b.new_rows, b.old_rows)::jsonb) as r (row)
   where b.created_at >= (select app.check_since())
 ),
 

@@ -13,7 +13,7 @@ grant execute on function auth.current_subdist_id() to partner, agent, admin, su
 -- Views that are not security_invoker still call their functions as the caller: partner_statistics names agent_regions.
 grant execute on function auth.agent_regions() to partner, agent, admin;
 grant execute on function auth.current_agent_region() to agent;
-grant execute on function auth.current_tier(), app.price_in_force(uuid, app.tier_enum, timestamptz), app.stock_stale_before()
+grant execute on function auth.current_tier(), app.price_in_force(uuid, numeric, app.tier_enum, timestamptz), app.stock_stale_before()
 to partner, agent, admin, subdist;
 
 -- Sign-in, jobs and queues are reached through functions only: row security without a policy shows nothing,

@@ -128,12 +128,16 @@ comment on column app.order_items.line_total is 'IDR: quantity x unit_price';
 comment on column app.order_items.list_price is 'IDR a unit before the quantity discount';
 comment on column app.order_items.partner_id is 'The order''s partner, repeated for row security and for distribution by partner';
 
+create domain app.order_event as varchar(20)
+constraint order_event_check check (value in ('STATUS', 'RESPONSE', 'ROUTED', 'RELEASED'));
+comment on domain app.order_event is
+  'STATUS: a change of state; RESPONSE: the sub-distributor answered; ROUTED: (re-)routed; RELEASED: credit released';
+
 create table app.order_events (
   id bigint generated always as identity primary key,
   order_id uuid not null,
   partner_id uuid not null,
-  event varchar(20) not null constraint order_events_event_check
-  check (event in ('STATUS', 'RESPONSE', 'ROUTED', 'RELEASED')),
+  event app.order_event not null,
   from_status app.order_status_enum,
   to_status app.order_status_enum not null,
   note varchar(500),
@@ -146,7 +150,5 @@ create table app.order_events (
 create index order_events_order_idx on app.order_events (order_id, id);
 create index order_events_partner_idx on app.order_events (partner_id);
 comment on table app.order_events is 'What happened to an order and who did it; append-only. STATUS rows are the legal path of the order';
-comment on column app.order_events.event is
-  'STATUS: a change of state; RESPONSE: the sub-distributor answered; ROUTED: (re-)routed; RELEASED: credit released';
 comment on column app.order_events.from_status is 'State before; null when the order was made';
 comment on column app.order_events.actor_role is 'Database role of the caller, or the job''s';

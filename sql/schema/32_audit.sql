@@ -38,12 +38,11 @@ create table app.audit_buffer (
   id bigint generated always as identity primary key,
   target_type varchar(63) not null,
   action varchar(10) not null,
-  old_rows jsonb,
-  new_rows jsonb,
-  actor_id uuid,
-  actor_type app.actor_type_enum not null,
+  -- json: written as it is, and taken apart by the job that moves it on
+  old_rows json,
+  new_rows json,
+  claims json,
   actor_role varchar(63) not null,
-  on_behalf_of uuid,
   ip_address varchar(45),
   created_at timestamptz not null default clock_timestamp()
 )
@@ -52,6 +51,7 @@ with (toast_tuple_target = 8160);
 comment on table app.audit_buffer is 'Changes waiting to be moved to audit_logs; committed with the change itself. Private: not masked yet';
 comment on column app.audit_buffer.old_rows is 'Array of the rows before, in the order of new_rows';
 comment on column app.audit_buffer.new_rows is 'Array of the rows after';
+comment on column app.audit_buffer.claims is 'The caller''s claims; app.actor_of() says whom they name';
 
 create table app.agent_sessions (
   id uuid primary key default app.uuid_v7(),

@@ -1,17 +1,25 @@
 -- What the design adds: the outbox (messages owed) and the inbox (what came back).
 
+-- Domains, because a table's own checks are parsed anew by every statement that writes to it.
+create domain app.message_status as varchar(10)
+constraint message_status_check
+check (value in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT', 'DELIVERED', 'READ', 'FAILED', 'WITHDRAWN'));
+comment on domain app.message_status is
+  'PENDING, CLAIMED (leased to a messenger), UNKNOWN (the messenger died, perhaps after sending), SENT (accepted by the provider), DELIVERED, READ, FAILED, WITHDRAWN';
+
+create domain app.message_recipient_type as varchar(10)
+constraint message_recipient_type_check check (value in ('PARTNER', 'SUBDIST', 'AGENT'));
+comment on domain app.message_recipient_type is 'The table that recipient_id names: partners, sub_distributors or agents';
+
 create table app.messages (
   id uuid primary key default app.uuid_v7(),
   template varchar(60) not null,
   channel app.notification_channel_enum not null default 'WHATSAPP',
-  recipient_type varchar(10) not null
-  constraint messages_recipient_type_check check (recipient_type in ('PARTNER', 'SUBDIST', 'AGENT')),
+  recipient_type app.message_recipient_type not null,
   recipient_id uuid not null,
   order_id uuid constraint messages_order_id_fkey references app.orders (id) on delete restrict,
   variables jsonb not null default '{}',
-  status varchar(10) not null default 'PENDING'
-  constraint messages_status_check
-  check (status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT', 'DELIVERED', 'READ', 'FAILED', 'WITHDRAWN')),
+  status app.message_status not null default 'PENDING',
   attempts int not null default 0,
   next_attempt_at timestamptz not null default now(),
   lease_until timestamptz,
@@ -45,8 +53,6 @@ comment on table app.messages is 'Outbox: messages owed to people; a row commits
 comment on column app.messages.template is 'Name in app.message_templates()';
 comment on column app.messages.recipient_id is 'Partner, sub-distributor or agent; the address is looked up when the message is claimed';
 comment on column app.messages.variables is 'Facts of the moment; those of the order are added when the message is claimed';
-comment on column app.messages.status is
-  'PENDING, CLAIMED (leased to a messenger), UNKNOWN (the messenger died, perhaps after sending), SENT (accepted by the provider), DELIVERED, READ, FAILED, WITHDRAWN';
 comment on column app.messages.next_attempt_at is 'Not to be claimed before';
 comment on column app.messages.lease_until is 'When a claim lapses: whether it was sent is unknown from then on';
 comment on column app.messages.priority is '0: somebody waits at the door; 1: an order waits; 2: information';

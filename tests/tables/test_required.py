@@ -10,7 +10,7 @@ NOT_NULL_VIOLATION = "23502"
 REQUIRED = {
     "app.agent_sessions": "agent_id impersonated_partner_id started_at expires_at",
     "app.agents": "email password_hash full_name role is_active created_at updated_at",
-    "app.audit_buffer": "target_type action actor_type actor_role created_at",
+    "app.audit_buffer": "target_type action actor_role created_at",
     "app.audit_logs": "actor_type target_type action actor_role",
     "app.brands": "name display_order is_active",
     "app.categories": "name slug display_order",
