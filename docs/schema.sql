@@ -2052,6 +2052,25 @@ end $$;
 
 COMMENT ON FUNCTION app.issue_invoice(p_order app.orders, p_amount numeric) IS 'Bills an amount (IDR) of an order; due after invoice.due_days.<tier> days; returns the invoice''s id';
 
+CREATE FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_limit integer) RETURNS TABLE(id uuid)
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return query
+  select o.id from app.orders as o
+  where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null and not o.sla_escalated
+    and o.sla_clock_started_at <= now() - p_reminder * interval '1 hour'
+    and (
+      not o.sla_reminder_sent
+      or (not o.sla_manager_notified and o.sla_clock_started_at <= now() - p_manager * interval '1 hour')
+      or o.sla_clock_started_at <= now() - p_escalation * interval '1 hour'
+    )
+  order by o.sla_clock_started_at
+  limit p_limit;
+end $$;
+
+COMMENT ON FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_limit integer) IS 'Orders whose clock, by the wall, has run out on a level that has not fired; oldest clocks first';
+
 CREATE TABLE app.partners (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
     email character varying(255) NOT NULL,
@@ -3195,30 +3214,39 @@ CREATE FUNCTION app.sla_due_at(p_start timestamp with time zone, p_hours numeric
 declare
   v_left interval := p_hours * interval '1 hour';
   v_day date := (p_start at time zone p_zone)::date;
+  v_days int[];
+  v_holidays text[];
+  v_closed int := 0;
   v_opens timestamptz;
   v_closes timestamptz;
 begin
   if p_calendar = '"ALWAYS"' then
     return p_start + v_left;
   end if;
-  -- Bounded: a calendar of holidays only must not loop for ever.
+  v_days := array(select d::int from jsonb_array_elements_text(p_calendar -> 'days') as d);
+  v_holidays := array(select h from jsonb_array_elements_text(p_calendar -> 'holidays') as h);
+  -- Bounded: a calendar of holidays only must not loop for ever, nor take its time for each of ten thousand orders.
   for i in 0..3660 loop
-    if p_calendar -> 'days' @> to_jsonb(extract(isodow from v_day)::int)
-      and not coalesce(p_calendar -> 'holidays' ? to_char(v_day, 'YYYY-MM-DD'), false)
+    if extract(isodow from v_day)::int = any (v_days)
+      and to_char(v_day, 'YYYY-MM-DD') <> all (v_holidays)
     then
+      v_closed := 0;
       v_opens := greatest(p_start, (v_day + (p_calendar ->> 'from')::interval) at time zone p_zone);
       v_closes := (v_day + (p_calendar ->> 'until')::interval) at time zone p_zone;
       if v_closes - v_opens >= v_left then
         return v_opens + v_left;
       end if;
       v_left := v_left - greatest(v_closes - v_opens, interval '0');
+    else
+      v_closed := v_closed + 1;
+      exit when v_closed > 100;
     end if;
     v_day := v_day + 1;
   end loop;
   return p_start + p_hours * interval '1 hour';
 end $$;
 
-COMMENT ON FUNCTION app.sla_due_at(p_start timestamp with time zone, p_hours numeric, p_calendar jsonb, p_zone text) IS 'When so many hours of the calendar have run since the start, in this zone';
+COMMENT ON FUNCTION app.sla_due_at(p_start timestamp with time zone, p_hours numeric, p_calendar jsonb, p_zone text) IS 'When so many hours of the calendar have run since the start, in this zone; by the wall where it is closed for a hundred days on end';
 
 CREATE FUNCTION app.start_shadow_session(p_partner_id uuid) RETURNS json
     LANGUAGE plpgsql
@@ -3386,15 +3414,10 @@ begin
   with late as (
     select o.id, o.partner_id, o.routed_to_subdist_id, o.sla_clock_started_at as clock, o.sla_reminder_sent, o.sla_manager_notified
     from app.orders as o
-    where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null and not o.sla_escalated
+    where o.id = any (array(select l.id from app.late_orders(v_reminder, v_manager, v_escalation, p_limit) as l))
+      -- said again for what changed while its lock was awaited
+      and o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null and not o.sla_escalated
       and o.sla_clock_started_at <= now() - v_reminder * interval '1 hour'
-      and (
-        not o.sla_reminder_sent
-        or (not o.sla_manager_notified and o.sla_clock_started_at <= now() - v_manager * interval '1 hour')
-        or o.sla_clock_started_at <= now() - v_escalation * interval '1 hour'
-      )
-    order by o.sla_clock_started_at
-    limit p_limit
     for no key update skip locked
   ),
   placed as (
@@ -6648,7 +6671,7 @@ CREATE INDEX orders_open_subdist_idx ON app.orders USING btree (routed_to_subdis
 
 CREATE INDEX orders_partner_created_idx ON app.orders USING btree (partner_id, created_at DESC);
 
-CREATE INDEX orders_sla_clock_idx ON app.orders USING btree (sla_clock_started_at) INCLUDE (id) WHERE ((status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum])) AND (routed_to_subdist_id IS NOT NULL) AND (NOT sla_escalated));
+CREATE INDEX orders_sla_clock_idx ON app.orders USING btree (sla_clock_started_at) INCLUDE (id, sla_reminder_sent, sla_manager_notified) WHERE ((status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum])) AND (routed_to_subdist_id IS NOT NULL) AND (NOT sla_escalated));
 
 CREATE UNIQUE INDEX partner_monthly_statistics_key ON app.partner_monthly_statistics USING btree (partner_id, month);
 
@@ -7485,6 +7508,8 @@ REVOKE ALL ON FUNCTION app.is_calendar(p_value jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.is_legal_transition(p_from app.order_status_enum, p_to app.order_status_enum) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.issue_invoice(p_order app.orders, p_amount numeric) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_limit integer) FROM PUBLIC;
 
 GRANT SELECT(id) ON TABLE app.partners TO partner;
 GRANT SELECT(id) ON TABLE app.partners TO agent;

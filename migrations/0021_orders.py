@@ -7,6 +7,6 @@ __depends__ = {"0015_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="bcbf741ec870887c2b5834b15af52b39d0abbd2a49d8431d66d84aa3c22ed741",
+        sha256="71b4616b7ef0128153cf14f6c19a5953dd94c66951e1322291fbfc732fd9ca5b",
     ),
 ]

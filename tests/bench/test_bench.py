@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from hub.bench import BenchError, full_plan, place, proofs, quick_plan, rounds, run
+from hub.bench import BenchError, full_plan, outbox, place, proofs, quick_plan, rounds, run
 from hub.bench.pgbench import Round, percentile
 from hub.bench.rows import Row
 from hub.cluster import Cluster
@@ -46,6 +46,26 @@ def test_a_tiny_run_writes_the_promised_rows_and_leaves_nothing(cluster: Cluster
         assert row["ours"] > 0
         assert row["ratio"] == pytest.approx(row["ours"] / row["floor"], rel=0.05)
     assert databases(cluster) <= before
+
+
+def test_the_outbox_is_drained_beside_a_bare_queue(cluster: Cluster, bench_place: place.Place) -> None:
+    told: list[str] = []
+    found = {(row.name, row.clients): row for row in outbox.measure(bench_place, 1, told.append, 2000)}
+    assert set(found) == {
+        *(("outbox", clients) for clients in outbox.CLIENTS),
+        ("outbox_hot_reader", 2),
+        ("outbox_pick_up", 1),
+    }
+    assert len(told) == len(found)
+    for row in found.values():
+        assert row.floors[0].tps > 0
+        assert row.ours[0].tps > 0
+    with bench_place.admin(bench_place.hub) as conn:
+        states = conn.execute("select status, count(*) from app.messages group by 1").fetchall()
+        assert states == [("SENT", outbox.PICKED_UP)]
+        # nothing left to take: a bench that claims nothing says so
+        with pytest.raises(psycopg.Error, match="this measures nothing"):
+            conn.execute("select bench.take(1)")
 
 
 def test_orders_are_made_as_role_partner_under_row_security(bench_place: place.Place) -> None:

@@ -319,14 +319,76 @@ def test_ten_thousand_orders_asleep_for_thirty_hours(clone: Clone) -> None:
         ]
         assert sweep(conn) == 0
         assert took < 60  # a busy machine's allowance; 3 s alone
-        plan = conn.execute(
-            "explain (format json) select o.id from app.orders as o"
-            " where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null"
-            " and not o.sla_escalated and o.sla_clock_started_at <= now() - interval '18 hours'"
-            " order by o.sla_clock_started_at limit 20000"
-        ).fetchone()
-        assert plan
-        assert "orders_sla_clock_idx" in json.dumps(plan[0])
+
+
+_LATE = (
+    "explain (analyze, buffers, format json) select o.id from app.orders as o"
+    " where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null"
+    " and not o.sla_escalated and o.sla_clock_started_at <= now() - interval '18 hours'"
+    " and (not o.sla_reminder_sent"
+    " or (not o.sla_manager_notified and o.sla_clock_started_at <= now() - interval '21 hours')"
+    " or o.sla_clock_started_at <= now() - interval '24 hours')"
+    " order by o.sla_clock_started_at limit 20000"
+)
+"""What app.late_orders asks."""
+
+
+def _pages(conn: Connection) -> tuple[str, int]:
+    """How the sweep finds what is late, and how many pages that reads."""
+    plan = value(conn, _LATE)[0]["Plan"]
+    found = json.dumps(plan)
+    assert "orders_sla_clock_idx" in found
+    node = plan
+    while "Plans" in node:
+        node = node["Plans"][0]
+    return node["Node Type"], plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+
+
+@pytest.mark.planner
+def test_the_sweep_reads_one_index_and_nothing_of_closed_orders(clone: Clone) -> None:
+    with psycopg.connect(clone(), autocommit=True) as conn:
+        world = make_world(conn)
+        _multiply(conn, world, 300)
+        conn.execute("vacuum analyze app.orders")
+        kind, before = _pages(conn)
+        assert kind == "Index Only Scan"
+        sla = "select prosrc from pg_proc where oid = 'app.late_orders'::regproc"
+        asked = _LATE.split("select", 1)[1].split("interval", 1)[0]
+        assert "".join(asked.split()) in "".join(str(value(conn, sla)).split()).replace("p_reminder*", "")
+        columns = (
+            "order_number, partner_id, submitted_at, subtotal, grand_total, routed_to_subdist_id, routed_at"
+        )
+        with conn.transaction():
+            conn.execute("set local session_replication_role = replica")
+            conn.execute(
+                f"insert into app.orders (status, {columns})"
+                " select 'COMPLETED', 'C-' || n, partner_id, submitted_at, subtotal, grand_total,"
+                " routed_to_subdist_id, routed_at"
+                " from (select * from app.orders limit 1) as o, generate_series(1, 20000) as n"
+            )
+        conn.execute("vacuum analyze app.orders")
+        kind, after = _pages(conn)
+        assert kind == "Index Only Scan"
+        assert after <= before + 5  # 300 pages and more, were they read
+
+
+def test_a_hostile_calendar_holds_the_sweep_up_only_so_long(clone: Clone) -> None:
+    """Open on Sundays, and every Sunday a holiday, for ten years: by the wall clock then, and in seconds."""
+    with psycopg.connect(clone(), autocommit=True) as conn:
+        world = make_world(conn)
+        _multiply(conn, world, 1000)
+        sundays = value(
+            conn,
+            "select jsonb_agg(to_char(d, 'YYYY-MM-DD')) from generate_series(current_date - 700,"
+            " current_date + 3700, interval '1 day') as d where extract(isodow from d) = 7",
+        )
+        calendar = {"days": [7], "from": "08:00", "until": "17:00", "holidays": sundays}
+        conn.execute("select app.set_config_value('sla.calendar', %s::jsonb)", [json.dumps(calendar)])
+        began = time.monotonic()
+        assert sweep(conn) == 1000
+        took = time.monotonic() - began
+        print(f"1,000 orders under a hostile calendar: {took:.1f} s")
+        assert took < 30  # a busy machine's allowance
 
 
 def test_two_sweeps_at_once_do_the_work_once(clone: Clone) -> None:

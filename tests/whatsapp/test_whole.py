@@ -11,6 +11,7 @@ import httpx
 import psycopg
 import pytest
 
+from adapters.whatsapp.webhook import LARGEST
 from hub.seed import load
 from tests.support import RunningGateway
 from tests.whatsapp import house as houses
@@ -129,20 +130,49 @@ def test_a_window_that_closed_meanwhile_costs_a_template_and_nothing_else(house:
         assert value(conn, logged, made["id"]) == 0
 
 
-def test_a_webhook_is_answered_fast_and_a_forged_one_refused(house: House) -> None:
+def hostile_bodies() -> list[tuple[bytes, int]]:
+    """Webhooks that are large, broken, repeated and out of order, each with the answer it gets."""
+    many = [{"id": f"x{n}", "from": "62", "type": "text", "text": {"body": "y" * 200}} for n in range(500)]
+    states = [{"id": f"wamid.{n}", "status": s} for n in range(50) for s in ("read", "failed", "sent")]
+    genuine: list[Any] = [{"entry": [{"changes": [{"value": {"messages": many}}]}]}]
+    genuine += [
+        {"entry": [{"changes": [{"value": {"statuses": states[n:] + states[:n]}}]}]} for n in range(10)
+    ]
+    taken = [(json.dumps(body).encode(), 200) for body in genuine]
+    broken = [(b"{", 400), (b"[" * 100_000, 400), (b"\xff" * 1000, 400), (b"[]", 400)]
+    return (taken * 3 + broken * 4 + [(b"y" * (LARGEST + 1), 413)]) * 2
+
+
+def test_webhooks_are_stored_first_and_answered_fast_whatever_they_bring(house: House) -> None:
+    """While nothing can be worked on: a lock keeps the inbox waiting."""
     house.start()
     house.wait_up()
-    body = json.dumps({"entry": [{"changes": [{"value": {"messages": [{"id": "x"}] * 500}}]}]}).encode()
-    with httpx.Client(trust_env=False) as client:
-        client.post(house.meta.webhook_url, content=body, headers=signed(body))
-        began = time.monotonic()
-        for n in range(10):
-            other = body + b" " * n
-            assert (
-                client.post(house.meta.webhook_url, content=other, headers=signed(other)).status_code == 200
-            )
-        assert (time.monotonic() - began) / 10 < 0.25
-        assert client.post(house.meta.webhook_url, content=body).status_code == 401
+    took = []
+    with (
+        psycopg.connect(house.gateway.database_url) as blocker,
+        psycopg.connect(house.gateway.database_url, autocommit=True) as conn,
+        httpx.Client(trust_env=False) as client,
+    ):
+        before = value(conn, "select count(*) from app.inbound_messages")
+        blocker.execute("lock app.inbound_events in exclusive mode")
+        blocker.execute("lock app.messages in exclusive mode")
+        for body, expected in hostile_bodies():
+            began = time.monotonic()
+            answer = client.post(house.meta.webhook_url, content=body, headers=signed(body))
+            took.append(time.monotonic() - began)
+            assert answer.status_code == expected
+        waiting = "select count(*), count(*) filter (where processed_at is null) from app.inbound_messages"
+        stored, left = conn.execute(waiting).fetchall()[0]
+        assert stored == before + 11  # each once, however often it came
+        assert left == 11  # and not worked on before the answer
+        assert client.post(house.meta.webhook_url, content=b"{}").status_code == 401
+        blocker.rollback()
+        until(lambda: value(conn, waiting.replace("count(*), ", "")) == 0)
+    p95 = sorted(took)[int(len(took) * 0.95)]
+    print(
+        f"{len(took)} webhooks: median {sorted(took)[len(took) // 2] * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms"
+    )
+    assert p95 < 1  # Meta wants 250 ms; a busy machine's allowance
 
 
 def test_what_fails_for_good_is_mailed_and_a_lost_routing_escalates(house: House) -> None:

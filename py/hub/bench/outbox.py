@@ -17,7 +17,7 @@ CLIENTS = (1, 2, 4)
 BATCH = 100
 """Messages of a claim, and of a report; as in bench/outbox*.pgbench."""
 
-MESSAGES = 40_000
+MESSAGES = 20_000
 PICKED_UP = 200
 HOT = 5_000
 """Messages that wait for one reader, ahead of all others."""
