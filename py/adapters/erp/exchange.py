@@ -2,6 +2,7 @@
 
 import logging
 import time
+from datetime import datetime
 from uuid import UUID
 
 from postgrest import APIError
@@ -31,12 +32,15 @@ class Exchange:
 
     async def turn(self, stream: str) -> str:
         """One turn; returns what was done, in words."""
-        return await {
+        told = await {
             "products": self._products,
             "stock": self._stock,
             "payments": self._payments,
             "orders": self._orders,
         }[stream]()
+        if stream != "orders":
+            await self._erp.stored(stream)
+        return told
 
     async def fares_well(self, stream: str, detail: str) -> None:
         """Tell the hub; of the many looks for orders only what is news."""
@@ -64,11 +68,19 @@ class Exchange:
     async def _stock(self) -> str:
         # The moment comes first: what is sold from here on is not in the figures that follow.
         state = await self._hub.stream("stock")
-        levels, cursor, remarks = [], None, list[str]()
+        levels, cursor, remarks, count = [], None, list[str](), 0
         async for batch in self._erp.stock(state.cursor):
+            remarks += batch.remarks
+            count += len(batch.rows)
+            if batch.read_at:
+                # Clocks differ: no reading is of the hub's future.
+                read_at = min(batch.read_at, state.read_at, key=datetime.fromisoformat)
+                await self._hub.apply_stock(batch.rows, read_at, batch.cursor, complete=True)
+                continue
             levels += batch.rows
             cursor = batch.cursor or cursor
-            remarks += batch.remarks
+        if count and not levels:
+            return _told(f"{count} levels", remarks)
         for start in range(0, max(1, len(levels)), LEVELS_AT_ONCE):
             part = levels[start : start + LEVELS_AT_ONCE]
             last = start + LEVELS_AT_ONCE >= len(levels)

@@ -115,11 +115,15 @@ class Cancellation(BaseModel):
 
 @dataclass(frozen=True)
 class Batch(Generic[Row]):
-    """Rows, and where the stream stands once they are stored. `remarks` tell what was set aside."""
+    """Rows, and where the stream stands once they are stored. `remarks` tell what was set aside.
+
+    `read_at`: stock that was read before this call, as of that moment (ISO 8601).
+    """
 
     rows: list[Row]
     cursor: Cursor | None = None
     remarks: list[str] = field(default_factory=list)
+    read_at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,10 @@ class Erp(Protocol):
 
     def payments(self, cursor: Cursor | None) -> AsyncIterator[Batch[Payment]]:
         """Payments since the cursor; some may come again, under the same reference."""
+        ...
+
+    async def stored(self, stream: str) -> None:
+        """The hub has all that was last read of products, stock or payments."""
         ...
 
     async def take_order(self, order: Order) -> str:

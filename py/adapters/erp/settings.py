@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     )
 
     erp_folder: Path | None = Field(default=None, description="The drop folder of HUB_ERP_KIND=csv")
+    erp_csv_settle_seconds: float = Field(
+        default=5, ge=0, description="A file that was touched less long ago may still be being written"
+    )
 
     @property
     def warehouses(self) -> list[str]:

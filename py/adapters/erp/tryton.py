@@ -46,6 +46,9 @@ class Tryton:
         """As in the port."""
         return await tryton_undoing.cancel(self._client, order)
 
+    async def stored(self, stream: str) -> None:
+        """Nothing is kept here: the cursor says it all."""
+
     async def tidy(self) -> list[str]:
         """As in the port."""
         return await self._sales.tidy()
