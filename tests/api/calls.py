@@ -279,6 +279,11 @@ CALLS = {
         {"message_id": "id", "provider_id": "text"},
         lambda m: {"message_id": m.message(), "provider_id": f"wamid.{key()}"},
     ),
+    "messages_sent": Call(
+        "messenger",
+        {"sent": "sent"},
+        lambda m: {"sent": [{"message_id": m.message(), "provider_id": f"wamid.{key()}"}]},
+    ),
     "message_failed": Call(
         "messenger",
         {"message_id": "id", "error_code": "optional text", "retry": "flag"},

@@ -113,6 +113,7 @@ WRONG: dict[str, dict[str, str]] = {
     "levels": {},
     "products": {},
     "payments": {},
+    "sent": {},
     "payload": _MISTAKES
     | {
         "null": "null",
@@ -239,6 +240,20 @@ WRONG["levels"] = _SET_MISTAKES | dict(
             "sku": ("null", "7", "{}", NUL),
             "quantity": ('"2"', "null", "true", "{}", "1e400", "1e30", "9" * 5_000),
         },
+    )
+)
+_SENT = {"message_id": '"0190aa00-0000-7000-8000-00000000000a"', "provider_id": '"wamid.1"'}
+WRONG["sent"] = (
+    _SET_MISTAKES
+    | {"1,001 rows": _many(json.dumps({"message_id": str(uuid.UUID(int=1)), "provider_id": "w"}), 1001)}
+    | dict(
+        _rows(
+            _SENT,
+            {
+                "message_id": ("null", "7", "{}", '""', '"x"', MEGABYTE, NUL),
+                "provider_id": ("null", "7", "{}", '""', f'"{"w" * 201}"', MEGABYTE, NUL),
+            },
+        )
     )
 )
 WRONG["products"] = (
