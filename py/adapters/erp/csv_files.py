@@ -111,7 +111,7 @@ def _reader(content: bytes) -> csv.DictReader[str]:
 
 
 def number(text: str) -> Decimal:
-    """1250000, 1250000.50, 1.250.000,50, Rp1.250.000; raises ValueError, also for what may mean two numbers."""
+    """1250000, 1250000.50, 1.250.000,50, Rp1.250.000; raises ValueError, also for what may be two numbers."""
     bare = text.removeprefix("Rp").strip().replace(" ", "")
     meanings: set[Decimal] = set()
     if _PLAIN.fullmatch(bare):

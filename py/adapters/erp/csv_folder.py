@@ -1,4 +1,4 @@
-"""The drop folder as an ERP: an accountant with a spreadsheet drops files into in/ and takes orders out of orders/."""
+"""A drop folder as the ERP: files dropped into in/ are read, orders are laid into orders/."""
 
 import csv
 import hashlib
@@ -6,13 +6,11 @@ import io
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel
+from typing import Any
 
 from adapters.erp import csv_files
 from adapters.erp.csv_files import BadRow, UnreadableFileError
@@ -30,11 +28,9 @@ from adapters.erp.port import (
 from adapters.erp.settings import Settings
 
 logger = logging.getLogger(__name__)
-Row = TypeVar("Row", bound=BaseModel)
-
-_ORDER_COLUMNS = (
-    "order_number", "business_name", "phone", "email", "address", "sku", "quantity", "unit_price", "grand_total", "invoice_number",
-)  # fmt: skip
+_ORDER_COLUMNS = "order_number business_name phone email address sku quantity unit_price grand_total invoice_number".split()
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""A cell that begins so is run by spreadsheets; partners choose their own names."""
 
 
 @dataclass(frozen=True)
@@ -196,29 +192,18 @@ class CsvFolder:
 
 def _order_text(order: Order) -> str:
     invoices = " ".join(invoice.invoice_number for invoice in order.invoices or [])
-    head = [
-        order.order_number,
-        order.business_name,
-        order.phone or "",
-        order.email or "",
-        order.address or "",
-    ]
-    tail = [f"{order.grand_total:f}", invoices]
-    return _csv_text(
-        _ORDER_COLUMNS,
-        ([*head, item.sku, str(item.quantity), f"{item.unit_price:f}", *tail] for item in order.items),
-    )
+    who = [order.order_number, order.business_name, order.phone or "", order.email or "", order.address or ""]
+    sums = [f"{order.grand_total:f}", invoices]
+    lines = ([*who, item.sku, str(item.quantity), f"{item.unit_price:f}", *sums] for item in order.items)
+    return _csv_text(_ORDER_COLUMNS, lines)
 
 
-def _csv_text(columns: Any, rows: Any) -> str:
+def _csv_text(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """With semicolons, as a spreadsheet set to Indonesian wants them."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=";")
     writer.writerow(columns)
-    safe: Callable[[str], str] = lambda cell: (
-        f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
-    )
-    writer.writerows([safe(cell) for cell in row] for row in rows)
+    writer.writerows([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row] for row in rows)
     return text.getvalue()
 
 
