@@ -40,6 +40,7 @@ class House:
     folder: Path
     port: int = field(default_factory=lambda: next_free(27400 + os.getpid() % 400))
     extra: dict[str, str] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     def environment(self) -> dict[str, str]:
@@ -68,7 +69,11 @@ class House:
         return self.folder / "adapter.log"
 
     def start(self) -> None:
-        """Start the adapter; does not wait."""
+        """Have the adapter running; does not wait. One that was told something else is ended first."""
+        if self.process and self.process.poll() is None and self.told == self.extra:
+            return
+        self.kill()
+        self.told = dict(self.extra)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "adapters.erp"], env=self.environment(), stdout=log, stderr=log
@@ -78,7 +83,7 @@ class House:
         """Every stream once."""
         return subprocess.run(
             [sys.executable, "-m", "adapters.erp", "--once"],
-            env=self.environment() | {"HUB_ERP_SETTLE_SECONDS": "0"},
+            env=self.environment() | {"HUB_ERP_SETTLE_SECONDS": "0", "HUB_ERP_TIMEOUT_SECONDS": "60"},
             capture_output=True,
             text=True,
             timeout=120,
@@ -135,7 +140,10 @@ class House:
 
     def each_sale_once(self) -> None:
         """Every approved order has one sale, no sale lacks its order, and all promises of the hub hold."""
-        approved = "select order_number from app.orders where status in ('APPROVED', 'SHIPPED', 'COMPLETED')"
+        approved = (
+            "select order_number from app.orders where status in ('APPROVED', 'SHIPPED', 'COMPLETED')"
+            " or id in (select order_id from app.erp_cancellations where outcome = 'REFUSED')"
+        )
         orders = sorted(row[0] for row in self.conn.execute(approved).fetchall())
         sales = [
             row["reference"]

@@ -15,7 +15,7 @@ CREATE = "model.sale.sale.create"
 
 def test_products_come_with_their_prices_and_a_new_price_follows(house: House) -> None:
     prices = "select base_price from app.products where sku = %s"
-    assert house.value("select count(*) from app.products where sku like 'TRY-%%' and is_active", *[]) == 200
+    assert house.value("select count(*) from app.products where sku ~ '^TRY-' and is_active") == 200
     assert house.value(prices, "TRY-007") == Decimal("53500.00")
     product = house.books.product("TRY-007")
     house.books.call(
@@ -23,9 +23,9 @@ def test_products_come_with_their_prices_and_a_new_price_follows(house: House) -
     )
     other = house.books.product("TRY-008")
     house.books.call("model.product.product.write", [other["id"]], {"active": False})
-    assert house.once().returncode == 0
-    assert house.value(prices, "TRY-007") == Decimal("61250.50")
-    assert house.value("select is_active from app.products where sku = %s", "TRY-008") is False
+    house.start()
+    house.until(lambda: house.value(prices, "TRY-007") == Decimal("61250.50"))
+    house.until(lambda: not house.value("select is_active from app.products where sku = %s", "TRY-008"))
 
 
 def test_a_stock_move_in_tryton_shows_in_the_hub(house: House) -> None:
@@ -34,8 +34,8 @@ def test_a_stock_move_in_tryton_shows_in_the_hub(house: House) -> None:
     house.books.receive("TRY-020", 25)
     house.start()
     house.until(lambda: house.display_stock("TRY-020") == before + 25)
-    house.books.scrap("TRY-020", 40)
-    house.until(lambda: house.display_stock("TRY-020") == before - 15)
+    house.books.count({"TRY-020": 11})
+    house.until(lambda: house.display_stock("TRY-020") == 11)
 
 
 def test_an_order_is_one_sale_and_its_units_are_counted_once_until_they_are_gone(house: House) -> None:
@@ -106,15 +106,14 @@ def test_what_is_cancelled_after_the_export_is_cancelled_there_or_headquarters_i
 ) -> None:
     before = house.display_stock("TRY-024")
     order = house.order("TRY-024", 5)
-    assert house.once().returncode == 0
+    house.start()
+    house.until(lambda: house.taken(order))
     if shipped:
         house.books.ship(order["order_number"])
     call(house.conn, house.world.partners[0], "cancel_order", order_id=order["id"], reason="Salah pesan")
-    house.start()
     outcome = house.until(
         lambda: house.conn.execute(
-            "select erp_cancel_outcome, erp_cancel_note from app.orders where id = %s"
-            " and erp_cancel_outcome is not null",
+            "select outcome, note from app.erp_cancellations where order_id = %s and outcome is not null",
             [order["id"]],
         ).fetchone()
     )
@@ -129,6 +128,7 @@ def test_what_is_cancelled_after_the_export_is_cancelled_there_or_headquarters_i
 
 
 def test_an_order_that_tryton_refuses_is_told_and_does_not_keep_the_next(house: House) -> None:
+    house.kill()
     product = house.books.product("TRY-025")
     bad = house.order("TRY-025")
     house.books.call("model.product.product.write", [product["id"]], {"active": False})
@@ -138,7 +138,7 @@ def test_an_order_that_tryton_refuses_is_told_and_does_not_keep_the_next(house: 
     assert house.taken(bad) is None
     health = house.until(lambda: (r := house.health()) and r.json()["trouble"].get("orders"))
     assert "Tryton has no product TRY-025" in health
-    house.kill()
+    house.kill()  # it would ask again by itself, in some minutes
     house.books.call("model.product.product.write", [product["id"]], {"active": True})
     house.start()
     house.until(lambda: house.taken(bad))

@@ -1,5 +1,6 @@
 """One of several adapters works: the one that holds a lock in the database."""
 
+import asyncio
 import logging
 import time
 
@@ -17,11 +18,16 @@ class Leader:
         self._url = url
         self._connection: psycopg.AsyncConnection[tuple[bool]] | None = None
         self._since: float | None = None if url else time.monotonic()
+        self._turn = asyncio.Lock()
 
     async def since(self) -> float | None:
         """From when on (time.monotonic) we lead, asked of the database itself; None if we do not."""
         if not self._url:
             return self._since
+        async with self._turn:
+            return await self._ask()
+
+    async def _ask(self) -> float | None:
         try:
             if self._connection is None:
                 self._connection = await psycopg.AsyncConnection.connect(

@@ -78,18 +78,14 @@ class Client:
                     raise RefusedError(f"{method}: a fresh session is not accepted") from None
         raise AssertionError
 
-    async def agree(self, method: str, *params: Any) -> Any:
+    async def agree(self, method: str, *params: Any, context: dict[str, Any] | None = None) -> Any:
         """As `call`, answering yes to Tryton's warnings: nobody sits here, and the hub has decided."""
         for _ in range(_WARNINGS):
             try:
-                return await self.call(method, *params)
+                return await self.call(method, *params, context=context)
             except WarnedError as warning:
                 logger.info("%s: Tryton warns: %s", method, warning)
-                known = [("user", "=", self.user), ("name", "=", warning.name)]
-                if not await self.call("model.res.user.warning.search", known, 0, 1, None):
-                    await self.call(
-                        "model.res.user.warning.create", [{"user": self.user, "name": warning.name}]
-                    )
+                await self.call("model.res.user.warning.skip", warning.name)
         raise RefusedError(f"{method}: Tryton does not stop warning")
 
     async def search_read(

@@ -112,6 +112,10 @@ class Worker:
 
     async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
         """Call until the gateway answers, with growing pauses; raises RetryError when told to stop."""
+
+        async def attempt() -> T:  # tenacity awaits what is declared so, and nothing else
+            return await call()
+
         retrying = AsyncRetrying(
             retry=retry_if_exception(may_pass),
             # An asyncio.Event has the one method that is asked for.
@@ -122,7 +126,7 @@ class Worker:
                 "the gateway: %s; trying again", state.outcome and state.outcome.exception()
             ),
         )
-        return await retrying(call)
+        return await retrying(attempt)
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, unless told to stop."""

@@ -1,7 +1,7 @@
 """What an accountant does in Tryton, and sees there: by the calls that his client makes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -23,8 +23,8 @@ class Books:
         self._runner.close()
 
     def call(self, method: str, *params: Any, **context: Any) -> Any:
-        """A method of a model."""
-        return self._runner.run(self._client.call(method, *params, context=context))
+        """A method of a model; he is sure."""
+        return self._runner.run(self._client.agree(method, *params, context=context))
 
     def rows(self, model: str, domain: Sequence[Any], *fields: str) -> list[dict[str, Any]]:
         """Rows of a model."""
@@ -40,33 +40,32 @@ class Books:
 
     def receive(self, sku: str, quantity: int) -> None:
         """Goods come from a supplier."""
-        self._move("SUP", "STO", sku, quantity)
-
-    def scrap(self, sku: str, quantity: int) -> None:
-        """Goods are lost."""
-        self._move("STO", "", sku, quantity)
-
-    def _move(self, origin: str, target: str, sku: str, quantity: int) -> None:
-        places = {
-            row["code"] or row["type"]: row["id"] for row in self.rows("stock.location", [], "code", "type")
-        }
+        places = {row["code"]: row["id"] for row in self.rows("stock.location", [], "code")}
         product = self.product(sku)
         [company] = self.rows("company.company", [], "currency")
-        [made] = self.call(
-            "model.stock.move.create",
-            [
-                {
-                    "product": product["id"],
-                    "unit": product["default_uom"],
-                    "quantity": quantity,
-                    "from_location": places[origin],
-                    "to_location": places[target or "lost_found"],
-                    "unit_price": Decimal(1000),
-                    "currency": company["currency"],
-                }
-            ],
+        values = {
+            "product": product["id"],
+            "unit": product["default_uom"],
+            "quantity": quantity,
+            "from_location": places["SUP"],
+            "to_location": places["STO"],
+            "unit_price": Decimal(1000),
+            "currency": company["currency"],
+        }
+        self.call("model.stock.move.do", self.call("model.stock.move.create", [values]))
+
+    def count(self, counted: Mapping[str, int]) -> None:
+        """So much of each SKU is found on the shelves, whatever the books said."""
+        [storage] = self.rows("stock.location", [["code", "=", "STO"]], "code")
+        ids = {
+            row["code"]: row["id"]
+            for row in self.rows("product.product", [["code", "in", list(counted)]], "code")
+        }
+        lines = [{"product": ids[sku], "quantity": quantity} for sku, quantity in counted.items()]
+        made = self.call(
+            "model.stock.inventory.create", [{"location": storage["id"], "lines": [("create", lines)]}]
         )
-        self.call("model.stock.move.do", [made])
+        self.call("model.stock.inventory.confirm", made)
 
     def ship(self, reference: str) -> None:
         """Pick, pack and send an order's goods."""
