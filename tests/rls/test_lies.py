@@ -193,8 +193,8 @@ def test_a_partner_sees_prices_of_his_own_tier_only(conn: Connection, world: Two
             rows = conn.execute("select sku, price from api.products order by sku").fetchall()
             tiers = conn.execute("select distinct tier::text from app.tier_prices").fetchall()
             other = conn.execute(
-                "select f.price from app.products p, app.price_in_force(p.id, p.base_price, 'PLATINUM', now()) f"
-                " where p.sku = 'SKU-001'"
+                "select f.price from app.products p,"
+                " app.price_in_force(p.id, p.base_price, 'PLATINUM', now()) f where p.sku = 'SKU-001'"
             ).fetchall()
         wanted = conn.execute(
             "select p.sku, t.price from app.products p join app.tier_prices t on t.product_id = p.id"

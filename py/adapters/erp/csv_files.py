@@ -36,7 +36,8 @@ _OURS = {"line", "reason"}
 _YES = {"": True, "1": True, "ya": True, "yes": True, "true": True, "aktif": True}
 _NO = {"0": False, "tidak": False, "no": False, "false": False, "nonaktif": False}
 _DAYS = ("%Y-%m-%d", "%d/%m/%Y", "%d-%m-%Y", "%Y-%m-%d %H:%M", "%d/%m/%Y %H:%M", "%d-%m-%Y %H:%M")
-_PLAIN = re.compile(r"-?\d+(\.\d+)?")
+_NUMBER = re.compile(r"-?[0-9][0-9.,]*")
+_PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 class UnreadableFileError(Exception):
@@ -94,7 +95,7 @@ def read(stream: str, content: bytes, utc_offset_hours: float) -> Read[BaseModel
     return found
 
 
-def _reader(content: bytes) -> csv.DictReader[str]:
+def _reader(content: bytes) -> "csv.DictReader[str]":
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -116,14 +117,15 @@ def number(text: str) -> Decimal:
     meanings: set[Decimal] = set()
     if _PLAIN.fullmatch(bare):
         meanings.add(Decimal(bare))
-    with suppress(NumberFormatError, InvalidOperation):
-        meanings.add(parse_decimal(bare, locale="id", strict=True))
+    if _NUMBER.fullmatch(bare):
+        with suppress(NumberFormatError, InvalidOperation):
+            meanings.add(parse_decimal(bare, locale="id", strict=True))
     if len(meanings) > 1:
         whole, part = (f"{value:f}" for value in sorted(meanings, reverse=True))
         raise ValueError(f"{text!r} may be {whole} or {part}: write it without dots")
-    if not meanings or not (value := meanings.pop()).is_finite():
+    if not meanings:
         raise ValueError(f"{text!r} is no number")
-    return value
+    return meanings.pop()
 
 
 def _filled(cells: Mapping[str, str], name: str) -> str:

@@ -28,7 +28,18 @@ from adapters.erp.port import (
 from adapters.erp.settings import Settings
 
 logger = logging.getLogger(__name__)
-_ORDER_COLUMNS = "order_number business_name phone email address sku quantity unit_price grand_total invoice_number".split()
+_ORDER_COLUMNS = [
+    "order_number",
+    "business_name",
+    "phone",
+    "email",
+    "address",
+    "sku",
+    "quantity",
+    "unit_price",
+    "grand_total",
+    "invoice_number",
+]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is run by spreadsheets; partners choose their own names."""
 
