@@ -146,9 +146,13 @@ def run_tests(
 
 
 @app.command()
-def demo() -> None:
+def demo(
+    with_erp: Annotated[
+        bool, typer.Option("--with-erp", help="With Tryton as the ERP: its stock, its sale, its payment.")
+    ] = False,
+) -> None:
     """Bring the stack up, load the catalogue, and live one order from price to points."""
-    _call("hub.demo", "run")
+    _call("hub.demo", "run", with_erp=with_erp)
 
 
 @app.command()

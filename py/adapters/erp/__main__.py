@@ -25,7 +25,7 @@ def main() -> int:
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel("WARNING")  # a line for each call would drown the rest
     try:
-        settings = Settings()
+        settings = Settings.told()
     except ValidationError as error:
         for problem in error.errors():
             where = f"HUB_{str(problem['loc'][0]).upper()}: " if problem["loc"] else ""

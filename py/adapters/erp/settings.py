@@ -1,5 +1,7 @@
-"""What the adapter is told: environment variables HUB_<FIELD>."""
+"""What the adapter is told: HUB_<FIELD> of the environment, or the JSON file HUB_ERP_SETTINGS."""
 
+import json
+import os
 from pathlib import Path
 from typing import Literal, Self
 from uuid import UUID
@@ -54,6 +56,12 @@ class Settings(BaseSettings):
     erp_csv_settle_seconds: float = Field(
         default=5, ge=0, description="A file that was touched less long ago may still be being written"
     )
+
+    @classmethod
+    def told(cls) -> "Settings":
+        """From the file, if one is named, and the environment. Raises ValidationError."""
+        file = os.environ.get("HUB_ERP_SETTINGS")
+        return cls(**json.loads(Path(file).read_text())) if file else cls()
 
     @property
     def warehouses(self) -> list[str]:

@@ -48,6 +48,8 @@ def status() -> None:
         "pgbouncer": f"{ports.HOST}:{stack.settings.pgbouncer_port}/{stack.settings.database}",
         "gateway": stack.settings.gateway_url,
         "whatsapp": f"http://{ports.HOST}:{stack.settings.whatsapp_port}",
+        "erp": f"http://{ports.HOST}:{stack.settings.erp_port}",
+        "trytond": f"http://{ports.HOST}:{stack.settings.trytond_port}",
     }
     for name in states or ("pgbouncer", "gateway"):
         entry = states.get(name, {"statename": "STOPPED", "pid": 0, "start": 0})

@@ -56,7 +56,7 @@ def pay_in_part(stage: Stage, admin: Caller, partner: Caller, invoice: Row) -> N
 
 def pay_the_rest(stage: Stage, admin: Caller, partner: Caller, order: Row, invoice: Row) -> None:
     """The last rupiah lets the points vest."""
-    before = _balance(partner)
+    before = point_balance(partner)
     due = partner.row("invoices", "amount_due", id=invoice["id"])["amount_due"]
     stage.narrator.step(f"The remaining {rupiah(due)} come in: the points vest")
     answer = admin.rpc(
@@ -68,9 +68,14 @@ def pay_the_rest(stage: Stage, admin: Caller, partner: Caller, order: Row, invoi
     )
     stage.api.tell(f"{answer['invoice']['invoice_number']}: {answer['invoice']['status']}")
     expect(answer["invoice"]["status"] == "PAID", "the invoice is PAID")
+    points_vest(stage, partner, order, invoice, before)
+
+
+def points_vest(stage: Stage, partner: Caller, order: Row, invoice: Row, before: int) -> None:
+    """What was promised is his, and he is told."""
     [earned] = _vested(stage, partner, invoice)
     stage.narrator.note("select jobs.process_point_queue();  run at once; pg_cron does it each minute")
-    balance = _balance(partner)
+    balance = point_balance(partner)
     partner.rows("point_transactions", "type,points,multiplier", invoice_id=invoice["id"])
     stage.api.tell(
         f"{earned['type']} +{earned['points']} (x {earned['multiplier']} for GOLD): "
@@ -92,5 +97,6 @@ def _vested(stage: Stage, partner: Caller, invoice: Row) -> list[Row]:
     raise UserError("the points of the paid invoice did not vest")
 
 
-def _balance(partner: Caller) -> int:
+def point_balance(partner: Caller) -> int:
+    """His points."""
     return int(partner.row("me", "point_balance")["point_balance"])

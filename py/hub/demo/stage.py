@@ -14,6 +14,7 @@ from hub.demo.narrator import Narrator
 from hub.demo.phone import Phones
 from hub.errors import UserError
 from hub.tokens import mint
+from hub.trytond.books import Books
 
 ERP_ID = UUID("0190aa00-0000-7000-8000-00000000000e")
 """`sub` of the ERP adapter's tokens: a service, no row."""
@@ -30,6 +31,8 @@ class Stage:
     jwt_secret: str
     ids: dict[str, str] = field(default_factory=dict)
     """Whose token is whose: role -> id."""
+    books: Books | None = None
+    """The accountant in Tryton, where the story is told with an ERP."""
 
     @classmethod
     @contextmanager

@@ -15,6 +15,7 @@ from hub.ports import HOST
 from hub.stack import pgbouncer
 from hub.stack.gateway import Gateway, GatewayConfig, account_for
 from hub.stack.layout import Stack
+from hub.trytond import house as trytons
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,44 @@ def _whatsapp(stack: Stack, gateway: Gateway) -> Program | None:
     )
 
 
+def _erp(stack: Stack, gateway: Gateway) -> Program | None:
+    """The ERP adapter, where somebody said which ERP: HUB_ERP_KIND, or the demo's Tryton."""
+    told = settings.adapter(stack.folder, "ERP")
+    if demo := trytons.demo(stack.folder):
+        told = demo.adapter(stack.settings.trytond_port) | told
+    if told.get("erp_kind", "none") == "none":
+        return None
+    account = account_for(Gateway("standin", (sys.executable, "-m", "hub.standin"), ""))
+    port = stack.settings.erp_port
+    told |= {
+        "gateway_url": stack.settings.gateway_url,
+        "jwt_secret": stack.settings.jwt_secret,
+        "listen_url": stack.settings.listen_url,
+        "erp_port": str(port),
+    }
+    return Program(
+        "erp",
+        (sys.executable, "-m", "adapters.erp"),
+        port,
+        account,
+        _hash(source_version() + json.dumps(told)),
+        f"http://{HOST}:{port}",
+        {"HUB_ERP_SETTINGS": str(_private(stack.run / "erp.json", told, account))},
+    )
+
+
+def _trytond(stack: Stack, gateway: Gateway) -> Program | None:
+    """The demo's Tryton, once `hub demo --with-erp` has made it."""
+    demo = trytons.demo(stack.folder)
+    if demo is None:
+        return None
+    port = stack.settings.trytond_port
+    server = trytons.Server(stack.cluster, demo.database, port, stack.folder / "tryton")
+    account = account_for(Gateway("standin", (sys.executable, "-m", "hub.standin"), ""))
+    command = tuple(server.command(account))
+    return Program("trytond", command, port, account, _hash(" ".join(command)), server.url)
+
+
 def _private(path: Path, told: dict[str, str], account: Account) -> Path:
     """Write what an adapter is told where only its account can read it; returns the path.
 
@@ -105,7 +144,7 @@ def messages_file(stack: Stack) -> Path:
     return stack.folder / "whatsapp" / "messages.jsonl"
 
 
-ADAPTERS: list[Callable[[Stack, Gateway], Program | None]] = [_whatsapp]
+ADAPTERS: list[Callable[[Stack, Gateway], Program | None]] = [_whatsapp, _trytond, _erp]
 """Each returns its program, or None where its module is not there."""
 
 

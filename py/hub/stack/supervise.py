@@ -23,6 +23,7 @@ from hub.stack.programs import Program
 
 _USER = "hub"
 _START_SECONDS = 20
+_TOLD = ("HUB_WHATSAPP_", "HUB_SMTP_", "HUB_ERP_")
 
 
 def config(stack: Stack, programs: list[Program]) -> str:
@@ -140,7 +141,7 @@ class Supervisor:
             cwd="/",
             check=False,
             # What adapters are told stands in their own files: what is no longer set must not live on here.
-            env={k: v for k, v in os.environ.items() if not k.startswith(("HUB_WHATSAPP_", "HUB_SMTP_"))},
+            env={k: v for k, v in os.environ.items() if not k.startswith(_TOLD)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
         )

@@ -21,7 +21,10 @@ from hub.stack.programs import Program, programs
 from hub.stack.supervise import Supervisor
 
 _READY_SECONDS = 30
-_SUPERVISED = ("pgbouncer_port", "gateway_port", "gateway_admin_port", "supervisor_port", "whatsapp_port")
+_SUPERVISED = (
+    *("pgbouncer_port", "gateway_port", "gateway_admin_port", "supervisor_port"),
+    *("whatsapp_port", "erp_port", "trytond_port"),
+)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from psycopg import sql
 
 from hub.cluster import Cluster, tail
 from hub.errors import UserError
+from hub.osuser import Account
 from hub.ports import HOST
 from hub.trytond.install import Tell, environment, fingerprint
 
@@ -29,6 +30,7 @@ ADAPTER, ACCOUNTANT = "hub", "akuntan"
 """Logins of furnished databases; the password is what `wishes` says."""
 
 _START_SECONDS = 90
+_DEMO = Path("tryton") / "demo.json"
 _LINES = 250
 """About so many lines trytond-admin writes."""
 
@@ -140,6 +142,41 @@ listen = {HOST}:{port}
 """
 
 
+@dataclass(frozen=True)
+class Demo:
+    """The stack's own Tryton, for the demo."""
+
+    database: str
+    password: str
+
+    def keep(self, folder: Path) -> None:
+        """Write it down: from now on `hub up` runs it."""
+        file = folder / _DEMO
+        file.parent.mkdir(mode=0o755, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(asdict(self)))
+
+    def adapter(self, port: int) -> dict[str, str]:
+        """What the ERP adapter is told of it."""
+        return {
+            "erp_kind": "tryton",
+            "erp_url": f"http://{HOST}:{port}",
+            "erp_database": self.database,
+            "erp_login": ADAPTER,
+            "erp_password": self.password,
+            "erp_poll_seconds": "1",
+            "erp_interval_seconds": "3",
+            "erp_settle_seconds": "5",
+            "erp_timeout_seconds": "30",
+        }
+
+
+def demo(folder: Path) -> Demo | None:
+    """The demo's Tryton of the stack in `folder`, if it was made."""
+    file = folder / _DEMO
+    return Demo(**json.loads(file.read_text())) if file.exists() else None
+
+
 @dataclass
 class Server:
     """trytond for one database, as our own child."""
@@ -160,11 +197,13 @@ class Server:
         """What it writes."""
         return self.folder / "trytond.log"
 
-    def command(self) -> list[str]:
-        """Writes the configuration; returns how the server is started."""
+    def command(self, account: Account | None = None) -> list[str]:
+        """Writes the configuration, for an account to read; returns how the server is started."""
         conf = self.folder / "trytond.conf"
         conf.touch(mode=0o600)
         conf.write_text(config(self.cluster, self.port, self.folder))
+        if account:
+            account.own(conf)
         return [str(environment() / "trytond"), "-c", str(conf), "-d", self.database]
 
     def start(self) -> None:
