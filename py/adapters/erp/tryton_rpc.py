@@ -37,7 +37,15 @@ _WARNINGS = 10
 class Client:
     """A database on a Tryton server, as one user."""
 
-    def __init__(self, url: str, database: str, login: str, password: str, timeout: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        database: str,
+        login: str,
+        password: str,
+        timeout: float,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self._path = f"{url.rstrip('/')}/{database}/rpc/"  # without the last slash Tryton answers 308
         self._login, self._password = login, password
         self._session: str | None = None
@@ -54,6 +62,7 @@ class Client:
             timeout=httpx.Timeout(timeout, connect=min(5, timeout)),
             headers={"Accept-Encoding": "gzip"},
             trust_env=False,
+            transport=transport,
         )
 
     async def aclose(self) -> None:
@@ -187,16 +196,17 @@ def _result(method: str, number: int, response: httpx.Response) -> Any:
 
 
 def _refusal(method: str, error: Any) -> Exception:
-    kind, details = error[0], error[1] if len(error) > 1 else []
+    if not isinstance(error, list) or not error:
+        return UnknownOutcomeError(f"{method}: an error without a name")
+    kind, details = error[0], error[1] if len(error) > 1 and isinstance(error[1], list) else []
     if kind == "UserWarning" and len(details) > 1:
         return WarnedError(str(details[0]), str(details[1]))
     if kind == "ConcurrencyException":
         return BusyError(f"{method}: somebody else has just changed it")
-    words = " ".join(str(part) for part in details[:2] if part) if isinstance(details, list) else ""
     if kind == "UserError":
-        return RefusedError(words or method)
-    # An exception inside Tryton: rolled back.
-    return RefusedError(f"{method}: {kind}")
+        return RefusedError(" ".join(str(part) for part in details[:2] if part) or method)
+    # An exception inside Tryton, such as its database being away: no decision, and perhaps better next time.
+    return UnknownOutcomeError(f"{method}: {str(kind)[:200]}")
 
 
 def _encode(value: Any) -> Any:
