@@ -7,6 +7,6 @@ __depends__ = {"0042_outbox"}
 steps = [
     schema_file(
         "43_jobs.sql",
-        sha256="8217afa0951cff29849839e66b54336122a9ccf7a2399bbd6121908c5d4412aa",
+        sha256="e629fa914a1dd24e3fc39c81926231b6f71d84e88d859f2ae8e88f6b4b95caab",
     ),
 ]

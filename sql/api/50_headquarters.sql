@@ -157,13 +157,25 @@ comment on column api.messages.repeats is 'How often it was sent again though an
 
 -- The owner's rights, on purpose: the schedule is nobody's row.
 create view api.job_health with (security_invoker = false) as
-select h.job, h.schedule, h.description, h.last_started_at, h.last_succeeded_at, h.last_rows, h.total_runs, h.seconds_since_success
+select
+  h.job, h.schedule, h.description, h.last_started_at, h.last_succeeded_at, h.last_rows, h.total_runs, h.seconds_since_success,
+  h.last_failed_at, h.last_error, h.next_run_at, h.is_late
 from jobs.health() as h;
-comment on view api.job_health is 'Scheduled jobs and when each last worked';
+comment on view api.job_health is $$Scheduled jobs and the streams of the ERP: when each last worked, its last error, its next run, whether it is late
+Streams are the rows erp:products, erp:stock, erp:payments, erp:orders; they show once the ERP has used them.$$;
+comment on column api.job_health.seconds_since_success is 'Lag: seconds since it last worked; null: it never has';
+comment on column api.job_health.last_error is 'What the last failure said; it may lie before the last success';
+comment on column api.job_health.next_run_at is 'When it is due next';
+comment on column api.job_health.is_late is 'It should have worked by now';
+
+create view api.erp_set_aside with (security_invoker = true) as
+select a.stream, a.key, a.payload, a.reason, a.as_of, a.first_seen_at, a.last_seen_at, a.times from app.erp_set_aside as a;
+comment on view api.erp_set_aside is $$What the ERP told and the hub could not take over
+A level of an unknown SKU is applied when its product comes; the others leave the list when the ERP tells them in a form that can be taken over.$$;
 
 grant select on api.partners, api.regions, api.sub_distributors to agent, admin;
 grant select on
   api.agents, api.system_configs, api.audit_logs, api.agent_sessions, api.impersonation_notifications, api.sla_escalation_logs,
-  api.messages, api.job_health
+  api.messages, api.job_health, api.erp_set_aside
 to admin;
 grant select on api.system_config_history to superadmin;

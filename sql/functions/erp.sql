@@ -1,4 +1,5 @@
--- What the ERP tells and takes. Sets in, sets out; each call may be repeated.
+-- The exchange with the ERP: its streams, how they fare, and what could not be taken over. Sets in, sets out; each call
+-- may be repeated. Locks: the goods (an advisory lock) before inventory, a stream's row last.
 
 create function app.require_set(p_name text, p_set jsonb, p_max int)
 returns void language plpgsql stable set search_path = ''
@@ -12,206 +13,136 @@ begin
 end $$;
 comment on function app.require_set(text, jsonb, int) is 'Raises INVALID_ARGUMENT unless the argument is an array of objects';
 
-create function app.erp_apply_stock(p_levels jsonb)
-returns json language plpgsql volatile set search_path = ''
+create function app.require_stream(p_stream text)
+returns text language plpgsql stable set search_path = ''
 as $$
-declare
-  v_ids uuid[];
-  v_applied int;
 begin
-  perform app.require_set('levels', p_levels, 100000);
-  if exists (
-    select from jsonb_array_elements(p_levels) as l
-    where jsonb_typeof(l -> 'sku') is distinct from 'string' or jsonb_typeof(l -> 'quantity') is distinct from 'number'
-      or case when jsonb_typeof(l -> 'quantity') = 'number' then abs((l ->> 'quantity')::numeric) > 1000000000 end
-  ) then
-    perform app.fail('INVALID_ARGUMENT', 'levels is [{"sku": "...", "quantity": 12}, ...]');
+  if p_stream is null or p_stream !~ '^[a-z][a-z0-9_:.-]{0,59}$' then
+    perform app.fail('INVALID_ARGUMENT', 'stream is a name such as products, stock, payments, orders');
   end if;
-  select array_agg(p.id) into v_ids
-  from app.products as p where p.sku in (select l ->> 'sku' from jsonb_array_elements(p_levels) as l);
-  insert into app.inventory (product_id) select unnest(v_ids) on conflict (product_id) do nothing;
-  perform from app.inventory as s where s.product_id = any (v_ids) order by s.product_id for no key update;
-  -- Where a SKU comes twice the last word counts.
-  update app.inventory as s set erp_stock = floor(l.quantity)::int, last_sync_at = now()
-  from (
-    select distinct on (e.value ->> 'sku') e.value ->> 'sku' as sku, (e.value ->> 'quantity')::numeric as quantity
-    from jsonb_array_elements(p_levels) with ordinality as e (value, ord)
-    order by e.value ->> 'sku', e.ord desc
-  ) as l
-  join app.products as p on p.sku = l.sku
-  where s.product_id = p.id;
-  get diagnostics v_applied = row_count;
-  return json_build_object('applied', v_applied, 'unknown_skus', coalesce((
-    select json_agg(distinct l ->> 'sku') from jsonb_array_elements(p_levels) as l
-    where not exists (select from app.products as p where p.sku = l ->> 'sku')
-  ), '[]'));
+  return p_stream;
 end $$;
-comment on function app.erp_apply_stock(jsonb) is
-  'Takes over stock levels: [{"sku", "quantity"}]; reservations stay. Returns how many were applied and which SKUs are unknown';
+comment on function app.require_stream(text) is 'The name of a stream, or INVALID_ARGUMENT';
 
-create function app.erp_apply_products(p_products jsonb)
-returns json language plpgsql volatile set search_path = ''
-as $$
-declare
-  v_applied int;
-begin
-  perform app.require_set('products', p_products, 10000);
-  if exists (
-    select from jsonb_array_elements(p_products) as r
-    where jsonb_typeof(r -> 'sku') is distinct from 'string' or jsonb_typeof(r -> 'name') is distinct from 'string'
-      or btrim(r ->> 'sku') = '' or length(r ->> 'sku') > 64 or length(r ->> 'name') > 255
-      or jsonb_typeof(r -> 'base_price') is distinct from 'number'
-      or case when jsonb_typeof(r -> 'base_price') = 'number' then (r ->> 'base_price')::numeric not between 0 and 9999999999999 end
-      or coalesce(jsonb_typeof(r -> 'retail_price'), 'null') not in ('number', 'null')
-      or case when jsonb_typeof(r -> 'retail_price') = 'number' then (r ->> 'retail_price')::numeric not between 0 and 9999999999999 end
-      or coalesce(jsonb_typeof(r -> 'is_active'), 'null') not in ('boolean', 'null')
-  ) then
-    perform app.fail('INVALID_ARGUMENT',
-      'products is [{"sku", "name", "base_price", "retail_price", "description", "brand", "category", "is_active"}, ...]');
-  end if;
-  insert into app.brands (name)
-  select distinct left(btrim(r ->> 'brand'), 255) from jsonb_array_elements(p_products) as r where btrim(r ->> 'brand') <> ''
-  order by 1
-  on conflict (name) do nothing;
-  insert into app.products as p (sku, name, description, brand_id, category_id, base_price, retail_price, is_active)
-  select distinct on (btrim(e.value ->> 'sku'))
-    btrim(e.value ->> 'sku'), e.value ->> 'name', e.value ->> 'description', b.id, c.id, (e.value ->> 'base_price')::numeric,
-    (e.value ->> 'retail_price')::numeric, coalesce((e.value ->> 'is_active')::boolean, true)
-  from jsonb_array_elements(p_products) with ordinality as e (value, ord)
-  left join app.brands as b on b.name = left(btrim(e.value ->> 'brand'), 255)
-  left join app.categories as c on c.slug = e.value ->> 'category'
-  order by btrim(e.value ->> 'sku'), e.ord desc
-  on conflict (sku) do update set
-    name = excluded.name, description = coalesce(excluded.description, p.description),
-    brand_id = coalesce(excluded.brand_id, p.brand_id), category_id = coalesce(excluded.category_id, p.category_id),
-    base_price = excluded.base_price, retail_price = coalesce(excluded.retail_price, p.retail_price), is_active = excluded.is_active
-  where (p.name, p.description, p.brand_id, p.category_id, p.base_price, p.retail_price, p.is_active) is distinct from (
-    excluded.name, coalesce(excluded.description, p.description), coalesce(excluded.brand_id, p.brand_id),
-    coalesce(excluded.category_id, p.category_id), excluded.base_price, coalesce(excluded.retail_price, p.retail_price),
-    excluded.is_active
-  );
-  get diagnostics v_applied = row_count;
-  insert into app.inventory (product_id)
-  select p.id from app.products as p
-  where p.sku in (select btrim(r ->> 'sku') from jsonb_array_elements(p_products) as r)
-  on conflict (product_id) do nothing;
-  return json_build_object('applied', v_applied);
-end $$;
-comment on function app.erp_apply_products(jsonb) is 'Inserts or updates products by SKU; returns how many changed';
-
-create function app.erp_pending_orders(p_max int)
+create function app.erp_stream(p_stream text)
 returns json language plpgsql stable set search_path = ''
 as $$
+declare
+  v_stream text := app.require_stream(p_stream);
 begin
-  if p_max is null or p_max not between 1 and 1000 then
-    perform app.fail('INVALID_ARGUMENT', 'max is from 1 to 1000');
-  end if;
   return (
-    select coalesce(json_agg(w.document order by w.approved_at, w.id), '[]')
-    from (
-      select o.id, o.approved_at, json_build_object(
-        'order_id', o.id, 'order_number', o.order_number, 'approved_at', o.approved_at, 'partner_id', o.partner_id,
-        'business_name', p.business_name, 'email', p.email, 'phone', p.phone, 'address', p.address,
-        'subtotal', o.subtotal, 'discount_amount', o.discount_amount, 'point_discount', o.point_discount, 'grand_total', o.grand_total,
-        'items', (
-          select json_agg(json_build_object('sku', r.sku, 'quantity', i.quantity, 'unit_price', i.unit_price, 'line_total', i.line_total) order by r.sku)
-          from app.order_items as i join app.products as r on r.id = i.product_id where i.order_id = o.id
-        ),
-        'invoices', (
-          select json_agg(json_build_object('invoice_number', v.invoice_number, 'amount', v.amount, 'due_date', v.due_date, 'status', v.status) order by v.id)
-          from app.invoices as v where v.order_id = o.id
-        )
-      ) as document
-      from app.orders as o
-      join app.partners as p on p.id = o.partner_id
-      where o.status in ('APPROVED', 'SHIPPED', 'COMPLETED') and o.erp_reference is null
-      order by o.approved_at, o.id
-      limit p_max
-    ) as w
+    select json_build_object(
+      'stream', v_stream, 'cursor', e.cursor, 'read_at', now(), 'updated_at', e.updated_at,
+      'interval_minutes', app.config_int('stock.sync_interval_minutes'))
+    from (select) as one
+    left join app.erp_streams as e on e.stream = v_stream
   );
 end $$;
-comment on function app.erp_pending_orders(int) is 'Approved orders that the ERP has not acknowledged, oldest first, whole';
+comment on function app.erp_stream(text) is 'Where a stream stands, and the moment from which on what is read now counts';
 
-create function app.erp_ack_order(p_order_id uuid, p_erp_reference text)
-returns json language plpgsql volatile set search_path = ''
+create function app.keep_cursor(p_stream text, p_cursor jsonb, p_rows bigint)
+returns void language plpgsql volatile set search_path = ''
 as $$
-declare
-  v_reference text := app.require_text('erp_reference', p_erp_reference, 100);
-  v_order app.orders := app.lock_order(p_order_id);
 begin
-  if v_order.erp_reference is null then
-    if v_order.status not in ('APPROVED', 'SHIPPED', 'COMPLETED') then
-      perform app.fail('ILLEGAL_TRANSITION', format('%s is %s', v_order.order_number, v_order.status));
-    end if;
-    update app.orders as o set erp_reference = v_reference, erp_acknowledged_at = now() where o.id = p_order_id;
-  elsif v_order.erp_reference <> v_reference then
-    perform app.fail('ERP_REFERENCE_CONFLICT', v_order.erp_reference);
-  end if;
-  return json_build_object('order_id', p_order_id, 'erp_reference', v_reference, 'duplicate', v_order.erp_reference is not null);
+  insert into app.erp_streams as e (stream, cursor) values (p_stream, nullif(p_cursor, 'null'))
+  on conflict (stream) do update set
+    cursor = coalesce(excluded.cursor, e.cursor),
+    updated_at = case when p_rows > 0 or excluded.cursor is not null then now() else e.updated_at end;
 end $$;
-comment on function app.erp_ack_order(uuid, text) is 'The ERP has taken the order over: its stock figure now counts these units';
+comment on function app.keep_cursor(text, jsonb, bigint) is
+  'Notes that data came, and where to go on; in the transaction of the data, after every other lock';
 
-create function app.erp_apply_payments(p_payments jsonb)
+create function app.erp_report(p_stream text, p_ok boolean, p_detail text)
 returns json language plpgsql volatile set search_path = ''
 as $$
 declare
-  v_payment record;
-  v_invoice app.invoices;
-  v_known numeric;
-  v_code text;
-  v_results jsonb := jsonb_build_array();
+  v_stream text := app.require_stream(p_stream);
+  -- a database's words may be long and of many lines
+  v_detail text := coalesce(nullif(btrim(left(regexp_replace(p_detail, '\s+', ' ', 'g'), 1000)), ''), 'no reason given');
 begin
-  perform app.require_set('payments', p_payments, 10000);
-  if exists (
-    select from jsonb_array_elements(p_payments) as r
-    where jsonb_typeof(r -> 'invoice_number') is distinct from 'string' or jsonb_typeof(r -> 'reference_number') is distinct from 'string'
-      or btrim(r ->> 'reference_number') = '' or length(r ->> 'reference_number') > 100 or length(r ->> 'payment_method') > 50
-      or length(r ->> 'notes') > 2000
-      or case when jsonb_typeof(r -> 'amount') is distinct from 'number' then true
-        else (r ->> 'amount')::numeric not between 0.01 and 9999999999999 or (r ->> 'amount')::numeric <> round((r ->> 'amount')::numeric, 2) end
-  ) then
-    perform app.fail('INVALID_ARGUMENT',
-      'payments is [{"invoice_number", "amount", "reference_number", "paid_at", "payment_method", "notes"}, ...]');
+  if p_ok is null then
+    perform app.fail('INVALID_ARGUMENT', 'ok is missing');
   end if;
-  begin
-    perform (r ->> 'paid_at')::timestamptz from jsonb_array_elements(p_payments) as r;
-  exception when invalid_datetime_format or datetime_field_overflow or invalid_parameter_value then
-    perform app.fail('INVALID_ARGUMENT', 'paid_at is a moment: 2026-01-31T15:04:05+07:00');
-  end;
-  -- Partners are locked in one order, whatever the order of the set.
-  perform from app.partners as p
-  where p.id in (
-    select i.partner_id from app.invoices as i where i.invoice_number in (select r ->> 'invoice_number' from jsonb_array_elements(p_payments) as r)
-  )
-  order by p.id for no key update;
-  for v_payment in
-    select i.id as invoice_id, r.invoice_number, r.amount, btrim(r.reference_number) as reference_number, r.paid_at, r.payment_method, r.notes
-    from jsonb_to_recordset(p_payments)
-      as r (invoice_number text, amount numeric, reference_number text, paid_at timestamptz, payment_method text, notes text)
-    left join app.invoices as i on i.invoice_number = r.invoice_number
+  insert into app.erp_streams as e (stream, last_succeeded_at, last_failed_at, failing_since, last_error)
+  select v_stream, case when p_ok then now() end, f.failed_at, f.failed_at, case when not p_ok then v_detail end
+  from (select case when not p_ok then now() end as failed_at) as f
+  on conflict (stream) do update set
+    last_succeeded_at = coalesce(excluded.last_succeeded_at, e.last_succeeded_at),
+    last_failed_at = coalesce(excluded.last_failed_at, e.last_failed_at),
+    failing_since = case when not p_ok then coalesce(e.failing_since, excluded.failing_since) end,
+    last_error = coalesce(excluded.last_error, e.last_error);
+  return json_build_object('stream', v_stream, 'ok', p_ok);
+end $$;
+comment on function app.erp_report(text, boolean, text) is 'Notes that a run of a stream succeeded or failed; the reason is cut at 1000 characters';
+
+create function app.set_aside(p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamptz)
+returns void language plpgsql volatile set search_path = ''
+as $$
+begin
+  insert into app.erp_set_aside as a (stream, key, payload, reason, as_of)
+  select distinct on (left(s.key, 300))
+    p_stream, left(s.key, 300), case when length(s.payload::text) <= 10000 then s.payload else to_jsonb(left(s.payload::text, 10000)) end,
+    left(s.reason, 200), p_as_of
+  from unnest(p_keys, p_payloads, p_reasons) with ordinality as s (key, payload, reason, ord)
+  order by left(s.key, 300), s.ord desc
+  on conflict (stream, key) do update set
+    payload = excluded.payload, reason = excluded.reason, as_of = excluded.as_of, last_seen_at = now(), times = a.times + 1
+  where a.as_of <= excluded.as_of;
+end $$;
+comment on function app.set_aside(text, text[], jsonb[], text[], timestamptz) is
+  'Keeps rows that could not be taken over, each with its reason; of one key the last, unless an older reading tells it';
+
+-- Orders are late when one waits; stock is late when none came, whatever was reported; the others when nobody reports.
+create function app.erp_health()
+returns table (
+  stream text, last_succeeded_at timestamptz, last_failed_at timestamptz, last_error text, rows_at timestamptz,
+  behind_since timestamptz, failing_since timestamptz, next_run_at timestamptz, is_late boolean
+)
+language sql stable set search_path = ''
+as $$
+  select
+    e.stream, e.last_succeeded_at, e.last_failed_at, e.last_error, e.updated_at, b.since, e.failing_since,
+    greatest(e.last_succeeded_at, e.last_failed_at) + t.run,
+    coalesce(b.since < now() - 2 * t.run, false) or coalesce(e.failing_since < now() - t.run, false)
+  from app.erp_streams as e
+  cross join (select make_interval(mins => app.config_int('stock.sync_interval_minutes')) as run) as t
+  cross join lateral (
+    select case e.stream
+      when 'orders' then least(
+        (select min(o.approved_at) from app.orders as o where o.status in ('APPROVED', 'SHIPPED', 'COMPLETED') and o.erp_reference is null),
+        (select min(c.created_at) from app.erp_cancellations as c where c.outcome is null))
+      when 'stock' then e.updated_at
+      else coalesce(e.last_succeeded_at, e.failing_since)
+    end as since
+  ) as b
+  where e.last_succeeded_at is not null or e.last_failed_at is not null
+$$;
+comment on function app.erp_health() is
+  'How each stream fares that was ever used. Late: two intervals behind, or failing for longer than one; a failure that passes alarms nobody';
+
+create function app.watch_erp()
+returns bigint language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_stream record;
+  v_count bigint := 0;
+begin
+  update app.erp_streams as e set told_at = null
+  where e.told_at is not null and not exists (select from app.erp_health() as h where h.stream = e.stream and h.is_late);
+  for v_stream in
+    -- of two sweeps at once the second finds the outage told
+    update app.erp_streams as e set told_at = now()
+    from app.erp_health() as h
+    where h.stream = e.stream and h.is_late and e.told_at is null
+    returning h.*
   loop
-    perform app.optional_moment('paid_at', v_payment.paid_at);
-    if v_payment.invoice_id is null then
-      v_code := 'NOT_FOUND';
-    else
-      v_invoice := app.lock_invoice(v_payment.invoice_id);
-      select y.amount into v_known from app.invoice_payments as y
-      where y.invoice_id = v_payment.invoice_id and y.reference_number = v_payment.reference_number;
-      if found then
-        v_code := case when v_known = v_payment.amount then 'DUPLICATE' else 'PAYMENT_REFERENCE_REUSED' end;
-      else
-        v_code := app.payment_refusal(v_invoice, v_payment.amount);
-        if v_code is null then
-          perform app.record_payment(v_payment.invoice_id, v_payment.amount, v_payment.payment_method, v_payment.reference_number,
-            v_payment.paid_at, v_payment.notes);
-          v_code := 'APPLIED';
-        end if;
-      end if;
-    end if;
-    v_results := v_results || jsonb_build_object(
-      'invoice_number', v_payment.invoice_number, 'reference_number', v_payment.reference_number, 'result', v_code);
+    perform app.tell_headquarters('erp_trouble', null, jsonb_build_object(
+      'stream', v_stream.stream,
+      'since', to_char(least(v_stream.behind_since, v_stream.failing_since) at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB',
+      'error', case when v_stream.failing_since is null then 'tidak ada kabar dari ERP' else left(v_stream.last_error, 300) end));
+    v_count := v_count + 1;
   end loop;
-  return v_results::json;
+  return v_count;
 end $$;
-comment on function app.erp_apply_payments(jsonb) is
-  'Books payments that the ERP knows; answers each with APPLIED, DUPLICATE or the code of its refusal, and applies the others';
+comment on function app.watch_erp() is
+  'Tells headquarters of streams that are late, once an outage: again only after it was over. Returns how many it told of';

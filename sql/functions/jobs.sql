@@ -129,21 +129,14 @@ begin
 end $$;
 comment on function jobs.purge_cron_history() is 'Keeps a week of pg_cron''s own history; returns how many rows it deleted';
 
-create function jobs.health()
-returns table (
-  job text, schedule text, description text, last_started_at timestamptz, last_succeeded_at timestamptz, last_rows bigint,
-  total_runs bigint, seconds_since_success bigint
-)
-language sql stable security definer set search_path = pg_catalog, pg_temp
+create function jobs.watch_erp()
+returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-  select
-    coalesce(s.job, r.job), s.schedule, s.description, r.last_started_at, r.last_succeeded_at, r.last_rows, coalesce(r.total_runs, 0),
-    extract(epoch from now() - r.last_succeeded_at)::bigint
-  from jobs.schedule as s
-  full join jobs.runs as r on r.job = s.job
-  where auth.caller_role() in ('admin', 'superadmin', 'system')
-$$;
-comment on function jobs.health() is 'The schedule and the last success of each job; nothing to anyone but headquarters';
-grant execute on function jobs.health() to admin;
+declare
+  v_started_at timestamptz := clock_timestamp();
+begin
+  return jobs.record_run('erp-watch', v_started_at, app.watch_erp());
+end $$;
+comment on function jobs.watch_erp() is 'Tells headquarters of streams of the ERP that are late; returns how many it told of';
 
 do $$ begin perform app.make_audit_partitions(); end $$;

@@ -23,6 +23,8 @@ as $$
     ('sla_escalation', '{}', 'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera ditangani.'),
     ('button_outdated', '{}', 'Tombol pada pesan pesanan {{order_number}} sudah tidak berlaku: {{reason}}. Ketukan Anda tidak mengubah apa pun.'),
     ('messenger_trouble', '{}', 'Perhatian: pengiriman WhatsApp terganggu dengan kode {{error_code}} sejak {{since}}. Pesan yang gagal dikirim lewat e-mail.'),
+    ('erp_trouble', '{}', 'Perhatian: pertukaran data dengan ERP ({{stream}}) terganggu sejak {{since}}. Keterangan: {{error}}. Mohon segera diperiksa.'),
+    ('erp_cancel_refused', '{}', 'Pesanan {{order_number}} dari {{partner_name}} sudah dibatalkan di sini, tetapi ERP menolak pembatalannya: {{reason}}. Mohon segera ditangani.'),
     ('inbound_text', '{}', E'Pesan WhatsApp dari {{sender}} untuk Anda:\n{{text}}\nMohon dijawab langsung ke nomor pengirim.'),
     ('sign_in_link', '{}', 'Masuk ke Digital Hub Alfa Beauty dengan kode ini: {{token}}. Berlaku {{minutes}} menit, untuk satu kali pakai.')
 $$;

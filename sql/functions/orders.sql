@@ -232,20 +232,6 @@ for each row execute function app.tg_orders__effects();
 create trigger _200_effects_update after update on app.orders
 for each row when (old.status is distinct from new.status) execute function app.tg_orders__effects();
 
--- Once the ERP has taken the order over, its own stock figure counts these units.
-create function app.tg_orders__erp_took_over() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if app.holds_stock(old.status, old.erp_reference) and app.holds_stock(new.status, null) then
-    perform app.release_stock(new.id);
-  end if;
-  return null;
-end $$;
-create trigger _300_erp_took_over after update on app.orders
-for each row when (old.erp_reference is null and new.erp_reference is not null)
-execute function app.tg_orders__erp_took_over();
-
 create function app.tg_order_items__frozen() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$

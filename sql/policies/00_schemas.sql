@@ -30,3 +30,5 @@ alter table app.audit_buffer enable row level security;
 alter table app.inbound_messages enable row level security;
 alter table app.inbound_events enable row level security;
 alter table app.conversations enable row level security;
+alter table app.erp_streams enable row level security;
+alter table app.erp_cancellations enable row level security;

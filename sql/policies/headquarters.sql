@@ -8,9 +8,10 @@ alter table app.sla_escalation_logs enable row level security;
 alter table app.agent_sessions enable row level security;
 alter table app.impersonation_notifications enable row level security;
 alter table app.messages enable row level security;
+alter table app.erp_set_aside enable row level security;
 
 grant select on app.system_configs, app.audit_logs, app.sla_escalation_logs, app.agent_sessions,
-  app.impersonation_notifications to admin;
+  app.impersonation_notifications, app.erp_set_aside to admin;
 grant select on app.system_config_history to superadmin;
 -- variables may hold a sign-in token: they are shown to nobody
 grant select (
@@ -25,3 +26,4 @@ create policy sla_escalation_logs__admin_select on app.sla_escalation_logs for s
 create policy agent_sessions__admin_select on app.agent_sessions for select to admin using (true);
 create policy impersonation_notifications__admin_select on app.impersonation_notifications for select to admin using (true);
 create policy messages__admin_select on app.messages for select to admin using (true);
+create policy erp_set_aside__admin_select on app.erp_set_aside for select to admin using (true);

@@ -4,10 +4,12 @@ create table jobs.schedule (
   job text primary key,
   schedule text not null,
   command text not null,
-  description text not null
+  description text not null,
+  scheduled_at timestamptz not null default now()
 );
 comment on table jobs.schedule is 'The jobs of sql/jobs, as "hub migrate" last scheduled them with pg_cron';
 comment on column jobs.schedule.schedule is 'Cron expression, GMT';
+comment on column jobs.schedule.scheduled_at is 'Since when the job is scheduled: one that never ran is late from here';
 
 create table jobs.runs (
   job text primary key,

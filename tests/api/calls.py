@@ -72,6 +72,11 @@ class Maker:
         order = self.order("respond_order", "approve_order")
         return str(value(self.conn, f"select {column} from app.invoices where order_id = %s", order))
 
+    def dead_order(self) -> str:
+        order = self.order("respond_order", "approve_order")
+        self.rpc(self.world.admin, "reject_order", order_id=order, reason="x")
+        return order
+
     def reward(self) -> str:
         """A reward, and points to pay it with."""
         self.rpc(
@@ -248,12 +253,26 @@ CALLS = {
         {"config_key": "word", "config_value": "value"},
         lambda _: {"config_key": "order.max_lines", "config_value": 400},
     ),
+    "erp_stream": Call("erp", {"stream": "stream"}, lambda _: {"stream": "stock"}),
+    "erp_report": Call(
+        "erp",
+        {"stream": "stream", "ok": "flag", "detail": "anything"},
+        lambda _: {"stream": "stock", "ok": True},
+    ),
     "erp_apply_stock": Call(
-        "erp", {"levels": "levels"}, lambda _: {"levels": [{"sku": "SKU-001", "quantity": 900}]}
+        "erp",
+        {
+            "levels": "levels",
+            "read_at": "moment",
+            "stream": "stream",
+            "cursor": "anything",
+            "complete": "anything",
+        },
+        lambda _: {"levels": [{"sku": "SKU-001", "quantity": 900}]},
     ),
     "erp_apply_products": Call(
         "erp",
-        {"products": "products"},
+        {"products": "products", "stream": "stream", "cursor": "anything"},
         lambda _: {"products": [{"sku": "NEW-1", "name": "Sampo", "base_price": 1000}]},
     ),
     "erp_pending_orders": Call("erp", {"max": "count"}, lambda _: {"max": 10}),
@@ -262,9 +281,15 @@ CALLS = {
         {"order_id": "id", "erp_reference": "text"},
         lambda m: {"order_id": m.order("respond_order", "approve_order"), "erp_reference": "SO-1"},
     ),
+    "erp_pending_cancellations": Call("erp", {"max": "count"}, lambda _: {"max": 10}),
+    "erp_ack_cancellation": Call(
+        "erp",
+        {"order_id": "id", "outcome": "word", "note": "optional text"},
+        lambda m: {"order_id": m.dead_order(), "outcome": "REFUSED"},
+    ),
     "erp_apply_payments": Call(
         "erp",
-        {"payments": "payments"},
+        {"payments": "payments", "stream": "stream", "cursor": "anything"},
         lambda m: {
             "payments": [
                 {"invoice_number": m.invoice("invoice_number"), "amount": 500, "reference_number": "ERP-1"}

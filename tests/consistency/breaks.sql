@@ -58,6 +58,12 @@ update app.orders set erp_reference = 'S9', erp_acknowledged_at = now() where id
 -- reserved_stock
 delete from app.inventory where product_id = %(product)s;
 
+-- erp_cancellations
+update app.orders set approved_at = now() where id = %(cancelled)s;
+
+-- erp_cancellations
+insert into app.erp_cancellations (order_id, partner_id) select id, partner_id from app.orders where id = %(approved)s;
+
 -- vested_points
 delete from app.point_transactions where order_id = %(paid)s;
 

@@ -49,6 +49,7 @@ impersonation_notifications   -     -        -       -        all    all        
 sla_escalation_logs           -     -        -       -        all    all         -      -
 messages                      -     -        -       -        all    all         -      -
 job_health                    -     -        -       -        all    all         -      -
+erp_set_aside                 -     -        -       -        all    all         -      -
 consistency                   -     -        -       -        all    all         -      -
 """
 
@@ -78,6 +79,9 @@ app.agent_sessions            -     -        -       -        all    all        
 app.impersonation_notifications -   -        -       -        all    all         -      -
 app.sla_escalation_logs       -     -        -       -        all    all         -      -
 app.messages                  -     -        -       -        all    all         -      -
+app.erp_set_aside             -     -        -       -        all    all         -      -
+app.erp_streams               -     -        -       -        -      -           -      -
+app.erp_cancellations         -     -        -       -        -      -           -      -
 app.audit_logs_*              -     -        -       -        -      -           -      -
 app.audit_buffer              -     -        -       -        -      -           -      -
 app.audited_rows              -     -        -       -        -      -           -      -
@@ -145,6 +149,10 @@ api.adjust_points             -     -        -       -        yes    yes        
 api.advance_redemption        -     -        -       -        yes    yes         -      -
 api.acknowledge_escalation    -     -        -       -        yes    yes         -      -
 api.set_config                -     -        -       -        yes    yes         -      -
+api.erp_stream                -     -        -       -        -      -           yes    -
+api.erp_report                -     -        -       -        -      -           yes    -
+api.erp_pending_cancellations -     -        -       -        -      -           yes    -
+api.erp_ack_cancellation      -     -        -       -        -      -           yes    -
 api.erp_apply_stock           -     -        -       -        -      -           yes    -
 api.erp_apply_products        -     -        -       -        -      -           yes    -
 api.erp_pending_orders        -     -        -       -        -      -           yes    -

@@ -10,6 +10,7 @@ from tests.world import Connection, World, approve, items, pay, submit, value
 
 JOBS = {
     "audit-flush": "flush_audit",
+    "erp-watch": "watch_erp",
     "history-purge": "purge_cron_history",
     "lease-reaper": "reap_leases",
     "partition-maker": "make_partitions",

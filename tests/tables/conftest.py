@@ -19,6 +19,17 @@ def full_url(module_clone: Clone) -> str:
         conn.execute("insert into app.point_queue (invoice_id) select id from app.invoices limit 1")
         conn.execute("insert into jobs.schedule values ('test', '* * * * *', 'select 1', 'none')")
         conn.execute("insert into jobs.runs values ('test', now(), now(), 0, 0) on conflict do nothing")
+        conn.execute(
+            "insert into app.erp_streams (stream, last_failed_at, failing_since, last_error)"
+            " values ('stock', now(), now(), 'gone')"
+        )
+        conn.execute(
+            "insert into app.erp_set_aside (stream, key, payload, reason) values ('stock', 'NIL', '{}', 'x')"
+        )
+        conn.execute(
+            "insert into app.erp_cancellations (order_id, partner_id, outcome, settled_at)"
+            " select id, partner_id, 'REFUSED', now() from app.orders"
+        )
         conn.execute("insert into auth.login_attempts (key) values ('ip:10.0.0.9')")
         conn.execute("update app.messages set provider_id = 'wamid.' || id")
         conn.execute("update app.agents set full_name = full_name || ' B'")  # one row of audit_buffer

@@ -12,6 +12,7 @@ app.agent_sessions.agent_id > app.agents
 app.agent_sessions.impersonated_partner_id > app.partners
 app.agents.region_id > app.regions
 app.categories.parent_id > app.categories
+app.erp_cancellations.order_id > app.orders
 app.impersonation_notifications.agent_session_id > app.agent_sessions
 app.impersonation_notifications.message_id > app.messages
 app.impersonation_notifications.order_id > app.orders

@@ -15,6 +15,9 @@ REQUIRED = {
     "app.brands": "name display_order is_active",
     "app.categories": "name slug display_order",
     "app.conversations": "last_inbound_at",
+    "app.erp_cancellations": "partner_id created_at",
+    "app.erp_set_aside": "payload reason as_of first_seen_at last_seen_at times",
+    "app.erp_streams": "updated_at",
     "app.impersonation_notifications": "agent_session_id order_id channel status created_at",
     "app.inbound_events": "inbound_message_id outcome processed_at",
     "app.inbound_messages": "payload_hash payload received_at",
@@ -49,7 +52,7 @@ REQUIRED = {
     "auth.sessions": "subject_id role created_at expires_at",
     "auth.sign_in_links": "subdist_id created_at expires_at",
     "jobs.runs": "last_started_at last_succeeded_at last_rows total_runs",
-    "jobs.schedule": "schedule command description",
+    "jobs.schedule": "schedule command description scheduled_at",
 }
 
 

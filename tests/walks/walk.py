@@ -608,11 +608,14 @@ class Walk(RuleBasedStateMachine):
         order = self.model.orders[key]
         reference = order.erp if order.erp and other % 2 else f"S{len(self.model.orders)}-{other}"
         against: set[str] = set()
-        if order.erp is None and order.status not in ("APPROVED", "SHIPPED", "COMPLETED"):
+        if order.erp is None and all(i.order != key for i in self.model.invoices.values()):
             against = {"ILLEGAL_TRANSITION"}
         elif order.erp not in (None, reference):
             against = {"ERP_REFERENCE_CONFLICT"}
         if self.deed(self.world.erp, "erp_ack_order", against, order_id=key, erp_reference=reference):
+            if order.erp is None:
+                for sku, quantity in order.lines.items():
+                    self.model.products[sku].stock -= quantity
             order.erp = reference
 
     @rule(later=hours)

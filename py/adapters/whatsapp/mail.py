@@ -31,6 +31,8 @@ SUBJECTS = {
     "sign_in_link": "Kode masuk",
     "button_outdated": "Tombol tidak berlaku",
     "messenger_trouble": "Pengiriman WhatsApp terganggu",
+    "erp_trouble": "Pertukaran data dengan ERP terganggu",
+    "erp_cancel_refused": "ERP menolak pembatalan pesanan",
 }
 """Subject by template, before the order's number."""
 

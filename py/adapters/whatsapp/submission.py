@@ -45,6 +45,8 @@ _EXAMPLES = {
     "token": "mL3vQ8",
     "minutes": "15",
     "error_code": "190",
+    "stream": "stock",
+    "error": "koneksi ditolak",
 }
 
 

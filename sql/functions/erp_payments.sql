@@ -1,0 +1,110 @@
+-- Payments that accountants put down in the ERP.
+
+create function app.moment_or_null(p_text text)
+returns timestamptz language plpgsql stable set search_path = ''
+as $$
+begin
+  return p_text::timestamptz;
+exception when invalid_datetime_format or datetime_field_overflow or invalid_parameter_value then
+  return null;
+end $$;
+comment on function app.moment_or_null(text) is 'The moment that the text tells, null where it tells none';
+
+create function app.payment_line_refusal(p_row jsonb)
+returns text language sql stable
+as $$
+  select case
+    when btrim(p_row ->> 'reference_number') = '' then 'reference_number is blank'
+    when length(p_row ->> 'reference_number') > 100 then 'reference_number is longer than 100 characters'
+    when length(p_row ->> 'payment_method') > 50 then 'payment_method is longer than 50 characters'
+    when length(p_row ->> 'notes') > 2000 then 'notes is longer than 2000 characters'
+    when (p_row ->> 'amount')::numeric not between 0.01 and 9999999999999
+      or (p_row ->> 'amount')::numeric <> round((p_row ->> 'amount')::numeric, 2)
+      then 'amount is not IDR, more than 0, with at most two decimals'
+    when p_row ->> 'paid_at' is not null
+      and (app.moment_or_null(p_row ->> 'paid_at') between '2000-01-01' and now() + interval '1 day') is not true
+      then 'paid_at is not a moment since 2000, not in the future: 2026-01-31T15:04:05+07:00'
+  end
+$$;
+comment on function app.payment_line_refusal(jsonb) is 'Why the row is no payment, whatever the invoice; null where it may be one';
+
+create function app.erp_apply_payments(p_payments jsonb, p_stream text, p_cursor jsonb)
+returns json language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_stream text := app.require_stream(p_stream);
+  v_payment record;
+  v_invoice app.invoices;
+  v_known numeric;
+  v_code text;
+  v_reason text;
+  v_key text;
+  v_results json[] := array[]::json[];
+  v_settled text[] := array[]::text[];
+  v_keys text[] := array[]::text[];
+  v_rows jsonb[] := array[]::jsonb[];
+  v_reasons text[] := array[]::text[];
+begin
+  perform app.require_set('payments', p_payments, 10000);
+  if exists (
+    select from jsonb_array_elements(p_payments) as r
+    where jsonb_typeof(r -> 'invoice_number') is distinct from 'string' or jsonb_typeof(r -> 'reference_number') is distinct from 'string'
+      or jsonb_typeof(r -> 'amount') is distinct from 'number' or coalesce(jsonb_typeof(r -> 'paid_at'), 'null') not in ('string', 'null')
+  ) then
+    perform app.fail('INVALID_ARGUMENT',
+      'payments is [{"invoice_number", "amount", "reference_number", "paid_at", "payment_method", "notes"}, ...]');
+  end if;
+  -- Partners are locked in one order, whatever the order of the set.
+  perform from app.partners as p
+  where p.id in (
+    select i.partner_id from app.invoices as i where i.invoice_number in (select r ->> 'invoice_number' from jsonb_array_elements(p_payments) as r)
+  )
+  order by p.id for no key update;
+  for v_payment in
+    select
+      e.value as row, i.id as invoice_id, e.value ->> 'invoice_number' as invoice_number, (e.value ->> 'amount')::numeric as amount,
+      btrim(e.value ->> 'reference_number') as reference_number, app.payment_line_refusal(e.value) as refusal
+    from jsonb_array_elements(p_payments) with ordinality as e (value, ord)
+    left join app.invoices as i on i.invoice_number = e.value ->> 'invoice_number'
+    order by e.ord
+  loop
+    v_reason := v_payment.refusal;
+    if v_reason is not null then
+      v_code := 'INVALID_ARGUMENT';
+    elsif v_payment.invoice_id is null then
+      v_code := 'NOT_FOUND';
+    else
+      v_invoice := app.lock_invoice(v_payment.invoice_id);
+      select y.amount into v_known from app.invoice_payments as y
+      where y.invoice_id = v_payment.invoice_id and y.reference_number = v_payment.reference_number;
+      if found then
+        v_code := case when v_known = v_payment.amount then 'DUPLICATE' else 'PAYMENT_REFERENCE_REUSED' end;
+      else
+        v_code := app.payment_refusal(v_invoice, v_payment.amount);
+        if v_code is null then
+          perform app.record_payment(v_payment.invoice_id, v_payment.amount, v_payment.row ->> 'payment_method',
+            v_payment.reference_number, app.moment_or_null(v_payment.row ->> 'paid_at'), v_payment.row ->> 'notes');
+          v_code := 'APPLIED';
+        end if;
+      end if;
+    end if;
+    v_key := left(v_payment.invoice_number, 150) || ' ' || left(v_payment.reference_number, 140);
+    if v_code in ('APPLIED', 'DUPLICATE') then
+      v_settled := v_settled || v_key;
+    else
+      v_keys := v_keys || v_key;
+      v_rows := v_rows || v_payment.row;
+      v_reasons := v_reasons || coalesce(v_reason, v_code);
+    end if;
+    v_results := v_results || json_build_object(
+      'invoice_number', v_payment.invoice_number, 'reference_number', v_payment.reference_number, 'result', v_code, 'details', v_reason);
+  end loop;
+  delete from app.erp_set_aside as a where a.stream = v_stream and a.key = any (v_settled);
+  if cardinality(v_keys) > 0 then
+    perform app.set_aside(v_stream, v_keys, v_rows, v_reasons, now());
+  end if;
+  perform app.keep_cursor(v_stream, p_cursor, jsonb_array_length(p_payments));
+  return array_to_json(v_results);
+end $$;
+comment on function app.erp_apply_payments(jsonb, text, jsonb) is
+  'Books payments that the ERP knows; answers each with APPLIED, DUPLICATE or the code of its refusal. What is refused is set aside';

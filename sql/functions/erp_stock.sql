@@ -1,0 +1,127 @@
+-- Stock levels of the ERP. What the hub may sell is the last reading, less the units of every order that the ERP took over
+-- since, less what is reserved for orders that it has not taken over. ADR 12 says why that holds whatever happens in between.
+
+-- Levels and products take turns: else a level that is set aside could miss the product that comes at the same moment.
+create function app.lock_goods()
+returns void language plpgsql volatile set search_path = ''
+as $$
+begin
+  perform pg_advisory_xact_lock(hashtext('app.lock_goods'));
+end $$;
+comment on function app.lock_goods() is 'One at a time takes over products or stock levels of the ERP';
+
+create function app.put_levels(p_product_ids uuid[], p_levels int[], p_as_of timestamptz, p_sold_since timestamptz)
+returns bigint language plpgsql volatile
+as $$
+declare
+  v_count bigint;
+begin
+  insert into app.inventory (product_id)
+  select n.id from unnest(p_product_ids) as n (id)
+  where not exists (select from app.inventory as s where s.product_id = n.id)
+  on conflict (product_id) do nothing;
+  perform app.lock_inventory(p_product_ids);
+  -- A statement after the lock: it sees each order that was taken over before we had the lock.
+  with sold as (
+    select i.product_id, sum(i.quantity) as units
+    from app.orders as o
+    join app.order_items as i on i.order_id = o.id
+    where o.erp_acknowledged_at >= p_sold_since
+    group by i.product_id
+  )
+  update app.inventory as s set erp_stock = l.level - coalesce(sold.units, 0), last_sync_at = p_as_of
+  from unnest(p_product_ids, p_levels) as l (product_id, level)
+  left join sold on sold.product_id = l.product_id
+  where s.product_id = l.product_id and (s.last_sync_at is null or s.last_sync_at <= p_as_of);
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+comment on function app.put_levels(uuid[], int[], timestamptz, timestamptz) is
+  'Stores levels of a reading, less what the ERP took over since p_sold_since (null: nothing); a reading older than the last is passed over';
+
+create function app.erp_apply_stock(p_levels jsonb, p_read_at timestamptz, p_stream text, p_cursor jsonb, p_complete boolean)
+returns json language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_stream text := app.require_stream(p_stream);
+  v_malformed boolean;
+  v_skus text[];
+  v_quantities numeric[];
+  v_ids uuid[];
+  v_levels int[];
+  v_applied bigint := 0;
+  v_unknown text[];
+  v_beyond text[];
+begin
+  perform app.require_set('levels', p_levels, 100000);
+  if not p_read_at between '2000-01-01T00:00:00Z' and now() then
+    perform app.fail('INVALID_ARGUMENT', 'read_at is a moment since 2000, not in the future');
+  end if;
+  -- The set is taken apart once; from here on it is arrays.
+  select
+    bool_or(jsonb_typeof(l -> 'sku') is distinct from 'string' or jsonb_typeof(l -> 'quantity') is distinct from 'number'),
+    array_agg(btrim(l ->> 'sku')),
+    array_agg(case when jsonb_typeof(l -> 'quantity') = 'number' then (l ->> 'quantity')::numeric end)
+  into v_malformed, v_skus, v_quantities
+  from jsonb_array_elements(p_levels) as l;
+  if v_malformed then
+    perform app.fail('INVALID_ARGUMENT', 'levels is [{"sku": "...", "quantity": 12}, ...]');
+  end if;
+
+  perform app.lock_goods();
+  -- Where a SKU comes twice the last word counts.
+  select array_agg(k.id), array_agg(k.level) into v_ids, v_levels
+  from (
+    select distinct on (p.id) p.id, floor(l.quantity)::int as level
+    from unnest(v_skus, v_quantities) with ordinality as l (sku, quantity, ord)
+    join app.products as p on p.sku = l.sku
+    where abs(l.quantity) <= 1000000000
+    order by p.id, l.ord desc
+  ) as k;
+  if v_ids is not null then
+    v_applied := app.put_levels(v_ids, v_levels, coalesce(p_read_at, now()), p_read_at);
+    delete from app.erp_set_aside as a
+    where a.stream = v_stream and exists (select from app.products as p where p.sku = a.key and p.id = any (v_ids));
+  end if;
+
+  select
+    array_agg(distinct l.sku) filter (where p.id is null), array_agg(distinct l.sku) filter (where abs(l.quantity) > 1000000000)
+  into v_unknown, v_beyond
+  from unnest(v_skus, v_quantities) as l (sku, quantity)
+  left join app.products as p on p.sku = l.sku
+  where p.id is null or abs(l.quantity) > 1000000000;
+  if v_unknown is not null or v_beyond is not null then
+    perform app.set_aside(v_stream, array_agg(l.sku order by l.ord),
+      array_agg(jsonb_build_object('sku', l.sku, 'quantity', l.quantity) order by l.ord),
+      array_agg(case when abs(l.quantity) > 1000000000 then 'quantity is beyond 1000000000' else 'UNKNOWN_SKU' end order by l.ord),
+      coalesce(p_read_at, now()))
+    from unnest(v_skus, v_quantities) with ordinality as l (sku, quantity, ord)
+    where l.sku = any (v_unknown || v_beyond);
+  end if;
+
+  perform app.keep_cursor(v_stream, p_cursor, cardinality(v_skus));
+  if p_complete and v_skus is not null then
+    perform app.erp_report(v_stream, true, null);
+  end if;
+  return json_build_object(
+    'applied', v_applied, 'outdated', coalesce(cardinality(v_ids), 0) - v_applied,
+    'unknown_skus', coalesce(to_json(v_unknown), '[]'), 'out_of_range_skus', coalesce(to_json(v_beyond), '[]'));
+end $$;
+comment on function app.erp_apply_stock(jsonb, timestamptz, text, jsonb, boolean) is
+  'Takes over stock levels read at p_read_at: reservations and what was taken over since stay counted; unknown SKUs are set aside';
+
+create function app.apply_levels_set_aside(p_skus text[])
+returns void language plpgsql volatile set search_path = ''
+as $$
+begin
+  -- Told before there was a product, so nobody had sold any: the level needs no correction.
+  with come as (
+    delete from app.erp_set_aside as a where a.key = any (p_skus) and a.reason = 'UNKNOWN_SKU'
+    returning a.key, a.as_of, floor((a.payload ->> 'quantity')::numeric)::int as level
+  )
+  update app.inventory as s set erp_stock = c.level, last_sync_at = c.as_of
+  from (select distinct on (x.key) x.key, x.as_of, x.level from come as x order by x.key, x.as_of desc) as c
+  join app.products as p on p.sku = c.key
+  where s.product_id = p.id and s.last_sync_at is null;
+end $$;
+comment on function app.apply_levels_set_aside(text[]) is 'Gives products that have come the levels that were set aside for them';

@@ -1,0 +1,110 @@
+"""Buyers, acknowledgements and readings at once: what was promised never exceeds what there was."""
+
+import random
+import threading
+import time
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.concurrency.crowd import connect
+from tests.conftest import Clone
+from tests.world import Connection, RefusedError, World, approve, broken, call, items, make_world, submit, value
+
+STOCK = 60
+
+
+class PlayedErp:
+    """Free stock of one product; a sale that is taken lowers it, however late the hub hears of it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken: dict[str, int] = {}
+
+    def take(self, order: dict[str, Any]) -> str:
+        with self._lock:
+            self._taken[order["order_id"]] = order["items"][0]["quantity"]
+        return f"SO-{order['order_number']}"
+
+    def cancel(self, order: str) -> None:
+        with self._lock:
+            self._taken.pop(order, None)
+
+    @property
+    def free(self) -> int:
+        with self._lock:
+            return STOCK - sum(self._taken.values())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_acknowledgements_readings_and_buyers_at_once_never_oversell(clone: Clone, seed: int) -> None:
+    url = clone()
+    with psycopg.connect(url, autocommit=True) as conn:
+        world = make_world(conn, partners=8, products=1, stock=STOCK)
+        erp, over, failures = PlayedErp(), threading.Event(), list[BaseException]()
+
+        def forever(what: Any) -> threading.Thread:
+            def run() -> None:
+                chance = random.Random(f"{seed}{what}")
+                try:
+                    with connect(url) as mine:
+                        while not over.is_set():
+                            what(mine, chance)
+                except BaseException as failure:
+                    failures.append(failure)
+
+            return threading.Thread(target=run, daemon=True)
+
+        def read(mine: Connection, chance: random.Random) -> None:
+            read_at = call(mine, world.erp, "erp_stream", stream="stock")["read_at"]
+            levels = [{"sku": "SKU-000", "quantity": erp.free}]
+            time.sleep(chance.random() / 50)  # on its way
+            call(mine, world.erp, "erp_apply_stock", levels=levels, read_at=read_at)
+
+        def hand_over(mine: Connection, chance: random.Random) -> None:
+            for order in call(mine, world.erp, "erp_pending_orders", max=3):
+                reference = erp.take(order)
+                time.sleep(chance.random() / 100)
+                call(mine, world.erp, "erp_ack_order", order_id=order["order_id"], erp_reference=reference)
+            for dead in call(mine, world.erp, "erp_pending_cancellations", max=3):
+                erp.cancel(dead["order_id"])
+                call(mine, world.erp, "erp_ack_cancellation", order_id=dead["order_id"], outcome="CANCELLED")
+
+        disturbers = [forever(read), forever(read), forever(hand_over)]
+        buyers = [threading.Thread(target=_buy, args=(url, world, i, seed, failures)) for i in range(4)]
+        for thread in disturbers + buyers:
+            thread.start()
+        for thread in buyers:
+            thread.join(60)
+        over.set()
+        for thread in disturbers:
+            thread.join(20)
+        assert failures == []
+        live = "status not in ('DRAFT', 'CANCELLED', 'REJECTED')"
+        sold = value(
+            conn,
+            "select sum(i.quantity) from app.order_items i join app.orders o on o.id = i.order_id"
+            f" where o.{live}",
+        )
+        assert sold <= STOCK
+        assert sold > STOCK // 2, "and it was not for want of buyers"
+        assert broken(conn) == {}
+
+
+def _buy(url: str, world: World, buyer: int, seed: int, failures: list[BaseException]) -> None:
+    chance = random.Random(seed * 100 + buyer)
+    try:
+        with connect(url) as conn:
+            for _ in range(18):
+                try:
+                    order = submit(conn, world.partners[buyer], items(SKU_000=chance.randint(1, 3)))
+                    if chance.random() < 0.8:
+                        approve(conn, world, order)
+                    if chance.random() < 0.2:
+                        call(conn, world.partners[buyer], "cancel_order", order_id=order["id"])
+                except RefusedError as refused:
+                    assert refused.code == "OUT_OF_STOCK", refused
+                    time.sleep(0.02)
+    except BaseException as failure:
+        failures.append(failure)
