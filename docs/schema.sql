@@ -630,37 +630,56 @@ CREATE FUNCTION api.end_shadow_session() RETURNS integer
 
 COMMENT ON FUNCTION api.end_shadow_session() IS 'Close one''s open shadow sessions; their tokens are dead at once. Returns how many there were';
 
+CREATE FUNCTION api.erp_ack_cancellation(order_id uuid, outcome text, note text DEFAULT NULL::text) RETURNS json
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select app.erp_ack_cancellation(erp_ack_cancellation.order_id, erp_ack_cancellation.outcome, erp_ack_cancellation.note) $$;
+
+COMMENT ON FUNCTION api.erp_ack_cancellation(order_id uuid, outcome text, note text) IS 'Say that the ERP has undone an order (CANCELLED), or cannot (REFUSED): then headquarters is told, once
+The first answer stands. Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409.';
+
 CREATE FUNCTION api.erp_ack_order(order_id uuid, erp_reference text) RETURNS json
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$ select app.erp_ack_order(erp_ack_order.order_id, erp_ack_order.erp_reference) $$;
 
 COMMENT ON FUNCTION api.erp_ack_order(order_id uuid, erp_reference text) IS 'Say that the ERP has taken an order over; its stock figure counts the units from now on
-Said twice with the same reference it changes nothing. Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409, ERP_REFERENCE_CONFLICT 409.';
+Said twice with the same reference it changes nothing. One that was cancelled meanwhile is accepted, and stands in erp_pending_cancellations. Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409, ERP_REFERENCE_CONFLICT 409.';
 
-CREATE FUNCTION api.erp_apply_payments(payments jsonb) RETURNS json
+CREATE FUNCTION api.erp_apply_payments(payments jsonb, stream text DEFAULT 'payments'::text, cursor jsonb DEFAULT NULL::jsonb) RETURNS json
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$ select app.erp_apply_payments(erp_apply_payments.payments) $$;
+    AS $$ select app.erp_apply_payments(erp_apply_payments.payments, erp_apply_payments.stream, erp_apply_payments.cursor) $$;
 
-COMMENT ON FUNCTION api.erp_apply_payments(payments jsonb) IS 'Book payments that the ERP knows, answering each with APPLIED, DUPLICATE or the code of its refusal
-payments is [{"invoice_number", "amount", "reference_number", "paid_at", "payment_method", "notes"}, ...], at most 10000. Errors: INVALID_ARGUMENT 400.';
+COMMENT ON FUNCTION api.erp_apply_payments(payments jsonb, stream text, cursor jsonb) IS 'Book payments that the ERP knows, answering each with APPLIED, DUPLICATE or the code of its refusal
+payments is [{"invoice_number", "amount", "reference_number", "paid_at", "payment_method", "notes"}, ...], at most 10000. cursor is stored with them. Returns [{"invoice_number", "reference_number", "result", "details"}, ...]; what is refused is set aside. Errors: INVALID_ARGUMENT 400.';
 
-CREATE FUNCTION api.erp_apply_products(products jsonb) RETURNS json
+CREATE FUNCTION api.erp_apply_products(products jsonb, stream text DEFAULT 'products'::text, cursor jsonb DEFAULT NULL::jsonb) RETURNS json
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$ select app.erp_apply_products(erp_apply_products.products) $$;
+    AS $$ select app.erp_apply_products(erp_apply_products.products, erp_apply_products.stream, erp_apply_products.cursor) $$;
 
-COMMENT ON FUNCTION api.erp_apply_products(products jsonb) IS 'Take over products from the ERP, inserting or updating by SKU
-products is [{"sku", "name", "base_price", "retail_price", "description", "brand", "category", "is_active"}, ...], at most 10000. Returns {"applied": n}, the rows that changed. Errors: INVALID_ARGUMENT 400.';
+COMMENT ON FUNCTION api.erp_apply_products(products jsonb, stream text, cursor jsonb) IS 'Take over products from the ERP, inserting or updating by SKU
+products is [{"sku", "name", "base_price", "retail_price", "description", "brand", "category", "is_active"}, ...], at most 10000. cursor is stored with them. Returns {"applied": n, "set_aside": [{"sku", "reason"}]}: the rows that changed, and those of which no product can be made. Errors: INVALID_ARGUMENT 400.';
 
-CREATE FUNCTION api.erp_apply_stock(levels jsonb) RETURNS json
+CREATE FUNCTION api.erp_apply_stock(levels jsonb, read_at timestamp with time zone DEFAULT NULL::timestamp with time zone, stream text DEFAULT 'stock'::text, cursor jsonb DEFAULT NULL::jsonb, complete boolean DEFAULT true) RETURNS json
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$ select app.erp_apply_stock(erp_apply_stock.levels) $$;
+    AS $$
+  select app.erp_apply_stock(erp_apply_stock.levels, erp_apply_stock.read_at, erp_apply_stock.stream, erp_apply_stock.cursor,
+    erp_apply_stock.complete)
+$$;
 
-COMMENT ON FUNCTION api.erp_apply_stock(levels jsonb) IS 'Take over stock levels from the ERP; reservations stay
-levels is [{"sku": "...", "quantity": 12}, ...], at most 100000. Returns {"applied": n, "unknown_skus": [...]}. Errors: INVALID_ARGUMENT 400.';
+COMMENT ON FUNCTION api.erp_apply_stock(levels jsonb, read_at timestamp with time zone, stream text, cursor jsonb, complete boolean) IS 'Take over stock levels from the ERP; reservations stay, and so does what the ERP took over since read_at
+levels is [{"sku": "...", "quantity": 12}, ...], at most 100000; read_at is a moment of the hub before the first level was read (erp_stream tells it); complete: these are the last levels of a run. cursor is stored with the levels. Returns {"applied": n, "outdated": n, "unknown_skus": [...], "out_of_range_skus": [...]}: outdated are those of which a later reading is here; unknown ones are set aside until their product comes. Errors: INVALID_ARGUMENT 400.';
+
+CREATE FUNCTION api.erp_pending_cancellations(max integer DEFAULT 100) RETURNS json
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select app.erp_pending_cancellations(erp_pending_cancellations.max) $$;
+
+COMMENT ON FUNCTION api.erp_pending_cancellations(max integer) IS 'List orders that died after approval and are to be undone in the ERP, oldest first
+[{"order_id", "order_number", "erp_reference", "status", "reason", "closed_at"}, ...]. Where erp_reference is null the ERP may have it all the same, under order_number: look, and answer CANCELLED if it has not. Errors: INVALID_ARGUMENT 400.';
 
 CREATE FUNCTION api.erp_pending_orders(max integer DEFAULT 100) RETURNS json
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -668,6 +687,22 @@ CREATE FUNCTION api.erp_pending_orders(max integer DEFAULT 100) RETURNS json
     AS $$ select app.erp_pending_orders(erp_pending_orders.max) $$;
 
 COMMENT ON FUNCTION api.erp_pending_orders(max integer) IS 'List approved orders that the ERP has not acknowledged, oldest first, with lines and invoices';
+
+CREATE FUNCTION api.erp_report(stream text, ok boolean, detail text DEFAULT NULL::text) RETURNS json
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select app.erp_report(erp_report.stream, erp_report.ok, erp_report.detail) $$;
+
+COMMENT ON FUNCTION api.erp_report(stream text, ok boolean, detail text) IS 'Say that a run of a stream succeeded, or why it failed
+Streams that are late or keep failing show in job_health, and headquarters is told once. Errors: INVALID_ARGUMENT 400.';
+
+CREATE FUNCTION api.erp_stream(stream text) RETURNS json
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select app.erp_stream(erp_stream.stream) $$;
+
+COMMENT ON FUNCTION api.erp_stream(stream text) IS 'Where to go on reading the ERP, and the moment from which on a reading counts
+Returns {"stream", "cursor", "read_at", "updated_at", "interval_minutes"}. Ask before reading stock, and give read_at back with the levels. Errors: INVALID_ARGUMENT 400.';
 
 CREATE FUNCTION api.inbound_message(payload jsonb) RETURNS json
     LANGUAGE sql SECURITY DEFINER
@@ -1192,6 +1227,24 @@ end $$;
 
 COMMENT ON FUNCTION app.answer_outdated_tap(p_order_id uuid, p_from text) IS 'Tells a sub-distributor why the button that he tapped does nothing any more';
 
+CREATE FUNCTION app.apply_levels_set_aside(p_skus text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  -- Told before there was a product, so nobody had sold any: the level needs no correction.
+  with come as (
+    delete from app.erp_set_aside as a where a.key = any (p_skus) and a.reason = 'UNKNOWN_SKU'
+    returning a.key, a.as_of, floor((a.payload ->> 'quantity')::numeric)::int as level
+  )
+  update app.inventory as s set erp_stock = c.level, last_sync_at = c.as_of
+  from (select distinct on (x.key) x.key, x.as_of, x.level from come as x order by x.key, x.as_of desc) as c
+  join app.products as p on p.sku = c.key
+  where s.product_id = p.id and s.last_sync_at is null;
+end $$;
+
+COMMENT ON FUNCTION app.apply_levels_set_aside(p_skus text[]) IS 'Gives products that have come the levels that were set aside for them';
+
 CREATE FUNCTION app.assign_order(p_order_id uuid, p_subdist_id uuid, p_event text, p_note text) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -1504,6 +1557,33 @@ end $$;
 
 COMMENT ON FUNCTION app.enqueue_message(p_template text, p_recipient_type text, p_recipient_id uuid, p_order_id uuid, p_variables jsonb) IS 'Owes somebody a message, together with the event that is being committed';
 
+CREATE FUNCTION app.erp_ack_cancellation(p_order_id uuid, p_outcome text, p_note text) RETURNS json
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_note text := app.optional_text('note', p_note, 500);
+  v_order app.orders := app.lock_order(p_order_id);
+  v_told app.erp_cancellations;
+begin
+  if p_outcome is null or p_outcome not in ('CANCELLED', 'REFUSED') then
+    perform app.fail('INVALID_ARGUMENT', 'outcome is CANCELLED or REFUSED');
+  end if;
+  select * into v_told from app.erp_cancellations as c where c.order_id = p_order_id;
+  if not found then
+    perform app.fail('ILLEGAL_TRANSITION', format('%s is %s', v_order.order_number, v_order.status));
+  elsif v_told.outcome is null then
+    update app.erp_cancellations as c set outcome = p_outcome, note = v_note, settled_at = now() where c.order_id = p_order_id;
+    if p_outcome = 'REFUSED' then
+      perform app.tell_headquarters('erp_cancel_refused', p_order_id, jsonb_build_object('reason', coalesce(v_note, 'tanpa alasan')));
+    end if;
+  end if;
+  return json_build_object(
+    'order_id', p_order_id, 'outcome', coalesce(v_told.outcome, p_outcome), 'duplicate', v_told.outcome is not null);
+end $$;
+
+COMMENT ON FUNCTION app.erp_ack_cancellation(p_order_id uuid, p_outcome text, p_note text) IS 'Notes that the ERP has undone an order, or refuses to: then headquarters is told. The first answer stands';
+
 CREATE FUNCTION app.erp_ack_order(p_order_id uuid, p_erp_reference text) RETURNS json
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -1513,46 +1593,47 @@ declare
   v_order app.orders := app.lock_order(p_order_id);
 begin
   if v_order.erp_reference is null then
-    if v_order.status not in ('APPROVED', 'SHIPPED', 'COMPLETED') then
+    -- One that died on its way there is there all the same.
+    if v_order.approved_at is null then
       perform app.fail('ILLEGAL_TRANSITION', format('%s is %s', v_order.order_number, v_order.status));
     end if;
     update app.orders as o set erp_reference = v_reference, erp_acknowledged_at = now() where o.id = p_order_id;
   elsif v_order.erp_reference <> v_reference then
     perform app.fail('ERP_REFERENCE_CONFLICT', v_order.erp_reference);
   end if;
-  return json_build_object('order_id', p_order_id, 'erp_reference', v_reference, 'duplicate', v_order.erp_reference is not null);
+  return json_build_object(
+    'order_id', p_order_id, 'erp_reference', v_reference, 'status', v_order.status, 'duplicate', v_order.erp_reference is not null);
 end $$;
 
-COMMENT ON FUNCTION app.erp_ack_order(p_order_id uuid, p_erp_reference text) IS 'The ERP has taken the order over: its stock figure now counts these units';
+COMMENT ON FUNCTION app.erp_ack_order(p_order_id uuid, p_erp_reference text) IS 'The ERP has taken the order over: its stock figure counts these units. One that died meanwhile is to be cancelled there';
 
-CREATE FUNCTION app.erp_apply_payments(p_payments jsonb) RETURNS json
+CREATE FUNCTION app.erp_apply_payments(p_payments jsonb, p_stream text, p_cursor jsonb) RETURNS json
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
+  v_stream text := app.require_stream(p_stream);
   v_payment record;
   v_invoice app.invoices;
   v_known numeric;
   v_code text;
-  v_results jsonb := jsonb_build_array();
+  v_reason text;
+  v_key text;
+  v_results json[] := array[]::json[];
+  v_settled text[] := array[]::text[];
+  v_keys text[] := array[]::text[];
+  v_rows jsonb[] := array[]::jsonb[];
+  v_reasons text[] := array[]::text[];
 begin
   perform app.require_set('payments', p_payments, 10000);
   if exists (
     select from jsonb_array_elements(p_payments) as r
     where jsonb_typeof(r -> 'invoice_number') is distinct from 'string' or jsonb_typeof(r -> 'reference_number') is distinct from 'string'
-      or btrim(r ->> 'reference_number') = '' or length(r ->> 'reference_number') > 100 or length(r ->> 'payment_method') > 50
-      or length(r ->> 'notes') > 2000
-      or case when jsonb_typeof(r -> 'amount') is distinct from 'number' then true
-        else (r ->> 'amount')::numeric not between 0.01 and 9999999999999 or (r ->> 'amount')::numeric <> round((r ->> 'amount')::numeric, 2) end
+      or jsonb_typeof(r -> 'amount') is distinct from 'number' or coalesce(jsonb_typeof(r -> 'paid_at'), 'null') not in ('string', 'null')
   ) then
     perform app.fail('INVALID_ARGUMENT',
       'payments is [{"invoice_number", "amount", "reference_number", "paid_at", "payment_method", "notes"}, ...]');
   end if;
-  begin
-    perform (r ->> 'paid_at')::timestamptz from jsonb_array_elements(p_payments) as r;
-  exception when invalid_datetime_format or datetime_field_overflow or invalid_parameter_value then
-    perform app.fail('INVALID_ARGUMENT', 'paid_at is a moment: 2026-01-31T15:04:05+07:00');
-  end;
   -- Partners are locked in one order, whatever the order of the set.
   perform from app.partners as p
   where p.id in (
@@ -1560,13 +1641,17 @@ begin
   )
   order by p.id for no key update;
   for v_payment in
-    select i.id as invoice_id, r.invoice_number, r.amount, btrim(r.reference_number) as reference_number, r.paid_at, r.payment_method, r.notes
-    from jsonb_to_recordset(p_payments)
-      as r (invoice_number text, amount numeric, reference_number text, paid_at timestamptz, payment_method text, notes text)
-    left join app.invoices as i on i.invoice_number = r.invoice_number
+    select
+      e.value as row, i.id as invoice_id, e.value ->> 'invoice_number' as invoice_number, (e.value ->> 'amount')::numeric as amount,
+      btrim(e.value ->> 'reference_number') as reference_number, app.payment_line_refusal(e.value) as refusal
+    from jsonb_array_elements(p_payments) with ordinality as e (value, ord)
+    left join app.invoices as i on i.invoice_number = e.value ->> 'invoice_number'
+    order by e.ord
   loop
-    perform app.optional_moment('paid_at', v_payment.paid_at);
-    if v_payment.invoice_id is null then
+    v_reason := v_payment.refusal;
+    if v_reason is not null then
+      v_code := 'INVALID_ARGUMENT';
+    elsif v_payment.invoice_id is null then
       v_code := 'NOT_FOUND';
     else
       v_invoice := app.lock_invoice(v_payment.invoice_id);
@@ -1577,109 +1662,231 @@ begin
       else
         v_code := app.payment_refusal(v_invoice, v_payment.amount);
         if v_code is null then
-          perform app.record_payment(v_payment.invoice_id, v_payment.amount, v_payment.payment_method, v_payment.reference_number,
-            v_payment.paid_at, v_payment.notes);
+          perform app.record_payment(v_payment.invoice_id, v_payment.amount, v_payment.row ->> 'payment_method',
+            v_payment.reference_number, app.moment_or_null(v_payment.row ->> 'paid_at'), v_payment.row ->> 'notes');
           v_code := 'APPLIED';
         end if;
       end if;
     end if;
-    v_results := v_results || jsonb_build_object(
-      'invoice_number', v_payment.invoice_number, 'reference_number', v_payment.reference_number, 'result', v_code);
+    v_key := left(v_payment.invoice_number, 150) || ' ' || left(v_payment.reference_number, 140);
+    if v_code in ('APPLIED', 'DUPLICATE') then
+      v_settled := v_settled || v_key;
+    else
+      v_keys := v_keys || v_key;
+      v_rows := v_rows || v_payment.row;
+      v_reasons := v_reasons || coalesce(v_reason, v_code);
+    end if;
+    v_results := v_results || json_build_object(
+      'invoice_number', v_payment.invoice_number, 'reference_number', v_payment.reference_number, 'result', v_code, 'details', v_reason);
   end loop;
-  return v_results::json;
+  delete from app.erp_set_aside as a where a.stream = v_stream and a.key = any (v_settled);
+  if cardinality(v_keys) > 0 then
+    perform app.set_aside(v_stream, v_keys, v_rows, v_reasons, now());
+  end if;
+  perform app.keep_cursor(v_stream, p_cursor, jsonb_array_length(p_payments));
+  return array_to_json(v_results);
 end $$;
 
-COMMENT ON FUNCTION app.erp_apply_payments(p_payments jsonb) IS 'Books payments that the ERP knows; answers each with APPLIED, DUPLICATE or the code of its refusal, and applies the others';
+COMMENT ON FUNCTION app.erp_apply_payments(p_payments jsonb, p_stream text, p_cursor jsonb) IS 'Books payments that the ERP knows; answers each with APPLIED, DUPLICATE or the code of its refusal. What is refused is set aside';
 
-CREATE FUNCTION app.erp_apply_products(p_products jsonb) RETURNS json
+CREATE FUNCTION app.erp_apply_products(p_products jsonb, p_stream text, p_cursor jsonb) RETURNS json
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
-  v_applied int;
+  v_stream text := app.require_stream(p_stream);
+  v_skus text[];
+  v_rows jsonb[];
+  v_refused_skus text[];
+  v_refused jsonb[];
+  v_reasons text[];
+  v_applied int := 0;
 begin
   perform app.require_set('products', p_products, 10000);
   if exists (
     select from jsonb_array_elements(p_products) as r
     where jsonb_typeof(r -> 'sku') is distinct from 'string' or jsonb_typeof(r -> 'name') is distinct from 'string'
-      or btrim(r ->> 'sku') = '' or length(r ->> 'sku') > 64 or length(r ->> 'name') > 255
       or jsonb_typeof(r -> 'base_price') is distinct from 'number'
-      or case when jsonb_typeof(r -> 'base_price') = 'number' then (r ->> 'base_price')::numeric not between 0 and 9999999999999 end
       or coalesce(jsonb_typeof(r -> 'retail_price'), 'null') not in ('number', 'null')
-      or case when jsonb_typeof(r -> 'retail_price') = 'number' then (r ->> 'retail_price')::numeric not between 0 and 9999999999999 end
       or coalesce(jsonb_typeof(r -> 'is_active'), 'null') not in ('boolean', 'null')
   ) then
     perform app.fail('INVALID_ARGUMENT',
       'products is [{"sku", "name", "base_price", "retail_price", "description", "brand", "category", "is_active"}, ...]');
   end if;
-  insert into app.brands (name)
-  select distinct left(btrim(r ->> 'brand'), 255) from jsonb_array_elements(p_products) as r where btrim(r ->> 'brand') <> ''
-  order by 1
-  on conflict (name) do nothing;
-  insert into app.products as p (sku, name, description, brand_id, category_id, base_price, retail_price, is_active)
-  select distinct on (btrim(e.value ->> 'sku'))
-    btrim(e.value ->> 'sku'), e.value ->> 'name', e.value ->> 'description', b.id, c.id, (e.value ->> 'base_price')::numeric,
-    (e.value ->> 'retail_price')::numeric, coalesce((e.value ->> 'is_active')::boolean, true)
-  from jsonb_array_elements(p_products) with ordinality as e (value, ord)
-  left join app.brands as b on b.name = left(btrim(e.value ->> 'brand'), 255)
-  left join app.categories as c on c.slug = e.value ->> 'category'
-  order by btrim(e.value ->> 'sku'), e.ord desc
-  on conflict (sku) do update set
-    name = excluded.name, description = coalesce(excluded.description, p.description),
-    brand_id = coalesce(excluded.brand_id, p.brand_id), category_id = coalesce(excluded.category_id, p.category_id),
-    base_price = excluded.base_price, retail_price = coalesce(excluded.retail_price, p.retail_price), is_active = excluded.is_active
-  where (p.name, p.description, p.brand_id, p.category_id, p.base_price, p.retail_price, p.is_active) is distinct from (
-    excluded.name, coalesce(excluded.description, p.description), coalesce(excluded.brand_id, p.brand_id),
-    coalesce(excluded.category_id, p.category_id), excluded.base_price, coalesce(excluded.retail_price, p.retail_price),
-    excluded.is_active
-  );
-  get diagnostics v_applied = row_count;
-  insert into app.inventory (product_id)
-  select p.id from app.products as p
-  where p.sku in (select btrim(r ->> 'sku') from jsonb_array_elements(p_products) as r)
-  on conflict (product_id) do nothing;
-  return json_build_object('applied', v_applied);
+  -- Where a SKU comes twice the last word counts.
+  select
+    array_agg(k.sku) filter (where k.reason is null), array_agg(k.value) filter (where k.reason is null),
+    array_agg(k.sku) filter (where k.reason is not null), array_agg(k.value) filter (where k.reason is not null),
+    array_agg(k.reason) filter (where k.reason is not null)
+  into v_skus, v_rows, v_refused_skus, v_refused, v_reasons
+  from (
+    select distinct on (btrim(e.value ->> 'sku')) btrim(e.value ->> 'sku') as sku, e.value, app.product_refusal(e.value) as reason
+    from jsonb_array_elements(p_products) with ordinality as e (value, ord)
+    order by btrim(e.value ->> 'sku'), e.ord desc
+  ) as k;
+
+  perform app.lock_goods();
+  if v_skus is not null then
+    insert into app.brands (name)
+    select distinct left(btrim(r ->> 'brand'), 255) from unnest(v_rows) as r where btrim(r ->> 'brand') <> ''
+    order by 1
+    on conflict (name) do nothing;
+    insert into app.products as p (sku, name, description, brand_id, category_id, base_price, retail_price, is_active)
+    select
+      e.sku, e.value ->> 'name', e.value ->> 'description', b.id, c.id, (e.value ->> 'base_price')::numeric,
+      (e.value ->> 'retail_price')::numeric, coalesce((e.value ->> 'is_active')::boolean, true)
+    from unnest(v_skus, v_rows) as e (sku, value)
+    left join app.brands as b on b.name = left(btrim(e.value ->> 'brand'), 255)
+    left join app.categories as c on c.slug = e.value ->> 'category'
+    order by e.sku
+    on conflict (sku) do update set
+      name = excluded.name, description = coalesce(excluded.description, p.description),
+      brand_id = coalesce(excluded.brand_id, p.brand_id), category_id = coalesce(excluded.category_id, p.category_id),
+      base_price = excluded.base_price, retail_price = coalesce(excluded.retail_price, p.retail_price), is_active = excluded.is_active
+    where (p.name, p.description, p.brand_id, p.category_id, p.base_price, p.retail_price, p.is_active) is distinct from (
+      excluded.name, coalesce(excluded.description, p.description), coalesce(excluded.brand_id, p.brand_id),
+      coalesce(excluded.category_id, p.category_id), excluded.base_price, coalesce(excluded.retail_price, p.retail_price),
+      excluded.is_active
+    );
+    get diagnostics v_applied = row_count;
+    insert into app.inventory (product_id)
+    select p.id from app.products as p where p.sku = any (v_skus)
+    on conflict (product_id) do nothing;
+    delete from app.erp_set_aside as a where a.stream = v_stream and a.key = any (v_skus);
+    perform app.apply_levels_set_aside(v_skus);
+  end if;
+  if v_refused is not null then
+    perform app.set_aside(v_stream, v_refused_skus, v_refused, v_reasons, now());
+  end if;
+  perform app.keep_cursor(v_stream, p_cursor, jsonb_array_length(p_products));
+  return json_build_object('applied', v_applied, 'set_aside', coalesce((
+    select json_agg(json_build_object('sku', s.sku, 'reason', s.reason) order by s.sku)
+    from unnest(v_refused_skus, v_reasons) as s (sku, reason)
+  ), '[]'));
 end $$;
 
-COMMENT ON FUNCTION app.erp_apply_products(p_products jsonb) IS 'Inserts or updates products by SKU; returns how many changed';
+COMMENT ON FUNCTION app.erp_apply_products(p_products jsonb, p_stream text, p_cursor jsonb) IS 'Inserts or updates products by SKU; returns how many changed, and which were set aside. Levels set aside for them are applied';
 
-CREATE FUNCTION app.erp_apply_stock(p_levels jsonb) RETURNS json
+CREATE FUNCTION app.erp_apply_stock(p_levels jsonb, p_read_at timestamp with time zone, p_stream text, p_cursor jsonb, p_complete boolean) RETURNS json
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
+  v_stream text := app.require_stream(p_stream);
+  v_malformed boolean;
+  v_skus text[];
+  v_quantities numeric[];
   v_ids uuid[];
-  v_applied int;
+  v_levels int[];
+  v_applied bigint := 0;
+  v_unknown text[];
+  v_beyond text[];
 begin
   perform app.require_set('levels', p_levels, 100000);
-  if exists (
-    select from jsonb_array_elements(p_levels) as l
-    where jsonb_typeof(l -> 'sku') is distinct from 'string' or jsonb_typeof(l -> 'quantity') is distinct from 'number'
-      or case when jsonb_typeof(l -> 'quantity') = 'number' then abs((l ->> 'quantity')::numeric) > 1000000000 end
-  ) then
+  if not p_read_at between '2000-01-01T00:00:00Z' and now() then
+    perform app.fail('INVALID_ARGUMENT', 'read_at is a moment since 2000, not in the future');
+  end if;
+  -- The set is taken apart once; from here on it is arrays.
+  select
+    bool_or(jsonb_typeof(l -> 'sku') is distinct from 'string' or jsonb_typeof(l -> 'quantity') is distinct from 'number'),
+    array_agg(btrim(l ->> 'sku')),
+    array_agg(case when jsonb_typeof(l -> 'quantity') = 'number' then (l ->> 'quantity')::numeric end)
+  into v_malformed, v_skus, v_quantities
+  from jsonb_array_elements(p_levels) as l;
+  if v_malformed then
     perform app.fail('INVALID_ARGUMENT', 'levels is [{"sku": "...", "quantity": 12}, ...]');
   end if;
-  select array_agg(p.id) into v_ids
-  from app.products as p where p.sku in (select l ->> 'sku' from jsonb_array_elements(p_levels) as l);
-  insert into app.inventory (product_id) select unnest(v_ids) on conflict (product_id) do nothing;
-  perform from app.inventory as s where s.product_id = any (v_ids) order by s.product_id for no key update;
+
+  perform app.lock_goods();
   -- Where a SKU comes twice the last word counts.
-  update app.inventory as s set erp_stock = floor(l.quantity)::int, last_sync_at = now()
+  select array_agg(k.id), array_agg(k.level) into v_ids, v_levels
   from (
-    select distinct on (e.value ->> 'sku') e.value ->> 'sku' as sku, (e.value ->> 'quantity')::numeric as quantity
-    from jsonb_array_elements(p_levels) with ordinality as e (value, ord)
-    order by e.value ->> 'sku', e.ord desc
-  ) as l
-  join app.products as p on p.sku = l.sku
-  where s.product_id = p.id;
-  get diagnostics v_applied = row_count;
-  return json_build_object('applied', v_applied, 'unknown_skus', coalesce((
-    select json_agg(distinct l ->> 'sku') from jsonb_array_elements(p_levels) as l
-    where not exists (select from app.products as p where p.sku = l ->> 'sku')
-  ), '[]'));
+    select distinct on (p.id) p.id, floor(l.quantity)::int as level
+    from unnest(v_skus, v_quantities) with ordinality as l (sku, quantity, ord)
+    join app.products as p on p.sku = l.sku
+    where abs(l.quantity) <= 1000000000
+    order by p.id, l.ord desc
+  ) as k;
+  if v_ids is not null then
+    v_applied := app.put_levels(v_ids, v_levels, coalesce(p_read_at, now()), p_read_at);
+    delete from app.erp_set_aside as a
+    where a.stream = v_stream and exists (select from app.products as p where p.sku = a.key and p.id = any (v_ids));
+  end if;
+
+  select
+    array_agg(distinct l.sku) filter (where p.id is null), array_agg(distinct l.sku) filter (where abs(l.quantity) > 1000000000)
+  into v_unknown, v_beyond
+  from unnest(v_skus, v_quantities) as l (sku, quantity)
+  left join app.products as p on p.sku = l.sku
+  where p.id is null or abs(l.quantity) > 1000000000;
+  if v_unknown is not null or v_beyond is not null then
+    perform app.set_aside(v_stream, array_agg(l.sku order by l.ord),
+      array_agg(jsonb_build_object('sku', l.sku, 'quantity', l.quantity) order by l.ord),
+      array_agg(case when abs(l.quantity) > 1000000000 then 'quantity is beyond 1000000000' else 'UNKNOWN_SKU' end order by l.ord),
+      coalesce(p_read_at, now()))
+    from unnest(v_skus, v_quantities) with ordinality as l (sku, quantity, ord)
+    where l.sku = any (v_unknown || v_beyond);
+  end if;
+
+  perform app.keep_cursor(v_stream, p_cursor, cardinality(v_skus));
+  if p_complete and v_skus is not null then
+    perform app.erp_report(v_stream, true, null);
+  end if;
+  return json_build_object(
+    'applied', v_applied, 'outdated', coalesce(cardinality(v_ids), 0) - v_applied,
+    'unknown_skus', coalesce(to_json(v_unknown), '[]'), 'out_of_range_skus', coalesce(to_json(v_beyond), '[]'));
 end $$;
 
-COMMENT ON FUNCTION app.erp_apply_stock(p_levels jsonb) IS 'Takes over stock levels: [{"sku", "quantity"}]; reservations stay. Returns how many were applied and which SKUs are unknown';
+COMMENT ON FUNCTION app.erp_apply_stock(p_levels jsonb, p_read_at timestamp with time zone, p_stream text, p_cursor jsonb, p_complete boolean) IS 'Takes over stock levels read at p_read_at: reservations and what was taken over since stay counted; unknown SKUs are set aside';
+
+CREATE FUNCTION app.erp_health() RETURNS TABLE(stream text, last_succeeded_at timestamp with time zone, last_failed_at timestamp with time zone, last_error text, rows_at timestamp with time zone, behind_since timestamp with time zone, failing_since timestamp with time zone, next_run_at timestamp with time zone, is_late boolean)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select
+    e.stream, e.last_succeeded_at, e.last_failed_at, e.last_error, e.updated_at, b.since, e.failing_since,
+    greatest(e.last_succeeded_at, e.last_failed_at) + t.run,
+    coalesce(b.since < now() - 2 * t.run, false) or coalesce(e.failing_since < now() - t.run, false)
+  from app.erp_streams as e
+  cross join (select make_interval(mins => app.config_int('stock.sync_interval_minutes')) as run) as t
+  cross join lateral (
+    select case e.stream
+      when 'orders' then least(
+        (select min(o.approved_at) from app.orders as o where o.status in ('APPROVED', 'SHIPPED', 'COMPLETED') and o.erp_reference is null),
+        (select min(c.created_at) from app.erp_cancellations as c where c.outcome is null))
+      when 'stock' then e.updated_at
+      else coalesce(e.last_succeeded_at, e.failing_since)
+    end as since
+  ) as b
+  where e.last_succeeded_at is not null or e.last_failed_at is not null
+$$;
+
+COMMENT ON FUNCTION app.erp_health() IS 'How each stream fares that was ever used. Late: two intervals behind, or failing for longer than one; a failure that passes alarms nobody';
+
+CREATE FUNCTION app.erp_pending_cancellations(p_max integer) RETURNS json
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if p_max is null or p_max not between 1 and 1000 then
+    perform app.fail('INVALID_ARGUMENT', 'max is from 1 to 1000');
+  end if;
+  return (
+    select coalesce(json_agg(w.document order by w.created_at, w.order_id), '[]')
+    from (
+      select c.order_id, c.created_at, json_build_object(
+        'order_id', o.id, 'order_number', o.order_number, 'erp_reference', o.erp_reference, 'status', o.status,
+        'reason', o.status_reason, 'closed_at', o.closed_at) as document
+      from app.erp_cancellations as c
+      join app.orders as o on o.id = c.order_id
+      where c.outcome is null
+      order by c.created_at, c.order_id
+      limit p_max
+    ) as w
+  );
+end $$;
+
+COMMENT ON FUNCTION app.erp_pending_cancellations(p_max integer) IS 'Orders that died after approval and that the ERP has not undone, oldest first; without a reference the ERP may never have had it';
 
 CREATE FUNCTION app.erp_pending_orders(p_max integer) RETURNS json
     LANGUAGE plpgsql STABLE
@@ -1715,6 +1922,49 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.erp_pending_orders(p_max integer) IS 'Approved orders that the ERP has not acknowledged, oldest first, whole';
+
+CREATE FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text) RETURNS json
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_stream text := app.require_stream(p_stream);
+  -- a database's words may be long and of many lines
+  v_detail text := coalesce(nullif(btrim(left(regexp_replace(p_detail, '\s+', ' ', 'g'), 1000)), ''), 'no reason given');
+begin
+  if p_ok is null then
+    perform app.fail('INVALID_ARGUMENT', 'ok is missing');
+  end if;
+  insert into app.erp_streams as e (stream, last_succeeded_at, last_failed_at, failing_since, last_error)
+  select v_stream, case when p_ok then now() end, f.failed_at, f.failed_at, case when not p_ok then v_detail end
+  from (select case when not p_ok then now() end as failed_at) as f
+  on conflict (stream) do update set
+    last_succeeded_at = coalesce(excluded.last_succeeded_at, e.last_succeeded_at),
+    last_failed_at = coalesce(excluded.last_failed_at, e.last_failed_at),
+    failing_since = case when not p_ok then coalesce(e.failing_since, excluded.failing_since) end,
+    last_error = coalesce(excluded.last_error, e.last_error);
+  return json_build_object('stream', v_stream, 'ok', p_ok);
+end $$;
+
+COMMENT ON FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text) IS 'Notes that a run of a stream succeeded or failed; the reason is cut at 1000 characters';
+
+CREATE FUNCTION app.erp_stream(p_stream text) RETURNS json
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_stream text := app.require_stream(p_stream);
+begin
+  return (
+    select json_build_object(
+      'stream', v_stream, 'cursor', e.cursor, 'read_at', now(), 'updated_at', e.updated_at,
+      'interval_minutes', app.config_int('stock.sync_interval_minutes'))
+    from (select) as one
+    left join app.erp_streams as e on e.stream = v_stream
+  );
+end $$;
+
+COMMENT ON FUNCTION app.erp_stream(p_stream text) IS 'Where a stream stands, and the moment from which on what is read now counts';
 
 CREATE FUNCTION app.error_catalog() RETURNS TABLE(code text, http_status integer, message text, meaning text)
     LANGUAGE sql IMMUTABLE
@@ -1935,6 +2185,19 @@ end $$;
 
 COMMENT ON FUNCTION app.hand_over_text(p_from text, p_text text) IS 'Hands a text to the agents of the sender''s region, else to headquarters';
 
+CREATE FUNCTION app.hand_stock_over(p_order_id uuid, p_reserved boolean) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform app.lock_inventory(array(select i.product_id from app.order_items as i where i.order_id = p_order_id));
+  update app.inventory as s set
+    erp_stock = s.erp_stock - i.quantity, reserved = s.reserved - case when p_reserved then i.quantity else 0 end
+  from app.order_items as i
+  where i.order_id = p_order_id and s.product_id = i.product_id;
+end $$;
+
+COMMENT ON FUNCTION app.hand_stock_over(p_order_id uuid, p_reserved boolean) IS 'Moves the order''s units from the reservation, where they are reserved, to what the ERP has of it';
+
 CREATE FUNCTION app.has_written_lately(p_number text) RETURNS boolean
     LANGUAGE plpgsql STABLE
     AS $$
@@ -2052,6 +2315,19 @@ end $$;
 
 COMMENT ON FUNCTION app.issue_invoice(p_order app.orders, p_amount numeric) IS 'Bills an amount (IDR) of an order; due after invoice.due_days.<tier> days; returns the invoice''s id';
 
+CREATE FUNCTION app.keep_cursor(p_stream text, p_cursor jsonb, p_rows bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  insert into app.erp_streams as e (stream, cursor) values (p_stream, nullif(p_cursor, 'null'))
+  on conflict (stream) do update set
+    cursor = coalesce(excluded.cursor, e.cursor),
+    updated_at = case when p_rows > 0 or excluded.cursor is not null then now() else e.updated_at end;
+end $$;
+
+COMMENT ON FUNCTION app.keep_cursor(p_stream text, p_cursor jsonb, p_rows bigint) IS 'Notes that data came, and where to go on; in the transaction of the data, after every other lock';
+
 CREATE FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_limit integer) RETURNS TABLE(id uuid)
     LANGUAGE plpgsql STABLE
     AS $$
@@ -2136,6 +2412,16 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.lock_calling_partner() IS 'The calling partner, locked until the end of the transaction: his orders and redemptions take turns';
+
+CREATE FUNCTION app.lock_goods() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform pg_advisory_xact_lock(hashtext('app.lock_goods'));
+end $$;
+
+COMMENT ON FUNCTION app.lock_goods() IS 'One at a time takes over products or stock levels of the ERP';
 
 CREATE FUNCTION app.lock_inventory(p_product_ids uuid[]) RETURNS void
     LANGUAGE plpgsql
@@ -2376,6 +2662,8 @@ CREATE FUNCTION app.message_templates() RETURNS TABLE(template text, buttons tex
     ('sla_escalation', '{}', 'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera ditangani.'),
     ('button_outdated', '{}', 'Tombol pada pesan pesanan {{order_number}} sudah tidak berlaku: {{reason}}. Ketukan Anda tidak mengubah apa pun.'),
     ('messenger_trouble', '{}', 'Perhatian: pengiriman WhatsApp terganggu dengan kode {{error_code}} sejak {{since}}. Pesan yang gagal dikirim lewat e-mail.'),
+    ('erp_trouble', '{}', 'Perhatian: pertukaran data dengan ERP ({{stream}}) terganggu sejak {{since}}. Keterangan: {{error}}. Mohon segera diperiksa.'),
+    ('erp_cancel_refused', '{}', 'Pesanan {{order_number}} dari {{partner_name}} sudah dibatalkan di sini, tetapi ERP menolak pembatalannya: {{reason}}. Mohon segera ditangani.'),
     ('inbound_text', '{}', E'Pesan WhatsApp dari {{sender}} untuk Anda:\n{{text}}\nMohon dijawab langsung ke nomor pengirim.'),
     ('sign_in_link', '{}', 'Masuk ke Digital Hub Alfa Beauty dengan kode ini: {{token}}. Berlaku {{minutes}} menit, untuk satu kali pakai.')
 $$;
@@ -2413,6 +2701,18 @@ begin
 end $_$;
 
 COMMENT ON FUNCTION app.messages_sent(p_sent jsonb) IS 'The provider took these: [{"message_id", "provider_id"}], at most 1000. Returns {"unknown_ids": [...]}; said twice, it does no harm';
+
+CREATE FUNCTION app.moment_or_null(p_text text) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return p_text::timestamptz;
+exception when invalid_datetime_format or datetime_field_overflow or invalid_parameter_value then
+  return null;
+end $$;
+
+COMMENT ON FUNCTION app.moment_or_null(p_text text) IS 'The moment that the text tells, null where it tells none';
 
 CREATE FUNCTION app.move_order(p_order_id uuid, p_to app.order_status_enum, p_reason text DEFAULT NULL::text, p_partner_id uuid DEFAULT NULL::uuid) RETURNS uuid
     LANGUAGE plpgsql
@@ -2557,6 +2857,25 @@ end $$;
 
 COMMENT ON FUNCTION app.order_variables(p_order_id uuid, p_with_lines boolean) IS 'What the templates may say of an order; its lines cost more than all the rest, and few ask for them';
 
+CREATE FUNCTION app.payment_line_refusal(p_row jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+  select case
+    when btrim(p_row ->> 'reference_number') = '' then 'reference_number is blank'
+    when length(p_row ->> 'reference_number') > 100 then 'reference_number is longer than 100 characters'
+    when length(p_row ->> 'payment_method') > 50 then 'payment_method is longer than 50 characters'
+    when length(p_row ->> 'notes') > 2000 then 'notes is longer than 2000 characters'
+    when (p_row ->> 'amount')::numeric not between 0.01 and 9999999999999
+      or (p_row ->> 'amount')::numeric <> round((p_row ->> 'amount')::numeric, 2)
+      then 'amount is not IDR, more than 0, with at most two decimals'
+    when p_row ->> 'paid_at' is not null
+      and (app.moment_or_null(p_row ->> 'paid_at') between '2000-01-01' and now() + interval '1 day') is not true
+      then 'paid_at is not a moment since 2000, not in the future: 2026-01-31T15:04:05+07:00'
+  end
+$$;
+
+COMMENT ON FUNCTION app.payment_line_refusal(p_row jsonb) IS 'Why the row is no payment, whatever the invoice; null where it may be one';
+
 CREATE FUNCTION app.payment_refusal(p_invoice app.invoices, p_amount numeric) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -2679,6 +2998,21 @@ end $_$;
 
 COMMENT ON FUNCTION app.process_inbox(p_limit integer) IS 'Works on stored webhooks, oldest first; two at once share the work. Returns how many. To replay one, set processed_at to null';
 
+CREATE FUNCTION app.product_refusal(p_row jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case
+    when btrim(p_row ->> 'sku') = '' then 'sku is blank'
+    when length(btrim(p_row ->> 'sku')) > 64 then 'sku is longer than 64 characters'
+    when btrim(p_row ->> 'name') = '' then 'name is blank'
+    when length(p_row ->> 'name') > 255 then 'name is longer than 255 characters'
+    when (p_row ->> 'base_price')::numeric not between 0 and 9999999999999 then 'base_price is not from 0 to 9999999999999'
+    when (p_row ->> 'retail_price')::numeric not between 0 and 9999999999999 then 'retail_price is not from 0 to 9999999999999'
+  end
+$$;
+
+COMMENT ON FUNCTION app.product_refusal(p_row jsonb) IS 'Why no product can be made of the row, null where one can';
+
 CREATE FUNCTION app.promised_points(p_grand_total numeric, p_tier app.tier_enum, p_rules jsonb) RETURNS integer
     LANGUAGE sql STABLE
     AS $$
@@ -2695,6 +3029,35 @@ CREATE FUNCTION app.promised_points(p_grand_total numeric, p_tier app.tier_enum,
 $$;
 
 COMMENT ON FUNCTION app.promised_points(p_grand_total numeric, p_tier app.tier_enum, p_rules jsonb) IS 'floor(grand_total / loyalty.rupiah_per_point x tier multiplier) from order.minimum_threshold on, else 0, by these rules';
+
+CREATE FUNCTION app.put_levels(p_product_ids uuid[], p_levels integer[], p_as_of timestamp with time zone, p_sold_since timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_count bigint;
+begin
+  insert into app.inventory (product_id)
+  select n.id from unnest(p_product_ids) as n (id)
+  where not exists (select from app.inventory as s where s.product_id = n.id)
+  on conflict (product_id) do nothing;
+  perform app.lock_inventory(p_product_ids);
+  -- A statement after the lock: it sees each order that was taken over before we had the lock.
+  with sold as (
+    select i.product_id, sum(i.quantity) as units
+    from app.orders as o
+    join app.order_items as i on i.order_id = o.id
+    where o.erp_acknowledged_at >= p_sold_since
+    group by i.product_id
+  )
+  update app.inventory as s set erp_stock = l.level - coalesce(sold.units, 0), last_sync_at = p_as_of
+  from unnest(p_product_ids, p_levels) as l (product_id, level)
+  left join sold on sold.product_id = l.product_id
+  where s.product_id = l.product_id and (s.last_sync_at is null or s.last_sync_at <= p_as_of);
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+
+COMMENT ON FUNCTION app.put_levels(p_product_ids uuid[], p_levels integer[], p_as_of timestamp with time zone, p_sold_since timestamp with time zone) IS 'Stores levels of a reading, less what the ERP took over since p_sold_since (null: nothing); a reading older than the last is passed over';
 
 CREATE FUNCTION app.quote_order(p_items jsonb, p_points integer) RETURNS json
     LANGUAGE plpgsql STABLE
@@ -3026,6 +3389,19 @@ end $$;
 
 COMMENT ON FUNCTION app.require_set(p_name text, p_set jsonb, p_max integer) IS 'Raises INVALID_ARGUMENT unless the argument is an array of objects';
 
+CREATE FUNCTION app.require_stream(p_stream text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+begin
+  if p_stream is null or p_stream !~ '^[a-z][a-z0-9_:.-]{0,59}$' then
+    perform app.fail('INVALID_ARGUMENT', 'stream is a name such as products, stock, payments, orders');
+  end if;
+  return p_stream;
+end $_$;
+
+COMMENT ON FUNCTION app.require_stream(p_stream text) IS 'The name of a stream, or INVALID_ARGUMENT';
+
 CREATE FUNCTION app.require_text(p_name text, p_value text, p_max integer, p_min integer DEFAULT 1) RETURNS text
     LANGUAGE plpgsql STABLE
     AS $$
@@ -3161,6 +3537,24 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.save_draft(p_items jsonb, p_notes text) IS 'Keeps lines as a DRAFT of the calling partner; prices are those of today and freeze only at submission';
+
+CREATE FUNCTION app.set_aside(p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  insert into app.erp_set_aside as a (stream, key, payload, reason, as_of)
+  select distinct on (left(s.key, 300))
+    p_stream, left(s.key, 300), case when length(s.payload::text) <= 10000 then s.payload else to_jsonb(left(s.payload::text, 10000)) end,
+    left(s.reason, 200), p_as_of
+  from unnest(p_keys, p_payloads, p_reasons) with ordinality as s (key, payload, reason, ord)
+  order by left(s.key, 300), s.ord desc
+  on conflict (stream, key) do update set
+    payload = excluded.payload, reason = excluded.reason, as_of = excluded.as_of, last_seen_at = now(), times = a.times + 1
+  where a.as_of <= excluded.as_of;
+end $$;
+
+COMMENT ON FUNCTION app.set_aside(p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamp with time zone) IS 'Keeps rows that could not be taken over, each with its reason; of one key the last, unless an older reading tells it';
 
 CREATE FUNCTION app.set_config_value(p_key text, p_value jsonb) RETURNS json
     LANGUAGE plpgsql
@@ -3884,6 +4278,15 @@ begin
   return null;
 end $$;
 
+CREATE FUNCTION app.tg_orders__cancel_in_erp() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  insert into app.erp_cancellations (order_id, partner_id) values (new.id, new.partner_id);
+  return null;
+end $$;
+
 CREATE FUNCTION app.tg_orders__effects() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3918,9 +4321,10 @@ CREATE FUNCTION app.tg_orders__erp_took_over() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  if app.holds_stock(old.status, old.erp_reference) and app.holds_stock(new.status, null) then
-    perform app.release_stock(new.id);
-  end if;
+  perform app.hand_stock_over(new.id, app.holds_stock(old.status, null));
+  -- It died while it was on its way: whatever was said of its cancellation, the ERP has it now.
+  update app.erp_cancellations as c set outcome = null, note = null, settled_at = null
+  where c.order_id = new.id and c.outcome is not null;
   return null;
 end $$;
 
@@ -4206,6 +4610,34 @@ CREATE FUNCTION app.waiting_since(p_clock timestamp with time zone) RETURNS json
 $$;
 
 COMMENT ON FUNCTION app.waiting_since(p_clock timestamp with time zone) IS 'What a message says of a clock';
+
+CREATE FUNCTION app.watch_erp() RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_stream record;
+  v_count bigint := 0;
+begin
+  update app.erp_streams as e set told_at = null
+  where e.told_at is not null and not exists (select from app.erp_health() as h where h.stream = e.stream and h.is_late);
+  for v_stream in
+    -- of two sweeps at once the second finds the outage told
+    update app.erp_streams as e set told_at = now()
+    from app.erp_health() as h
+    where h.stream = e.stream and h.is_late and e.told_at is null
+    returning h.*
+  loop
+    perform app.tell_headquarters('erp_trouble', null, jsonb_build_object(
+      'stream', v_stream.stream,
+      'since', to_char(least(v_stream.behind_since, v_stream.failing_since) at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB',
+      'error', case when v_stream.failing_since is null then 'tidak ada kabar dari ERP' else left(v_stream.last_error, 300) end));
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end $$;
+
+COMMENT ON FUNCTION app.watch_erp() IS 'Tells headquarters of streams that are late, once an outage: again only after it was over. Returns how many it told of';
 
 CREATE FUNCTION auth.acting_agent_id() RETURNS uuid
     LANGUAGE sql STABLE
@@ -4711,6 +5143,38 @@ $$;
 
 COMMENT ON FUNCTION auth.subject_is_active(p_subject_id uuid, p_role text) IS 'True where the account exists, is active, and has this role';
 
+CREATE FUNCTION jobs.cron_holds(p_field text, p_value integer) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+  select case
+    when p_field = '*' then true
+    when p_field ~ '^[*]/[0-9]+$' then p_value % nullif(substr(p_field, 3)::int, 0) = 0
+    when p_field ~ '^[0-9]+$' then p_value = p_field::int
+  end
+$_$;
+
+COMMENT ON FUNCTION jobs.cron_holds(p_field text, p_value integer) IS 'Whether a field of a cron expression (*, */n or n) holds for a value; null where it is of another form';
+
+CREATE FUNCTION jobs.failures() RETURNS TABLE(job text, failed_at timestamp with time zone, error text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_jobs regclass := to_regclass('cron.job');
+  v_history regclass := to_regclass('cron.job_run_details');
+begin
+  -- pg_cron's tables exist in one database of a cluster only.
+  if v_history is not null then
+    return query execute format(
+      'select distinct on (j.jobname) substr(j.jobname, 5), coalesce(d.end_time, d.start_time), left(d.return_message, 1000)'
+      ' from %s as j join %s as d on d.jobid = j.jobid'
+      ' where left(j.jobname, 4) = ''hub:'' and d.database = current_database() and d.status = ''failed'''
+      ' order by j.jobname, d.runid desc', v_jobs, v_history);
+  end if;
+end $$;
+
+COMMENT ON FUNCTION jobs.failures() IS 'The last failure of each job that pg_cron still remembers';
+
 CREATE FUNCTION jobs.flush_audit() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4723,19 +5187,28 @@ end $$;
 
 COMMENT ON FUNCTION jobs.flush_audit() IS 'Moves buffered changes to audit_logs; returns the rows written';
 
-CREATE FUNCTION jobs.health() RETURNS TABLE(job text, schedule text, description text, last_started_at timestamp with time zone, last_succeeded_at timestamp with time zone, last_rows bigint, total_runs bigint, seconds_since_success bigint)
+CREATE FUNCTION jobs.health() RETURNS TABLE(job text, schedule text, description text, last_started_at timestamp with time zone, last_succeeded_at timestamp with time zone, last_rows bigint, total_runs bigint, seconds_since_success bigint, last_failed_at timestamp with time zone, last_error text, next_run_at timestamp with time zone, is_late boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select
     coalesce(s.job, r.job), s.schedule, s.description, r.last_started_at, r.last_succeeded_at, r.last_rows, coalesce(r.total_runs, 0),
-    extract(epoch from now() - r.last_succeeded_at)::bigint
+    extract(epoch from now() - r.last_succeeded_at)::bigint, f.failed_at, f.error, jobs.next_run(s.schedule, now()),
+    -- one run may be under way or have been passed over; two are missing
+    jobs.next_run(s.schedule, jobs.next_run(s.schedule, coalesce(r.last_succeeded_at, s.scheduled_at))) + interval '1 minute' < now()
   from jobs.schedule as s
   full join jobs.runs as r on r.job = s.job
+  left join jobs.failures() as f on f.job = s.job
+  where auth.caller_role() in ('admin', 'superadmin', 'system')
+  union all
+  select
+    'erp:' || e.stream, null, 'Exchange with the ERP', null, e.last_succeeded_at, null, null,
+    extract(epoch from now() - e.last_succeeded_at)::bigint, e.last_failed_at, e.last_error, e.next_run_at, e.is_late
+  from app.erp_health() as e
   where auth.caller_role() in ('admin', 'superadmin', 'system')
 $$;
 
-COMMENT ON FUNCTION jobs.health() IS 'The schedule and the last success of each job; nothing to anyone but headquarters';
+COMMENT ON FUNCTION jobs.health() IS 'Jobs and streams of the ERP: last success, last error, lag, next run, late or not; nothing to anyone but headquarters';
 
 CREATE FUNCTION jobs.make_partitions() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4748,6 +5221,25 @@ begin
 end $$;
 
 COMMENT ON FUNCTION jobs.make_partitions() IS 'Keeps monthly partitions of audit_logs three months ahead; returns how many it made';
+
+CREATE FUNCTION jobs.next_run(p_schedule text, p_after timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+declare
+  v_fields text[] := regexp_split_to_array(p_schedule, ' ');
+begin
+  return (
+    select m.minute at time zone 'UTC'
+    from generate_series(
+      date_trunc('minute', p_after at time zone 'UTC') + interval '1 minute', (p_after at time zone 'UTC') + interval '1 day',
+      interval '1 minute') as m (minute)
+    where v_fields[3:5] = '{*,*,*}' and jobs.cron_holds(v_fields[1], extract(minute from m.minute)::int)
+      and jobs.cron_holds(v_fields[2], extract(hour from m.minute)::int)
+    limit 1
+  );
+end $$;
+
+COMMENT ON FUNCTION jobs.next_run(p_schedule text, p_after timestamp with time zone) IS 'The next minute, GMT, that a cron expression names: minute and hour as *, */n or n, every day. Null for other forms';
 
 CREATE FUNCTION jobs.process_point_queue(p_limit integer DEFAULT 1000) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4868,6 +5360,18 @@ begin
 end $$;
 
 COMMENT ON FUNCTION jobs.sweep_service_level() IS 'Escalates orders that wait too long, and hands over what a suspended sub-distributor still has; returns how many';
+
+CREATE FUNCTION jobs.watch_erp() RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_started_at timestamptz := clock_timestamp();
+begin
+  return jobs.record_run('erp-watch', v_started_at, app.watch_erp());
+end $$;
+
+COMMENT ON FUNCTION jobs.watch_erp() IS 'Tells headquarters of streams of the ERP that are late; returns how many it told of';
 
 CREATE TABLE app.agent_sessions (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
@@ -5056,6 +5560,42 @@ CREATE VIEW api.delivery_contacts WITH (security_invoker='true') AS
 COMMENT ON VIEW api.delivery_contacts IS 'Where to deliver: partners of the orders routed to the calling sub-distributor
 Embed it into orders: orders?select=*,delivery_contacts(*).';
 
+CREATE TABLE app.erp_set_aside (
+    stream text NOT NULL,
+    key text NOT NULL,
+    payload jsonb NOT NULL,
+    reason character varying(200) NOT NULL,
+    as_of timestamp with time zone DEFAULT now() NOT NULL,
+    first_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    times integer DEFAULT 1 NOT NULL,
+    CONSTRAINT erp_set_aside_key_check CHECK ((length(key) <= 300))
+);
+
+COMMENT ON TABLE app.erp_set_aside IS 'Rows of the ERP that could not be taken over. They leave it when a later row of the same key can be, stock also when its product comes';
+
+COMMENT ON COLUMN app.erp_set_aside.key IS 'SKU; of a payment, invoice and reference number';
+
+COMMENT ON COLUMN app.erp_set_aside.payload IS 'The row as the ERP gave it; one of more than 10000 characters as a text that is cut there';
+
+COMMENT ON COLUMN app.erp_set_aside.as_of IS 'The moment of which the row speaks: an older reading does not replace it';
+
+COMMENT ON COLUMN app.erp_set_aside.times IS 'How often it came';
+
+CREATE VIEW api.erp_set_aside WITH (security_invoker='true') AS
+ SELECT a.stream,
+    a.key,
+    a.payload,
+    a.reason,
+    a.as_of,
+    a.first_seen_at,
+    a.last_seen_at,
+    a.times
+   FROM app.erp_set_aside a;
+
+COMMENT ON VIEW api.erp_set_aside IS 'What the ERP told and the hub could not take over
+A level of an unknown SKU is applied when its product comes; the others leave the list when the ERP tells them in a form that can be taken over.';
+
 CREATE TABLE app.impersonation_notifications (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
     agent_session_id uuid NOT NULL,
@@ -5135,10 +5675,23 @@ CREATE VIEW api.job_health WITH (security_invoker='false') AS
     h.last_succeeded_at,
     h.last_rows,
     h.total_runs,
-    h.seconds_since_success
-   FROM jobs.health() h(job, schedule, description, last_started_at, last_succeeded_at, last_rows, total_runs, seconds_since_success);
+    h.seconds_since_success,
+    h.last_failed_at,
+    h.last_error,
+    h.next_run_at,
+    h.is_late
+   FROM jobs.health() h(job, schedule, description, last_started_at, last_succeeded_at, last_rows, total_runs, seconds_since_success, last_failed_at, last_error, next_run_at, is_late);
 
-COMMENT ON VIEW api.job_health IS 'Scheduled jobs and when each last worked';
+COMMENT ON VIEW api.job_health IS 'Scheduled jobs and the streams of the ERP: when each last worked, its last error, its next run, whether it is late
+Streams are the rows erp:products, erp:stock, erp:payments, erp:orders; they show once the ERP has used them.';
+
+COMMENT ON COLUMN api.job_health.seconds_since_success IS 'Lag: seconds since it last worked; null: it never has';
+
+COMMENT ON COLUMN api.job_health.last_error IS 'What the last failure said; it may lie before the last success';
+
+COMMENT ON COLUMN api.job_health.next_run_at IS 'When it is due next';
+
+COMMENT ON COLUMN api.job_health.is_late IS 'It should have worked by now';
 
 CREATE TABLE app.messages (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
@@ -5927,6 +6480,41 @@ CREATE VIEW app.consistency_credit_used AS
 COMMENT ON VIEW app.consistency_credit_used IS 'credit_used of each partner is what he owes and has on order (ADR 5)
 Scan: only open orders and unpaid invoices, by idx_orders_status and idx_invoices_status.';
 
+CREATE TABLE app.erp_cancellations (
+    order_id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    outcome character varying(10),
+    note character varying(500),
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    settled_at timestamp with time zone,
+    CONSTRAINT erp_cancellations_outcome_check CHECK (((outcome)::text = ANY ((ARRAY['CANCELLED'::character varying, 'REFUSED'::character varying])::text[]))),
+    CONSTRAINT erp_cancellations_settled_check CHECK (((outcome IS NULL) = (settled_at IS NULL)))
+);
+
+COMMENT ON TABLE app.erp_cancellations IS 'Orders that died after approval, when the ERP had them or may have: each waits here until the ERP has undone it or said no';
+
+COMMENT ON COLUMN app.erp_cancellations.outcome IS 'What the ERP answered; null: it has not been asked, or has not answered';
+
+COMMENT ON COLUMN app.erp_cancellations.note IS 'Why it refused';
+
+CREATE VIEW app.consistency_erp_cancellations AS
+ SELECT COALESCE(o.id, c.order_id) AS subject_id,
+    format('%s is %s: its cancellation in the ERP is %s'::text, o.order_number, COALESCE((o.status)::text, 'alive'::text),
+        CASE
+            WHEN (c.order_id IS NULL) THEN 'missing'::character varying
+            ELSE COALESCE(c.outcome, 'awaited'::character varying)
+        END) AS details
+   FROM (( SELECT d.id,
+            d.order_number,
+            d.status
+           FROM app.orders d
+          WHERE ((d.status = ANY (ARRAY['REJECTED'::app.order_status_enum, 'CANCELLED'::app.order_status_enum])) AND (d.approved_at IS NOT NULL))) o
+     FULL JOIN app.erp_cancellations c ON ((c.order_id = o.id)))
+  WHERE ((o.id IS NULL) OR (c.order_id IS NULL));
+
+COMMENT ON VIEW app.consistency_erp_cancellations IS 'Every order that died after approval, and no other, is to be undone in the ERP
+Scan: only dead orders, by idx_orders_status.';
+
 CREATE VIEW app.consistency_escalations AS
  WITH told AS (
          SELECT l.order_id,
@@ -6285,6 +6873,29 @@ COMMENT ON COLUMN app.conversations.number IS 'E.164 with +';
 
 COMMENT ON COLUMN app.conversations.last_inbound_at IS 'By the provider''s clock, never after ours';
 
+CREATE TABLE app.erp_streams (
+    stream text NOT NULL,
+    cursor jsonb,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_succeeded_at timestamp with time zone,
+    last_failed_at timestamp with time zone,
+    failing_since timestamp with time zone,
+    last_error character varying(1000),
+    told_at timestamp with time zone,
+    CONSTRAINT erp_streams_failure_check CHECK (((failing_since IS NULL) OR ((last_failed_at IS NOT NULL) AND (last_error IS NOT NULL)))),
+    CONSTRAINT erp_streams_stream_check CHECK ((stream ~ '^[a-z][a-z0-9_:.-]{0,59}$'::text))
+);
+
+COMMENT ON TABLE app.erp_streams IS 'What the hub exchanges with the ERP: products, stock, payments, orders; how far it has come and how it fares';
+
+COMMENT ON COLUMN app.erp_streams.cursor IS 'Where to go on reading, in the ERP''s own terms; stored in the transaction of the data that it covers';
+
+COMMENT ON COLUMN app.erp_streams.updated_at IS 'When data or a cursor last came';
+
+COMMENT ON COLUMN app.erp_streams.failing_since IS 'First failure since the last success; null: the last report was a success';
+
+COMMENT ON COLUMN app.erp_streams.told_at IS 'When headquarters were told of the outage that lasts; null: there is none, or it is too young';
+
 CREATE TABLE app.inbound_events (
     event_key text NOT NULL,
     inbound_message_id uuid NOT NULL,
@@ -6398,12 +7009,15 @@ CREATE TABLE jobs.schedule (
     job text NOT NULL,
     schedule text NOT NULL,
     command text NOT NULL,
-    description text NOT NULL
+    description text NOT NULL,
+    scheduled_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 COMMENT ON TABLE jobs.schedule IS 'The jobs of sql/jobs, as "hub migrate" last scheduled them with pg_cron';
 
 COMMENT ON COLUMN jobs.schedule.schedule IS 'Cron expression, GMT';
+
+COMMENT ON COLUMN jobs.schedule.scheduled_at IS 'Since when the job is scheduled: one that never ran is late from here';
 
 ALTER TABLE ONLY app.audit_logs ATTACH PARTITION app.audit_logs_default DEFAULT;
 
@@ -6439,6 +7053,15 @@ ALTER TABLE ONLY app.categories
 
 ALTER TABLE ONLY app.conversations
     ADD CONSTRAINT conversations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY app.erp_cancellations
+    ADD CONSTRAINT erp_cancellations_pkey PRIMARY KEY (order_id);
+
+ALTER TABLE ONLY app.erp_set_aside
+    ADD CONSTRAINT erp_set_aside_pkey PRIMARY KEY (stream, key);
+
+ALTER TABLE ONLY app.erp_streams
+    ADD CONSTRAINT erp_streams_pkey PRIMARY KEY (stream);
 
 ALTER TABLE ONLY app.partners
     ADD CONSTRAINT idx_partners_email UNIQUE (email);
@@ -6595,6 +7218,10 @@ CREATE INDEX audit_logs_default_target_id_created_at_idx ON app.audit_logs_defau
 
 CREATE INDEX categories_parent_idx ON app.categories USING btree (parent_id);
 
+CREATE INDEX erp_cancellations_pending_idx ON app.erp_cancellations USING btree (created_at) WHERE (outcome IS NULL);
+
+CREATE INDEX erp_set_aside_key_idx ON app.erp_set_aside USING btree (key);
+
 CREATE INDEX idx_invoices_due ON app.invoices USING btree (due_date);
 
 CREATE INDEX idx_invoices_order ON app.invoices USING btree (order_id);
@@ -6662,6 +7289,8 @@ CREATE INDEX order_events_partner_idx ON app.order_events USING btree (partner_i
 CREATE INDEX order_items_partner_idx ON app.order_items USING btree (partner_id);
 
 CREATE INDEX orders_agent_idx ON app.orders USING btree (agent_id) WHERE (agent_id IS NOT NULL);
+
+CREATE INDEX orders_erp_acknowledged_idx ON app.orders USING btree (erp_acknowledged_at) WHERE (erp_acknowledged_at IS NOT NULL);
 
 CREATE INDEX orders_erp_pending_idx ON app.orders USING btree (approved_at) WHERE ((status = ANY (ARRAY['APPROVED'::app.order_status_enum, 'SHIPPED'::app.order_status_enum, 'COMPLETED'::app.order_status_enum])) AND (erp_reference IS NULL));
 
@@ -6787,6 +7416,8 @@ CREATE TRIGGER _300_history_update AFTER UPDATE ON app.system_configs FOR EACH R
 
 CREATE TRIGGER _300_impersonation_mail AFTER INSERT ON app.messages FOR EACH ROW WHEN ((((new.template)::text = 'order_placed_for_you'::text) AND (new.channel = 'EMAIL'::app.notification_channel_enum))) EXECUTE FUNCTION app.tg_messages__impersonation_mail();
 
+CREATE TRIGGER _310_cancel_in_erp AFTER UPDATE ON app.orders FOR EACH ROW WHEN (((old.status = 'APPROVED'::app.order_status_enum) AND (new.status = ANY (ARRAY['REJECTED'::app.order_status_enum, 'CANCELLED'::app.order_status_enum])))) EXECUTE FUNCTION app.tg_orders__cancel_in_erp();
+
 CREATE TRIGGER _400_withdraw_reminders AFTER UPDATE ON app.orders FOR EACH ROW WHEN (((old.sla_reminder_sent OR old.sla_escalated) AND ((old.sla_clock_started_at IS DISTINCT FROM new.sla_clock_started_at) OR (new.status <> ALL (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]))))) EXECUTE FUNCTION app.tg_orders__withdraw_reminders();
 
 CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.agent_sessions REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_delete();
@@ -6882,6 +7513,9 @@ ALTER TABLE ONLY app.agents
 
 ALTER TABLE ONLY app.categories
     ADD CONSTRAINT categories_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES app.categories(id) ON DELETE RESTRICT;
+
+ALTER TABLE ONLY app.erp_cancellations
+    ADD CONSTRAINT erp_cancellations_order_id_fkey FOREIGN KEY (order_id, partner_id) REFERENCES app.orders(id, partner_id) ON DELETE RESTRICT;
 
 ALTER TABLE ONLY app.impersonation_notifications
     ADD CONSTRAINT impersonation_notifications_agent_session_id_fkey FOREIGN KEY (agent_session_id) REFERENCES app.agent_sessions(id) ON DELETE RESTRICT;
@@ -7024,6 +7658,14 @@ ALTER TABLE app.categories ENABLE ROW LEVEL SECURITY;
 CREATE POLICY categories__select ON app.categories FOR SELECT TO partner, agent, admin USING (true);
 
 ALTER TABLE app.conversations ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE app.erp_cancellations ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE app.erp_set_aside ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY erp_set_aside__admin_select ON app.erp_set_aside FOR SELECT TO admin USING (true);
+
+ALTER TABLE app.erp_streams ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE app.impersonation_notifications ENABLE ROW LEVEL SECURITY;
 
@@ -7279,20 +7921,32 @@ REVOKE ALL ON FUNCTION api.end_shadow_session() FROM PUBLIC;
 GRANT ALL ON FUNCTION api.end_shadow_session() TO agent;
 GRANT ALL ON FUNCTION api.end_shadow_session() TO admin;
 
+REVOKE ALL ON FUNCTION api.erp_ack_cancellation(order_id uuid, outcome text, note text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.erp_ack_cancellation(order_id uuid, outcome text, note text) TO erp;
+
 REVOKE ALL ON FUNCTION api.erp_ack_order(order_id uuid, erp_reference text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.erp_ack_order(order_id uuid, erp_reference text) TO erp;
 
-REVOKE ALL ON FUNCTION api.erp_apply_payments(payments jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION api.erp_apply_payments(payments jsonb) TO erp;
+REVOKE ALL ON FUNCTION api.erp_apply_payments(payments jsonb, stream text, cursor jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.erp_apply_payments(payments jsonb, stream text, cursor jsonb) TO erp;
 
-REVOKE ALL ON FUNCTION api.erp_apply_products(products jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION api.erp_apply_products(products jsonb) TO erp;
+REVOKE ALL ON FUNCTION api.erp_apply_products(products jsonb, stream text, cursor jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.erp_apply_products(products jsonb, stream text, cursor jsonb) TO erp;
 
-REVOKE ALL ON FUNCTION api.erp_apply_stock(levels jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION api.erp_apply_stock(levels jsonb) TO erp;
+REVOKE ALL ON FUNCTION api.erp_apply_stock(levels jsonb, read_at timestamp with time zone, stream text, cursor jsonb, complete boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.erp_apply_stock(levels jsonb, read_at timestamp with time zone, stream text, cursor jsonb, complete boolean) TO erp;
+
+REVOKE ALL ON FUNCTION api.erp_pending_cancellations(max integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.erp_pending_cancellations(max integer) TO erp;
 
 REVOKE ALL ON FUNCTION api.erp_pending_orders(max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.erp_pending_orders(max integer) TO erp;
+
+REVOKE ALL ON FUNCTION api.erp_report(stream text, ok boolean, detail text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.erp_report(stream text, ok boolean, detail text) TO erp;
+
+REVOKE ALL ON FUNCTION api.erp_stream(stream text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.erp_stream(stream text) TO erp;
 
 REVOKE ALL ON FUNCTION api.inbound_message(payload jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.inbound_message(payload jsonb) TO messenger;
@@ -7433,6 +8087,8 @@ REVOKE ALL ON FUNCTION app.ancestor_regions(p_region_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.answer_outdated_tap(p_order_id uuid, p_from text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.apply_levels_set_aside(p_skus text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.assign_order(p_order_id uuid, p_subdist_id uuid, p_event text, p_note text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.calling_partner_id() FROM PUBLIC;
@@ -7466,15 +8122,25 @@ REVOKE ALL ON FUNCTION app.end_shadow_session() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.enqueue_message(p_template text, p_recipient_type text, p_recipient_id uuid, p_order_id uuid, p_variables jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.erp_ack_cancellation(p_order_id uuid, p_outcome text, p_note text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.erp_ack_order(p_order_id uuid, p_erp_reference text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.erp_apply_payments(p_payments jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.erp_apply_payments(p_payments jsonb, p_stream text, p_cursor jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.erp_apply_products(p_products jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.erp_apply_products(p_products jsonb, p_stream text, p_cursor jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.erp_apply_stock(p_levels jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.erp_apply_stock(p_levels jsonb, p_read_at timestamp with time zone, p_stream text, p_cursor jsonb, p_complete boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.erp_health() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.erp_pending_cancellations(p_max integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.erp_pending_orders(p_max integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.erp_stream(p_stream text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.error_catalog() FROM PUBLIC;
 
@@ -7492,6 +8158,8 @@ REVOKE ALL ON FUNCTION app.hand_over_orders(p_subdist_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.hand_over_text(p_from text, p_text text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.hand_stock_over(p_order_id uuid, p_reserved boolean) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.has_written_lately(p_number text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.holds_stock(p_status app.order_status_enum, p_erp_reference text) FROM PUBLIC;
@@ -7508,6 +8176,8 @@ REVOKE ALL ON FUNCTION app.is_calendar(p_value jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.is_legal_transition(p_from app.order_status_enum, p_to app.order_status_enum) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.issue_invoice(p_order app.orders, p_amount numeric) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.keep_cursor(p_stream text, p_cursor jsonb, p_rows bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_limit integer) FROM PUBLIC;
 
@@ -7588,6 +8258,8 @@ GRANT SELECT(deleted_at) ON TABLE app.partners TO subdist;
 
 REVOKE ALL ON FUNCTION app.lock_calling_partner() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.lock_goods() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.lock_inventory(p_product_ids uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.lock_invoice(p_invoice_id uuid) FROM PUBLIC;
@@ -7610,6 +8282,8 @@ REVOKE ALL ON FUNCTION app.message_templates() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.messages_sent(p_sent jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.moment_or_null(p_text text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.move_order(p_order_id uuid, p_to app.order_status_enum, p_reason text, p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.nearest_subdist(p_region_id uuid) FROM PUBLIC;
@@ -7626,6 +8300,8 @@ REVOKE ALL ON FUNCTION app.optional_text(p_name text, p_value text, p_max intege
 
 REVOKE ALL ON FUNCTION app.order_variables(p_order_id uuid, p_with_lines boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.payment_line_refusal(p_row jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.payment_refusal(p_invoice app.invoices, p_amount numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_rules jsonb) FROM PUBLIC;
@@ -7640,7 +8316,11 @@ REVOKE ALL ON FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_at
 
 REVOKE ALL ON FUNCTION app.process_inbox(p_limit integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.product_refusal(p_row jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.promised_points(p_grand_total numeric, p_tier app.tier_enum, p_rules jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.put_levels(p_product_ids uuid[], p_levels integer[], p_as_of timestamp with time zone, p_sold_since timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.quote_order(p_items jsonb, p_points integer) FROM PUBLIC;
 
@@ -7672,6 +8352,8 @@ REVOKE ALL ON FUNCTION app.request_hash(p_request jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.require_set(p_name text, p_set jsonb, p_max integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.require_stream(p_stream text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.require_text(p_name text, p_value text, p_max integer, p_min integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.reroute_order(p_order_id uuid, p_subdist_id uuid) FROM PUBLIC;
@@ -7683,6 +8365,8 @@ REVOKE ALL ON FUNCTION app.reserve_stock(p_product_ids uuid[], p_quantities inte
 REVOKE ALL ON FUNCTION app.respond_order(p_order_id uuid, p_subdist_id uuid, p_decision text, p_note text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.save_draft(p_items jsonb, p_notes text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.set_aside(p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.set_config_value(p_key text, p_value jsonb) FROM PUBLIC;
 
@@ -7754,6 +8438,8 @@ REVOKE ALL ON FUNCTION app.tg_order_items__frozen() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_order_items__reserve() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.tg_orders__cancel_in_erp() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.tg_orders__effects() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_orders__erp_took_over() FROM PUBLIC;
@@ -7791,6 +8477,8 @@ REVOKE ALL ON FUNCTION app.uuid_v7_floor(p_at timestamp with time zone) FROM PUB
 REVOKE ALL ON FUNCTION app.vest_points(p_invoice_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.waiting_since(p_clock timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.watch_erp() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.acting_agent_id() FROM PUBLIC;
 
@@ -7891,12 +8579,18 @@ REVOKE ALL ON FUNCTION auth.sign_token(p_claims jsonb, p_expires_at timestamp wi
 
 REVOKE ALL ON FUNCTION auth.subject_is_active(p_subject_id uuid, p_role text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobs.cron_holds(p_field text, p_value integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobs.failures() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobs.flush_audit() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobs.health() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobs.health() TO admin;
 
 REVOKE ALL ON FUNCTION jobs.make_partitions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobs.next_run(p_schedule text, p_after timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobs.process_point_queue(p_limit integer) FROM PUBLIC;
 
@@ -7911,6 +8605,8 @@ REVOKE ALL ON FUNCTION jobs.record_run(p_job text, p_started_at timestamp with t
 REVOKE ALL ON FUNCTION jobs.refresh_statistics() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobs.sweep_service_level() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobs.watch_erp() FROM PUBLIC;
 
 GRANT SELECT ON TABLE app.agent_sessions TO admin;
 
@@ -7970,6 +8666,10 @@ GRANT SELECT ON TABLE api.categories TO admin;
 GRANT SELECT ON TABLE api.consistency TO admin;
 
 GRANT SELECT ON TABLE api.delivery_contacts TO subdist;
+
+GRANT SELECT ON TABLE app.erp_set_aside TO admin;
+
+GRANT SELECT ON TABLE api.erp_set_aside TO admin;
 
 GRANT SELECT ON TABLE app.impersonation_notifications TO admin;
 

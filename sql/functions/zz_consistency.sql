@@ -122,7 +122,10 @@ select
   coalesce(o.id, c.order_id) as subject_id,
   format('%s is %s: its cancellation in the ERP is %s', o.order_number, coalesce(o.status::text, 'alive'), case
     when c.order_id is null then 'missing' else coalesce(c.outcome, 'awaited') end) as details
-from (select d.id, d.order_number, d.status from app.orders as d where d.status in ('REJECTED', 'CANCELLED') and d.approved_at is not null) as o
+from (
+  select d.id, d.order_number, d.status from app.orders as d
+  where d.status in ('REJECTED', 'CANCELLED') and d.approved_at is not null
+) as o
 full outer join app.erp_cancellations as c on c.order_id = o.id
 where o.id is null or c.order_id is null;
 comment on view app.consistency_erp_cancellations is $$Every order that died after approval, and no other, is to be undone in the ERP

@@ -1,6 +1,6 @@
 """What may be sold while orders are on their way to the ERP and readings are on their way from it.
 
-Each test plays an ERP of its own: `there` is what it has free, less what the sales that it took will take away.
+Each test plays the ERP: what it tells is free there, less what the sales that it took will take away.
 """
 
 from typing import Any
@@ -36,9 +36,7 @@ def moment(conn: Connection, world: World) -> str:
 
 def tell(conn: Connection, world: World, read_at: str | None, quantity: float, **more: Any) -> dict[str, Any]:
     levels = [{"sku": "SKU-000", "quantity": quantity}]
-    told: dict[str, Any] = call(
-        conn, world.erp, "erp_apply_stock", levels=levels, read_at=read_at, **more
-    )
+    told: dict[str, Any] = call(conn, world.erp, "erp_apply_stock", levels=levels, read_at=read_at, **more)
     return told
 
 
@@ -58,9 +56,10 @@ def test_units_that_the_erp_took_over_are_not_on_sale_until_its_next_reading(
     order = approved(conn, world, 8)
     ack(conn, world, order)
     assert display(conn) == 2
-    assert refusal(
-        conn, world.partners[1], "submit_order", items=items(SKU_000=3), idempotency_key="k"
-    ) == "OUT_OF_STOCK"
+    assert (
+        refusal(conn, world.partners[1], "submit_order", items=items(SKU_000=3), idempotency_key="k")
+        == "OUT_OF_STOCK"
+    )
     tell(conn, world, moment(conn, world), 2)
     assert display(conn) == 2
     assert broken(conn) == {}
@@ -103,9 +102,7 @@ def test_a_reading_that_comes_late_does_not_undo_a_newer_one(conn: Connection, w
 
 def test_a_reading_of_the_future_is_refused(conn: Connection, world: World) -> None:
     ahead = str(value(conn, "select now() + interval '1 minute'"))
-    assert refusal(
-        conn, world.erp, "erp_apply_stock", levels=[], read_at=ahead
-    ) == "INVALID_ARGUMENT"
+    assert refusal(conn, world.erp, "erp_apply_stock", levels=[], read_at=ahead) == "INVALID_ARGUMENT"
 
 
 @pytest.mark.parametrize("end", ["cancel_order", "reject_order"])
