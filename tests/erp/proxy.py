@@ -105,7 +105,10 @@ def running(target: str) -> Iterator[Proxy]:
 
         def log_message(self, format: str, *args: object) -> None: ...
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Quiet(ThreadingHTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None: ...  # killed adapters
+
+    with Quiet(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         proxy.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

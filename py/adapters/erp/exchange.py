@@ -8,7 +8,7 @@ from uuid import UUID
 from postgrest import APIError
 
 from adapters.erp.hub import Hub
-from adapters.erp.port import Cancellation, Erp, Order, RefusedError
+from adapters.erp.port import Cancellation, Erp, LoginRefusedError, Order, RefusedError
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +26,9 @@ class Exchange:
         self._erp = erp
         self._hub = hub
         self._batch = batch
-        self._refused: dict[UUID, float] = {}
-        self._sour: set[str] = set()
+        self._refused: dict[UUID, tuple[float, str]] = {}
+        self._told: dict[str, str] = {}
+        """Trouble that the hub knows of."""
         self.interval_seconds: float | None = None
 
     async def turn(self, stream: str) -> str:
@@ -44,16 +45,17 @@ class Exchange:
 
     async def fares_well(self, stream: str, detail: str) -> None:
         """Tell the hub; of the many looks for orders only what is news."""
-        if stream == "orders" and not detail and stream not in self._sour:
+        if stream == "orders" and not detail and stream not in self._told:
             return
-        self._sour.discard(stream)
         await self._hub.report(stream, detail, ok=True)
+        self._told.pop(stream, None)
         logger.info("%s: %s", stream, detail or "all is well")
 
     async def fares_badly(self, stream: str, detail: str) -> None:
-        """Tell the hub."""
-        self._sour.add(stream)
-        await self._hub.report(stream, detail, ok=False)
+        """Tell the hub, once for the same trouble."""
+        if self._told.get(stream) != detail:
+            await self._hub.report(stream, detail, ok=False)
+            self._told[stream] = detail
 
     async def _products(self) -> str:
         state = await self._hub.stream("products")
@@ -106,20 +108,23 @@ class Exchange:
         done = await self._erp.tidy()
         for cancellation in await self._hub.pending_cancellations(_CANCELLATIONS):
             done.append(await self._cancel(cancellation))
-        now = time.monotonic()
-        self._refused = {order: again for order, again in self._refused.items() if again > now}
-        refused: list[str] = []
+        refused: dict[UUID, tuple[float, str]] = {}
         for order in await self._hub.pending_orders(min(1000, self._batch + len(self._refused))):
-            if order.order_id in self._refused:
+            again, why = self._refused.get(order.order_id, (0.0, ""))
+            if time.monotonic() < again:
+                refused[order.order_id] = again, why
                 continue
             try:
                 done.append(await self._hand_over(order))
+            except LoginRefusedError:
+                raise
             except RefusedError as error:
                 # One that cannot go does not keep the others.
-                self._refused[order.order_id] = time.monotonic() + _REFUSED_SECONDS
-                refused.append(f"{order.order_number}: {error}")
+                why = f"{order.order_number}: {error}"
+                refused[order.order_id] = time.monotonic() + _REFUSED_SECONDS, why
+        self._refused = refused
         if refused:
-            raise RefusedError("; ".join(refused))
+            raise RefusedError("; ".join(why for _, why in refused.values()))
         return "; ".join(done)
 
     async def _hand_over(self, order: Order) -> str:
