@@ -39,7 +39,7 @@ class RefusedError(ErpError):
 
 
 class LoginRefusedError(RefusedError):
-    """Login or password is wrong. Never try again unasked: a few failures lock the account."""
+    """Login, password, address or rights are wrong. Not in a hurry again: a few failures lock the account."""
 
 
 class Product(BaseModel):

@@ -84,7 +84,7 @@ class Client:
                 if self._session == session:
                     self._session = None
                 if attempt == 2:
-                    raise RefusedError(f"{method}: a fresh session is not accepted") from None
+                    raise LoginRefusedError(f"{method}: a fresh session is not accepted") from None
         raise AssertionError
 
     async def agree(self, method: str, *params: Any, context: dict[str, Any] | None = None) -> Any:
@@ -165,7 +165,7 @@ class Client:
             self._locked_until = time.monotonic() + _LOCKED_SECONDS
             raise BusyError("Tryton has locked the login for some minutes", _LOCKED_SECONDS)
         if status in (403, 404) or 300 <= status < 400:
-            raise RefusedError(f"{method}: HTTP {status}: is it the right URL, database and user?")
+            raise LoginRefusedError(f"{method}: HTTP {status}: is it the right URL, database and user?")
         raise UnknownOutcomeError(f"{method}: HTTP {status}")
 
 

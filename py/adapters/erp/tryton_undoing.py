@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adapters.erp.port import Cancellation, Cancelled, RefusedError
+from adapters.erp.port import Cancellation, Cancelled, LoginRefusedError, RefusedError
 from adapters.erp.tryton_rpc import Client
 
 _UNDONE = "cancelled"
@@ -20,6 +20,8 @@ async def cancel(client: Client, order: Cancellation) -> Cancelled:
     try:
         for sale in sales:
             await _cancel(client, sale)
+    except LoginRefusedError:
+        raise  # says nothing of the order
     except RefusedError as refused:
         return Cancelled("REFUSED", str(refused))
     return Cancelled("CANCELLED", "" if sales else "Tryton has no sale of it")
