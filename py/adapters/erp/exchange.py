@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 LEVELS_AT_ONCE = 50_000
 _REFUSED_SECONDS = 300
 """An order that the ERP refused is offered again after so long: somebody may have put it right there."""
+_WELL_SECONDS = 60
 _CANCELLATIONS = 100
 _REMARKS = 20
 
@@ -27,6 +28,7 @@ class Exchange:
         self._hub = hub
         self._batch = batch
         self._refused: dict[UUID, tuple[float, str]] = {}
+        self._well_told_at = float("-inf")
         self._told: dict[str, str] = {}
         """Trouble that the hub knows of."""
         self.interval_seconds: float | None = None
@@ -44,12 +46,16 @@ class Exchange:
         return told
 
     async def fares_well(self, stream: str, detail: str) -> None:
-        """Tell the hub; of the many looks for orders only what is news."""
-        if stream == "orders" and not detail and stream not in self._told:
+        """Tell the hub; of the many looks for orders what is news, and now and then that all is well."""
+        quiet = stream == "orders" and not detail and stream not in self._told
+        if quiet and time.monotonic() - self._well_told_at < _WELL_SECONDS:
             return
         await self._hub.report(stream, detail, ok=True)
+        if stream == "orders":
+            self._well_told_at = time.monotonic()
         self._told.pop(stream, None)
-        logger.info("%s: %s", stream, detail or "all is well")
+        if detail:
+            logger.info("%s: %s", stream, detail)
 
     async def fares_badly(self, stream: str, detail: str) -> None:
         """Tell the hub, once for the same trouble."""

@@ -44,7 +44,7 @@ class Tryton:
 
     async def cancel_order(self, order: Cancellation) -> Cancelled:
         """As in the port."""
-        return await tryton_undoing.cancel(self._client, order)
+        return await tryton_undoing.cancel(self._client, order, self._sales.calm)
 
     async def stored(self, stream: str) -> None:
         """Nothing is kept here: the cursor says it all."""

@@ -67,6 +67,14 @@ class Sales:
             sale = after
         return str(sale["number"])
 
+    async def calm(self) -> None:
+        """Raises BusyError while what is not there may still come."""
+        since = await self._leading_since()
+        if since is None:
+            raise BusyError("it is another worker's turn", self._settle)
+        if (left := max(since, self._last_unknown) + self._settle - self._clock()) > 0:
+            raise BusyError("a request that was given up may still be under way", left)
+
     async def tidy(self) -> list[str]:
         """Delete drafts whose order has another sale by now: late children of requests that were given up."""
         drafts = await self._client.search_read(
@@ -109,11 +117,7 @@ class Sales:
 
     async def _create(self, order: Order) -> None:
         values = await self._values(order)
-        since = await self._leading_since()
-        if since is None:
-            raise BusyError("it is another worker's turn", self._settle)
-        if (left := max(since, self._last_unknown) + self._settle - self._clock()) > 0:
-            raise BusyError("a request that was given up may still be under way", left)
+        await self.calm()
         try:
             await self._client.call("model.sale.sale.create", [values])
         except UnknownOutcomeError:

@@ -1,5 +1,6 @@
 """Cancelling a sale. Tryton does it until the sale is confirmed; from then on it is undone piece by piece."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from adapters.erp.port import Cancellation, Cancelled, LoginRefusedError, RefusedError
@@ -10,13 +11,15 @@ _NOT_YET_GONE = {"request", "draft", "waiting", "assigned", _UNDONE}
 _NOT_YET_POSTED = {"draft", "validated", _UNDONE}
 
 
-async def cancel(client: Client, order: Cancellation) -> Cancelled:
+async def cancel(client: Client, order: Cancellation, calm: Callable[[], Awaitable[None]]) -> Cancelled:
     """Cancel the sale, its shipments and draft invoices; refused once goods or an invoice are out."""
     sales = await client.search_read(
         "sale.sale",
         [["reference", "=", order.order_number]],
         ["state", "number", "shipments.state", "shipments.number", "invoices.state", "invoices.number"],
     )
+    if not sales:
+        await calm()  # a sale that is still on its way would be nobody's
     try:
         for sale in sales:
             await _cancel(client, sale)
