@@ -1,4 +1,4 @@
-"""What the design adds: the exchange with the ERP, what it could not take over, what has to be undone there."""
+"""What the design adds: the exchange with the ERP, what it could not take, what has to be undone there."""
 
 from hub.migrate.steps import schema_file
 
