@@ -167,9 +167,10 @@ def bench(
     json: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     profile: Annotated[bool, typer.Option("--profile", help="Show what costs most instead.")] = False,
     outbox: Annotated[bool, typer.Option("--outbox", help="Only the outbox, beside a bare queue.")] = False,
+    stock: Annotated[bool, typer.Option("--stock", help="Only a stock sync, beside COPY.")] = False,
     database: Annotated[str | None, typer.Option(help="Superuser's URL; none: a throwaway cluster.")] = None,
 ) -> None:
-    """Measure submit_order, and the outbox, beside the floor."""
+    """Measure submit_order, the outbox and a stock sync, beside the floor."""
     _call(
         "hub.bench",
         "run",
@@ -178,6 +179,7 @@ def bench(
         database=database,
         profile_only=profile,
         outbox_only=outbox,
+        stock_only=stock,
     )
 
 

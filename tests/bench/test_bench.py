@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from hub.bench import BenchError, full_plan, outbox, place, proofs, quick_plan, rounds, run
+from hub.bench import BenchError, full_plan, outbox, place, proofs, quick_plan, rounds, run, stock
 from hub.bench.pgbench import Round, percentile
 from hub.bench.rows import Row
 from hub.cluster import Cluster
@@ -66,6 +66,15 @@ def test_the_outbox_is_drained_beside_a_bare_queue(cluster: Cluster, bench_place
         # nothing left to take: a bench that claims nothing says so
         with pytest.raises(psycopg.Error, match="this measures nothing"):
             conn.execute("select bench.take(1)")
+
+
+def test_every_level_of_a_sync_is_stored_beside_a_bare_update(bench_place: place.Place) -> None:
+    told: list[str] = []
+    [row] = stock.measure(bench_place, 2, told.append)
+    assert (row.name, len(row.ratios), len(told)) == ("stock_sync", 2, 3)
+    with bench_place.admin(bench_place.hub) as conn:
+        fresh = "select count(*) from app.inventory where last_sync_at > now() - interval '5 minutes'"
+        assert conn.execute(fresh).fetchall()[0][0] >= stock.LEVELS
 
 
 def test_orders_are_made_as_role_partner_under_row_security(bench_place: place.Place) -> None:

@@ -12,7 +12,7 @@ from types import FrameType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from hub.bench import outbox, proofs, rounds, rows
+from hub.bench import outbox, proofs, rounds, rows, stock
 from hub.bench.errors import BenchError
 from hub.bench.place import Place, prepared
 from hub.bench.profile import profile
@@ -30,6 +30,7 @@ def run(
     database: str | None = None,
     profile_only: bool = False,
     outbox_only: bool = False,
+    stock_only: bool = False,
     seconds: float | None = None,
     benches: Sequence[rounds.Bench] | None = None,
     repetitions: int = 3,
@@ -54,8 +55,9 @@ def run(
                 progress.stop()
                 profile(place)
                 return []
-            if outbox_only:
-                found = _outbox(place, repetitions, progress, task)
+            if outbox_only or stock_only:
+                found = _outbox(place, repetitions, progress, task) if outbox_only else []
+                found += _stock(place, repetitions, progress, task) if stock_only else []
                 return _told(found, json_file)
             chosen = benches or (quick_plan() if quick else full_plan())
             count = rounds.rounds(chosen, repetitions)
@@ -73,6 +75,7 @@ def run(
             made = _prove(place, lists=not quick)
             if not quick and not benches:
                 found += _outbox(place, repetitions, progress, task)
+                found += _stock(place, repetitions, progress, task)
     say(f"{made} orders made as role partner, in {time.monotonic() - started:.0f} s")
     return _told(found, json_file)
 
@@ -80,6 +83,11 @@ def run(
 def _outbox(place: Place, repetitions: int, progress: Progress, task: TaskID) -> list[rows.Row]:
     progress.update(task, total=repetitions * (len(outbox.CLIENTS) + 2), completed=0, description="outbox")
     return outbox.measure(place, repetitions, lambda what: progress.update(task, advance=1, description=what))
+
+
+def _stock(place: Place, repetitions: int, progress: Progress, task: TaskID) -> list[rows.Row]:
+    progress.update(task, total=repetitions + 1, completed=0, description="stock sync")
+    return stock.measure(place, repetitions, lambda what: progress.update(task, advance=1, description=what))
 
 
 def _told(found: list[rows.Row], json_file: Path | None) -> list[rows.Row]:

@@ -1,0 +1,15 @@
+-- The hub's side of a stock sync: 50,000 products with stock, and the call as the gateway makes it for the ERP.
+
+insert into app.products (sku, name, base_price)
+select 'STOCK-' || i, 'Stock ' || i, 1000 from generate_series(1, 50000) as i;
+insert into app.inventory (product_id, erp_stock, last_sync_at)
+select p.id, 0, now() - interval '1 day' from app.products as p where p.sku like 'STOCK-%';
+
+create function bench.apply_stock(p_levels text) returns json
+language plpgsql volatile
+as $$
+begin
+  perform bench.become(1, 'erp');
+  perform auth.request_guard();
+  return api.erp_apply_stock(p_levels::jsonb, now());
+end $$;
