@@ -70,7 +70,7 @@ class Exchange:
         async for batch in self._erp.products(state.cursor):
             answer = await self._hub.apply_products(batch.rows, batch.cursor)
             read, applied = read + len(batch.rows), applied + int(answer["applied"])
-            remarks += batch.remarks
+            remarks += batch.remarks + [f"{row['sku']}: {row['reason']}" for row in answer["set_aside"]]
         return _told(f"{read} read, {applied} changed", remarks)
 
     async def _stock(self) -> str:
@@ -92,7 +92,8 @@ class Exchange:
         for start in range(0, max(1, len(levels)), LEVELS_AT_ONCE):
             part = levels[start : start + LEVELS_AT_ONCE]
             last = start + LEVELS_AT_ONCE >= len(levels)
-            await self._hub.apply_stock(part, state.read_at, cursor if last else None, complete=last)
+            answer = await self._hub.apply_stock(part, state.read_at, cursor if last else None, complete=last)
+            remarks += [f"{sku} is unknown to the hub" for sku in answer["unknown_skus"]]
         return _told(f"{len(levels)} levels", remarks)
 
     async def _payments(self) -> str:
