@@ -5296,10 +5296,14 @@ begin
   v_count := v_count + v_more;
   delete from auth.sign_in_links as l where l.expires_at < now() - interval '2 days';
   get diagnostics v_more = row_count;
+  v_count := v_count + v_more;
+  -- A number that may no longer be answered freely is personal data that nobody needs.
+  delete from app.conversations as c where c.last_inbound_at < now() - interval '2 days';
+  get diagnostics v_more = row_count;
   return jobs.record_run('session-purge', v_started_at, v_count + v_more);
 end $$;
 
-COMMENT ON FUNCTION jobs.purge_sessions() IS 'Forgets sessions 30 days after their end, and old attempts and links; returns how many rows';
+COMMENT ON FUNCTION jobs.purge_sessions() IS 'Forgets sessions 30 days after their end, and old attempts, links and conversations; returns how many rows';
 
 CREATE FUNCTION jobs.reap_leases() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER

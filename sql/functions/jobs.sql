@@ -108,9 +108,14 @@ begin
   v_count := v_count + v_more;
   delete from auth.sign_in_links as l where l.expires_at < now() - interval '2 days';
   get diagnostics v_more = row_count;
+  v_count := v_count + v_more;
+  -- A number that may no longer be answered freely is personal data that nobody needs.
+  delete from app.conversations as c where c.last_inbound_at < now() - interval '2 days';
+  get diagnostics v_more = row_count;
   return jobs.record_run('session-purge', v_started_at, v_count + v_more);
 end $$;
-comment on function jobs.purge_sessions() is 'Forgets sessions 30 days after their end, and old attempts and links; returns how many rows';
+comment on function jobs.purge_sessions() is
+  'Forgets sessions 30 days after their end, and old attempts, links and conversations; returns how many rows';
 
 -- Not SECURITY DEFINER: the history belongs to pg_cron, and the job runs as the user who scheduled it.
 create function jobs.purge_cron_history()

@@ -110,6 +110,14 @@ def test_sessions_are_forgotten_thirty_days_after_their_end(
     assert value(db, "select string_agg(key, ',') from auth.login_attempts") == "y"
 
 
+def test_a_number_is_forgotten_once_it_may_not_be_answered_freely(db: Connection) -> None:
+    db.execute(
+        "insert into app.conversations values ('+62811', now() - interval '3 days'), ('+62812', now())"
+    )
+    assert value(db, "select jobs.purge_sessions()") == 1
+    assert value(db, "select string_agg(number, ',') from app.conversations") == "+62812"
+
+
 def test_a_job_that_is_late_does_all_that_is_due(db: Connection, world: World) -> None:
     for who in world.partners:
         pay(db, world, approve(db, world, submit(db, who, items(SKU_000=10))))
