@@ -23,7 +23,7 @@ def stream(db: Connection, world: World, name: str) -> dict[str, Any]:
     return found
 
 
-APPLY = {
+APPLY: dict[str, tuple[str, dict[str, Any]]] = {
     "products": ("erp_apply_products", {"products": [{"sku": "NEW", "name": "A", "base_price": 1}]}),
     "stock": ("erp_apply_stock", {"levels": [{"sku": "SKU-000", "quantity": 1}]}),
     "payments": ("erp_apply_payments", {"payments": []}),

@@ -57,3 +57,12 @@ def test_pg_cron_sweeps_by_itself(scheduled: str) -> None:
             " where j.jobname = 'hub:sla-sweep' order by d.runid limit 1"
         ).fetchone()
         assert row in (("succeeded",), ("running",))
+        # a job that fails says so in its health: the history is pg_cron's own
+        conn.execute(
+            "insert into cron.job_run_details (jobid, runid, database, status, return_message, start_time,"
+            " end_time) select jobid, 1000000, current_database(), 'failed', 'ERROR: no', now(), now()"
+            " from cron.job where jobname = 'hub:sla-sweep'"
+        )
+        ill = "select last_error, last_failed_at is not null from jobs.health() where job = %s"
+        assert conn.execute(ill, ["sla-sweep"]).fetchone() == ("ERROR: no", True)
+        assert conn.execute(ill, ["erp-watch"]).fetchone() == (None, False)

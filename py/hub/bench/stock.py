@@ -27,9 +27,7 @@ def measure(place: Place, repetitions: int, tick: Tick, levels: int = LEVELS) ->
         floor, ours = _bare(place, told), _ours(place, told)
         if number:
             row.add(floor, ours)
-        tick(
-            f"stock_sync: {levels:,} levels in {ours.p50_ms / 1000:.2f} s, bare in {floor.p50_ms / 1000:.2f} s"
-        )
+        tick(f"stock_sync: {ours.p50_ms:,.0f} ms, bare {floor.p50_ms:,.0f} ms")
     with place.admin(place.floor) as conn:
         conn.execute("drop schema floor_stock cascade")
     return [row]
