@@ -48,9 +48,11 @@ def test_an_order_is_one_sale_and_its_units_are_counted_once_until_they_are_gone
     assert (sale["number"], sale["state"]) == (number, "processing")
     assert sale["total_amount"] == order["grand_total"]
     # Whatever syncs come: taken over, sold in Tryton, shipped from Tryton, these are the same thirty units.
+    # A sync between the sale and our hearing of it counts them twice until the next: never too high (ADR 12).
     for _ in range(10):
-        assert house.display_stock("TRY-021") == before - 30
+        assert house.display_stock("TRY-021") <= before - 30
         time.sleep(0.1)
+    house.until(lambda: house.display_stock("TRY-021") == before - 30)
     house.books.ship(order["order_number"])
     synced = house.value("select last_sync_at from app.inventory order by 1 desc limit 1")
     house.until(
