@@ -2586,15 +2586,16 @@ CREATE FUNCTION app.message_sent(p_message_id uuid, p_provider_id text) RETURNS 
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+declare
+  v_provider_id text := app.require_text('provider_id', p_provider_id, 200);
 begin
   update app.messages as m set
-    status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
-    provider_id = app.require_text('provider_id', p_provider_id, 200),
+    status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null, provider_id = v_provider_id,
     -- a sign-in token is worth nothing to anyone but its reader
     variables = case when m.template = 'sign_in_link' then '{}' else m.variables end
   where m.id = p_message_id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
     -- refused meanwhile: it is owed again, as a template
-    and m.refused_id is distinct from p_provider_id;
+    and m.refused_id is distinct from v_provider_id;
   if not found and not exists (select from app.messages as m where m.id = p_message_id) then
     perform app.fail('NOT_FOUND', 'message');
   end if;

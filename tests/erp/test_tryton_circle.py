@@ -180,7 +180,7 @@ def test_a_sale_that_comes_later_than_can_be_waited_for_is_deleted_again(house: 
     house.line.disturb("slow", CREATE, times=1, delay=TIMEOUT + 4)
     house.start()
     house.until(lambda: house.taken(order))
-    house.until(lambda: "a second sale is deleted" in house.log.read_text())
+    house.until(lambda: f"{order['order_number']}: a second sale is deleted" in house.log.read_text())
     [sale] = house.books.sales(order["order_number"])
     assert (sale["number"], sale["state"]) == (house.taken(order), "processing")
 

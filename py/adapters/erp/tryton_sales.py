@@ -107,10 +107,10 @@ class Sales:
             raise RefusedError(f"{reference}: its sale {kept['number'] or ''} was cancelled in Tryton")
         for other in others:
             if other["state"] in ("draft", "quotation", "cancelled"):
-                logger.warning("%s: a second sale is deleted", reference)
                 if other["state"] != "cancelled":
                     await self._client.agree("model.sale.sale.cancel", [other["id"]])
                 await self._client.agree("model.sale.sale.delete", [other["id"]])
+                logger.warning("%s: a second sale is deleted", reference)
             else:
                 raise RefusedError(f"{reference}: somebody confirmed a second sale, {other['number']}")
         return kept
