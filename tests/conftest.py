@@ -14,8 +14,31 @@ from hub.stack import gateway as gateways
 from tests import servers
 from tests.support import RunningGateway
 
+SLOW_FIRST = [
+    "tests/erp/test_tryton_circle.py",
+    "tests/crash",
+    "tests/walks",
+    "tests/service_level/test_cron.py",
+    "tests/demo",
+    "tests/whatsapp",
+    "tests/concurrency",
+    "tests/fuzz",
+    "tests/mutate",
+]
+"""Files that take longest, so that none of them is what everybody waits for at the end."""
+
 Clone = Callable[[], str]
 EmptyDatabase = Callable[[], str]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first, otherwise in their order."""
+
+    def rank(item: pytest.Item) -> int:
+        found = (i for i, start in enumerate(SLOW_FIRST) if item.nodeid.startswith(start))
+        return next(found, len(SLOW_FIRST))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")

@@ -294,8 +294,8 @@ def test_the_wire(hub: Hub, number: int) -> None:
             wire.shutdown(socket.SHUT_WR)
             while chunk := wire.recv(65536):
                 got += chunk
-        except (TimeoutError, ConnectionError):
-            pass
+        except OSError:
+            pass  # it hung up on us, or waits for more
     for status in re.findall(rb"^HTTP/1\.[01] (\d{3})", got, re.MULTILINE):
         assert int(status) < 500, got[:300]
     answer = got.decode("latin-1")

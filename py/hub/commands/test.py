@@ -33,7 +33,7 @@ def test(arguments: Sequence[str], *, lint: bool) -> None:
 
 def _workers(arguments: Sequence[str]) -> tuple[str, ...]:
     """One worker a core for a run of all tests; a file's tests stay together, as they share its gateway."""
-    return () if arguments else ("-n", "auto", "--dist", "loadfile")
+    return () if arguments else ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 def _run(name: str, command: Sequence[str]) -> bool:
