@@ -1,5 +1,6 @@
 """Fixtures: `cluster`, `template`, `clone`, `db`, `gateway`. `tests.support.caller` acts as a role in SQL."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,7 +33,9 @@ EmptyDatabase = Callable[[], str]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files first, otherwise in their order."""
+    """Slow files first, otherwise in their order. `hub mutate` has an order of its own."""
+    if servers.TEMPLATE in os.environ:
+        return
 
     def rank(item: pytest.Item) -> int:
         found = (i for i, start in enumerate(SLOW_FIRST) if item.nodeid.startswith(start))

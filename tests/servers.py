@@ -24,6 +24,7 @@ from hub.ports import next_free
 # Below the ports that outgoing connections get (32768 on): one of those may sit on ours for a moment.
 FIRST_PORT = 25815
 CRON_DATABASE = "hub_cron_test"
+TEMPLATE = "HUB_TEST_TEMPLATE"
 JWT_SECRET = "for-tests-only-0123456789-0123456789-0123456789"
 AUTHENTICATOR_PASSWORD = "for-tests-only"
 
@@ -95,7 +96,7 @@ def ensure_template(cluster: Cluster) -> str:
 
     HUB_TEST_TEMPLATE names another one, which is there already: `hub mutate` runs the tests on broken copies.
     """
-    if given := os.environ.get("HUB_TEST_TEMPLATE"):
+    if given := os.environ.get(TEMPLATE):
         return given
     tree = Tree(paths.sql_root(), paths.migrations_root())
     name = f"hub_template_{tree.fingerprint()[:12]}"

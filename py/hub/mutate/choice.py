@@ -28,6 +28,9 @@ _OTHER = {
     "whatsapp",
 }
 
+_OTHER_FILES = "test_tryton"
+"""The start of names of files that start an ERP of their own."""
+
 _ACCESS = ("rls", "api")
 """Folders that speak of who may do and see what."""
 
@@ -197,7 +200,9 @@ def files_of_tests() -> list[str]:
     """Every test file that a mutated database may concern, as the checkout's relative paths."""
     root = paths.root()
     found = (str(path.relative_to(root)) for path in sorted((root / "tests").rglob("test_*.py")))
-    return [file for file in found if _folder(file) not in _OTHER]
+    return [
+        file for file in found if _folder(file) not in _OTHER and not Path(file).name.startswith(_OTHER_FILES)
+    ]
 
 
 def _folder(file: str) -> str:
