@@ -250,7 +250,7 @@ CALLS = {
     ),
     "set_config": Call(
         "admin",
-        {"config_key": "word", "config_value": "value"},
+        {"config_key": "config key", "config_value": "value"},
         lambda _: {"config_key": "order.max_lines", "config_value": 400},
     ),
     "erp_stream": Call("erp", {"stream": "stream"}, lambda _: {"stream": "stock"}),

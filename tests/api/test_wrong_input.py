@@ -80,6 +80,9 @@ class Judge:
         if set(body) != {"code", "message", "details", "hint"} or not explained(answer):
             self.fault(case, answer)
             return
+        if case.code and body["code"] != case.code:
+            self.fault(case, answer)
+            return
         said = " ".join(str(body[k]) for k in ("message", "details", "hint"))
         if body["code"] not in _SAID_ON_PURPOSE and _INTERNALS.search(said[:5_000]):
             self.fault(case, answer)

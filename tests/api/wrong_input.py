@@ -72,6 +72,7 @@ WRONG: dict[str, dict[str, str]] = {
         "emoji": EMOJI,
         "too long": json.dumps("x" * 61),
     },
+    "config key": {},
     "secret": _MISTAKES
     | {
         "null": "null",
@@ -148,6 +149,25 @@ WRONG: dict[str, dict[str, str]] = {
         "fraction": "1.5",
         "true": "true",
     },
+}
+
+WRONG["config key"] = WRONG["word"]
+
+# The code of the refusal, where it is the same in every call that has such an argument: another one would
+# tell of something else than the mistake.
+CODES: dict[str, dict[str, str]] = {
+    "id": dict.fromkeys(("null", "unknown"), "NOT_FOUND"),
+    "word": dict.fromkeys(("null", "empty", "another word", "number"), "INVALID_ARGUMENT"),
+    "config key": {"empty": "INVALID_ARGUMENT"} | dict.fromkeys(("another word", "number"), "UNKNOWN_CONFIG"),
+    "text": dict.fromkeys(("null", "empty", "blank"), "INVALID_ARGUMENT"),
+    "stream": dict.fromkeys(WRONG["stream"], "INVALID_ARGUMENT"),
+    "count": dict.fromkeys(("null", "negative", "zero"), "INVALID_ARGUMENT"),
+    "points": {"negative": "INVALID_ARGUMENT", "more than in hand": "POINTS_INSUFFICIENT"},
+    "adjustment": {"zero": "INVALID_ARGUMENT", "too negative": "POINTS_INSUFFICIENT"},
+    "money": dict.fromkeys(("null", "negative", "zero", "fraction of a sen"), "INVALID_ARGUMENT"),
+    "moment": dict.fromkeys(("infinity", "minus infinity", "long ago"), "INVALID_ARGUMENT"),
+    "password": {"short": "PASSWORD_TOO_WEAK", "73 bytes": "PASSWORD_TOO_WEAK"},
+    "payload": dict.fromkeys(("null", "array", "number", "text"), "INVALID_ARGUMENT"),
 }
 
 # Odd, but nothing that has to be refused.
@@ -320,11 +340,12 @@ for _optional in ("paid_at", "payment_method", "notes"):
 
 @dataclass(frozen=True)
 class Case:
-    """One request: what is wrong about it, and its body."""
+    """One request: what is wrong about it, its body, and the code of the refusal where only one will do."""
 
     what: str
     body: bytes
     content_type: str = "application/json"
+    code: str | None = None
 
 
 def body_of(arguments: dict[str, str]) -> bytes:
@@ -337,7 +358,8 @@ def argument_cases(
     """The good call with one argument changed, in every way that its kind knows."""
     for name, kind in kinds.items():
         for what, value in values.get(kind, {}).items():
-            yield Case(f"{name} {kind}: {what}", body_of(good | {name: value}))
+            code = CODES.get(kind, {}).get(what)
+            yield Case(f"{name} {kind}: {what}", body_of(good | {name: value}), code=code)
         if values is WRONG and name in required:
             yield Case(f"{name} is missing", body_of({k: v for k, v in good.items() if k != name}))
 

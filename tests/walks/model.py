@@ -42,6 +42,8 @@ class Product:
     stock: int
     buffer: int = 0
     active: bool = True
+    read_at: int = 0
+    """The moment of the last reading of its stock."""
     schedule: dict[str, list[Price]] = field(default_factory=dict)
 
 
@@ -68,6 +70,8 @@ class Order:
     told: set[str] = field(default_factory=set)
     escalations: Counter[str] = field(default_factory=Counter)
     erp: str | None = None
+    cancellation: str | None = None
+    """What the ERP made of the order's end: OWED until it says."""
     assisted: bool = False
     submitted: bool = False
 
@@ -127,6 +131,9 @@ class Model:
     invoices: dict[str, Invoice] = field(default_factory=dict)
     redemptions: dict[str, Redemption] = field(default_factory=dict)
     ledger: list[tuple[str, int]] = field(default_factory=list)
+    taken_over: list[str] = field(default_factory=list)
+    """Orders in the order in which the ERP took them over."""
+    moment: int = 0
 
     # --- what follows from what happened ----------------------------------------------------------
 
@@ -291,11 +298,37 @@ class Model:
         was, at.status = at.status, to
         if to not in DEAD:
             return
+        if was == "APPROVED":
+            at.cancellation = "OWED"
         if was != "DRAFT" and at.points_used:
             self.ledger.append((at.partner, at.points_used))
         for key, invoice in self.invoices.items():
             if invoice.order == order and not invoice.cancelled:
                 self.cancel_invoice(key)
+
+    def next_moment(self) -> int:
+        self.moment += 1
+        return self.moment
+
+    def take_over(self, order: str, reference: str) -> None:
+        """Its units are the ERP's business from now on; one that died meanwhile is to be undone there."""
+        at = self.orders[order]
+        if at.erp is None:
+            for sku, quantity in at.lines.items():
+                self.products[sku].stock -= quantity
+            self.taken_over.append(order)
+            if at.cancellation:
+                at.cancellation = "OWED"
+        at.erp = reference
+
+    def read_stock(self, sku: str, level: int, moment: int, known: int) -> bool:
+        """A level that was read when the ERP had `known` orders; False where a later reading is here."""
+        product = self.products[sku]
+        if moment < product.read_at:
+            return False
+        since = sum(self.orders[order].lines.get(sku, 0) for order in self.taken_over[known:])
+        product.stock, product.read_at = level - since, moment
+        return True
 
     def cancel_invoice(self, invoice: str) -> None:
         at = self.invoices[invoice]

@@ -30,7 +30,8 @@ MUST_HAPPEN = {
     "submit_order IDEMPOTENCY_CONFLICT", "quote_order", "save_draft", "cancel_order", "reject_order",
     "release_order", "reroute_order", "respond_order", "approve_order", "ship_order", "complete_order",
     "record_payment", "erp_apply_payments", "cancel_invoice", "redeem_reward", "advance_redemption",
-    "erp_ack_order", "process_point_queue", "sweep_service_level", "flush_audit",
+    "erp_ack_order", "erp_ack_cancellation", "erp_apply_stock of a reading", "erp_apply_stock outdated",
+    "process_point_queue", "sweep_service_level", "flush_audit",
 }  # fmt: skip
 """Deeds, and refusals, without which the walks would prove little."""
 

@@ -5,7 +5,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -51,6 +51,9 @@ select jsonb_build_object(
     from app.point_transactions t where t.type = 'EARNED'),
   'rewards', (select jsonb_object_agg(c.id, c.stock_available) from app.redemption_catalog c),
   'redemptions', (select coalesce(jsonb_object_agg(r.id, r.status), '{}') from app.redemptions r),
+  'cancellations', (
+    select coalesce(jsonb_object_agg(c.order_id, coalesce(c.outcome, 'OWED')), '{}')
+    from app.erp_cancellations c),
   'escalations', (
     select coalesce(jsonb_object_agg(l.key, l.n), '{}')
     from (
@@ -77,6 +80,14 @@ configs = st.sampled_from(
         ("credit.over_limit_policy", ["FLAG", "BLOCK"]),
     ]
 )
+
+
+def at_odds(pick: int) -> bool:
+    """One in eight times something that does not fit: what is refused matters too.
+
+    Not for 0, which hypothesis draws oftener than others.
+    """
+    return pick % 8 == 7
 
 
 class _Every:
@@ -121,6 +132,8 @@ class Walk(RuleBasedStateMachine):
         # hours of schedules are counted from here: the seconds of the walk itself are no hours of the model's
         self.began_at = value(self.conn, "select clock_timestamp()")
         self.keys: dict[tuple[str, str], tuple[object, str]] = {}
+        # each: the hub's moment, the model's, and how many orders the ERP had taken over by then
+        self.readings: list[tuple[datetime, int, int]] = []
         names = [row[0] for row in self.conn.execute("select invariant from app.invariants()")]
         self.promises = " union all ".join(
             f"select '{name}' as invariant, details from app.consistency_{name}" for name in names
@@ -155,10 +168,9 @@ class Walk(RuleBasedStateMachine):
     def order(self, pick: int, *apt: str) -> str:
         """Some order, preferably in one of these states."""
         fitting = [key for key, o in self.model.orders.items() if o.status in apt]
-        if not fitting and pick % 8:
+        if not fitting and not at_odds(pick):
             self.proceed_with(pick)
-        # one in eight times any order: what is refused matters too
-        return str(self.one_of(fitting if fitting and pick % 8 else self.model.orders, pick // 8))
+        return str(self.one_of(self.model.orders if at_odds(pick) or not fitting else fitting, pick // 8))
 
     def owner(self, order: str) -> Caller:
         return self.partners[self.model.orders[order].partner]
@@ -196,7 +208,7 @@ class Walk(RuleBasedStateMachine):
         key = str(uuid.UUID(int=len(self.keys)))
         against = self.model.against_submitting(partner, goods, used)
         known = [k for k in self.keys if k[0] == partner]
-        if known and again % 6 == 0:
+        if known and again % 4 == 0:
             key = self.one_of(known, again)[1]
             same = self.keys[partner, key][0] == body
             against = set() if same else {"IDEMPOTENCY_CONFLICT"}
@@ -337,7 +349,9 @@ class Walk(RuleBasedStateMachine):
     @precondition(lambda self: self.model.orders)
     @rule(pick=picks)
     def reject(self, pick: int) -> None:
-        key = self.order(pick, *OPEN, "APPROVED")
+        self.reject_order(self.order(pick, *OPEN, "APPROVED"))
+
+    def reject_order(self, key: str) -> None:
         against = self.model.against_moving(key, "REJECTED")
         if self.deed(self.world.admin, "reject_order", against, order_id=key, reason="tidak bisa"):
             self.model.move(key, "REJECTED")
@@ -356,7 +370,9 @@ class Walk(RuleBasedStateMachine):
     @rule(pick=picks)
     def release(self, pick: int) -> None:
         waiting = [k for k, o in self.model.orders.items() if o.waits_for_release and o.status in OPEN]
-        self.release_order(self.one_of(waiting if waiting and pick % 8 else self.model.orders, pick // 8))
+        self.release_order(
+            self.one_of(self.model.orders if at_odds(pick) or not waiting else waiting, pick // 8)
+        )
 
     def release_order(self, key: str) -> None:
         against = self.model.against_releasing(key)
@@ -432,14 +448,14 @@ class Walk(RuleBasedStateMachine):
     )
     def pay(self, pick: int, share: int, extra: int, again: int) -> None:
         unpaid = [k for k, i in self.model.invoices.items() if i.status in ("UNPAID", "PARTIAL")]
-        key = self.one_of(unpaid if unpaid and pick % 8 else self.model.invoices, pick // 8)
+        key = self.one_of(self.model.invoices if at_odds(pick) or not unpaid else unpaid, pick // 8)
         invoice = self.model.invoices[key]
         due = invoice.amount - invoice.paid
         amount = (due / share).quantize(Decimal("0.01")) + extra or Decimal("0.01")
         reference = f"BCA {sum(len(i.payments) for i in self.model.invoices.values())}"
         if invoice.payments and again % 4 == 0:
             reference, known = self.one_of(invoice.payments.items(), again)
-            amount = known if again % 8 else amount
+            amount = amount if at_odds(again) else known
         if again % 3:
             self.book(key, amount, reference)
         else:
@@ -562,6 +578,27 @@ class Walk(RuleBasedStateMachine):
             [buffer, self.world.products[sku]],
         )
         self.deed(self.world.erp, "erp_apply_stock", set(), levels=[{"sku": sku, "quantity": stock}])
+        product.read_at = self.model.next_moment()
+
+    @rule(what=picks, stock=stocks, asks=st.booleans(), pick=picks)
+    def sync_reading(self, what: int, stock: int, asks: bool, pick: int) -> None:
+        """Levels that were read at some moment since the walk began, now or long ago."""
+        if asks or not self.readings:
+            told = self.deed(self.world.erp, "erp_stream", set(), stream="stock")
+            moment = datetime.fromisoformat(told["read_at"])
+            self.readings.append((moment, self.model.next_moment(), len(self.model.taken_over)))
+        sku = self.one_of(self.model.products, what)
+        read_at, moment_of_model, known = self.one_of(reversed(self.readings[-5:]), pick)
+        told = self.deed(
+            self.world.erp,
+            "erp_apply_stock",
+            set(),
+            levels=[{"sku": sku, "quantity": stock}],
+            read_at=read_at.isoformat(),
+        )
+        counts = self.model.read_stock(sku, stock, moment_of_model, known)
+        assert (told["applied"], told["outdated"]) == ((1, 0) if counts else (0, 1))
+        type(self).steps["erp_apply_stock of a reading" if counts else "erp_apply_stock outdated"] += 1
 
     @rule(
         what=picks,
@@ -604,7 +641,12 @@ class Walk(RuleBasedStateMachine):
     @precondition(lambda self: self.model.orders)
     @rule(pick=picks, other=picks)
     def acknowledge_by_erp(self, pick: int, other: int) -> None:
-        key = self.order(pick, "APPROVED", "SHIPPED", "COMPLETED")
+        dead = [k for k, o in self.model.orders.items() if o.cancellation and not o.erp]
+        key = (
+            self.one_of(dead, pick)
+            if dead and other % 3 == 0
+            else self.order(pick, "APPROVED", "SHIPPED", "COMPLETED")
+        )
         order = self.model.orders[key]
         reference = order.erp if order.erp and other % 2 else f"S{len(self.model.orders)}-{other}"
         against: set[str] = set()
@@ -613,14 +655,30 @@ class Walk(RuleBasedStateMachine):
         elif order.erp not in (None, reference):
             against = {"ERP_REFERENCE_CONFLICT"}
         if self.deed(self.world.erp, "erp_ack_order", against, order_id=key, erp_reference=reference):
-            if order.erp is None:
-                for sku, quantity in order.lines.items():
-                    self.model.products[sku].stock -= quantity
-            order.erp = reference
+            self.model.take_over(key, reference)
+
+    @precondition(lambda self: self.model.orders)
+    @rule(pick=picks, outcome=st.sampled_from(["CANCELLED", "CANCELLED", "REFUSED"]))
+    def acknowledge_cancellation(self, pick: int, outcome: str) -> None:
+        if all(order.cancellation is None for order in self.model.orders.values()) and not at_odds(pick):
+            self.reject_order(self.order(pick, "APPROVED"))
+        owed = [key for key, order in self.model.orders.items() if order.cancellation == "OWED"]
+        pending = self.deed(self.world.erp, "erp_pending_cancellations", set())
+        assert {p["order_id"] for p in pending} == set(owed)
+        key = self.one_of(self.model.orders if at_odds(pick) or not owed else owed, pick // 8)
+        order = self.model.orders[key]
+        against = set() if order.cancellation else {"ILLEGAL_TRANSITION"}
+        told = self.deed(self.world.erp, "erp_ack_cancellation", against, order_id=key, outcome=outcome)
+        if told:
+            # the first answer stands
+            assert told["duplicate"] == (order.cancellation != "OWED")
+            order.cancellation = told["outcome"]
 
     @rule(later=hours)
     def time_passes(self, later: float) -> None:
         grow_older(self.conn, later)
+        age = timedelta(hours=later)
+        self.readings = [(at - age, moment, known) for at, moment, known in self.readings]
         self.model.now += Fraction(later)
 
     @rule(
@@ -667,6 +725,7 @@ class Walk(RuleBasedStateMachine):
             "vested": {k: i.vested for k, i in model.invoices.items() if i.vested},
             "rewards": {r: model.left(r) for r in model.rewards},
             "redemptions": {k: r.status for k, r in model.redemptions.items()},
+            "cancellations": {key: o.cancellation for key, o in model.orders.items() if o.cancellation},
             "escalations": {
                 f"{key} {level}": n for key, o in model.orders.items() for level, n in o.escalations.items()
             },
