@@ -74,6 +74,8 @@ create trigger _200_never_empty before truncate on app.invoice_payments
 for each statement execute function app.tg_append_only();
 create trigger _200_never_empty before truncate on app.order_events
 for each statement execute function app.tg_append_only();
+create trigger _200_never_empty before truncate on app.system_config_history
+for each statement execute function app.tg_append_only();
 create trigger _200_never_empty before truncate on app.audit_logs
 for each statement execute function app.tg_append_only();
 create trigger _200_never_empty before truncate on app.audit_buffer

@@ -262,13 +262,12 @@ begin
   select * into v_message from app.messages as m where m.provider_id = v_provider_id for no key update;
   if not found then
     select * into v_message from app.messages as m where m.id = p_message_id for no key update;
-    if not found then
-      perform app.fail('NOT_FOUND', 'message');
-    elsif v_message.refused_id = v_provider_id then
+    if v_message.refused_id = v_provider_id then
       return;
     elsif v_message.provider_id is null then
-      perform app.message_sent(v_message.id, v_provider_id);
-      select * into strict v_message from app.messages as m where m.id = v_message.id;
+      -- Which raises NOT_FOUND where our id is unknown as well.
+      perform app.message_sent(p_message_id, v_provider_id);
+      select * into strict v_message from app.messages as m where m.id = p_message_id;
     elsif v_message.provider_id <> v_provider_id then
       -- An earlier sending of a message that was sent again: the reader has it, that is all there is to say.
       return;

@@ -135,6 +135,40 @@ def test_an_act_without_a_session_orders_nothing_with_psql_either(conn: Connecti
         assert "SESSION_CLOSED" in str(refused.value)
 
 
+def test_who_orders_with_psql_is_a_live_partner_all_the_same(conn: Connection, world: TwoOfEach) -> None:
+    body = json.dumps([{"sku": "SKU-001", "quantity": 1}])
+    conn.execute("update app.partners set is_active = false where id = %s", [world.east.partner.sub])
+    for role, claims, code in (
+        ("partner", "{}", "UNAUTHENTICATED"),
+        ("none", world.west.partner.claims, "NOT_ALLOWED"),
+        ("partner", world.east.partner.claims, "ACCOUNT_INACTIVE"),
+        ("partner", world.gone.claims, "ACCOUNT_INACTIVE"),
+    ):
+        for query in (
+            f"select (api.submit_order('{body}', 0, null, 'k')).id",
+            f"select api.quote_order('{body}')",
+            f"select (api.redeem_reward('{world.rewards[1]}', 'k')).id",
+        ):
+            with pytest.raises(psycopg.Error) as refused:
+                asks(conn, role, claims, query)
+            assert RefusedError.of(refused.value).code == code, (role, claims)
+
+
+def test_a_suspended_sub_distributor_answers_nothing_with_psql_either(
+    conn: Connection, world: TwoOfEach
+) -> None:
+    order = world.west.orders["submitted"]["id"]
+    with conn.transaction():
+        # as if it had been routed to him at that very moment: else it would be handed over
+        conn.execute("set local session_replication_role = replica")
+        conn.execute("update app.sub_distributors set status = 'SUSPENDED'")
+    conn.execute("set session_replication_role = default")
+    query = f"select (api.respond_order('{order}', 'ACCEPT')).id"
+    with pytest.raises(psycopg.Error) as refused:
+        asks(conn, "subdist", world.west.subdist.claims, query)
+    assert RefusedError.of(refused.value).code == "ACCOUNT_INACTIVE"
+
+
 def test_an_agent_acts_only_for_live_partners_of_his_region(conn: Connection, world: TwoOfEach) -> None:
     for partner in (world.east.partner.sub, world.gone.sub, world.west.agent.sub, str(uuid.uuid4())):
         with pytest.raises(RefusedError) as refused:

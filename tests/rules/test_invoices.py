@@ -75,6 +75,14 @@ def test_an_amount_is_rupiah_above_nothing(db: Connection, world: World, amount:
     assert code == "INVALID_ARGUMENT"
 
 
+def test_nothing_is_paid_in_the_future(db: Connection, world: World) -> None:
+    invoice = billed(db, world)
+    paying = {"invoice_id": invoice["id"], "amount": 1000, "reference_number": "BCA-1"}
+    for ahead, code in (("2 days", "INVALID_ARGUMENT"), ("1 hour", "")):
+        at = str(value(db, "select now() + %s::interval", ahead))
+        assert refusal(db, world.admin, "record_payment", paid_at=at, **paying) == code
+
+
 def test_the_same_reference_counts_once_and_says_so(db: Connection, world: World) -> None:
     invoice = billed(db, world)
     first = pay(db, world, invoice, 400_000, "TRX-1")
