@@ -167,6 +167,7 @@ CODES: dict[str, dict[str, str]] = {
     "money": dict.fromkeys(("null", "negative", "zero", "fraction of a sen"), "INVALID_ARGUMENT"),
     "moment": dict.fromkeys(("infinity", "minus infinity", "long ago"), "INVALID_ARGUMENT"),
     "password": {"short": "PASSWORD_TOO_WEAK", "73 bytes": "PASSWORD_TOO_WEAK"},
+    "value": {"null": "INVALID_ARGUMENT"} | dict.fromkeys(("text", "true", "array"), "INVALID_CONFIG_VALUE"),
     "payload": dict.fromkeys(("null", "array", "number", "text"), "INVALID_ARGUMENT"),
 }
 

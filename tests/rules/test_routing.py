@@ -6,6 +6,7 @@ from tests.world import (
     Caller,
     Connection,
     World,
+    approve,
     call,
     items,
     make_world,
@@ -136,11 +137,18 @@ def test_accepting_twice_does_no_harm(db: Connection, world: World) -> None:
     assert answered["status"] == "PROCESSING"
 
 
-def test_a_closed_order_takes_no_answer(db: Connection, world: World) -> None:
+@pytest.mark.parametrize("decision", ["ACCEPT", "PROGRESS", "DECLINE"])
+@pytest.mark.parametrize("end", ["cancelled", "approved"])
+def test_an_order_that_waits_for_no_answer_takes_none(
+    db: Connection, world: World, end: str, decision: str
+) -> None:
     order = submit(db, world.partners[0], items(SKU_000=1))
     who = serving(db, order)
-    call(db, world.partners[0], "cancel_order", order_id=order["id"])
-    code = refusal(db, who, "respond_order", order_id=order["id"], decision="ACCEPT")
+    if end == "approved":
+        approve(db, world, order)
+    else:
+        call(db, world.partners[0], "cancel_order", order_id=order["id"])
+    code = refusal(db, who, "respond_order", order_id=order["id"], decision=decision)
     assert code == "ILLEGAL_TRANSITION"
 
 
