@@ -146,6 +146,12 @@ def test_money_received_is_never_rewritten(db: Connection, world: World, stateme
         db.execute(statement.encode())
 
 
+def test_an_invoice_without_payments_is_not_deleted_either(db: Connection, world: World) -> None:
+    invoice = billed(db, world)
+    with pytest.raises(psycopg.Error, match="APPEND_ONLY"), db.transaction():
+        db.execute("delete from app.invoices where id = %s", [invoice["id"]])
+
+
 def test_an_order_paid_with_points_alone_owes_nothing(db: Connection, world: World) -> None:
     who = world.partners[0]
     call(db, world.admin, "adjust_points", partner_id=who.sub, points=1000, reason="hadiah")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jwt
+import psycopg
 import pytest
 
 from tests.rules.world import Answer, answer, insert, make_subdist, refused
@@ -51,6 +52,12 @@ def holder(token: str) -> Caller:
 
 def outcome(given: Answer) -> tuple[int, str | None]:
     return given.status, given.body.get("code")
+
+
+def test_without_a_signing_secret_nobody_gets_an_empty_token(db: Connection, world: World) -> None:
+    db.execute("delete from auth.jwt_secret")
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState), db.transaction():
+        db.execute("select api.login(%s, %s)", [SALON, PASSWORD])
 
 
 @pytest.mark.parametrize("email", [SALON, "  SALON0@Hub.Test "])
