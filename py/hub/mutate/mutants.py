@@ -94,6 +94,12 @@ _QUERIES = {
         from pg_constraint k join pg_class c on c.oid = k.conrelid
         join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = any(%(schemas)s) and k.contype in ('c', 'u', 'x', 'f') and not c.relispartition""",
+    "a check of a domain": """
+        select format('constraint %%s.%%s', t.typname, k.conname), n.nspname || '.' || t.typname,
+          format('alter domain %%s drop constraint %%I', t.oid::regtype, k.conname)
+        from pg_constraint k join pg_type t on t.oid = k.contypid
+        join pg_namespace n on n.oid = t.typnamespace
+        where n.nspname = any(%(schemas)s)""",
     "a unique index that is no constraint": """
         select format('constraint %%s.%%s', t.relname, i.relname), n.nspname || '.' || t.relname,
           format('drop index %%s', i.oid::regclass)
