@@ -23,7 +23,7 @@ from app.partners as p
 left join (select o.partner_id, sum(o.amount) as amount from owed as o group by o.partner_id) as w on w.partner_id = p.id
 where p.credit_used <> coalesce(w.amount, 0);
 comment on view app.consistency_credit_used is $$credit_used of each partner is what he owes and has on order (ADR 5)
-Scan: only open orders and unpaid invoices, by idx_orders_status and idx_invoices_status.$$;
+Scan: only open orders and unpaid invoices, by idx_orders_status and idx_invoices_unpaid.$$;
 
 create view app.consistency_amount_paid as
 select
@@ -38,7 +38,7 @@ where i.amount_paid <> coalesce(y.amount, 0)
     when coalesce(y.amount, 0) = i.amount then 'PAID' when y.amount > 0 then 'PARTIAL' else 'UNPAID'
   end);
 comment on view app.consistency_amount_paid is $$amount_paid of each invoice is the sum of its payments, never above its amount, and its status follows
-Scan: both tables whole, one hash join.$$;
+Scan: both tables whole, in the order of invoices_pkey and invoice_payments_reference_key: one merge join, no sort.$$;
 
 create view app.consistency_order_totals as
 select
@@ -56,7 +56,7 @@ where (
   and o.grand_total = o.subtotal - o.discount_amount - o.point_discount
 ) is not true;
 comment on view app.consistency_order_totals is $$The totals of each order are those of its lines, and grand_total its parts
-Scan: both tables whole, one hash aggregate of the lines.$$;
+Scan: both tables whole, in the order of orders_pkey and order_items_order_id_product_id_key: one merge join, no sort.$$;
 
 create view app.consistency_order_rules as
 select
@@ -95,7 +95,7 @@ where case
   else v.live > 0
 end;
 comment on view app.consistency_billing is $$Every approved order has been billed, none for more than its total, and no other order has a live invoice
-Scan: both tables whole, one hash join.$$;
+Scan: both tables whole, in the order of orders_pkey and idx_invoices_order: one merge join, no sort.$$;
 
 create view app.consistency_reserved_stock as
 with held as (
@@ -164,7 +164,7 @@ group by b.order_id
 having sum(b.points) not between 0 and min(b.promise)
   or (sum(b.amount) filter (where b.status = 'PAID' and not b.waits) = min(b.grand_total) and sum(b.points) <> min(b.promise));
 comment on view app.consistency_vested_points is $$Each PAID invoice has its points once or waits for them, no other keeps any, the parts of several add up to the promise
-Scan: invoices, orders and the ledger whole, hash joins.$$;
+Scan: invoices, orders and the ledger whole: a merge join in the order of orders_pkey and idx_invoices_order, then hash joins.$$;
 
 create view app.consistency_used_points as
 with used as (
