@@ -23,7 +23,11 @@ def program() -> Path:
 
 
 def ini(settings: Settings, users: Path) -> str:
-    """pgbouncer.ini; understood by version 1.18 (Debian 12) and newer."""
+    """pgbouncer.ini; understood by version 1.18 (Debian 12) and newer.
+
+    A server that comes back is found within a second (PgBouncer's own pause is 15), and who cannot be given a
+    connection is told so before his gateway gives up.
+    """
     return f"""\
 [databases]
 {settings.database} = host={HOST} port={settings.postgres_port} dbname={settings.database}
@@ -40,6 +44,8 @@ max_client_conn = 1000
 default_pool_size = 20
 reserve_pool_size = 5
 reserve_pool_timeout = 2
+server_login_retry = 1
+query_wait_timeout = 15
 ignore_startup_parameters = extra_float_digits
 log_connections = 0
 log_disconnections = 0

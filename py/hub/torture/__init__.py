@@ -23,8 +23,8 @@ from hub.torture.house import House
 from hub.torture.load import Load, Told, settle
 from hub.torture.verify import Findings, drain, verify
 
-KINDS = ("postmaster", "gateway", "messenger", "backend", "gateway", "messenger")
-"""Who is killed in turn: PostgreSQL, whole or one process of it, and each worker get a third."""
+KINDS = ("postmaster", "gateway", "messenger", "backend", "pooler")
+"""Who is killed in turn: PostgreSQL, whole or one process of it, and all that stands before and behind it."""
 
 _PARTNERS = 12
 _PROGRESS_SECONDS = 30
@@ -89,11 +89,10 @@ def torture(
 
 
 def _kill(house: House, kind: str, dice: random.Random) -> float:
-    if kind == "postmaster":
-        return house.kill_postmaster()
     if kind == "backend":
         return house.kill_backend(dice)
-    return house.kill_gateway() if kind == "gateway" else house.kill_messenger()
+    killed: float = getattr(house, f"kill_{kind}")()
+    return killed
 
 
 def _await_progress(told: Told, pause: float) -> None:
@@ -115,7 +114,9 @@ def run(*, kills: int, seed: int | None, seconds: float, json_file: Path | None)
     folder = paths.make_data_dir()[0] / f"torture-{seed}-{secrets.token_hex(3)}"
     folder.mkdir(mode=0o755)
     server_account().own(folder)
-    say(f"seed {seed}: {kills} kills of PostgreSQL, gateway and messenger, {seconds:.0f} s at most")
+    say(
+        f"seed {seed}: {kills} kills of PostgreSQL, PgBouncer, gateway and messenger, {seconds:.0f} s at most"
+    )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err) as progress:
         bar = progress.add_task("torture", total=kills)

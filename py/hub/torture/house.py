@@ -1,4 +1,4 @@
-"""What is tortured: PostgreSQL, the gateway and the WhatsApp worker, each a child of ours."""
+"""What is tortured: PostgreSQL, PgBouncer, the gateway and the WhatsApp worker, each a child of ours."""
 
 import os
 import random
@@ -17,8 +17,10 @@ from hub import paths, postgres, processes
 from hub.cluster import Cluster, cron_settings, new_password, tail
 from hub.errors import UserError
 from hub.migrate import migrate
-from hub.ports import HOST, next_free
+from hub.ports import next_free
+from hub.settings import Settings
 from hub.stack import gateway as gateways
+from hub.stack import pgbouncer
 
 DATABASE = "hub_torture"
 _PATIENCE = 60
@@ -28,13 +30,15 @@ Connection = psycopg.Connection[Any]
 
 @dataclass
 class House:
-    """The three programs, in `folder`. PostgreSQL has its durable defaults: fsync, synchronous commit."""
+    """The four programs, in `folder`. PostgreSQL has its durable defaults: fsync, synchronous commit."""
 
     folder: Path
     jwt_secret: str = field(default_factory=new_password)
     authenticator_password: str = field(default_factory=new_password)
     cluster: Cluster = field(init=False)
+    settings: Settings = field(init=False)
     server: subprocess.Popen[bytes] | None = None
+    pooler: subprocess.Popen[bytes] | None = None
     gateway: subprocess.Popen[bytes] | None = None
     messenger: subprocess.Popen[bytes] | None = None
 
@@ -43,9 +47,16 @@ class House:
         settings = cron_settings("postgres") | {"max_connections": "60", "checkpoint_timeout": "30s"}
         self.cluster = Cluster(self.folder / "postgres", _port(23000), new_password(), settings=settings)
         self.choice = gateways.choose("auto", paths.root() / ".cache" / "postgrest")
-        self.gateway_port = _port(24000)
-        self.admin_port = _port(25000)
-        self.whatsapp_port = _port(26000)
+        self.settings = Settings(
+            database=DATABASE,
+            postgres_port=self.cluster.port,
+            pgbouncer_port=_port(27000),
+            gateway_port=_port(24000),
+            gateway_admin_port=_port(25000),
+            whatsapp_port=_port(26000),
+            authenticator_password=self.authenticator_password,
+            supervisor_password=new_password(),
+        )
 
     @property
     def url(self) -> str:
@@ -54,13 +65,13 @@ class House:
 
     @property
     def caller_url(self) -> str:
-        """The database, as callers reach it."""
-        return self.cluster.url(DATABASE, "authenticator", self.authenticator_password)
+        """The database, as callers reach it who need neither gateway nor PgBouncer."""
+        return self.settings.listen_url
 
     @property
     def gateway_url(self) -> str:
         """The front door."""
-        return f"http://{HOST}:{self.gateway_port}"
+        return self.settings.gateway_url
 
     @property
     def delivered(self) -> Path:
@@ -75,14 +86,14 @@ class House:
         self.cluster.ensure_database(DATABASE)
         migrate(self.url, jwt_secret=self.jwt_secret, authenticator_password=self.authenticator_password)
         config = gateways.GatewayConfig(
-            self.caller_url,
-            self.caller_url,
+            self.settings.authenticator_url,
+            self.settings.listen_url,
             self.jwt_secret,
-            self.gateway_port,
-            self.admin_port,
-            pooled=False,
+            self.settings.gateway_port,
+            self.settings.gateway_admin_port,
         )
         config.write(self.folder / "gateway.conf", self.choice.kind, gateways.account_for(self.choice))
+        self.start_pooler()
         self.start_gateway()
         self.start_messenger()
 
@@ -154,6 +165,35 @@ class House:
             time.sleep(0.01)
         raise UserError("the killed backend was not missed")
 
+    def start_pooler(self) -> None:
+        """Start PgBouncer and wait until it lets callers through."""
+        config = pgbouncer.write(self.folder, self.settings, self.cluster.account)
+        with (self.folder / "pgbouncer.log").open("ab") as log:
+            self.pooler = subprocess.Popen(
+                [str(pgbouncer.program()), str(config)],
+                cwd="/",
+                env=self.cluster.account.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                **self.cluster.account.popen_arguments(),
+            )
+        for attempt in Retrying(
+            retry=retry_if_exception_type(psycopg.OperationalError),
+            stop=stop_after_delay(_PATIENCE),
+            wait=wait_fixed(0.05),
+            reraise=True,
+        ):
+            with attempt:
+                psycopg.connect(self.settings.authenticator_url, connect_timeout=5).close()
+
+    def kill_pooler(self) -> float:
+        """kill -9 PgBouncer, start it anew; returns the seconds until it let callers through again."""
+        started = time.monotonic()
+        _kill(self.pooler)
+        self.start_pooler()
+        return time.monotonic() - started
+
     def start_gateway(self) -> None:
         """Start it and wait until it answers."""
         log = self.folder / "gateway.log"
@@ -172,7 +212,7 @@ class House:
         environment = self.cluster.account.environment() | {
             "HUB_GATEWAY_URL": self.gateway_url,
             "HUB_JWT_SECRET": self.jwt_secret,
-            "HUB_WHATSAPP_PORT": str(self.whatsapp_port),
+            "HUB_WHATSAPP_PORT": str(self.settings.whatsapp_port),
             "HUB_WHATSAPP_FILE": str(self.delivered),
             "HUB_WHATSAPP_LEASE_SECONDS": "3",
             "HUB_WHATSAPP_POLL_SECONDS": "0.1",
@@ -198,7 +238,7 @@ class House:
 
     def tear_down(self) -> None:
         """Stop everything that runs; only our own children."""
-        for child in (self.messenger, self.gateway):
+        for child in (self.messenger, self.gateway, self.pooler):
             if child and child.poll() is None:
                 child.terminate()
                 try:
