@@ -1,22 +1,30 @@
-"""schemathesis: requests made up from the manual of each role, for some seconds each."""
+"""schemathesis: requests made up from the manual of each role, for some seconds each.
 
+To go further:
+
+    HUB_FUZZ_SECONDS=60 HUB_FUZZ_EXAMPLES=100 HUB_FUZZ_SEED=7 ./hub test --no-lint tests/fuzz/test_openapi.py
+"""
+
+import os
 import random
 import time
 from typing import Any
 
+import psycopg
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.api.conftest import Hub
 from tests.fuzz.test_hostile import LENIENT, leaks_in
 from tests.rls import matrix
 from tests.rls.reading import callers
+from tests.world import broken
 
-SECONDS = 4.0
-EXAMPLES = 6
-SEED = 20261123
+SECONDS = float(os.environ.get("HUB_FUZZ_SECONDS", "4"))
+EXAMPLES = int(os.environ.get("HUB_FUZZ_EXAMPLES", "6"))
+SEED = int(os.environ.get("HUB_FUZZ_SEED", "0"))
 
 
 class Budget:
@@ -56,6 +64,11 @@ def test_requests_made_up_from_the_manual_of_a_role(hub: Hub, role: str) -> None
     assert not wrong, "\n" + "\n".join(wrong)
 
 
+def test_after_all_of_it_the_promises_hold(hub: Hub) -> None:
+    with psycopg.connect(hub.gateway.database_url) as conn:
+        assert broken(conn) == {}
+
+
 def _try(
     hub: Hub,
     session: requests.Session,
@@ -66,11 +79,12 @@ def _try(
 ) -> None:
     """Some made-up requests of one operation."""
 
+    @seed(SEED)
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
         database=None,
-        derandomize=True,
+        derandomize=not SEED,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
