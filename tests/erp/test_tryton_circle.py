@@ -1,9 +1,11 @@
 """The whole circle on a real Tryton: stock in, orders out, payments in, and what goes wrong on the way."""
 
 import signal
+import socket
 import time
 from decimal import Decimal
 
+import httpx
 import pytest
 
 from tests.erp.house import SETTLE, TIMEOUT, House
@@ -215,6 +217,16 @@ def test_a_wrong_password_is_tried_once(house: House) -> None:
     assert "refuses the login" in trouble
     time.sleep(2)
     assert house.line.disturbed == 1
+
+
+def test_a_caller_who_dies_in_the_midst_of_his_words_keeps_nobody_waiting(house: House) -> None:
+    """Tryton reads bodies under a lock: half a one that nobody will finish would silence it for everybody."""
+    with socket.create_connection(("127.0.0.1", house.line.port)) as dying:
+        head = f"POST /{house.tryton.database}/rpc/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        dying.sendall(f'{head}Content-Length: 90\r\n\r\n{{"id": 1, '.encode())
+    asked = {"id": 1, "method": "common.db.list", "params": []}
+    answer = httpx.post(f"{house.line.url}/rpc/", json=asked, trust_env=False, timeout=10)
+    assert house.tryton.database in answer.json()["result"]
 
 
 def test_killed_in_the_midst_each_sale_is_there_once(house: House) -> None:
