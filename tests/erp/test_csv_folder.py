@@ -39,14 +39,14 @@ class Desk:
         os.utime(path, (moment, moment))
         return path
 
-    def look(self) -> bool:
+    def look(self, settle: float = SETTLE) -> bool:
         """The adapter looks once at everything; whether all went well."""
         settings = Settings(
             gateway_url=self.gateway.url,
             jwt_secret=self.gateway.jwt_secret,
             erp_kind="csv",
             erp_folder=self.folder,
-            erp_csv_settle_seconds=SETTLE,
+            erp_csv_settle_seconds=settle,
         )
 
         async def once() -> bool:
@@ -124,7 +124,7 @@ def test_a_file_that_is_none_of_ours_is_put_aside_whole(desk: Desk) -> None:
 
 def test_a_file_that_is_still_being_written_is_left_alone(desk: Desk) -> None:
     path = desk.drop("stock-d.csv", "sku;quantity\nCSV-5;5", age=0)
-    assert desk.look()
+    assert desk.look(settle=HOUR)
     assert (path.exists(), desk.stock("CSV-5")) == (True, 100)
 
 
