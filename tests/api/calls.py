@@ -256,7 +256,7 @@ CALLS = {
     "erp_stream": Call("erp", {"stream": "stream"}, lambda _: {"stream": "stock"}),
     "erp_report": Call(
         "erp",
-        {"stream": "stream", "ok": "flag", "detail": "anything"},
+        {"stream": "stream", "ok": "outcome", "detail": "anything"},
         lambda _: {"stream": "stock", "ok": True},
     ),
     "erp_apply_stock": Call(

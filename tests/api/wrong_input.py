@@ -152,6 +152,7 @@ WRONG: dict[str, dict[str, str]] = {
 }
 
 WRONG["config key"] = WRONG["word"]
+WRONG["outcome"] = WRONG["flag"] | {"null": "null"}
 
 # The code of the refusal, where it is the same in every call that has such an argument: another one would
 # tell of something else than the mistake.
@@ -165,6 +166,7 @@ CODES: dict[str, dict[str, str]] = {
     "points": {"negative": "INVALID_ARGUMENT", "more than in hand": "POINTS_INSUFFICIENT"},
     "adjustment": {"zero": "INVALID_ARGUMENT", "too negative": "POINTS_INSUFFICIENT"},
     "money": dict.fromkeys(("null", "negative", "zero", "fraction of a sen"), "INVALID_ARGUMENT"),
+    "outcome": {"null": "INVALID_ARGUMENT"},
     "moment": dict.fromkeys(("infinity", "minus infinity", "long ago"), "INVALID_ARGUMENT"),
     "password": {"short": "PASSWORD_TOO_WEAK", "73 bytes": "PASSWORD_TOO_WEAK"},
     "value": {"null": "INVALID_ARGUMENT"} | dict.fromkeys(("text", "true", "array"), "INVALID_CONFIG_VALUE"),

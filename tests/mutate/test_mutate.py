@@ -72,7 +72,7 @@ def test_mutants_die_by_the_test_that_knows_their_rule_and_a_survivor_is_told(
     chosen.append(Mutant("trigger brands._nothing", "catalog", "select 1"))
     chosen.append(Mutant("trigger brands._broken", "catalog", "drop trigger nothing on app.brands"))
     work.baseline(chosen)
-    assert (len(work.passing), work.failing) == (3, [])
+    assert (len(work.passing), work.failing) == (4, [])
 
     kept = folder / "verdicts.json"
     report = mutate.Report(mutate.judge_all(work, chosen, processes=2, json_file=kept))
@@ -95,6 +95,17 @@ def test_mutants_die_by_the_test_that_knows_their_rule_and_a_survivor_is_told(
     assert mutate.stale_entries(accepted, report, names - {"trigger partners._900_touch"}) == ["lock nowhere"]
     only_phone = {n for n in names if not n.startswith("trigger partners.") or n in wanted}
     assert "trigger partners.*" in mutate.stale_entries(accepted, report, only_phone)
+
+
+def test_who_fails_by_chance_has_killed_nobody(cluster: Cluster, template: str, folder: Path) -> None:
+    work = mutate.Run(cluster, template, folder, files=PREY)
+    harmless = Mutant("trigger brands._nothing", "catalog", "select 1")
+    work.baseline([harmless])
+    bad_luck = cluster.folder / "bad-luck"
+    bad_luck.touch()
+    verdict = work.judge(harmless)
+    assert not bad_luck.exists(), "nothing failed: this shows nothing"
+    assert (verdict.verdict, verdict.by) == (mutate.SURVIVED, "")
 
 
 def test_an_accepted_survivor_has_a_sentence(tmp_path: Path) -> None:

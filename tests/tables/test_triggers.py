@@ -106,3 +106,8 @@ def test_a_config_is_not_renamed(conn: Connection) -> None:
             "update app.system_configs set config_key = 'order.max_lines', config_value = '150'"
             " where config_key = 'sla.reminder_hours'"
         )
+
+
+def test_a_config_that_no_rule_reads_is_not_kept(conn: Connection) -> None:
+    with pytest.raises(psycopg.Error, match="UNKNOWN_CONFIG"), conn.transaction():
+        conn.execute("insert into app.system_configs (config_key, config_value) values ('no.such.key', '1')")

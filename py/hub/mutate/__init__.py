@@ -218,16 +218,26 @@ class Run:
 
     def _ask(self, mutant: Mutant, database: str, tests: list[str], verdict: str) -> tuple[str, str]:
         log = self.folder / f"{''.join(c if c.isalnum() else '-' for c in mutant.name)[:120]}.log"
-        outcome: Outcome = trial.run(
-            self.context, database, tests, skip=self.failing, seconds=self.patience, log=log
-        )
-        if outcome.timed_out:
-            return verdict, "timeout"
-        if outcome.failed:
+        skip = list(self.failing)
+        while True:
+            outcome: Outcome = trial.run(
+                self.context, database, tests, skip=skip, seconds=self.patience, log=log
+            )
+            if outcome.timed_out:
+                return verdict, "timeout"
             log.unlink(missing_ok=True)
-            return verdict, outcome.failed[0]
+            if not outcome.failed:
+                return SURVIVED, ""
+            [by, *_] = outcome.failed
+            if by == self.killers.get(mutant.name) or self._fails_again(database, by, log):
+                return verdict, by
+            skip.append(by)
+
+    def _fails_again(self, database: str, test: str, log: Path) -> bool:
+        """A test that failed once may have failed by chance; twice, alone, it saw the mutant."""
+        again: Outcome = trial.run(self.context, database, [test], seconds=self.patience, log=log)
         log.unlink(missing_ok=True)
-        return SURVIVED, ""
+        return again.timed_out or bool(again.failed)
 
     @contextmanager
     def _database(self, what: str) -> Iterator[str]:

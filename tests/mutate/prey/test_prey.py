@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from hub.cluster import Cluster
 from tests.world import Connection, broken, items, make_world, new_id, submit, value
 
 
@@ -26,3 +27,11 @@ def test_quantities_are_positive(db: Connection) -> None:
     db.execute("alter table app.order_items disable trigger user")
     with pytest.raises(psycopg.errors.CheckViolation), db.transaction():
         db.execute("update app.order_items set quantity = 0, line_total = 0")
+
+
+def test_luck(cluster: Cluster) -> None:
+    """Fails once when test_mutate.py wants it to."""
+    bad = cluster.folder / "bad-luck"
+    if bad.exists():
+        bad.unlink()
+        pytest.fail("by chance")
