@@ -226,6 +226,27 @@ def test_stock_is_locked_in_product_order(
     second.outcome()
 
 
+def test_reports_of_one_batch_lock_messages_in_the_order_of_their_ids(
+    url: str, conn: Connection, world: World
+) -> None:
+    conn.execute(
+        psycopg.sql.SQL("alter database {} set enable_nestloop = off").format(
+            psycopg.sql.Identifier(conn.info.dbname)
+        )
+    )
+    messages = sorted(_message(conn, world, status="'CLAIMED'") for _ in range(12))
+    # The first by its id becomes the last on the disk, and the last to be told.
+    conn.execute("update app.messages set attempts = 1 where id = %s", [messages[0]])
+    sent = [{"message_id": m, "provider_id": m} for m in reversed(messages)]
+    with _open(url) as before:
+        before.execute("select from app.messages where id = %s for no key update", [messages[0]])
+        second = Second(url, sql("select app.messages_sent(%s)", Jsonb(sent)))
+        assert second.start(conn), "it went on without its turn"
+        assert not locked(url, "select from app.messages where id = any (%s) for update", messages[1:])
+        before.rollback()
+    assert second.outcome() == {"unknown_ids": []}
+
+
 # --- a function that promises a lock holds it ---
 
 
@@ -498,6 +519,22 @@ def test_two_edits_cannot_close_a_cycle_of_regions(url: str, conn: Connection, w
     one, two = world.regions["id"], world.regions["papua"]
     with pytest.raises(psycopg.DatabaseError, match="INVALID_REGION"):
         after(url, sql(under, one, two), sql(under, two, one))
+
+
+@pytest.mark.parametrize("first", ["erp_apply_products", "erp_apply_stock"])
+def test_a_level_and_its_product_that_come_at_once_meet(
+    url: str, conn: Connection, world: World, first: str
+) -> None:
+    """Neither sees what the other has not committed: unless they take turns, the level waits for ever."""
+    told = {
+        "erp_apply_products": {"products": [{"sku": "NEW", "name": "Sampo", "base_price": 1000}]},
+        "erp_apply_stock": {"levels": [{"sku": "NEW", "quantity": 9}]},
+    }
+    [second] = set(told) - {first}
+    after(url, asking(world.erp, first, **told[first]), asking(world.erp, second, **told[second]))
+    query = "select s.erp_stock from app.inventory s join app.products p on p.id = s.product_id"
+    assert value(conn, f"{query} where p.sku = 'NEW'") == 9
+    assert value(conn, "select count(*) from app.erp_set_aside") == 0
 
 
 def test_two_makers_of_partitions_do_not_trip_over_each_other(url: str, conn: Connection) -> None:

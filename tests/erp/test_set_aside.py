@@ -1,12 +1,9 @@
 """What cannot be taken over is kept with its reason, listed, and taken over when it can be."""
 
-import threading
 from typing import Any
 
-import psycopg
 import pytest
 
-from tests.conftest import Clone
 from tests.support import caller
 from tests.world import Connection, World, approve, broken, call, items, make_world, submit, value
 
@@ -148,31 +145,3 @@ def test_a_payment_that_is_right_in_the_end_leaves_the_list(db: Connection, worl
         assert aside(db, world) == expected
     call(db, world.erp, "erp_apply_payments", payments=[payment(invoice, invoice_number="NIL")])
     assert aside(db, world) == [("payments", "NIL A", "NOT_FOUND", 1)]
-
-
-@pytest.mark.parametrize("first", ["erp_apply_products", "erp_apply_stock"])
-def test_a_level_and_its_product_that_come_at_once_meet(clone: Clone, first: str) -> None:
-    """Neither sees what the other has not committed: unless they take turns, the level waits for ever."""
-    url = clone()
-    told = {
-        "erp_apply_products": {"products": [product("NEW")]},
-        "erp_apply_stock": {"levels": [{"sku": "NEW", "quantity": 9}]},
-    }
-    [second] = set(told) - {first}
-    with psycopg.connect(url, autocommit=True) as conn, psycopg.connect(url) as holding:
-        world = make_world(conn)
-
-        def follow() -> None:
-            with psycopg.connect(url, autocommit=True) as other:
-                call(other, world.erp, second, **told[second])
-
-        with holding.transaction():
-            call(holding, world.erp, first, **told[first])
-            following = threading.Thread(target=follow)
-            following.start()
-            following.join(0.5)
-            assert following.is_alive(), "they take turns"
-        following.join(10)
-        query = "select s.erp_stock from app.inventory s join app.products p on p.id = s.product_id"
-        assert value(conn, f"{query} where p.sku = 'NEW'") == 9
-        assert value(conn, "select count(*) from app.erp_set_aside") == 0
