@@ -578,10 +578,12 @@ CREATE FUNCTION api.cancel_order(order_id uuid, reason text DEFAULT NULL::text) 
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_id uuid := app.move_order(cancel_order.order_id, 'CANCELLED', app.optional_text('reason', cancel_order.reason, 500), app.calling_partner_id());
+  v_partner app.partners := app.lock_calling_partner();
   v_order api.orders;
 begin
-  select * into strict v_order from api.orders as o where o.id = v_id;
+  perform app.acting_agent(v_partner.id);
+  perform app.move_order(cancel_order.order_id, 'CANCELLED', app.optional_text('reason', cancel_order.reason, 500), v_partner.id);
+  select * into strict v_order from api.orders as o where o.id = cancel_order.order_id;
   return v_order;
 end $$;
 
@@ -652,7 +654,7 @@ CREATE FUNCTION api.erp_apply_payments(payments jsonb, stream text DEFAULT 'paym
     AS $$ select app.erp_apply_payments(erp_apply_payments.payments, erp_apply_payments.stream, erp_apply_payments.cursor) $$;
 
 COMMENT ON FUNCTION api.erp_apply_payments(payments jsonb, stream text, cursor jsonb) IS 'Book payments that the ERP knows, answering each with APPLIED, DUPLICATE or the code of its refusal
-payments is [{"invoice_number", "amount", "reference_number", "paid_at", "payment_method", "notes"}, ...], at most 10000. cursor is stored with them. Returns [{"invoice_number", "reference_number", "result", "details"}, ...]; what is refused is set aside. Errors: INVALID_ARGUMENT 400.';
+payments is [{"invoice_number", "amount", "reference_number", "paid_at", "payment_method", "notes"}, ...], at most 1000. cursor is stored with them. Returns [{"invoice_number", "reference_number", "result", "details"}, ...]; what is refused is set aside. Errors: INVALID_ARGUMENT 400.';
 
 CREATE FUNCTION api.erp_apply_products(products jsonb, stream text DEFAULT 'products'::text, cursor jsonb DEFAULT NULL::jsonb) RETURNS json
     LANGUAGE sql SECURITY DEFINER
@@ -1089,8 +1091,8 @@ begin
     perform app.fail('NOT_FOUND', 'partner');
   elsif p_points < 0 and v_partner.point_balance + p_points < 0 then
     perform app.fail('POINTS_INSUFFICIENT', format('%s points in hand', v_partner.point_balance));
-  elsif v_partner.point_balance::bigint + p_points > 2000000000 then
-    perform app.fail('INVALID_ARGUMENT', 'the balance would pass 2,000,000,000');
+  elsif p_points > app.points_room(p_partner_id) then
+    perform app.fail('INVALID_ARGUMENT', 'the balance could pass 2,000,000,000');
   end if;
   insert into app.point_transactions (partner_id, type, points, description, created_by)
   values (p_partner_id, 'ADJUSTED', p_points, v_reason, auth.current_agent_id())
@@ -1155,8 +1157,7 @@ begin
       perform app.release_stock(p_order.id);
     end if;
     if p_order.routed_to_subdist_id is not null then
-      perform app.enqueue_message('order_withdrawn', 'SUBDIST', p_order.routed_to_subdist_id, p_order.id,
-        jsonb_build_object('reason', app.status_text(p_order.status)));
+      perform app.withdraw_offer(p_order.id, p_order.routed_to_subdist_id, app.status_text(p_order.status));
     end if;
   end if;
 end $$;
@@ -1214,7 +1215,7 @@ begin
     else 'pesanan sudah diproses lebih lanjut'
   end)
   from app.orders as o, app.sub_distributors as s
-  where o.id = p_order_id and s.whatsapp_number = app.normalise_phone(p_from)
+  where o.id = p_order_id and s.whatsapp_number = app.sender_number(p_from)
     and exists (
       select from app.messages as m
       where m.order_id = o.id and m.recipient_id = s.id and m.template in ('order_routed', 'sla_reminder') and m.attempts > 0
@@ -1258,8 +1259,7 @@ begin
   returning * into v_order;
   perform app.record_event(v_order, p_event, v_order.status, p_note);
   if v_before <> p_subdist_id or (v_before is not null and p_subdist_id is null) then
-    perform app.enqueue_message('order_withdrawn', 'SUBDIST', v_before, p_order_id,
-      jsonb_build_object('reason', 'dialihkan'));
+    perform app.withdraw_offer(p_order_id, v_before, 'dialihkan');
   end if;
   if p_subdist_id is not null then
     perform app.enqueue_message('order_routed', 'SUBDIST', p_subdist_id, p_order_id);
@@ -1625,7 +1625,7 @@ declare
   v_rows jsonb[] := array[]::jsonb[];
   v_reasons text[] := array[]::text[];
 begin
-  perform app.require_set('payments', p_payments, 10000);
+  perform app.require_set('payments', p_payments, 1000);
   if exists (
     select from jsonb_array_elements(p_payments) as r
     where jsonb_typeof(r -> 'invoice_number') is distinct from 'string' or jsonb_typeof(r -> 'reference_number') is distinct from 'string'
@@ -1821,7 +1821,8 @@ begin
   where p.id is null or abs(l.quantity) > 1000000000;
   if v_unknown is not null or v_beyond is not null then
     perform app.set_aside(v_stream, array_agg(l.sku order by l.ord),
-      array_agg(jsonb_build_object('sku', l.sku, 'quantity', l.quantity) order by l.ord),
+      array_agg(jsonb_build_object('sku', l.sku, 'quantity', case when abs(l.quantity) > 1000000000 then l.quantity else floor(l.quantity) end)
+        order by l.ord),
       array_agg(case when abs(l.quantity) > 1000000000 then 'quantity is beyond 1000000000' else 'UNKNOWN_SKU' end order by l.ord),
       coalesce(p_read_at, now()))
     from unnest(v_skus, v_quantities) with ordinality as l (sku, quantity, ord)
@@ -2157,7 +2158,7 @@ CREATE FUNCTION app.hand_over_text(p_from text, p_text text) RETURNS text
     SET search_path TO ''
     AS $$
 declare
-  v_number text := app.normalise_phone(p_from);
+  v_number text := app.sender_number(p_from);
   v_sender record;
   v_count int;
   v_variables jsonb;
@@ -2334,12 +2335,13 @@ CREATE FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalat
 begin
   return query
   select o.id from app.orders as o
-  where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null and not o.sla_escalated
+  where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null
+    and not (o.sla_reminder_sent and o.sla_manager_notified and o.sla_escalated)
     and o.sla_clock_started_at <= now() - p_reminder * interval '1 hour'
     and (
       not o.sla_reminder_sent
       or (not o.sla_manager_notified and o.sla_clock_started_at <= now() - p_manager * interval '1 hour')
-      or o.sla_clock_started_at <= now() - p_escalation * interval '1 hour'
+      or (not o.sla_escalated and o.sla_clock_started_at <= now() - p_escalation * interval '1 hour')
     )
   order by o.sla_clock_started_at
   limit p_limit;
@@ -2450,6 +2452,17 @@ end $$;
 
 COMMENT ON FUNCTION app.lock_invoice(p_invoice_id uuid) IS 'The invoice, locked after its partner; raises NOT_FOUND';
 
+CREATE FUNCTION app.lock_offered_order(p_message_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform from app.orders as o
+  where o.id = (select m.order_id from app.messages as m where m.id = p_message_id and m.template = 'order_routed')
+  for no key update;
+end $$;
+
+COMMENT ON FUNCTION app.lock_offered_order(p_message_id uuid) IS 'Locks the order that a message offers to a sub-distributor; nothing for other messages';
+
 CREATE FUNCTION app.lock_order(p_order_id uuid, p_partner_id uuid DEFAULT NULL::uuid) RETURNS app.orders
     LANGUAGE plpgsql
     AS $$
@@ -2530,7 +2543,7 @@ $$;
 
 COMMENT ON FUNCTION app.mask_row(p_row jsonb) IS 'A row with its personal data masked and its hashes left out';
 
-CREATE FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean) RETURNS void
+CREATE FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean, p_by_provider boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -2538,10 +2551,12 @@ declare
   v_message app.messages;
   v_again boolean;
 begin
+  perform app.lock_offered_order(p_message_id);
   select * into v_message from app.messages as m where m.id = p_message_id for no key update;
   if not found then
     perform app.fail('NOT_FOUND', 'message');
-  elsif v_message.status not in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT') then
+  elsif v_message.status not in ('PENDING', 'CLAIMED', 'UNKNOWN') and not (p_by_provider and v_message.status = 'SENT') then
+    -- What was sent the provider alone takes back: a messenger says so too late, for another has sent it since.
     return;
   end if;
   -- The reader has not written for a day after all (the webhook may have lost his last word, or told it late): no failure, but
@@ -2558,6 +2573,7 @@ begin
     status = case when v_again then 'PENDING' else 'FAILED' end,
     error_code = left(app.optional_text('error_code', p_error_code, 1000), 100),
     lease_until = null, unknown_since = null,
+    variables = case when not v_again and m.template = 'sign_in_link' then '{}' else m.variables end,
     -- 2, 4, 8 ... seconds, at most an hour, each somewhat off so that a crowd does not come back together
     next_attempt_at = now() + make_interval(secs => least(3600, power(2, least(v_message.attempts, 20))) * (0.75 + random() / 2))
   where m.id = p_message_id;
@@ -2572,15 +2588,16 @@ begin
   ) then
     perform app.escalate_now(v_message.order_id, 'Pesan WhatsApp ke sub-distributor gagal: ' || coalesce(p_error_code, '-'));
   end if;
-  if not v_again and v_message.channel = 'WHATSAPP'
+  if not v_again and v_message.channel = 'WHATSAPP' and (v_message.expires_at > now()) is not false
     and app.recipient_address(v_message.recipient_type, v_message.recipient_id, 'EMAIL') is not null
   then
-    insert into app.messages (template, channel, recipient_type, recipient_id, order_id, variables)
-    values (v_message.template, 'EMAIL', v_message.recipient_type, v_message.recipient_id, v_message.order_id, v_message.variables);
+    insert into app.messages (template, channel, recipient_type, recipient_id, order_id, variables, expires_at)
+    values (v_message.template, 'EMAIL', v_message.recipient_type, v_message.recipient_id, v_message.order_id, v_message.variables,
+      v_message.expires_at);
   end if;
 end $$;
 
-COMMENT ON FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean) IS 'Sending failed: tried again with growing pauses, at most outbox.max_attempts times; failed for good over WhatsApp, it goes out by e-mail; a free-form one refused as late (131047) goes again as a template';
+COMMENT ON FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean, p_by_provider boolean) IS 'Sending failed: tried again with growing pauses, at most outbox.max_attempts times; failed for good over WhatsApp, it goes out by e-mail; a free-form one refused as late (131047) goes again as a template';
 
 CREATE FUNCTION app.message_sent(p_message_id uuid, p_provider_id text) RETURNS void
     LANGUAGE plpgsql
@@ -2616,6 +2633,9 @@ begin
   if v_status is null or v_status not in ('SENT', 'DELIVERED', 'READ', 'FAILED') then
     perform app.fail('INVALID_ARGUMENT', 'status is sent, delivered, read or failed');
   end if;
+  if v_status = 'FAILED' then
+    perform app.lock_offered_order(coalesce((select m.id from app.messages as m where m.provider_id = v_provider_id), p_message_id));
+  end if;
   select * into v_message from app.messages as m where m.provider_id = v_provider_id for no key update;
   if not found then
     select * into v_message from app.messages as m where m.id = p_message_id for no key update;
@@ -2632,7 +2652,7 @@ begin
   end if;
   if v_status = 'FAILED' then
     if v_message.status = 'SENT' then
-      perform app.message_failed(v_message.id, coalesce(p_error_code, 'reported failed'), false);
+      perform app.message_failed(v_message.id, coalesce(p_error_code, 'reported failed'), false, true);
     end if;
   elsif array_position(v_stages, v_status) > array_position(v_stages, v_message.status::text) then
     update app.messages as m set status = v_status, delivered_at = coalesce(m.delivered_at, p_at, now()) where m.id = v_message.id;
@@ -2708,7 +2728,7 @@ CREATE FUNCTION app.moment_or_null(p_text text) RETURNS timestamp with time zone
     AS $$
 begin
   return p_text::timestamptz;
-exception when invalid_datetime_format or datetime_field_overflow or invalid_parameter_value then
+exception when data_exception then
   return null;
 end $$;
 
@@ -2779,7 +2799,7 @@ CREATE FUNCTION app.note_conversation(p_from text, p_at text) RETURNS void
     SET search_path TO ''
     AS $_$
 declare
-  v_number text := app.normalise_phone(p_from);
+  v_number text := app.sender_number(p_from);
 begin
   if v_number is null or length(v_number) > 20 or p_at is null or p_at !~ '^[0-9]{1,10}$' then
     return;
@@ -2906,6 +2926,21 @@ end $$;
 
 COMMENT ON FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_rules jsonb) IS 'IDR that these points pay by these rules; raises POINTS_INSUFFICIENT, POINTS_EXCEED_TOTAL, or INVALID_ARGUMENT when negative';
 
+CREATE FUNCTION app.points_room(p_partner_id uuid) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return 2000000000 - p.point_balance
+    - coalesce((
+      select sum(o.points_used) from app.orders as o
+      where o.partner_id = p.id and o.points_used > 0 and o.status in ('SUBMITTED', 'PROCESSING', 'APPROVED')
+    ), 0)
+    - coalesce((select sum(r.points_spent) from app.redemptions as r where r.partner_id = p.id and r.status = 'PENDING'), 0)
+  from app.partners as p where p.id = p_partner_id;
+end $$;
+
+COMMENT ON FUNCTION app.points_room(p_partner_id uuid) IS 'How many points a partner can still be given: no balance passes 2,000,000,000, even when all comes back that he used';
+
 CREATE FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) RETURNS TABLE(price numeric, min_qty_discount numeric, discount_price numeric)
     LANGUAGE sql STABLE
     AS $$
@@ -2931,6 +2966,9 @@ begin
   from (
     select r.sku, sum(r.quantity)::int as quantity from jsonb_to_recordset(p_items) as r (sku text, quantity numeric) group by r.sku
   ) as w;
+  if 100000 < any (v_quantities) then
+    perform app.fail('INVALID_ITEMS', 'one product comes more than 100000 times');
+  end if;
   -- From arrays, so that the plan looks few products up by index, whatever the statistics say.
   select
     array_agg(w.product_id), array_agg(w.sku), array_agg(w.name), array_agg(w.quantity), array_agg(w.price),
@@ -3076,6 +3114,7 @@ begin
   if not found then
     perform app.fail('ACCOUNT_INACTIVE');
   end if;
+  perform app.acting_agent(v_id);
   v_lines := app.price_lines(p_items, v_partner.tier, now());
   v_rules := app.submission_rules(v_partner.tier);
   if p_points <> 0 then
@@ -3114,7 +3153,7 @@ declare
   v_wait interval := make_interval(secs => app.config_int('outbox.unknown_wait_seconds'));
   v_count int;
   v_more int;
-  v_id uuid;
+  v_message app.messages;
 begin
   update app.messages as m set status = 'UNKNOWN', unknown_since = now(), lease_until = null
   where m.id in (
@@ -3122,17 +3161,25 @@ begin
   );
   get diagnostics v_count = row_count;
   -- One that kills whoever touches it is given up like any other.
-  for v_id in
-    select u.id from app.messages as u
+  for v_message in
+    select u.* from app.messages as u
     where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait and u.attempts >= app.config_int('outbox.max_attempts')
-    for update skip locked
   loop
-    perform app.message_failed(v_id, 'no word from the provider', false);
-    v_count := v_count + 1;
+    -- First the order that it may offer, as whoever withdraws an offer; who is being worked on has his turn the next time.
+    perform from app.orders as o where o.id = v_message.order_id for no key update skip locked;
+    if found or v_message.order_id is null then
+      perform from app.messages as m where m.id = v_message.id and m.status = 'UNKNOWN' for update skip locked;
+      if found then
+        perform app.message_failed(v_message.id, 'no word from the provider', false);
+        v_count := v_count + 1;
+      end if;
+    end if;
   end loop;
   update app.messages as m set status = 'PENDING', unknown_since = null, next_attempt_at = now(), repeats = m.repeats + 1
   where m.id in (
-    select u.id from app.messages as u where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait for update skip locked
+    select u.id from app.messages as u
+    where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait and u.attempts < app.config_int('outbox.max_attempts')
+    for update skip locked
   );
   get diagnostics v_more = row_count;
   v_count := v_count + v_more;
@@ -3538,6 +3585,14 @@ end $$;
 
 COMMENT ON FUNCTION app.save_draft(p_items jsonb, p_notes text) IS 'Keeps lines as a DRAFT of the calling partner; prices are those of today and freeze only at submission';
 
+CREATE FUNCTION app.sender_number(p_from text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+  select case when p_from ~ '^[1-9][0-9]{4,19}$' then '+' || p_from else app.normalise_phone(p_from) end
+$_$;
+
+COMMENT ON FUNCTION app.sender_number(p_from text) IS 'The number that a message came from: the provider gives it international, without its plus; 81 is Japan, not a short 0811';
+
 CREATE FUNCTION app.set_aside(p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -3591,7 +3646,9 @@ begin
   if not v_order.is_over_limit then
     v_order.routed_to_subdist_id := app.nearest_subdist(v_partner.region_id);
     v_order.routed_at := case when v_order.routed_to_subdist_id is not null then now() end;
-  elsif v_order.rules_applied #>> '{credit.over_limit_policy,value}' = 'BLOCK' then
+  elsif v_order.rules_applied #>> '{credit.over_limit_policy,value}' = 'BLOCK'
+    or v_partner.credit_used + v_order.grand_total >= 10000000000000 -- nor does credit_used hold more
+  then
     perform app.fail('CREDIT_LIMIT_EXCEEDED', format('%s more than the limit of %s',
       app.format_rupiah(v_partner.credit_used + v_order.grand_total - v_partner.credit_limit),
       app.format_rupiah(v_partner.credit_limit)));
@@ -3806,11 +3863,12 @@ declare
   v_count int;
 begin
   with late as (
-    select o.id, o.partner_id, o.routed_to_subdist_id, o.sla_clock_started_at as clock, o.sla_reminder_sent, o.sla_manager_notified
+    select
+      o.id, o.partner_id, o.routed_to_subdist_id, o.sla_clock_started_at as clock, o.sla_reminder_sent, o.sla_manager_notified, o.sla_escalated
     from app.orders as o
     where o.id = any (array(select l.id from app.late_orders(v_reminder, v_manager, v_escalation, p_limit) as l))
       -- said again for what changed while its lock was awaited
-      and o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null and not o.sla_escalated
+      and o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null
       and o.sla_clock_started_at <= now() - v_reminder * interval '1 hour'
     for no key update skip locked
   ),
@@ -3836,7 +3894,7 @@ begin
     cross join lateral (values
       ('REMINDER'::app.escalation_level_enum, v_reminder, not w.sla_reminder_sent),
       ('MANAGER', v_manager, not w.sla_manager_notified),
-      ('HQ_INTERVENTION', v_escalation, true)
+      ('HQ_INTERVENTION', v_escalation, not w.sla_escalated)
     ) as l (level, hours, is_open)
     cross join lateral app.sla_due_at(w.clock, l.hours, v_calendar, z.zone) as d (due_at)
     where l.is_open and d.due_at <= now()
@@ -3896,7 +3954,8 @@ begin
     perform app.take_inbound_event(p_inbound_id, p_element);
   end if;
 exception
-  when serialization_failure or deadlock_detected then
+  -- no fault of the element: another time it is worked on
+  when serialization_failure or deadlock_detected or lock_not_available or insufficient_resources then
     raise;
   when others then
     insert into app.inbound_events (event_key, inbound_message_id, outcome)
@@ -3988,7 +4047,7 @@ begin
     return 'button out of date';
   elsif not exists (
     select from app.sub_distributors as s
-    where s.id = v_order.routed_to_subdist_id and s.status = 'ACTIVE' and s.whatsapp_number = app.normalise_phone(p_from)
+    where s.id = v_order.routed_to_subdist_id and s.status = 'ACTIVE' and s.whatsapp_number = app.sender_number(p_from)
   ) then
     return 'button from another number';
   end if;
@@ -4384,12 +4443,7 @@ CREATE FUNCTION app.tg_orders__withdraw_reminders() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  update app.messages as m set
-    status = case m.status when 'PENDING' then 'WITHDRAWN' else m.status end,
-    error_code = case m.status when 'PENDING' then 'answered' else m.error_code end,
-    expires_at = now()
-  where m.order_id = new.id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
-    and m.template in ('sla_reminder', 'sla_manager', 'sla_escalation');
+  perform app.withdraw_messages(new.id, '{sla_reminder,sla_manager,sla_escalation}', 'answered');
   return null;
 end $$;
 
@@ -4481,6 +4535,8 @@ CREATE FUNCTION app.tg_system_configs__sla_order() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
+  -- One at a time: each of two changes that do not see each other may be right, and both together wrong.
+  perform pg_advisory_xact_lock(hashtext('app.sla_hours'));
   if app.config_numeric('sla.reminder_hours') > app.config_numeric('sla.manager_hours')
     or app.config_numeric('sla.manager_hours') > app.config_numeric('sla.escalation_hours')
   then
@@ -4589,6 +4645,8 @@ begin
   end if;
   if v_points <= 0 then
     return 0;
+  elsif v_points > app.points_room(v_invoice.partner_id) then
+    return null;
   end if;
 
   insert into app.point_transactions (partner_id, order_id, invoice_id, type, points, multiplier, description)
@@ -4601,7 +4659,8 @@ begin
   return v_points;
 end $$;
 
-COMMENT ON FUNCTION app.vest_points(p_invoice_id uuid) IS 'Vests the points of a PAID invoice, pro rata of the order''s promise, exactly once; returns them, 0 where none are owed';
+COMMENT ON FUNCTION app.vest_points(p_invoice_id uuid) IS 'Vests the points of a PAID invoice, pro rata of the order''s promise, exactly once; returns them, 0 where none are owed,
+null where the partner has no room for them yet';
 
 CREATE FUNCTION app.waiting_since(p_clock timestamp with time zone) RETURNS jsonb
     LANGUAGE sql STABLE
@@ -4638,6 +4697,29 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.watch_erp() IS 'Tells headquarters of streams that are late, once an outage: again only after it was over. Returns how many it told of';
+
+CREATE FUNCTION app.withdraw_messages(p_order_id uuid, p_templates text[], p_why text, p_recipient_id uuid DEFAULT NULL::uuid) RETURNS void
+    LANGUAGE sql
+    AS $$
+  update app.messages as m set
+    status = case m.status when 'PENDING' then 'WITHDRAWN' else m.status end,
+    error_code = case m.status when 'PENDING' then p_why else m.error_code end,
+    expires_at = now()
+  where m.order_id = p_order_id and m.template = any (p_templates) and m.recipient_id = coalesce(p_recipient_id, m.recipient_id)
+    and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
+$$;
+
+COMMENT ON FUNCTION app.withdraw_messages(p_order_id uuid, p_templates text[], p_why text, p_recipient_id uuid) IS 'Messages of an order that nobody need read any more are not sent, or not again; the order is locked first';
+
+CREATE FUNCTION app.withdraw_offer(p_order_id uuid, p_subdist_id uuid, p_reason text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform app.withdraw_messages(p_order_id, '{order_routed}', 'withdrawn', p_subdist_id);
+  perform app.enqueue_message('order_withdrawn', 'SUBDIST', p_subdist_id, p_order_id, jsonb_build_object('reason', p_reason));
+end $$;
+
+COMMENT ON FUNCTION app.withdraw_offer(p_order_id uuid, p_subdist_id uuid, p_reason text) IS 'Tells a sub-distributor that an order is not his any more; it is not offered to him after that';
 
 CREATE FUNCTION auth.acting_agent_id() RETURNS uuid
     LANGUAGE sql STABLE
@@ -5247,20 +5329,25 @@ CREATE FUNCTION jobs.process_point_queue(p_limit integer DEFAULT 1000) RETURNS b
     AS $$
 declare
   v_started_at timestamptz := clock_timestamp();
+  v_invoice_ids uuid[] := array(
+    select q.invoice_id from app.point_queue as q order by q.enqueued_at, q.invoice_id limit p_limit for update skip locked
+  );
   v_invoice_id uuid;
   v_count bigint := 0;
 begin
+  -- Vesting locks the partner: in the order in which a set of payments locks them.
   for v_invoice_id in
-    select q.invoice_id from app.point_queue as q order by q.enqueued_at, q.invoice_id limit p_limit for update skip locked
+    select i.id from app.invoices as i where i.id = any (v_invoice_ids) order by i.partner_id, i.id
   loop
-    perform app.vest_points(v_invoice_id);
-    delete from app.point_queue as q where q.invoice_id = v_invoice_id;
-    v_count := v_count + 1;
+    if app.vest_points(v_invoice_id) is not null then
+      delete from app.point_queue as q where q.invoice_id = v_invoice_id;
+      v_count := v_count + 1;
+    end if;
   end loop;
   return jobs.record_run('point-queue', v_started_at, v_count);
 end $$;
 
-COMMENT ON FUNCTION jobs.process_point_queue(p_limit integer) IS 'Vests the points of paid invoices; returns how many invoices it took';
+COMMENT ON FUNCTION jobs.process_point_queue(p_limit integer) IS 'Vests the points of paid invoices; returns how many it took. One whose partner has no room for its points waits';
 
 CREATE FUNCTION jobs.purge_cron_history() RETURNS bigint
     LANGUAGE plpgsql
@@ -5718,7 +5805,7 @@ CREATE TABLE app.messages (
     priority smallint GENERATED ALWAYS AS (
 CASE
     WHEN ((template)::text = 'sign_in_link'::text) THEN 0
-    WHEN ((template)::text = ANY ((ARRAY['order_routed'::character varying, 'order_unrouted'::character varying, 'order_over_limit'::character varying, 'sla_reminder'::character varying, 'sla_manager'::character varying, 'sla_escalation'::character varying])::text[])) THEN 1
+    WHEN ((template)::text = ANY ((ARRAY['order_routed'::character varying, 'order_withdrawn'::character varying, 'order_unrouted'::character varying, 'order_over_limit'::character varying, 'sla_reminder'::character varying, 'sla_manager'::character varying, 'sla_escalation'::character varying])::text[])) THEN 1
     ELSE 2
 END) STORED NOT NULL,
     expires_at timestamp with time zone,
@@ -5744,7 +5831,7 @@ COMMENT ON COLUMN app.messages.provider_id IS 'The provider''s id (WhatsApp: wam
 
 COMMENT ON COLUMN app.messages."position" IS 'Order in which messages were owed: ids of one millisecond do not tell';
 
-COMMENT ON COLUMN app.messages.priority IS '0: somebody waits at the door; 1: an order waits; 2: information';
+COMMENT ON COLUMN app.messages.priority IS '0: somebody waits at the door; 1: an order waits, or waits no longer; 2: information';
 
 COMMENT ON COLUMN app.messages.expires_at IS 'Worth nothing from then on: withdrawn instead of sent; null: never';
 
@@ -6572,7 +6659,7 @@ UNION ALL
                   WHERE ((c.config_key)::text = 'sla.calendar'::text)), app.region_time_zone(p.region_id)) AS due_at
            FROM ( VALUES ('REMINDER'::text,'sla.reminder_hours'::text,o.sla_reminder_sent), ('MANAGER'::text,'sla.manager_hours'::text,o.sla_manager_notified), ('HQ_INTERVENTION'::text,'sla.escalation_hours'::text,o.sla_escalated)) f(level, config_key, is_set)
           WHERE (NOT f.is_set)) d)
-  WHERE ((o.status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum])) AND (o.routed_to_subdist_id IS NOT NULL) AND (NOT o.sla_escalated) AND (o.sla_clock_started_at < ((now() - ((( SELECT app.config_numeric('sla.reminder_hours'::text) AS config_numeric))::double precision * '01:00:00'::interval)) - '00:15:00'::interval)) AND (d.due_at < (now() - '00:15:00'::interval)) AND ((d.level = 'REMINDER'::text) OR (EXISTS ( SELECT
+  WHERE ((o.status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum])) AND (o.routed_to_subdist_id IS NOT NULL) AND (NOT (o.sla_reminder_sent AND o.sla_manager_notified AND o.sla_escalated)) AND (o.sla_clock_started_at < ((now() - ((( SELECT app.config_numeric('sla.reminder_hours'::text) AS config_numeric))::double precision * '01:00:00'::interval)) - '00:15:00'::interval)) AND (d.due_at < (now() - '00:15:00'::interval)) AND ((d.level = 'REMINDER'::text) OR (EXISTS ( SELECT
            FROM app.agents a
           WHERE ((a.role = ANY (ARRAY['ADMIN'::app.agent_role_enum, 'SUPERADMIN'::app.agent_role_enum])) AND a.is_active)))));
 
@@ -7304,7 +7391,7 @@ CREATE INDEX orders_open_subdist_idx ON app.orders USING btree (routed_to_subdis
 
 CREATE INDEX orders_partner_created_idx ON app.orders USING btree (partner_id, created_at DESC);
 
-CREATE INDEX orders_sla_clock_idx ON app.orders USING btree (sla_clock_started_at) INCLUDE (id, sla_reminder_sent, sla_manager_notified) WHERE ((status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum])) AND (routed_to_subdist_id IS NOT NULL) AND (NOT sla_escalated));
+CREATE INDEX orders_sla_clock_idx ON app.orders USING btree (sla_clock_started_at) INCLUDE (id, sla_reminder_sent, sla_manager_notified, sla_escalated) WHERE ((status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum])) AND (routed_to_subdist_id IS NOT NULL) AND (NOT (sla_reminder_sent AND sla_manager_notified AND sla_escalated)));
 
 CREATE UNIQUE INDEX partner_monthly_statistics_key ON app.partner_monthly_statistics USING btree (partner_id, month);
 
@@ -8270,6 +8357,8 @@ REVOKE ALL ON FUNCTION app.lock_inventory(p_product_ids uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.lock_invoice(p_invoice_id uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.lock_offered_order(p_message_id uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.lock_order(p_order_id uuid, p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.make_audit_partitions(p_months_ahead integer) FROM PUBLIC;
@@ -8278,7 +8367,7 @@ REVOKE ALL ON FUNCTION app.mask(p_text text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.mask_row(p_row jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean, p_by_provider boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.message_sent(p_message_id uuid, p_provider_id text) FROM PUBLIC;
 
@@ -8311,6 +8400,8 @@ REVOKE ALL ON FUNCTION app.payment_line_refusal(p_row jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.payment_refusal(p_invoice app.invoices, p_amount numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_rules jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.points_room(p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) TO partner;
@@ -8371,6 +8462,8 @@ REVOKE ALL ON FUNCTION app.reserve_stock(p_product_ids uuid[], p_quantities inte
 REVOKE ALL ON FUNCTION app.respond_order(p_order_id uuid, p_subdist_id uuid, p_decision text, p_note text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.save_draft(p_items jsonb, p_notes text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.sender_number(p_from text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.set_aside(p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamp with time zone) FROM PUBLIC;
 
@@ -8485,6 +8578,10 @@ REVOKE ALL ON FUNCTION app.vest_points(p_invoice_id uuid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.waiting_since(p_clock timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.watch_erp() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.withdraw_messages(p_order_id uuid, p_templates text[], p_why text, p_recipient_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.withdraw_offer(p_order_id uuid, p_subdist_id uuid, p_reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.acting_agent_id() FROM PUBLIC;
 

@@ -7,6 +7,6 @@ __depends__ = {"0015_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="71b4616b7ef0128153cf14f6c19a5953dd94c66951e1322291fbfc732fd9ca5b",
+        sha256="0a976e0384f7f76b30ea77e3a21726d3a99f6334e6eb12ee3e30f18a381a5ef7",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_outbox.sql",
-        sha256="b15c8e39ada33e17325b444599943506f28af9e34edd4cd8323d537099caec43",
+        sha256="db4cf9c7d91fb9f205dc699bba2b6ad0b0616ab369da9ab51542d00d28789bfc",
     ),
 ]

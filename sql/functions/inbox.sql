@@ -61,11 +61,19 @@ begin
 end $$;
 comment on function app.has_written_lately(text) is 'Whether WhatsApp takes a free-form message to this number: its owner has written within a day';
 
+create function app.sender_number(p_from text)
+returns text language sql immutable
+as $$
+  select case when p_from ~ '^[1-9][0-9]{4,19}$' then '+' || p_from else app.normalise_phone(p_from) end
+$$;
+comment on function app.sender_number(text) is
+  'The number that a message came from: the provider gives it international, without its plus; 81 is Japan, not a short 0811';
+
 create function app.note_conversation(p_from text, p_at text)
 returns void language plpgsql volatile set search_path = ''
 as $$
 declare
-  v_number text := app.normalise_phone(p_from);
+  v_number text := app.sender_number(p_from);
 begin
   if v_number is null or length(v_number) > 20 or p_at is null or p_at !~ '^[0-9]{1,10}$' then
     return;
@@ -90,7 +98,7 @@ begin
     else 'pesanan sudah diproses lebih lanjut'
   end)
   from app.orders as o, app.sub_distributors as s
-  where o.id = p_order_id and s.whatsapp_number = app.normalise_phone(p_from)
+  where o.id = p_order_id and s.whatsapp_number = app.sender_number(p_from)
     and exists (
       select from app.messages as m
       where m.order_id = o.id and m.recipient_id = s.id and m.template in ('order_routed', 'sla_reminder') and m.attempts > 0
@@ -122,7 +130,7 @@ begin
     return 'button out of date';
   elsif not exists (
     select from app.sub_distributors as s
-    where s.id = v_order.routed_to_subdist_id and s.status = 'ACTIVE' and s.whatsapp_number = app.normalise_phone(p_from)
+    where s.id = v_order.routed_to_subdist_id and s.status = 'ACTIVE' and s.whatsapp_number = app.sender_number(p_from)
   ) then
     return 'button from another number';
   end if;
@@ -135,7 +143,7 @@ create function app.hand_over_text(p_from text, p_text text)
 returns text language plpgsql volatile set search_path = ''
 as $$
 declare
-  v_number text := app.normalise_phone(p_from);
+  v_number text := app.sender_number(p_from);
   v_sender record;
   v_count int;
   v_variables jsonb;
@@ -218,7 +226,8 @@ begin
     perform app.take_inbound_event(p_inbound_id, p_element);
   end if;
 exception
-  when serialization_failure or deadlock_detected then
+  -- no fault of the element: another time it is worked on
+  when serialization_failure or deadlock_detected or lock_not_available or insufficient_resources then
     raise;
   when others then
     insert into app.inbound_events (event_key, inbound_message_id, outcome)

@@ -54,6 +54,29 @@ begin
 end $$;
 comment on function app.enqueue_message(text, text, uuid, uuid, jsonb) is 'Owes somebody a message, together with the event that is being committed';
 
+-- What a messenger holds just now may still go out, but is not tried again, nor by e-mail where it fails.
+create function app.withdraw_messages(p_order_id uuid, p_templates text[], p_why text, p_recipient_id uuid default null)
+returns void language sql volatile
+as $$
+  update app.messages as m set
+    status = case m.status when 'PENDING' then 'WITHDRAWN' else m.status end,
+    error_code = case m.status when 'PENDING' then p_why else m.error_code end,
+    expires_at = now()
+  where m.order_id = p_order_id and m.template = any (p_templates) and m.recipient_id = coalesce(p_recipient_id, m.recipient_id)
+    and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
+$$;
+comment on function app.withdraw_messages(uuid, text[], text, uuid) is
+  'Messages of an order that nobody need read any more are not sent, or not again; the order is locked first';
+
+create function app.withdraw_offer(p_order_id uuid, p_subdist_id uuid, p_reason text)
+returns void language plpgsql volatile
+as $$
+begin
+  perform app.withdraw_messages(p_order_id, '{order_routed}', 'withdrawn', p_subdist_id);
+  perform app.enqueue_message('order_withdrawn', 'SUBDIST', p_subdist_id, p_order_id, jsonb_build_object('reason', p_reason));
+end $$;
+comment on function app.withdraw_offer(uuid, uuid, text) is 'Tells a sub-distributor that an order is not his any more; it is not offered to him after that';
+
 create function app.tell_headquarters(p_template text, p_order_id uuid, p_variables jsonb default '{}')
 returns void language sql volatile
 as $$

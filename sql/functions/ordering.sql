@@ -219,6 +219,7 @@ begin
   if not found then
     perform app.fail('ACCOUNT_INACTIVE');
   end if;
+  perform app.acting_agent(v_id);
   v_lines := app.price_lines(p_items, v_partner.tier, now());
   v_rules := app.submission_rules(v_partner.tier);
   if p_points <> 0 then
@@ -280,8 +281,7 @@ begin
   returning * into v_order;
   perform app.record_event(v_order, p_event, v_order.status, p_note);
   if v_before <> p_subdist_id or (v_before is not null and p_subdist_id is null) then
-    perform app.enqueue_message('order_withdrawn', 'SUBDIST', v_before, p_order_id,
-      jsonb_build_object('reason', 'dialihkan'));
+    perform app.withdraw_offer(p_order_id, v_before, 'dialihkan');
   end if;
   if p_subdist_id is not null then
     perform app.enqueue_message('order_routed', 'SUBDIST', p_subdist_id, p_order_id);

@@ -36,7 +36,9 @@ begin
   if not v_order.is_over_limit then
     v_order.routed_to_subdist_id := app.nearest_subdist(v_partner.region_id);
     v_order.routed_at := case when v_order.routed_to_subdist_id is not null then now() end;
-  elsif v_order.rules_applied #>> '{credit.over_limit_policy,value}' = 'BLOCK' then
+  elsif v_order.rules_applied #>> '{credit.over_limit_policy,value}' = 'BLOCK'
+    or v_partner.credit_used + v_order.grand_total >= 10000000000000 -- nor does credit_used hold more
+  then
     perform app.fail('CREDIT_LIMIT_EXCEEDED', format('%s more than the limit of %s',
       app.format_rupiah(v_partner.credit_used + v_order.grand_total - v_partner.credit_limit),
       app.format_rupiah(v_partner.credit_limit)));
@@ -182,8 +184,7 @@ begin
       perform app.release_stock(p_order.id);
     end if;
     if p_order.routed_to_subdist_id is not null then
-      perform app.enqueue_message('order_withdrawn', 'SUBDIST', p_order.routed_to_subdist_id, p_order.id,
-        jsonb_build_object('reason', app.status_text(p_order.status)));
+      perform app.withdraw_offer(p_order.id, p_order.routed_to_subdist_id, app.status_text(p_order.status));
     end if;
   end if;
 end $$;

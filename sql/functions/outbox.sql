@@ -9,7 +9,7 @@ declare
   v_wait interval := make_interval(secs => app.config_int('outbox.unknown_wait_seconds'));
   v_count int;
   v_more int;
-  v_id uuid;
+  v_message app.messages;
 begin
   update app.messages as m set status = 'UNKNOWN', unknown_since = now(), lease_until = null
   where m.id in (
@@ -17,17 +17,25 @@ begin
   );
   get diagnostics v_count = row_count;
   -- One that kills whoever touches it is given up like any other.
-  for v_id in
-    select u.id from app.messages as u
+  for v_message in
+    select u.* from app.messages as u
     where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait and u.attempts >= app.config_int('outbox.max_attempts')
-    for update skip locked
   loop
-    perform app.message_failed(v_id, 'no word from the provider', false);
-    v_count := v_count + 1;
+    -- First the order that it may offer, as whoever withdraws an offer; who is being worked on has his turn the next time.
+    perform from app.orders as o where o.id = v_message.order_id for no key update skip locked;
+    if found or v_message.order_id is null then
+      perform from app.messages as m where m.id = v_message.id and m.status = 'UNKNOWN' for update skip locked;
+      if found then
+        perform app.message_failed(v_message.id, 'no word from the provider', false);
+        v_count := v_count + 1;
+      end if;
+    end if;
   end loop;
   update app.messages as m set status = 'PENDING', unknown_since = null, next_attempt_at = now(), repeats = m.repeats + 1
   where m.id in (
-    select u.id from app.messages as u where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait for update skip locked
+    select u.id from app.messages as u
+    where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait and u.attempts < app.config_int('outbox.max_attempts')
+    for update skip locked
   );
   get diagnostics v_more = row_count;
   v_count := v_count + v_more;
@@ -192,17 +200,30 @@ end $$;
 comment on function app.tell_of_trouble(text) is
   'Tells headquarters of an error of the provider that concerns every message; at most once an hour for each code';
 
-create function app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean)
+-- Locked before the message, for that is how those go who withdraw an offer.
+create function app.lock_offered_order(p_message_id uuid)
+returns void language plpgsql volatile
+as $$
+begin
+  perform from app.orders as o
+  where o.id = (select m.order_id from app.messages as m where m.id = p_message_id and m.template = 'order_routed')
+  for no key update;
+end $$;
+comment on function app.lock_offered_order(uuid) is 'Locks the order that a message offers to a sub-distributor; nothing for other messages';
+
+create function app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean, p_by_provider boolean default false)
 returns void language plpgsql volatile set search_path = ''
 as $$
 declare
   v_message app.messages;
   v_again boolean;
 begin
+  perform app.lock_offered_order(p_message_id);
   select * into v_message from app.messages as m where m.id = p_message_id for no key update;
   if not found then
     perform app.fail('NOT_FOUND', 'message');
-  elsif v_message.status not in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT') then
+  elsif v_message.status not in ('PENDING', 'CLAIMED', 'UNKNOWN') and not (p_by_provider and v_message.status = 'SENT') then
+    -- What was sent the provider alone takes back: a messenger says so too late, for another has sent it since.
     return;
   end if;
   -- The reader has not written for a day after all (the webhook may have lost his last word, or told it late): no failure, but
@@ -219,6 +240,7 @@ begin
     status = case when v_again then 'PENDING' else 'FAILED' end,
     error_code = left(app.optional_text('error_code', p_error_code, 1000), 100),
     lease_until = null, unknown_since = null,
+    variables = case when not v_again and m.template = 'sign_in_link' then '{}' else m.variables end,
     -- 2, 4, 8 ... seconds, at most an hour, each somewhat off so that a crowd does not come back together
     next_attempt_at = now() + make_interval(secs => least(3600, power(2, least(v_message.attempts, 20))) * (0.75 + random() / 2))
   where m.id = p_message_id;
@@ -233,14 +255,15 @@ begin
   ) then
     perform app.escalate_now(v_message.order_id, 'Pesan WhatsApp ke sub-distributor gagal: ' || coalesce(p_error_code, '-'));
   end if;
-  if not v_again and v_message.channel = 'WHATSAPP'
+  if not v_again and v_message.channel = 'WHATSAPP' and (v_message.expires_at > now()) is not false
     and app.recipient_address(v_message.recipient_type, v_message.recipient_id, 'EMAIL') is not null
   then
-    insert into app.messages (template, channel, recipient_type, recipient_id, order_id, variables)
-    values (v_message.template, 'EMAIL', v_message.recipient_type, v_message.recipient_id, v_message.order_id, v_message.variables);
+    insert into app.messages (template, channel, recipient_type, recipient_id, order_id, variables, expires_at)
+    values (v_message.template, 'EMAIL', v_message.recipient_type, v_message.recipient_id, v_message.order_id, v_message.variables,
+      v_message.expires_at);
   end if;
 end $$;
-comment on function app.message_failed(uuid, text, boolean) is
+comment on function app.message_failed(uuid, text, boolean, boolean) is
   'Sending failed: tried again with growing pauses, at most outbox.max_attempts times; failed for good over WhatsApp, it goes out by e-mail; a free-form one refused as late (131047) goes again as a template';
 
 -- Statuses come in any order, and more than once: a later stage is never taken back by an earlier one, and what has failed
@@ -259,6 +282,9 @@ begin
   if v_status is null or v_status not in ('SENT', 'DELIVERED', 'READ', 'FAILED') then
     perform app.fail('INVALID_ARGUMENT', 'status is sent, delivered, read or failed');
   end if;
+  if v_status = 'FAILED' then
+    perform app.lock_offered_order(coalesce((select m.id from app.messages as m where m.provider_id = v_provider_id), p_message_id));
+  end if;
   select * into v_message from app.messages as m where m.provider_id = v_provider_id for no key update;
   if not found then
     select * into v_message from app.messages as m where m.id = p_message_id for no key update;
@@ -275,7 +301,7 @@ begin
   end if;
   if v_status = 'FAILED' then
     if v_message.status = 'SENT' then
-      perform app.message_failed(v_message.id, coalesce(p_error_code, 'reported failed'), false);
+      perform app.message_failed(v_message.id, coalesce(p_error_code, 'reported failed'), false, true);
     end if;
   elsif array_position(v_stages, v_status) > array_position(v_stages, v_message.status::text) then
     update app.messages as m set status = v_status, delivered_at = coalesce(m.delivered_at, p_at, now()) where m.id = v_message.id;

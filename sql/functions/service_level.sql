@@ -49,19 +49,20 @@ end $$;
 comment on function app.sla_due_at(timestamptz, numeric, jsonb, text) is
   'When so many hours of the calendar have run since the start, in this zone; by the wall where it is closed for a hundred days on end';
 
--- Answered by orders_sla_clock_idx alone, which holds only open orders that are not yet escalated: closed ones cost nothing.
+-- Answered by orders_sla_clock_idx alone, which holds only open orders on which a level has yet to fire: closed ones cost nothing.
 create function app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_limit int)
 returns table (id uuid) language plpgsql stable
 as $$
 begin
   return query
   select o.id from app.orders as o
-  where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null and not o.sla_escalated
+  where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null
+    and not (o.sla_reminder_sent and o.sla_manager_notified and o.sla_escalated)
     and o.sla_clock_started_at <= now() - p_reminder * interval '1 hour'
     and (
       not o.sla_reminder_sent
       or (not o.sla_manager_notified and o.sla_clock_started_at <= now() - p_manager * interval '1 hour')
-      or o.sla_clock_started_at <= now() - p_escalation * interval '1 hour'
+      or (not o.sla_escalated and o.sla_clock_started_at <= now() - p_escalation * interval '1 hour')
     )
   order by o.sla_clock_started_at
   limit p_limit;
@@ -81,11 +82,12 @@ declare
   v_count int;
 begin
   with late as (
-    select o.id, o.partner_id, o.routed_to_subdist_id, o.sla_clock_started_at as clock, o.sla_reminder_sent, o.sla_manager_notified
+    select
+      o.id, o.partner_id, o.routed_to_subdist_id, o.sla_clock_started_at as clock, o.sla_reminder_sent, o.sla_manager_notified, o.sla_escalated
     from app.orders as o
     where o.id = any (array(select l.id from app.late_orders(v_reminder, v_manager, v_escalation, p_limit) as l))
       -- said again for what changed while its lock was awaited
-      and o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null and not o.sla_escalated
+      and o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null
       and o.sla_clock_started_at <= now() - v_reminder * interval '1 hour'
     for no key update skip locked
   ),
@@ -111,7 +113,7 @@ begin
     cross join lateral (values
       ('REMINDER'::app.escalation_level_enum, v_reminder, not w.sla_reminder_sent),
       ('MANAGER', v_manager, not w.sla_manager_notified),
-      ('HQ_INTERVENTION', v_escalation, true)
+      ('HQ_INTERVENTION', v_escalation, not w.sla_escalated)
     ) as l (level, hours, is_open)
     cross join lateral app.sla_due_at(w.clock, l.hours, v_calendar, z.zone) as d (due_at)
     where l.is_open and d.due_at <= now()
@@ -197,18 +199,12 @@ begin
 end $$;
 comment on function app.escalate_now(uuid, text) is 'Tells headquarters of an open order at once, with the reason; once for each clock';
 
--- Whoever was about to be bothered about an order that has been answered, need not be. What a messenger holds just now
--- may still go out, but is not tried again.
+-- Whoever was about to be bothered about an order that has been answered, need not be.
 create function app.tg_orders__withdraw_reminders() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  update app.messages as m set
-    status = case m.status when 'PENDING' then 'WITHDRAWN' else m.status end,
-    error_code = case m.status when 'PENDING' then 'answered' else m.error_code end,
-    expires_at = now()
-  where m.order_id = new.id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
-    and m.template in ('sla_reminder', 'sla_manager', 'sla_escalation');
+  perform app.withdraw_messages(new.id, '{sla_reminder,sla_manager,sla_escalation}', 'answered');
   return null;
 end $$;
 create trigger _400_withdraw_reminders after update on app.orders

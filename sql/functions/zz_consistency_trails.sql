@@ -120,7 +120,8 @@ cross join lateral (
   ) as f (level, config_key, is_set)
   where not f.is_set
 ) as d
-where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null and not o.sla_escalated
+where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null
+  and not (o.sla_reminder_sent and o.sla_manager_notified and o.sla_escalated)
   and o.sla_clock_started_at < now() - (select app.config_numeric('sla.reminder_hours')) * interval '1 hour' - interval '15 minutes'
   and d.due_at < now() - interval '15 minutes'
   and (d.level = 'REMINDER' or exists (select from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active));

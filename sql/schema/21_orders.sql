@@ -74,8 +74,9 @@ where status in ('SUBMITTED', 'PROCESSING') and sla_reminder_sent = false;
 create unique index orders_idempotency_key on app.orders (partner_id, idempotency_key) where idempotency_key is not null;
 create index orders_partner_created_idx on app.orders (partner_id, created_at desc);
 create index orders_open_subdist_idx on app.orders (routed_to_subdist_id) where status in ('SUBMITTED', 'PROCESSING');
-create index orders_sla_clock_idx on app.orders (sla_clock_started_at) include (id, sla_reminder_sent, sla_manager_notified)
-where status in ('SUBMITTED', 'PROCESSING') and routed_to_subdist_id is not null and not sla_escalated;
+create index orders_sla_clock_idx on app.orders (sla_clock_started_at) include (id, sla_reminder_sent, sla_manager_notified, sla_escalated)
+where status in ('SUBMITTED', 'PROCESSING') and routed_to_subdist_id is not null
+  and not (sla_reminder_sent and sla_manager_notified and sla_escalated);
 create index orders_agent_idx on app.orders (agent_id) where agent_id is not null;
 create index orders_erp_pending_idx on app.orders (approved_at)
 where status in ('APPROVED', 'SHIPPED', 'COMPLETED') and erp_reference is null;

@@ -33,7 +33,7 @@ create table app.messages (
   priority smallint not null generated always as (case
     when template = 'sign_in_link' then 0
     when template in (
-      'order_routed', 'order_unrouted', 'order_over_limit', 'sla_reminder', 'sla_manager', 'sla_escalation'
+      'order_routed', 'order_withdrawn', 'order_unrouted', 'order_over_limit', 'sla_reminder', 'sla_manager', 'sla_escalation'
     ) then 1 else 2
   end) stored,
   expires_at timestamptz,
@@ -55,7 +55,7 @@ comment on column app.messages.recipient_id is 'Partner, sub-distributor or agen
 comment on column app.messages.variables is 'Facts of the moment; those of the order are added when the message is claimed';
 comment on column app.messages.next_attempt_at is 'Not to be claimed before';
 comment on column app.messages.lease_until is 'When a claim lapses: whether it was sent is unknown from then on';
-comment on column app.messages.priority is '0: somebody waits at the door; 1: an order waits; 2: information';
+comment on column app.messages.priority is '0: somebody waits at the door; 1: an order waits, or waits no longer; 2: information';
 comment on column app.messages.expires_at is 'Worth nothing from then on: withdrawn instead of sent; null: never';
 comment on column app.messages.unknown_since is 'Since when it is unknown whether it was sent; a status report settles it, outbox.unknown_wait_seconds end the waiting';
 comment on column app.messages.repeats is 'How often it was sent again though an earlier sending may have arrived';

@@ -187,9 +187,9 @@ def test_payments_of_the_erp_take_all_partners_before_the_first_invoice(
 
 @pytest.fixture
 def reversed_goods(conn: Connection, world: World) -> list[tuple[str, str]]:
-    """Twelve products (id, SKU) by id, whose rows and SKUs stand in the opposite order."""
-    ids = sorted(str(uuid.uuid4()) for _ in range(12))
-    goods = list(zip(ids, [f"T-{99 - i}" for i in range(12)], strict=True))
+    """Sixty products (id, SKU) by id, whose rows and SKUs stand in the opposite order."""
+    ids = sorted(str(uuid.uuid4()) for _ in range(60))
+    goods = list(zip(ids, [f"T-{99 - i}" for i in range(60)], strict=True))
     for product, sku in reversed(goods):
         conn.execute(
             "insert into app.products (id, sku, name, base_price) values (%s, %s, %s, 1000)",
@@ -234,7 +234,7 @@ def test_reports_of_one_batch_lock_messages_in_the_order_of_their_ids(
             psycopg.sql.Identifier(conn.info.dbname)
         )
     )
-    messages = sorted(_message(conn, world, status="'CLAIMED'") for _ in range(12))
+    messages = sorted(_message(conn, world, status="'CLAIMED'") for _ in range(100))
     # The first by its id becomes the last on the disk, and the last to be told.
     conn.execute("update app.messages set attempts = 1 where id = %s", [messages[0]])
     sent = [{"message_id": m, "provider_id": m} for m in reversed(messages)]
@@ -503,6 +503,100 @@ def test_a_tap_on_a_button_that_was_just_answered_is_out_of_date(
     accept = asking(Caller("subdist", subdist), "respond_order", order_id=order["id"], decision="ACCEPT")
     assert after(url, accept, sql("select app.tap_button(%s, %s)", payload, number)) == "button out of date"
     assert value(conn, "select status::text from app.orders where id = %s", order["id"]) == "PROCESSING"
+
+
+def test_a_tap_is_not_lost_because_the_order_is_busy(url: str, conn: Connection, world: World) -> None:
+    """It is noted as failed, and the order escalated although he accepted."""
+    order = submit(conn, world.partners[0], items(SKU_000=1))
+    buttons, number = conn.execute("select buttons, recipient from app.claim_messages(10, 60)").fetchall()[0]
+    payload = next(b["payload"] for b in buttons if b["title"] == "Terima")
+    tap = {
+        "id": "wamid.tap",
+        "from": number.lstrip("+"),
+        "type": "button",
+        "button": {"payload": payload, "text": "Terima"},
+    }
+    conn.execute(
+        "select app.inbound_message(%s)", [Jsonb({"entry": [{"changes": [{"value": {"messages": [tap]}}]}]})]
+    )
+    with _open(url) as busy:
+        busy.execute("select from app.orders where id = %s for no key update", [order["id"]])
+        conn.execute("set lock_timeout = '100ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            conn.execute("select app.process_inbox()")
+        busy.rollback()
+    assert value(conn, "select app.process_inbox()") == 1
+    assert value(conn, "select status::text from app.orders where id = %s", order["id"]) == "PROCESSING"
+
+
+@pytest.mark.parametrize("retry", [True, False])
+def test_an_offer_that_fails_while_it_is_withdrawn_is_not_made_again(
+    url: str, conn: Connection, world: World, retry: bool
+) -> None:
+    conn.execute("update app.sub_distributors set email = 'a@b.test'")
+    order = submit(conn, world.partners[0], items(SKU_000=1))
+    [offer] = conn.execute("select id from app.claim_messages(10, 60)").fetchall()
+    cancel = asking(world.partners[0], "cancel_order", order_id=order["id"])
+    failed = sql("select app.message_failed(%s, '131026', %s)", offer[0], retry)
+    after(url, failed, cancel)
+    offers = (
+        "select count(*) from app.messages where template = 'order_routed'"
+        " and (status = 'CLAIMED' or status = 'PENDING' and (expires_at > now()) is not false)"
+    )
+    assert value(conn, offers) == 0
+
+
+def test_who_withdraws_an_offer_and_who_reports_it_failed_do_not_wait_for_each_other(
+    url: str, conn: Connection, world: World
+) -> None:
+    order = submit(conn, world.partners[0], items(SKU_000=1))
+    [offer] = conn.execute("select id from app.claim_messages(10, 60)").fetchall()
+    with _open(url) as holder:
+        holder.execute("select from app.orders where id = %s for no key update", [order["id"]])
+        for report in (
+            "select app.message_failed(%s, '131026', false)",
+            "select app.message_status('wamid.1', 'failed', now(), %s)",
+        ):
+            second = Second(url, sql(report, offer[0]))
+            assert second.start(conn), "it went on without its turn"
+            assert not locked(url, "select from app.messages where id = %s for update", offer[0])
+            holder.rollback()
+            second.outcome()
+            conn.execute(
+                "update app.messages set status = 'CLAIMED', provider_id = null where id = %s", [offer[0]]
+            )
+            holder.execute("select from app.orders where id = %s for no key update", [order["id"]])
+
+
+def test_the_reaper_passes_by_an_offer_whose_order_is_busy(url: str, conn: Connection, world: World) -> None:
+    order = submit(conn, world.partners[0], items(SKU_000=1))
+    conn.execute(
+        "update app.messages set status = 'UNKNOWN', unknown_since = now() - interval '1 day', attempts = 100"
+    )
+    hold = sql("select id from app.orders where id = %s for no key update", order["id"])
+    assert beside(url, hold, sql("select app.reap_messages()")) == 0
+    assert value(conn, "select app.reap_messages()") == 1
+
+
+def test_hours_that_are_changed_at_once_still_rise(url: str, conn: Connection) -> None:
+    first = sql("select app.set_config_value('sla.manager_hours', '18')")
+    second = sql("select app.set_config_value('sla.reminder_hours', '20')")
+    with pytest.raises(psycopg.DatabaseError, match="INVALID_CONFIG_VALUE"):
+        after(url, first, second)
+
+
+def test_points_and_payments_take_the_partners_in_one_order(url: str, conn: Connection, world: World) -> None:
+    """The queue by its age, a set of payments by the partners' ids: each then had whom the other wanted."""
+    low, high = sorted(world.partners[:2], key=lambda p: str(p.sub))
+    for who in (high, low):
+        pay(conn, world, approve(conn, world, submit(conn, who, items(SKU_000=10))))
+    with _open(url) as before:
+        before.execute("select from app.partners where id = %s for no key update", [low.sub])
+        second = Second(url, sql("select jobs.process_point_queue()"))
+        assert second.start(conn), "it went on without its turn"
+        assert not locked(url, "select from app.partners where id = %s for no key update", high.sub)
+        before.rollback()
+    assert second.outcome() == 2
 
 
 def test_an_answer_and_a_rerouting_take_turns(url: str, conn: Connection, world: World) -> None:

@@ -347,3 +347,14 @@ def test_only_objects_are_stored(db: Connection) -> None:
     for payload in payloads:
         with pytest.raises(Exception, match="INVALID_ARGUMENT"), db.transaction():
             db.execute("select app.inbound_message(%s)", [Jsonb(payload)])
+
+
+def test_a_number_from_abroad_is_nobodys_of_here(db: Connection, world: World) -> None:
+    """WhatsApp gives numbers with their country and without a plus: 81 is Japan."""
+    db.execute("update app.partners set phone = '+62819012345678' where id = %s", [world.partners[0].sub])
+    receive(db, webhook(text("Halo", sender="819012345678") | {"timestamp": "1763884800"}))
+    [sender] = db.execute(
+        "select distinct variables ->> 'sender' from app.messages where template = 'inbound_text'"
+    ).fetchall()
+    assert "Salon" not in sender[0]
+    assert value(db, "select number from app.conversations") == "+819012345678"

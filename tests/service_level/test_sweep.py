@@ -237,6 +237,26 @@ def test_a_routing_message_that_is_lost_escalates_at_once_with_the_reason(
     assert sweep(db) == 0
 
 
+def test_after_a_lost_routing_message_the_other_levels_still_come(db: Connection, world: World) -> None:
+    """Headquarters knows early; the sub-distributor and the region's agents are owed theirs all the same."""
+    late = order(db, world)
+    db.execute("select app.message_failed(%s, '131026', false)", [_routing_message(db, late)])
+    assert flags(db, late) == (False, False, True)
+    db.execute(
+        "update app.sla_escalation_logs set clock_started_at = clock_started_at - interval '25 h',"
+        " due_at = due_at - interval '25 h', triggered_at = triggered_at - interval '25 h'"
+    )
+    db.execute("set local session_replication_role = replica")
+    db.execute("update app.orders set routed_at = routed_at - interval '25 h' where id = %s", [late["id"]])
+    db.execute("set local session_replication_role = origin")
+    assert value(db, "select count(*) from app.consistency_escalations") == 2
+    assert sweep(db) == 1
+    assert levels(db, late) == {"REMINDER": 1, "MANAGER": 2, "HQ_INTERVENTION": 2}
+    assert flags(db, late) == (True, True, True)
+    assert sweep(db) == 0
+    assert broken(db) == {}
+
+
 def test_a_lost_message_of_a_former_route_or_an_answered_order_escalates_nothing(
     db: Connection, world: World
 ) -> None:
@@ -324,10 +344,11 @@ def test_ten_thousand_orders_asleep_for_thirty_hours(clone: Clone) -> None:
 _LATE = (
     "explain (analyze, buffers, format json) select o.id from app.orders as o"
     " where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null"
-    " and not o.sla_escalated and o.sla_clock_started_at <= now() - interval '18 hours'"
+    " and not (o.sla_reminder_sent and o.sla_manager_notified and o.sla_escalated)"
+    " and o.sla_clock_started_at <= now() - interval '18 hours'"
     " and (not o.sla_reminder_sent"
     " or (not o.sla_manager_notified and o.sla_clock_started_at <= now() - interval '21 hours')"
-    " or o.sla_clock_started_at <= now() - interval '24 hours')"
+    " or (not o.sla_escalated and o.sla_clock_started_at <= now() - interval '24 hours'))"
     " order by o.sla_clock_started_at limit 20000"
 )
 """What app.late_orders asks."""
