@@ -17,19 +17,24 @@ returns bigint language plpgsql volatile security definer set search_path = pg_c
 as $$
 declare
   v_started_at timestamptz := clock_timestamp();
+  v_invoice_ids uuid[] := array(
+    select q.invoice_id from app.point_queue as q order by q.enqueued_at, q.invoice_id limit p_limit for update skip locked
+  );
   v_invoice_id uuid;
   v_count bigint := 0;
 begin
+  -- Vesting locks the partner: in the order in which a set of payments locks them.
   for v_invoice_id in
-    select q.invoice_id from app.point_queue as q order by q.enqueued_at, q.invoice_id limit p_limit for update skip locked
+    select i.id from app.invoices as i where i.id = any (v_invoice_ids) order by i.partner_id, i.id
   loop
-    perform app.vest_points(v_invoice_id);
-    delete from app.point_queue as q where q.invoice_id = v_invoice_id;
-    v_count := v_count + 1;
+    if app.vest_points(v_invoice_id) is not null then
+      delete from app.point_queue as q where q.invoice_id = v_invoice_id;
+      v_count := v_count + 1;
+    end if;
   end loop;
   return jobs.record_run('point-queue', v_started_at, v_count);
 end $$;
-comment on function jobs.process_point_queue(int) is 'Vests the points of paid invoices; returns how many invoices it took';
+comment on function jobs.process_point_queue(int) is 'Vests the points of paid invoices; returns how many it took. One whose partner has no room for its points waits';
 
 create function jobs.sweep_service_level()
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp

@@ -74,6 +74,21 @@ create trigger _200_earned_is_paid before insert on app.point_transactions
 for each row when (new.type = 'EARNED') execute function app.tg_point_transactions__earned_is_paid();
 
 -- The partner is locked first, as everywhere: a payment, a cancellation and this job take turns.
+create function app.points_room(p_partner_id uuid)
+returns bigint language plpgsql stable
+as $$
+begin
+  return 2000000000 - p.point_balance
+    - coalesce((
+      select sum(o.points_used) from app.orders as o
+      where o.partner_id = p.id and o.points_used > 0 and o.status in ('SUBMITTED', 'PROCESSING', 'APPROVED')
+    ), 0)
+    - coalesce((select sum(r.points_spent) from app.redemptions as r where r.partner_id = p.id and r.status = 'PENDING'), 0)
+  from app.partners as p where p.id = p_partner_id;
+end $$;
+comment on function app.points_room(uuid) is
+  'How many points a partner can still be given: no balance passes 2,000,000,000, even when all comes back that he used';
+
 create function app.vest_points(p_invoice_id uuid)
 returns int language plpgsql volatile
 as $$
@@ -109,6 +124,8 @@ begin
   end if;
   if v_points <= 0 then
     return 0;
+  elsif v_points > app.points_room(v_invoice.partner_id) then
+    return null;
   end if;
 
   insert into app.point_transactions (partner_id, order_id, invoice_id, type, points, multiplier, description)
@@ -121,7 +138,8 @@ begin
   return v_points;
 end $$;
 comment on function app.vest_points(uuid) is
-  'Vests the points of a PAID invoice, pro rata of the order''s promise, exactly once; returns them, 0 where none are owed';
+  'Vests the points of a PAID invoice, pro rata of the order''s promise, exactly once; returns them, 0 where none are owed,
+null where the partner has no room for them yet';
 
 create function app.take_points_back(p_invoice app.invoices)
 returns void language sql volatile

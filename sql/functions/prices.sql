@@ -49,6 +49,9 @@ begin
   from (
     select r.sku, sum(r.quantity)::int as quantity from jsonb_to_recordset(p_items) as r (sku text, quantity numeric) group by r.sku
   ) as w;
+  if 100000 < any (v_quantities) then
+    perform app.fail('INVALID_ITEMS', 'one product comes more than 100000 times');
+  end if;
   -- From arrays, so that the plan looks few products up by index, whatever the statistics say.
   select
     array_agg(w.product_id), array_agg(w.sku), array_agg(w.name), array_agg(w.quantity), array_agg(w.price),

@@ -112,8 +112,8 @@ begin
     perform app.fail('NOT_FOUND', 'partner');
   elsif p_points < 0 and v_partner.point_balance + p_points < 0 then
     perform app.fail('POINTS_INSUFFICIENT', format('%s points in hand', v_partner.point_balance));
-  elsif v_partner.point_balance::bigint + p_points > 2000000000 then
-    perform app.fail('INVALID_ARGUMENT', 'the balance would pass 2,000,000,000');
+  elsif p_points > app.points_room(p_partner_id) then
+    perform app.fail('INVALID_ARGUMENT', 'the balance could pass 2,000,000,000');
   end if;
   insert into app.point_transactions (partner_id, type, points, description, created_by)
   values (p_partner_id, 'ADJUSTED', p_points, v_reason, auth.current_agent_id())

@@ -171,3 +171,11 @@ def test_a_partner_is_told_what_credit_he_has_left(db: Connection, world: World)
     submit(db, world.partners[0], items(SKU_000=20))
     assert call(db, world.partners[0], "me")["credit_left"] == 0
     assert call(db, world.partners[0], "quote_order", items=items(SKU_000=1))["credit_left"] == 0
+
+
+def test_no_debt_is_beyond_the_column(db: Connection, world: World) -> None:
+    vast = [{"sku": "SKU-000", "name": "x", "base_price": 9_000_000_000_000}]
+    call(db, world.erp, "erp_apply_products", products=vast)
+    submit(db, world.partners[0], items(SKU_000=1))
+    again = refusal(db, world.partners[0], "submit_order", items=items(SKU_000=1), idempotency_key="k")
+    assert again == "CREDIT_LIMIT_EXCEEDED"

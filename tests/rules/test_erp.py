@@ -6,6 +6,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.rules.world import answer, insert, refused
+from tests.support import caller
 from tests.world import Connection, World, approve, call, items, submit, value
 
 
@@ -202,3 +203,33 @@ def test_payments_of_another_form_are_refused_whole(
     with refused(db, "INVALID_ARGUMENT"):
         call(db, world.erp, "erp_apply_payments", payments=[payment(invoice), payment(invoice, **change)])
     assert value(db, "select count(*) from app.invoice_payments") == 0
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "2026-01-31T00:00:00+99:00",
+        "2026-01-31T00:00:00+24:00",
+        "2026-01-31 00:00 Nowhere/Zone",
+        "2026-02-31",
+        "J2",
+    ],
+)
+def test_a_payment_of_no_moment_keeps_no_other(db: Connection, world: World, odd: str) -> None:
+    order = submit(db, world.partners[0], items(SKU_000=1))
+    invoice = approve(db, world, order)
+    rows = [payment(invoice, reference_number="A", paid_at=odd), payment(invoice, reference_number="B")]
+    told = call(db, world.erp, "erp_apply_payments", payments=rows)
+    assert [row["result"] for row in told] == ["INVALID_ARGUMENT", "APPLIED"]
+
+
+def test_a_level_of_very_many_digits_finds_its_product(db: Connection, world: World) -> None:
+    """What is set aside is cut where it is long: a figure must not be."""
+    levels = '[{"sku": "NEW", "quantity": 5.' + "0" * 10_001 + "}]"
+    with caller(db, "erp", world.erp.sub):
+        db.execute("select api.erp_apply_stock((%s)::jsonb)", [levels])
+    apply_products(db, world, {"sku": "NEW", "name": "x", "base_price": 1})
+    stock = (
+        "select erp_stock from app.inventory s join app.products p on p.id = s.product_id where sku = 'NEW'"
+    )
+    assert value(db, stock) == 5

@@ -12,11 +12,13 @@ from tests.world import (
     Connection,
     World,
     approve,
+    broken,
     call,
     invoice_of,
     items,
     make_world,
     pay,
+    refusal,
     submit,
     value,
 )
@@ -331,3 +333,35 @@ def test_nobody_has_more_points_than_the_column_holds(db: Connection, world: Wor
         give(db, world, who, 1)
     with refused(db, "NOT_FOUND"):
         call(db, world.admin, "adjust_points", partner_id=world.admin.sub, points=1, reason="x")
+
+
+def test_who_has_no_room_for_points_keeps_nobody_from_his(db: Connection) -> None:
+    world = make_world(db, stock=1_000_000, credit=10**12)
+    rich, other = world.partners[:2]
+    configure(db, world, "loyalty.multiplier.silver", 100)
+    configure(db, world, "loyalty.rupiah_per_point", 1)
+    for _ in "ab":
+        give(db, world, rich, 1_000_000_000)
+    for who in (rich, other):
+        pay(db, world, approve(db, world, submit(db, who, items(SKU_000=20))))
+    assert vest(db) == 1
+    assert balance(db, other) > 0
+    assert broken(db) == {}
+    # his wait for room, and come when there is some
+    call(db, world.admin, "adjust_points", partner_id=rich.sub, points=-1_000_000_000, reason="x")
+    assert vest(db) == 1
+    assert balance(db, rich) == 1_200_000_000
+
+
+def test_used_points_find_room_when_they_come_back(db: Connection) -> None:
+    world = make_world(db, stock=1_000_000, credit=10**12)
+    rich = world.partners[0]
+    for _ in "ab":
+        give(db, world, rich, 1_000_000_000)
+    order = submit(db, rich, items(SKU_000=100_000), points=100_000_000)
+    reward = call(db, rich, "redeem_reward", reward_id=world.rewards[0], idempotency_key="k")
+    more = {"partner_id": rich.sub, "points": 1, "reason": "x"}
+    assert refusal(db, world.admin, "adjust_points", **more) == "INVALID_ARGUMENT"
+    call(db, rich, "cancel_order", order_id=order["id"])
+    call(db, world.admin, "advance_redemption", redemption_id=reward["id"], status="CANCELLED")
+    assert balance(db, rich) == 2_000_000_000

@@ -8,7 +8,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.rules.world import answer, refused, set_price
-from tests.world import Connection, World, call, items, line, submit, value
+from tests.world import Connection, World, call, items, line, refusal, submit, value
 
 
 def charged(db: Connection, world: World, units: int = 1, partner: int = 0, sku: str = "SKU-000") -> Decimal:
@@ -169,3 +169,14 @@ def test_edits_of_the_list_leave_submitted_lines_alone(db: Connection, world: Wo
     frozen = "select unit_price, line_total from app.order_items where order_id = %s"
     assert db.execute(frozen, [order["id"]]).fetchall() == [(60_000, 120_000)]
     assert value(db, "select grand_total from app.orders where id = %s", order["id"]) == 120_000
+
+
+def test_what_can_be_drafted_can_be_submitted(db: Connection, world: World) -> None:
+    """Two lines of one product, each allowed, both together not: no draft may hold what no order can."""
+    lines = [line("SKU-000", 60_000), line("SKU-000", 60_000)]
+    for call_name, arguments in (
+        ("quote_order", {}),
+        ("save_draft", {}),
+        ("submit_order", {"idempotency_key": "k"}),
+    ):
+        assert refusal(db, world.partners[0], call_name, items=lines, **arguments) == "INVALID_ITEMS"
