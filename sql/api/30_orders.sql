@@ -91,10 +91,12 @@ create function api.cancel_order(order_id uuid, reason text default null) return
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.move_order(cancel_order.order_id, 'CANCELLED', app.optional_text('reason', cancel_order.reason, 500), app.calling_partner_id());
+  v_partner app.partners := app.lock_calling_partner();
   v_order api.orders;
 begin
-  select * into strict v_order from api.orders as o where o.id = v_id;
+  perform app.acting_agent(v_partner.id);
+  perform app.move_order(cancel_order.order_id, 'CANCELLED', app.optional_text('reason', cancel_order.reason, 500), v_partner.id);
+  select * into strict v_order from api.orders as o where o.id = cancel_order.order_id;
   return v_order;
 end $$;
 comment on function api.cancel_order(uuid, text) is $$Cancel one's own order before it is shipped: stock, credit and used points come back

@@ -61,7 +61,7 @@ create function api.erp_apply_payments(payments jsonb, stream text default 'paym
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$ select app.erp_apply_payments(erp_apply_payments.payments, erp_apply_payments.stream, erp_apply_payments.cursor) $$;
 comment on function api.erp_apply_payments(jsonb, text, jsonb) is $$Book payments that the ERP knows, answering each with APPLIED, DUPLICATE or the code of its refusal
-payments is [{"invoice_number", "amount", "reference_number", "paid_at", "payment_method", "notes"}, ...], at most 10000. cursor is stored with them. Returns [{"invoice_number", "reference_number", "result", "details"}, ...]; what is refused is set aside. Errors: INVALID_ARGUMENT 400.$$;
+payments is [{"invoice_number", "amount", "reference_number", "paid_at", "payment_method", "notes"}, ...], at most 1000. cursor is stored with them. Returns [{"invoice_number", "reference_number", "result", "details"}, ...]; what is refused is set aside. Errors: INVALID_ARGUMENT 400.$$;
 
 create function api.erp_report(stream text, ok boolean, detail text default null) returns json
 language sql volatile security definer set search_path = pg_catalog, pg_temp

@@ -5,7 +5,7 @@ returns timestamptz language plpgsql stable set search_path = ''
 as $$
 begin
   return p_text::timestamptz;
-exception when invalid_datetime_format or datetime_field_overflow or invalid_parameter_value then
+exception when data_exception then
   return null;
 end $$;
 comment on function app.moment_or_null(text) is 'The moment that the text tells, null where it tells none';
@@ -45,7 +45,7 @@ declare
   v_rows jsonb[] := array[]::jsonb[];
   v_reasons text[] := array[]::text[];
 begin
-  perform app.require_set('payments', p_payments, 10000);
+  perform app.require_set('payments', p_payments, 1000);
   if exists (
     select from jsonb_array_elements(p_payments) as r
     where jsonb_typeof(r -> 'invoice_number') is distinct from 'string' or jsonb_typeof(r -> 'reference_number') is distinct from 'string'

@@ -92,7 +92,8 @@ begin
   where p.id is null or abs(l.quantity) > 1000000000;
   if v_unknown is not null or v_beyond is not null then
     perform app.set_aside(v_stream, array_agg(l.sku order by l.ord),
-      array_agg(jsonb_build_object('sku', l.sku, 'quantity', l.quantity) order by l.ord),
+      array_agg(jsonb_build_object('sku', l.sku, 'quantity', case when abs(l.quantity) > 1000000000 then l.quantity else floor(l.quantity) end)
+        order by l.ord),
       array_agg(case when abs(l.quantity) > 1000000000 then 'quantity is beyond 1000000000' else 'UNKNOWN_SKU' end order by l.ord),
       coalesce(p_read_at, now()))
     from unnest(v_skus, v_quantities) with ordinality as l (sku, quantity, ord)

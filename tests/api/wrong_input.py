@@ -317,7 +317,7 @@ for _optional in ("retail_price", "is_active"):
     WRONG["products"].pop(f"{_optional} is missing")
 WRONG["payments"] = (
     _SET_MISTAKES
-    | {"10,001 rows": _many("{}", 10_001)}
+    | {"1,001 rows": _many("{}", 1001)}
     | dict(
         _rows(
             {

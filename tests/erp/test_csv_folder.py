@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from adapters.erp.app import working
+from adapters.erp.exchange import PAYMENTS_AT_ONCE
 from adapters.erp.settings import Settings
 from tests.support import RunningGateway
 from tests.world import World, approve, broken, call, line, submit, value
@@ -120,6 +121,17 @@ def test_a_file_that_is_none_of_ours_is_put_aside_whole(desk: Desk) -> None:
     [reason] = (desk.folder / "rejected").glob("*stock-c.csv.reason.txt")
     assert "names no quantity, sku" in reason.read_text("utf-8-sig")
     assert desk.names("in") == []
+
+
+def test_more_payments_than_the_hub_takes_at_once_are_all_taken(desk: Desk) -> None:
+    order = submit(desk.conn, desk.world.partners[0], [line("CSV-2", 1)])
+    invoice = approve(desk.conn, desk.world, order)
+    rows = "".join(f"{invoice['invoice_number']};1;R-{n}\n" for n in range(PAYMENTS_AT_ONCE + 1))
+    desk.drop("payments-many.csv", f"invoice_number;amount;reference_number\n{rows}")
+    assert desk.look()
+    assert "payments-many.csv" in desk.names("done")
+    paid = "select amount_paid from app.invoices where id = %s"
+    assert value(desk.conn, paid, invoice["id"]) == PAYMENTS_AT_ONCE + 1
 
 
 def test_a_file_that_is_still_being_written_is_left_alone(desk: Desk) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.rls import matrix, reading
 from tests.rls.test_matrix import RELATIONS, relations, words_of
+from tests.support import caller
 from tests.two_of_each import TwoOfEach
-from tests.world import Caller, Connection, RefusedError, call, value
+from tests.world import Caller, Connection, RefusedError, call, line, shadow, submit, value
 
 # what anyone with the role sees, whoever he is
 COMMON = {"all", "active", "shown", "live"}
@@ -324,3 +326,21 @@ def test_a_plan_with_row_counts_shows_no_strangers_value(conn: Connection, world
     plan = "\n".join(row[0] for row in rows)
     assert str(world.east.partner.sub) not in plan
     assert "partner_id = " in plan, "the policy stands in the plan"
+
+
+def test_a_closed_shadow_session_does_nothing_with_psql_either(conn: Connection, world: TwoOfEach) -> None:
+    partner = world.east.partner
+    order = submit(conn, partner, [line("SKU-001", 1)])
+    acting = shadow(conn, world.east.agent, partner)
+    call(conn, world.east.agent, "end_shadow_session")
+    body = Jsonb([line("SKU-001", 1)])
+    with caller(conn, "partner", acting.sub, guard=False, **acting.extra):
+        for query, *values in (
+            ("select api.cancel_order(%s)", order["id"]),
+            ("select api.quote_order(%s)", body),
+            ("select api.save_draft(%s)", body),
+            ("select api.submit_order(%s, 0, null, 'k')", body),
+        ):
+            with pytest.raises(psycopg.Error) as refused, conn.transaction():
+                conn.execute(query.encode(), values)
+            assert "SESSION_CLOSED" in str(refused.value), query

@@ -18,7 +18,7 @@ from adapters.erp.port import Level, Payment, Product
 Row = TypeVar("Row", bound=BaseModel)
 
 MOST_ROWS = {"products": 10_000, "stock": 50_000, "payments": 10_000}
-"""Of one file: what the hub takes in one transaction."""
+"""Of one file."""
 
 _COLUMNS: dict[str, tuple[set[str], set[str]]] = {
     "products": (

@@ -82,7 +82,7 @@ class CsvFolder:
         return self._batches("payments", cursor)
 
     async def _batches(self, stream: str, cursor: Cursor | None) -> AsyncIterator[Batch[Any]]:
-        """One batch a file: it is applied whole, with its mark, or not at all."""
+        """One batch a file; its mark is stored with the last of its rows."""
         stored = set((cursor or {}).get("stored", ()))
         marks: list[str] = []
         self._stored[stream] = []

@@ -13,6 +13,8 @@ from adapters.erp.port import Cancellation, Erp, LoginRefusedError, Order, Refus
 logger = logging.getLogger(__name__)
 
 LEVELS_AT_ONCE = 50_000
+PAYMENTS_AT_ONCE = 1000
+"""What the hub takes in one transaction, and in a few seconds: whoever orders meanwhile waits for it."""
 _REFUSED_SECONDS = 300
 """An order that the ERP refused is offered again after so long: somebody may have put it right there."""
 _WELL_SECONDS = 60
@@ -101,11 +103,15 @@ class Exchange:
         counts: dict[str, int] = {}
         remarks: list[str] = []
         async for batch in self._erp.payments(state.cursor):
-            for line in await self._hub.apply_payments(batch.rows, batch.cursor):
-                result = line["result"]
-                counts[result] = counts.get(result, 0) + 1
-                if result not in ("APPLIED", "DUPLICATE"):
-                    remarks.append(f"{line['invoice_number']} {line['reference_number']}: {result}")
+            for start in range(0, max(1, len(batch.rows)), PAYMENTS_AT_ONCE):
+                part = batch.rows[start : start + PAYMENTS_AT_ONCE]
+                last = start + PAYMENTS_AT_ONCE >= len(batch.rows)
+                # Broken off in between, all of it comes again: a reference counts once.
+                for line in await self._hub.apply_payments(part, batch.cursor if last else None):
+                    result = line["result"]
+                    counts[result] = counts.get(result, 0) + 1
+                    if result not in ("APPLIED", "DUPLICATE"):
+                        remarks.append(f"{line['invoice_number']} {line['reference_number']}: {result}")
             remarks += batch.remarks
         return _told(
             ", ".join(f"{count} {result}" for result, count in sorted(counts.items())) or "none", remarks
