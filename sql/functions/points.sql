@@ -73,7 +73,6 @@ end $$;
 create trigger _200_earned_is_paid before insert on app.point_transactions
 for each row when (new.type = 'EARNED') execute function app.tg_point_transactions__earned_is_paid();
 
--- The partner is locked first, as everywhere: a payment, a cancellation and this job take turns.
 create function app.points_room(p_partner_id uuid)
 returns bigint language plpgsql stable
 as $$
@@ -89,6 +88,7 @@ end $$;
 comment on function app.points_room(uuid) is
   'How many points a partner can still be given: no balance passes 2,000,000,000, even when all comes back that he used';
 
+-- The partner is locked first, as everywhere: a payment, a cancellation and this job take turns.
 create function app.vest_points(p_invoice_id uuid)
 returns int language plpgsql volatile
 as $$
