@@ -1049,7 +1049,7 @@ begin
   if v_agent_id is not null and not exists (
     select from app.agent_sessions as s
     where s.id = auth.session_id() and s.agent_id = v_agent_id and s.impersonated_partner_id = p_partner_id
-      and s.ended_at is null and s.expires_at > now()
+      and s.ended_at is null and s.expires_at > now() and auth.may_act_for(v_agent_id, p_partner_id)
   ) then
     perform app.fail('SESSION_CLOSED', 'shadow session');
   end if;
@@ -1491,7 +1491,7 @@ CREATE FUNCTION app.config_int(p_key text) RETURNS integer
     LANGUAGE plpgsql STABLE
     AS $$
 begin
-  return (select (c.config_value #>> '{}')::int from app.system_configs as c where c.config_key = p_key);
+  return (select (c.config_value #>> '{}')::numeric::int from app.system_configs as c where c.config_key = p_key);
 end $$;
 
 COMMENT ON FUNCTION app.config_int(p_key text) IS 'Value of an INT config';
@@ -1533,8 +1533,8 @@ CREATE FUNCTION app.end_shadow_session() RETURNS integer
 declare
   v_count int;
 begin
-  update app.agent_sessions as s set ended_at = now()
-  where s.agent_id = auth.current_agent_id() and s.ended_at is null
+  update app.agent_sessions as s set ended_at = greatest(now(), s.started_at)
+  where s.agent_id = auth.current_agent_id() and s.ended_at is null and s.expires_at > now()
     -- with the shadow token just this session, with his own token all of the agent's
     and (auth.acting_agent_id() is null or s.id = auth.session_id());
   get diagnostics v_count = row_count;
@@ -2269,7 +2269,7 @@ CREATE FUNCTION app.is_calendar(p_value jsonb) RETURNS boolean
     else p_value ->> 'from' ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$' and p_value ->> 'until' ~ '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$'
       and p_value ->> 'from' < p_value ->> 'until'
       and jsonb_array_length(p_value -> 'days') between 1 and 7
-      and not exists (select from jsonb_array_elements(p_value -> 'days') as d where d not in ('1', '2', '3', '4', '5', '6', '7'))
+      and not exists (select from jsonb_array_elements(p_value -> 'days') as d where d::text not in ('1', '2', '3', '4', '5', '6', '7'))
       and coalesce(jsonb_array_length(p_value -> 'holidays'), 0) <= 1000
       and not exists (
         select from jsonb_array_elements_text(coalesce(p_value -> 'holidays', '[]')) as h where h !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
@@ -2518,13 +2518,13 @@ COMMENT ON FUNCTION app.make_audit_partitions(p_months_ahead integer) IS 'Makes 
 
 CREATE FUNCTION app.mask(p_text text) RETURNS text
     LANGUAGE sql IMMUTABLE
-    AS $$
+    AS $_$
   select case
-    when p_text like '%@%' then left(p_text, 1) || '***@' || split_part(p_text, '@', 2)
+    when p_text ~ '^[^@[:space:]]+@[^@[:space:]]+$' then left(p_text, 1) || '***@' || split_part(p_text, '@', 2)
     when length(p_text) > 4 then left(p_text, 2) || repeat('*', length(p_text) - 4) || right(p_text, 2)
     else '***'
   end
-$$;
+$_$;
 
 COMMENT ON FUNCTION app.mask(p_text text) IS 'Personal data made unreadable but recognisable: s***@example.com, +6********89';
 
@@ -3674,7 +3674,7 @@ begin
   if p_calendar = '"ALWAYS"' then
     return p_start + v_left;
   end if;
-  v_days := array(select d::int from jsonb_array_elements_text(p_calendar -> 'days') as d);
+  v_days := array(select d::numeric::int from jsonb_array_elements_text(p_calendar -> 'days') as d);
   v_holidays := array(select h from jsonb_array_elements_text(p_calendar -> 'holidays') as h);
   -- Bounded: a calendar of holidays only must not loop for ever, nor take its time for each of ten thousand orders.
   for i in 0..3660 loop
@@ -4554,6 +4554,10 @@ begin
     perform app.fail('APPEND_ONLY', 'A config cannot be deleted: rules read it');
   end if;
   perform app.check_config(new.config_key, new.config_value);
+  -- 5.0 is 5, and is kept so.
+  if jsonb_typeof(new.config_value) = 'number' then
+    new.config_value := to_jsonb(trim_scale((new.config_value #>> '{}')::numeric));
+  end if;
   if tg_op = 'UPDATE' then
     if new.config_key <> old.config_key then
       perform app.fail('APPEND_ONLY', 'config_key');
@@ -4813,6 +4817,7 @@ begin
   end if;
   update auth.sessions as s set revoked_at = now(), revoked_because = 'password changed'
   where s.subject_id = v_id and s.revoked_at is null and s.id is distinct from auth.session_id();
+  update app.agent_sessions as s set ended_at = greatest(now(), s.started_at) where s.agent_id = v_id and s.ended_at is null;
   delete from auth.login_attempts as a where a.key = auth.attempt_key('password', v_id::text);
   return json_build_object('changed', true);
 end $$;
@@ -4999,6 +5004,18 @@ end $$;
 
 COMMENT ON FUNCTION auth.logout() IS 'Closes the session of the calling token';
 
+CREATE FUNCTION auth.may_act_for(p_agent_id uuid, p_partner_id uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  select exists (
+    select from app.agents as a, app.partners as p
+    where a.id = p_agent_id and a.is_active and p.id = p_partner_id
+      and (a.role <> 'SALESMAN' or a.region_id in (select r.region_id from app.ancestor_regions(p.region_id) as r))
+  )
+$$;
+
+COMMENT ON FUNCTION auth.may_act_for(p_agent_id uuid, p_partner_id uuid) IS 'True for headquarters, and for an active agent of the partner''s region or one above it, as things stand now';
+
 CREATE FUNCTION auth.new_secret(OUT token text, OUT token_hash bytea) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -5127,9 +5144,8 @@ begin
   if v_claims ? 'act' then
     if v_role <> 'partner' or not exists (
       select from app.agent_sessions as s
-      join app.agents as a on a.id = s.agent_id
       where s.id = v_sid and s.agent_id = v_act and s.impersonated_partner_id = v_sub
-        and s.ended_at is null and s.expires_at > now() and a.is_active
+        and s.ended_at is null and s.expires_at > now() and auth.may_act_for(v_act, v_sub)
     ) then
       perform app.fail('SESSION_CLOSED', 'shadow session');
     end if;
@@ -5150,10 +5166,14 @@ CREATE FUNCTION auth.request_link(p_whatsapp_number text) RETURNS json
 declare
   v_number text := app.normalise_phone(app.require_text('whatsapp_number', p_whatsapp_number, 30));
   v_minutes int := app.config_int('auth.link_minutes');
-  v_wait int := auth.count_attempt(auth.attempt_key('link', v_number), app.config_int('auth.max_failures'));
+  v_wait int;
   v_subdist record;
   v_link record;
 begin
+  if v_number is null then
+    perform app.fail('INVALID_ARGUMENT', 'whatsapp_number holds no digits');
+  end if;
+  v_wait := auth.count_attempt(auth.attempt_key('link', v_number), app.config_int('auth.max_failures'));
   if v_wait is not null then
     return app.refuse('TOO_MANY_ATTEMPTS', format('Wait %s seconds', v_wait), v_wait);
   end if;
@@ -8652,6 +8672,8 @@ REVOKE ALL ON FUNCTION auth.issue_tokens(p_session auth.sessions) FROM PUBLIC;
 REVOKE ALL ON FUNCTION auth.login(p_email text, p_password text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.logout() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.may_act_for(p_agent_id uuid, p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.new_secret(OUT token text, OUT token_hash bytea) FROM PUBLIC;
 

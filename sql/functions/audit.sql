@@ -77,7 +77,7 @@ end $$;
 create function app.mask(p_text text) returns text language sql immutable
 as $$
   select case
-    when p_text like '%@%' then left(p_text, 1) || '***@' || split_part(p_text, '@', 2)
+    when p_text ~ '^[^@[:space:]]+@[^@[:space:]]+$' then left(p_text, 1) || '***@' || split_part(p_text, '@', 2)
     when length(p_text) > 4 then left(p_text, 2) || repeat('*', length(p_text) - 4) || right(p_text, 2)
     else '***'
   end

@@ -50,7 +50,7 @@ comment on function app.config_numeric(text) is 'Value of a DECIMAL or INT confi
 create function app.config_int(p_key text) returns int language plpgsql stable
 as $$
 begin
-  return (select (c.config_value #>> '{}')::int from app.system_configs as c where c.config_key = p_key);
+  return (select (c.config_value #>> '{}')::numeric::int from app.system_configs as c where c.config_key = p_key);
 end $$;
 comment on function app.config_int(text) is 'Value of an INT config';
 
@@ -71,7 +71,7 @@ as $$
     else p_value ->> 'from' ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$' and p_value ->> 'until' ~ '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$'
       and p_value ->> 'from' < p_value ->> 'until'
       and jsonb_array_length(p_value -> 'days') between 1 and 7
-      and not exists (select from jsonb_array_elements(p_value -> 'days') as d where d not in ('1', '2', '3', '4', '5', '6', '7'))
+      and not exists (select from jsonb_array_elements(p_value -> 'days') as d where d::text not in ('1', '2', '3', '4', '5', '6', '7'))
       and coalesce(jsonb_array_length(p_value -> 'holidays'), 0) <= 1000
       and not exists (
         select from jsonb_array_elements_text(coalesce(p_value -> 'holidays', '[]')) as h where h !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
@@ -126,6 +126,10 @@ begin
     perform app.fail('APPEND_ONLY', 'A config cannot be deleted: rules read it');
   end if;
   perform app.check_config(new.config_key, new.config_value);
+  -- 5.0 is 5, and is kept so.
+  if jsonb_typeof(new.config_value) = 'number' then
+    new.config_value := to_jsonb(trim_scale((new.config_value #>> '{}')::numeric));
+  end if;
   if tg_op = 'UPDATE' then
     if new.config_key <> old.config_key then
       perform app.fail('APPEND_ONLY', 'config_key');

@@ -114,10 +114,14 @@ as $$
 declare
   v_number text := app.normalise_phone(app.require_text('whatsapp_number', p_whatsapp_number, 30));
   v_minutes int := app.config_int('auth.link_minutes');
-  v_wait int := auth.count_attempt(auth.attempt_key('link', v_number), app.config_int('auth.max_failures'));
+  v_wait int;
   v_subdist record;
   v_link record;
 begin
+  if v_number is null then
+    perform app.fail('INVALID_ARGUMENT', 'whatsapp_number holds no digits');
+  end if;
+  v_wait := auth.count_attempt(auth.attempt_key('link', v_number), app.config_int('auth.max_failures'));
   if v_wait is not null then
     return app.refuse('TOO_MANY_ATTEMPTS', format('Wait %s seconds', v_wait), v_wait);
   end if;
@@ -205,6 +209,7 @@ begin
   end if;
   update auth.sessions as s set revoked_at = now(), revoked_because = 'password changed'
   where s.subject_id = v_id and s.revoked_at is null and s.id is distinct from auth.session_id();
+  update app.agent_sessions as s set ended_at = greatest(now(), s.started_at) where s.agent_id = v_id and s.ended_at is null;
   delete from auth.login_attempts as a where a.key = auth.attempt_key('password', v_id::text);
   return json_build_object('changed', true);
 end $$;

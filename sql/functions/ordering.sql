@@ -82,7 +82,7 @@ begin
   if v_agent_id is not null and not exists (
     select from app.agent_sessions as s
     where s.id = auth.session_id() and s.agent_id = v_agent_id and s.impersonated_partner_id = p_partner_id
-      and s.ended_at is null and s.expires_at > now()
+      and s.ended_at is null and s.expires_at > now() and auth.may_act_for(v_agent_id, p_partner_id)
   ) then
     perform app.fail('SESSION_CLOSED', 'shadow session');
   end if;

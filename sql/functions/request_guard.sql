@@ -36,9 +36,8 @@ begin
   if v_claims ? 'act' then
     if v_role <> 'partner' or not exists (
       select from app.agent_sessions as s
-      join app.agents as a on a.id = s.agent_id
       where s.id = v_sid and s.agent_id = v_act and s.impersonated_partner_id = v_sub
-        and s.ended_at is null and s.expires_at > now() and a.is_active
+        and s.ended_at is null and s.expires_at > now() and auth.may_act_for(v_act, v_sub)
     ) then
       perform app.fail('SESSION_CLOSED', 'shadow session');
     end if;

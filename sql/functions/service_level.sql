@@ -24,7 +24,7 @@ begin
   if p_calendar = '"ALWAYS"' then
     return p_start + v_left;
   end if;
-  v_days := array(select d::int from jsonb_array_elements_text(p_calendar -> 'days') as d);
+  v_days := array(select d::numeric::int from jsonb_array_elements_text(p_calendar -> 'days') as d);
   v_holidays := array(select h from jsonb_array_elements_text(p_calendar -> 'holidays') as h);
   -- Bounded: a calendar of holidays only must not loop for ever, nor take its time for each of ten thousand orders.
   for i in 0..3660 loop

@@ -97,6 +97,17 @@ create function auth.agent_database_role(p_role app.agent_role_enum) returns tex
 as $$ select case p_role when 'SALESMAN' then 'agent' when 'ADMIN' then 'admin' when 'SUPERADMIN' then 'superadmin' end $$;
 comment on function auth.agent_database_role(app.agent_role_enum) is 'Database role of an agent';
 
+create function auth.may_act_for(p_agent_id uuid, p_partner_id uuid)
+returns boolean language sql stable
+as $$
+  select exists (
+    select from app.agents as a, app.partners as p
+    where a.id = p_agent_id and a.is_active and p.id = p_partner_id
+      and (a.role <> 'SALESMAN' or a.region_id in (select r.region_id from app.ancestor_regions(p.region_id) as r))
+  )
+$$;
+comment on function auth.may_act_for(uuid, uuid) is 'True for headquarters, and for an active agent of the partner''s region or one above it, as things stand now';
+
 create function auth.revoke_session(p_session_id uuid, p_because text)
 returns void language sql volatile
 as $$

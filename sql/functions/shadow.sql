@@ -41,8 +41,8 @@ as $$
 declare
   v_count int;
 begin
-  update app.agent_sessions as s set ended_at = now()
-  where s.agent_id = auth.current_agent_id() and s.ended_at is null
+  update app.agent_sessions as s set ended_at = greatest(now(), s.started_at)
+  where s.agent_id = auth.current_agent_id() and s.ended_at is null and s.expires_at > now()
     -- with the shadow token just this session, with his own token all of the agent's
     and (auth.acting_agent_id() is null or s.id = auth.session_id());
   get diagnostics v_count = row_count;

@@ -141,3 +141,12 @@ def test_months_ahead_have_their_partition_and_late_rows_move_into_it(db: Connec
     assert value(db, f"select count(*) from app.audit_logs_{month}") == 1
     with pytest.raises(psycopg.Error, match="APPEND_ONLY"), db.transaction():
         db.execute(f"delete from app.audit_logs_{month}".encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [("Ruko @ Jalan Kemang Raya 10", "Kemang Raya"), ("d/a Sari (sari@mail.id), Jl. Braga 12", "Braga 12")],
+)
+def test_an_address_with_an_at_sign_is_masked_too(db: Connection, text: str, secret: str) -> None:
+    assert secret not in value(db, "select app.mask(%s)", text)
+    assert value(db, "select app.mask('sari@mail.id')") == "s***@mail.id"

@@ -79,3 +79,24 @@ def test_a_change_holds_from_the_next_order_on_and_the_old_order_keeps_what_it_p
         db, "select rules_applied -> 'loyalty.multiplier.gold' from app.orders where id = %s", before["id"]
     )
     assert pinned == {"value": 1.2, "version": 1}
+
+
+@pytest.mark.parametrize("key", ["auth.max_failures", "order.max_lines", "invoice.due_days.silver"])
+def test_a_whole_number_with_a_point_is_that_number(db: Connection, world: World, key: str) -> None:
+    """It was kept as 40.0, which the rules could not read: nobody could sign in, order or approve."""
+    call(db, world.admin, "set_config", config_key=key, config_value=40.0)
+    assert value(db, "select config_value::text from app.system_configs where config_key = %s", key) == "40"
+    assert value(db, "select app.config_int(%s)", key) == 40
+
+
+def test_days_of_a_calendar_with_a_point_are_refused(db: Connection, world: World) -> None:
+    given = {"days": [1.0, 2], "from": "08:00", "until": "17:00"}
+    told = refusal(db, world.admin, "set_config", config_key="sla.calendar", config_value=given)
+    assert told == "INVALID_CONFIG_VALUE"
+
+
+def test_a_value_written_otherwise_is_no_change(db: Connection, world: World) -> None:
+    key = "loyalty.rupiah_per_point"
+    call(db, world.admin, "set_config", config_key=key, config_value=10000.0)
+    row = "select config_value::text, version from app.system_configs where config_key = %s"
+    assert db.execute(row, [key]).fetchall() == [("10000", 1)]

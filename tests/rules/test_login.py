@@ -349,3 +349,9 @@ def test_the_e_mail_of_a_partner_goes_before_the_same_e_mail_of_an_agent(
     )  # fmt: skip
     assert tokens(db)["role"] == "partner"
     assert outcome(login(db, password="lain-sekali"))[0] == 401
+
+
+@pytest.mark.parametrize("number", ["abc", "+", "--"])
+def test_a_number_without_digits_is_refused(db: Connection, number: str) -> None:
+    with pytest.raises(psycopg.Error, match="INVALID_ARGUMENT"), db.transaction():
+        db.execute("select auth.request_link(%s)", [number])
