@@ -1,4 +1,4 @@
-"""Phase 1, steps 1 and 2: brands, categories, products, inventory."""
+"""Phase 1, steps 1 and 2: brands, categories, products."""
 
 from hub.migrate.steps import schema_file
 
@@ -7,6 +7,6 @@ __depends__ = {"0011_regions"}
 steps = [
     schema_file(
         "12_catalog.sql",
-        sha256="b7d5262b02a95a81d604bf5c1f70b5dc3c11396804f3367544d87aa0d05e2edd",
+        sha256="96a887ce37a720f1bc5e035b31b4436b86c0ee0f84be4bd290ab80dba636e28f",
     ),
 ]

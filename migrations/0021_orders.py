@@ -2,7 +2,7 @@
 
 from hub.migrate.steps import schema_file
 
-__depends__ = {"0015_agents"}
+__depends__ = {"0016_agents"}
 
 steps = [
     schema_file(

@@ -2,7 +2,7 @@
 
 from hub.migrate.steps import schema_file
 
-__depends__ = {"0022_tier_prices"}
+__depends__ = {"0022_pricing"}
 
 steps = [
     schema_file(

@@ -1,4 +1,4 @@
-"""Phase 3, step 3: the audit trail and the sessions of agents in shadow mode."""
+"""Phase 3, step 3: the audit trail."""
 
 from hub.migrate.steps import schema_file
 
@@ -7,6 +7,6 @@ __depends__ = {"0031_loyalty"}
 steps = [
     schema_file(
         "32_audit.sql",
-        sha256="619c064c7a21e47e4da061e0a6430375da9dea99ef24409a5e5c0ea6e940ea58",
+        sha256="be25468e1e4bc24a9e6c8b9fe83598638b734b88297935751a4a361026aafd77",
     ),
 ]

@@ -2,7 +2,7 @@
 
 from hub.migrate.steps import schema_file
 
-__depends__ = {"0035_system_configs"}
+__depends__ = {"0035_config"}
 
 steps = [
     schema_file(

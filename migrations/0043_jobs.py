@@ -2,7 +2,7 @@
 
 from hub.migrate.steps import schema_file
 
-__depends__ = {"0042_outbox"}
+__depends__ = {"0042_messaging"}
 
 steps = [
     schema_file(

@@ -1,4 +1,4 @@
-"""What the design adds: the exchange with the ERP, what it could not take, what has to be undone there."""
+"""The exchange with the ERP: progress of each stream, rows in quarantine, cancellations to pass on."""
 
 from hub.migrate.steps import schema_file
 
@@ -7,6 +7,6 @@ __depends__ = {"0044_statistics"}
 steps = [
     schema_file(
         "45_erp.sql",
-        sha256="e36d789e5247ba52542747b752bc2fdaa40734c4b95a18776ea9d9ac50379e72",
+        sha256="a8efe8563d6af468b27cd03e716fa9e45bfd944019fdcaeadaa1967276499650",
     ),
 ]

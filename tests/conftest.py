@@ -12,19 +12,19 @@ from pytest_postgresql.janitor import DatabaseJanitor
 from hub import paths, settings
 from hub.cluster import Cluster
 from hub.stack import gateway as gateways
-from tests import servers
-from tests.support import RunningGateway
+from tests.support import test_cluster
+from tests.support.client import RunningGateway
 
 SLOW_FIRST = [
-    "tests/erp/test_tryton_circle.py",
-    "tests/crash",
-    "tests/walks",
-    "tests/service_level/test_cron.py",
-    "tests/demo",
+    "tests/erp/test_tryton_round_trip.py",
+    "tests/crash_recovery",
+    "tests/stateful",
+    "tests/domain/service_level/test_cron.py",
+    "tests/stack/demo",
     "tests/whatsapp",
     "tests/concurrency",
     "tests/fuzz",
-    "tests/mutate",
+    "tests/devtools/test_mutation.py",
 ]
 """Files that take longest, so that none of them is what everybody waits for at the end."""
 
@@ -33,8 +33,8 @@ EmptyDatabase = Callable[[], str]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files first, otherwise in their order. `hub mutate` has an order of its own."""
-    if servers.TEMPLATE in os.environ:
+    """Slow files first, otherwise in their order. `hub dev mutate` has an order of its own."""
+    if test_cluster.TEMPLATE in os.environ:
         return
 
     def rank(item: pytest.Item) -> int:
@@ -47,14 +47,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """The tests' own cluster: `.host .port .superuser .password .url(dbname)`; pg_cron is preloaded."""
-    with servers.running_cluster() as running:
+    with test_cluster.running_cluster() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def template(cluster: Cluster) -> str:
     """Name of the migrated template database."""
-    return servers.ensure_template(cluster)
+    return test_cluster.ensure_template(cluster)
 
 
 def _janitor(cluster: Cluster, what: str, template: str | None) -> DatabaseJanitor:
@@ -63,7 +63,7 @@ def _janitor(cluster: Cluster, what: str, template: str | None) -> DatabaseJanit
         password=cluster.password,
         host=cluster.host,
         port=cluster.port,
-        dbname=servers.fresh_name(what),
+        dbname=test_cluster.fresh_name(what),
         template_dbname=template,
     )
 
@@ -131,17 +131,17 @@ def db(shared_database: str) -> Iterator[psycopg.Connection[Any]]:
 def gateway(cluster: Cluster, template: str) -> Iterator[RunningGateway]:
     """The chosen gateway (HUB_GATEWAY is heeded) on a migrated database of this module's own."""
     choice = gateways.choose(settings.read().gateway, paths.root() / ".cache" / "postgrest")
-    with servers.scratch_folder() as folder, _janitor(cluster, "gateway", template) as janitor:
-        url = cluster.url(janitor.dbname, "authenticator", servers.AUTHENTICATOR_PASSWORD)
-        port, admin_port = servers.free_port(28000), servers.free_port(29000)
-        config = gateways.GatewayConfig(url, url, servers.JWT_SECRET, port, admin_port, pooled=False)
+    with test_cluster.scratch_folder() as folder, _janitor(cluster, "gateway", template) as janitor:
+        url = cluster.url(janitor.dbname, "authenticator", test_cluster.AUTHENTICATOR_PASSWORD)
+        port, admin_port = test_cluster.free_port(28000), test_cluster.free_port(29000)
+        config = gateways.GatewayConfig(url, url, test_cluster.JWT_SECRET, port, admin_port, pooled=False)
         file, log = folder / "gateway.conf", folder / "gateway.log"
         config.write(file, choice.kind, gateways.account_for(choice))
         process = gateways.start(choice, file, log)
         try:
             base = f"http://{cluster.host}:{port}"
             gateways.wait_ready(base, log, lambda: gateways.refuse_ended(process, log))
-            yield RunningGateway(base, cluster.url(janitor.dbname), servers.JWT_SECRET, choice.kind)
+            yield RunningGateway(base, cluster.url(janitor.dbname), test_cluster.JWT_SECRET, choice.kind)
         finally:
             process.terminate()
             process.wait(10)

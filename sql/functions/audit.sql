@@ -176,3 +176,34 @@ begin
   return v_count;
 end $$;
 comment on function app.make_audit_partitions(int) is 'Makes the monthly partitions of audit_logs from this month to so many ahead; returns how many';
+
+create function jobs.flush_audit()
+returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_started_at timestamptz := clock_timestamp();
+begin
+  return jobs.record_run('audit-flush', v_started_at, app.flush_audit_buffer());
+end $$;
+comment on function jobs.flush_audit() is 'Moves buffered changes to audit_logs; returns the rows written';
+
+create function jobs.make_partitions()
+returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_started_at timestamptz := clock_timestamp();
+begin
+  return jobs.record_run('partition-maker', v_started_at, app.make_audit_partitions());
+end $$;
+comment on function jobs.make_partitions() is 'Keeps monthly partitions of audit_logs three months ahead; returns how many it made';
+
+create trigger _100_append_only before update or delete on app.audit_logs
+for each row execute function app.tg_append_only();
+create trigger _100_append_only before update on app.audit_buffer
+for each row execute function app.tg_append_only();
+create trigger _200_never_empty before truncate on app.audit_logs
+for each statement execute function app.tg_append_only();
+create trigger _200_never_empty before truncate on app.audit_buffer
+for each statement execute function app.tg_append_only();
+
+do $$ begin perform app.make_audit_partitions(); end $$;

@@ -40,7 +40,7 @@ begin
 end $$;
 comment on function app.erp_stream(text) is 'Where a stream stands, and the moment from which on what is read now counts';
 
-create function app.keep_cursor(p_stream text, p_cursor jsonb, p_rows bigint)
+create function app.store_cursor(p_stream text, p_cursor jsonb, p_rows bigint)
 returns void language plpgsql volatile set search_path = ''
 as $$
 begin
@@ -49,7 +49,7 @@ begin
     cursor = coalesce(excluded.cursor, e.cursor),
     updated_at = case when p_rows > 0 or excluded.cursor is not null then now() else e.updated_at end;
 end $$;
-comment on function app.keep_cursor(text, jsonb, bigint) is
+comment on function app.store_cursor(text, jsonb, bigint) is
   'Notes that data came, and where to go on; in the transaction of the data, after every other lock';
 
 create function app.erp_report(p_stream text, p_ok boolean, p_detail text)
@@ -75,11 +75,11 @@ begin
 end $$;
 comment on function app.erp_report(text, boolean, text) is 'Notes that a run of a stream succeeded or failed; the reason is cut at 1000 characters';
 
-create function app.set_aside(p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamptz)
+create function app.quarantine_row(p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamptz)
 returns void language plpgsql volatile set search_path = ''
 as $$
 begin
-  insert into app.erp_set_aside as a (stream, key, payload, reason, as_of)
+  insert into app.erp_quarantine as a (stream, key, payload, reason, as_of)
   select distinct on (left(s.key, 300))
     p_stream, left(s.key, 300), case when length(s.payload::text) <= 10000 then s.payload else to_jsonb(left(s.payload::text, 10000)) end,
     left(s.reason, 200), p_as_of
@@ -89,7 +89,7 @@ begin
     payload = excluded.payload, reason = excluded.reason, as_of = excluded.as_of, last_seen_at = now(), times = a.times + 1
   where a.as_of <= excluded.as_of;
 end $$;
-comment on function app.set_aside(text, text[], jsonb[], text[], timestamptz) is
+comment on function app.quarantine_row(text, text[], jsonb[], text[], timestamptz) is
   'Keeps rows that could not be taken over, each with its reason; of one key the last, unless an older reading tells it';
 
 -- Orders are late when one waits; stock is late when none came, whatever was reported; the others when nobody reports.
@@ -120,23 +120,23 @@ $$;
 comment on function app.erp_health() is
   'How each stream fares that was ever used. Late: two intervals behind, or failing for longer than one; a failure that passes alarms nobody';
 
-create function app.watch_erp()
+create function app.check_erp_streams()
 returns bigint language plpgsql volatile set search_path = ''
 as $$
 declare
   v_stream record;
   v_count bigint := 0;
 begin
-  update app.erp_streams as e set told_at = null
-  where e.told_at is not null and not exists (select from app.erp_health() as h where h.stream = e.stream and h.is_late);
+  update app.erp_streams as e set notified_at = null
+  where e.notified_at is not null and not exists (select from app.erp_health() as h where h.stream = e.stream and h.is_late);
   for v_stream in
     -- of two sweeps at once the second finds the outage told
-    update app.erp_streams as e set told_at = now()
+    update app.erp_streams as e set notified_at = now()
     from app.erp_health() as h
-    where h.stream = e.stream and h.is_late and e.told_at is null
+    where h.stream = e.stream and h.is_late and e.notified_at is null
     returning h.*
   loop
-    perform app.tell_headquarters('erp_trouble', null, jsonb_build_object(
+    perform app.notify_headquarters('erp_trouble', null, jsonb_build_object(
       'stream', v_stream.stream,
       'since', to_char(least(v_stream.behind_since, v_stream.failing_since) at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB',
       'error', case when v_stream.failing_since is null then 'tidak ada kabar dari ERP' else left(v_stream.last_error, 300) end));
@@ -144,5 +144,15 @@ begin
   end loop;
   return v_count;
 end $$;
-comment on function app.watch_erp() is
+comment on function app.check_erp_streams() is
   'Tells headquarters of streams that are late, once an outage: again only after it was over. Returns how many it told of';
+
+create function jobs.check_erp_streams()
+returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_started_at timestamptz := clock_timestamp();
+begin
+  return jobs.record_run('erp-watch', v_started_at, app.check_erp_streams());
+end $$;
+comment on function jobs.check_erp_streams() is 'Tells headquarters of streams of the ERP that are late; returns how many it told of';

@@ -35,7 +35,7 @@ comment on function app.erp_pending_orders(int) is 'Approved orders that the ERP
 
 -- The ERP's figure counts these units from now on; until its next reading is here, ours is lowered as much as the reservation
 -- is: nobody can buy between the two.
-create function app.hand_stock_over(p_order_id uuid, p_reserved boolean)
+create function app.transfer_stock_to_erp(p_order_id uuid, p_reserved boolean)
 returns void language plpgsql volatile
 as $$
 begin
@@ -45,22 +45,22 @@ begin
   from app.order_items as i
   where i.order_id = p_order_id and s.product_id = i.product_id;
 end $$;
-comment on function app.hand_stock_over(uuid, boolean) is
+comment on function app.transfer_stock_to_erp(uuid, boolean) is
   'Moves the order''s units from the reservation, where they are reserved, to what the ERP has of it';
 
-create function app.tg_orders__erp_took_over() returns trigger
+create function app.tg_orders__acknowledged_by_erp() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform app.hand_stock_over(new.id, app.holds_stock(old.status, null));
+  perform app.transfer_stock_to_erp(new.id, app.holds_stock(old.status, null));
   -- It died while it was on its way: whatever was said of its cancellation, the ERP has it now.
   update app.erp_cancellations as c set outcome = null, note = null, settled_at = null
   where c.order_id = new.id and c.outcome is not null;
   return null;
 end $$;
-create trigger _300_erp_took_over after update on app.orders
+create trigger _300_acknowledged_by_erp after update on app.orders
 for each row when (old.erp_reference is null and new.erp_reference is not null)
-execute function app.tg_orders__erp_took_over();
+execute function app.tg_orders__acknowledged_by_erp();
 
 -- Approved, it may have been taken over without our knowing yet.
 create function app.tg_orders__cancel_in_erp() returns trigger
@@ -137,7 +137,7 @@ begin
   elsif v_told.outcome is null then
     update app.erp_cancellations as c set outcome = p_outcome, note = v_note, settled_at = now() where c.order_id = p_order_id;
     if p_outcome = 'REFUSED' then
-      perform app.tell_headquarters('erp_cancel_refused', p_order_id, jsonb_build_object('reason', coalesce(v_note, 'tanpa alasan')));
+      perform app.notify_headquarters('erp_cancel_refused', p_order_id, jsonb_build_object('reason', coalesce(v_note, 'tanpa alasan')));
     end if;
   end if;
   return json_build_object(

@@ -1,6 +1,6 @@
 -- Payments that accountants put down in the ERP.
 
-create function app.moment_or_null(p_text text)
+create function app.timestamptz_or_null(p_text text)
 returns timestamptz language plpgsql stable set search_path = ''
 as $$
 begin
@@ -8,7 +8,7 @@ begin
 exception when data_exception then
   return null;
 end $$;
-comment on function app.moment_or_null(text) is 'The moment that the text tells, null where it tells none';
+comment on function app.timestamptz_or_null(text) is 'The moment that the text tells, null where it tells none';
 
 create function app.payment_line_refusal(p_row jsonb)
 returns text language sql stable
@@ -22,7 +22,7 @@ as $$
       or (p_row ->> 'amount')::numeric <> round((p_row ->> 'amount')::numeric, 2)
       then 'amount is not IDR, more than 0, with at most two decimals'
     when p_row ->> 'paid_at' is not null
-      and (app.moment_or_null(p_row ->> 'paid_at') between '2000-01-01' and now() + interval '1 day') is not true
+      and (app.timestamptz_or_null(p_row ->> 'paid_at') between '2000-01-01' and now() + interval '1 day') is not true
       then 'paid_at is not a moment since 2000, not in the future: 2026-01-31T15:04:05+07:00'
   end
 $$;
@@ -83,7 +83,7 @@ begin
         v_code := app.payment_refusal(v_invoice, v_payment.amount);
         if v_code is null then
           perform app.record_payment(v_payment.invoice_id, v_payment.amount, v_payment.row ->> 'payment_method',
-            v_payment.reference_number, app.moment_or_null(v_payment.row ->> 'paid_at'), v_payment.row ->> 'notes');
+            v_payment.reference_number, app.timestamptz_or_null(v_payment.row ->> 'paid_at'), v_payment.row ->> 'notes');
           v_code := 'APPLIED';
         end if;
       end if;
@@ -99,11 +99,11 @@ begin
     v_results := v_results || json_build_object(
       'invoice_number', v_payment.invoice_number, 'reference_number', v_payment.reference_number, 'result', v_code, 'details', v_reason);
   end loop;
-  delete from app.erp_set_aside as a where a.stream = v_stream and a.key = any (v_settled);
+  delete from app.erp_quarantine as a where a.stream = v_stream and a.key = any (v_settled);
   if cardinality(v_keys) > 0 then
-    perform app.set_aside(v_stream, v_keys, v_rows, v_reasons, now());
+    perform app.quarantine_row(v_stream, v_keys, v_rows, v_reasons, now());
   end if;
-  perform app.keep_cursor(v_stream, p_cursor, jsonb_array_length(p_payments));
+  perform app.store_cursor(v_stream, p_cursor, jsonb_array_length(p_payments));
   return array_to_json(v_results);
 end $$;
 comment on function app.erp_apply_payments(jsonb, text, jsonb) is

@@ -49,7 +49,7 @@ begin
     order by btrim(e.value ->> 'sku'), e.ord desc
   ) as k;
 
-  perform app.lock_goods();
+  perform app.lock_products();
   if v_skus is not null then
     insert into app.brands (name)
     select distinct left(btrim(r ->> 'brand'), 255) from unnest(v_rows) as r where btrim(r ->> 'brand') <> ''
@@ -76,13 +76,13 @@ begin
     insert into app.inventory (product_id)
     select p.id from app.products as p where p.sku = any (v_skus)
     on conflict (product_id) do nothing;
-    delete from app.erp_set_aside as a where a.stream = v_stream and a.key = any (v_skus);
-    perform app.apply_levels_set_aside(v_skus);
+    delete from app.erp_quarantine as a where a.stream = v_stream and a.key = any (v_skus);
+    perform app.apply_quarantined_levels(v_skus);
   end if;
   if v_refused is not null then
-    perform app.set_aside(v_stream, v_refused_skus, v_refused, v_reasons, now());
+    perform app.quarantine_row(v_stream, v_refused_skus, v_refused, v_reasons, now());
   end if;
-  perform app.keep_cursor(v_stream, p_cursor, jsonb_array_length(p_products));
+  perform app.store_cursor(v_stream, p_cursor, jsonb_array_length(p_products));
   return json_build_object('applied', v_applied, 'set_aside', coalesce((
     select json_agg(json_build_object('sku', s.sku, 'reason', s.reason) order by s.sku)
     from unnest(v_refused_skus, v_reasons) as s (sku, reason)

@@ -2,15 +2,15 @@
 -- since, less what is reserved for orders that it has not taken over. ADR 12 says why that holds whatever happens in between.
 
 -- Levels and products take turns: else a level that is set aside could miss the product that comes at the same moment.
-create function app.lock_goods()
+create function app.lock_products()
 returns void language plpgsql volatile set search_path = ''
 as $$
 begin
-  perform pg_advisory_xact_lock(hashtext('app.lock_goods'));
+  perform pg_advisory_xact_lock(hashtext('app.lock_products'));
 end $$;
-comment on function app.lock_goods() is 'One at a time takes over products or stock levels of the ERP';
+comment on function app.lock_products() is 'One at a time takes over products or stock levels of the ERP';
 
-create function app.put_levels(p_product_ids uuid[], p_levels int[], p_as_of timestamptz, p_sold_since timestamptz)
+create function app.write_stock_levels(p_product_ids uuid[], p_levels int[], p_as_of timestamptz, p_sold_since timestamptz)
 returns bigint language plpgsql volatile
 as $$
 declare
@@ -36,7 +36,7 @@ begin
   get diagnostics v_count = row_count;
   return v_count;
 end $$;
-comment on function app.put_levels(uuid[], int[], timestamptz, timestamptz) is
+comment on function app.write_stock_levels(uuid[], int[], timestamptz, timestamptz) is
   'Stores levels of a reading, less what the ERP took over since p_sold_since (null: nothing); a reading older than the last is passed over';
 
 create function app.erp_apply_stock(p_levels jsonb, p_read_at timestamptz, p_stream text, p_cursor jsonb, p_complete boolean)
@@ -68,7 +68,7 @@ begin
     perform app.fail('INVALID_ARGUMENT', 'levels is [{"sku": "...", "quantity": 12}, ...]');
   end if;
 
-  perform app.lock_goods();
+  perform app.lock_products();
   -- Where a SKU comes twice the last word counts.
   select array_agg(k.id), array_agg(k.level) into v_ids, v_levels
   from (
@@ -79,8 +79,8 @@ begin
     order by p.id, l.ord desc
   ) as k;
   if v_ids is not null then
-    v_applied := app.put_levels(v_ids, v_levels, coalesce(p_read_at, now()), p_read_at);
-    delete from app.erp_set_aside as a
+    v_applied := app.write_stock_levels(v_ids, v_levels, coalesce(p_read_at, now()), p_read_at);
+    delete from app.erp_quarantine as a
     where a.stream = v_stream and exists (select from app.products as p where p.sku = a.key and p.id = any (v_ids));
   end if;
 
@@ -91,7 +91,7 @@ begin
   left join app.products as p on p.sku = l.sku
   where p.id is null or abs(l.quantity) > 1000000000;
   if v_unknown is not null or v_beyond is not null then
-    perform app.set_aside(v_stream, array_agg(l.sku order by l.ord),
+    perform app.quarantine_row(v_stream, array_agg(l.sku order by l.ord),
       array_agg(jsonb_build_object('sku', l.sku, 'quantity', case when abs(l.quantity) > 1000000000 then l.quantity else floor(l.quantity) end)
         order by l.ord),
       array_agg(case when abs(l.quantity) > 1000000000 then 'quantity is beyond 1000000000' else 'UNKNOWN_SKU' end order by l.ord),
@@ -100,7 +100,7 @@ begin
     where l.sku = any (v_unknown || v_beyond);
   end if;
 
-  perform app.keep_cursor(v_stream, p_cursor, cardinality(v_skus));
+  perform app.store_cursor(v_stream, p_cursor, cardinality(v_skus));
   if p_complete and v_skus is not null then
     perform app.erp_report(v_stream, true, null);
   end if;
@@ -111,13 +111,13 @@ end $$;
 comment on function app.erp_apply_stock(jsonb, timestamptz, text, jsonb, boolean) is
   'Takes over stock levels read at p_read_at: reservations and what was taken over since stay counted; unknown SKUs are set aside';
 
-create function app.apply_levels_set_aside(p_skus text[])
+create function app.apply_quarantined_levels(p_skus text[])
 returns void language plpgsql volatile set search_path = ''
 as $$
 begin
   -- Told before there was a product, so nobody had sold any: the level needs no correction.
   with come as (
-    delete from app.erp_set_aside as a where a.key = any (p_skus) and a.reason = 'UNKNOWN_SKU'
+    delete from app.erp_quarantine as a where a.key = any (p_skus) and a.reason = 'UNKNOWN_SKU'
     returning a.key, a.as_of, floor((a.payload ->> 'quantity')::numeric)::int as level
   )
   update app.inventory as s set erp_stock = c.level, last_sync_at = c.as_of
@@ -125,4 +125,4 @@ begin
   join app.products as p on p.sku = c.key
   where s.product_id = p.id and s.last_sync_at is null;
 end $$;
-comment on function app.apply_levels_set_aside(text[]) is 'Gives products that have come the levels that were set aside for them';
+comment on function app.apply_quarantined_levels(text[]) is 'Gives products that have come the levels that were set aside for them';

@@ -49,9 +49,9 @@ end $$;
 create trigger _100_follow_payments before insert or update on app.invoices
 for each row execute function app.tg_invoices__follow_payments();
 
-create function app.amount_open(p_invoice app.invoices) returns numeric language sql immutable
+create function app.invoice_amount_due(p_invoice app.invoices) returns numeric language sql immutable
 as $$ select case when p_invoice.status in ('UNPAID', 'PARTIAL') then p_invoice.amount - p_invoice.amount_paid else 0 end $$;
-comment on function app.amount_open(app.invoices) is 'IDR still owed on an invoice';
+comment on function app.invoice_amount_due(app.invoices) is 'IDR still owed on an invoice';
 
 create function app.tg_invoices__effects() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -60,14 +60,14 @@ begin
   if tg_op = 'DELETE' then
     perform app.fail('APPEND_ONLY', 'Invoices are cancelled, not deleted');
   elsif tg_op = 'INSERT' then
-    perform app.use_credit(new.partner_id, app.amount_open(new));
+    perform app.use_credit(new.partner_id, app.invoice_amount_due(new));
   else
-    perform app.use_credit(new.partner_id, app.amount_open(new) - app.amount_open(old));
+    perform app.use_credit(new.partner_id, app.invoice_amount_due(new) - app.invoice_amount_due(old));
     if old.status = 'PAID' and new.status = 'CANCELLED' then
-      perform app.take_points_back(new);
+      perform app.reverse_vested_points(new);
     end if;
     if new.status = 'CANCELLED' and old.status <> 'CANCELLED' and new.amount_paid > 0 then
-      perform app.tell_headquarters('refund_due', new.order_id, jsonb_build_object(
+      perform app.notify_headquarters('refund_due', new.order_id, jsonb_build_object(
         'invoice_number', new.invoice_number, 'amount', app.format_rupiah(new.amount_paid)));
     end if;
   end if;
@@ -114,7 +114,7 @@ declare
   v_refusal text := app.payment_refusal(v_invoice, new.amount);
 begin
   if v_refusal is not null then
-    perform app.fail(v_refusal, format('%s: %s is due', v_invoice.invoice_number, app.format_rupiah(app.amount_open(v_invoice))));
+    perform app.fail(v_refusal, format('%s: %s is due', v_invoice.invoice_number, app.format_rupiah(app.invoice_amount_due(v_invoice))));
   end if;
   new.partner_id := v_invoice.partner_id;
   return new;
@@ -132,7 +132,7 @@ begin
   update app.invoices as i set updated_at = now() where i.id = new.invoice_id returning * into v_invoice;
   perform app.enqueue_message('payment_received', 'PARTNER', new.partner_id, v_invoice.order_id, jsonb_build_object(
     'invoice_number', v_invoice.invoice_number, 'amount', app.format_rupiah(new.amount),
-    'amount_due', app.format_rupiah(app.amount_open(v_invoice))));
+    'amount_due', app.format_rupiah(app.invoice_amount_due(v_invoice))));
   return null;
 end $$;
 create trigger _200_settle after insert on app.invoice_payments
@@ -147,7 +147,7 @@ declare
   v_method text := app.optional_text('payment_method', p_payment_method, 50);
   v_reference text := app.optional_text('reference_number', p_reference_number, 100);
   v_notes text := app.optional_text('notes', p_notes, 2000);
-  v_paid_at timestamptz := app.optional_moment('paid_at', p_paid_at);
+  v_paid_at timestamptz := app.optional_timestamp('paid_at', p_paid_at);
   v_invoice app.invoices := app.lock_invoice(p_invoice_id);
   v_payment app.invoice_payments;
   v_duplicate boolean;
@@ -200,3 +200,8 @@ begin
   return p_invoice_id;
 end $$;
 comment on function app.cancel_invoice(uuid, text) is 'Cancels an invoice: it is owed no more, and its vested points go back';
+
+create trigger _100_append_only before update or delete on app.invoice_payments
+for each row execute function app.tg_append_only();
+create trigger _200_never_empty before truncate on app.invoice_payments
+for each statement execute function app.tg_append_only();

@@ -113,28 +113,20 @@ end $$;
 comment on function app.record_event(app.orders, text, app.order_status_enum, text, uuid) is
   'Appends to the order''s history; the actor is the caller unless named';
 
-create function app.use_credit(p_partner_id uuid, p_amount numeric)
-returns void language plpgsql volatile
-as $$
-begin
-  update app.partners as p set credit_used = p.credit_used + p_amount where p.id = p_partner_id and p_amount <> 0;
-end $$;
-comment on function app.use_credit(uuid, numeric) is 'Adds to (or with a negative amount takes from) what the partner owes and has on order, IDR';
-
-create function app.tell_about_submission(p_order app.orders)
+create function app.notify_submission(p_order app.orders)
 returns void language plpgsql volatile
 as $$
 begin
   if p_order.routed_to_subdist_id is not null then
     perform app.enqueue_message('order_routed', 'SUBDIST', p_order.routed_to_subdist_id, p_order.id);
   elsif p_order.is_over_limit then
-    perform app.tell_headquarters('order_over_limit', p_order.id);
+    perform app.notify_headquarters('order_over_limit', p_order.id);
   else
-    perform app.tell_headquarters('order_unrouted', p_order.id,
+    perform app.notify_headquarters('order_unrouted', p_order.id,
       jsonb_build_object('reason', 'tidak ada sub-distributor aktif di wilayahnya'));
   end if;
 end $$;
-comment on function app.tell_about_submission(app.orders) is 'Tells the sub-distributor; where there is none, headquarters at once';
+comment on function app.notify_submission(app.orders) is 'Tells the sub-distributor; where there is none, headquarters at once';
 
 create function app.after_submission(p_order app.orders)
 returns void language plpgsql volatile
@@ -145,7 +137,7 @@ begin
     insert into app.point_transactions (partner_id, order_id, type, points, description)
     values (p_order.partner_id, p_order.id, 'REDEEMED', -p_order.points_used, p_order.order_number);
   end if;
-  perform app.tell_about_submission(p_order);
+  perform app.notify_submission(p_order);
   if p_order.agent_id is not null then
     perform app.notify_impersonation(p_order);
   end if;
@@ -165,7 +157,7 @@ as $$
 $$;
 comment on function app.status_text(app.order_status_enum) is 'The state in words, for messages to partners';
 
-create function app.after_death(p_order app.orders, p_from app.order_status_enum)
+create function app.after_closing(p_order app.orders, p_from app.order_status_enum)
 returns void language plpgsql volatile
 as $$
 begin
@@ -188,7 +180,7 @@ begin
     end if;
   end if;
 end $$;
-comment on function app.after_death(app.orders, app.order_status_enum) is
+comment on function app.after_closing(app.orders, app.order_status_enum) is
   'What a rejected or cancelled order gives back: credit, invoices, points, stock; the sub-distributor is told';
 
 create function app.after_approval(p_order app.orders)
@@ -218,7 +210,7 @@ begin
       if v_from = 'DRAFT' then
         perform app.reserve_order(new.id);
       end if;
-    when 'REJECTED', 'CANCELLED' then perform app.after_death(new, v_from);
+    when 'REJECTED', 'CANCELLED' then perform app.after_closing(new, v_from);
     when 'APPROVED' then perform app.after_approval(new);
     else null;
   end case;
@@ -281,3 +273,8 @@ begin
 end $$;
 create trigger _200_reserve after insert on app.order_items
 referencing new table as new_rows for each statement execute function app.tg_order_items__reserve();
+
+create trigger _100_append_only before update or delete on app.order_events
+for each row execute function app.tg_append_only();
+create trigger _200_never_empty before truncate on app.order_events
+for each statement execute function app.tg_append_only();

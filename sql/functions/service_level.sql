@@ -231,3 +231,21 @@ begin
   return json_build_object('escalation_id', v_log.id, 'order_id', v_log.order_id, 'acknowledged_at', v_log.acknowledged_at);
 end $$;
 comment on function app.acknowledge_escalation(uuid) is 'Records who looks after an escalation; raises NOT_FOUND, ALREADY_ACKNOWLEDGED';
+
+create function jobs.sweep_service_level()
+returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_started_at timestamptz := clock_timestamp();
+  v_handed_over bigint;
+begin
+  -- An order that was being routed while its sub-distributor was being suspended was not seen by the suspension.
+  select coalesce(sum(app.hand_over_orders(s.id)), 0) into v_handed_over
+  from app.sub_distributors as s
+  where s.status = 'SUSPENDED' and exists (
+    select from app.orders as o where o.routed_to_subdist_id = s.id and o.status in ('SUBMITTED', 'PROCESSING')
+  );
+  return jobs.record_run('sla-sweep', v_started_at, v_handed_over + app.sweep_service_level());
+end $$;
+comment on function jobs.sweep_service_level() is
+  'Escalates orders that wait too long, and hands over what a suspended sub-distributor still has; returns how many';

@@ -1,5 +1,6 @@
 -- Points and rewards.
 
+alter table app.point_queue enable row level security;
 alter table app.point_transactions enable row level security;
 alter table app.redemption_catalog enable row level security;
 alter table app.redemptions enable row level security;

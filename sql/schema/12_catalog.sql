@@ -1,4 +1,4 @@
--- Phase 1, steps 1 and 2: brands, categories, products, inventory.
+-- Phase 1, steps 1 and 2: brands, categories, products.
 
 create table app.brands (
   id uuid primary key default app.uuid_v7(),
@@ -43,22 +43,3 @@ comment on table app.products is 'What the distributor sells; mastered in the ER
 comment on column app.products.sku is 'Stock keeping unit, the ERP''s key';
 comment on column app.products.base_price is 'IDR a unit, charged where the partner''s tier has no price in force';
 comment on column app.products.retail_price is 'IDR a unit, recommended price to the end customer';
-
--- Reservations update this row at every order: half-empty pages keep those updates heap-only.
-create table app.inventory (
-  id uuid primary key default app.uuid_v7(),
-  product_id uuid not null constraint inventory_product_id_key unique
-  constraint inventory_product_id_fkey references app.products (id) on delete restrict,
-  erp_stock int not null default 0,
-  safety_buffer int not null default 0 constraint inventory_safety_buffer_check check (safety_buffer >= 0),
-  reserved int not null default 0 constraint inventory_reserved_check check (reserved >= 0),
-  display_stock int not null generated always as (greatest(0, erp_stock - safety_buffer - reserved)) stored,
-  last_sync_at timestamptz,
-  created_at timestamptz not null default now()
-) with (fillfactor = 50);
-comment on table app.inventory is 'Stock of a product: what the ERP says, less the buffer, less what is promised to live orders';
-comment on column app.inventory.erp_stock is 'Units as the ERP last told; may be negative there';
-comment on column app.inventory.safety_buffer is 'Units never sold through the hub';
-comment on column app.inventory.reserved is 'Units of live orders that the ERP has not yet taken over; kept by triggers on orders and order_items';
-comment on column app.inventory.display_stock is 'Units that may be ordered: max(0, erp_stock - safety_buffer - reserved)';
-comment on column app.inventory.last_sync_at is 'When the ERP last spoke of this product';

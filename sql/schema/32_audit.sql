@@ -1,4 +1,4 @@
--- Phase 3, step 3: the audit trail and the sessions of agents in shadow mode.
+-- Phase 3, step 3: the audit trail.
 
 create table app.audit_logs (
   id uuid not null default app.uuid_v7(),
@@ -52,19 +52,3 @@ comment on table app.audit_buffer is 'Changes waiting to be moved to audit_logs;
 comment on column app.audit_buffer.old_rows is 'Array of the rows before, in the order of new_rows';
 comment on column app.audit_buffer.new_rows is 'Array of the rows after';
 comment on column app.audit_buffer.claims is 'The caller''s claims; app.actor_of() says whom they name';
-
-create table app.agent_sessions (
-  id uuid primary key default app.uuid_v7(),
-  agent_id uuid not null constraint agent_sessions_agent_id_fkey references app.agents (id) on delete restrict,
-  impersonated_partner_id uuid not null
-  constraint agent_sessions_impersonated_partner_id_fkey references app.partners (id) on delete restrict,
-  started_at timestamptz not null default now(),
-  ended_at timestamptz,
-  ip_address varchar(45),
-  expires_at timestamptz not null,
-  constraint agent_sessions_period_check check (ended_at >= started_at and expires_at > started_at)
-);
-create index agent_sessions_open_idx on app.agent_sessions (agent_id) where ended_at is null;
-create index agent_sessions_partner_idx on app.agent_sessions (impersonated_partner_id);
-comment on table app.agent_sessions is 'Shadow mode: an agent ordering for a partner';
-comment on column app.agent_sessions.expires_at is 'The session''s token is dead from here on, or from ended_at if that is earlier';

@@ -1,4 +1,4 @@
--- What the design adds: how far the exchange with the ERP has come, what could not be taken over, what has to be undone there.
+-- The exchange with the ERP: progress of each stream, rows in quarantine, cancellations to pass on.
 
 create table app.erp_streams (
   stream text primary key constraint erp_streams_stream_check check (stream ~ '^[a-z][a-z0-9_:.-]{0,59}$'),
@@ -8,16 +8,16 @@ create table app.erp_streams (
   last_failed_at timestamptz,
   failing_since timestamptz,
   last_error varchar(1000),
-  told_at timestamptz,
+  notified_at timestamptz,
   constraint erp_streams_failure_check check (failing_since is null or (last_failed_at is not null and last_error is not null))
 );
 comment on table app.erp_streams is 'What the hub exchanges with the ERP: products, stock, payments, orders; how far it has come and how it fares';
 comment on column app.erp_streams.cursor is 'Where to go on reading, in the ERP''s own terms; stored in the transaction of the data that it covers';
 comment on column app.erp_streams.updated_at is 'When data or a cursor last came';
 comment on column app.erp_streams.failing_since is 'First failure since the last success; null: the last report was a success';
-comment on column app.erp_streams.told_at is 'When headquarters were told of the outage that lasts; null: there is none, or it is too young';
+comment on column app.erp_streams.notified_at is 'When headquarters were told of the outage that lasts; null: there is none, or it is too young';
 
-create table app.erp_set_aside (
+create table app.erp_quarantine (
   stream text,
   key text constraint erp_set_aside_key_check check (length(key) <= 300),
   payload jsonb not null,
@@ -28,13 +28,13 @@ create table app.erp_set_aside (
   times int not null default 1,
   constraint erp_set_aside_pkey primary key (stream, key)
 );
-create index erp_set_aside_key_idx on app.erp_set_aside (key);
-comment on table app.erp_set_aside is
+create index erp_set_aside_key_idx on app.erp_quarantine (key);
+comment on table app.erp_quarantine is
   'Rows of the ERP that could not be taken over. They leave it when a later row of the same key can be, stock also when its product comes';
-comment on column app.erp_set_aside.key is 'SKU; of a payment, invoice and reference number';
-comment on column app.erp_set_aside.payload is 'The row as the ERP gave it; one of more than 10000 characters as a text that is cut there';
-comment on column app.erp_set_aside.as_of is 'The moment of which the row speaks: an older reading does not replace it';
-comment on column app.erp_set_aside.times is 'How often it came';
+comment on column app.erp_quarantine.key is 'SKU; of a payment, invoice and reference number';
+comment on column app.erp_quarantine.payload is 'The row as the ERP gave it; one of more than 10000 characters as a text that is cut there';
+comment on column app.erp_quarantine.as_of is 'The moment of which the row speaks: an older reading does not replace it';
+comment on column app.erp_quarantine.times is 'How often it came';
 
 create table app.erp_cancellations (
   order_id uuid primary key,

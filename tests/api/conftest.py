@@ -8,17 +8,17 @@ import httpx
 import psycopg
 import pytest
 
-from tests.support import RunningGateway
-from tests.two_of_each import TwoOfEach, make_two_of_each
-from tests.world import Caller, Connection
+from tests.support.client import RunningGateway
+from tests.support.context import Caller, Connection
+from tests.support.rls_dataset import RlsDataset, make_rls_dataset
 
 
 class Hub:
-    """The front door as a frontend sees it; `world` tells who there is."""
+    """The front door as a frontend sees it; `dataset` tells who there is."""
 
-    def __init__(self, gateway: RunningGateway, world: TwoOfEach, http: httpx.Client) -> None:
+    def __init__(self, gateway: RunningGateway, dataset: RlsDataset, http: httpx.Client) -> None:
         self.gateway = gateway
-        self.world = world
+        self.dataset = dataset
         self.http = http
 
     def token(self, who: Caller) -> str:
@@ -53,9 +53,9 @@ class Hub:
 @pytest.fixture(scope="module")
 def hub(gateway: RunningGateway) -> Iterator[Hub]:
     with psycopg.connect(gateway.database_url, autocommit=True) as conn:
-        world = make_two_of_each(conn)
+        dataset = make_rls_dataset(conn)
     with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30) as http:
-        yield Hub(gateway, world, http)
+        yield Hub(gateway, dataset, http)
 
 
 @pytest.fixture

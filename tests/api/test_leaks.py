@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Hub
-from tests.world import Connection, value
+from tests.support.context import Connection, value
 
 
 def _list(hub: Hub, path: str, **headers: str) -> tuple[int, list[dict[str, Any]], str]:
     """Status, rows and total as the partner of the west gets them."""
-    answer = hub.get(hub.world.west.partner, path, **headers)
+    answer = hub.get(hub.dataset.west.partner, path, **headers)
     total = answer.headers.get("Content-Range", "/").partition("/")[2]
     return answer.status_code, answer.json() if answer.is_success else [], total
 
@@ -34,7 +34,7 @@ def test_what_is_embedded_is_the_callers_own(hub: Hub, path: str, inner: str) ->
     status, rows, _ = _list(hub, path)
     assert status == 200
     assert any(row[inner] for row in rows), "nothing was embedded: this proves nothing"
-    me = str(hub.world.west.partner.sub)
+    me = str(hub.dataset.west.partner.sub)
     assert _partners(rows) == {me}
 
 
@@ -50,19 +50,19 @@ def _partners(found: Any) -> set[str]:
 
 @pytest.mark.parametrize("embedded", ["partners(business_name)", "sub_distributors(*)", "agents(email)"])
 def test_what_a_role_does_not_see_cannot_be_embedded_either(hub: Hub, embedded: str) -> None:
-    answer = hub.get(hub.world.west.partner, f"/orders?select=id,{embedded}")
+    answer = hub.get(hub.dataset.west.partner, f"/orders?select=id,{embedded}")
     assert answer.status_code in (400, 403), answer.text
-    for side in (hub.world.west, hub.world.east):
+    for side in (hub.dataset.west, hub.dataset.east):
         assert str(side.partner.sub) not in answer.text
 
 
 def test_strangers_cannot_be_found_by_what_is_embedded(hub: Hub) -> None:
-    stranger, nobody = hub.world.east.partner.sub, uuid.uuid4()
+    stranger, nobody = hub.dataset.east.partner.sub, uuid.uuid4()
     for path in (
         "/products?select=sku,order_items!inner(id)&order_items.partner_id=eq.{}",
         "/order_items?select=id,orders!inner(id)&orders.partner_id=eq.{}",
         "/orders?select=id&partner_id=eq.{}",
-        "/invoices?select=id&partner_id=not.eq.{}&partner_id=neq." + str(hub.world.west.partner.sub),
+        "/invoices?select=id&partner_id=not.eq.{}&partner_id=neq." + str(hub.dataset.west.partner.sub),
     ):
         found = [_list(hub, path.format(who), Prefer="count=exact") for who in (stranger, nobody)]
         assert found[0] == found[1], path
@@ -73,7 +73,7 @@ def test_strangers_cannot_be_found_by_what_is_embedded(hub: Hub) -> None:
 def test_a_count_counts_what_is_shown(hub: Hub, conn: Connection, view: str) -> None:
     _, rows, total = _list(hub, f"/{view}?select=id", Prefer="count=exact")
     mine = value(
-        conn, f"select count(*) from app.{view} where partner_id = %s", str(hub.world.west.partner.sub)
+        conn, f"select count(*) from app.{view} where partner_id = %s", str(hub.dataset.west.partner.sub)
     )
     assert len(rows) == int(total) == mine
     assert mine < value(conn, f"select count(*) from app.{view}")
@@ -82,13 +82,13 @@ def test_a_count_counts_what_is_shown(hub: Hub, conn: Connection, view: str) -> 
 @pytest.mark.parametrize("hidden", ["request_hash", "idempotency_key", "xmin", "ctid", "tableoid"])
 def test_no_order_by_what_is_not_shown(hub: Hub, hidden: str) -> None:
     for path in (f"/orders?select=id&order={hidden}", f"/orders?select=id&{hidden}=not.is.null"):
-        assert hub.get(hub.world.west.partner, path).status_code == 400, path
-    assert hub.get(hub.world.admin, "/partners?select=id&order=password_hash").status_code == 400
+        assert hub.get(hub.dataset.west.partner, path).status_code == 400, path
+    assert hub.get(hub.dataset.admin, "/partners?select=id&order=password_hash").status_code == 400
 
 
 def test_a_plan_is_shown_to_nobody(hub: Hub) -> None:
     for kind in ("", "+json", "+text; options=analyze|verbose"):
-        for who in (hub.world.west.partner, hub.world.admin):
+        for who in (hub.dataset.west.partner, hub.dataset.admin):
             answer = hub.get(who, "/orders", Accept=f"application/vnd.pgrst.plan{kind}")
             assert answer.status_code == 406, answer.text
             assert "Filter" not in answer.text
@@ -102,8 +102,8 @@ def test_an_error_names_neither_values_nor_rows_of_others(hub: Hub) -> None:
         "/orders?order=grand_total.sideways",
         "/nothing",
     ):
-        text = hub.get(hub.world.west.partner, path).text
-        for order in hub.world.east.orders.values():
+        text = hub.get(hub.dataset.west.partner, path).text
+        for order in hub.dataset.east.orders.values():
             assert order["id"] not in text
         assert "app." not in text
         assert "policy" not in text

@@ -8,8 +8,8 @@ import pytest
 from postgrest import APIError, CountMethod
 
 from tests.api.conftest import Hub
-from tests.two_of_each import PASSWORD
-from tests.world import Connection, value
+from tests.support.context import Connection, value
+from tests.support.rls_dataset import PASSWORD
 
 
 def signed_in(hub: Hub, email: str) -> str:
@@ -43,7 +43,7 @@ def test_an_order_from_price_to_points(hub: Hub, conn: Connection) -> None:  # n
 
     messages = delivered(hub)
     routed = [m for m in messages if m["template"] == "order_routed" and m["order_id"] == order["id"]]
-    assert [m["recipient"] for m in routed] == [hub.world.west.number]
+    assert [m["recipient"] for m in routed] == [hub.dataset.west.number]
     assert "Rp" in routed[0]["body"]
     assert [b["title"] for b in routed[0]["buttons"]] == ["Terima", "Tolak"]
 
@@ -110,7 +110,7 @@ def one(data: Any) -> dict[str, Any]:
 
 def delivered(hub: Hub) -> list[dict[str, Any]]:
     """Be the messenger: take all that is due, and say that it was sent."""
-    messenger = hub.client(hub.world.messenger)
+    messenger = hub.client(hub.dataset.messenger)
     taken: list[dict[str, Any]] = []
     while claimed := messenger.rpc("claim_messages", {"max": 1000}).execute().data:
         for message in claimed:
@@ -122,7 +122,7 @@ def delivered(hub: Hub) -> list[dict[str, Any]]:
 
 def subdist_token(hub: Hub) -> str:
     """Sign in by the link that comes over WhatsApp; it is good once."""
-    answer = hub.client().rpc("request_link", {"whatsapp_number": hub.world.west.number}).execute().data
+    answer = hub.client().rpc("request_link", {"whatsapp_number": hub.dataset.west.number}).execute().data
     assert answer == {"sent": True, "minutes": 15}
     link = [m for m in delivered(hub) if m["template"] == "sign_in_link"][-1]
     assert link["variables"]["token"] in link["body"]
@@ -136,7 +136,7 @@ def subdist_token(hub: Hub) -> str:
 
 
 def test_a_draft_is_kept_submitted_and_cancelled(hub: Hub, conn: Connection) -> None:
-    partner = hub.client(hub.world.east.partner)
+    partner = hub.client(hub.dataset.east.partner)
     stock = (
         "select display_stock from app.inventory i join app.products p on p.id = product_id where sku = %s"
     )
@@ -153,18 +153,18 @@ def test_a_draft_is_kept_submitted_and_cancelled(hub: Hub, conn: Connection) -> 
 
 def test_the_partner_embeds_lines_products_and_invoices(hub: Hub) -> None:
     path = "/orders?select=*,order_items(*,products(sku,name)),invoices(*)&order=created_at.desc"
-    answer = hub.get(hub.world.west.partner, path)
+    answer = hub.get(hub.dataset.west.partner, path)
     assert answer.status_code == 200, answer.text
     orders = answer.json()
-    assert {o["partner_id"] for o in orders} == {hub.world.west.partner.sub}
-    billed = next(o for o in orders if o["id"] == hub.world.west.orders["billed"]["id"])
+    assert {o["partner_id"] for o in orders} == {hub.dataset.west.partner.sub}
+    billed = next(o for o in orders if o["id"] == hub.dataset.west.orders["billed"]["id"])
     assert [i["products"]["sku"] for i in billed["order_items"]] == ["SKU-002"]
     assert [i["amount"] for i in billed["invoices"]] == [billed["grand_total"]]
     assert all("password_hash" not in str(o) for o in orders)
 
 
 def test_every_relation_of_the_manual_can_be_embedded(hub: Hub) -> None:
-    partner = hub.client(hub.world.west.partner)
+    partner = hub.client(hub.dataset.west.partner)
     for relation, select in {
         "invoices": "*, orders(order_number), invoice_payments(*)",
         "invoice_payments": "*, invoices(invoice_number, orders(order_number))",
@@ -178,7 +178,7 @@ def test_every_relation_of_the_manual_can_be_embedded(hub: Hub) -> None:
         rows = partner.from_(relation).select(select, count=CountMethod.exact).execute()
         assert rows.data, relation
         assert rows.count == len(rows.data)
-    admin = hub.client(hub.world.admin)
+    admin = hub.client(hub.dataset.admin)
     for relation, select in {
         "partners": "*, regions(name), orders(order_number)",
         "sub_distributors": "*, regions(name)",

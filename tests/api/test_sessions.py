@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from tests.api.conftest import Hub, refused
-from tests.two_of_each import PASSWORD
-from tests.world import Caller, Connection
+from tests.support.context import Caller, Connection
+from tests.support.rls_dataset import PASSWORD
 
 
 def login(hub: Hub, email: str = "anggrek@hub.test") -> dict[str, Any]:
@@ -21,7 +21,7 @@ def login(hub: Hub, email: str = "anggrek@hub.test") -> dict[str, Any]:
 def test_login_returns_tokens_that_work(hub: Hub) -> None:
     tokens = login(hub)
     assert set(tokens) == {"access_token", "token_type", "expires_at", "refresh_token", "role", "subject_id"}
-    assert (tokens["role"], tokens["subject_id"]) == ("partner", hub.world.west.partner.sub)
+    assert (tokens["role"], tokens["subject_id"]) == ("partner", hub.dataset.west.partner.sub)
     me = hub.rpc(tokens["access_token"], "me")
     assert me.json()["email"] == "anggrek@hub.test"
     assert hub.get(tokens["access_token"], "/me").json()[0] == me.json()
@@ -70,7 +70,7 @@ def test_a_refresh_token_is_good_once_and_its_reuse_closes_the_session(hub: Hub)
 
 
 def test_an_expired_access_token_does_not_stop_the_refresh(hub: Hub) -> None:
-    old = hub.gateway.token("partner", hub.world.west.partner.sub, minutes=-5)
+    old = hub.gateway.token("partner", hub.dataset.west.partner.sub, minutes=-5)
     tokens = login(hub)
     answer = hub.rpc(old, "refresh_session", {"refresh_token": tokens["refresh_token"]})
     # the gateway refuses the old token before anything is called: frontends send none here
@@ -105,7 +105,7 @@ def test_a_new_password_closes_the_other_sessions(hub: Hub) -> None:
 
 
 def test_an_agent_orders_for_a_partner_and_the_token_dies_with_the_session(hub: Hub) -> None:
-    agent, partner = hub.world.west.agent, hub.world.west.partner
+    agent, partner = hub.dataset.west.agent, hub.dataset.west.partner
     started = hub.rpc(agent, "start_shadow_session", {"partner_id": partner.sub})
     assert started.status_code == 200, started.text
     token = started.json()["access_token"]
@@ -125,7 +125,7 @@ def test_an_agent_orders_for_a_partner_and_the_token_dies_with_the_session(hub: 
 
 def test_logging_out_in_shadow_mode_ends_that_session_and_not_the_agents(hub: Hub) -> None:
     agent = login(hub, "ani@hub.test")["access_token"]
-    body = {"partner_id": hub.world.west.partner.sub}
+    body = {"partner_id": hub.dataset.west.partner.sub}
     token = hub.rpc(agent, "start_shadow_session", body).json()["access_token"]
     other = hub.rpc(agent, "start_shadow_session", body).json()["access_token"]
     assert hub.rpc(token, "logout").status_code == 204
@@ -135,18 +135,18 @@ def test_logging_out_in_shadow_mode_ends_that_session_and_not_the_agents(hub: Hu
 
 
 def test_an_agent_opens_no_session_for_a_partner_of_another_region(hub: Hub) -> None:
-    for partner in (hub.world.east.partner.sub, hub.world.gone.sub, str(uuid.uuid4())):
-        answer = hub.rpc(hub.world.west.agent, "start_shadow_session", {"partner_id": partner})
+    for partner in (hub.dataset.east.partner.sub, hub.dataset.gone.sub, str(uuid.uuid4())):
+        answer = hub.rpc(hub.dataset.west.agent, "start_shadow_session", {"partner_id": partner})
         refused(answer, 404, "NOT_FOUND")
-    answer = hub.rpc(hub.world.west.partner, "start_shadow_session", {"partner_id": partner})
+    answer = hub.rpc(hub.dataset.west.partner, "start_shadow_session", {"partner_id": partner})
     refused(answer, 403, "42501")
 
 
 def test_the_inactive_and_the_suspended_are_refused_at_once(hub: Hub, conn: Connection) -> None:
     cases = [
-        (hub.world.east.partner, "app.partners", "is_active = false", "is_active = true"),
-        (hub.world.east.agent, "app.agents", "is_active = false", "is_active = true"),
-        (hub.world.east.subdist, "app.sub_distributors", "status = 'SUSPENDED'", "status = 'ACTIVE'"),
+        (hub.dataset.east.partner, "app.partners", "is_active = false", "is_active = true"),
+        (hub.dataset.east.agent, "app.agents", "is_active = false", "is_active = true"),
+        (hub.dataset.east.subdist, "app.sub_distributors", "status = 'SUSPENDED'", "status = 'ACTIVE'"),
     ]
     for who, table, off, on in cases:
         assert hub.rpc(who, "me").status_code == 200
@@ -160,7 +160,7 @@ def test_the_inactive_and_the_suspended_are_refused_at_once(hub: Hub, conn: Conn
 def test_a_promoted_agents_old_token_is_worth_nothing(hub: Hub) -> None:
     # role and account have to agree: no token opens another role than the account's
     for role in ("admin", "superadmin", "subdist"):
-        refused(hub.rpc(Caller(role, hub.world.west.agent.sub), "me"), 401, "ACCOUNT_INACTIVE")
+        refused(hub.rpc(Caller(role, hub.dataset.west.agent.sub), "me"), 401, "ACCOUNT_INACTIVE")
 
 
 @pytest.mark.parametrize(
@@ -168,11 +168,11 @@ def test_a_promoted_agents_old_token_is_worth_nothing(hub: Hub) -> None:
     [("forged", "PGRST301"), ("garbage", "PGRST301"), ("expired", "PGRST303"), ("no algorithm", "PGRST301")],
 )
 def test_a_token_that_is_not_ours_is_refused(hub: Hub, name: str, code: str) -> None:
-    good = hub.token(hub.world.west.partner)
+    good = hub.token(hub.dataset.west.partner)
     token = {
         "forged": good[:-6] + "AAAAAA",
         "garbage": "not-a-token",
-        "expired": hub.gateway.token("partner", hub.world.west.partner.sub, minutes=-5),
+        "expired": hub.gateway.token("partner", hub.dataset.west.partner.sub, minutes=-5),
         "no algorithm": "eyJhbGciOiJub25lIn0." + good.split(".")[1] + ".",
     }[name]
     answer = hub.get(token, "/orders")
@@ -182,12 +182,12 @@ def test_a_token_that_is_not_ours_is_refused(hub: Hub, name: str, code: str) -> 
 
 def test_a_role_that_the_gateway_may_not_take_is_refused(hub: Hub) -> None:
     for role in ("postgres", "hub_owner", "authenticator", "pg_read_all_data", "nobody-at-all"):
-        answer = hub.get(hub.gateway.token(role, hub.world.admin.sub), "/orders")
+        answer = hub.get(hub.gateway.token(role, hub.dataset.admin.sub), "/orders")
         assert answer.status_code in (401, 403), (role, answer.text)
 
 
 def test_without_a_token_nothing_can_be_read(hub: Hub) -> None:
-    paths = hub.http.get("/", headers=hub.headers(hub.world.admin)).json()["paths"]
+    paths = hub.http.get("/", headers=hub.headers(hub.dataset.admin)).json()["paths"]
     for path in paths:
         if path.startswith("/rpc/") or path == "/":
             continue
@@ -200,4 +200,4 @@ def test_however_often_a_list_was_refused_it_is_answered_the_next_time(hub: Hub)
     for _ in range(10):
         refused(hub.get(Caller("partner", str(uuid.uuid4())), "/redemptions"), 401, "ACCOUNT_INACTIVE")
     for _ in range(3):
-        assert hub.get(hub.world.west.partner, "/redemptions").status_code == 200
+        assert hub.get(hub.dataset.west.partner, "/redemptions").status_code == 200

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from hub import paths
-from tests.api.calls import CALLS, Maker, as_json
 from tests.api.conftest import Hub
+from tests.api.example_calls import CALLS, Maker, as_json
 from tests.api.wrong_input import EMOJI, ODD, WRONG, Case, argument_cases, body_cases, body_of
-from tests.world import Caller, Connection, broken
+from tests.support.context import Caller, Connection, broken_invariants
 
 # Everything but the counters of failed sign-ins, which are there to remember.
 _TABLES = """
@@ -134,7 +134,7 @@ def test_wrong_input_is_refused_and_nothing_is_written(hub: Hub, conn: Connectio
 
 
 def test_after_all_of_it_the_promises_hold(hub: Hub, conn: Connection) -> None:
-    assert broken(conn) == {}
+    assert broken_invariants(conn) == {}
 
 
 def test_the_page_of_codes_tells_all_that_the_hub_refuses_with(conn: Connection) -> None:
@@ -144,13 +144,13 @@ def test_the_page_of_codes_tells_all_that_the_hub_refuses_with(conn: Connection)
 
 def test_the_line_that_is_wrong_is_named(hub: Hub) -> None:
     items = [{"sku": "SKU-001", "quantity": 1}, {"sku": "SKU-002", "qty": 1}, {"sku": 7}]
-    answer = hub.rpc(hub.world.west.partner, "quote_order", {"items": items})
+    answer = hub.rpc(hub.dataset.west.partner, "quote_order", {"items": items})
     assert (answer.json()["code"], answer.json()["details"]) == ("INVALID_ITEMS", "line 2")
 
 
 def test_a_whole_number_may_be_written_with_a_point(hub: Hub) -> None:
     items = [{"sku": "SKU-001", "quantity": 2.0}, {"sku": "SKU-001", "quantity": 1}]
-    answer = hub.rpc(hub.world.west.partner, "quote_order", {"items": items})
+    answer = hub.rpc(hub.dataset.west.partner, "quote_order", {"items": items})
     assert [line["quantity"] for line in answer.json()["lines"]] == [3]
 
 
@@ -162,10 +162,10 @@ def test_texts_come_back_as_they_were_written(hub: Hub) -> None:
         "\\u0041 %s {}",
     ):
         items = [{"sku": "SKU-001", "quantity": 1}]
-        answer = hub.rpc(hub.world.west.partner, "save_draft", {"items": items, "notes": text})
+        answer = hub.rpc(hub.dataset.west.partner, "save_draft", {"items": items, "notes": text})
         assert answer.json()["notes"] == text
         path = f"/orders?id=eq.{answer.json()['id']}&select=notes"
-        assert hub.get(hub.world.west.partner, path).json() == [{"notes": text}]
+        assert hub.get(hub.dataset.west.partner, path).json() == [{"notes": text}]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_texts_come_back_as_they_were_written(hub: Hub) -> None:
     ],
 )
 def test_a_wrong_path_or_filter_is_refused_too(hub: Hub, role: str, path: str) -> None:
-    who = {"partner": hub.world.west.partner, "admin": hub.world.admin, "erp": hub.world.erp}[role]
+    who = {"partner": hub.dataset.west.partner, "admin": hub.dataset.admin, "erp": hub.dataset.erp}[role]
     answer = hub.get(who, path)
     assert 400 <= answer.status_code < 500, answer.text
     assert explained(answer), answer.text
@@ -212,9 +212,9 @@ def test_a_wrong_path_or_filter_is_refused_too(hub: Hub, role: str, path: str) -
 def test_who_may_not_call_is_told_so_whatever_he_sends(hub: Hub, name: str) -> None:
     allowed = CALLS[name].role
     strangers: dict[str, Caller | None] = {
-        "partner": hub.world.west.partner,
-        "subdist": hub.world.west.subdist,
-        "messenger": hub.world.messenger,
+        "partner": hub.dataset.west.partner,
+        "subdist": hub.dataset.west.subdist,
+        "messenger": hub.dataset.messenger,
     }
     for role, who in ({"anon": None} | strangers).items():
         if allowed in (role, "anon") or name in ("me", "logout", "change_password"):

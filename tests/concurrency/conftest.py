@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from tests.conftest import Clone
-from tests.world import Connection
+from tests.support.context import Connection
 
 
 @pytest.fixture

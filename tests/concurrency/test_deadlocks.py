@@ -7,8 +7,8 @@ import time
 import pytest
 from psycopg import sql
 
-from tests.concurrency.crowd import assert_sound, connect
-from tests.world import Connection, RefusedError, call, line, make_world, value
+from tests.support.concurrency import assert_sound, connect
+from tests.support.context import Connection, RefusedError, call, line, make_context, value
 
 BUYERS = 8
 ORDERS = 10_000
@@ -48,9 +48,9 @@ def _deadlocks(conn: Connection) -> int:
 
 @pytest.mark.timeout(600)
 def test_ten_thousand_orders_in_opposite_order_never_deadlock(url: str, conn: Connection) -> None:
-    world = make_world(conn, partners=BUYERS, products=3, stock=10_000_000, credit=10**12)
+    context = make_context(conn, partners=BUYERS, products=3, stock=10_000_000, credit=10**12)
     conn.execute(
-        "update app.sub_distributors set status = 'SUSPENDED' where id = %s", [world.subdists[1].sub]
+        "update app.sub_distributors set status = 'SUSPENDED' where id = %s", [context.subdists[1].sub]
     )
     before = _deadlocks(conn)
     failures: list[BaseException] = []
@@ -60,7 +60,7 @@ def test_ten_thousand_orders_in_opposite_order_never_deadlock(url: str, conn: Co
         try:
             with connect(url) as c:
                 # one partner for two buyers, so that they meet on his row too
-                claims = world.partners[buyer // 2].claims
+                claims = context.partners[buyer // 2].claims
                 c.execute(
                     sql.SQL(_BUY.replace("'k'", f"'{buyer}-'")).format(
                         orders=sql.Literal(ORDERS // BUYERS),
@@ -79,7 +79,7 @@ def test_ten_thousand_orders_in_opposite_order_never_deadlock(url: str, conn: Co
         try:
             with connect(url) as c:
                 while not over.is_set():
-                    call(c, world.erp, "erp_apply_stock", levels=levels)
+                    call(c, context.erp, "erp_apply_stock", levels=levels)
                     c.execute("select jobs.process_point_queue(), jobs.sweep_service_level()")
                     open_order = c.execute(
                         "select id, routed_to_subdist_id from app.orders"
@@ -87,10 +87,10 @@ def test_ten_thousand_orders_in_opposite_order_never_deadlock(url: str, conn: Co
                     ).fetchone()
                     if open_order:
                         try:
-                            subdist = next(s for s in world.subdists if s.sub == str(open_order[1]))
+                            subdist = next(s for s in context.subdists if s.sub == str(open_order[1]))
                             call(c, subdist, "respond_order", order_id=open_order[0], decision="ACCEPT")
-                            call(c, world.admin, "approve_order", order_id=open_order[0])
-                            call(c, world.erp, "erp_ack_order", order_id=open_order[0], erp_reference="S")
+                            call(c, context.admin, "approve_order", order_id=open_order[0])
+                            call(c, context.erp, "erp_ack_order", order_id=open_order[0], erp_reference="S")
                         except RefusedError:
                             pass  # it was cancelled meanwhile
                     time.sleep(0.01)

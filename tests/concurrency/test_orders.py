@@ -6,14 +6,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.concurrency.crowd import Deed, asking, assert_sound, at_once, meanwhile
-from tests.world import (
+from tests.support.concurrency import Deed, asking, assert_sound, at_once, meanwhile
+from tests.support.context import (
     Caller,
     Connection,
     approve,
     call,
     items,
-    make_world,
+    make_context,
     serving,
     shadow,
     submit,
@@ -31,8 +31,8 @@ def ordering(who: Caller, lines: list[dict[str, Any]], points: int = 0, key: str
 def test_a_hundred_buyers_never_buy_more_than_there_is(
     url: str, conn: Connection, stock: int, each: int, served: int
 ) -> None:
-    world = make_world(conn, partners=100, products=1, stock=stock)
-    crowd = at_once(url, [ordering(p, items(SKU_000=each)) for p in world.partners])
+    context = make_context(conn, partners=100, products=1, stock=stock)
+    crowd = at_once(url, [ordering(p, items(SKU_000=each)) for p in context.partners])
     assert len(crowd.done) == served
     assert crowd.refused == {"OUT_OF_STOCK": 100 - served}
     left = conn.execute("select erp_stock, reserved, display_stock from app.inventory").fetchone()
@@ -41,10 +41,10 @@ def test_a_hundred_buyers_never_buy_more_than_there_is(
 
 
 def test_stock_syncs_between_a_hundred_buyers_resurrect_nothing(url: str, conn: Connection) -> None:
-    world = make_world(conn, partners=60, products=1, stock=20)
+    context = make_context(conn, partners=60, products=1, stock=20)
     levels = [{"sku": "SKU-000", "quantity": 20}]
-    with meanwhile(url, asking(world.erp, "erp_apply_stock", levels=levels)) as syncs:
-        crowd = at_once(url, [ordering(p, items(SKU_000=1)) for p in world.partners])
+    with meanwhile(url, asking(context.erp, "erp_apply_stock", levels=levels)) as syncs:
+        crowd = at_once(url, [ordering(p, items(SKU_000=1)) for p in context.partners])
     assert len(syncs) > 1
     assert len(crowd.done) == 20
     assert crowd.refused == {"OUT_OF_STOCK": 40}
@@ -53,9 +53,9 @@ def test_stock_syncs_between_a_hundred_buyers_resurrect_nothing(url: str, conn: 
 
 @pytest.mark.parametrize("policy", ["FLAG", "BLOCK"])
 def test_fifty_orders_against_a_limit_that_holds_twenty(url: str, conn: Connection, policy: str) -> None:
-    world = make_world(conn, partners=1, products=1, credit=2_000_000)
-    call(conn, world.admin, "set_config", config_key="credit.over_limit_policy", config_value=policy)
-    crowd = at_once(url, [ordering(world.partners[0], items(SKU_000=1))] * 50)
+    context = make_context(conn, partners=1, products=1, credit=2_000_000)
+    call(conn, context.admin, "set_config", config_key="credit.over_limit_policy", config_value=policy)
+    crowd = at_once(url, [ordering(context.partners[0], items(SKU_000=1))] * 50)
     flagged = [o for o in crowd.done if o["is_over_limit"]]
     used = value(conn, "select credit_used from app.partners")
     if policy == "FLAG":
@@ -68,8 +68,8 @@ def test_fifty_orders_against_a_limit_that_holds_twenty(url: str, conn: Connecti
 
 
 def test_the_same_key_forty_times_at_once_is_one_order(url: str, conn: Connection) -> None:
-    world = make_world(conn, partners=1)
-    crowd = at_once(url, [ordering(world.partners[0], items(SKU_000=2), key="once")] * 40)
+    context = make_context(conn, partners=1)
+    crowd = at_once(url, [ordering(context.partners[0], items(SKU_000=2), key="once")] * 40)
     assert len({o["id"] for o in crowd.done}) == 1
     assert not crowd.refused
     assert value(conn, "select count(*) from app.orders") == 1
@@ -78,8 +78,8 @@ def test_the_same_key_forty_times_at_once_is_one_order(url: str, conn: Connectio
 
 
 def test_one_key_with_two_bodies_at_once_is_one_order_and_a_conflict(url: str, conn: Connection) -> None:
-    world = make_world(conn, partners=1)
-    who = world.partners[0]
+    context = make_context(conn, partners=1)
+    who = context.partners[0]
     crowd = at_once(url, [ordering(who, items(SKU_000=1 + i % 2), key="once") for i in range(20)])
     assert len({o["id"] for o in crowd.done}) == 1
     assert len(crowd.done) == 10
@@ -88,9 +88,9 @@ def test_one_key_with_two_bodies_at_once_is_one_order_and_a_conflict(url: str, c
 
 
 def test_points_are_used_once_by_ten_orders_at_once(url: str, conn: Connection) -> None:
-    world = make_world(conn, partners=1)
-    who = world.partners[0]
-    call(conn, world.admin, "adjust_points", partner_id=who.sub, points=250, reason="start")
+    context = make_context(conn, partners=1)
+    who = context.partners[0]
+    call(conn, context.admin, "adjust_points", partner_id=who.sub, points=250, reason="start")
     crowd = at_once(url, [ordering(who, items(SKU_000=1), points=100) for _ in range(10)])
     assert len(crowd.done) == 2
     assert crowd.refused == {"POINTS_INSUFFICIENT": 8}
@@ -99,9 +99,9 @@ def test_points_are_used_once_by_ten_orders_at_once(url: str, conn: Connection) 
 
 
 def test_two_agents_and_the_partner_submit_and_cancel_one_draft(url: str, conn: Connection) -> None:
-    world = make_world(conn, partners=1)
-    who = world.partners[0]
-    acting = [shadow(conn, agent, who) for agent in world.agents]
+    context = make_context(conn, partners=1)
+    who = context.partners[0]
+    acting = [shadow(conn, agent, who) for agent in context.agents]
     submitted = 0
     for _ in range(8):
         draft = call(conn, who, "save_draft", items=items(SKU_000=3, SKU_001=1))
@@ -122,13 +122,13 @@ def test_two_agents_and_the_partner_submit_and_cancel_one_draft(url: str, conn: 
 
 def test_an_order_is_cancelled_and_rejected_once_by_ten_people(url: str, conn: Connection) -> None:
     """Credit given back twice: magento/magento2#38815."""
-    world = make_world(conn, partners=1)
-    who = world.partners[0]
+    context = make_context(conn, partners=1)
+    who = context.partners[0]
     order = submit(conn, who, items(SKU_000=5))
     crowd = at_once(
         url,
         [asking(who, "cancel_order", order_id=order["id"])] * 5
-        + [asking(world.admin, "reject_order", order_id=order["id"], reason="no")] * 5,
+        + [asking(context.admin, "reject_order", order_id=order["id"], reason="no")] * 5,
     )
     assert len(crowd.done) == 1
     assert crowd.refused == {"ILLEGAL_TRANSITION": 9}
@@ -138,16 +138,16 @@ def test_an_order_is_cancelled_and_rejected_once_by_ten_people(url: str, conn: C
 
 
 def test_cancelling_and_acknowledging_by_the_erp_release_stock_once(url: str, conn: Connection) -> None:
-    world = make_world(conn, partners=1)
-    who = world.partners[0]
+    context = make_context(conn, partners=1)
+    who = context.partners[0]
     for i in range(6):
         order = submit(conn, who, items(SKU_000=5))
-        approve(conn, world, order)
+        approve(conn, context, order)
         at_once(
             url,
             [
                 asking(who, "cancel_order", order_id=order["id"]),
-                asking(world.erp, "erp_ack_order", order_id=order["id"], erp_reference=f"S{i}"),
+                asking(context.erp, "erp_ack_order", order_id=order["id"], erp_reference=f"S{i}"),
             ],
         )
         assert value(conn, "select sum(reserved) from app.inventory") == 0
@@ -155,16 +155,16 @@ def test_cancelling_and_acknowledging_by_the_erp_release_stock_once(url: str, co
 
 
 def test_a_rerouting_while_the_sub_distributor_answers(url: str, conn: Connection) -> None:
-    world = make_world(conn, partners=1)
+    context = make_context(conn, partners=1)
     outcomes = set()
     for i in range(16):
-        order = submit(conn, world.partners[0], items(SKU_000=1))
+        order = submit(conn, context.partners[0], items(SKU_000=1))
         old = serving(conn, order)
-        new = next(s for s in world.subdists if s.sub != old.sub)
+        new = next(s for s in context.subdists if s.sub != old.sub)
         crowd = at_once(
             url,
             [
-                asking(world.admin, "reroute_order", order_id=order["id"], subdist_id=new.sub),
+                asking(context.admin, "reroute_order", order_id=order["id"], subdist_id=new.sub),
                 asking(old, "respond_order", order_id=order["id"], decision=("ACCEPT", "DECLINE")[i % 2]),
             ],
         )
@@ -179,18 +179,18 @@ def test_a_rerouting_while_the_sub_distributor_answers(url: str, conn: Connectio
 def test_answers_and_approvals_and_rejections_of_one_order_leave_a_legal_path(
     url: str, conn: Connection
 ) -> None:
-    world = make_world(conn, partners=1)
+    context = make_context(conn, partners=1)
     for _ in range(6):
-        order = submit(conn, world.partners[0], items(SKU_000=1))
+        order = submit(conn, context.partners[0], items(SKU_000=1))
         serves = serving(conn, order)
         crowd = at_once(
             url,
             [
                 asking(serves, "respond_order", order_id=order["id"], decision="ACCEPT"),
-                asking(world.admin, "approve_order", order_id=order["id"]),
-                asking(world.admin2, "approve_order", order_id=order["id"]),
-                asking(world.admin2, "reject_order", order_id=order["id"], reason="no"),
-                asking(world.partners[0], "cancel_order", order_id=order["id"]),
+                asking(context.admin, "approve_order", order_id=order["id"]),
+                asking(context.admin2, "approve_order", order_id=order["id"]),
+                asking(context.admin2, "reject_order", order_id=order["id"], reason="no"),
+                asking(context.partners[0], "cancel_order", order_id=order["id"]),
             ],
         )
         assert set(crowd.refused) <= {"ILLEGAL_TRANSITION"}
@@ -203,15 +203,15 @@ def test_answers_and_approvals_and_rejections_of_one_order_leave_a_legal_path(
 
 
 def test_configs_and_prices_change_while_orders_are_made(url: str, conn: Connection) -> None:
-    world = make_world(conn, partners=12)
-    product = world.products["SKU-000"]
+    context = make_context(conn, partners=12)
+    product = context.products["SKU-000"]
     turn = iter(range(10_000))
 
     def change(c: Connection) -> None:
         i = next(turn)
         call(
             c,
-            world.admin,
+            context.admin,
             "set_config",
             config_key="loyalty.rupiah_per_point",
             config_value=(5000, 10000)[i % 2],
@@ -222,7 +222,7 @@ def test_configs_and_prices_change_while_orders_are_made(url: str, conn: Connect
         return lambda c: [submit(c, who, items(SKU_000=6, SKU_001=1)) for _ in range(8)]
 
     with meanwhile(url, change) as changes:
-        crowd = at_once(url, [many(p) for p in world.partners])
+        crowd = at_once(url, [many(p) for p in context.partners])
     assert len(changes) > 3
     orders = [o for made in crowd.done for o in made]
     assert len(orders) == 96
@@ -236,14 +236,14 @@ def test_configs_and_prices_change_while_orders_are_made(url: str, conn: Connect
 
 def test_an_order_routed_at_the_moment_of_a_suspension_is_handed_over(url: str, conn: Connection) -> None:
     """Neither saw the other: the order would have waited a day for somebody who cannot answer."""
-    world = make_world(conn, partners=1)
-    first, second = world.subdists
+    context = make_context(conn, partners=1)
+    first, second = context.subdists
     conn.execute("update app.sub_distributors set status = 'SUSPENDED' where id = %s", [second.sub])
     with psycopg.connect(url) as suspending:
         suspending.execute("update app.sub_distributors set status = 'SUSPENDED' where id = %s", [first.sub])
-        order = submit(conn, world.partners[0], items(SKU_000=1))
-        rerouted = submit(conn, world.partners[0], items(SKU_000=1))
-        call(conn, world.admin, "reroute_order", order_id=rerouted["id"], subdist_id=first.sub)
+        order = submit(conn, context.partners[0], items(SKU_000=1))
+        rerouted = submit(conn, context.partners[0], items(SKU_000=1))
+        call(conn, context.admin, "reroute_order", order_id=rerouted["id"], subdist_id=first.sub)
     assert serving(conn, order) == first
     conn.execute("update app.sub_distributors set status = 'ACTIVE' where id = %s", [second.sub])
     value(conn, "select jobs.sweep_service_level()")

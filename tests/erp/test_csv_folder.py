@@ -15,8 +15,8 @@ import pytest
 from adapters.erp.app import working
 from adapters.erp.exchange import PAYMENTS_AT_ONCE
 from adapters.erp.settings import Settings
-from tests.support import RunningGateway
-from tests.world import World, approve, broken, call, line, submit, value
+from tests.support.client import RunningGateway
+from tests.support.context import Context, approve, broken_invariants, call, line, submit, value
 
 HOUR = 3600
 SETTLE = 0.5
@@ -27,7 +27,7 @@ class Desk:
     """The accountant's desk, and the hub behind it."""
 
     gateway: RunningGateway
-    world: World
+    context: Context
     conn: psycopg.Connection[Any]
     folder: Path
 
@@ -68,10 +68,12 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def opened(gateway: RunningGateway, world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def opened(
+    gateway: RunningGateway, context: Context, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Desk]:
     """A desk on whose products there is stock."""
     with psycopg.connect(gateway.database_url, autocommit=True) as conn:
-        desk = Desk(gateway, world, conn, tmp_path_factory.mktemp("drop"))
+        desk = Desk(gateway, context, conn, tmp_path_factory.mktemp("drop"))
         rows = "".join(f"CSV-{i};Sampo {i};50.000,00;Ayu\n" for i in range(1, 9))
         desk.drop("products 2026.csv", f"sku;name;base_price;brand\n{rows}", age=HOUR)
         desk.drop("stock.csv", "sku;quantity\n" + "".join(f"CSV-{i};100\n" for i in range(1, 9)), age=HOUR)
@@ -104,7 +106,7 @@ def test_bad_rows_are_set_aside_with_their_lines_and_the_good_ones_count(desk: D
             ["3", "'banyak' is no number", "CSV-3", "banyak"],
         ]
     # What the hub does not know is its own to list; it counts once the product comes.
-    assert value(desk.conn, "select count(*) from app.erp_set_aside where key = 'NEW-1'") == 1
+    assert value(desk.conn, "select count(*) from app.erp_quarantine where key = 'NEW-1'") == 1
     desk.drop("products-new.csv", "sku,name,base_price\nNEW-1,Masker,1000\n")
     assert desk.look()
     assert desk.stock("NEW-1") == 7
@@ -124,8 +126,8 @@ def test_a_file_that_is_none_of_ours_is_put_aside_whole(desk: Desk) -> None:
 
 
 def test_more_payments_than_the_hub_takes_at_once_are_all_taken(desk: Desk) -> None:
-    order = submit(desk.conn, desk.world.partners[0], [line("CSV-2", 1)])
-    invoice = approve(desk.conn, desk.world, order)
+    order = submit(desk.conn, desk.context.partners[0], [line("CSV-2", 1)])
+    invoice = approve(desk.conn, desk.context, order)
     rows = "".join(f"{invoice['invoice_number']};1;R-{n}\n" for n in range(PAYMENTS_AT_ONCE + 1))
     desk.drop("payments-many.csv", f"invoice_number;amount;reference_number\n{rows}")
     assert desk.look()
@@ -157,8 +159,8 @@ def test_died_before_the_file_was_put_away_it_is_not_taken_again(desk: Desk) -> 
 def test_an_order_is_laid_out_once_and_an_older_reading_does_not_bring_its_units_back(
     desk: Desk,
 ) -> None:
-    order = submit(desk.conn, desk.world.partners[0], [line("CSV-7", 10)])
-    invoice = approve(desk.conn, desk.world, order)
+    order = submit(desk.conn, desk.context.partners[0], [line("CSV-7", 10)])
+    invoice = approve(desk.conn, desk.context, order)
     assert desk.look()
     name = f"{order['order_number']}.csv"
     path = desk.folder / "orders" / name
@@ -176,12 +178,12 @@ def test_an_order_is_laid_out_once_and_an_older_reading_does_not_bring_its_units
     time.sleep(SETTLE)
     assert desk.look()
     assert desk.stock("CSV-7") == 88
-    assert broken(desk.conn) == {}
+    assert broken_invariants(desk.conn) == {}
 
 
 def test_a_payment_counts_once_however_often_it_is_dropped(desk: Desk) -> None:
-    order = submit(desk.conn, desk.world.partners[1], [line("CSV-8", 20)])
-    invoice = approve(desk.conn, desk.world, order)
+    order = submit(desk.conn, desk.context.partners[1], [line("CSV-8", 20)])
+    invoice = approve(desk.conn, desk.context, order)
     text = (
         "invoice_number;amount;reference_number;paid_at\n"
         f"{invoice['invoice_number']};{order['grand_total']:.2f};BCA-77;{time.strftime('%d/%m/%Y')}\nINV-NONE;1;X;\n"
@@ -192,19 +194,19 @@ def test_a_payment_counts_once_however_often_it_is_dropped(desk: Desk) -> None:
     query = "select count(*), sum(amount) from app.invoice_payments where invoice_id = %s"
     assert desk.conn.execute(query, [invoice["id"]]).fetchone() == (1, order["grand_total"])
     assert value(desk.conn, "select status from app.invoices where id = %s", invoice["id"]) == "PAID"
-    assert value(desk.conn, "select count(*) from app.erp_set_aside where key like 'INV-NONE%%'") == 1
-    assert broken(desk.conn) == {}
+    assert value(desk.conn, "select count(*) from app.erp_quarantine where key like 'INV-NONE%%'") == 1
+    assert broken_invariants(desk.conn) == {}
 
 
 @pytest.mark.parametrize("taken", [False, True])
 def test_cancelled_after_it_was_laid_out(desk: Desk, *, taken: bool) -> None:
-    order = submit(desk.conn, desk.world.partners[0], [line("CSV-1", 1)])
-    approve(desk.conn, desk.world, order)
+    order = submit(desk.conn, desk.context.partners[0], [line("CSV-1", 1)])
+    approve(desk.conn, desk.context, order)
     assert desk.look()
     path = desk.folder / "orders" / f"{order['order_number']}.csv"
     if taken:
         path.unlink()
-    call(desk.conn, desk.world.admin, "reject_order", order_id=order["id"], reason="salah")
+    call(desk.conn, desk.context.admin, "reject_order", order_id=order["id"], reason="salah")
     assert desk.look()
     assert not path.exists()
     query = "select outcome, note from app.erp_cancellations where order_id = %s"
@@ -221,7 +223,7 @@ def test_cancelled_after_it_was_laid_out(desk: Desk, *, taken: bool) -> None:
         order["id"],
     )
     assert (told > 0) == taken
-    assert broken(desk.conn) == {}
+    assert broken_invariants(desk.conn) == {}
 
 
 def test_a_share_that_is_not_mounted_is_trouble(desk: Desk) -> None:

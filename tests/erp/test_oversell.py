@@ -8,17 +8,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.concurrency.crowd import connect
 from tests.conftest import Clone
-from tests.world import (
+from tests.support.concurrency import connect
+from tests.support.context import (
     Connection,
+    Context,
     RefusedError,
-    World,
     approve,
-    broken,
+    broken_invariants,
     call,
     items,
-    make_world,
+    make_context,
     submit,
     value,
 )
@@ -52,7 +52,7 @@ class PlayedErp:
 def test_acknowledgements_readings_and_buyers_at_once_never_oversell(clone: Clone, seed: int) -> None:
     url = clone()
     with psycopg.connect(url, autocommit=True) as conn:
-        world = make_world(conn, partners=8, products=1, stock=STOCK)
+        context = make_context(conn, partners=8, products=1, stock=STOCK)
         erp, over, failures = PlayedErp(), threading.Event(), list[BaseException]()
 
         def forever(what: Any) -> threading.Thread:
@@ -68,22 +68,24 @@ def test_acknowledgements_readings_and_buyers_at_once_never_oversell(clone: Clon
             return threading.Thread(target=run, daemon=True)
 
         def read(mine: Connection, chance: random.Random) -> None:
-            read_at = call(mine, world.erp, "erp_stream", stream="stock")["read_at"]
+            read_at = call(mine, context.erp, "erp_stream", stream="stock")["read_at"]
             levels = [{"sku": "SKU-000", "quantity": erp.free}]
             time.sleep(chance.random() / 50)  # on its way
-            call(mine, world.erp, "erp_apply_stock", levels=levels, read_at=read_at)
+            call(mine, context.erp, "erp_apply_stock", levels=levels, read_at=read_at)
 
         def hand_over(mine: Connection, chance: random.Random) -> None:
-            for order in call(mine, world.erp, "erp_pending_orders", max=3):
+            for order in call(mine, context.erp, "erp_pending_orders", max=3):
                 reference = erp.take(order)
                 time.sleep(chance.random() / 100)
-                call(mine, world.erp, "erp_ack_order", order_id=order["order_id"], erp_reference=reference)
-            for dead in call(mine, world.erp, "erp_pending_cancellations", max=3):
+                call(mine, context.erp, "erp_ack_order", order_id=order["order_id"], erp_reference=reference)
+            for dead in call(mine, context.erp, "erp_pending_cancellations", max=3):
                 erp.cancel(dead["order_id"])
-                call(mine, world.erp, "erp_ack_cancellation", order_id=dead["order_id"], outcome="CANCELLED")
+                call(
+                    mine, context.erp, "erp_ack_cancellation", order_id=dead["order_id"], outcome="CANCELLED"
+                )
 
         disturbers = [forever(read), forever(read), forever(hand_over)]
-        buyers = [threading.Thread(target=_buy, args=(url, world, i, seed, failures)) for i in range(4)]
+        buyers = [threading.Thread(target=_buy, args=(url, context, i, seed, failures)) for i in range(4)]
         for thread in disturbers + buyers:
             thread.start()
         for thread in buyers:
@@ -100,20 +102,20 @@ def test_acknowledgements_readings_and_buyers_at_once_never_oversell(clone: Clon
         )
         assert sold <= STOCK
         assert sold > STOCK // 2, "and it was not for want of buyers"
-        assert broken(conn) == {}
+        assert broken_invariants(conn) == {}
 
 
-def _buy(url: str, world: World, buyer: int, seed: int, failures: list[BaseException]) -> None:
+def _buy(url: str, context: Context, buyer: int, seed: int, failures: list[BaseException]) -> None:
     chance = random.Random(seed * 100 + buyer)  # noqa: S311
     try:
         with connect(url) as conn:
             for _ in range(18):
                 try:
-                    order = submit(conn, world.partners[buyer], items(SKU_000=chance.randint(1, 3)))
+                    order = submit(conn, context.partners[buyer], items(SKU_000=chance.randint(1, 3)))
                     if chance.random() < 0.8:
-                        approve(conn, world, order)
+                        approve(conn, context, order)
                     if chance.random() < 0.2:
-                        call(conn, world.partners[buyer], "cancel_order", order_id=order["id"])
+                        call(conn, context.partners[buyer], "cancel_order", order_id=order["id"])
                 except RefusedError as refused:
                     if refused.code != "OUT_OF_STOCK":
                         raise

@@ -7,19 +7,29 @@ import psycopg
 import pytest
 
 from tests.conftest import Clone
-from tests.support import caller
-from tests.world import Connection, World, approve, call, items, make_world, refusal, submit, value
+from tests.support.client import caller
+from tests.support.context import (
+    Connection,
+    Context,
+    approve,
+    call,
+    items,
+    make_context,
+    refusal,
+    submit,
+    value,
+)
 
 CURSOR = {"after": "2026-01-01", "id": 7}
 
 
 @pytest.fixture
-def world(db: Connection) -> World:
-    return make_world(db)
+def context(db: Connection) -> Context:
+    return make_context(db)
 
 
-def stream(db: Connection, world: World, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = call(db, world.erp, "erp_stream", stream=name)
+def stream(db: Connection, context: Context, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = call(db, context.erp, "erp_stream", stream=name)
     return found
 
 
@@ -31,15 +41,15 @@ APPLY: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", APPLY)
-def test_a_cursor_is_stored_with_its_data(db: Connection, world: World, name: str) -> None:
+def test_a_cursor_is_stored_with_its_data(db: Connection, context: Context, name: str) -> None:
     function, data = APPLY[name]
-    assert stream(db, world, name)["cursor"] is None
-    call(db, world.erp, function, **data, cursor=CURSOR)
-    assert stream(db, world, name)["cursor"] == CURSOR
-    call(db, world.erp, function, **data)
-    assert stream(db, world, name)["cursor"] == CURSOR, "no cursor changes none"
-    call(db, world.erp, function, **data, cursor={"after": "later"}, stream="csv:other")
-    assert stream(db, world, name)["cursor"] == CURSOR, "each stream has its own"
+    assert stream(db, context, name)["cursor"] is None
+    call(db, context.erp, function, **data, cursor=CURSOR)
+    assert stream(db, context, name)["cursor"] == CURSOR
+    call(db, context.erp, function, **data)
+    assert stream(db, context, name)["cursor"] == CURSOR, "no cursor changes none"
+    call(db, context.erp, function, **data, cursor={"after": "later"}, stream="csv:other")
+    assert stream(db, context, name)["cursor"] == CURSOR, "each stream has its own"
 
 
 @pytest.mark.parametrize(
@@ -51,36 +61,36 @@ def test_a_cursor_is_stored_with_its_data(db: Connection, world: World, name: st
     ],
 )
 def test_a_refused_set_leaves_the_cursor(
-    db: Connection, world: World, name: str, bad: dict[str, Any]
+    db: Connection, context: Context, name: str, bad: dict[str, Any]
 ) -> None:
     function, data = APPLY[name]
-    call(db, world.erp, function, **data, cursor=CURSOR)
-    assert refusal(db, world.erp, function, **bad, cursor={"after": "beyond"}) == "INVALID_ARGUMENT"
-    assert stream(db, world, name)["cursor"] == CURSOR
+    call(db, context.erp, function, **data, cursor=CURSOR)
+    assert refusal(db, context.erp, function, **bad, cursor={"after": "beyond"}) == "INVALID_ARGUMENT"
+    assert stream(db, context, name)["cursor"] == CURSOR
 
 
 def test_a_crash_before_the_commit_keeps_neither_data_nor_cursor(clone: Clone) -> None:
     url = clone()
     with psycopg.connect(url, autocommit=True) as conn:
-        world = make_world(conn)
+        context = make_context(conn)
         with psycopg.connect(url) as dying, dying.transaction(force_rollback=True):
-            call(dying, world.erp, "erp_apply_stock", levels=APPLY["stock"][1]["levels"], cursor=CURSOR)
-        assert stream(conn, world, "stock")["cursor"] is None
+            call(dying, context.erp, "erp_apply_stock", levels=APPLY["stock"][1]["levels"], cursor=CURSOR)
+        assert stream(conn, context, "stock")["cursor"] is None
         assert value(conn, "select count(*) from app.inventory where erp_stock = 1") == 0
 
 
-def test_the_erp_is_told_its_rhythm_and_the_moment(db: Connection, world: World) -> None:
-    found = stream(db, world, "stock")
+def test_the_erp_is_told_its_rhythm_and_the_moment(db: Connection, context: Context) -> None:
+    found = stream(db, context, "stock")
     assert found["interval_minutes"] == 15
     assert value(db, "select now() = %s::timestamptz", found["read_at"])
 
 
-def report(db: Connection, world: World, name: str, *, ok: bool, detail: str | None = None) -> None:
-    call(db, world.erp, "erp_report", stream=name, ok=ok, detail=detail)
+def report(db: Connection, context: Context, name: str, *, ok: bool, detail: str | None = None) -> None:
+    call(db, context.erp, "erp_report", stream=name, ok=ok, detail=detail)
 
 
-def health(db: Connection, world: World, name: str) -> dict[str, Any] | None:
-    with caller(db, "admin", world.admin.sub):
+def health(db: Connection, context: Context, name: str) -> dict[str, Any] | None:
+    with caller(db, "admin", context.admin.sub):
         row = db.execute(
             "select to_json(h)::text from api.job_health h where job = %s", [f"erp:{name}"]
         ).fetchone()
@@ -90,7 +100,7 @@ def health(db: Connection, world: World, name: str) -> dict[str, Any] | None:
 
 def older(db: Connection, minutes: int) -> None:
     """All that happened to streams was so many minutes earlier."""
-    moments = ("updated_at", "last_succeeded_at", "last_failed_at", "failing_since", "told_at")
+    moments = ("updated_at", "last_succeeded_at", "last_failed_at", "failing_since", "notified_at")
     ago = ", ".join(f"{m} = {m} - make_interval(mins => {minutes})" for m in moments)
     db.execute(f"update app.erp_streams set {ago}".encode())
 
@@ -106,26 +116,26 @@ def told(db: Connection) -> list[str]:
 
 
 def watch(db: Connection) -> int:
-    count: int = value(db, "select jobs.watch_erp()")
+    count: int = value(db, "select jobs.check_erp_streams()")
     return count
 
 
-def test_a_hub_without_an_erp_is_not_late(db: Connection, world: World) -> None:
-    stream(db, world, "stock")
-    approve(db, world, submit(db, world.partners[0], items(SKU_000=1)))
+def test_a_hub_without_an_erp_is_not_late(db: Connection, context: Context) -> None:
+    stream(db, context, "stock")
+    approve(db, context, submit(db, context.partners[0], items(SKU_000=1)))
     db.execute("update app.orders set approved_at = now() - interval '9 days'")
     assert watch(db) == 0
-    assert health(db, world, "stock") is None
+    assert health(db, context, "stock") is None
 
 
 @pytest.mark.parametrize(("minutes", "late"), [(29, False), (31, True)])
 @pytest.mark.parametrize("name", ["products", "stock", "payments"])
 def test_a_silent_stream_is_late_after_two_intervals(
-    db: Connection, world: World, name: str, minutes: int, late: bool
+    db: Connection, context: Context, name: str, minutes: int, late: bool
 ) -> None:
-    report(db, world, name, ok=True)
+    report(db, context, name, ok=True)
     older(db, minutes)
-    found = health(db, world, name)
+    found = health(db, context, name)
     assert found
     assert (found["is_late"], found["last_error"]) == (late, None)
     assert found["seconds_since_success"] == minutes * 60
@@ -133,61 +143,61 @@ def test_a_silent_stream_is_late_after_two_intervals(
     assert told(db) == [name] * late
 
 
-def test_stock_is_late_though_the_runs_succeed_when_no_level_comes(db: Connection, world: World) -> None:
-    call(db, world.erp, "erp_apply_stock", levels=APPLY["stock"][1]["levels"])
+def test_stock_is_late_though_the_runs_succeed_when_no_level_comes(db: Connection, context: Context) -> None:
+    call(db, context.erp, "erp_apply_stock", levels=APPLY["stock"][1]["levels"])
     older(db, 31)
-    report(db, world, "stock", ok=True)
-    call(db, world.erp, "erp_apply_stock", levels=[])
+    report(db, context, "stock", ok=True)
+    call(db, context.erp, "erp_apply_stock", levels=[])
     assert watch(db) == 1
 
 
 @pytest.mark.parametrize(("minutes", "late"), [(14, False), (16, True)])
 def test_what_keeps_failing_is_told_after_an_interval(
-    db: Connection, world: World, minutes: int, late: bool
+    db: Connection, context: Context, minutes: int, late: bool
 ) -> None:
-    report(db, world, "products", ok=True)
-    report(db, world, "products", ok=False, detail="a\n\tb" + "x" * 2000)
+    report(db, context, "products", ok=True)
+    report(db, context, "products", ok=False, detail="a\n\tb" + "x" * 2000)
     older(db, minutes)
-    report(db, world, "products", ok=False, detail="still")
+    report(db, context, "products", ok=False, detail="still")
     assert watch(db) == late
-    found = health(db, world, "products")
+    found = health(db, context, "products")
     assert found
     assert (found["is_late"], found["last_error"]) == (late, "still")
 
 
-def test_an_error_is_one_line_of_bounded_length(db: Connection, world: World) -> None:
-    report(db, world, "stock", ok=False, detail="a\n\tb " + "x" * 5000)
+def test_an_error_is_one_line_of_bounded_length(db: Connection, context: Context) -> None:
+    report(db, context, "stock", ok=False, detail="a\n\tb " + "x" * 5000)
     error = value(db, "select last_error from app.erp_streams")
     assert error.startswith("a b xxx")
     assert len(error) <= 1000
 
 
-def test_an_outage_is_told_once_and_the_next_one_again(db: Connection, world: World) -> None:
-    report(db, world, "products", ok=False, detail="connection refused")
+def test_an_outage_is_told_once_and_the_next_one_again(db: Connection, context: Context) -> None:
+    report(db, context, "products", ok=False, detail="connection refused")
     older(db, 40)
     assert [watch(db) for _ in range(3)] == [1, 0, 0]
-    report(db, world, "products", ok=False, detail="again")
+    report(db, context, "products", ok=False, detail="again")
     assert watch(db) == 0, "it is the same outage"
-    report(db, world, "products", ok=True)
+    report(db, context, "products", ok=True)
     assert watch(db) == 0
-    report(db, world, "products", ok=False, detail="another")
+    report(db, context, "products", ok=False, detail="another")
     older(db, 40)
     assert [watch(db) for _ in range(2)] == [1, 0]
     assert told(db) == ["products", "products"]
 
 
-def test_orders_are_late_when_one_waits_not_when_none_came(db: Connection, world: World) -> None:
-    report(db, world, "orders", ok=True)
+def test_orders_are_late_when_one_waits_not_when_none_came(db: Connection, context: Context) -> None:
+    report(db, context, "orders", ok=True)
     older(db, 600)
     assert watch(db) == 0
-    order = submit(db, world.partners[0], items(SKU_000=1))
-    approve(db, world, order)
+    order = submit(db, context.partners[0], items(SKU_000=1))
+    approve(db, context, order)
     db.execute("alter table app.orders disable trigger _100_guard")
     db.execute("update app.orders set approved_at = now() - interval '31 minutes'")
     assert watch(db) == 1
-    call(db, world.erp, "erp_ack_order", order_id=order["id"], erp_reference="S")
+    call(db, context.erp, "erp_ack_order", order_id=order["id"], erp_reference="S")
     assert watch(db) == 0
-    call(db, world.partners[0], "cancel_order", order_id=order["id"])
+    call(db, context.partners[0], "cancel_order", order_id=order["id"])
     db.execute("update app.erp_cancellations set created_at = now() - interval '31 minutes'")
     assert watch(db) == 1, "a cancellation waits as well"
 
@@ -195,8 +205,8 @@ def test_orders_are_late_when_one_waits_not_when_none_came(db: Connection, world
 def test_two_sweeps_at_once_tell_of_an_outage_once(clone: Clone) -> None:
     url = clone()
     with psycopg.connect(url, autocommit=True) as conn, psycopg.connect(url) as first:
-        world = make_world(conn)
-        report(conn, world, "products", ok=False)
+        context = make_context(conn)
+        report(conn, context, "products", ok=False)
         older(conn, 40)
         assert watch(first) == 1
         with psycopg.connect(url, autocommit=True) as second:
@@ -232,10 +242,10 @@ def test_the_next_run_follows_from_the_cron_expression(
         assert found == value(db, "select %s::timestamptz", due)
 
 
-def test_every_job_tells_its_next_run_and_whether_it_is_late(db: Connection, world: World) -> None:
+def test_every_job_tells_its_next_run_and_whether_it_is_late(db: Connection, context: Context) -> None:
     db.execute("update jobs.schedule set scheduled_at = now() - interval '3 days'")
     db.execute("delete from jobs.runs")
-    with caller(db, "admin", world.admin.sub):
+    with caller(db, "admin", context.admin.sub):
         rows = db.execute("select next_run_at > now(), is_late from api.job_health").fetchall()
     assert set(rows) == {(True, True)}, "none of them ever ran"
     db.execute("select jobs.flush_audit()")

@@ -19,7 +19,7 @@ from adapters.erp.port import (
     UnknownOutcomeError,
     UnreachableError,
 )
-from adapters.erp.tryton_goods import changed, since
+from adapters.erp.tryton_products import changed, since
 from adapters.erp.tryton_rpc import Client, WarnedError
 
 Answer = Callable[[dict[str, Any]], httpx.Response]

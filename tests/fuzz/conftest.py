@@ -7,13 +7,13 @@ import psycopg
 import pytest
 
 from tests.api.conftest import Hub
-from tests.support import RunningGateway
-from tests.two_of_each import make_two_of_each
+from tests.support.client import RunningGateway
+from tests.support.rls_dataset import make_rls_dataset
 
 
 @pytest.fixture(scope="module")
 def hub(gateway: RunningGateway) -> Iterator[Hub]:
     with psycopg.connect(gateway.database_url, autocommit=True) as conn:
-        world = make_two_of_each(conn)
+        dataset = make_rls_dataset(conn)
     with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30) as http:
-        yield Hub(gateway, world, http)
+        yield Hub(gateway, dataset, http)

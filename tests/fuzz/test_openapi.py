@@ -17,10 +17,10 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.api.conftest import Hub
-from tests.fuzz.test_hostile import LENIENT, leaks_in
+from tests.fuzz.test_malformed_input import LENIENT, leaks_in
 from tests.rls import matrix
 from tests.rls.reading import callers
-from tests.world import broken
+from tests.support.context import broken_invariants
 
 SECONDS = float(os.environ.get("HUB_FUZZ_SECONDS", "4"))
 EXAMPLES = int(os.environ.get("HUB_FUZZ_EXAMPLES", "6"))
@@ -46,7 +46,7 @@ class Budget:
 
 @pytest.mark.parametrize("role", matrix.ROLES)
 def test_requests_made_up_from_the_manual_of_a_role(hub: Hub, role: str) -> None:
-    who = callers(hub.world, role)[0][0]
+    who = callers(hub.dataset, role)[0][0]
     document = hub.get(who, "/").json()
     schema = schemathesis.openapi.from_dict(document)
     operations: list[Any] = [getattr(result, "ok")() for result in schema.get_all_operations()]  # noqa: B009
@@ -66,7 +66,7 @@ def test_requests_made_up_from_the_manual_of_a_role(hub: Hub, role: str) -> None
 
 def test_after_all_of_it_the_promises_hold(hub: Hub) -> None:
     with psycopg.connect(hub.gateway.database_url) as conn:
-        assert broken(conn) == {}
+        assert broken_invariants(conn) == {}
 
 
 def _try(

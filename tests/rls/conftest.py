@@ -6,25 +6,25 @@ import psycopg
 import pytest
 
 from tests.conftest import Clone
-from tests.two_of_each import TwoOfEach, make_two_of_each
-from tests.world import Connection
+from tests.support.context import Connection
+from tests.support.rls_dataset import RlsDataset, make_rls_dataset
 
 
 @pytest.fixture(scope="module")
-def peopled(module_clone: Clone) -> tuple[str, TwoOfEach]:
+def peopled(module_clone: Clone) -> tuple[str, RlsDataset]:
     """URL of the database, and who is in it."""
     url = module_clone()
     with psycopg.connect(url, autocommit=True) as conn:
-        return url, make_two_of_each(conn)
+        return url, make_rls_dataset(conn)
 
 
 @pytest.fixture
-def world(peopled: tuple[str, TwoOfEach]) -> TwoOfEach:
+def dataset(peopled: tuple[str, RlsDataset]) -> RlsDataset:
     return peopled[1]
 
 
 @pytest.fixture
-def conn(peopled: tuple[str, TwoOfEach]) -> Iterator[Connection]:
+def conn(peopled: tuple[str, RlsDataset]) -> Iterator[Connection]:
     """A superuser's connection inside a transaction that is rolled back."""
     with psycopg.connect(peopled[0]) as connection, connection.transaction(force_rollback=True):
         yield connection

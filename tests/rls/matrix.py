@@ -49,7 +49,7 @@ impersonation_notifications   -     -        -       -        all    all        
 sla_escalation_logs           -     -        -       -        all    all         -      -
 messages                      -     -        -       -        all    all         -      -
 job_health                    -     -        -       -        all    all         -      -
-erp_set_aside                 -     -        -       -        all    all         -      -
+erp_quarantine                 -     -        -       -        all    all         -      -
 consistency                   -     -        -       -        all    all         -      -
 """
 
@@ -79,7 +79,7 @@ app.agent_sessions            -     -        -       -        all    all        
 app.impersonation_notifications -   -        -       -        all    all         -      -
 app.sla_escalation_logs       -     -        -       -        all    all         -      -
 app.messages                  -     -        -       -        all    all         -      -
-app.erp_set_aside             -     -        -       -        all    all         -      -
+app.erp_quarantine             -     -        -       -        all    all         -      -
 app.erp_streams               -     -        -       -        -      -           -      -
 app.erp_cancellations         -     -        -       -        -      -           -      -
 app.audit_logs_*              -     -        -       -        -      -           -      -

@@ -6,8 +6,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from tests.two_of_each import Side, TwoOfEach
-from tests.world import Caller, Connection
+from tests.support.context import Caller, Connection
+from tests.support.rls_dataset import RlsDataset, Side
 
 _NATURAL_KEYS = (
     "partner_id",
@@ -117,16 +117,16 @@ def attempt(conn: Connection, who: Caller, deed: Callable[[], Any]) -> Any:
         return None
 
 
-def callers(world: TwoOfEach, role: str) -> list[tuple[Caller, Side]]:
+def callers(dataset: RlsDataset, role: str) -> list[tuple[Caller, Side]]:
     """Everyone of this role, each with the side that he is on."""
     each = {
         "anon": [Caller("anon"), Caller("anon")],
-        "partner": [side.partner for side in world.sides],
-        "agent": [side.agent for side in world.sides],
-        "subdist": [side.subdist for side in world.sides],
-        "admin": [world.admin] * 2,
-        "superadmin": [world.superadmin] * 2,
-        "erp": [world.erp] * 2,
-        "messenger": [world.messenger] * 2,
+        "partner": [side.partner for side in dataset.sides],
+        "agent": [side.agent for side in dataset.sides],
+        "subdist": [side.subdist for side in dataset.sides],
+        "admin": [dataset.admin] * 2,
+        "superadmin": [dataset.superadmin] * 2,
+        "erp": [dataset.erp] * 2,
+        "messenger": [dataset.messenger] * 2,
     }
-    return list(zip(each[role], world.sides, strict=True))
+    return list(zip(each[role], dataset.sides, strict=True))

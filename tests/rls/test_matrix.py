@@ -7,8 +7,8 @@ import pytest
 from psycopg import sql
 
 from tests.rls import matrix, reading
-from tests.two_of_each import TwoOfEach
-from tests.world import Connection
+from tests.support.context import Connection
+from tests.support.rls_dataset import RlsDataset
 
 VIEWS = {f"api.{name}": words for name, words in matrix.table(matrix.VIEWS).items()}
 RELATIONS = VIEWS | matrix.table(matrix.TABLES)
@@ -43,11 +43,11 @@ def test_every_relation_is_in_the_table_and_the_table_names_no_other(db: Connect
 
 
 @pytest.mark.parametrize("role", matrix.ROLES)
-def test_a_role_sees_the_rows_that_the_table_says(conn: Connection, world: TwoOfEach, role: str) -> None:
+def test_a_role_sees_the_rows_that_the_table_says(conn: Connection, dataset: RlsDataset, role: str) -> None:
     wrong = []
     for relation in relations(conn):
         word = words_of(relation)[role]
-        for who, side in reading.callers(world, role):
+        for who, side in reading.callers(dataset, role):
             got = reading.seen(conn, relation, who)
             want = None if word == "-" else reading.expected(conn, relation, word, who, side)
             if got != want:
@@ -55,14 +55,14 @@ def test_a_role_sees_the_rows_that_the_table_says(conn: Connection, world: TwoOf
     assert wrong == []
 
 
-def test_the_world_shows_the_difference_between_mine_and_yours(conn: Connection, world: TwoOfEach) -> None:
+def test_the_world_shows_the_difference_between_mine_and_yours(conn: Connection, dataset: RlsDataset) -> None:
     # A word that grants everything or nothing here would prove nothing.
     narrow = {"own", "region", "routed", "served", "tier", "active", "shown", "live"}
     dull = []
     for relation, words in RELATIONS.items():
         for role, word in words.items():
             if word in narrow:
-                for who, side in reading.callers(world, role):
+                for who, side in reading.callers(dataset, role):
                     mine = reading.expected(conn, relation, word, who, side)
                     whole = reading.expected(conn, relation, "all", who, side)
                     if not mine or mine == whole:
@@ -254,8 +254,8 @@ _REFUSALS = (
 
 
 @pytest.mark.parametrize("role", matrix.ROLES)
-def test_no_role_writes_to_any_relation(conn: Connection, world: TwoOfEach, role: str) -> None:
-    who, _ = reading.callers(world, role)[0]
+def test_no_role_writes_to_any_relation(conn: Connection, dataset: RlsDataset, role: str) -> None:
+    who, _ = reading.callers(dataset, role)[0]
     for relation in relations(conn):
         column = conn.execute(
             "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0"
@@ -281,8 +281,8 @@ def test_no_role_writes_to_any_relation(conn: Connection, world: TwoOfEach, role
                 continue
 
 
-def test_a_partner_with_psql_cannot_move_his_own_order(conn: Connection, world: TwoOfEach) -> None:
-    order = world.west.orders["submitted"]["id"]
+def test_a_partner_with_psql_cannot_move_his_own_order(conn: Connection, dataset: RlsDataset) -> None:
+    order = dataset.west.orders["submitted"]["id"]
     for statement in (
         "update app.orders set status = 'COMPLETED' where id = %s",
         "update api.orders set status = 'COMPLETED' where id = %s",
@@ -296,5 +296,5 @@ def test_a_partner_with_psql_cannot_move_his_own_order(conn: Connection, world: 
             conn.execute(statement, [order])
             return True
 
-        assert reading.attempt(conn, world.west.partner, deed) is None, statement
-    assert reading.seen(conn, "app.orders", world.west.partner)
+        assert reading.attempt(conn, dataset.west.partner, deed) is None, statement
+    assert reading.seen(conn, "app.orders", dataset.west.partner)

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from tests.conftest import Clone
-from tests.two_of_each import TwoOfEach, make_two_of_each
-from tests.world import Caller, Connection
+from tests.support.context import Caller, Connection
+from tests.support.rls_dataset import RlsDataset, make_rls_dataset
 
 pytestmark = pytest.mark.planner
 
@@ -55,13 +55,13 @@ select c.partner_id, r.id, 1 from crowd as c, (select id from app.redemption_cat
 
 
 @pytest.fixture(scope="module")
-def crowded(module_clone: Clone) -> Iterator[tuple[Connection, TwoOfEach]]:
+def crowded(module_clone: Clone) -> Iterator[tuple[Connection, RlsDataset]]:
     with psycopg.connect(module_clone(), autocommit=True) as conn:
-        world = make_two_of_each(conn)
+        dataset = make_rls_dataset(conn)
         with conn.transaction():
             conn.execute(CROWD)
         conn.execute("analyze")
-        yield conn, world
+        yield conn, dataset
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -105,23 +105,23 @@ LISTS = [
 
 @pytest.mark.parametrize("query", LISTS)
 def test_a_partners_list_reads_no_table_from_end_to_end(
-    crowded: tuple[Connection, TwoOfEach], query: str
+    crowded: tuple[Connection, RlsDataset], query: str
 ) -> None:
-    conn, world = crowded
-    assert scans(conn, world.west.partner, query) == []
+    conn, dataset = crowded
+    assert scans(conn, dataset.west.partner, query) == []
 
 
 @pytest.mark.parametrize("query", [q for q in LISTS if "order" in q.split("api.")[1][:12]])
 def test_a_subdistributors_list_reads_no_table_from_end_to_end(
-    crowded: tuple[Connection, TwoOfEach], query: str
+    crowded: tuple[Connection, RlsDataset], query: str
 ) -> None:
-    conn, world = crowded
+    conn, dataset = crowded
     if "invoices" not in query:
-        assert scans(conn, world.west.subdist, query) == []
+        assert scans(conn, dataset.west.subdist, query) == []
 
 
 def test_the_same_list_would_be_read_from_end_to_end_without_the_policy(
-    crowded: tuple[Connection, TwoOfEach],
+    crowded: tuple[Connection, RlsDataset],
 ) -> None:
-    conn, world = crowded
-    assert scans(conn, world.admin, "select * from api.orders") == ["orders"]
+    conn, dataset = crowded
+    assert scans(conn, dataset.admin, "select * from api.orders") == ["orders"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import servers
+from tests.support import test_cluster
 
 FAKE_POSTGREST = f"""\
 #!{shutil.which("python3", path="/usr/bin") or sys.executable}
@@ -29,7 +29,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder that the servers' account can enter."""
-    with servers.scratch_folder() as made:
+    with test_cluster.scratch_folder() as made:
         yield made
 
 

@@ -8,10 +8,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from hub import snapshot
-from hub.cli import _call, app
+from adapters.common.tokens import mint
+from devtools.docs import snapshot
+from hub.cli import app
+from hub.dispatch import call
 from hub.errors import UserError
-from hub.tokens import mint
 
 SECRET = "s" * 40
 
@@ -46,13 +47,13 @@ def test_help_is_quick_and_names_every_command() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.rstrip().endswith("[]")
-    for command in ("up", "down", "migrate", "doctor", "demo", "test", "bench", "jobs"):
+    for command in ("up", "down", "migrate", "doctor", "demo", "jobs"):
         assert f" {command} " in done.stdout
 
 
 def test_a_missing_module_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as caught:
-        _call("hub.nowhere", "run")
+        call("hub.nowhere", "run")
     assert caught.value.exit_code == 1
     assert "this checkout has no hub.nowhere" in capsys.readouterr().err
 

@@ -12,13 +12,13 @@ import pytest
 
 from hub.cluster import Cluster, cron_settings
 from hub.errors import UserError
-from tests import servers
+from tests.support import test_cluster
 
 
 @pytest.fixture
 def small(folder: Path) -> Iterator[Cluster]:
     """A cluster that belongs to one test."""
-    cluster = Cluster(folder / "pg", servers.free_port(27000), "it's secret", settings={"fsync": "off"})
+    cluster = Cluster(folder / "pg", test_cluster.free_port(27000), "it's secret", settings={"fsync": "off"})
     cluster.initialise()
     yield cluster
     cluster.stop("immediate")
@@ -81,7 +81,9 @@ def test_a_taken_port_is_one_clear_line(small: Cluster, cluster: Cluster) -> Non
 
 
 def test_a_server_that_does_not_start_shows_its_log(folder: Path) -> None:
-    broken = Cluster(folder / "pg", servers.free_port(27000), "secret", settings={"no_such_setting": "1"})
+    broken = Cluster(
+        folder / "pg", test_cluster.free_port(27000), "secret", settings={"no_such_setting": "1"}
+    )
     broken.initialise()
     with pytest.raises(UserError) as caught:
         broken.start()

@@ -10,7 +10,7 @@ from postgrest import APIError
 from psycopg.pq import TransactionStatus
 
 from tests.conftest import Clone
-from tests.support import RunningGateway, caller
+from tests.support.client import RunningGateway, caller
 
 
 def test_caller_is_what_postgrest_makes_and_is_put_back(db: psycopg.Connection[Any]) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from hub import settings
 from hub.cluster import Cluster
-from tests import servers
+from tests.support import test_cluster
 
 Hub = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -154,7 +154,7 @@ def test_another_database_is_not_given_this_stacks_secrets(
     assert done.returncode == 0, done.stderr
     with psycopg.connect(empty_database) as conn:
         assert conn.execute("select count(*) from auth.jwt_secret").fetchone() == (0,)
-    kept = cluster.url("postgres", "authenticator", servers.AUTHENTICATOR_PASSWORD)
+    kept = cluster.url("postgres", "authenticator", test_cluster.AUTHENTICATOR_PASSWORD)
     psycopg.connect(kept).close()
 
 

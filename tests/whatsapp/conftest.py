@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import pytest
 
 from adapters.whatsapp.settings import Settings
-from tests.servers import JWT_SECRET
-from tests.whatsapp import double as doubles
-from tests.whatsapp.double import Double
+from tests.support.test_cluster import JWT_SECRET
+from tests.whatsapp import fake_meta
+from tests.whatsapp.fake_meta import Double
 
 
 @pytest.fixture
 def meta() -> Iterator[Double]:
     """The local Graph API."""
-    with doubles.running() as running:
+    with fake_meta.running() as running:
         yield running
 
 
@@ -23,11 +23,11 @@ def told(meta: Double) -> Settings:
     return Settings(
         gateway_url="http://127.0.0.1:1",
         jwt_secret=JWT_SECRET,
-        whatsapp_token=doubles.TOKEN,
-        whatsapp_phone_number_id=doubles.PHONE_NUMBER_ID,
-        whatsapp_app_secret=doubles.APP_SECRET,
-        whatsapp_verify_token=doubles.VERIFY_TOKEN,
+        whatsapp_token=fake_meta.TOKEN,
+        whatsapp_phone_number_id=fake_meta.PHONE_NUMBER_ID,
+        whatsapp_app_secret=fake_meta.APP_SECRET,
+        whatsapp_verify_token=fake_meta.VERIFY_TOKEN,
         whatsapp_graph_url=meta.url,
-        whatsapp_api_version=doubles.VERSION,
+        whatsapp_api_version=fake_meta.VERSION,
         whatsapp_timeout_seconds=10,
     )

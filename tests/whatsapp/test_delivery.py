@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from adapters.whatsapp.delivery import DeliveryError, UnknownOutcomeError
 from adapters.whatsapp.messages import Button, Message
 from adapters.whatsapp.meta import MetaDelivery
-from adapters.whatsapp.pace import Pace
+from adapters.whatsapp.rate_limit import Pace
 from adapters.whatsapp.settings import Settings
-from adapters.whatsapp.submission import Template, page
+from adapters.whatsapp.template_export import Template, page
 from adapters.whatsapp.templates import (
     LONGEST_BODY,
     free_form_buttons,
@@ -23,8 +23,8 @@ from adapters.whatsapp.templates import (
     variable_names,
 )
 from hub import paths
-from tests.whatsapp.double import Double, MetaError, approved, payloads
-from tests.world import Connection
+from tests.support.context import Connection
+from tests.whatsapp.fake_meta import Double, MetaError, approved, payloads
 
 BODY = "Kabar pesanan {{order_number}}: kini {{status_text}}. Terima kasih."
 

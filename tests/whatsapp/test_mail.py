@@ -22,7 +22,7 @@ from adapters.whatsapp.delivery import DeliveryError, UnknownOutcomeError
 from adapters.whatsapp.mail import MailDelivery
 from adapters.whatsapp.messages import Message
 from adapters.whatsapp.settings import Settings
-from tests.servers import JWT_SECRET, free_port
+from tests.support.test_cluster import JWT_SECRET, free_port
 
 PASSWORD = 'rahasia ; "%'
 

@@ -13,8 +13,8 @@ from postgrest import APIError
 from adapters.whatsapp.settings import Settings
 from adapters.whatsapp.signature import is_genuine
 from adapters.whatsapp.webhook import LARGEST, Processor, parse, router
-from tests.servers import JWT_SECRET
-from tests.whatsapp.double import APP_SECRET, VERIFY_TOKEN, signed
+from tests.support.test_cluster import JWT_SECRET
+from tests.whatsapp.fake_meta import APP_SECRET, VERIFY_TOKEN, signed
 
 
 class Inbox:

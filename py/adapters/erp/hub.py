@@ -10,9 +10,9 @@ import httpx
 from postgrest import APIError, AsyncPostgrestClient
 from pydantic import BaseModel, TypeAdapter
 
+from adapters.common.tokens import mint
 from adapters.erp.port import Cancellation, Cursor, Level, Order, Payment, Product
 from adapters.erp.settings import SERVICE_ID, Settings
-from hub.tokens import mint
 
 FINAL = {"NOT_FOUND", "INVALID_ARGUMENT", "ILLEGAL_TRANSITION", "ERP_REFERENCE_CONFLICT", "NOT_ALLOWED"}
 """Codes that asking again does not change."""

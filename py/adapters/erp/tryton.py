@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-from adapters.erp import tryton_goods, tryton_payments, tryton_undoing
+from adapters.erp import tryton_cancellations, tryton_payments, tryton_products
 from adapters.erp.port import Batch, Cancellation, Cancelled, Cursor, Level, Order, Payment, Product
 from adapters.erp.settings import Settings
 from adapters.erp.tryton_rpc import Client
@@ -28,11 +28,11 @@ class Tryton:
 
     def products(self, cursor: Cursor | None) -> AsyncIterator[Batch[Product]]:
         """As in the port."""
-        return tryton_goods.products(self._client, cursor, self._overlap)
+        return tryton_products.products(self._client, cursor, self._overlap)
 
     def stock(self, cursor: Cursor | None) -> AsyncIterator[Batch[Level]]:
         """All levels each time: a stock move leaves no date on its product."""
-        return tryton_goods.stock(self._client, self._warehouses)
+        return tryton_products.stock(self._client, self._warehouses)
 
     def payments(self, cursor: Cursor | None) -> AsyncIterator[Batch[Payment]]:
         """As in the port."""
@@ -44,7 +44,7 @@ class Tryton:
 
     async def cancel_order(self, order: Cancellation) -> Cancelled:
         """As in the port."""
-        return await tryton_undoing.cancel(self._client, order, self._sales.calm)
+        return await tryton_cancellations.cancel(self._client, order, self._sales.calm)
 
     async def stored(self, stream: str) -> None:
         """Nothing is kept here: the cursor says it all."""

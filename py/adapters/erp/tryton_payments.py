@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.erp.port import Batch, Cursor, Payment
-from adapters.erp.tryton_goods import BATCH, changed, since
+from adapters.erp.tryton_products import BATCH, changed, since
 from adapters.erp.tryton_rpc import Client
 
 _NO_MONEY = {"revenue", "expense", "write-off", "exchange"}

@@ -9,11 +9,11 @@ from litestar import Litestar, Response, get
 
 from adapters.whatsapp.console import ConsoleDelivery
 from adapters.whatsapp.delivery import Channels, Delivery
+from adapters.whatsapp.listener import listen
 from adapters.whatsapp.mail import MailDelivery
 from adapters.whatsapp.meta import MetaDelivery
 from adapters.whatsapp.outbox import Outbox
 from adapters.whatsapp.settings import Settings
-from adapters.whatsapp.wake import listen
 from adapters.whatsapp.webhook import Processor, router
 from adapters.whatsapp.worker import Worker
 

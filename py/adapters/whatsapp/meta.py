@@ -12,7 +12,7 @@ from pywa_async.errors import WhatsAppError
 from adapters.whatsapp.delivery import DeliveryError, UnknownOutcomeError
 from adapters.whatsapp.errors import Action, action
 from adapters.whatsapp.messages import Message
-from adapters.whatsapp.pace import Pace
+from adapters.whatsapp.rate_limit import Pace
 from adapters.whatsapp.settings import Settings
 from adapters.whatsapp.templates import components, free_form_buttons
 

@@ -9,9 +9,9 @@ import httpx
 from postgrest import APIError, AsyncPostgrestClient
 from pydantic import TypeAdapter
 
+from adapters.common.tokens import mint
 from adapters.whatsapp.messages import Message
 from adapters.whatsapp.settings import SERVICE_ID, Settings
-from hub.tokens import mint
 
 FINAL = {"NOT_FOUND", "INVALID_ARGUMENT"}
 """Codes that asking again does not change."""

@@ -7,13 +7,13 @@ import psycopg
 from psycopg import conninfo
 from rich.table import Table
 
+from adapters.common.tokens import mint
 from hub import paths, postgres, settings
 from hub.console import out, say
 from hub.errors import UserError
 from hub.migrate.bootstrap import OWNER
 from hub.migrate.jobs import Job, read_jobs
 from hub.migrate.tree import Tree
-from hub.tokens import mint
 
 ROLES = ("anon", "partner", "agent", "admin", "superadmin", "subdist", "erp", "messenger")
 

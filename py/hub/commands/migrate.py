@@ -1,4 +1,4 @@
-"""hub migrate, hub repin."""
+"""hub migrate."""
 
 import os
 
@@ -33,12 +33,3 @@ def migrate(database: str | None, *, require_cron: bool) -> None:
         from hub.stack.up import tell_gateway  # noqa: PLC0415
 
         tell_gateway()
-
-
-def repin() -> None:
-    """Pin sql/schema files as they are; raises MigrationError for a released one."""
-    from hub.migrate.pins import repin as run  # noqa: PLC0415
-    from hub.migrate.tree import Tree  # noqa: PLC0415
-
-    for line in run(Tree(paths.sql_root(), paths.migrations_root())) or ["nothing to do"]:
-        say(line)

@@ -3,16 +3,16 @@
 from contextlib import ExitStack
 from contextlib import closing as closing_of
 
+from devtools.tryton.accounting_client import Books
 from hub.console import out, say
 from hub.demo import closing, erp
+from hub.demo.context import Stage
 from hub.demo.narrator import Narrator
-from hub.demo.stage import Stage
 from hub.demo.story import play
 from hub.ports import HOST
 from hub.seed import load
 from hub.stack.programs import messages_file
 from hub.stack.up import up
-from hub.trytond.books import Books
 
 __all__ = ["Narrator", "Stage", "play", "run"]
 

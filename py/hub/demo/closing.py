@@ -2,11 +2,11 @@
 
 import json
 
+from adapters.common.tokens import mint
+from hub.demo.context import Stage
 from hub.demo.ordering import ITEMS
-from hub.demo.stage import Stage
 from hub.seed import PASSWORD
-from hub.seed.world import person_id
-from hub.tokens import mint
+from hub.seed.dataset import person_id
 
 AGENT = "rizky@alfabeauty.example"
 _MINUTES = 60

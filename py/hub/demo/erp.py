@@ -7,16 +7,16 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from devtools.tryton import server as tryton_server
+from devtools.tryton.accounting_client import Books
 from hub.demo.api import Caller, Row
+from hub.demo.context import Stage
 from hub.demo.narrator import expect, rupiah
 from hub.demo.ordering import ITEMS
 from hub.demo.paying import point_balance, points_vest
-from hub.demo.stage import Stage
 from hub.errors import UserError
 from hub.seed import catalog
 from hub.stack.layout import Stack
-from hub.trytond import house
-from hub.trytond.books import Books
 
 _PLENTY = 1000
 _SECONDS = 120
@@ -24,18 +24,18 @@ _PASSWORD = "rahasia-2026"  # noqa: S105  the demo's, printed at its end
 DATABASE = "tryton_demo"
 
 
-def furnish(stack: Stack, console: Console) -> house.Demo:
+def furnish(stack: Stack, console: Console) -> tryton_server.Demo:
     """Have a Tryton that knows the demo's catalogue; the first time that takes a minute."""
-    made = house.Demo(DATABASE, _PASSWORD)
+    made = tryton_server.Demo(DATABASE, _PASSWORD)
     goods = [
         {"sku": p.sku, "name": p.name, "price": str(p.base_price), "quantity": _PLENTY}
         for p in catalog.products()
     ]
-    wishes = house.Wishes("PT. Alfa Beauty Cosmetica", _PASSWORD, goods)
+    wishes = tryton_server.Wishes("PT. Alfa Beauty Cosmetica", _PASSWORD, goods)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("Tryton", total=1)
-        house.ensure_database(
+        tryton_server.ensure_database(
             stack.cluster,
             DATABASE,
             wishes,

@@ -3,10 +3,10 @@
 import uuid
 
 from hub.demo.api import Caller, Row
+from hub.demo.context import ERP_ID, Stage
 from hub.demo.narrator import expect, rupiah
-from hub.demo.stage import ERP_ID, Stage
 from hub.seed import PASSWORD
-from hub.seed.world import partner_email
+from hub.seed.dataset import partner_email
 
 PARTNER = "Salon Melati Bogor"
 NOTE = "Pesanan demo: mohon dikirim pagi."

@@ -3,8 +3,8 @@
 import time
 
 from hub.demo.api import Caller, Row
+from hub.demo.context import Stage
 from hub.demo.narrator import day, expect, rupiah
-from hub.demo.stage import Stage
 from hub.errors import UserError
 
 _JOB_SECONDS = 15

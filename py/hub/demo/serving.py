@@ -3,9 +3,9 @@
 import re
 
 from hub.demo.api import Caller, Row
+from hub.demo.context import Stage
 from hub.demo.narrator import expect
 from hub.demo.ordering import PARTNER
-from hub.demo.stage import Stage
 from hub.seed import PASSWORD
 
 ADMIN = "dewi@alfabeauty.example"

@@ -3,9 +3,9 @@
 import time
 
 from hub.demo.api import Caller, Row
+from hub.demo.context import ERP_ID, Stage
 from hub.demo.narrator import expect, rupiah
 from hub.demo.serving import ADMIN
-from hub.demo.stage import ERP_ID, Stage
 from hub.errors import UserError
 
 _FLUSH_SECONDS = 15

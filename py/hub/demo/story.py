@@ -2,7 +2,7 @@
 
 from hub.demo import erp, ordering, paying, serving, shipping
 from hub.demo.api import Row
-from hub.demo.stage import Stage
+from hub.demo.context import Stage
 
 
 def play(stage: Stage) -> Row:

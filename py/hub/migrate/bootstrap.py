@@ -15,7 +15,7 @@ import psycopg
 from psycopg import errors, sql
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from hub.migrate import made, script
+from hub.migrate import object_ownership, script
 from hub.migrate.errors import MigrationError
 from hub.migrate.tree import Tree, shown
 
@@ -117,7 +117,7 @@ def _schemas(conn: psycopg.Connection[Any]) -> None:
         conn.execute(f"alter default privileges for role {OWNER} revoke execute on functions from public")
     with conn.transaction():
         conn.execute(f"set local role {OWNER}")
-        conn.execute(made.LEDGER)
+        conn.execute(object_ownership.LEDGER)
 
 
 def _extension(conn: psycopg.Connection[Any], name: str) -> None:

@@ -20,7 +20,7 @@ from yoyo.migrations import MigrationList
 
 from hub.migrate.bootstrap import OWNER
 from hub.migrate.errors import MigrationError
-from hub.migrate.pins import PIN
+from hub.migrate.steps import PIN
 from hub.migrate.tree import Tree, applying, sha256, shown
 
 logging.getLogger("yoyo.migrations").setLevel(logging.CRITICAL)  # it logs what it raises
@@ -58,7 +58,7 @@ def load(tree: Tree) -> MigrationList:
     for path in tree.schema_files():
         if path.name not in names:
             raise MigrationError(
-                "no migration applies this file", path=shown(path), hint="./hub repin writes one"
+                "no migration applies this file", path=shown(path), hint="./hub dev repin writes one"
             )
     return found
 

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import errors
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from hub.migrate import made, script
+from hub.migrate import object_ownership, script
 from hub.migrate.bootstrap import OWNER
 from hub.migrate.errors import MigrationError
 from hub.migrate.report import Report
@@ -25,6 +25,8 @@ CALLERS = ("anon", "partner", "agent", "admin", "superadmin", "subdist", "erp", 
 _STEPS = "schema"
 _LOCK_TIMEOUT = "3s"
 _ATTEMPTS = 10
+_MISSING = (errors.UndefinedFunction, errors.UndefinedTable, errors.UndefinedObject)
+"""What a file fails with that names an object of a file not yet applied."""
 
 
 def apply_repeatables(conn: psycopg.Connection[Any], tree: Tree, report: Report) -> None:
@@ -50,7 +52,7 @@ def apply_repeatables(conn: psycopg.Connection[Any], tree: Tree, report: Report)
             reraise=True,
         ):
             with attempt, conn.transaction():
-                _make_anew(conn, files, wanted)
+                _recreate(conn, files, wanted)
     except (errors.LockNotAvailable, errors.DeadlockDetected) as busy:
         raise MigrationError(
             f"the tables were busy {_ATTEMPTS} times for {_LOCK_TIMEOUT}: {str(busy).strip()}",
@@ -63,7 +65,7 @@ def apply_repeatables(conn: psycopg.Connection[Any], tree: Tree, report: Report)
     )
 
 
-def _make_anew(conn: psycopg.Connection[Any], files: dict[str, Path], wanted: dict[str, str]) -> None:
+def _recreate(conn: psycopg.Connection[Any], files: dict[str, Path], wanted: dict[str, str]) -> None:
     conn.execute(f"set local role {OWNER}")
     # A policy is dropped under an exclusive lock: better to give up soon than to queue all callers behind us.
     conn.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
@@ -73,8 +75,7 @@ def _make_anew(conn: psycopg.Connection[Any], files: dict[str, Path], wanted: di
     conn.execute("set local check_function_bodies = off")
     conn.execute("set local client_min_messages = warning")
     _drop(conn)
-    for path in files.values():
-        script.run(conn, shown(path), path.read_text())
+    _apply(conn, list(files.values()))
     validate(conn, list(files.values()))
     conn.execute("delete from migration.repeatable where path <> all (%s)", [list(wanted)])
     for name, digest in wanted.items():
@@ -84,6 +85,28 @@ def _make_anew(conn: psycopg.Connection[Any], files: dict[str, Path], wanted: di
             " where repeatable.sha256 <> excluded.sha256",
             [name, digest],
         )
+
+
+def _apply(conn: psycopg.Connection[Any], files: list[Path]) -> None:
+    """Apply every file; one that needs an object of a later file is applied again after it.
+
+    Raises MigrationError of the first file that no order can satisfy.
+    """
+    while files:
+        postponed: list[Path] = []
+        failure: MigrationError | None = None
+        for path in files:
+            try:
+                with conn.transaction():
+                    script.run(conn, shown(path), path.read_text())
+            except MigrationError as error:
+                if not isinstance(error.__cause__, _MISSING):
+                    raise
+                postponed.append(path)
+                failure = failure or error
+        if failure and len(postponed) == len(files):
+            raise failure
+        files = postponed
 
 
 def _drop(conn: psycopg.Connection[Any]) -> None:
@@ -143,7 +166,7 @@ having count(*) > 0
 
 def _commands(conn: psycopg.Connection[Any]) -> Any:
     """What empties the private schemas of repeatable objects; each query runs when its turn comes."""
-    arguments = {"schemas": made.PRIVATE_SCHEMAS, "callers": ", ".join(CALLERS)}
+    arguments = {"schemas": object_ownership.PRIVATE_SCHEMAS, "callers": ", ".join(CALLERS)}
     for query in (_COMMANDS, _DROPS, _DROP_FUNCTIONS):
         for (command,) in conn.execute(query, arguments).fetchall():
             yield command

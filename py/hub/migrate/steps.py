@@ -5,17 +5,21 @@
     __depends__ = {"0000_foundation"}
     steps = [schema_file("11_regions.sql", sha256="...")]
 
-yoyo does not notice that an applied file was edited; the pin does. `hub repin` writes both.
+yoyo does not notice that an applied file was edited; the pin does. `hub dev repin` writes both.
 """
 
+import re
 from typing import Any
 
 import psycopg
 from yoyo import step
 
-from hub.migrate import made, script
+from hub.migrate import object_ownership, script
 from hub.migrate.errors import MigrationError
 from hub.migrate.tree import current_tree, sha256, shown
+
+PIN = re.compile(r'schema_file\(\s*"(?P<name>[^"]+)"\s*,\s*sha256="(?P<sha>[0-9a-f]{64})"')
+"""How a migration module names its file and pins its hash."""
 
 
 def schema_file(name: str, *, sha256: str) -> Any:
@@ -25,9 +29,9 @@ def schema_file(name: str, *, sha256: str) -> Any:
 
     def apply(conn: psycopg.Connection[Any]) -> None:
         conn.execute("set local search_path = ''")
-        before = made.objects(conn)
+        before = object_ownership.objects(conn)
         script.run(conn, shown(path), path.read_text())
-        made.record(conn, f"schema/{name}", sha256, before)
+        object_ownership.record(conn, f"schema/{name}", sha256, before)
         conn.execute("set local search_path = migration")
 
     return step(apply)
@@ -41,5 +45,5 @@ def check_pin(path: Any, pinned: str) -> None:
         raise MigrationError(
             "the file was edited after its hash was pinned in migrations/",
             path=shown(path),
-            hint="before the first release: ./hub repin; after it: undo the edit and add a new file",
+            hint="before the first release: ./hub dev repin; after it: undo the edit and add a new file",
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from hub.migrate import made, script
+from hub.migrate import object_ownership, script
 from hub.migrate.errors import MigrationError
 from hub.migrate.tree import shown
 
@@ -29,7 +29,7 @@ def validate(conn: psycopg.Connection[Any], files: list[Path]) -> None:
     """Raise MigrationError, naming file and line, for the first function whose body does not hold."""
     conn.execute("set local check_function_bodies = on")
     for oid, name, body, validator, path in conn.execute(
-        _FUNCTIONS, [[*made.PRIVATE_SCHEMAS, "api"]]
+        _FUNCTIONS, [[*object_ownership.PRIVATE_SCHEMAS, "api"]]
     ).fetchall():
         # CREATE FUNCTION checks a body under the function's own search_path.
         conn.execute("select set_config('search_path', %s, true)", ["" if path == '""' else path])

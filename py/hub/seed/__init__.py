@@ -3,8 +3,8 @@
 from hub import settings
 from hub.console import out, say
 from hub.errors import UserError
+from hub.seed.dataset import PASSWORD
 from hub.seed.load import Counts, load
-from hub.seed.world import PASSWORD
 
 __all__ = ["PASSWORD", "Counts", "load", "run"]
 

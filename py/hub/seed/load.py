@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from hub.errors import UserError
-from hub.seed import catalog, world
+from hub.seed import catalog, dataset
 from hub.seed.identity import JAKARTA
 
 Counts = dict[str, int]
@@ -40,7 +40,7 @@ def _is_there(conn: Connection) -> bool:
     """Whether the demo data is there; raises UserError where it must not be loaded."""
     if not conn.execute("select to_regclass('app.redemption_catalog')").fetchall()[0][0]:
         raise UserError("the database is not migrated", hint="./hub migrate")
-    root = conn.execute("select from app.regions where id = %s", [world.region_id("ID")])
+    root = conn.execute("select from app.regions where id = %s", [dataset.region_id("ID")])
     if root.rowcount:
         return True
     for table in _TABLES:
@@ -55,11 +55,11 @@ def _is_there(conn: Connection) -> bool:
 def _load(conn: Connection, today: date) -> Counts:
     now = datetime.now(UTC)
     # bcrypt is slow on purpose: one hash, made by the rule that every password passes, serves all.
-    password_hash = conn.execute("select auth.hash_password(%s)", [world.PASSWORD]).fetchall()[0][0]
+    password_hash = conn.execute("select auth.hash_password(%s)", [dataset.PASSWORD]).fetchall()[0][0]
     goods = catalog.products()
     return {
         "regions": _copy(
-            conn, "regions", "id name code parent_region_id time_zone created_at", world.region_rows()
+            conn, "regions", "id name code parent_region_id time_zone created_at", dataset.region_rows()
         ),
         "brands": _copy(conn, "brands", "id name display_order is_active", catalog.brands()),
         "categories": _copy(conn, "categories", "id name slug parent_id display_order", catalog.categories()),
@@ -85,26 +85,26 @@ def _load(conn: Connection, today: date) -> Counts:
             conn,
             "sub_distributors",
             "id region_id business_name whatsapp_number email contact_person status created_at updated_at",
-            world.subdist_rows(),
+            dataset.subdist_rows(),
         ),
         "agents": _copy(
             conn,
             "agents",
             "id email password_hash full_name phone role region_id created_at updated_at",
-            world.agent_rows(password_hash),
+            dataset.agent_rows(password_hash),
         ),
         "partners": _copy(
             conn,
             "partners",
             "id email phone password_hash business_name tier salon_type chair_count specialization region_id"
             " credit_limit address created_at updated_at",
-            world.partner_rows(password_hash),
+            dataset.partner_rows(password_hash),
         ),
         "rewards": _copy(
             conn,
             "redemption_catalog",
             "id name description points_required stock_available is_active created_at",
-            world.reward_rows(),
+            dataset.reward_rows(),
         ),
     }
 

@@ -100,7 +100,7 @@ def choose(preference: str, cache: Path) -> Gateway:
     else:
         why_not = "HUB_GATEWAY=standin"
     banner = f"gateway: STAND-IN for PostgREST, not for production ({why_not})"
-    return Gateway("standin", (sys.executable, "-m", "hub.standin"), banner)
+    return Gateway("standin", (sys.executable, "-m", "standin"), banner)
 
 
 def account_for(gateway: Gateway) -> Account:

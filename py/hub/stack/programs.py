@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from devtools.tryton import server as tryton_server
 from hub import paths, settings
 from hub.osuser import Account
 from hub.ports import HOST
 from hub.stack import pgbouncer
 from hub.stack.gateway import Gateway, GatewayConfig, account_for
 from hub.stack.layout import Stack
-from hub.trytond import house as trytons
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _whatsapp(stack: Stack, gateway: Gateway) -> Program | None:
     if not _exists("adapters.whatsapp"):
         return None
     port = stack.settings.whatsapp_port
-    account = account_for(Gateway("standin", (sys.executable, "-m", "hub.standin"), ""))  # who can run Python
+    account = account_for(Gateway("standin", (sys.executable, "-m", "standin"), ""))  # who can run Python
     messages = messages_file(stack)
     messages.parent.mkdir(mode=0o700, exist_ok=True)
     account.own(messages.parent)
@@ -90,11 +90,11 @@ def _whatsapp(stack: Stack, gateway: Gateway) -> Program | None:
 def _erp(stack: Stack, gateway: Gateway) -> Program | None:
     """The ERP adapter, where somebody said which ERP: HUB_ERP_KIND, or the demo's Tryton."""
     told = settings.adapter(stack.folder, "ERP")
-    if demo := trytons.demo(stack.folder):
+    if demo := tryton_server.demo(stack.folder):
         told = demo.adapter(stack.settings.trytond_port) | told
     if told.get("erp_kind", "none") == "none":
         return None
-    account = account_for(Gateway("standin", (sys.executable, "-m", "hub.standin"), ""))
+    account = account_for(Gateway("standin", (sys.executable, "-m", "standin"), ""))
     port = stack.settings.erp_port
     told |= {
         "gateway_url": stack.settings.gateway_url,
@@ -115,12 +115,12 @@ def _erp(stack: Stack, gateway: Gateway) -> Program | None:
 
 def _trytond(stack: Stack, gateway: Gateway) -> Program | None:
     """The demo's Tryton, once `hub demo --with-erp` has made it."""
-    demo = trytons.demo(stack.folder)
+    demo = tryton_server.demo(stack.folder)
     if demo is None:
         return None
     port = stack.settings.trytond_port
-    server = trytons.Server(stack.cluster, demo.database, port, stack.folder / "tryton")
-    account = account_for(Gateway("standin", (sys.executable, "-m", "hub.standin"), ""))
+    server = tryton_server.Server(stack.cluster, demo.database, port, stack.folder / "tryton")
+    account = account_for(Gateway("standin", (sys.executable, "-m", "standin"), ""))
     command = tuple(server.command(account))
     return Program("trytond", command, port, account, _hash(" ".join(command)), server.url)
 

@@ -1,0 +1,1 @@
+"""Developer tools: benchmarks, mutation tests, crash tests, a Tryton sandbox, documentation."""

@@ -1,0 +1,142 @@
+"""Benchmarks: orders of five lines with every rule, beside the cost of the bare rows in PostgreSQL.
+
+The SQL of both sides and the scripts of pgbench are in sql/; docs/operations/performance.md explains them.
+"""
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from devtools.bench import outbox, preconditions, results, scenarios, stock
+from devtools.bench.environment import Place, prepared
+from devtools.bench.errors import BenchError
+from devtools.bench.profile import profile
+from hub.console import out, say
+
+__all__ = ["BenchError", "full_plan", "quick_plan", "run"]
+
+_QUICK_SECONDS = 165  # of the three minutes; the rest is for stopping and cleaning up
+_FULL_SECONDS = 1200
+
+
+def run(
+    quick: bool = False,
+    json_file: Path | None = None,
+    database: str | None = None,
+    profile_only: bool = False,
+    outbox_only: bool = False,
+    stock_only: bool = False,
+    seconds: float | None = None,
+    benches: Sequence[scenarios.Bench] | None = None,
+    repetitions: int = 3,
+) -> list[results.Row]:
+    """Measure, print the table, write the JSON file; returns the rows.
+
+    `database` names a superuser's connection to a cluster; without it a throwaway one is made. Scratch
+    databases are made and dropped in either. `seconds` fixes the length of a round, which else fills the
+    time that there is.
+    Raises BenchError when a transaction fails or the caller is not what he should be.
+    """
+    started = time.monotonic()
+    with _stoppable(), _progress() as progress:
+        task = progress.add_task("preparing both databases", total=None)
+        with prepared(database, profiling=profile_only) as place:
+            if not place.durable:
+                say(
+                    "fsync or synchronous_commit is off in this cluster: ratios will look worse than they are"
+                )
+            if profile_only:
+                progress.update(task, description="profiling")
+                progress.stop()
+                profile(place)
+                return []
+            if outbox_only or stock_only:
+                found = _outbox(place, repetitions, progress, task) if outbox_only else []
+                found += _stock(place, repetitions, progress, task) if stock_only else []
+                return _told(found, json_file)
+            chosen = benches or (quick_plan() if quick else full_plan())
+            count = scenarios.rounds(chosen, repetitions)
+            progress.update(task, description="warming up")
+            scenarios.warm_up(chosen[0], place, seconds or 2)
+            with place.admin(place.hub) as conn:
+                preconditions.caller_is_partner(conn, place.hub_login)
+            each = seconds or scenarios.length(_QUICK_SECONDS if quick else _FULL_SECONDS, started, count)
+            progress.update(task, total=count, description=f"rounds of {each:.0f} s")
+
+            def tick(what: str) -> None:
+                progress.update(task, advance=1, description=what)
+
+            found = [
+                row for bench in chosen for row in scenarios.measure(bench, place, each, repetitions, tick)
+            ]
+            made = _prove(place, lists=not quick)
+            if not quick and not benches:
+                found += _outbox(place, repetitions, progress, task)
+                found += _stock(place, repetitions, progress, task)
+    say(f"{made} orders made as role partner, in {time.monotonic() - started:.0f} s")
+    return _told(found, json_file)
+
+
+def _outbox(place: Place, repetitions: int, progress: Progress, task: TaskID) -> list[results.Row]:
+    progress.update(task, total=repetitions * (len(outbox.CLIENTS) + 2), completed=0, description="outbox")
+    return outbox.measure(place, repetitions, lambda what: progress.update(task, advance=1, description=what))
+
+
+def _stock(place: Place, repetitions: int, progress: Progress, task: TaskID) -> list[results.Row]:
+    progress.update(task, total=repetitions + 1, completed=0, description="stock sync")
+    return stock.measure(place, repetitions, lambda what: progress.update(task, advance=1, description=what))
+
+
+def _told(found: list[results.Row], json_file: Path | None) -> list[results.Row]:
+    out.print(results.table(found))
+    if json_file:
+        results.write(found, json_file)
+    return found
+
+
+def quick_plan() -> list[scenarios.Bench]:
+    """What fits into three minutes."""
+    return [scenarios.SUBMIT]
+
+
+def full_plan() -> list[scenarios.Bench]:
+    """All that there is. Lists come last: by then there are orders to list."""
+    return [scenarios.SUBMIT, scenarios.LONG, scenarios.HOT, scenarios.LISTS]
+
+
+def _prove(place: Place, *, lists: bool) -> int:
+    if lists:
+        place.settle(analyze=True)
+        preconditions.lists_use_indexes(place.hub_login)
+    with place.admin(place.hub) as conn:
+        return preconditions.orders_are_partners(conn)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=out,
+        transient=True,
+    )
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM stops a bench as Ctrl-C does: through every `finally`, so that nothing is left running."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

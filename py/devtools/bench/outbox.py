@@ -1,0 +1,95 @@
+"""The outbox beside a bare queue: messages a second from claim to settled, and how soon one is picked up."""
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import psycopg
+
+from devtools.bench import pgbench
+from devtools.bench.environment import Place
+from devtools.bench.errors import BenchError
+from devtools.bench.pgbench import SQL, Round, percentile
+from devtools.bench.results import Row
+
+CLIENTS = (1, 2, 4)
+BATCH = 100
+"""Messages of a claim, and of a report; as in bench/outbox*.pgbench."""
+
+MESSAGES = 20_000
+PICKED_UP = 200
+HOT = 5_000
+"""Messages that wait for one reader, ahead of all others."""
+
+_ORDERS = 50
+
+Tick = Callable[[str], None]
+
+
+def measure(place: Place, repetitions: int, tick: Tick, messages: int = MESSAGES) -> list[Row]:
+    """Floor and hub in turn: all readers alike, one of them hot, a message at a time to whoever listens."""
+    _prepare(place)
+    found = []
+    for name, clients, hot in [("outbox", n, 0) for n in CLIENTS] + [("outbox_hot_reader", 2, HOT)]:
+        row = Row(name, clients)
+        for _ in range(repetitions):
+            row.add(*(_drain(place, which, clients, messages, hot) for which in ("floor", "hub")))
+            tick(f"{name}, {clients} clients: {row.ours[-1].tps:,.0f} messages/s")
+        found.append(row)
+    picked = Row("outbox_pick_up", 1)
+    for _ in range(repetitions):
+        picked.add(*(_pick_up(place, which) for which in ("floor", "hub")))
+        tick(f"outbox_pick_up: {picked.ours[-1].p95_ms:.1f} ms")
+    return [*found, picked]
+
+
+def _prepare(place: Place) -> None:
+    """Tables and functions of both sides, and orders to write about."""
+    for file, url in (("outbox", place.hub), ("outbox_floor", place.floor)):
+        with place.admin(url) as conn:
+            conn.execute((SQL / f"{file}.sql").read_bytes())
+    pgbench.run("submit_order", place.hub_login, clients=1, transactions=_ORDERS)
+
+
+def _drain(place: Place, which: str, clients: int, messages: int, hot: int) -> Round:
+    """Fill the queue and let so many clients take all but the last tenth of it, in batches."""
+    _fill(place, which, messages, hot)
+    batches = messages * 9 // 10 // BATCH // clients
+    script, login = ("outbox", place.hub_login) if which == "hub" else ("outbox_floor", place.floor_login)
+    done = pgbench.run(script, login, clients=clients, transactions=batches)
+    return Round(done.tps * BATCH, done.p50_ms, done.p95_ms)
+
+
+def _fill(place: Place, which: str, messages: int, hot: int) -> None:
+    table = "app.messages" if which == "hub" else "floor.queue"
+    with place.admin(place.hub if which == "hub" else place.floor) as conn:
+        conn.execute(f"select {_schema(which)}.fill_outbox(%s, %s)", [messages, hot])
+        conn.execute(f"vacuum analyze {table}")
+        conn.execute("checkpoint")
+
+
+def _schema(which: str) -> str:
+    return "bench" if which == "hub" else "floor"
+
+
+def _pick_up(place: Place, which: str) -> Round:
+    """Owe one message to a queue at rest; from its commit until somebody who LISTENs has claimed it."""
+    _fill(place, which, 0, 0)
+    schema, login = _schema(which), place.hub_login if which == "hub" else place.floor_login
+    waited = []
+    kind = "uuid" if which == "hub" else "bigint"
+    began = time.monotonic()
+    with (
+        psycopg.connect(login, autocommit=True) as worker,
+        psycopg.connect(login, autocommit=True) as sender,
+    ):
+        worker.execute("listen hub_messages")
+        for _ in range(PICKED_UP):
+            sender.execute(f"select {schema}.owe_one()")
+            committed = time.monotonic()
+            if not list(worker.notifies(timeout=5, stop_after=1)):
+                raise BenchError("nobody was woken by a message")
+            taken = worker.execute(f"select {schema}.take(10)").fetchall()[0][0]
+            waited.append((time.monotonic() - committed) * 1000)
+            worker.execute(f"select {schema}.settle(%s::{kind}[])", [taken])
+    return Round(PICKED_UP / (time.monotonic() - began), median(waited), percentile(waited, 0.95))

@@ -1,0 +1,129 @@
+"""One round of pgbench: run it to its end, read what it says, never leave it running."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from devtools.bench.errors import BenchError
+from hub import postgres
+
+SQL = Path(__file__).with_name("sql")
+"""The SQL of both sides and the scripts of pgbench."""
+
+_TPS = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
+_FAILED = re.compile(r"^number of failed transactions: (\d+)", re.MULTILINE)
+_SAMPLED = 0.25  # latencies of every fourth order: enough for a percentile, cheap enough not to be felt
+_GRACE_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round came to."""
+
+    tps: float
+    p50_ms: float
+    p95_ms: float
+
+
+def percentile(values: list[float], part: float) -> float:
+    """The value below which this part of them lies; 0 where there are none."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * part))] if ordered else 0.0
+
+
+def run(script: str, url: str, *, clients: int, seconds: float = 0, transactions: int = 0) -> Round:
+    """Run bench/<script>.pgbench for so many seconds, or so many transactions a client.
+
+    Raises BenchError as soon as one transaction fails: a figure with errors in it is no figure.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="hub-bench-"))
+    try:
+        done = _finish(_command(script, clients, seconds, transactions), _environment(url), folder, seconds)
+        return Round(done, *_latencies(folder))
+    finally:
+        shutil.rmtree(folder)
+
+
+def _command(script: str, clients: int, seconds: float, transactions: int) -> list[str]:
+    length = [f"--transactions={transactions}"] if transactions else [f"--time={max(1, round(seconds))}"]
+    return [
+        str(postgres.program("pgbench")),
+        "--no-vacuum",
+        "--protocol=prepared",
+        f"--client={clients}",
+        f"--jobs={min(clients, 2)}",
+        f"--file={SQL / script}.pgbench",
+        "--log",
+        "--log-prefix=latency",
+        f"--sampling-rate={_SAMPLED}",
+        *length,
+    ]
+
+
+def _environment(url: str) -> dict[str, str]:
+    """Where to connect, as libpq's variables: a password does not belong on a command line."""
+    parts = urlsplit(url)
+    return {
+        "PGHOST": parts.hostname or "",
+        "PGPORT": str(parts.port or 5432),
+        "PGUSER": unquote(parts.username or ""),
+        "PGPASSWORD": unquote(parts.password or ""),
+        "PGDATABASE": parts.path.lstrip("/"),
+        "PGAPPNAME": "hub dev bench",
+        "PATH": "/usr/bin:/bin",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def _finish(command: list[str], environment: dict[str, str], folder: Path, seconds: float) -> float:
+    with _child(command, environment, folder) as process:
+        try:
+            out, err = process.communicate(timeout=seconds + _GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise BenchError(f"pgbench did not end {_GRACE_SECONDS} seconds after its time") from None
+    tps, failed = _TPS.search(out), _FAILED.search(out)
+    if process.returncode or not tps or (failed and int(failed[1])):
+        raise BenchError("a round of pgbench failed: nothing is measured", hint=_first_errors(err or out))
+    return float(tps[1])
+
+
+@contextmanager
+def _child(
+    command: list[str], environment: dict[str, str], folder: Path
+) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _first_errors(text: str) -> str:
+    lines = [line for line in text.splitlines() if "error" in line.lower() or "DETAIL" in line]
+    return "\n".join(lines[:5] or text.splitlines()[:5])
+
+
+def _latencies(folder: Path) -> tuple[float, float]:
+    """The median and the 95th percentile, in milliseconds, from pgbench's log of sampled transactions."""
+    times = [
+        int(line.split()[2]) / 1000
+        for file in folder.glob("latency.*")
+        for line in file.read_text().splitlines()
+    ]
+    return percentile(times, 0.5), percentile(times, 0.95)

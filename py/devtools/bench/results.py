@@ -1,0 +1,72 @@
+"""The figures of a bench, as rows of the JSON file and of the table."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.table import Table
+
+from devtools.bench.pgbench import Round
+
+
+@dataclass
+class Row:
+    """One bench at one number of clients: repetitions of the floor and of ours, side by side in time."""
+
+    name: str
+    clients: int
+    floors: list[Round] = field(default_factory=list)
+    ours: list[Round] = field(default_factory=list)
+
+    def add(self, floor: Round, ours: Round) -> None:
+        """One more repetition."""
+        self.floors.append(floor)
+        self.ours.append(ours)
+
+    @property
+    def ratios(self) -> list[float]:
+        """Ours to the floor, repetition by repetition: the machine's mood is alike on both sides of one."""
+        return [b.tps / a.tps for a, b in zip(self.floors, self.ours, strict=True)]
+
+    def figures(self) -> dict[str, Any]:
+        """What the JSON file says."""
+        return {
+            "name": self.name,
+            "clients": self.clients,
+            "floor": round(median(r.tps for r in self.floors), 1),
+            "ours": round(median(r.tps for r in self.ours), 1),
+            "ratio": round(median(self.ratios), 3),
+            "ratios": [round(ratio, 3) for ratio in self.ratios],
+            "floor_p50_ms": round(median(r.p50_ms for r in self.floors), 3),
+            "floor_p95_ms": round(median(r.p95_ms for r in self.floors), 3),
+            "p50_ms": round(median(r.p50_ms for r in self.ours), 3),
+            "p95_ms": round(median(r.p95_ms for r in self.ours), 3),
+        }
+
+
+def write(rows: Sequence[Row], file: Path) -> None:
+    """Write the rows as a JSON list."""
+    file.write_text(json.dumps([row.figures() for row in rows], indent=2) + "\n")
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """The rows for people: transactions a second, ratios, latencies of ours."""
+    shown = Table(title="transactions a second; ratio = ours / floor, median of the repetitions")
+    for name in ("bench", "clients", "floor", "ours", "ratio", "repetitions", "p50 ms", "p95 ms"):
+        shown.add_column(name, justify="left" if name == "bench" else "right")
+    for row in rows:
+        f = row.figures()
+        shown.add_row(
+            row.name,
+            str(row.clients),
+            f"{f['floor']:,.0f}",
+            f"{f['ours']:,.0f}",
+            f"[bold]{f['ratio']:.2f}[/bold]",
+            " ".join(f"{ratio:.2f}" for ratio in row.ratios),
+            f"{f['p50_ms']:.2f}",
+            f"{f['p95_ms']:.2f}",
+        )
+    return shown

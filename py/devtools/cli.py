@@ -1,0 +1,101 @@
+"""The commands of developers, each in a module that is loaded when it is called."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hub.dispatch import call
+
+app = typer.Typer(
+    name="hub dev",
+    help="Developer tools: test, measure, mutate and crash the Digital Hub.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command("test", context_settings=_PASS_ON)
+def run_tests(
+    context: typer.Context, lint: Annotated[bool, typer.Option(help="Run the linters too.")] = True
+) -> None:
+    """Run ruff, mypy, sqlfluff and pytest; further arguments go to pytest."""
+    call("devtools.test_run", "test", context.args, lint=lint)
+
+
+@app.command()
+def docs(
+    check: Annotated[bool, typer.Option("--check", help="Report stale pages, write nothing.")] = False,
+) -> None:
+    """Regenerate the generated pages of docs/."""
+    call("devtools.docs", "docs", check=check)
+
+
+@app.command()
+def repin() -> None:
+    """Pin the SHA-256 of the sql/schema files in migrations/ (before the first release)."""
+    call("devtools.pins", "run")
+
+
+@app.command()
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="Stop within three minutes.")] = False,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Show what costs most instead.")] = False,
+    outbox: Annotated[
+        bool, typer.Option("--outbox", help="Measure only the outbox, beside a bare queue.")
+    ] = False,
+    stock: Annotated[bool, typer.Option("--stock", help="Measure only a stock sync, beside COPY.")] = False,
+    database: Annotated[
+        str | None, typer.Option(help="URL of a superuser; without it, a throwaway cluster is used.")
+    ] = None,
+) -> None:
+    """Measure submit_order, the outbox and a stock sync beside their floors."""
+    call(
+        "devtools.bench",
+        "run",
+        quick=quick,
+        json_file=json,
+        database=database,
+        profile_only=profile,
+        outbox_only=outbox,
+        stock_only=stock,
+    )
+
+
+@app.command()
+def mutate(
+    only: Annotated[
+        list[str] | None, typer.Option(help="Part of a name, or a pattern; may be repeated.")
+    ] = None,
+    list_only: Annotated[bool, typer.Option("--list", help="List the mutants and stop.")] = False,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the verdicts to this file.")] = None,
+    processes: Annotated[int, typer.Option(help="Number of mutants tested at once.")] = 2,
+    near: Annotated[
+        bool, typer.Option("--near", help="Run only the tests of the mutant's own domain.")
+    ] = False,
+) -> None:
+    """Remove one rule at a time and verify that a test fails; exit code 1 if a mutant survives."""
+    call(
+        "devtools.mutation",
+        "run",
+        only=only or [],
+        list_only=list_only,
+        json_file=json,
+        processes=processes,
+        near=near,
+    )
+
+
+@app.command("crash-test")
+def crash_test(
+    kills: Annotated[int, typer.Option(help="Number of kills.", min=1, max=1000)] = 50,
+    seed: Annotated[int | None, typer.Option(help="Seed of an earlier run, to repeat it.")] = None,
+    seconds: Annotated[float, typer.Option(help="Stop killing after this many seconds.", max=7200)] = 900,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+) -> None:
+    """Crash-test PostgreSQL and verify that no acknowledged write is lost."""
+    call("devtools.crash_test", "run", kills=kills, seed=seed, seconds=seconds, json_file=json)

@@ -1,0 +1,324 @@
+"""The load: buyers, clerks and jobs who go on through every crash, and remember what they were told."""
+
+import json
+import random
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import httpx
+import psycopg
+
+from adapters.common.tokens import mint
+from devtools.crash_test.environment import Connection, House
+
+_RETRY_SECONDS = 0.05
+_PAUSE = (0.02, 0.12)
+_SKUS = 20
+
+
+class GivenUpError(Exception):
+    """The run is over before an answer came: nothing was told."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a buyer was told of an order."""
+
+    partner: str
+    key: str
+    id: str
+    grand_total: Decimal
+
+
+@dataclass(frozen=True)
+class Payment:
+    """What a clerk was told of a payment."""
+
+    invoice: str
+    reference: str
+    amount: Decimal
+
+
+@dataclass
+class Told:
+    """Everything that was asked, and what was answered. Each list is appended to by many threads."""
+
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    approved: list[str] = field(default_factory=list)
+    payments: list[Payment] = field(default_factory=list)
+    retries: Counter[str] = field(default_factory=Counter)
+    surprises: list[str] = field(default_factory=list)
+
+
+@dataclass
+class People:
+    """Ids of those who order and of those who serve."""
+
+    admin: str
+    subdist: str
+    partners: list[str]
+
+
+def settle(conn: Connection, partners: int) -> People:
+    """People and goods: credit and stock enough that nothing is refused."""
+
+    def new(statement: str, *values: Any) -> str:
+        return str(conn.execute(statement + " returning id", values).fetchall()[0][0])
+
+    with conn.transaction():
+        region = new("insert into app.regions (name, code) values ('Jawa Barat', 'T-JB')")
+        admin = new(
+            "insert into app.agents (email, password_hash, full_name, phone, role)"
+            " values ('hq@torture.test', 'x', 'Kantor Pusat', '+628110000001', 'ADMIN')"
+        )
+        subdist = new(
+            "insert into app.sub_distributors (region_id, business_name, whatsapp_number)"
+            " values (%s, 'Distributor Bandung', '+628120000001')",
+            region,
+        )
+        people = [
+            new(
+                "insert into app.partners"
+                " (email, phone, password_hash, business_name, tier, region_id, credit_limit)"
+                " values (%s, %s, 'x', %s, 'GOLD', %s, 9e12)",
+                f"salon{i}@torture.test",
+                f"+62813{i:07}",
+                f"Salon {i}",
+                region,
+            )
+            for i in range(partners)
+        ]
+        for i in range(_SKUS):
+            product = new(
+                "insert into app.products (sku, name, base_price) values (%s, %s, %s)",
+                f"T-{i:02}",
+                f"Sampo {i}",
+                60_000 + 10_000 * i,
+            )
+            conn.execute(
+                "insert into app.inventory (product_id, erp_stock, last_sync_at)"
+                " values (%s, 100000000, now())",
+                [product],
+            )
+        # What died in a messenger's hands is to be sent again within the run.
+        conn.execute(
+            "update app.system_configs set config_value = '2'"
+            " where config_key = 'outbox.unknown_wait_seconds'"
+        )
+    return People(admin, subdist, people)
+
+
+class Load:
+    """Threads that order, approve and pay until they are told to stop."""
+
+    def __init__(self, house: House, people: People, told: Told, seed: int) -> None:
+        self.house, self.people, self.told, self.seed = house, people, told, seed
+        self.over = threading.Event()
+        self.abandon = threading.Event()
+        self._to_approve: SimpleQueue[str] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, buyers: int = 4, clerks: int = 4) -> None:
+        """Half of the buyers come through the gateway, half call the database themselves."""
+        roles: list[tuple[str, Callable[[random.Random], None]]] = []
+        for i in range(buyers):
+            roles.append((f"buyer-{i}", self._buy_by_gateway if i % 2 == 0 else self._buy_directly))
+        roles += [(f"clerk-{i}", self._serve) for i in range(clerks)]
+        roles.append(("jobs", self._run_jobs))
+        for name, act in roles:
+            dice = random.Random(f"{self.seed}-{name}")  # noqa: S311  repeatable, not secret
+            thread = threading.Thread(
+                target=self._insistently, args=(name, act, dice), name=name, daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self, seconds: float) -> None:
+        """No new work; what is under way is brought to its end, or given up after so many seconds."""
+        self.over.set()
+        until = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        self.abandon.set()
+        for thread in self._threads:
+            thread.join(30)
+        left = [thread.name for thread in self._threads if thread.is_alive()]
+        if left:
+            self.told.surprises.append(f"still at work: {', '.join(left)}")
+
+    def _insistently(self, name: str, act: Callable[[random.Random], None], dice: random.Random) -> None:
+        try:
+            act(dice)
+        except GivenUpError:
+            pass
+        except Exception as error:
+            self.told.surprises.append(f"{name}: {type(error).__name__}: {error}")
+
+    def _wish(self, dice: random.Random) -> tuple[str, dict[str, Any]]:
+        """A partner, and an order under a key that is kept through every retry."""
+        partner = dice.choice(self.people.partners)
+        skus = dice.sample(range(_SKUS), dice.randint(1, 5))
+        items = [{"sku": f"T-{i:02}", "quantity": dice.randint(1, 9)} for i in skus]
+        key = str(uuid.UUID(int=dice.getrandbits(128)))
+        self.told.asked.append((partner, key))
+        return partner, {"items": items, "points": 0, "notes": None, "idempotency_key": key}
+
+    def _ordered(self, partner: str, key: str, order: dict[str, Any]) -> None:
+        self.told.orders.append(Order(partner, key, order["id"], Decimal(str(order["grand_total"]))))
+        self._to_approve.put(order["id"])
+
+    def _buy_by_gateway(self, dice: random.Random) -> None:
+        with self._client() as client:
+            while not self.over.is_set():
+                partner, body = self._wish(dice)
+                order = self._post(client, "submit_order", body, "partner", partner)
+                if order:
+                    self._ordered(partner, body["idempotency_key"], order)
+                self._pause(dice)
+
+    def _buy_directly(self, dice: random.Random) -> None:
+        conn: Connection | None = None
+        while not self.over.is_set():
+            partner, body = self._wish(dice)
+            while True:
+                try:
+                    conn = conn or psycopg.connect(self.house.caller_url, connect_timeout=5)
+                    order = _submit(conn, partner, body)
+                    break
+                except psycopg.OperationalError:
+                    # Whether it was committed is unknown: asked again under the same key.
+                    self.told.retries["direct"] += 1
+                    if conn:
+                        conn.close()
+                    conn = None
+                    self._wait_or_give_up()
+            self._ordered(partner, body["idempotency_key"], order)
+            self._pause(dice)
+
+    def _serve(self, dice: random.Random) -> None:
+        """Accept, approve and pay what was ordered, in one to three parts."""
+        with self._client() as client:
+            while not self.over.is_set():
+                try:
+                    order = self._to_approve.get(timeout=0.2)
+                except Empty:
+                    continue
+                if dice.random() < 0.4:
+                    continue  # some stay open
+                accept = {"order_id": order, "decision": "ACCEPT"}
+                self._post(client, "respond_order", accept, "subdist", self.people.subdist)
+                # A repeated approval is refused: the first one was committed and its answer lost.
+                self._post(
+                    client, "approve_order", {"order_id": order}, "admin", self.people.admin, lost={409}
+                )
+                self.told.approved.append(order)
+                self._pay(client, order, dice)
+                self._pause(dice)
+
+    def _pay(self, client: httpx.Client, order: str, dice: random.Random) -> None:
+        path = f"/invoices?order_id=eq.{order}&select=id,amount"
+        (invoice,) = self._insist(client, "GET", path, None, "admin", self.people.admin, set()) or [None]
+        if not invoice:
+            return
+        left = Decimal(str(invoice["amount"]))
+        parts = dice.randint(1, 3)
+        for part in range(parts):
+            amount = left if part == parts - 1 else (left / 2).quantize(Decimal("0.01"))
+            left -= amount
+            reference = f"TRF-{dice.getrandbits(64):016x}"
+            body = {"invoice_id": invoice["id"], "amount": str(amount), "reference_number": reference}
+            if self._post(client, "record_payment", body, "admin", self.people.admin):
+                self.told.payments.append(Payment(invoice["id"], reference, amount))
+
+    def _run_jobs(self, _: random.Random) -> None:
+        while not self.over.is_set():
+            try:
+                with psycopg.connect(self.house.url, autocommit=True, connect_timeout=5) as conn:
+                    while not self.over.is_set():
+                        run_jobs(conn)
+                        time.sleep(0.2)
+            except psycopg.OperationalError:
+                self.told.retries["jobs"] += 1
+                time.sleep(_RETRY_SECONDS)
+
+    def _client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.house.gateway_url, timeout=20, trust_env=False)
+
+    def _post(
+        self,
+        client: httpx.Client,
+        function: str,
+        body: dict[str, Any],
+        role: str,
+        sub: str,
+        *,
+        lost: frozenset[int] | set[int] = frozenset(),
+    ) -> Any:
+        return self._insist(client, "POST", f"/rpc/{function}", body, role, sub, lost)
+
+    def _insist(
+        self,
+        client: httpx.Client,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        role: str,
+        sub: str,
+        lost: frozenset[int] | set[int],
+    ) -> Any:
+        """Ask until there is an answer; `lost` are refusals that mean that an unheard answer was a yes."""
+        tries = 0
+        while True:
+            tries += 1
+            token = mint(self.house.jwt_secret, role, sub, minutes=5)
+            try:
+                answer = client.request(method, path, json=body, headers={"Authorization": f"Bearer {token}"})
+            except httpx.TransportError:
+                self.told.retries["gateway"] += 1
+            else:
+                if answer.status_code == 200:
+                    return json.loads(answer.text, parse_float=Decimal)
+                if answer.status_code in lost and tries > 1:
+                    return None
+                if answer.status_code < 500:
+                    self.told.surprises.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
+                    return None
+                self.told.retries["gateway"] += 1
+            self._wait_or_give_up()
+
+    def _wait_or_give_up(self) -> None:
+        if self.abandon.wait(_RETRY_SECONDS):
+            raise GivenUpError
+
+    def _pause(self, dice: random.Random) -> None:
+        self.over.wait(dice.uniform(*_PAUSE))
+
+
+def _submit(conn: Connection, partner: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Call submit_order as PostgREST would; the answer counts once the commit has come back."""
+    claims = json.dumps({"role": "partner", "sub": partner})
+    with conn.transaction():
+        conn.execute(
+            "select set_config('request.jwt.claims', %s, true), set_config('role', 'partner', true)", [claims]
+        )
+        conn.execute("select auth.request_guard()")
+        rows = conn.execute(
+            "select to_jsonb(o)::text from api.submit_order(items => %s::jsonb, idempotency_key => %s) as o",
+            [json.dumps(body["items"]), body["idempotency_key"]],
+        ).fetchall()
+    order: dict[str, Any] = json.loads(rows[0][0], parse_float=Decimal)
+    return order
+
+
+def run_jobs(conn: Connection) -> None:
+    """What pg_cron does each minute."""
+    for job in ("process_point_queue", "flush_audit", "reap_leases", "sweep_service_level"):
+        conn.execute(f"select jobs.{job}()")

@@ -1,0 +1,98 @@
+"""What an accountant does in Tryton, and sees there: by the calls that his client makes."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from adapters.erp.tryton_rpc import Client
+from devtools.tryton.server import ACCOUNTANT
+
+
+class Books:
+    """What an accountant does in Tryton, and sees there."""
+
+    def __init__(self, url: str, database: str, password: str) -> None:
+        self._runner = asyncio.Runner()
+        self._client = Client(url, database, ACCOUNTANT, password, 60)
+
+    def close(self) -> None:
+        """Leave."""
+        self._runner.run(self._client.aclose())
+        self._runner.close()
+
+    def call(self, method: str, *params: Any, **context: Any) -> Any:
+        """A method of a model; he is sure."""
+        return self._runner.run(self._client.agree(method, *params, context=context))
+
+    def rows(self, model: str, domain: Sequence[Any], *fields: str) -> list[dict[str, Any]]:
+        """Rows of a model."""
+        return self._runner.run(self._client.search_read(model, domain, fields))
+
+    def sales(self, reference: str) -> list[dict[str, Any]]:
+        """The sales that carry an order's number."""
+        return self.rows("sale.sale", [["reference", "=", reference]], "number", "state", "total_amount")
+
+    def product(self, sku: str) -> dict[str, Any]:
+        """A product."""
+        return self.rows("product.product", [["code", "=", sku]], "default_uom", "template")[0]
+
+    def receive(self, sku: str, quantity: int) -> None:
+        """Goods come from a supplier."""
+        places = {row["code"]: row["id"] for row in self.rows("stock.location", [], "code")}
+        product = self.product(sku)
+        [company] = self.rows("company.company", [], "currency")
+        values = {
+            "product": product["id"],
+            "unit": product["default_uom"],
+            "quantity": quantity,
+            "from_location": places["SUP"],
+            "to_location": places["STO"],
+            "unit_price": Decimal(1000),
+            "currency": company["currency"],
+        }
+        self.call("model.stock.move.do", self.call("model.stock.move.create", [values]))
+
+    def count(self, counted: Mapping[str, int]) -> None:
+        """So much of each SKU is found on the shelves, whatever the books said."""
+        [storage] = self.rows("stock.location", [["code", "=", "STO"]], "code")
+        ids = {
+            row["code"]: row["id"]
+            for row in self.rows("product.product", [["code", "in", list(counted)]], "code")
+        }
+        lines = [{"product": ids[sku], "quantity": quantity} for sku, quantity in counted.items()]
+        made = self.call(
+            "model.stock.inventory.create", [{"location": storage["id"], "lines": [("create", lines)]}]
+        )
+        self.call("model.stock.inventory.confirm", made)
+
+    def ship(self, reference: str) -> None:
+        """Pick, pack and send an order's goods."""
+        [sale] = self.rows("sale.sale", [["reference", "=", reference]], "shipments")
+        for step in ("wait", "assign_force", "pick", "pack", "do"):
+            self.call(f"model.stock.shipment.out.{step}", sale["shipments"])
+
+    def post(self, reference: str) -> int:
+        """Post the invoice of an order; returns its id."""
+        [sale] = self.rows("sale.sale", [["reference", "=", reference]], "invoices")
+        self.call("model.account.invoice.write", sale["invoices"], {"invoice_date": date.today()})
+        self.call("model.account.invoice.post", sale["invoices"])
+        return int(sale["invoices"][0])
+
+    def pay(self, invoice: int, amount: Any, noted: str | None = None) -> None:
+        """Put a payment down by the wizard that Tryton's button opens."""
+        context = {"active_model": "account.invoice", "active_id": invoice, "active_ids": [invoice]}
+        session, state, _ = self.call("wizard.account.invoice.pay.create", **context)
+        asked = self.call("wizard.account.invoice.pay.execute", session, {}, state, **context)
+        method = self.rows("account.invoice.payment.method", [], "name")[0]["id"]
+        start = asked["view"]["defaults"] | asked["view"].get("values", {})
+        start = {key: value for key, value in start.items() if not key.endswith(".")}
+        start |= {"amount": Decimal(str(amount)), "payment_method": method, "description": noted}
+        given = {"start": start}
+        after = self.call("wizard.account.invoice.pay.execute", session, given, "choice", **context)
+        if "view" in after:  # a part of what is due: Tryton asks what to make of the rest
+            ask = after["view"]["defaults"] | after["view"].get("values", {})
+            ask = {key: value for key, value in ask.items() if not key.endswith(".")} | {"type": "partial"}
+            self.call("wizard.account.invoice.pay.execute", session, given | {"ask": ask}, "pay", **context)
+        self.call("wizard.account.invoice.pay.delete", session)

@@ -1,5 +1,0 @@
-"""A stand-in for PostgREST, for development and CI where the real one cannot be had. Never for production.
-
-It speaks the part of PostgREST's protocol that the hub's API uses; `tests/gateway` replays answers recorded
-from the real server against it.
-"""

@@ -1,0 +1,68 @@
+-- Sub-distributors: who serves an order, and what happens to their orders when they are suspended.
+
+create function app.nearest_subdist(p_region_id uuid)
+returns uuid language plpgsql stable
+as $$
+declare
+  v_region_id uuid := p_region_id;
+  v_candidates uuid[];
+begin
+  while v_region_id is not null loop
+    select array_agg(s.id) into v_candidates
+    from app.sub_distributors as s where s.region_id = v_region_id and s.status = 'ACTIVE';
+    exit when v_candidates is not null;
+    select r.parent_region_id into v_region_id from app.regions as r where r.id = v_region_id;
+  end loop;
+  if cardinality(v_candidates) = 1 then
+    return v_candidates[1];
+  end if;
+  return (
+    select c.id
+    from unnest(v_candidates) as c (id)
+    order by (
+      select count(*) from app.orders as o where o.routed_to_subdist_id = c.id and o.status in ('SUBMITTED', 'PROCESSING')
+    ), c.id
+    limit 1
+  );
+end $$;
+comment on function app.nearest_subdist(uuid) is
+  'The ACTIVE sub-distributor of the region, else of its nearest ancestor; among several the one with the fewest open orders; null: none';
+
+-- A suspended sub-distributor answers no more: his open orders go on to the next.
+create function app.hand_over_orders(p_subdist_id uuid)
+returns int language plpgsql volatile
+as $$
+declare
+  v_id uuid;
+  v_order app.orders;
+  v_count int := 0;
+begin
+  for v_id in
+    select o.id from app.orders as o
+    where o.routed_to_subdist_id = p_subdist_id and o.status in ('SUBMITTED', 'PROCESSING') order by o.partner_id, o.id
+  loop
+    v_order := app.lock_order(v_id);
+    if v_order.routed_to_subdist_id = p_subdist_id and v_order.status in ('SUBMITTED', 'PROCESSING') then
+      perform app.assign_order(v_id, (
+        select app.nearest_subdist(p.region_id) from app.partners as p where p.id = v_order.partner_id
+      ), 'ROUTED', 'suspended');
+      v_count := v_count + 1;
+    end if;
+  end loop;
+  return v_count;
+end $$;
+comment on function app.hand_over_orders(uuid) is 'Routes the open orders of a sub-distributor anew; returns how many';
+
+create function app.tg_sub_distributors__hand_over() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform app.hand_over_orders(new.id);
+  return null;
+end $$;
+create trigger _200_hand_over after update on app.sub_distributors
+for each row when (old.status = 'ACTIVE' and new.status = 'SUSPENDED') execute function app.tg_sub_distributors__hand_over();
+
+create trigger _100_normalise_whatsapp_number before insert or update of whatsapp_number on app.sub_distributors
+for each row execute function app.tg_normalise_whatsapp_number();
+create trigger _900_touch before update on app.sub_distributors for each row execute function app.tg_touch_updated_at();

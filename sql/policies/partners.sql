@@ -1,0 +1,19 @@
+-- Partners. password_hash is granted to no role.
+
+alter table app.partners enable row level security;
+
+grant select (
+  id, email, phone, business_name, tier, salon_type, chair_count, specialization, region_id, credit_limit, credit_used,
+  point_balance, is_active, address, created_at, updated_at, deleted_at
+) on app.partners to partner, agent, admin;
+grant select (id, business_name, phone, address, region_id, deleted_at) on app.partners to subdist;
+-- catalogue views look the caller's tier up, which is null to all but partners
+grant select (tier) on app.partners to subdist;
+
+create policy partners__partner_select on app.partners for select to partner
+using (id = (select auth.current_user_id()) and deleted_at is null);
+create policy partners__agent_select on app.partners for select to agent
+using (region_id = any (array(select auth.agent_regions())) and deleted_at is null);
+create policy partners__admin_select on app.partners for select to admin using (deleted_at is null);
+create policy partners__subdist_select on app.partners for select to subdist
+using (id in (select o.partner_id from app.orders as o) and deleted_at is null);

@@ -1,0 +1,346 @@
+"""A call of every RPC that succeeds: the wrong ones are made from it, one mistake at a time."""
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.api.conftest import Hub
+from tests.support.context import Caller, Connection, call, value
+from tests.support.rls_dataset import PASSWORD
+
+
+@dataclass(frozen=True)
+class Call:
+    """Who calls, the kinds of his arguments, and good values for them."""
+
+    role: str
+    kinds: dict[str, str]
+    good: Callable[["Maker"], dict[str, Any]] = lambda _: {}
+    twice: bool = True
+    """Whether the good call may be repeated."""
+
+    def caller(self, hub: Hub) -> Caller:
+        dataset = hub.dataset
+        return {
+            "anon": Caller("anon"),
+            "partner": dataset.west.partner,
+            "agent": dataset.west.agent,
+            "subdist": dataset.west.subdist,
+            "admin": dataset.admin,
+            "erp": dataset.erp,
+            "messenger": dataset.messenger,
+        }[self.role]
+
+
+class Maker:
+    """Makes what a good call needs: an order in some state, an open invoice, a message."""
+
+    def __init__(self, hub: Hub, conn: Connection) -> None:
+        self.hub = hub
+        self.conn = conn
+        self.dataset = hub.dataset
+
+    def rpc(self, who: Caller, name: str, **arguments: Any) -> Any:
+        return call(self.conn, who, name, **arguments)
+
+    def order(self, *moves: str) -> str:
+        order = self.hub.submit(self.dataset.west.partner)["id"]
+        for move in moves:
+            if move == "respond_order":
+                self.rpc(self.dataset.west.subdist, move, order_id=order, decision="ACCEPT")
+            else:
+                self.rpc(self.dataset.admin, move, order_id=order)
+        return str(order)
+
+    def over_limit(self) -> str:
+        self.conn.execute(
+            "update app.partners set credit_limit = 1 where id = %s", [self.dataset.west.partner.sub]
+        )
+        order = self.order()
+        self.conn.execute(
+            "update app.partners set credit_limit = 900000000 where id = %s", [self.dataset.west.partner.sub]
+        )
+        return order
+
+    def draft(self) -> str:
+        items = [{"sku": "SKU-001", "quantity": 1}]
+        return str(self.rpc(self.dataset.west.partner, "save_draft", items=items)["id"])
+
+    def invoice(self, column: str = "id") -> str:
+        order = self.order("respond_order", "approve_order")
+        return str(value(self.conn, f"select {column} from app.invoices where order_id = %s", order))
+
+    def dead_order(self) -> str:
+        order = self.order("respond_order", "approve_order")
+        self.rpc(self.dataset.admin, "reject_order", order_id=order, reason="x")
+        return order
+
+    def reward(self) -> str:
+        """A reward, and points to pay it with."""
+        self.rpc(
+            self.dataset.admin,
+            "adjust_points",
+            partner_id=self.dataset.west.partner.sub,
+            points=50,
+            reason="x",
+        )
+        return self.dataset.rewards[1]
+
+    def redemption(self) -> str:
+        key = str(uuid.uuid4())
+        return str(
+            self.rpc(
+                self.dataset.west.partner, "redeem_reward", reward_id=self.reward(), idempotency_key=key
+            )["id"]
+        )
+
+    def message(self, provider_id: str | None = None) -> str:
+        message = str(
+            value(
+                self.conn,
+                "insert into app.messages (template, recipient_type, recipient_id)"
+                " values ('inbound_text', 'AGENT', %s) returning id",
+                self.dataset.west.agent.sub,
+            )
+        )
+        if provider_id:
+            self.rpc(self.dataset.messenger, "message_sent", message_id=message, provider_id=provider_id)
+        return message
+
+    def escalation(self) -> str:
+        return str(
+            value(self.conn, "select id from app.sla_escalation_logs where acknowledged_at is null limit 1")
+        )
+
+    def link(self) -> str:
+        conn = self.conn
+        conn.execute("delete from app.messages where template = 'sign_in_link'")
+        conn.execute("delete from auth.login_attempts")
+        self.rpc(Caller("anon"), "request_link", whatsapp_number=self.dataset.west.number)
+        return str(
+            value(conn, "select variables ->> 'token' from app.messages where template = 'sign_in_link'")
+        )
+
+    def session(self) -> dict[str, Any]:
+        self.conn.execute("delete from auth.login_attempts")
+        tokens: dict[str, Any] = self.rpc(
+            Caller("anon"), "login", email=self.dataset.west.email, password=PASSWORD
+        )
+        return tokens
+
+
+ITEMS = [{"sku": "SKU-001", "quantity": 1}]
+
+
+def key() -> str:
+    return str(uuid.uuid4())
+
+
+CALLS = {
+    "login": Call(
+        "anon",
+        {"email": "secret", "password": "secret"},
+        lambda m: {"email": m.dataset.east.email, "password": PASSWORD},
+    ),
+    "refresh_session": Call(
+        "anon", {"refresh_token": "secret"}, lambda m: {"refresh_token": m.session()["refresh_token"]}
+    ),
+    "request_link": Call(
+        "anon", {"whatsapp_number": "text"}, lambda m: {"whatsapp_number": m.dataset.west.number}
+    ),
+    "redeem_link": Call("anon", {"token": "secret"}, lambda m: {"token": m.link()}),
+    "me": Call("partner", {}),
+    "logout": Call("partner", {}),
+    "change_password": Call(
+        "agent",
+        {"current_password": "secret", "new_password": "password"},
+        lambda _: {"current_password": PASSWORD, "new_password": PASSWORD},
+    ),
+    "quote_order": Call(
+        "partner", {"items": "items", "points": "points"}, lambda _: {"items": ITEMS, "points": 0}
+    ),
+    "save_draft": Call(
+        "partner", {"items": "items", "notes": "optional text"}, lambda _: {"items": ITEMS, "notes": "x"}
+    ),
+    "submit_order": Call(
+        "partner",
+        {"items": "items", "points": "points", "notes": "optional text", "idempotency_key": "text"},
+        lambda _: {"items": ITEMS, "points": 0, "notes": "x", "idempotency_key": key()},
+    ),
+    "submit_draft": Call(
+        "partner",
+        {"order_id": "id", "points": "points", "idempotency_key": "text"},
+        lambda m: {"order_id": m.draft(), "points": 0, "idempotency_key": key()},
+    ),
+    "cancel_order": Call(
+        "partner",
+        {"order_id": "id", "reason": "optional text"},
+        lambda m: {"order_id": m.order(), "reason": "salah"},
+    ),
+    "redeem_reward": Call(
+        "partner",
+        {"reward_id": "id", "idempotency_key": "text"},
+        lambda m: {"reward_id": m.reward(), "idempotency_key": key()},
+    ),
+    "start_shadow_session": Call(
+        "agent", {"partner_id": "id"}, lambda m: {"partner_id": m.dataset.west.partner.sub}
+    ),
+    "end_shadow_session": Call("agent", {}),
+    "respond_order": Call(
+        "subdist",
+        {"order_id": "id", "decision": "word", "note": "optional text"},
+        lambda m: {"order_id": m.order(), "decision": "ACCEPT", "note": "n" * 480},
+    ),
+    "release_order": Call(
+        "admin",
+        {"order_id": "id", "reason": "text"},
+        lambda m: {"order_id": m.over_limit(), "reason": "r" * 500},
+    ),
+    "approve_order": Call("admin", {"order_id": "id"}, lambda m: {"order_id": m.order("respond_order")}),
+    "reject_order": Call(
+        "admin", {"order_id": "id", "reason": "text"}, lambda m: {"order_id": m.order(), "reason": "r" * 500}
+    ),
+    "reroute_order": Call(
+        "admin",
+        {"order_id": "id", "subdist_id": "id"},
+        lambda m: {"order_id": m.order(), "subdist_id": m.dataset.east.subdist.sub},
+    ),
+    "ship_order": Call(
+        "admin", {"order_id": "id"}, lambda m: {"order_id": m.order("respond_order", "approve_order")}
+    ),
+    "complete_order": Call(
+        "admin",
+        {"order_id": "id"},
+        lambda m: {"order_id": m.order("respond_order", "approve_order", "ship_order")},
+    ),
+    "record_payment": Call(
+        "admin",
+        {
+            "invoice_id": "id",
+            "amount": "money",
+            "payment_method": "optional text",
+            "reference_number": "optional text",
+            "paid_at": "moment",
+            "notes": "optional text",
+        },
+        lambda m: {
+            "invoice_id": m.invoice(),
+            "amount": 1000,
+            "payment_method": "TRANSFER",
+            "reference_number": "R-1",
+            "paid_at": "2026-01-31T10:00:00+07:00",
+            "notes": "x",
+        },
+    ),
+    "cancel_invoice": Call(
+        "admin",
+        {"invoice_id": "id", "reason": "text"},
+        lambda m: {"invoice_id": m.invoice(), "reason": "r" * 500},
+    ),
+    "adjust_points": Call(
+        "admin",
+        {"partner_id": "id", "points": "adjustment", "reason": "text"},
+        lambda m: {"partner_id": m.dataset.west.partner.sub, "points": 5, "reason": "r" * 500},
+    ),
+    "advance_redemption": Call(
+        "admin",
+        {"redemption_id": "id", "status": "word"},
+        lambda m: {"redemption_id": m.redemption(), "status": "SHIPPED"},
+    ),
+    "acknowledge_escalation": Call(
+        "admin", {"escalation_id": "id"}, lambda m: {"escalation_id": m.escalation()}, twice=False
+    ),
+    "set_config": Call(
+        "admin",
+        {"config_key": "config key", "config_value": "value"},
+        lambda _: {"config_key": "order.max_lines", "config_value": 400},
+    ),
+    "erp_stream": Call("erp", {"stream": "stream"}, lambda _: {"stream": "stock"}),
+    "erp_report": Call(
+        "erp",
+        {"stream": "stream", "ok": "outcome", "detail": "anything"},
+        lambda _: {"stream": "stock", "ok": True},
+    ),
+    "erp_apply_stock": Call(
+        "erp",
+        {
+            "levels": "levels",
+            "read_at": "moment",
+            "stream": "stream",
+            "cursor": "anything",
+            "complete": "anything",
+        },
+        lambda _: {"levels": [{"sku": "SKU-001", "quantity": 900}]},
+    ),
+    "erp_apply_products": Call(
+        "erp",
+        {"products": "products", "stream": "stream", "cursor": "anything"},
+        lambda _: {"products": [{"sku": "NEW-1", "name": "Sampo", "base_price": 1000}]},
+    ),
+    "erp_pending_orders": Call("erp", {"max": "count"}, lambda _: {"max": 10}),
+    "erp_ack_order": Call(
+        "erp",
+        {"order_id": "id", "erp_reference": "text"},
+        lambda m: {"order_id": m.order("respond_order", "approve_order"), "erp_reference": "SO-1"},
+    ),
+    "erp_pending_cancellations": Call("erp", {"max": "count"}, lambda _: {"max": 10}),
+    "erp_ack_cancellation": Call(
+        "erp",
+        {"order_id": "id", "outcome": "word", "note": "optional text"},
+        lambda m: {"order_id": m.dead_order(), "outcome": "REFUSED"},
+    ),
+    "erp_apply_payments": Call(
+        "erp",
+        {"payments": "payments", "stream": "stream", "cursor": "anything"},
+        lambda m: {
+            "payments": [
+                {"invoice_number": m.invoice("invoice_number"), "amount": 500, "reference_number": "ERP-1"}
+            ]
+        },
+    ),
+    "claim_messages": Call(
+        "messenger", {"max": "count", "lease_seconds": "count"}, lambda _: {"max": 1, "lease_seconds": 60}
+    ),
+    "message_sent": Call(
+        "messenger",
+        {"message_id": "id", "provider_id": "text"},
+        lambda m: {"message_id": m.message(), "provider_id": f"wamid.{key()}"},
+    ),
+    "messages_sent": Call(
+        "messenger",
+        {"sent": "sent"},
+        lambda m: {"sent": [{"message_id": m.message(), "provider_id": f"wamid.{key()}"}]},
+    ),
+    "message_failed": Call(
+        "messenger",
+        {"message_id": "id", "error_code": "optional text", "retry": "flag"},
+        lambda m: {"message_id": m.message(), "error_code": "131026", "retry": False},
+    ),
+    "message_status": Call(
+        "messenger",
+        {
+            "provider_id": "text",
+            "status": "word",
+            "at": "moment",
+            "message_id": "optional id",
+            "error_code": "optional text",
+        },
+        lambda m: {
+            "provider_id": (provider := f"wamid.{key()}"),
+            "status": "delivered",
+            "at": "2026-01-31T10:00:00Z",
+            "message_id": m.message(provider),
+            "error_code": None,
+        },
+    ),
+    "inbound_message": Call(
+        "messenger", {"payload": "payload"}, lambda _: {"payload": {"entry": [], "n": key()}}
+    ),
+    "process_inbox": Call("messenger", {"max": "count"}, lambda _: {"max": 10}),
+}
+
+
+def as_json(arguments: dict[str, Any]) -> dict[str, str]:
+    return {name: json.dumps(argument) for name, argument in arguments.items()}

@@ -1,0 +1,93 @@
+"""What no row may say: each check of a table, broken by the smallest change that breaks it alone."""
+
+import pytest
+
+from tests.constraints.refusing import refused
+from tests.support.context import Connection
+
+# Null satisfies every other check, so that only the one in question is left.
+NULL_IN_BETWEEN = ("amount_paid", "point_discount")
+
+CHECKS = {
+    "agent_sessions_period_check": "app.agent_sessions set ended_at = started_at - interval '1 s'",
+    "agents_email_check": "app.agents set email = 'Upper@hub.test'",
+    "categories_parent_check": "app.categories set parent_id = id",
+    "categories_slug_check": "app.categories set slug = 'Not a slug'",
+    "erp_cancellations_outcome_check": "app.erp_cancellations set outcome = 'MAYBE'",
+    "erp_cancellations_settled_check": "app.erp_cancellations set outcome = null",
+    "erp_set_aside_key_check": "app.erp_quarantine set key = repeat('x', 301)",
+    "erp_streams_failure_check": "app.erp_streams set last_error = null",
+    "erp_streams_stream_check": "app.erp_streams set stream = 'Stock'",
+    "inventory_reserved_check": "app.inventory set reserved = -1",
+    "inventory_safety_buffer_check": "app.inventory set safety_buffer = -1",
+    "invoice_payments_amount_check": "app.invoice_payments set amount = 0",
+    "invoice_payments_notes_check": "app.invoice_payments set notes = repeat('x', 2001)",
+    "invoice_payments_reference_number_check": "app.invoice_payments set reference_number = ' A'",
+    "invoices_amount_check": "app.invoices set amount = -1, amount_paid = null where status = 'UNPAID'",
+    "invoices_amount_paid_check": "app.invoices set amount_paid = -1, status = 'CANCELLED',"
+    " cancelled_at = now()",
+    "invoices_cancelled_check": "app.invoices set cancelled_at = now() where status <> 'CANCELLED'",
+    "invoices_paid_at_check": "app.invoices set paid_at = null where status = 'PAID'",
+    "invoices_status_check": "app.invoices set status = 'PARTIAL' where status = 'UNPAID'",
+    "jwt_secret_length_check": "auth.jwt_secret set secret = 'short'",
+    "jwt_secret_singleton_check": "auth.jwt_secret set singleton = false",
+    "message_recipient_type_check": "app.messages set recipient_type = 'NOBODY'",
+    "message_status_check": "app.messages set status = 'LOST'",
+    "order_event_check": "app.order_events set event = 'WISH'",
+    "order_items_line_total_check": "app.order_items set line_total = line_total + 1",
+    "order_items_list_price_check": "app.order_items set list_price = unit_price - 1",
+    "order_items_quantity_check": "app.order_items set quantity = 0, line_total = 0",
+    "order_items_unit_price_check": "app.order_items set unit_price = -1, line_total = -quantity",
+    "orders_clock_check": "app.orders set routed_at = now() where routed_to_subdist_id is null",
+    "orders_discount_amount_check": "app.orders set discount_amount = -1, grand_total = grand_total + 1",
+    "orders_erp_check": "app.orders set erp_reference = 'E' where erp_acknowledged_at is null",
+    "orders_grand_total_check": "app.orders set grand_total = -1,"
+    " point_discount = subtotal - discount_amount + 1",
+    "orders_idempotency_check": "app.orders set request_hash = null where idempotency_key is not null",
+    "orders_notes_check": "app.orders set notes = repeat('x', 2001)",
+    "orders_over_limit_route_check": "app.orders set is_over_limit = true"
+    " where routed_to_subdist_id is not null",
+    "orders_point_discount_check": "app.orders set point_discount = -1,"
+    " grand_total = grand_total + point_discount + 1",
+    "orders_points_earned_check": "app.orders set points_earned = -1",
+    "orders_points_used_check": "app.orders set points_used = -1",
+    "orders_release_check": "app.orders set released_at = now() where release_reason is null",
+    "orders_submission_check": "app.orders set submission_type = 'AGENT_ASSISTED' where agent_id is null",
+    "orders_submitted_check": "app.orders set submitted_at = null where status not in ('DRAFT', 'CANCELLED')",
+    "orders_subtotal_check": "app.orders set subtotal = -1, grand_total = 0, discount_amount = 0,"
+    " point_discount = null",
+    "orders_total_parts_check": "app.orders set grand_total = grand_total + 1",
+    "partners_chair_count_check": "app.partners set chair_count = -1",
+    "partners_credit_limit_check": "app.partners set credit_limit = -1",
+    "partners_credit_used_check": "app.partners set credit_used = -1",
+    "partners_email_check": "app.partners set email = 'no address'",
+    "point_transactions_earned_check": "app.point_transactions set invoice_id = null where type = 'EARNED'",
+    "point_transactions_expired_check": "app.point_transactions set type = 'EXPIRED', created_by = null"
+    " where points < 0",
+    "point_transactions_points_check": "app.point_transactions set points = 0, type = 'ADJUSTED'",
+    "point_transactions_spent_check": "app.point_transactions set points = 1 where type = 'REDEEMED'",
+    "products_base_price_check": "app.products set base_price = -1",
+    "products_retail_price_check": "app.products set retail_price = -1",
+    "products_sku_check": "app.products set sku = ' ' || sku",
+    "redemption_catalog_points_required_check": "app.redemption_catalog set points_required = 0",
+    "redemption_catalog_stock_available_check": "app.redemption_catalog set stock_available = -1",
+    "redemptions_points_spent_check": "app.redemptions set points_spent = 0",
+    "regions_parent_check": "app.regions set parent_region_id = id",
+    "regions_time_zone_check": "app.regions set time_zone = 'Europe/Berlin'",
+    "system_configs_version_check": "app.system_configs set version = 0",
+    "tier_prices_discount_pair_check": "app.tier_prices set min_qty_discount = null where discount_price = 8",
+    "tier_prices_discount_price_check": "app.tier_prices set discount_price = price + 1"
+    " where discount_price = 8",
+    "tier_prices_min_qty_discount_check": "app.tier_prices set min_qty_discount = 0 where discount_price = 8",
+    "tier_prices_period_check": "app.tier_prices set effective_until = effective_from",
+    "tier_prices_price_check": "app.tier_prices set price = -1 where discount_price is null",
+}
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_check_refuses_what_it_is_there_for(bare: Connection, check: str) -> None:
+    table, change = CHECKS[check].split(" ", 1)
+    for column in NULL_IN_BETWEEN:
+        if f"{column} = null" in change:
+            bare.execute(f"alter table {table} alter {column} drop not null")
+    assert refused(bare, f"update {table} {change}").constraint_name == check

@@ -1,0 +1,86 @@
+"""Who points at whom: a row cannot point at what is not there."""
+
+import pytest
+
+from tests.constraints.refusing import refused
+from tests.support.context import Connection
+
+FOREIGN_KEY_VIOLATION = "23503"
+
+REFERENCES = """
+app.agent_sessions.agent_id > app.agents
+app.agent_sessions.impersonated_partner_id > app.partners
+app.agents.region_id > app.regions
+app.categories.parent_id > app.categories
+app.erp_cancellations.order_id > app.orders
+app.impersonation_notifications.agent_session_id > app.agent_sessions
+app.impersonation_notifications.message_id > app.messages
+app.impersonation_notifications.order_id > app.orders
+app.inbound_events.inbound_message_id > app.inbound_messages
+app.inventory.product_id > app.products
+app.invoice_payments.invoice_id > app.invoices
+app.invoice_payments.recorded_by > app.agents
+app.invoices.created_by > app.agents
+app.invoices.order_id > app.orders
+app.messages.order_id > app.orders
+app.order_events.order_id > app.orders
+app.order_items.order_id > app.orders
+app.order_items.product_id > app.products
+app.orders.agent_id > app.agents
+app.orders.partner_id > app.partners
+app.orders.released_by > app.agents
+app.orders.routed_to_subdist_id > app.sub_distributors
+app.partners.region_id > app.regions
+app.point_queue.invoice_id > app.invoices
+app.point_transactions.created_by > app.agents
+app.point_transactions.invoice_id > app.invoices
+app.point_transactions.order_id > app.orders
+app.point_transactions.partner_id > app.partners
+app.point_transactions.redemption_id > app.redemptions
+app.products.brand_id > app.brands
+app.products.category_id > app.categories
+app.redemptions.catalog_item_id > app.redemption_catalog
+app.redemptions.partner_id > app.partners
+app.regions.parent_region_id > app.regions
+app.sla_escalation_logs.acknowledged_by > app.agents
+app.sla_escalation_logs.order_id > app.orders
+app.sub_distributors.region_id > app.regions
+app.system_configs.updated_by > app.agents
+app.tier_prices.product_id > app.products
+auth.refresh_tokens.session_id > auth.sessions
+auth.sign_in_links.subdist_id > app.sub_distributors
+"""
+
+PAIRS = ["app.invoice_payments", "app.invoices", "app.order_events", "app.order_items"]
+"""Their reference is a pair with partner_id: the row belongs to the partner of what it points at."""
+
+
+NOWHERE = "'00000000-0000-7000-8000-00000000dead'"
+
+# Where a bare change of the column would break another rule first.
+STATEMENTS = {
+    "app.orders.agent_id": f"update app.orders set submission_type = 'AGENT_ASSISTED', agent_id = {NOWHERE}",
+    "app.orders.partner_id": f"insert into app.orders (partner_id) values ({NOWHERE})",
+    "app.orders.routed_to_subdist_id": "update app.orders set routed_at = now(),"
+    f" is_over_limit = false, routed_to_subdist_id = {NOWHERE}",
+}
+
+
+@pytest.mark.parametrize("reference", REFERENCES.strip().splitlines())
+def test_a_row_points_at_nothing_that_is_not_there(conn: Connection, reference: str) -> None:
+    child, parent = reference.split(" > ")
+    table, column = child.rsplit(".", 1)
+    conn.execute(f"alter table {table} disable trigger user")
+    one = f"where ctid = (select min(t.ctid) from {table} t)"
+    statement = STATEMENTS.get(child, f"update {table} set {column} = {NOWHERE} {one}")
+    why = refused(conn, statement)
+    assert (why.sqlstate, why.table_name) == (FOREIGN_KEY_VIOLATION, table.split(".")[1])
+    assert parent.split(".")[1] in (why.message_detail or "")
+
+
+@pytest.mark.parametrize("table", PAIRS)
+def test_a_row_belongs_to_the_partner_of_what_it_points_at(conn: Connection, table: str) -> None:
+    conn.execute(f"alter table {table} disable trigger user")
+    another = "(select p.id from app.partners p where p.id <> t.partner_id limit 1)"
+    why = refused(conn, f"update {table} t set partner_id = {another}")
+    assert why.sqlstate == FOREIGN_KEY_VIOLATION

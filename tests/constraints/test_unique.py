@@ -1,0 +1,86 @@
+"""What is there once: each key, refused a second time, also past every trigger."""
+
+import pytest
+
+from tests.constraints.refusing import refused
+from tests.support.context import Connection
+
+# table: constraint or index: what the second row may not share with the first
+UNIQUE = {
+    "app.agents": {"agents_email_key": "email"},
+    "app.brands": {"brands_name_key": "name"},
+    "app.categories": {"categories_slug_key": "slug"},
+    "app.inbound_messages": {"inbound_messages_payload_hash_key": "payload_hash"},
+    "app.inventory": {"inventory_product_id_key": "product_id"},
+    "app.invoice_payments": {"invoice_payments_reference_key": "invoice_id reference_number"},
+    "app.invoices": {"invoices_invoice_number_key": "invoice_number"},
+    "app.messages": {"messages_provider_id_key": "provider_id"},
+    "app.order_items": {"order_items_order_id_product_id_key": "order_id product_id"},
+    "app.orders": {
+        "orders_order_number_key": "order_number",
+        "orders_idempotency_key": "partner_id idempotency_key",
+    },
+    "app.partners": {"idx_partners_email": "email", "partners_phone_key": "phone"},
+    "app.point_transactions": {
+        "point_transactions_earned_key": "EARNED",
+        "point_transactions_taken_back_key": "ADJUSTED",
+    },
+    "app.products": {"idx_products_sku": "sku"},
+    "app.redemptions": {"redemptions_idempotency_key": "partner_id idempotency_key"},
+    "app.regions": {"regions_code_key": "code"},
+    "app.sla_escalation_logs": {
+        "sla_escalation_logs_once_key": "order_id escalation_level notified_to clock_started_at"
+    },
+    "app.system_config_history": {"system_config_history_version_key": "config_key version"},
+    "app.system_configs": {"system_configs_config_key_key": "config_key"},
+}
+
+# What a copy has to have of its own, besides its id, so that only one key refuses it.
+OWN = {
+    "email": "'copy@hub.test'",
+    "phone": "'+62899999999'",
+    "order_number": "'ORD-X'",
+    "invoice_number": "'INV-X'",
+    "provider_id": "'wamid.copy'",
+    "idempotency_key": "'copy'",
+}
+
+CASES = [(table, key) for table, keys in UNIQUE.items() for key in keys]
+
+
+@pytest.mark.parametrize(("table", "key"), CASES)
+def test_the_second_of_a_kind_is_refused(bare: Connection, table: str, key: str) -> None:
+    columns = [
+        row[0]
+        for row in bare.execute(
+            "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0"
+            " and not attisdropped and attgenerated = '' and attidentity = ''",
+            [table],
+        )
+    ]
+    shared, where = UNIQUE[table][key].split(), "true"
+    other = {"id": "gen_random_uuid()"} if "id" in columns else {}
+    if table == "app.point_transactions":
+        kind = UNIQUE[table][key]
+        where = "t.type = 'EARNED'"
+        other |= {"type": f"'{kind}'", "points": "7"}
+        if kind == "ADJUSTED":
+            bare.execute("update app.point_transactions t set type = 'ADJUSTED' where t.type = 'EARNED'")
+            where = "t.invoice_id is not null"
+    else:
+        other |= {column: text for column, text in OWN.items() if column in columns and column not in shared}
+        needed = [column for column in columns if column in shared or column == "idempotency_key"]
+        where = " and ".join(f"t.{column} is not null" for column in needed)
+    values = ", ".join(other.get(column, f"t.{column}") for column in columns)
+    copy = f"insert into {table} ({', '.join(columns)}) select {values} from {table} t where {where} limit 1"
+    assert refused(bare, copy).constraint_name == key
+
+
+def test_two_prices_of_one_product_and_tier_never_overlap(conn: Connection) -> None:
+    conn.execute("alter table app.tier_prices disable trigger user")
+    why = refused(
+        conn,
+        "insert into app.tier_prices (product_id, tier, price, effective_from)"
+        " select product_id, tier, 1, now() from app.tier_prices where effective_until > now() limit 1",
+    )
+    assert why.constraint_name == "tier_prices_no_overlap_excl"

@@ -1,0 +1,59 @@
+"""Refusals: every code has its status, and nothing raises a code that is not in the catalogue."""
+
+import re
+
+import pytest
+
+from hub import paths
+from tests.support.context import Connection, value
+from tests.support.factories import refused
+
+SOURCES = [*(paths.root() / "sql").rglob("*.sql")]
+
+
+def test_every_code_is_raised_with_its_status(db: Connection) -> None:
+    codes = [code for (code,) in db.execute("select code from app.error_catalog()")]
+    assert len(codes) == len(set(codes))
+    for code in codes:
+        with refused(db, code) as why:
+            db.execute("select app.fail(%s, 'because')", [code])
+        assert why.details == "because"
+
+
+def test_every_status_is_one_that_a_caller_can_mend(db: Connection) -> None:
+    statuses = {status for (status,) in db.execute("select http_status from app.error_catalog()")}
+    assert statuses == {400, 401, 402, 403, 404, 409, 422, 429}
+
+
+def test_what_the_functions_raise_is_what_the_catalogue_lists(db: Connection) -> None:
+    source = "\n".join(path.read_text() for path in SOURCES)
+    raised = set(re.findall(r"app\.(?:fail|refuse)\(\s*'([A-Z_]+)'", source))
+    listed = {code for (code,) in db.execute("select code from app.error_catalog()")}
+    assert raised <= listed
+    named = set(re.findall(r"'([A-Z]+_[A-Z_]+)'", source))
+    assert listed - raised <= named, "codes that nothing raises"
+
+
+def test_an_unknown_code_is_an_error_of_ours(db: Connection) -> None:
+    with pytest.raises(Exception, match="query returned no rows"), db.transaction():
+        db.execute("select app.fail('NO_SUCH_CODE')")
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [("app.require_text('x', '  a ', 3)", None), ("app.require_text('x', ' a ', 3)", "a"),
+     ("app.require_text('x', ' ', 3)", None), ("app.require_text('x', null, 3)", None),
+     ("app.require_text('x', 'ab', 3, 3)", None), ("app.require_text('x', 'abc', 3, 3)", "abc"),
+     ("app.optional_text('x', ' ab ', 4)", "ab"), ("app.optional_text('x', '12345', 4)", None)],
+)  # fmt: skip
+def test_a_text_is_trimmed_and_no_longer_than_promised(db: Connection, call: str, text: str | None) -> None:
+    if text is None:
+        with refused(db, "INVALID_ARGUMENT"):
+            db.execute(f"select {call}".encode())
+    else:
+        assert value(db, f"select {call}") == text
+
+
+def test_an_optional_text_of_blanks_is_none(db: Connection) -> None:
+    for given in ("'  '", "''", "null"):
+        assert value(db, f"select app.optional_text('x', {given}, 4)") is None

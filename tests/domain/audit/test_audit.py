@@ -1,0 +1,156 @@
+"""The audit trail: complete, under the right name, masked, and nobody's to change."""
+
+import psycopg
+import pytest
+
+from tests.support.client import caller
+from tests.support.context import Connection, Context, call, items, make_context, shadow, submit, value
+
+AUDITED = [
+    "partners", "agents", "sub_distributors", "orders", "order_items", "invoices", "invoice_payments",
+    "point_transactions", "redemptions", "tier_prices", "system_configs", "agent_sessions",
+]  # fmt: skip
+
+
+@pytest.fixture
+def context(db: Connection) -> Context:
+    made = make_context(db)
+    db.execute("select jobs.flush_audit()")
+    return made
+
+
+@pytest.mark.parametrize("table", AUDITED)
+def test_every_financial_and_personal_table_is_audited(db: Connection, table: str) -> None:
+    events = db.execute(
+        "select string_agg(event_manipulation, ',' order by event_manipulation)"
+        " from information_schema.triggers where event_object_schema = 'app' and event_object_table = %s"
+        " and trigger_name like '\\_800\\_audit%%'",
+        [table],
+    ).fetchone()
+    assert events == ("DELETE,INSERT,UPDATE",)
+
+
+def trail(db: Connection, target: str) -> list[tuple[object, ...]]:
+    db.execute("select jobs.flush_audit()")
+    return db.execute(
+        "select action, actor_id::text, actor_type::text, on_behalf_of::text from app.audit_logs"
+        " where target_id = %s order by created_at, id",
+        [target],
+    ).fetchall()
+
+
+def test_an_order_is_trailed_under_the_partners_name(db: Connection, context: Context) -> None:
+    who = context.partners[0]
+    order = submit(db, who, items(SKU_000=1))
+    assert trail(db, order["id"]) == [("INSERT", who.sub, "PARTNER", None)]
+
+
+def test_in_shadow_mode_under_the_agents_name_on_behalf_of_the_partner(
+    db: Connection, context: Context
+) -> None:
+    agent, who = context.agents[0], context.partners[0]
+    order = submit(db, shadow(db, agent, who), items(SKU_000=1))
+    assert trail(db, order["id"]) == [("INSERT", agent.sub, "AGENT", who.sub)]
+
+
+def test_the_callers_address_is_kept(db: Connection, context: Context) -> None:
+    who = context.partners[0]
+    with caller(db, "partner", who.sub, headers={"X-Forwarded-For": "203.0.113.7, 10.0.0.1"}):
+        db.execute("""select api.save_draft('[{"sku": "SKU-000", "quantity": 1}]')""")
+    db.execute("select jobs.flush_audit()")
+    assert (
+        value(db, "select max(ip_address) from app.audit_logs where target_type = 'orders'") == "203.0.113.7"
+    )
+
+
+def test_personal_data_is_masked_and_hashes_are_left_out(db: Connection, context: Context) -> None:
+    who = context.partners[0]
+    db.execute(
+        "update app.partners set phone = '0812 3456 7890', password_hash = 'secret-hash',"
+        " address = 'Jl. Braga 1' where id = %s",
+        [who.sub],
+    )
+    db.execute("select jobs.flush_audit()")
+    text = value(db, "select string_agg(a::text, ' ') from app.audit_logs a where target_id = %s", who.sub)
+    assert "secret-hash" not in text
+    assert "+6281234567890" not in text
+    assert "Braga" not in text
+    assert "+6**********90" in text
+
+
+def test_only_what_changed_is_kept_of_an_update(db: Connection, context: Context) -> None:
+    who = context.partners[0]
+    db.execute("update app.partners set credit_limit = 7 where id = %s", [who.sub])
+    db.execute("select jobs.flush_audit()")
+    row = db.execute(
+        "select old_value, new_value from app.audit_logs where target_id = %s and action = 'UPDATE'",
+        [who.sub],
+    ).fetchone()
+    assert row == ({"credit_limit": 100_000_000}, {"credit_limit": 7})
+
+
+def test_a_bulk_update_pairs_before_and_after(db: Connection, context: Context) -> None:
+    db.execute("update app.partners set chair_count = 1")
+    db.execute("update app.partners set specialization = email")
+    db.execute("select jobs.flush_audit()")
+    wrong = value(
+        db,
+        """select count(*) from app.audit_logs l join app.partners p on p.id = l.target_id
+           where l.action = 'UPDATE' and l.new_value ->> 'specialization' <> p.email""",
+    )
+    assert wrong == 0
+    assert value(db, "select count(*) from app.audit_logs where new_value ? 'specialization'") >= len(
+        context.partners
+    )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update app.audit_logs set action = 'NOTHING'",
+        "delete from app.audit_logs",
+        "truncate app.audit_logs",
+        "update app.audit_buffer set action = 'NOTHING'",
+        "truncate app.audit_buffer",
+        "update app.order_events set note = 'x'",
+        "delete from app.point_transactions",
+        "truncate app.point_transactions",
+    ],
+)
+def test_nobody_changes_the_trail_or_a_ledger(db: Connection, context: Context, statement: str) -> None:
+    call(db, context.admin, "adjust_points", partner_id=context.partners[0].sub, points=5, reason="x")
+    submit(db, context.partners[0], items(SKU_000=1))
+    with pytest.raises(psycopg.Error, match="APPEND_ONLY"), db.transaction():
+        db.execute(statement.encode())
+
+
+def test_flushing_twice_adds_nothing(db: Connection, context: Context) -> None:
+    submit(db, context.partners[0], items(SKU_000=1))
+    assert value(db, "select jobs.flush_audit()") > 0
+    assert value(db, "select jobs.flush_audit()") == 0
+
+
+def test_months_ahead_have_their_partition_and_late_rows_move_into_it(
+    db: Connection, context: Context
+) -> None:
+    assert value(db, "select jobs.make_partitions()") == 0
+    month = value(db, "select to_char(now() at time zone 'UTC' + interval '5 months', 'YYYY_MM')")
+    db.execute(
+        "insert into app.audit_logs (actor_type, actor_role, target_type, action, created_at)"
+        " values ('SYSTEM', 'system', 'orders', 'INSERT', now() + interval '5 months')"
+    )
+    assert value(db, "select count(*) from app.audit_logs_default") == 1
+    assert value(db, "select app.make_audit_partitions(5)") == 2
+    assert value(db, "select count(*) from app.audit_logs_default") == 0
+    assert value(db, f"select count(*) from app.audit_logs_{month}") == 1
+    with pytest.raises(psycopg.Error, match="APPEND_ONLY"), db.transaction():
+        db.execute(f"delete from app.audit_logs_{month}".encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [("Ruko @ Jalan Kemang Raya 10", "Kemang Raya"), ("d/a Sari (sari@mail.id), Jl. Braga 12", "Braga 12")],
+)
+def test_an_address_with_an_at_sign_is_masked_too(db: Connection, text: str, secret: str) -> None:
+    assert secret not in value(db, "select app.mask(%s)", text)
+    assert value(db, "select app.mask('sari@mail.id')") == "s***@mail.id"

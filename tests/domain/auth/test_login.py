@@ -1,0 +1,359 @@
+"""Signing in and out: passwords, tokens, links, and how guessing is slowed down."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jwt
+import psycopg
+import pytest
+
+from tests.support.context import Caller, Connection, Context, call, make_context, value
+from tests.support.factories import Answer, answer, insert, make_subdist, refused
+from tests.support.test_cluster import JWT_SECRET
+
+ANYBODY = Caller("anon")
+PASSWORD = "rahasia-sekali"
+SALON = "salon0@hub.test"
+FROM = {"X-Forwarded-For": "203.0.113.7"}
+
+
+@pytest.fixture
+def context(db: Connection) -> Context:
+    made = make_context(db, partners=2, products=1)
+    db.execute(
+        "update app.partners set password_hash = extensions.crypt(%s, extensions.gen_salt('bf', 4))",
+        [PASSWORD],
+    )
+    db.execute(
+        "update app.agents set password_hash = extensions.crypt(%s, extensions.gen_salt('bf', 4))", [PASSWORD]
+    )
+    return made
+
+
+def login(
+    db: Connection, email: str = SALON, password: str = PASSWORD, headers: Mapping[str, str] | None = None
+) -> Answer:
+    return answer(db, ANYBODY, "login", headers, email=email, password=password)
+
+
+def tokens(db: Connection, email: str = SALON) -> dict[str, Any]:
+    given: dict[str, Any] = login(db, email).body
+    return given
+
+
+def holder(token: str) -> Caller:
+    """The caller whom a token names, after a look at its signature."""
+    claims = jwt.decode(token, JWT_SECRET, ["HS256"], options={"require": ["exp", "iat", "sub"]})
+    return Caller(
+        claims["role"], claims["sub"], {k: v for k, v in claims.items() if k not in ("role", "sub")}
+    )
+
+
+def outcome(given: Answer) -> tuple[int, str | None]:
+    return given.status, given.body.get("code")
+
+
+def test_without_a_signing_secret_nobody_gets_an_empty_token(db: Connection, context: Context) -> None:
+    db.execute("delete from auth.jwt_secret")
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState), db.transaction():
+        db.execute("select api.login(%s, %s)", [SALON, PASSWORD])
+
+
+@pytest.mark.parametrize("email", [SALON, "  SALON0@Hub.Test "])
+def test_the_right_password_signs_in(db: Connection, context: Context, email: str) -> None:
+    given = login(db, email)
+    assert given.status == 200
+    assert given.body["subject_id"] == context.partners[0].sub
+    assert call(db, holder(given.body["access_token"]), "me")["email"] == SALON
+
+
+@pytest.mark.parametrize(
+    ("agent_role", "role"), [("SALESMAN", "agent"), ("ADMIN", "admin"), ("SUPERADMIN", "superadmin")]
+)
+def test_staff_sign_in_to_their_role(db: Connection, context: Context, agent_role: str, role: str) -> None:
+    db.execute("update app.agents set role = %s where email = 'citra@hub.test'", [agent_role])
+    given = tokens(db, "citra@hub.test")
+    assert given["role"] == role
+    assert call(db, holder(given["access_token"]), "me")["role"] == role
+
+
+def test_a_token_verifies_with_the_secret_alone_and_expires_on_a_whole_second(
+    db: Connection, context: Context
+) -> None:
+    token = tokens(db)["access_token"]
+    claims = jwt.decode(token, JWT_SECRET, ["HS256"])
+    assert set(claims) == {"role", "sub", "sid", "iat", "exp"}
+    assert (type(claims["iat"]), type(claims["exp"])) == (int, int)
+    assert claims["exp"] - claims["iat"] == 15 * 60
+    assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT"}
+    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+", token), "base64url without padding"
+    with pytest.raises(jwt.InvalidSignatureError):
+        jwt.decode(token, JWT_SECRET + "x", ["HS256"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "is_active = false", "deleted_at = now()", "password_hash = 'x'", "password_hash = ''",
+        "email = 'moved@hub.test'",
+    ],
+)  # fmt: skip
+def test_who_may_not_sign_in_is_told_what_a_wrong_password_is_told(
+    db: Connection, context: Context, change: str
+) -> None:
+    wrong = login(db, "salon1@hub.test", "salah-sekali")
+    assert outcome(wrong) == (401, "INVALID_CREDENTIALS")
+    db.execute(f"update app.partners set {change} where email = %s".encode(), [SALON])
+    assert login(db).body == wrong.body
+    assert value(db, "select count(*) from auth.sessions") == 0
+
+
+@pytest.mark.parametrize("given", [{"email": None, "password": "x"}, {"email": SALON, "password": ""}])
+def test_nothing_to_sign_in_with_is_refused(db: Connection, context: Context, given: dict[str, Any]) -> None:
+    with refused(db, "INVALID_ARGUMENT"):
+        answer(db, ANYBODY, "login", **given)
+
+
+def test_failures_are_remembered_though_they_are_refused(db: Connection, context: Context) -> None:
+    login(db, password="salah-sekali", headers=FROM)
+    kept = "select split_part(key, ':', 1), failures from auth.login_attempts order by 1"
+    assert db.execute(kept).fetchall() == [("email", 1), ("ip", 1)]
+    assert value(db, "select count(*) from auth.login_attempts where key like '%hub.test%'") == 0
+
+
+def test_after_five_failures_also_the_right_password_has_to_wait(db: Connection, context: Context) -> None:
+    for _ in range(5):
+        assert outcome(login(db, password="salah-sekali")) == (401, "INVALID_CREDENTIALS")
+    given = login(db)
+    assert outcome(given) == (429, "TOO_MANY_ATTEMPTS")
+    assert given.headers == {"Retry-After": "900"}
+    assert login(db, "salon1@hub.test").status == 200, "somebody else need not"
+    db.execute("update auth.login_attempts set window_started_at = now() - interval '899.5 seconds'")
+    assert login(db).headers == {"Retry-After": "1"}
+    db.execute("update auth.login_attempts set window_started_at = now() - interval '900 seconds'")
+    assert login(db).status == 200
+
+
+def test_a_success_forgets_the_failures_before_it(db: Connection, context: Context) -> None:
+    for _ in range(3):
+        for _ in range(4):
+            login(db, password="salah-sekali")
+        assert login(db).status == 200
+
+
+def test_an_address_that_fails_too_often_waits_whomever_it_tries(db: Connection, context: Context) -> None:
+    call(db, context.admin, "set_config", config_key="auth.max_failures_per_address", config_value=3)
+    for i in range(3):
+        assert outcome(login(db, f"nobody{i}@hub.test", headers=FROM))[0] == 401
+    assert outcome(login(db, headers=FROM)) == (429, "TOO_MANY_ATTEMPTS")
+    assert login(db, headers={"X-Forwarded-For": "203.0.113.8"}).status == 200
+    assert login(db).status == 200
+    db.execute("update auth.login_attempts set window_started_at = now() - interval '15 minutes'")
+    assert login(db, headers=FROM).status == 200
+
+
+def refresh(db: Connection, token: str | None) -> Answer:
+    return answer(db, ANYBODY, "refresh_session", refresh_token=token)
+
+
+def test_a_refresh_token_is_good_once_and_its_reuse_kills_the_session(
+    db: Connection, context: Context
+) -> None:
+    first = tokens(db)
+    second = refresh(db, first["refresh_token"]).body
+    who = holder(second["access_token"])
+    assert second["refresh_token"] != first["refresh_token"]
+    assert who.extra["sid"] == holder(first["access_token"]).extra["sid"]
+    assert call(db, who, "me")["email"] == SALON
+    assert outcome(refresh(db, first["refresh_token"])) == (401, "REFRESH_TOKEN_REUSED")
+    assert outcome(refresh(db, second["refresh_token"])) == (401, "INVALID_REFRESH_TOKEN")
+    with refused(db, "SESSION_CLOSED"):
+        call(db, who, "me")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update auth.sessions set revoked_at = now()",
+        "update auth.sessions set expires_at = now()",
+        "update app.partners set is_active = false",
+        "update app.partners set deleted_at = now()",
+        "delete from auth.sessions",
+    ],
+)
+def test_a_refresh_token_dies_with_its_session_and_its_account(
+    db: Connection, context: Context, change: str
+) -> None:
+    given = tokens(db)
+    db.execute(change.encode())
+    assert outcome(refresh(db, given["refresh_token"])) == (401, "INVALID_REFRESH_TOKEN")
+
+
+@pytest.mark.parametrize("token", [None, "", "x", "a" * 10_000])
+def test_an_unknown_refresh_token_is_refused(db: Connection, context: Context, token: str | None) -> None:
+    assert outcome(refresh(db, token)) == (401, "INVALID_REFRESH_TOKEN")
+
+
+def test_a_promoted_agent_needs_to_sign_in_anew(db: Connection, context: Context) -> None:
+    given = tokens(db, "citra@hub.test")
+    db.execute("update app.agents set role = 'ADMIN' where email = 'citra@hub.test'")
+    assert outcome(refresh(db, given["refresh_token"])) == (401, "INVALID_REFRESH_TOKEN")
+
+
+def test_a_token_outlives_no_session(db: Connection, context: Context) -> None:
+    given = tokens(db)
+    db.execute("update auth.sessions set expires_at = now() + interval '100 seconds'")
+    who = holder(refresh(db, given["refresh_token"]).body["access_token"])
+    assert who.extra["exp"] - who.extra["iat"] in (99, 100)
+
+
+def test_no_token_is_kept_as_it_was_given(db: Connection, context: Context) -> None:
+    given = tokens(db)["refresh_token"]
+    assert value(db, "select sha256(convert_to(%s, 'UTF8')) = token_hash from auth.refresh_tokens", given)
+
+
+def test_logging_out_closes_this_session_and_no_other(db: Connection, context: Context) -> None:
+    first, second = (tokens(db) for _ in range(2))
+    answer(db, holder(first["access_token"]), "logout")
+    with refused(db, "SESSION_CLOSED"):
+        call(db, holder(first["access_token"]), "me")
+    assert outcome(refresh(db, first["refresh_token"])) == (401, "INVALID_REFRESH_TOKEN")
+    assert call(db, holder(second["access_token"]), "me")["email"] == SALON
+
+
+def change_password(db: Connection, who: Caller, current: str | None, new: str | None) -> Answer:
+    return answer(db, who, "change_password", current_password=current, new_password=new)
+
+
+@pytest.mark.parametrize("email", [SALON, "citra@hub.test"])
+def test_a_new_password_holds_at_once_and_closes_the_other_sessions(
+    db: Connection, context: Context, email: str
+) -> None:
+    here, elsewhere = (holder(tokens(db, email)["access_token"]) for _ in range(2))
+    assert change_password(db, here, PASSWORD, "katasandi-baru").body == {"changed": True}
+    assert call(db, here, "me")["email"] == email
+    with refused(db, "SESSION_CLOSED"):
+        call(db, elsewhere, "me")
+    assert login(db, email).status == 401
+    assert login(db, email, "katasandi-baru").status == 200
+    cost = (
+        "select left(password_hash, 7) from app.partners where email = %s union select left(password_hash, 7)"
+    )
+    assert value(db, cost + " from app.agents where email = %s", email, email) == "$2a$10$", "bcrypt, cost 10"
+
+
+@pytest.mark.parametrize("new", [None, "", "short", "123456789", "x" * 73, "é" * 37])
+def test_a_weak_password_is_refused(db: Connection, context: Context, new: str | None) -> None:
+    with refused(db, "PASSWORD_TOO_WEAK"):
+        change_password(db, context.partners[0], PASSWORD, new)
+
+
+@pytest.mark.parametrize("new", ["1234567890", "x" * 72, "é" * 36])
+def test_a_password_of_ten_characters_to_seventy_two_bytes_is_taken(
+    db: Connection, context: Context, new: str
+) -> None:
+    assert change_password(db, context.partners[0], PASSWORD, new).body == {"changed": True}
+    assert login(db, SALON, new).status == 200
+
+
+def test_guessing_the_current_password_is_slowed_down_too(db: Connection, context: Context) -> None:
+    who = context.partners[0]
+    for _ in range(5):
+        given = change_password(db, who, "salah-sekali", "katasandi-baru")
+        assert outcome(given) == (401, "INVALID_CREDENTIALS")
+    given = change_password(db, who, PASSWORD, "katasandi-baru")
+    assert outcome(given) == (429, "TOO_MANY_ATTEMPTS")
+    assert login(db).status == 200, "signing in is another count"
+    with refused(db, "INVALID_ARGUMENT"):
+        change_password(db, context.partners[1], None, "katasandi-baru")
+
+
+def request_link(db: Connection, number: str) -> Answer:
+    return answer(db, ANYBODY, "request_link", whatsapp_number=number)
+
+
+def link_tokens(db: Connection, who: Caller) -> list[str]:
+    rows = db.execute(
+        "select variables ->> 'token' from app.messages where recipient_id = %s and template = 'sign_in_link'"
+        " order by position",
+        [who.sub],
+    ).fetchall()
+    return [token for (token,) in rows]
+
+
+@pytest.mark.parametrize("number", ["0819-000-0000", "62819 0000000", "+628190000000"])
+def test_a_link_signs_the_sub_distributor_in_once(db: Connection, context: Context, number: str) -> None:
+    who = make_subdist(db, context.regions["papua"], whatsapp_number="+628190000000")
+    assert request_link(db, number).body == {"sent": True, "minutes": 15}
+    (token,) = link_tokens(db, who)
+    given = answer(db, ANYBODY, "redeem_link", token=token)
+    assert (given.body["role"], given.body["subject_id"]) == ("subdist", who.sub)
+    assert call(db, holder(given.body["access_token"]), "me")["phone"] == "+628190000000"
+    assert outcome(answer(db, ANYBODY, "redeem_link", token=token)) == (401, "INVALID_LINK")
+
+
+@pytest.mark.parametrize("number", ["+628190000000", "+628199999999"])
+def test_nobody_learns_which_numbers_are_ours(db: Connection, context: Context, number: str) -> None:
+    make_subdist(db, context.regions["papua"], whatsapp_number="+628190000000")
+    make_subdist(db, context.regions["papua"], whatsapp_number="+628191111111", status="SUSPENDED")
+    for asked in (number, "+628191111111"):
+        for _ in range(5):
+            given = request_link(db, asked)
+            assert (given.status, given.body) == (200, {"sent": True, "minutes": 15})
+        assert outcome(request_link(db, asked)) == (429, "TOO_MANY_ATTEMPTS")
+    links = value(db, "select count(*) from auth.sign_in_links")
+    assert links == (5 if number == "+628190000000" else 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update auth.sign_in_links set expires_at = now()",
+        "update app.sub_distributors set status = 'SUSPENDED'",
+        "delete from auth.sign_in_links",
+    ],
+)
+def test_a_link_that_is_late_or_of_somebody_suspended_is_worth_nothing(
+    db: Connection, context: Context, change: str
+) -> None:
+    who = make_subdist(db, context.regions["papua"], whatsapp_number="+628190000000")
+    request_link(db, "+628190000000")
+    (token,) = link_tokens(db, who)
+    db.execute(change.encode())
+    assert outcome(answer(db, ANYBODY, "redeem_link", token=token)) == (401, "INVALID_LINK")
+
+
+def test_a_redeemed_link_clears_the_count_of_links_asked_for(db: Connection, context: Context) -> None:
+    who = make_subdist(db, context.regions["papua"], whatsapp_number="+628190000000")
+    for i in range(7):
+        assert request_link(db, "+628190000000").status == 200
+        answer(db, ANYBODY, "redeem_link", token=link_tokens(db, who)[i])
+
+
+@pytest.mark.parametrize("token", [None, "", "x" * 10_000])
+def test_an_unknown_link_is_refused(db: Connection, context: Context, token: str | None) -> None:
+    assert outcome(answer(db, ANYBODY, "redeem_link", token=token)) == (401, "INVALID_LINK")
+
+
+def test_a_session_keeps_where_it_was_opened(db: Connection, context: Context) -> None:
+    login(db, headers=FROM | {"User-Agent": "x" * 400})
+    row = db.execute("select ip_address, length(user_agent), role::text from auth.sessions").fetchone()
+    assert row == ("203.0.113.7", 300, "partner")
+
+
+def test_the_e_mail_of_a_partner_goes_before_the_same_e_mail_of_an_agent(
+    db: Connection, context: Context
+) -> None:
+    insert(
+        db, "agents", email=SALON, full_name="Sama", role="ADMIN",
+        password_hash=value(db, "select extensions.crypt('lain-sekali', extensions.gen_salt('bf', 4))"),
+    )  # fmt: skip
+    assert tokens(db)["role"] == "partner"
+    assert outcome(login(db, password="lain-sekali"))[0] == 401
+
+
+@pytest.mark.parametrize("number", ["abc", "+", "--"])
+def test_a_number_without_digits_is_refused(db: Connection, number: str) -> None:
+    with pytest.raises(psycopg.Error, match="INVALID_ARGUMENT"), db.transaction():
+        db.execute("select auth.request_link(%s)", [number])

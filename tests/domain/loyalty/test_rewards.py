@@ -1,0 +1,129 @@
+"""Rewards for points."""
+
+import psycopg
+import pytest
+
+from tests.support.context import Connection, Context, call, make_context, refusal, value
+
+
+@pytest.fixture
+def context(db: Connection) -> Context:
+    """`rewards[0]` costs 50 points, three are left; `rewards[1]` costs 400, one is left."""
+    made = make_context(db)
+    call(db, made.admin, "adjust_points", partner_id=made.partners[0].sub, points=200, reason="hadiah")
+    return made
+
+
+def redeem(db: Connection, context: Context, reward: int = 0, key: str = "k") -> str:
+    answer = call(
+        db, context.partners[0], "redeem_reward", reward_id=context.rewards[reward], idempotency_key=key
+    )
+    return str(answer["id"])
+
+
+def balance(db: Connection, context: Context) -> int:
+    return int(value(db, "select point_balance from app.partners where id = %s", context.partners[0].sub))
+
+
+def left(db: Connection, context: Context) -> int:
+    return int(
+        value(db, "select stock_available from app.redemption_catalog where id = %s", context.rewards[0])
+    )
+
+
+def test_a_reward_takes_points_and_a_unit(db: Connection, context: Context) -> None:
+    redeem(db, context)
+    assert (balance(db, context), left(db, context)) == (150, 2)
+
+
+def test_the_same_key_is_the_same_reward(db: Connection, context: Context) -> None:
+    assert redeem(db, context) == redeem(db, context)
+    assert (balance(db, context), left(db, context)) == (150, 2)
+    who = context.partners[0]
+    code = refusal(db, who, "redeem_reward", reward_id=context.rewards[1], idempotency_key="k")
+    assert code == "IDEMPOTENCY_CONFLICT"
+
+
+def test_refusals_take_nothing(db: Connection, context: Context) -> None:
+    who, rewards = context.partners[0], context.rewards
+    cases = [(rewards[1], "k1", "POINTS_INSUFFICIENT"), (who.sub, "k2", "NOT_FOUND")]
+    cases += [(rewards[0], "", "INVALID_ARGUMENT")]
+    for reward, key, code in cases:
+        assert refusal(db, who, "redeem_reward", reward_id=reward, idempotency_key=key) == code
+    db.execute("update app.redemption_catalog set stock_available = 0")
+    assert (
+        refusal(db, who, "redeem_reward", reward_id=rewards[0], idempotency_key="k3") == "REWARD_UNAVAILABLE"
+    )
+    db.execute("update app.redemption_catalog set stock_available = 9, is_active = false")
+    assert (
+        refusal(db, who, "redeem_reward", reward_id=rewards[0], idempotency_key="k4") == "REWARD_UNAVAILABLE"
+    )
+    assert balance(db, context) == 200
+
+
+def test_cancelling_gives_points_and_unit_back_once(db: Connection, context: Context) -> None:
+    redemption = redeem(db, context)
+    cancel = {"redemption_id": redemption, "status": "CANCELLED"}
+    call(db, context.admin, "advance_redemption", **cancel)
+    assert (balance(db, context), left(db, context)) == (200, 3)
+    assert refusal(db, context.admin, "advance_redemption", **cancel) == "ILLEGAL_TRANSITION"
+    assert balance(db, context) == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "refused"),
+    [
+        ([], "DELIVERED"),
+        (["SHIPPED"], "CANCELLED"),
+        (["SHIPPED", "DELIVERED"], "CANCELLED"),
+        (["CANCELLED"], "SHIPPED"),
+    ],
+)
+def test_a_redemption_goes_its_way_only(
+    db: Connection, context: Context, path: list[str], refused: str
+) -> None:
+    redemption = redeem(db, context)
+    for status in path:
+        call(db, context.admin, "advance_redemption", redemption_id=redemption, status=status)
+    code = refusal(db, context.admin, "advance_redemption", redemption_id=redemption, status=refused)
+    assert code == "ILLEGAL_TRANSITION"
+
+
+def test_what_was_paid_for_a_reward_is_fixed(db: Connection, context: Context) -> None:
+    redeem(db, context)
+    with pytest.raises(psycopg.Error, match="APPEND_ONLY"), db.transaction():
+        db.execute("update app.redemptions set points_spent = 1")
+
+
+@pytest.mark.parametrize("points", [0, 1_000_000_001, None])
+def test_points_are_adjusted_within_reason(db: Connection, context: Context, points: int | None) -> None:
+    who = context.partners[0].sub
+    code = refusal(db, context.admin, "adjust_points", partner_id=who, points=points, reason="x")
+    assert code == "INVALID_ARGUMENT"
+
+
+def test_an_adjustment_never_leads_below_nothing(db: Connection, context: Context) -> None:
+    who = context.partners[0].sub
+    code = refusal(db, context.admin, "adjust_points", partner_id=who, points=-201, reason="x")
+    assert code == "POINTS_INSUFFICIENT"
+    call(db, context.admin, "adjust_points", partner_id=who, points=-200, reason="x")
+    assert balance(db, context) == 0
+
+
+@pytest.mark.parametrize(
+    ("columns", "values"),
+    [
+        ("type, points", "'EARNED', 5"),
+        ("type, points", "'REDEEMED', 5"),
+        ("type, points", "'EXPIRED', -5"),
+        ("type, points", "'ADJUSTED', 0"),
+    ],
+)
+def test_the_ledger_refuses_rows_that_cannot_be(
+    db: Connection, context: Context, columns: str, values: str
+) -> None:
+    with pytest.raises(psycopg.Error), db.transaction():
+        db.execute(
+            f"insert into app.point_transactions (partner_id, {columns}) values (%s, {values})".encode(),
+            [context.partners[0].sub],
+        )

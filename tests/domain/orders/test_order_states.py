@@ -1,0 +1,152 @@
+"""The state machine: every pair of states, whoever asks, and what freezes."""
+
+import psycopg
+import pytest
+
+from tests.support.context import (
+    Connection,
+    Context,
+    approve,
+    call,
+    items,
+    make_context,
+    refusal,
+    serving,
+    submit,
+    value,
+)
+
+STATES = ["DRAFT", "SUBMITTED", "PROCESSING", "APPROVED", "SHIPPED", "COMPLETED", "REJECTED", "CANCELLED"]
+LEGAL = {
+    ("DRAFT", "SUBMITTED"),
+    ("SUBMITTED", "PROCESSING"),
+    ("PROCESSING", "APPROVED"),
+    ("APPROVED", "SHIPPED"),
+    ("SHIPPED", "COMPLETED"),
+} | {(a, b) for a in ("DRAFT", "SUBMITTED", "PROCESSING", "APPROVED") for b in ("REJECTED", "CANCELLED")}
+
+
+@pytest.fixture
+def context(db: Connection) -> Context:
+    return make_context(db)
+
+
+def order_in(db: Connection, context: Context, state: str) -> str:
+    """Id of an order that was brought to a state by its people."""
+    who = context.partners[0]
+    draft = call(db, who, "save_draft", items=items(SKU_000=5))
+    if state in ("DRAFT",):
+        return str(draft["id"])
+    order = call(db, who, "submit_draft", order_id=draft["id"], idempotency_key="k")
+    if state in ("PROCESSING",):
+        call(db, serving(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
+    if state in ("APPROVED", "SHIPPED", "COMPLETED"):
+        approve(db, context, order)
+    if state in ("SHIPPED", "COMPLETED"):
+        call(db, context.admin, "ship_order", order_id=order["id"])
+    if state == "COMPLETED":
+        call(db, context.admin, "complete_order", order_id=order["id"])
+    if state == "CANCELLED":
+        call(db, who, "cancel_order", order_id=order["id"])
+    if state == "REJECTED":
+        call(db, context.admin, "reject_order", order_id=order["id"], reason="habis")
+    assert value(db, "select status from app.orders where id = %s", order["id"]) == state
+    return str(order["id"])
+
+
+def moves(db: Connection, order: str, target: str) -> bool:
+    """Whether a plain update brings the order there; undone again."""
+    with db.transaction(force_rollback=True):
+        try:
+            with db.transaction():
+                db.execute("update app.orders set status = %s where id = %s", [target, order])
+        except psycopg.Error as error:
+            if "ILLEGAL_TRANSITION" not in str(error):
+                raise
+            return False
+    return True
+
+
+@pytest.mark.parametrize("start", STATES)
+def test_only_legal_transitions_pass_even_for_the_superuser(
+    db: Connection, context: Context, start: str
+) -> None:
+    order = order_in(db, context, start)
+    passed = {(start, target) for target in STATES if target != start and moves(db, order, target)}
+    assert passed == {pair for pair in LEGAL if pair[0] == start}
+
+
+@pytest.mark.parametrize("status", [s for s in STATES if s not in ("DRAFT", "SUBMITTED")])
+def test_an_order_is_made_as_draft_or_submitted_only(db: Connection, context: Context, status: str) -> None:
+    with pytest.raises(psycopg.Error, match="ILLEGAL_TRANSITION"), db.transaction():
+        db.execute(
+            "insert into app.orders (partner_id, status, submitted_at) values (%s, %s, now())",
+            [context.partners[0].sub, status],
+        )
+
+
+def test_an_order_is_never_deleted(db: Connection, context: Context) -> None:
+    with pytest.raises(psycopg.Error, match="ORDER_FROZEN"), db.transaction():
+        db.execute("delete from app.orders where id = %s", [order_in(db, context, "SUBMITTED")])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "subtotal = subtotal + 1, grand_total = grand_total + 1",
+        "points_earned = 9999",
+        "is_over_limit = true, routed_to_subdist_id = null, routed_at = null",
+        "order_number = 'ORD-000000-000000'",
+        "submitted_at = now() - interval '1 day'",
+    ],
+)
+def test_what_was_submitted_is_frozen(db: Connection, context: Context, change: str) -> None:
+    order = order_in(db, context, "SUBMITTED")
+    with pytest.raises(psycopg.Error, match="ORDER_FROZEN"), db.transaction():
+        db.execute(f"update app.orders set {change} where id = %s".encode(), [order])
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update app.order_items set quantity = 1, line_total = unit_price where order_id = %s",
+        "delete from app.order_items where order_id = %s",
+        "insert into app.order_items"
+        " (order_id, partner_id, product_id, quantity, list_price, unit_price, line_total)"
+        " select order_id, partner_id, (select id from app.products where sku = 'SKU-004'), 1, 0, 0, 0"
+        " from app.order_items where order_id = %s",
+    ],
+)
+def test_the_lines_of_a_submitted_order_are_frozen(db: Connection, context: Context, statement: str) -> None:
+    order = order_in(db, context, "SUBMITTED")
+    with pytest.raises(psycopg.Error, match="ORDER_FROZEN"), db.transaction():
+        db.execute(statement.encode(), [order])
+
+
+def test_an_order_number_tells_the_day_in_jakarta(db: Connection, context: Context) -> None:
+    number = submit(db, context.partners[0], items(SKU_000=1))["order_number"]
+    day = value(db, "select to_char(now() at time zone 'Asia/Jakarta', 'YYMMDD')")
+    assert number.startswith(f"ORD-{day}-")
+    assert len(number) == len("ORD-YYMMDD-NNNNNN")
+
+
+def test_approval_skips_processing_only_for_what_could_be_routed_to_no_one(
+    db: Connection, context: Context
+) -> None:
+    routed = submit(db, context.partners[0], items(SKU_000=1))
+    assert refusal(db, context.admin, "approve_order", order_id=routed["id"]) == "ILLEGAL_TRANSITION"
+    db.execute("update app.sub_distributors set status = 'SUSPENDED'")
+    unrouted = submit(db, context.partners[0], items(SKU_000=1))
+    assert unrouted["routed_to_subdist_id"] is None
+    assert call(db, context.admin, "approve_order", order_id=unrouted["id"])["status"] == "APPROVED"
+
+
+def test_every_change_of_state_is_in_the_history(db: Connection, context: Context) -> None:
+    order = order_in(db, context, "COMPLETED")
+    path = db.execute(
+        "select from_status::text, to_status::text from app.order_events"
+        " where order_id = %s and event = 'STATUS' order by id",
+        [order],
+    ).fetchall()
+    states = ["DRAFT", "SUBMITTED", "PROCESSING", "APPROVED", "SHIPPED", "COMPLETED"]
+    assert path == list(zip([None, *states], states, strict=False))

@@ -1,0 +1,208 @@
+"""Who serves an order, and what he may answer."""
+
+import pytest
+
+from tests.support.context import (
+    Caller,
+    Connection,
+    Context,
+    approve,
+    call,
+    items,
+    make_context,
+    new_id,
+    refusal,
+    serving,
+    submit,
+    value,
+)
+
+
+@pytest.fixture
+def context(db: Connection) -> Context:
+    """Partners in Bandung; both sub-distributors in Jawa Barat above it."""
+    return make_context(db)
+
+
+def subdist(db: Connection, context: Context, region: str) -> str:
+    return new_id(
+        db,
+        "insert into app.sub_distributors (region_id, business_name, whatsapp_number)"
+        " values (%s, 'CV Baru', '+62819')",
+        context.regions[region],
+    )
+
+
+def route(db: Connection, context: Context, partner: int = 0) -> str | None:
+    found = submit(db, context.partners[partner], items(SKU_000=1))["routed_to_subdist_id"]
+    return str(found) if found else None
+
+
+def told(db: Connection, template: str) -> int:
+    return int(value(db, "select count(*) from app.messages where template = %s", template))
+
+
+def test_the_own_region_comes_before_the_one_above(db: Connection, context: Context) -> None:
+    assert route(db, context) in [s.sub for s in context.subdists]
+    own = subdist(db, context, "bandung")
+    assert route(db, context) == own
+
+
+def test_the_nearest_region_above_comes_first_however_busy_its_people_are(
+    db: Connection, context: Context
+) -> None:
+    idle = subdist(db, context, "id")
+    for _ in range(5):
+        assert route(db, context) != idle
+    db.execute("update app.sub_distributors set status = 'SUSPENDED' where id <> %s", [idle])
+    assert route(db, context) == idle
+
+
+def test_an_order_of_no_region_goes_to_headquarters(db: Connection, context: Context) -> None:
+    db.execute("update app.partners set region_id = null")
+    assert route(db, context) is None
+    assert told(db, "order_unrouted") == 2
+
+
+def test_an_accepted_order_still_keeps_busy(db: Connection, context: Context) -> None:
+    order = submit(db, context.partners[0], items(SKU_000=1))
+    call(db, serving(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
+    assert route(db, context) != order["routed_to_subdist_id"]
+
+
+def test_closed_orders_keep_nobody_busy(db: Connection, context: Context) -> None:
+    order = submit(db, context.partners[0], items(SKU_000=1))
+    first, other = order["routed_to_subdist_id"], route(db, context)
+    call(db, context.partners[0], "cancel_order", order_id=order["id"])
+    assert first != other
+    assert route(db, context) == first
+
+
+def test_a_suspended_one_is_passed_by(db: Connection, context: Context) -> None:
+    own = subdist(db, context, "bandung")
+    db.execute("update app.sub_distributors set status = 'SUSPENDED' where id = %s", [own])
+    assert route(db, context) in [s.sub for s in context.subdists]
+
+
+def test_among_several_the_one_with_the_fewest_open_orders(db: Connection, context: Context) -> None:
+    first, second, third = (route(db, context) for _ in range(3))
+    assert first != second
+    assert third in (first, second)
+    assert route(db, context) == ({first, second} - {third}).pop()
+
+
+def test_a_region_elsewhere_serves_nobody(db: Connection, context: Context) -> None:
+    db.execute("update app.sub_distributors set status = 'SUSPENDED'")
+    subdist(db, context, "papua")
+    assert route(db, context) is None
+
+
+def test_where_there_is_none_headquarters_is_told_at_once(db: Connection, context: Context) -> None:
+    db.execute("update app.sub_distributors set status = 'SUSPENDED'")
+    assert route(db, context) is None
+    assert told(db, "order_unrouted") == 2
+
+
+def test_the_sub_distributor_is_told_once(db: Connection, context: Context) -> None:
+    route(db, context)
+    assert told(db, "order_routed") == 1
+
+
+@pytest.mark.parametrize(
+    ("decision", "status"), [("ACCEPT", "PROCESSING"), ("PROGRESS", "SUBMITTED"), ("DECLINE", "SUBMITTED")]
+)
+def test_an_answer_restarts_the_clock(db: Connection, context: Context, decision: str, status: str) -> None:
+    order = submit(db, context.partners[0], items(SKU_000=1))
+    who = serving(db, order)
+    db.execute("update app.orders set routed_at = now() - interval '20 hours' where id = %s", [order["id"]])
+    db.execute("update app.orders set sla_reminder_sent = true where id = %s", [order["id"]])
+    answered = call(db, who, "respond_order", order_id=order["id"], decision=decision, note="baik")
+    assert answered["status"] == status
+    assert answered["last_response_at"] is not None
+    assert answered["sla_reminder_sent"] is False
+    assert (answered["routed_to_subdist_id"] is None) == (decision == "DECLINE")
+    assert told(db, "order_unrouted") == (2 if decision == "DECLINE" else 0)
+
+
+def test_only_the_one_it_is_routed_to_may_answer(db: Connection, context: Context) -> None:
+    order = submit(db, context.partners[0], items(SKU_000=1))
+    other = next(s for s in context.subdists if s.sub != order["routed_to_subdist_id"])
+    assert refusal(db, other, "respond_order", order_id=order["id"], decision="ACCEPT") == "NOT_FOUND"
+
+
+def test_accepting_twice_does_no_harm(db: Connection, context: Context) -> None:
+    order = submit(db, context.partners[0], items(SKU_000=1))
+    for _ in range(2):
+        answered = call(db, serving(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
+    assert answered["status"] == "PROCESSING"
+
+
+@pytest.mark.parametrize("decision", ["ACCEPT", "PROGRESS", "DECLINE"])
+@pytest.mark.parametrize("end", ["cancelled", "approved"])
+def test_an_order_that_waits_for_no_answer_takes_none(
+    db: Connection, context: Context, end: str, decision: str
+) -> None:
+    order = submit(db, context.partners[0], items(SKU_000=1))
+    who = serving(db, order)
+    if end == "approved":
+        approve(db, context, order)
+    else:
+        call(db, context.partners[0], "cancel_order", order_id=order["id"])
+    code = refusal(db, who, "respond_order", order_id=order["id"], decision=decision)
+    assert code == "ILLEGAL_TRANSITION"
+
+
+def test_an_unknown_decision_is_refused(db: Connection, context: Context) -> None:
+    order = submit(db, context.partners[0], items(SKU_000=1))
+    code = refusal(db, serving(db, order), "respond_order", order_id=order["id"], decision="MAYBE")
+    assert code == "INVALID_ARGUMENT"
+
+
+def test_rerouting_tells_both_and_restarts_the_clock(db: Connection, context: Context) -> None:
+    order = submit(db, context.partners[0], items(SKU_000=1))
+    other = next(s for s in context.subdists if s.sub != order["routed_to_subdist_id"])
+    db.execute("update app.orders set routed_at = now() - interval '20 hours' where id = %s", [order["id"]])
+    moved = call(db, context.admin, "reroute_order", order_id=order["id"], subdist_id=other.sub)
+    assert moved["routed_to_subdist_id"] == other.sub
+    assert value(db, "select routed_at = now() from app.orders where id = %s", order["id"])
+    assert (told(db, "order_routed"), told(db, "order_withdrawn")) == (2, 1)
+
+
+def test_rerouting_to_a_suspended_or_unknown_one_is_refused(db: Connection, context: Context) -> None:
+    order = submit(db, context.partners[0], items(SKU_000=1))
+    new = subdist(db, context, "papua")
+    db.execute("update app.sub_distributors set status = 'SUSPENDED' where id = %s", [new])
+    reroute = {"order_id": order["id"]}
+    assert refusal(db, context.admin, "reroute_order", **reroute, subdist_id=new) == "SUBDIST_UNAVAILABLE"
+    assert refusal(db, context.admin, "reroute_order", **reroute, subdist_id=order["id"]) == "NOT_FOUND"
+
+
+def test_an_over_limit_order_waits_for_its_release(db: Connection, context: Context) -> None:
+    who = context.partners[0]
+    db.execute("update app.partners set credit_limit = 100000 where id = %s", [who.sub])
+    order = submit(db, who, items(SKU_000=2))
+    assert (order["is_over_limit"], order["routed_to_subdist_id"]) == (True, None)
+    assert told(db, "order_over_limit") == 2
+    held = {"order_id": order["id"]}
+    assert refusal(db, context.admin, "approve_order", **held) == "ILLEGAL_TRANSITION"
+    other = context.subdists[0].sub
+    assert refusal(db, context.admin, "reroute_order", **held, subdist_id=other) == "NOT_ROUTABLE"
+    assert refusal(db, context.admin, "release_order", **held, reason=" ") == "INVALID_ARGUMENT"
+    released = call(db, context.admin, "release_order", **held, reason="pelanggan lama")
+    assert released["routed_to_subdist_id"] is not None
+    assert refusal(db, context.admin, "release_order", **held, reason="lagi") == "NOT_RELEASABLE"
+
+
+def test_a_region_cannot_be_its_own_ancestor(db: Connection, context: Context) -> None:
+    with pytest.raises(Exception, match="INVALID_REGION"), db.transaction():
+        db.execute(
+            "update app.regions set parent_region_id = %s where id = %s",
+            [context.regions["bandung"], context.regions["id"]],
+        )
+
+
+def test_nobody_else_may_answer_for_him(db: Connection, context: Context) -> None:
+    order = submit(db, context.partners[0], items(SKU_000=1))
+    liar = Caller("subdist", context.partners[0].sub)
+    with pytest.raises(Exception, match="ACCOUNT_INACTIVE"):
+        call(db, liar, "respond_order", order_id=order["id"], decision="ACCEPT")

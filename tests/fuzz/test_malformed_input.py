@@ -1,0 +1,304 @@
+"""Whatever is sent: no 5xx, nothing of the inside in the answer, nothing written that should not be."""
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from tests.api.conftest import Hub
+from tests.fuzz import malformed
+from tests.rls import matrix
+from tests.rls.reading import callers
+from tests.support.context import Caller, broken_invariants
+
+AS_JSON = {"Content-Type": "application/json"}
+
+PRIVATE = re.compile(
+    r"\b(?:app|auth|jobs|pg_catalog|migration|extensions)\.[a-z_]"  # private names
+    r"|\bQUERY:|\bCONTEXT:|PL/pgSQL|SQL statement|SQL function"
+    r"|\bselect .+ from |\binsert into |\bWITH pgrst|pgrst_source",  # SQL text
+    re.IGNORECASE,
+)
+STACK = re.compile(
+    r"Traceback|File \"|\.py\b|psycopg|litestar|uvicorn|site-packages"
+    r"|\$2[aby]\$\d\d\$",  # and a password's hash
+    re.IGNORECASE,
+)
+
+
+def _clean(sent: str, text: str) -> str:
+    """An answer without what it repeats of the request."""
+    bare = sent.removeprefix("/").removeprefix("rpc/")
+    for form in (bare, json.dumps(bare)[1:-1], json.dumps(bare, ensure_ascii=False)[1:-1]):
+        if len(form) > 3:
+            text = text.replace(form, "").replace(form[:64], "")
+    return text
+
+
+# PostgREST itself answers 500 to what PostgreSQL finds too complex (class 54: 3,000 columns): no defect.
+LENIENT = re.compile(r'"code": ?"54')
+
+
+def leaks_in(text: str, *, refused: bool) -> str:
+    """What an answer tells of the inside. Lists name configs and types: only refusals are read whole."""
+    found = STACK.search(text) or (PRIVATE.search(text) if refused else None)
+    return found.group() if found else ""
+
+
+def problem(answer: httpx.Response, sent: str, kind: str) -> str:
+    """What is wrong with an answer, "" if nothing is."""
+    # 501 is the stand-in's way to say that it does not speak that part of the protocol.
+    unspoken = kind == "standin" and answer.status_code == 501
+    if answer.status_code >= 500 and not unspoken and not LENIENT.search(answer.text[:20]):
+        return f"{answer.status_code}: {answer.text[:300]}"
+    if told := leaks_in(_clean(sent, answer.text), refused=answer.status_code >= 400):
+        return f"{answer.status_code} leaks {told!r}: {answer.text[:300]}"
+    return ""
+
+
+def ask(hub: Hub, method: str, path: str, who: Caller | None, sent: str, **more: Any) -> str:
+    """One request; what is wrong with its answer."""
+    headers = hub.headers(who) | more.pop("headers", {})
+    try:
+        answer = hub.http.request(method, path, headers=headers, **more)
+    except (httpx.InvalidURL, UnicodeEncodeError, httpx.LocalProtocolError):
+        return ""  # the client itself refuses to send it; test_the_wire does
+    except httpx.RemoteProtocolError as closed:
+        return f"hung up: {closed}"
+    wrong = problem(answer, sent, hub.gateway.kind)
+    return f"{who.role if who else 'nobody'} {method} {path[:120]} {sent[:80]!r}: {wrong}" if wrong else ""
+
+
+def told(wrong: list[str]) -> None:
+    """Fail with a line for each wrong answer."""
+    found = [line for line in wrong if line]
+    assert not found, "\n" + "\n".join(found)
+
+
+def rpcs(hub: Hub, who: Caller) -> dict[str, dict[str, Any]]:
+    """The calls that a role finds in the manual, each with its arguments."""
+    document = hub.get(who, "/").json()
+    found = {}
+    for path, methods in document["paths"].items():
+        if not path.startswith("/rpc/") or "post" not in methods:
+            continue
+        body: dict[str, Any] = next(
+            (p for p in methods["post"].get("parameters", []) if p.get("in") == "body"), {}
+        )
+        schema = body.get("schema", {})
+        if "$ref" in schema:
+            schema = document["definitions"][schema["$ref"].rsplit("/", 1)[1]]
+        found[path] = schema.get("properties", {})
+    return found
+
+
+def everybody(hub: Hub) -> list[Caller]:
+    return [callers(hub.dataset, role)[0][0] for role in matrix.ROLES]
+
+
+@pytest.fixture(scope="module")
+def before(hub: Hub) -> tuple[Any, ...]:
+    return _fingerprint(hub)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_broken(hub: Hub, before: tuple[Any, ...]) -> Iterator[None]:
+    """After each test the gateway answers, the promises hold, and who and what there is has not changed."""
+    yield
+    assert hub.get(None, "/").status_code == 200
+    assert _fingerprint(hub) == before
+    with psycopg.connect(hub.gateway.database_url) as conn:
+        assert broken_invariants(conn) == {}
+
+
+def _fingerprint(hub: Hub) -> tuple[Any, ...]:
+    with psycopg.connect(hub.gateway.database_url) as conn:
+        return conn.execute(
+            """
+            select
+              (select count(*) from pg_class where relname !~ '^pg_'), (select count(*) from pg_proc),
+              (select count(*) from pg_roles), (select count(*) from pg_policy),
+              (select count(*) from app.partners), (select count(*) from app.agents),
+              (select count(*) from app.regions), (select count(*) from app.sub_distributors),
+              (select count(*) from app.tier_prices), (select count(*) from app.redemption_catalog),
+              (select count(*) from app.system_configs),
+              (select md5(string_agg(p.password_hash, '' order by p.id)) from app.partners p),
+              (select md5(string_agg(p.credit_limit::text || p.tier || p.email, '' order by p.id))
+               from app.partners p),
+              (select md5(string_agg(a.password_hash || a.role, '' order by a.id)) from app.agents a),
+              (select md5(secret) from auth.jwt_secret)
+            """
+        ).fetchall()[0]
+
+
+def test_hostile_texts_in_every_argument(hub: Hub) -> None:
+    wrong = []
+    turn = 0
+    for who in everybody(hub):
+        for path, arguments in rpcs(hub, who).items():
+            for name in arguments:
+                # Each argument meets a sixth of the corpus; over all arguments each text is met many times.
+                for text in malformed.TEXTS[turn % 6 :: 6]:
+                    body = {name: text} | (
+                        {"idempotency_key": text[:50]} if "idempotency_key" in arguments else {}
+                    )
+                    wrong.append(ask(hub, "POST", path, who, text, json=body))
+                turn += 1
+    assert turn > 50
+    told(wrong)
+
+
+def test_hostile_values_in_every_argument(hub: Hub) -> None:
+    wrong = []
+    turn = 0
+    for who in everybody(hub):
+        for path, arguments in rpcs(hub, who).items():
+            for name in arguments:
+                for raw in malformed.RAW_VALUES[turn % 8 :: 8]:
+                    body = f'{{"{name}": {raw}}}'.encode("utf-8", "surrogatepass")
+                    wrong.append(ask(hub, "POST", path, who, raw, content=body, headers=AS_JSON))
+                turn += 1
+    told(wrong)
+
+
+def test_hostile_orders(hub: Hub) -> None:
+    """The call that writes most, with every value in every place, and a key that would let it through."""
+    wrong = []
+    who = hub.dataset.west.partner
+    whole = {"items": '[{"sku": "SKU-001", "quantity": 1}]', "points": "0", "notes": "null"}
+    for number, raw in enumerate(malformed.RAW_VALUES):
+        for place in whole:
+            parts = whole | {place: raw, "idempotency_key": f'"hostile-{number}-{place}"'}
+            body = "{" + ", ".join(f'"{k}": {v}' for k, v in parts.items()) + "}"
+            for call in ("submit_order", "quote_order"):
+                if call == "quote_order":
+                    body = body.split(', "notes"')[0] + "}"
+                whole_body = body.encode("utf-8", "surrogatepass")
+                wrong.append(ask(hub, "POST", f"/rpc/{call}", who, raw, content=whole_body, headers=AS_JSON))
+    told(wrong)
+
+
+def test_dates_beyond_range(hub: Hub) -> None:
+    wrong = []
+    invoice = hub.dataset.east.invoices["billed"]["id"]
+    for date in malformed.DATES:
+        body = {"invoice_id": invoice, "amount": 1, "reference_number": f"D {date}", "paid_at": date}
+        wrong.append(ask(hub, "POST", "/rpc/record_payment", hub.dataset.admin, date, json=body))
+        status = {"provider_id": "wamid.x", "status": "sent", "at": date}
+        wrong.append(ask(hub, "POST", "/rpc/message_status", hub.dataset.messenger, date, json=status))
+        for operator in ("eq", "gte", "lt"):
+            query = {"created_at": f"{operator}.{date}"}
+            wrong.append(ask(hub, "GET", "/orders", hub.dataset.admin, date, params=query))
+    told(wrong)
+    with psycopg.connect(hub.gateway.database_url) as conn:
+        odd = conn.execute(
+            "select reference_number, paid_at::text from app.invoice_payments"
+            " where not isfinite(paid_at) or paid_at not between '2000-01-01' and now() + interval '2 days'"
+        ).fetchall()
+    assert odd == []
+
+
+def test_hostile_queries_on_every_list(hub: Hub) -> None:
+    wrong = []
+    turn = 0
+    for who in everybody(hub):
+        for name, words in matrix.table(matrix.VIEWS).items():
+            if words[who.role] == "-":
+                continue
+            for query in malformed.QUERIES[turn % 8 :: 8]:
+                wrong.append(ask(hub, "GET", f"/{name}?{query}", who, query))
+            turn += 1
+    for query in malformed.QUERIES:
+        wrong.append(ask(hub, "GET", f"/orders?{query}", hub.dataset.west.partner, query))
+        wrong.append(ask(hub, "GET", f"/me?{query}", None, query))
+    told(wrong)
+
+
+def test_hostile_paths_and_methods(hub: Hub) -> None:
+    wrong = []
+    for who in (None, hub.dataset.west.partner, hub.dataset.superadmin):
+        for path in malformed.PATHS:
+            for method in ("GET", "POST"):
+                wrong.append(ask(hub, method, path, who, path, json={} if method == "POST" else None))
+        for method in malformed.METHODS:
+            for path in (
+                "/",
+                "/orders",
+                "/orders?id=not.is.null",
+                "/rpc/submit_order",
+                "/rpc/me",
+                "/nothing",
+            ):
+                wrong.append(ask(hub, method, path, who, path, content=b"{}"))
+    told(wrong)
+
+
+def test_hostile_headers(hub: Hub) -> None:
+    wrong = []
+    for header in malformed.HEADERS:
+        sent = " ".join(header.values())
+        raw = {name: value.encode("latin-1") for name, value in header.items()}
+        for who in (None, hub.dataset.west.partner):
+            wrong.append(ask(hub, "GET", "/products?limit=1", who, sent, headers=raw))
+            wrong.append(
+                ask(hub, "POST", "/rpc/login", who, sent, headers=raw, json={"email": "a", "password": "b"})
+            )
+    told(wrong)
+
+
+def test_a_header_never_raises_a_role(hub: Hub) -> None:
+    for header in malformed.HEADERS:
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in header.items()]
+        answer = hub.http.get("/partners?select=id", headers=raw)
+        assert answer.status_code >= 400 or answer.json() == [], header
+
+
+def test_hostile_bodies_of_every_type(hub: Hub) -> None:
+    wrong = []
+    for body in malformed.BODIES:
+        for kind in malformed.TYPES:
+            for path, who in (("/rpc/login", None), ("/rpc/submit_order", hub.dataset.west.partner)):
+                sent = body[:100].decode("latin-1")
+                wrong.append(
+                    ask(hub, "POST", path, who, sent, content=body, headers={"Content-Type": kind.encode()})
+                )
+    told(wrong)
+
+
+def test_a_megabyte_in_every_text(hub: Hub) -> None:
+    wrong = []
+    text = "Ä" * 500_000
+    for who in everybody(hub):
+        for path, arguments in rpcs(hub, who).items():
+            body = {name: text for name, kind in arguments.items() if kind.get("format") in ("text", None)}
+            if body:
+                wrong.append(ask(hub, "POST", path, who, text, json=body))
+    told(wrong)
+
+
+@pytest.mark.parametrize("number", range(len(malformed.WIRE)))
+def test_the_wire(hub: Hub, number: int) -> None:
+    """What no library sends is answered with a 4xx, or not at all."""
+    host, port = hub.gateway.url.removeprefix("http://").split(":")
+    sent = malformed.WIRE[number].replace(b"@", f"{host}:{port}".encode())
+    with socket.create_connection((host, int(port)), timeout=3) as wire:
+        wire.settimeout(3)
+        got = b""
+        try:
+            wire.sendall(sent)
+            wire.shutdown(socket.SHUT_WR)
+            while chunk := wire.recv(65536):
+                got += chunk
+        except OSError:
+            pass  # it hung up on us, or waits for more
+    for status in re.findall(rb"^HTTP/1\.[01] (\d{3})", got, re.MULTILINE):
+        assert int(status) < 500, got[:300]
+    answer = got.decode("latin-1")
+    assert not STACK.search(answer), answer[:300]
+    assert not PRIVATE.search(answer.partition("\r\n\r\n")[0]), answer[:300]
+    assert b"Set-Cookie" not in got

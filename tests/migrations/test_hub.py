@@ -1,0 +1,90 @@
+"""The hub's own tree: from zero, whole, clean, and its generated documents."""
+
+import psycopg
+import pytest
+
+from devtools.docs import snapshot
+from hub import paths
+from hub.commands.doctor import CHECKS
+from hub.migrate import migrate
+from hub.migrate.jobs import read_jobs
+from hub.migrate.tree import Tree
+from tests.conftest import Clone
+from tests.migrations.conftest import query, run
+from tests.support import test_cluster
+
+TREE = Tree(paths.sql_root(), paths.migrations_root())
+
+
+def test_again_there_is_nothing_to_do(clone: Clone) -> None:
+    url = clone()
+    report = migrate(
+        url, jwt_secret=test_cluster.JWT_SECRET, authenticator_password=test_cluster.AUTHENTICATOR_PASSWORD
+    )
+    assert report.lines()[0] == "nothing to do"
+
+
+def test_making_the_code_anew_changes_nothing(clone: Clone) -> None:
+    """Whatever depends on order or on what was there before would show here."""
+    url = clone()
+    before = snapshot.schema_sql(url)
+    run(url, "update migration.repeatable set sha256 = '' where path like 'api/%'")
+    assert migrate(url).files_applied == len(TREE.repeatable_files())
+    assert snapshot.schema_sql(url) == before
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_doctors_checks(shared_database: str, name: str) -> None:
+    assert query(shared_database, CHECKS[name].replace("%", "%%")) == []
+
+
+def test_the_signing_secret_is_stored_and_hidden(shared_database: str) -> None:
+    assert query(shared_database, "select secret from auth.jwt_secret") == [(test_cluster.JWT_SECRET,)]
+    for role in (
+        "anon",
+        "partner",
+        "agent",
+        "admin",
+        "superadmin",
+        "subdist",
+        "erp",
+        "messenger",
+        "authenticator",
+    ):
+        readable = query(shared_database, "select has_table_privilege(%s, 'auth.jwt_secret', 'select')", role)
+        assert readable == [(False,)], role
+
+
+def test_a_changed_secret_is_taken_over(clone: Clone) -> None:
+    url = clone()
+    assert migrate(url, jwt_secret="another-secret-of-more-than-32-characters").secret_stored
+    assert query(url, "select secret from auth.jwt_secret") == [
+        ("another-secret-of-more-than-32-characters",)
+    ]
+
+
+def test_every_job_names_a_function_that_is_there(shared_database: str) -> None:
+    jobs = read_jobs(TREE)
+    assert jobs
+    recorded = query(
+        shared_database, "select job, schedule, command, description from jobs.schedule order by 1"
+    )
+    assert recorded == sorted((job.name, job.schedule, job.command, job.description) for job in jobs)
+    with psycopg.connect(shared_database) as conn:
+        conn.execute("set role hub_owner")
+        for job in jobs:
+            conn.execute("explain " + job.command)
+
+
+def test_the_snapshot_is_current(cluster: object, shared_database: str) -> None:
+    version = query(shared_database, "show server_version_num")[0][0]
+    if int(version) // 10000 != snapshot.MAJOR:
+        pytest.skip(f"docs/schema.sql is made with PostgreSQL {snapshot.MAJOR}")
+    current = (paths.root() / "docs" / "schema.sql").read_text()
+    assert snapshot.schema_sql(shared_database) == current, "./hub docs"
+
+
+def test_the_table_of_errors_is_current(shared_database: str) -> None:
+    page = (paths.root() / "docs" / "error-codes.md").read_text()
+    with psycopg.connect(shared_database) as conn:
+        assert snapshot.with_errors(page, snapshot.error_table(conn)) == page, "./hub docs"

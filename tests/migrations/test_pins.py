@@ -1,0 +1,74 @@
+"""Pins: an edited file is noticed, `hub dev repin` keeps them right, a release's files stay as they are."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from hub.migrate import MigrationError
+from tests.migrations.conftest import Sample, query
+
+
+def test_an_edited_file_is_named(sample: Sample, empty_database: str) -> None:
+    sample.append("schema/10_more.sql", "\n-- edited\n")
+    with pytest.raises(MigrationError, match=r"10_more\.sql: the file was edited after its hash was pinned"):
+        sample.migrate(empty_database)
+    assert query(empty_database, "select to_regclass('app.things')") == [(None,)]
+    assert sample.repin() == [
+        f"{sample.tree.migrations / '0010_more.py'} pins {sample.tree.sql}/schema/10_more.sql anew"
+    ]
+    assert sample.migrate(empty_database).steps
+
+
+def test_a_new_pin_is_seen_at_once(
+    sample: Sample, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's compiled files go by the source's second and size, which a new pin leaves as they were."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    sample.migrate(empty_database)
+    module = sample.tree.migrations / "0010_more.py"
+    before = module.stat()
+    sample.append("schema/10_more.sql", "\n-- edited\n")
+    sample.repin()
+    os.utime(module, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(MigrationError, match="made from an earlier text"):
+        sample.migrate(empty_database)
+
+
+def test_a_database_made_from_an_earlier_text_is_refused(sample: Sample, empty_database: str) -> None:
+    sample.migrate(empty_database)
+    sample.append("schema/10_more.sql", "\n-- edited and pinned anew\n")
+    sample.repin()
+    with pytest.raises(MigrationError, match="made from an earlier text"):
+        sample.migrate(empty_database)
+
+
+def test_a_schema_file_without_a_migration_is_refused(sample: Sample, empty_database: str) -> None:
+    sample.write("schema/20_new.sql", "create table app.new_one (id int);\n")
+    with pytest.raises(MigrationError, match=r"20_new\.sql: no migration applies this file"):
+        sample.migrate(empty_database)
+    assert len(sample.repin()) == 1
+    assert sample.migrate(empty_database).steps == ["0000_base", "0010_more", "0020_new"]
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+def test_repin_refuses_a_released_file(sample: Sample) -> None:
+    git = [
+        "git",
+        "-C",
+        str(sample.tree.sql.parent),
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@example.invalid",
+    ]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "release"], ["tag", "v1.0.0"]):
+        subprocess.run([*git, *arguments], check=True)
+    sample.append("schema/10_more.sql", "\n-- edited after the release\n")
+    with pytest.raises(MigrationError, match=r"release v1\.0\.0 contains this file"):
+        sample.repin()
+    sample.write("schema/20_new.sql", "create table app.new_one (id int);\n")
+    subprocess.run([*git, "checkout", "-q", "--", "sql/schema/10_more.sql"], check=True)
+    assert len(sample.repin()) == 1

@@ -1,0 +1,161 @@
+"""The demo data: exact, the same every time, careful about what it finds."""
+
+from datetime import date
+from typing import Any
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from hub.cli import app
+from hub.errors import UserError
+from hub.seed import PASSWORD, load
+from tests.conftest import Clone
+from tests.support.context import Caller, broken_invariants, call, value
+
+COUNTS = {
+    "regions": 67,
+    "brands": 8,
+    "categories": 26,
+    "products": 300,
+    "stock levels": 300,
+    "sub-distributors": 12,
+    "agents": 6,
+    "partners": 60,
+    "rewards": 11,
+}
+TODAY = date(2026, 11, 23)
+
+# Everything but what a moment decides: the hash's salt and the time of the stock's sync.
+_CONTENT = """
+  select jsonb_agg(to_jsonb(t) - 'password_hash' - 'last_sync_at' - 'created_at' order by t.id)::text
+  from app.{} as t"""
+_TABLES = (
+    "regions",
+    "brands",
+    "categories",
+    "products",
+    "tier_prices",
+    "inventory",
+    "sub_distributors",
+    "agents",
+    "partners",
+    "redemption_catalog",
+)
+
+
+def content(url: str) -> dict[str, str]:
+    with psycopg.connect(url) as conn:
+        return {table: value(conn, _CONTENT.format(table)) for table in _TABLES}
+
+
+@pytest.fixture
+def seeded(clone: Clone) -> str:
+    url = clone()
+    load(url, TODAY)
+    return url
+
+
+def test_the_counts_are_those_that_the_demo_promises(clone: Clone) -> None:
+    counts = load(clone(), TODAY)
+    assert counts is not None
+    assert {name: counts[name] for name in COUNTS} == COUNTS
+    assert counts["tier prices"] > 3 * 270
+
+
+def test_two_databases_get_the_same_rows(clone: Clone, seeded: str) -> None:
+    other = clone()
+    load(other, TODAY)
+    assert content(other) == content(seeded)
+
+
+def test_a_second_run_changes_nothing_and_says_so(seeded: str) -> None:
+    with psycopg.connect(seeded) as conn:
+        conn.execute("update app.partners set business_name = 'Salon Lain' where email like 'salon-ijen@%'")
+    before = content(seeded)
+    result = CliRunner().invoke(app, ["seed", "--database", seeded])
+    assert result.exit_code == 0
+    assert "already there" in result.output
+    assert content(seeded) == before
+
+
+def test_a_database_with_other_data_is_refused(clone: Clone) -> None:
+    url = clone()
+    with psycopg.connect(url) as conn:
+        conn.execute("insert into app.regions (name, code) values ('Jawa', 'X')")
+    with pytest.raises(UserError, match=r"app\.regions is not empty"):
+        load(url)
+    with psycopg.connect(url) as conn:
+        assert value(conn, "select count(*) from app.products") == 0
+
+
+def test_an_empty_database_is_told_to_migrate(empty_database: str) -> None:
+    with pytest.raises(UserError, match="not migrated"):
+        load(empty_database)
+
+
+def test_every_promise_of_the_data_holds(seeded: str) -> None:
+    with psycopg.connect(seeded) as conn:
+        assert broken_invariants(conn) == {}
+
+
+def test_prices_have_a_past_and_a_future_and_follow_the_tier(seeded: str) -> None:
+    at = f"timestamptz '{TODAY} 12:00+07'"
+    in_force = f"""
+      select p.sku, t.tier::text, t.price from app.tier_prices t join app.products p on p.id = t.product_id
+      where t.effective_from <= {at} and coalesce(t.effective_until > {at}, true)"""
+    with psycopg.connect(seeded) as conn:
+        prices: dict[str, dict[str, Any]] = {}
+        for sku, tier, price in conn.execute(in_force).fetchall():
+            prices.setdefault(sku, {})[tier] = price
+        assert value(conn, f"select count(*) > 20 from app.tier_prices where effective_until <= {at}")
+        assert value(conn, f"select count(*) > 20 from app.tier_prices where effective_from > {at}")
+        assert value(conn, "select count(*) > 100 from app.tier_prices where min_qty_discount is not null")
+    assert all(p["PLATINUM"] < p["GOLD"] < p["SILVER"] for p in prices.values())
+    assert 250 < len(prices) < 300
+
+
+def test_stock_is_plenty_scarce_and_out(seeded: str) -> None:
+    with psycopg.connect(seeded) as conn:
+        out, scarce, plenty = conn.execute("""
+          select count(*) filter (where display_stock = 0),
+            count(*) filter (where display_stock between 1 and 10),
+            count(*) filter (where display_stock > 50)
+          from app.inventory""").fetchall()[0]
+    assert out > 5
+    assert scarce > 15
+    assert plenty > 200
+
+
+def test_everybody_signs_in_with_the_documented_password(seeded: str) -> None:
+    with psycopg.connect(seeded) as conn:
+        emails = conn.execute("""
+          select email, 'partner' from app.partners union all
+          select email, case role when 'SALESMAN' then 'agent' else lower(role::text) end from app.agents""")
+        hashes = value(
+            conn,
+            "select count(distinct password_hash) from (select password_hash from app.partners"
+            " union all select password_hash from app.agents) as h",
+        )
+        assert hashes == 1
+        for email, role in [*emails.fetchall()[::13], ("dewi@alfabeauty.example", "admin")]:
+            answer = call(conn, Caller("anon"), "login", email=email, password=PASSWORD)
+            assert answer["role"] == role
+
+
+def test_orders_find_a_subdistributor_near_or_far_or_none(seeded: str) -> None:
+    nearest = """
+      select s.business_name from app.regions r
+      left join app.sub_distributors s on s.id = app.nearest_subdist(r.id) where r.code = %s"""
+    with psycopg.connect(seeded) as conn:
+        found = {
+            code: value(conn, nearest, code)
+            for code in ("ID-JB-BDG", "ID-JB-BGR", "ID-YO-YOG", "ID-KR-BTM", "ID-PA-JPR")
+        }
+    assert found == {
+        "ID-JB-BDG": "CV Parahyangan Jaya",  # its own
+        "ID-JB-BGR": "CV Priangan Makmur",  # the province's
+        "ID-YO-YOG": "PT Nusa Jawa Distribusi",  # its own is suspended
+        "ID-KR-BTM": "PT Andalas Cipta Niaga",  # the island's
+        "ID-PA-JPR": None,  # headquarters
+    }

@@ -1,0 +1,748 @@
+"""A random walk over the public API, with a model that knows what has to come of it."""
+
+import contextlib
+import json
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, ClassVar
+
+import psycopg
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.stateful.clock import grow_older
+from tests.stateful.reference_model import (
+    DEAD,
+    OPEN,
+    Invoice,
+    Model,
+    Order,
+    Partner,
+    Price,
+    Product,
+    Quote,
+    Redemption,
+)
+from tests.support.context import Caller, RefusedError, call, invoice_of, line, make_context, shadow, value
+
+OBSERVED = """
+select jsonb_build_object(
+  'partners', (
+    select jsonb_object_agg(p.id, jsonb_build_array(p.credit_used, p.point_balance)) from app.partners p),
+  'stock', (
+    select jsonb_object_agg(p.sku, jsonb_build_array(s.reserved, s.display_stock))
+    from app.products p join app.inventory s on s.product_id = p.id),
+  'orders', (
+    select coalesce(jsonb_object_agg(o.id, jsonb_build_array(
+      o.status, o.subtotal, o.discount_amount, o.point_discount, o.grand_total, o.points_earned,
+      o.points_used, o.is_over_limit, o.released_at is not null, o.routed_to_subdist_id,
+      o.agent_id is not null, o.erp_reference
+    )), '{}') from app.orders o),
+  'invoices', (
+    select coalesce(jsonb_object_agg(i.id, jsonb_build_array(i.status, i.amount, i.amount_paid)), '{}')
+    from app.invoices i),
+  'vested', (
+    select coalesce(jsonb_object_agg(t.invoice_id, t.points), '{}')
+    from app.point_transactions t where t.type = 'EARNED'),
+  'rewards', (select jsonb_object_agg(c.id, c.stock_available) from app.redemption_catalog c),
+  'redemptions', (select coalesce(jsonb_object_agg(r.id, r.status), '{}') from app.redemptions r),
+  'cancellations', (
+    select coalesce(jsonb_object_agg(c.order_id, coalesce(c.outcome, 'OWED')), '{}')
+    from app.erp_cancellations c),
+  'escalations', (
+    select coalesce(jsonb_object_agg(l.key, l.n), '{}')
+    from (
+      select order_id || ' ' || escalation_level as key, count(*) as n from app.sla_escalation_logs group by 1
+    ) l)
+)::text
+"""
+
+picks = st.integers(0, 999)
+quantities = st.integers(1, 12)
+hours = st.sampled_from([0.5, 2, 5.5, 18.5, 25])
+lines = st.dictionaries(st.sampled_from(["SKU-000", "SKU-001", "SKU-002", "SKU-003"]), quantities, min_size=1)
+points = st.sampled_from([0, 0, 0, 1, 30, 250, 5000])
+stocks = st.sampled_from([60, 200, 20, 5, 0, -3])
+extras = st.sampled_from([0, 0, 0, 1])
+jobs = st.sampled_from(["process_point_queue", "sweep_service_level", "flush_audit", "refresh_statistics"])
+tiers = st.sampled_from(["SILVER", "GOLD", "PLATINUM"])
+configs = st.sampled_from(
+    [
+        ("loyalty.rupiah_per_point", ["10000", "15000", "333", "7.5"]),
+        ("loyalty.point_value_rupiah", ["100", "250.5", "33.333"]),
+        ("loyalty.multiplier.gold", ["1.2", "0.35", "3"]),
+        ("order.minimum_threshold", ["500000", "0", "2000000"]),
+        ("credit.over_limit_policy", ["FLAG", "BLOCK"]),
+    ]
+)
+
+
+def at_odds(pick: int) -> bool:
+    """One in eight times something that does not fit: what is refused matters too.
+
+    Not for 0, which hypothesis draws oftener than others.
+    """
+    return pick % 8 == 7
+
+
+class _Every:
+    """All deeds, where hypothesis would leave some out of each walk: an order's life needs most of them."""
+
+    def is_enabled(self, _: str) -> bool:
+        return True
+
+
+class Walk(RuleBasedStateMachine):
+    """Each run of it lives in a database of its own; `new_database` is set by the test."""
+
+    new_database: ClassVar[Callable[[], tuple[str, Callable[[], None]]]]
+    steps: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self) -> None:
+        super().__init__()
+        rules: Any = self._rules_strategy
+        rules.enabled_rules_strategy = st.just(_Every())
+        url, self.drop = type(self).new_database()
+        self.conn = psycopg.connect(url, autocommit=True, prepare_threshold=0)
+        self.context = make_context(self.conn, products=4, stock=60, credit=6_000_000)
+        self.partners = {str(p.sub): p for p in self.context.partners}
+        papua = str(self.context.partners[2].sub)
+        self.conn.execute(
+            "update app.partners set region_id = %s where id = %s", [self.context.regions["papua"], papua]
+        )
+        self.model = Model(
+            partners={
+                who: Partner(tier, "papua" if who == papua else "bandung", Decimal(6_000_000))
+                for who, tier in zip(self.partners, ("SILVER", "GOLD", "PLATINUM"), strict=True)
+            },
+            products={
+                sku: Product(Decimal(100_000 + 25_000 * i), 60) for i, sku in enumerate(self.context.skus)
+            },
+            rewards=dict(zip(self.context.rewards, ((50, 3), (400, 1)), strict=True)),
+            subdists={str(s.sub): True for s in self.context.subdists},
+        )
+        for who in self.partners:
+            call(self.conn, self.context.admin, "adjust_points", partner_id=who, points=500, reason="start")
+            self.model.ledger.append((who, 500))
+        # hours of schedules are counted from here: the seconds of the walk itself are no hours of the model's
+        self.began_at = value(self.conn, "select clock_timestamp()")
+        self.keys: dict[tuple[str, str], tuple[object, str]] = {}
+        # each: the hub's moment, the model's, and how many orders the ERP had taken over by then
+        self.readings: list[tuple[datetime, int, int]] = []
+        names = [row[0] for row in self.conn.execute("select invariant from app.invariants()")]
+        self.promises = " union all ".join(
+            f"select '{name}' as invariant, details from app.consistency_{name}" for name in names
+        )
+
+    def teardown(self) -> None:
+        self.conn.close()
+        self.drop()
+
+    # --- how deeds are done -----------------------------------------------------------------------
+
+    def deed(self, who: Caller, function: str, against: set[str], **arguments: Any) -> Any:
+        """Call the hub; it has to refuse for one of these reasons, or, if there is none, to succeed.
+
+        Returns None where it refused.
+        """
+        try:
+            result = call(self.conn, who, function, **arguments)
+        except RefusedError as refused:
+            if refused.code not in against:
+                raise AssertionError(f"{function}: {refused}; expected {against or 'success'}") from refused
+            type(self).steps[f"{function} {refused.code}"] += 1
+            return None
+        assert not against, f"{function} succeeded; the model expects {against}"
+        type(self).steps[function] += 1
+        return result
+
+    def one_of(self, keys: Any, pick: int) -> Any:
+        every = list(keys)
+        return every[pick % len(every)]
+
+    def order(self, pick: int, *apt: str) -> str:
+        """Some order, preferably in one of these states."""
+        fitting = [key for key, o in self.model.orders.items() if o.status in apt]
+        if not fitting and not at_odds(pick):
+            self.proceed_with(pick)
+        return str(self.one_of(self.model.orders if at_odds(pick) or not fitting else fitting, pick // 8))
+
+    def owner(self, order: str) -> Caller:
+        return self.partners[self.model.orders[order].partner]
+
+    def acting_for(self, partner: str, pick: int) -> Caller | None:
+        """An agent in shadow mode, one in five times where an agent serves the region."""
+        if pick % 5 or self.model.partners[partner].region == "papua":
+            return None
+        return shadow(self.conn, self.one_of(self.context.agents, pick // 5), self.partners[partner])
+
+    def routed(self, order: Order, key: str) -> None:
+        """Take over to whom the order went, which has to be one of the least busy."""
+        expected: set[str | None] = {None} if order.waits_for_release else self.model.served_by(order.partner)
+        actual = value(self.conn, "select routed_to_subdist_id::text from app.orders where id = %s", key)
+        assert actual in expected, f"routed to {actual}, not one of {expected}"
+        self.model.route(order, actual)
+
+    @initialize(policy=st.sampled_from(["BLOCK", "FLAG"]), limit=st.sampled_from([1, 6, 20]))
+    def begin(self, policy: str, limit: int) -> None:
+        """Half of the walks refuse what the other half lets wait."""
+        key = "credit.over_limit_policy"
+        self.deed(self.context.admin, "set_config", set(), config_key=key, config_value=policy)
+        self.model.rules[key] = policy
+        for i, partner in enumerate(self.partners):
+            # where orders may wait for a release, the first partner's will
+            million = 1 if i == 0 and policy == "FLAG" else limit
+            self.change_partner_to(partner, self.model.partners[partner].tier, million)
+
+    # --- ordering ---------------------------------------------------------------------------------
+
+    @rule(who=picks, goods=lines, used=points, agent=picks, again=picks)
+    def submit(self, who: int, goods: dict[str, int], used: int, agent: int, again: int) -> None:
+        partner = self.one_of(self.partners, who)
+        body = (sorted(goods.items()), used)
+        key = str(uuid.UUID(int=len(self.keys)))
+        against = self.model.against_submitting(partner, goods, used)
+        known = [k for k in self.keys if k[0] == partner]
+        if known and again % 4 == 0:
+            key = self.one_of(known, again)[1]
+            same = self.keys[partner, key][0] == body
+            against = set() if same else {"IDEMPOTENCY_CONFLICT"}
+        acting = self.acting_for(partner, agent)
+        made = self.deed(
+            acting or self.partners[partner],
+            "submit_order",
+            against,
+            items=[line(sku, n) for sku, n in sorted(goods.items())],
+            points=used,
+            idempotency_key=key,
+        )
+        if made is None:
+            return
+        if (partner, key) in self.keys:
+            assert made["id"] == self.keys[partner, key][1], "the same key is the same order"
+            return
+        self.keys[partner, key] = (body, made["id"])
+        order = Order(partner, goods, self.model.quote(partner, goods, used))
+        self.model.submit(order, used, assisted=acting is not None)
+        self.routed(order, made["id"])
+        self.model.orders[made["id"]] = order
+
+    @rule(who=picks, goods=lines)
+    def order_some_more(self, who: int, goods: dict[str, int]) -> None:
+        self.submit(who, goods, 0, 1, 1)
+
+    @rule(who=picks, goods=lines, used=points)
+    def quote(self, who: int, goods: dict[str, int], used: int) -> None:
+        partner = self.one_of(self.partners, who)
+        told = self.deed(
+            self.partners[partner],
+            "quote_order",
+            self.model.against_ordering(partner, goods, used),
+            items=[line(sku, n) for sku, n in goods.items()],
+            points=used,
+        )
+        if told:
+            quote = self.model.quote(partner, goods, used)
+            limit = self.model.partners[partner].credit_limit
+            assert told["points_promised"] == quote.promise
+            assert told["grand_total"] == quote.total
+            assert told["is_over_limit"] == self.model.is_over(partner, goods, used)
+            assert told["credit_left"] == max(0, limit - self.model.credit_used(partner))
+
+    @rule(who=picks, goods=lines, agent=picks)
+    def save_draft(self, who: int, goods: dict[str, int], agent: int) -> None:
+        partner = self.one_of(self.partners, who)
+        acting = self.acting_for(partner, agent)
+        made = self.deed(
+            acting or self.partners[partner],
+            "save_draft",
+            self.model.against_ordering(partner, goods, 0),
+            items=[line(sku, n) for sku, n in goods.items()],
+        )
+        if made:
+            quote = self.model.quote(partner, goods, 0)
+            self.model.orders[made["id"]] = Order(partner, goods, quote, assisted=acting is not None)
+
+    @precondition(lambda self: self.model.orders)
+    @rule(pick=picks, used=points, agent=picks, stranger=picks)
+    def submit_draft(self, pick: int, used: int, agent: int, stranger: int) -> None:
+        key = self.order(pick, "DRAFT")
+        order = self.model.orders[key]
+        if stranger % 10 == 0:
+            other = self.one_of([p for p in self.partners if p != order.partner], stranger)
+            self.deed(
+                self.partners[other], "submit_draft", {"NOT_FOUND"}, order_id=key, idempotency_key="strange"
+            )
+            return
+        acting = self.acting_for(order.partner, agent)
+        self.submit_order_of(key, used, acting or self.owner(key), assisted=acting is not None)
+
+    def submit_order_of(self, key: str, used: int, who: Caller, *, assisted: bool) -> None:
+        order = self.model.orders[key]
+        against = (
+            self.model.against_submitting(order.partner, order.lines, used)
+            if order.status == "DRAFT"
+            else {"ILLEGAL_TRANSITION"}
+        )
+        fresh = str(uuid.UUID(int=len(self.keys)))
+        done = self.deed(who, "submit_draft", against, order_id=key, points=used, idempotency_key=fresh)
+        if done:
+            self.keys[order.partner, fresh] = ("draft", key)
+            self.model.submit(order, used, assisted=assisted)
+            # it counts no more as open than the others while it looks for its sub-distributor
+            order.status = "DRAFT"
+            self.routed(order, key)
+            order.status = "SUBMITTED"
+
+    @precondition(lambda self: self.model.orders)
+    @rule(pick=picks, stranger=picks)
+    def cancel(self, pick: int, stranger: int) -> None:
+        key = self.order(pick, "DRAFT", *OPEN, "APPROVED")
+        order = self.model.orders[key]
+        if stranger % 10 == 0:
+            other = self.one_of([p for p in self.partners if p != order.partner], stranger)
+            self.deed(self.partners[other], "cancel_order", {"NOT_FOUND"}, order_id=key)
+        elif self.deed(
+            self.owner(key), "cancel_order", self.model.against_moving(key, "CANCELLED"), order_id=key
+        ):
+            self.model.move(key, "CANCELLED")
+
+    # --- sub-distributor and headquarters ---------------------------------------------------------
+
+    @precondition(lambda self: self.model.orders)
+    @rule(pick=picks, who=picks, decision=st.sampled_from(["ACCEPT", "ACCEPT", "PROGRESS", "DECLINE"]))
+    def respond(self, pick: int, who: int, decision: str) -> None:
+        key = self.order(pick, *OPEN)
+        order = self.model.orders[key]
+        subdist = self.one_of(self.model.subdists, who)
+        if who % 6 and order.subdist:
+            subdist = order.subdist
+        self.answer(key, subdist, decision)
+
+    def answer(self, key: str, subdist: str, decision: str) -> None:
+        order = self.model.orders[key]
+        against = self.model.against_answering(key, subdist)
+        if self.deed(Caller("subdist", subdist), "respond_order", against, order_id=key, decision=decision):
+            self.model.route(order, None if decision == "DECLINE" else order.subdist)
+            if decision == "ACCEPT":
+                order.status = "PROCESSING"
+
+    @precondition(lambda self: self.model.orders)
+    @rule(pick=picks)
+    def approve(self, pick: int) -> None:
+        self.approve_order(self.order(pick, "PROCESSING"))
+
+    def approve_order(self, key: str) -> None:
+        if self.deed(
+            self.context.admin, "approve_order", self.model.against_moving(key, "APPROVED"), order_id=key
+        ):
+            self.model.move(key, "APPROVED")
+            invoice = Invoice(key, self.model.orders[key].quote.total)
+            invoice.queued = invoice.status == "PAID"
+            self.model.invoices[invoice_of(self.conn, {"id": key})["id"]] = invoice
+
+    @precondition(lambda self: self.model.orders)
+    @rule(pick=picks)
+    def reject(self, pick: int) -> None:
+        self.reject_order(self.order(pick, *OPEN, "APPROVED"))
+
+    def reject_order(self, key: str) -> None:
+        against = self.model.against_moving(key, "REJECTED")
+        if self.deed(self.context.admin, "reject_order", against, order_id=key, reason="tidak bisa"):
+            self.model.move(key, "REJECTED")
+
+    @precondition(lambda self: self.model.orders)
+    @rule(pick=picks, to=st.sampled_from(["SHIPPED", "COMPLETED"]))
+    def deliver(self, pick: int, to: str) -> None:
+        self.move(self.order(pick, "APPROVED" if to == "SHIPPED" else "SHIPPED"), to)
+
+    def move(self, key: str, to: str) -> None:
+        function = "ship_order" if to == "SHIPPED" else "complete_order"
+        if self.deed(self.context.admin, function, self.model.against_moving(key, to), order_id=key):
+            self.model.move(key, to)
+
+    @precondition(lambda self: self.model.orders)
+    @rule(pick=picks)
+    def release(self, pick: int) -> None:
+        waiting = [k for k, o in self.model.orders.items() if o.waits_for_release and o.status in OPEN]
+        self.release_order(
+            self.one_of(self.model.orders if at_odds(pick) or not waiting else waiting, pick // 8)
+        )
+
+    def release_order(self, key: str) -> None:
+        against = self.model.against_releasing(key)
+        if self.deed(self.context.admin, "release_order", against, order_id=key, reason="langganan"):
+            order = self.model.orders[key]
+            order.released = True
+            self.routed(order, key)
+
+    @precondition(lambda self: self.model.orders)
+    @rule(pick=picks, to=picks)
+    def reroute(self, pick: int, to: int) -> None:
+        key = self.order(pick, *OPEN)
+        subdist = self.one_of(self.model.subdists, to)
+        against = self.model.against_rerouting(key, subdist)
+        if self.deed(self.context.admin, "reroute_order", against, order_id=key, subdist_id=subdist):
+            self.model.route(self.model.orders[key], subdist)
+
+    @rule(pick=picks)
+    def suspend_or_reactivate(self, pick: int) -> None:
+        subdist = self.one_of(self.model.subdists, pick)
+        active = self.model.subdists[subdist] = not self.model.subdists[subdist]
+        self.conn.execute(
+            "update app.sub_distributors set status = %s where id = %s",
+            ["ACTIVE" if active else "SUSPENDED", subdist],
+        )
+        if not active:
+            for order in self.model.orders.values():
+                if order.subdist == subdist and order.status in OPEN:
+                    # there are but two: the other one, or nobody
+                    (other,) = self.model.served_by(order.partner)
+                    self.model.route(order, other)
+
+    @precondition(lambda self: self.model.orders)
+    @rule(pick=picks)
+    def proceed_further(self, pick: int) -> None:
+        self.proceed_with(pick)
+
+    @precondition(lambda self: self.model.orders)
+    @rule(pick=picks)
+    def proceed(self, pick: int) -> None:
+        self.proceed_with(pick)
+
+    def proceed_with(self, pick: int) -> None:
+        """Do the next thing in an order's natural life, so that walks get somewhere."""
+        key = self.one_of([k for k, o in self.model.orders.items() if o.status not in DEAD] or ["none"], pick)
+        if key == "none":
+            return
+        order = self.model.orders[key]
+        if order.status == "DRAFT":
+            self.submit_order_of(key, 0, self.owner(key), assisted=False)
+        elif order.status == "SUBMITTED" and order.waits_for_release:
+            self.release_order(key)
+        elif order.status == "SUBMITTED" and order.subdist:
+            self.answer(key, order.subdist, "ACCEPT")
+        elif order.status in OPEN:
+            self.approve_order(key)
+        elif order.status in ("APPROVED", "SHIPPED"):
+            unpaid = [k for k, i in self.model.invoices.items() if i.order == key and i.paid < i.amount]
+            if unpaid and not self.model.invoices[unpaid[0]].cancelled and pick % 2:
+                invoice = self.model.invoices[unpaid[0]]
+                self.book(unpaid[0], invoice.amount - invoice.paid, f"P{pick} {len(invoice.payments)}")
+            else:
+                self.move(key, "SHIPPED" if order.status == "APPROVED" else "COMPLETED")
+
+    # --- money ------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.model.invoices)
+    @rule(
+        pick=picks,
+        share=st.sampled_from([1, 1, 1, 2, 3, 7]),
+        extra=st.sampled_from([0, 0, 0, 1]),
+        again=picks,
+    )
+    def pay(self, pick: int, share: int, extra: int, again: int) -> None:
+        unpaid = [k for k, i in self.model.invoices.items() if i.status in ("UNPAID", "PARTIAL")]
+        key = self.one_of(self.model.invoices if at_odds(pick) or not unpaid else unpaid, pick // 8)
+        invoice = self.model.invoices[key]
+        due = invoice.amount - invoice.paid
+        amount = (due / share).quantize(Decimal("0.01")) + extra or Decimal("0.01")
+        reference = f"BCA {sum(len(i.payments) for i in self.model.invoices.values())}"
+        if invoice.payments and again % 4 == 0:
+            reference, known = self.one_of(invoice.payments.items(), again)
+            amount = amount if at_odds(again) else known
+        if again % 3:
+            self.book(key, amount, reference)
+        else:
+            self.book_by_erp(key, amount, reference)
+
+    def book(self, key: str, amount: Decimal, reference: str) -> None:
+        invoice = self.model.invoices[key]
+        against = self.model.against_paying(key, amount, reference)
+        done = self.deed(
+            self.context.admin,
+            "record_payment",
+            against,
+            invoice_id=key,
+            amount=amount,
+            reference_number=reference,
+        )
+        if done:
+            assert done["duplicate"] == (reference in invoice.payments)
+            self.model.pay(key, amount, reference)
+
+    def book_by_erp(self, key: str, amount: Decimal, reference: str) -> None:
+        invoice = self.model.invoices[key]
+        against = self.model.against_paying(key, amount, reference)
+        number = value(self.conn, "select invoice_number from app.invoices where id = %s", key)
+        (answer,) = self.deed(
+            self.context.erp,
+            "erp_apply_payments",
+            set(),
+            payments=[{"invoice_number": number, "amount": float(amount), "reference_number": reference}],
+        )
+        fine = "DUPLICATE" if reference in invoice.payments else "APPLIED"
+        assert answer["result"] in (against or {fine})
+        if not against:
+            self.model.pay(key, amount, reference)
+
+    @precondition(lambda self: self.model.invoices)
+    @rule(pick=picks)
+    def cancel_invoice(self, pick: int) -> None:
+        key = self.one_of(self.model.invoices, pick)
+        against = {"INVOICE_CLOSED"} if self.model.invoices[key].cancelled else set()
+        if self.deed(self.context.admin, "cancel_invoice", against, invoice_id=key, reason="retur"):
+            self.model.cancel_invoice(key)
+
+    @rule(who=picks, amount=st.integers(-300, 600).filter(bool))
+    def adjust_points(self, who: int, amount: int) -> None:
+        partner = self.one_of(self.partners, who)
+        short = amount < 0 and self.model.balance(partner) + amount < 0
+        against = {"POINTS_INSUFFICIENT"} if short else set()
+        if self.deed(
+            self.context.admin, "adjust_points", against, partner_id=partner, points=amount, reason="koreksi"
+        ):
+            self.model.ledger.append((partner, amount))
+
+    @rule(who=picks, what=picks)
+    def redeem(self, who: int, what: int) -> None:
+        partner, reward = self.one_of(self.partners, who), self.one_of(self.model.rewards, what)
+        against = self.model.against_redeeming(partner, reward)
+        done = self.deed(
+            self.partners[partner],
+            "redeem_reward",
+            against,
+            reward_id=reward,
+            idempotency_key=str(len(self.model.redemptions)),
+        )
+        if done:
+            cost = self.model.rewards[reward][0]
+            self.model.ledger.append((partner, -cost))
+            self.model.redemptions[done["id"]] = Redemption(partner, reward, cost)
+
+    @precondition(lambda self: self.model.redemptions)
+    @rule(pick=picks, to=st.sampled_from(["SHIPPED", "DELIVERED", "CANCELLED"]))
+    def advance_redemption(self, pick: int, to: str) -> None:
+        key = self.one_of(self.model.redemptions, pick)
+        against = self.model.advance(key, to)
+        self.deed(self.context.admin, "advance_redemption", against, redemption_id=key, status=to)
+
+    # --- the context changes ------------------------------------------------------------------------
+
+    @rule(config=configs, pick=picks)
+    def set_config(self, config: tuple[str, list[str]], pick: int) -> None:
+        key, choices = config
+        chosen: str = self.one_of(choices, pick)
+        number = key != "credit.over_limit_policy"
+        self.deed(
+            self.context.admin,
+            "set_config",
+            set(),
+            config_key=key,
+            config_value=json.loads(chosen) if number else chosen,
+        )
+        self.model.rules[key] = Decimal(chosen) if number else chosen
+
+    @rule(who=picks, tier=tiers, limit=st.sampled_from([1, 0, 6, 60]))
+    def change_partner(self, who: int, tier: str, limit: int) -> None:
+        self.change_partner_to(self.one_of(self.partners, who), tier, limit)
+
+    def change_partner_to(self, partner: str, tier: str, limit: int) -> None:
+        self.model.partners[partner].tier = tier
+        self.model.partners[partner].credit_limit = Decimal(limit * 1_000_000)
+        self.conn.execute(
+            "update app.partners set tier = %s, credit_limit = %s where id = %s",
+            [tier, limit * 1_000_000, partner],
+        )
+
+    @rule(what=picks, price=st.integers(1, 400), active=st.sampled_from([True] * 7 + [False]))
+    def sync_product(self, what: int, price: int, active: bool) -> None:
+        sku = self.one_of(self.model.products, what)
+        product = self.model.products[sku]
+        product.base_price, product.active = Decimal(price * 1000), active
+        told = {"sku": sku, "name": f"Shampoo {sku}", "base_price": price * 1000, "is_active": active}
+        self.deed(self.context.erp, "erp_apply_products", set(), products=[told])
+
+    @rule(what=picks, stock=stocks, buffer=st.sampled_from([0, 0, 3, 20]))
+    def sync_stock(self, what: int, stock: int, buffer: int) -> None:
+        sku = self.one_of(self.model.products, what)
+        product = self.model.products[sku]
+        product.stock, product.buffer = stock, buffer
+        self.conn.execute(
+            "update app.inventory set safety_buffer = %s where product_id = %s",
+            [buffer, self.context.products[sku]],
+        )
+        self.deed(self.context.erp, "erp_apply_stock", set(), levels=[{"sku": sku, "quantity": stock}])
+        product.read_at = self.model.next_moment()
+
+    @rule(what=picks, stock=stocks, asks=st.booleans(), pick=picks)
+    def sync_reading(self, what: int, stock: int, asks: bool, pick: int) -> None:
+        """Levels that were read at some moment since the walk began, now or long ago."""
+        if asks or not self.readings:
+            told = self.deed(self.context.erp, "erp_stream", set(), stream="stock")
+            moment = datetime.fromisoformat(told["read_at"])
+            self.readings.append((moment, self.model.next_moment(), len(self.model.taken_over)))
+        sku = self.one_of(self.model.products, what)
+        read_at, moment_of_model, known = self.one_of(reversed(self.readings[-5:]), pick)
+        told = self.deed(
+            self.context.erp,
+            "erp_apply_stock",
+            set(),
+            levels=[{"sku": sku, "quantity": stock}],
+            read_at=read_at.isoformat(),
+        )
+        counts = self.model.read_stock(sku, stock, moment_of_model, known)
+        assert (told["applied"], told["outdated"]) == ((1, 0) if counts else (0, 1))
+        type(self).steps["erp_apply_stock of a reading" if counts else "erp_apply_stock outdated"] += 1
+
+    @rule(
+        what=picks,
+        tier=st.sampled_from(["SILVER", "GOLD"]),
+        price=st.integers(10, 200),
+        discount_from=st.sampled_from([None, 1, 5, 10]),
+        starts=st.sampled_from([0, 0, 2]),
+        lasts=hours,
+    )
+    def schedule_price(
+        self, what: int, tier: str, price: int, discount_from: int | None, starts: int, lasts: float
+    ) -> None:
+        sku = self.one_of(self.model.products, what)
+        rows = self.model.products[sku].schedule.setdefault(tier, [])
+        since = self.model.now + starts
+        row = Price(since, since + Fraction(lasts), Decimal(price * 1000), discount_from)
+        row.discount_price = Decimal(price * 900) if discount_from else None
+        overlaps = any(r.since < row.until and row.since < r.until for r in rows)
+        refused = False
+        try:
+            self.conn.execute(
+                "insert into app.tier_prices (product_id, tier, price, min_qty_discount, discount_price,"
+                " effective_from, effective_until) values (%s, %s, %s, %s, %s, %s, %s)",
+                [
+                    self.context.products[sku],
+                    tier,
+                    row.price,
+                    discount_from,
+                    row.discount_price,
+                    self.began_at + timedelta(hours=starts),
+                    self.began_at + timedelta(hours=starts + lasts),
+                ],
+            )
+        except psycopg.errors.ExclusionViolation:
+            refused = True
+        assert refused == overlaps
+        if not refused:
+            rows.append(row)
+
+    @precondition(lambda self: self.model.orders)
+    @rule(pick=picks, other=picks)
+    def acknowledge_by_erp(self, pick: int, other: int) -> None:
+        dead = [k for k, o in self.model.orders.items() if o.cancellation and not o.erp]
+        key = (
+            self.one_of(dead, pick)
+            if dead and other % 3 == 0
+            else self.order(pick, "APPROVED", "SHIPPED", "COMPLETED")
+        )
+        order = self.model.orders[key]
+        reference = order.erp if order.erp and other % 2 else f"S{len(self.model.orders)}-{other}"
+        against: set[str] = set()
+        if order.erp is None and all(i.order != key for i in self.model.invoices.values()):
+            against = {"ILLEGAL_TRANSITION"}
+        elif order.erp not in (None, reference):
+            against = {"ERP_REFERENCE_CONFLICT"}
+        if self.deed(self.context.erp, "erp_ack_order", against, order_id=key, erp_reference=reference):
+            self.model.take_over(key, reference)
+
+    @precondition(lambda self: self.model.orders)
+    @rule(pick=picks, outcome=st.sampled_from(["CANCELLED", "CANCELLED", "REFUSED"]))
+    def acknowledge_cancellation(self, pick: int, outcome: str) -> None:
+        if all(order.cancellation is None for order in self.model.orders.values()) and not at_odds(pick):
+            self.reject_order(self.order(pick, "APPROVED"))
+        owed = [key for key, order in self.model.orders.items() if order.cancellation == "OWED"]
+        pending = self.deed(self.context.erp, "erp_pending_cancellations", set())
+        assert {p["order_id"] for p in pending} == set(owed)
+        key = self.one_of(self.model.orders if at_odds(pick) or not owed else owed, pick // 8)
+        order = self.model.orders[key]
+        against = set() if order.cancellation else {"ILLEGAL_TRANSITION"}
+        told = self.deed(self.context.erp, "erp_ack_cancellation", against, order_id=key, outcome=outcome)
+        if told:
+            # the first answer stands
+            assert told["duplicate"] == (order.cancellation != "OWED")
+            order.cancellation = told["outcome"]
+
+    @rule(later=hours)
+    def time_passes(self, later: float) -> None:
+        grow_older(self.conn, later)
+        age = timedelta(hours=later)
+        self.readings = [(at - age, moment, known) for at, moment, known in self.readings]
+        self.model.now += Fraction(later)
+
+    @rule(
+        job=st.sampled_from(
+            ["process_point_queue", "sweep_service_level", "flush_audit", "refresh_statistics"]
+        )
+    )
+    def run_job(self, job: str) -> None:
+        value(self.conn, f"select jobs.{job}()")
+        type(self).steps[job] += 1
+        if job == "process_point_queue":
+            self.model.vest()
+        elif job == "sweep_service_level":
+            self.model.sweep()
+
+    # --- what has to hold after every step --------------------------------------------------------
+
+    @invariant()
+    def every_promise_holds(self) -> None:
+        broken = self.conn.execute(self.promises).fetchall()
+        late = "was due at"
+        # the sweep comes when it comes: what is late meanwhile is owed, and `run_job` is what pays it
+        assert [b for b in broken if not (b[0] == "escalations" and late in b[1])] == []
+
+    @invariant()
+    def the_model_agrees(self) -> None:
+        seen = json.loads(value(self.conn, OBSERVED), parse_float=Decimal)
+        expected = self.expected()
+        for what, there in seen.items():
+            with contextlib.suppress(KeyError):
+                for key in there:
+                    if there[key] != expected[what][key]:
+                        note(f"{what} {key}: the hub has {there[key]}, the model {expected[what][key]}")
+            assert there == expected[what], what
+
+    def expected(self) -> dict[str, dict[str, Any]]:
+        """What OBSERVED has to show."""
+        model = self.model
+        return {
+            "partners": {p: [model.credit_used(p), model.balance(p)] for p in model.partners},
+            "stock": {sku: [model.reserved(sku), model.display(sku)] for sku in model.products},
+            "orders": {key: self.expected_order(o, o.quote) for key, o in model.orders.items()},
+            "invoices": {k: [i.status, i.amount, i.paid] for k, i in model.invoices.items()},
+            "vested": {k: i.vested for k, i in model.invoices.items() if i.vested},
+            "rewards": {r: model.left(r) for r in model.rewards},
+            "redemptions": {k: r.status for k, r in model.redemptions.items()},
+            "cancellations": {key: o.cancellation for key, o in model.orders.items() if o.cancellation},
+            "escalations": {
+                f"{key} {level}": n for key, o in model.orders.items() for level, n in o.escalations.items()
+            },
+        }
+
+    def expected_order(self, order: Order, quote: Quote) -> list[Any]:
+        return [
+            order.status,
+            quote.subtotal,
+            quote.discount,
+            quote.point_discount,
+            quote.total,
+            quote.promise if order.submitted else 0,
+            order.points_used,
+            order.over_limit,
+            order.released,
+            order.subdist,
+            order.assisted,
+            order.erp,
+        ]

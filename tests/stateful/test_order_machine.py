@@ -1,0 +1,75 @@
+"""Random walks over the public API: after every step the invariants hold and the model agrees.
+
+In CI always the same walks; a failure prints its steps. To go further, or to replay and shorten:
+
+    HUB_WALK_SEED=7 HUB_WALK_EXAMPLES=500 HUB_WALK_STEPS=200 ./hub test --no-lint tests/stateful
+    HUB_WALK_SHRINK=1 ./hub test --no-lint tests/stateful
+
+The same seed, numbers and checkout walk the same way; the printed blob goes into @reproduce_failure.
+"""
+
+import os
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+from pytest_postgresql.janitor import DatabaseJanitor
+
+from hub.cluster import Cluster
+from tests.stateful.machine import Walk
+from tests.support import test_cluster
+
+EXAMPLES = int(os.environ.get("HUB_WALK_EXAMPLES", "40"))
+STEPS = int(os.environ.get("HUB_WALK_STEPS", "80"))
+SHRINK = os.environ.get("HUB_WALK_SHRINK", "")
+SEED = os.environ.get("HUB_WALK_SEED", "")
+
+MUST_HAPPEN = {
+    "submit_order", "submit_order OUT_OF_STOCK", "submit_order CREDIT_LIMIT_EXCEEDED", "submit_draft",
+    "submit_order IDEMPOTENCY_CONFLICT", "quote_order", "save_draft", "cancel_order", "reject_order",
+    "release_order", "reroute_order", "respond_order", "approve_order", "ship_order", "complete_order",
+    "record_payment", "erp_apply_payments", "cancel_invoice", "redeem_reward", "advance_redemption",
+    "erp_ack_order", "erp_ack_cancellation", "erp_apply_stock of a reading", "erp_apply_stock outdated",
+    "process_point_queue", "sweep_service_level", "flush_audit",
+}  # fmt: skip
+"""Deeds, and refusals, without which the walks would prove little."""
+
+
+@pytest.mark.timeout(1800)
+def test_random_walks(cluster: Cluster, template: str) -> None:
+    def new_database() -> tuple[str, Callable[[], None]]:
+        janitor = DatabaseJanitor(
+            user=cluster.superuser,
+            password=cluster.password,
+            host=cluster.host,
+            port=cluster.port,
+            dbname=test_cluster.fresh_name("walk"),
+            template_dbname=template,
+        )
+        janitor.init()
+        return cluster.url(janitor.dbname), janitor.drop
+
+    class Walking(Walk):
+        pass
+
+    Walking.new_database = staticmethod(new_database)
+    Walking.steps.clear()
+    run_state_machine_as_test(
+        seed(int(SEED))(Walking) if SEED else Walking,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            derandomize=not SEED,
+            deadline=None,
+            database=None,
+            print_blob=True,
+            phases=[Phase.generate, Phase.shrink] if SHRINK else [Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    happened = Walking.steps
+    print(f"{happened.total()} deeds: {dict(sorted(happened.items()))}")
+    if EXAMPLES >= 40:
+        missing = MUST_HAPPEN - set(happened)
+        assert not missing, f"the walks never came to {missing}"

@@ -1,0 +1,294 @@
+"""A small Indonesia to order in, and callers who order: what the tests of promises share."""
+
+import json
+import uuid
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Protocol
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from hub.check import Finding, check
+
+Connection = psycopg.Connection[Any]
+
+
+class RefusedError(Exception):
+    """What the hub answered instead; `code` is the stable one of docs/error-codes.md."""
+
+    def __init__(self, code: str, details: str | None = None, status: int | None = None) -> None:
+        super().__init__(f"{code}: {details}")
+        self.code = code
+        self.details = details
+        self.status = status
+
+    @classmethod
+    def of(cls, error: psycopg.Error) -> "RefusedError":
+        """What the gateway would make of SQLSTATE PGRST."""
+        body = json.loads(error.diag.message_primary or "{}")
+        return cls(body["code"], body["details"], json.loads(error.diag.message_detail or "{}")["status"])
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A role with its claims, as a token carries them."""
+
+    role: str
+    sub: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def claims(self) -> str:
+        return json.dumps({"role": self.role, "sub": self.sub} | self.extra)
+
+
+def call(conn: Connection, who: Caller, function: str, **arguments: Any) -> Any:
+    """Call `api.<function>` as `who`, as PostgREST would, and return its JSON.
+
+    On an idle connection that is a transaction of its own; inside one a savepoint. Raises RefusedError.
+    """
+    named = sql.SQL(", ").join(sql.SQL("{} => %s").format(sql.Identifier(name)) for name in arguments)
+    query = sql.SQL("select to_jsonb(r)::text from {}({}) as r").format(
+        sql.Identifier("api", function), named
+    )
+    values = [
+        Jsonb(v) if isinstance(v, list | dict) or name == "config_value" else v
+        for name, v in arguments.items()
+    ]
+    try:
+        with conn.transaction():
+            conn.execute(
+                "select set_config('request.jwt.claims', %s, true), set_config('role', %s, true)",
+                [who.claims, who.role],
+            )
+            conn.execute("select auth.request_guard()")
+            row = conn.execute(query, values).fetchone()
+            conn.execute(
+                "select set_config('role', 'none', true), set_config('request.jwt.claims', '', true)"
+            )
+    except psycopg.Error as error:
+        if error.sqlstate != "PGRST":
+            raise
+        raise RefusedError.of(error) from None
+    return _decoded(row[0]) if row else None
+
+
+def _decoded(text: str | None) -> Any:
+    """Money is Decimal."""
+    return json.loads(text, parse_float=Decimal) if text else None
+
+
+def refusal(conn: Connection, who: Caller, function: str, **arguments: Any) -> str:
+    """The code with which a call is refused, "" where it is not."""
+    try:
+        call(conn, who, function, **arguments)
+    except RefusedError as refused:
+        return refused.code
+    return ""
+
+
+class Headed(Protocol):
+    """Any context with somebody at headquarters."""
+
+    @property
+    def admin(self) -> Caller: ...
+
+
+@dataclass
+class Context:
+    """Who and what there is. Region `bandung` lies in `jabar`, which has two sub-distributors."""
+
+    admin: Caller
+    admin2: Caller
+    agents: list[Caller]
+    partners: list[Caller]
+    subdists: list[Caller]
+    skus: list[str]
+    products: dict[str, str]
+    rewards: list[str]
+    regions: dict[str, str]
+    erp: Caller = field(default_factory=lambda: Caller("erp", str(uuid.uuid4())))
+
+
+def new_id(conn: Connection, statement: str, *values: Any) -> str:
+    """Insert a row and return its id."""
+    row = conn.execute(statement + " returning id", values).fetchone()
+    assert row
+    return str(row[0])
+
+
+def make_context(
+    conn: Connection, *, partners: int = 3, products: int = 5, stock: int = 1000, credit: int = 100_000_000
+) -> Context:
+    """Make it, through plain inserts as the owner would; commits if the connection is idle."""
+    with conn.transaction():
+        return _make_context(conn, partners, products, stock, credit)
+
+
+def _make_context(conn: Connection, partners: int, products: int, stock: int, credit: int) -> Context:
+    regions: dict[str, str] = {}
+    for name, parent in (("id", None), ("jabar", "id"), ("bandung", "jabar"), ("papua", None)):
+        regions[name] = new_id(
+            conn,
+            "insert into app.regions (name, code, parent_region_id) values (%s, %s, %s)",
+            name.title(),
+            f"W-{name.upper()}",
+            regions[parent] if parent else None,
+        )
+    agents = [
+        new_id(
+            conn,
+            "insert into app.agents (email, password_hash, full_name, phone, role, region_id)"
+            " values (%s, 'x', %s, %s, %s, %s)",
+            f"{name}@hub.test",
+            name.title(),
+            f"+62811000{i:04}",
+            role,
+            regions["id"] if role == "SALESMAN" else None,
+        )
+        for i, (name, role) in enumerate(
+            [("ani", "ADMIN"), ("budi", "ADMIN"), ("citra", "SALESMAN"), ("dedi", "SALESMAN")]
+        )
+    ]
+    subdists = [
+        new_id(
+            conn,
+            "insert into app.sub_distributors (region_id, business_name, whatsapp_number)"
+            " values (%s, %s, %s)",
+            regions["jabar"],
+            f"CV {name}",
+            f"+62812000{i:04}",
+        )
+        for i, name in enumerate(("Sinar", "Makmur"))
+    ]
+    people = [
+        new_id(
+            conn,
+            "insert into app.partners"
+            " (email, phone, password_hash, business_name, tier, region_id, credit_limit)"
+            " values (%s, %s, 'x', %s, %s, %s, %s)",
+            f"salon{i}@hub.test",
+            f"+62813{i:07}",
+            f"Salon {i}",
+            ("SILVER", "GOLD", "PLATINUM")[i % 3],
+            regions["bandung"],
+            credit,
+        )
+        for i in range(partners)
+    ]
+    goods: dict[str, str] = {}
+    for i in range(products):
+        sku = f"SKU-{i:03}"
+        goods[sku] = new_id(
+            conn,
+            "insert into app.products (sku, name, base_price) values (%s, %s, %s)",
+            sku,
+            f"Shampoo {i}",
+            100_000 + 25_000 * i,
+        )
+        conn.execute(
+            "insert into app.inventory (product_id, erp_stock, last_sync_at) values (%s, %s, now())",
+            [goods[sku], stock],
+        )
+    rewards = [
+        new_id(
+            conn,
+            "insert into app.redemption_catalog (name, points_required, stock_available) values (%s, %s, %s)",
+            name,
+            points,
+            units,
+        )
+        for name, points, units in (("Gunting", 50, 3), ("Kursi", 400, 1))
+    ]
+    return Context(
+        admin=Caller("admin", agents[0]),
+        admin2=Caller("admin", agents[1]),
+        agents=[Caller("agent", a) for a in agents[2:]],
+        partners=[Caller("partner", p) for p in people],
+        subdists=[Caller("subdist", s) for s in subdists],
+        skus=list(goods),
+        products=goods,
+        rewards=rewards,
+        regions=regions,
+    )
+
+
+def shadow(conn: Connection, agent: Caller, partner: Caller) -> Caller:
+    """The agent acting for the partner: what the token of start_shadow_session says."""
+    session = call(conn, agent, "start_shadow_session", partner_id=partner.sub)
+    return Caller("partner", partner.sub, {"act": {"sub": agent.sub}, "sid": session["session_id"]})
+
+
+def items(**quantities: int) -> list[dict[str, Any]]:
+    """`items(SKU_000=2)`: an order's items."""
+    return [{"sku": sku.replace("_", "-"), "quantity": n} for sku, n in quantities.items()]
+
+
+def line(sku: str, quantity: int) -> dict[str, Any]:
+    return {"sku": sku, "quantity": quantity}
+
+
+def submit(conn: Connection, who: Caller, lines: list[dict[str, Any]], points: int = 0) -> dict[str, Any]:
+    """Submit an order under a fresh key."""
+    order: dict[str, Any] = call(
+        conn, who, "submit_order", items=lines, points=points, idempotency_key=str(uuid.uuid4())
+    )
+    return order
+
+
+def value(conn: Connection, query: str, *values: Any) -> Any:
+    """The first column of the first row."""
+    row = conn.execute(query, values or None).fetchone()
+    assert row
+    return row[0]
+
+
+def serving(conn: Connection, order: dict[str, Any]) -> Caller:
+    """The sub-distributor to whom the order is routed now."""
+    return Caller(
+        "subdist", str(value(conn, "select routed_to_subdist_id from app.orders where id = %s", order["id"]))
+    )
+
+
+def approve(conn: Connection, context: Headed, order: dict[str, Any]) -> dict[str, Any]:
+    """Let the sub-distributor accept and headquarters approve; returns the invoice."""
+    call(conn, serving(conn, order), "respond_order", order_id=order["id"], decision="ACCEPT")
+    call(conn, context.admin, "approve_order", order_id=order["id"])
+    return invoice_of(conn, order)
+
+
+def invoice_of(conn: Connection, order: dict[str, Any]) -> dict[str, Any]:
+    """The newest invoice of an order."""
+    text = value(
+        conn,
+        "select to_jsonb(i)::text from app.invoices i where order_id = %s order by id desc limit 1",
+        order["id"],
+    )
+    found: dict[str, Any] = _decoded(text)
+    return found
+
+
+def pay(
+    conn: Connection,
+    context: Headed,
+    invoice: dict[str, Any],
+    amount: Any = None,
+    reference: str | None = None,
+) -> Any:
+    """Pay an invoice, by default whole."""
+    return call(
+        conn,
+        context.admin,
+        "record_payment",
+        invoice_id=invoice["id"],
+        amount=amount if amount is not None else invoice["amount"],
+        reference_number=reference or str(uuid.uuid4()),
+    )
+
+
+def broken_invariants(conn: Connection, *, since: str | None = None) -> dict[str, list[str]]:
+    """The broken invariants with the details of their rows; empty when all is well."""
+    findings: list[Finding] = check(conn, since)
+    return {f.invariant: [row["details"] for row in f.offending] for f in findings if f.rows}

@@ -1,0 +1,218 @@
+"""Two of each: two partners, regions, sub-distributors and agents who have done all there is to do.
+
+Made through the calls of the front door, so that every table holds rows of both. West is Jawa Barat with
+Bandung below it, east is Papua; each side has a partner, a sub-distributor, an agent and what they did.
+"""
+
+import uuid
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from tests.support.context import Caller, Connection, approve, call, items, new_id, pay, shadow, submit, value
+
+PASSWORD = "rahasia-sekali"
+
+
+@dataclass
+class Side:
+    """One half of the country."""
+
+    partner: Caller
+    agent: Caller
+    subdist: Caller
+    number: str
+    email: str
+    regions: list[str]
+    orders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    invoices: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass
+class RlsDataset:
+    """Who there is."""
+
+    west: Side
+    east: Side
+    admin: Caller
+    superadmin: Caller
+    gone: Caller
+    """A deleted partner of the west, with an order from better days."""
+    rewards: list[str]
+    erp: Caller = field(default_factory=lambda: Caller("erp", str(uuid.uuid4())))
+    messenger: Caller = field(default_factory=lambda: Caller("messenger", str(uuid.uuid4())))
+
+    @property
+    def sides(self) -> list[Side]:
+        return [self.west, self.east]
+
+
+def _person(conn: Connection, table: str, name: str, **columns: Any) -> str:
+    row = {"email": f"{name}@hub.test", "password_hash": value(conn, _HASH, PASSWORD)} | columns
+    names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
+    return new_id(conn, f"insert into app.{table} ({names}) values ({marks})", *row.values())
+
+
+_HASH = "select extensions.crypt(%s, extensions.gen_salt('bf', 4))"
+
+
+def _region(conn: Connection, name: str, parent: str | None = None) -> str:
+    return new_id(
+        conn,
+        "insert into app.regions (name, code, parent_region_id) values (%s, %s, %s)",
+        name,
+        name.upper(),
+        parent,
+    )
+
+
+def _partner(conn: Connection, name: str, tier: str, region: str, phone: str) -> Caller:
+    made = _person(
+        conn,
+        "partners",
+        name,
+        business_name=f"Salon {name.title()}",
+        tier=tier,
+        region_id=region,
+        phone=phone,
+        credit_limit=Decimal(50_000_000),
+        address=f"Jalan {name.title()} 1",
+    )
+    return Caller("partner", made)
+
+
+def _agent(conn: Connection, name: str, role: str, region: str | None = None) -> str:
+    return _person(conn, "agents", name, full_name=name.title(), role=role, region_id=region)
+
+
+def _side(
+    conn: Connection, partner: Caller, agent: str, email: str, number: str, home: str, regions: list[str]
+) -> Side:
+    subdist = new_id(
+        conn,
+        "insert into app.sub_distributors (region_id, business_name, whatsapp_number) values (%s, %s, %s)",
+        home,
+        f"CV {number}",
+        number,
+    )
+    return Side(partner, Caller("agent", agent), Caller("subdist", subdist), number, email, regions)
+
+
+def _catalogue(conn: Connection) -> list[str]:
+    """Goods of two brands: SKU-001 to 004 are sold, SKU-OLD is withdrawn later, SKU-OFF was never sold."""
+    brands = [
+        new_id(conn, "insert into app.brands (name, is_active) values (%s, %s)", name, active)
+        for name, active in (("Alfaparf", True), ("Lama", False))
+    ]
+    parent = new_id(conn, "insert into app.categories (name, slug) values ('Perawatan', 'perawatan')")
+    child = new_id(
+        conn, "insert into app.categories (name, slug, parent_id) values ('Sampo', 'sampo', %s)", parent
+    )
+    for i, sku in enumerate(("SKU-001", "SKU-002", "SKU-003", "SKU-004", "SKU-OLD", "SKU-OFF")):
+        product = new_id(
+            conn,
+            "insert into app.products (sku, name, brand_id, category_id, base_price, is_active)"
+            " values (%s, %s, %s, %s, %s, %s)",
+            sku,
+            f"Sampo {i}",
+            brands[i % 2],
+            child,
+            250_000 + 50_000 * i,
+            sku != "SKU-OFF",
+        )
+        conn.execute(
+            "insert into app.inventory (product_id, erp_stock, safety_buffer, last_sync_at)"
+            " values (%s, 1000, 7, now())",
+            [product],
+        )
+        conn.execute(
+            "insert into app.tier_prices (product_id, tier, price, effective_from)"
+            " select %s, t, 200000 + 50000 * %s - 10000 * o, now() - interval '1 year'"
+            " from unnest(enum_range(null::app.tier_enum)) with ordinality as u (t, o)",
+            [product, i],
+        )
+    return [
+        new_id(
+            conn,
+            "insert into app.redemption_catalog (name, points_required, stock_available, is_active)"
+            " values (%s, %s, 20, %s)",
+            name,
+            points,
+            name != "Tidak ada",
+        )
+        for name, points in (("Gunting", 10), ("Sisir", 5), ("Tidak ada", 1))
+    ]
+
+
+def _live(conn: Connection, dataset: RlsDataset, side: Side) -> None:
+    """Do everything that a partner, his agent and his sub-distributor can do."""
+    me = side.partner
+    side.orders["draft"] = call(conn, me, "save_draft", items=items(SKU_001=1), notes="nanti")
+    paid = submit(conn, me, items(SKU_001=4, SKU_OLD=2))
+    invoice = approve(conn, dataset, paid)
+    half = Decimal(invoice["amount"]) / 2
+    pay(conn, dataset, invoice, half, f"TRF-{me.sub}-1")
+    pay(conn, dataset, invoice, half, f"TRF-{me.sub}-2")
+    conn.execute("select jobs.process_point_queue()")
+    side.orders["paid"], side.invoices["paid"] = paid, invoice
+    billed = submit(conn, me, items(SKU_002=3), points=2)
+    side.orders["billed"], side.invoices["billed"] = billed, approve(conn, dataset, billed)
+    side.orders["submitted"] = submit(conn, me, items(SKU_003=2))
+    side.orders["cancelled"] = submit(conn, me, items(SKU_004=1))
+    call(conn, me, "cancel_order", order_id=side.orders["cancelled"]["id"], reason="salah pesan")
+    call(conn, me, "redeem_reward", reward_id=dataset.rewards[0], idempotency_key="hadiah")
+    acting = shadow(conn, side.agent, me)
+    side.orders["shadow"] = submit(conn, acting, items(SKU_004=2))
+    call(conn, Caller("anon"), "login", email=side.email, password=PASSWORD)
+    call(conn, Caller("anon"), "request_link", whatsapp_number=side.number)
+    payload = {"entry": [{"changes": [{"value": {"messages": [_text(side)]}}]}]}
+    call(conn, dataset.messenger, "inbound_message", payload=payload)
+
+
+def _text(side: Side) -> dict[str, Any]:
+    body = {"body": "Halo"}
+    sender = {"from": side.number.lstrip("+"), "timestamp": "1763884800"}
+    return {"id": f"wamid.{side.email}", "type": "text", "text": body} | sender
+
+
+def dataset_view(dataset: RlsDataset) -> Any:
+    """What `approve` and `pay` of tests.support.context look at: the admin."""
+    return dataset
+
+
+def make_rls_dataset(conn: Connection) -> RlsDataset:
+    """Make them; commits if the connection is idle."""
+    with conn.transaction():
+        jabar = _region(conn, "jabar")
+        bandung = _region(conn, "bandung", jabar)
+        papua = _region(conn, "papua")
+        west = _partner(conn, "anggrek", "SILVER", bandung, "+628131000001")
+        east = _partner(conn, "melati", "GOLD", papua, "+628131000002")
+        gone = _partner(conn, "mawar", "PLATINUM", bandung, "+628131000003")
+        agents = [_agent(conn, "ani", "SALESMAN", jabar), _agent(conn, "petrus", "SALESMAN", papua)]
+        dataset = RlsDataset(
+            west=_side(conn, west, agents[0], "anggrek@hub.test", "+628121000001", bandung, [jabar, bandung]),
+            east=_side(conn, east, agents[1], "melati@hub.test", "+628121000002", papua, [papua]),
+            admin=Caller("admin", _agent(conn, "adi", "ADMIN")),
+            superadmin=Caller("superadmin", _agent(conn, "ratna", "SUPERADMIN")),
+            gone=gone,
+            rewards=_catalogue(conn),
+        )
+        for side in dataset.sides:
+            _live(conn, dataset, side)
+        last = submit(conn, gone, items(SKU_003=1))
+        pay(conn, dataset, approve(conn, dataset, last))
+        call(conn, gone, "submit_order", items=items(SKU_001=1), idempotency_key="terakhir")
+        conn.execute("update app.partners set deleted_at = now() where id = %s", [gone.sub])
+        conn.execute("update app.products set is_active = false where sku = 'SKU-OLD'")
+        conn.execute("update app.redemption_catalog set is_active = false where name = 'Gunting'")
+        call(conn, dataset.superadmin, "set_config", config_key="sla.reminder_hours", config_value=17)
+        call(conn, dataset.messenger, "process_inbox")
+        conn.execute(
+            "update app.orders set routed_at = now() - interval '30 hours' where status = 'SUBMITTED'"
+            " and routed_to_subdist_id is not null and last_response_at is null"
+        )
+        for job in ("sweep_service_level", "process_point_queue", "flush_audit"):
+            conn.execute(f"select jobs.{job}()")
+        conn.execute("refresh materialized view app.partner_monthly_statistics")
+    return dataset
