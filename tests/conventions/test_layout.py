@@ -7,10 +7,9 @@ import pytest
 
 from hub import paths
 
-DOMAINS = (
-    ("regions", "catalog", "inventory", "pricing", "partners", "agents", "subdistributors")
-    + ("orders", "invoices", "loyalty", "service_level", "messaging", "shadow", "auth", "config")
-    + ("audit", "erp", "statistics", "consistency")
+DOMAINS = frozenset(
+    "regions catalog inventory pricing partners agents subdistributors orders invoices loyalty service_level"
+    " messaging shadow auth config audit erp statistics consistency".split(" ")
 )
 
 FORBIDDEN_IMPORTS = {
@@ -22,7 +21,7 @@ FORBIDDEN_IMPORTS = {
 
 def is_domain_file(name: str) -> bool:
     """Whether a file is named after a domain, or after what all domains share; a part may follow."""
-    return any(name == domain or name.startswith(f"{domain}_") for domain in (*DOMAINS, "_shared"))
+    return any(name == domain or name.startswith(f"{domain}_") for domain in DOMAINS | {"_shared"})
 
 
 @pytest.mark.parametrize("folder", ["functions", "policies", "api"])
@@ -34,7 +33,7 @@ def test_each_sql_file_bears_the_name_of_a_domain(folder: str) -> None:
 
 def test_each_folder_of_domain_tests_bears_the_name_of_a_domain() -> None:
     folders = [path for path in (paths.root() / "tests" / "domain").iterdir() if path.is_dir()]
-    assert [path.name for path in folders if path.name not in (*DOMAINS, "__pycache__")] == []
+    assert [path.name for path in folders if path.name not in DOMAINS | {"__pycache__"}] == []
 
 
 def imported_packages(file: Path) -> set[str]:
