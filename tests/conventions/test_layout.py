@@ -7,10 +7,27 @@ import pytest
 
 from hub import paths
 
-DOMAINS = frozenset(
-    "regions catalog inventory pricing partners agents subdistributors orders invoices loyalty service_level"
-    " messaging shadow auth config audit erp statistics consistency".split(" ")
-)
+DOMAINS = {
+    "agents",
+    "audit",
+    "auth",
+    "catalog",
+    "config",
+    "consistency",
+    "erp",
+    "inventory",
+    "invoices",
+    "loyalty",
+    "messaging",
+    "orders",
+    "partners",
+    "pricing",
+    "regions",
+    "service_level",
+    "shadow",
+    "statistics",
+    "subdistributors",
+}
 
 FORBIDDEN_IMPORTS = {
     "py/hub": {"devtools", "tests"},
