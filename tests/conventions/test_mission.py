@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from hub import paths
+
 MISSION = tomllib.loads((Path(__file__).parent / "mission.toml").read_text())
 TABLES: dict[str, dict[str, str]] = MISSION["tables"]
 ENUMS: dict[str, list[str]] = MISSION["enums"]
@@ -115,6 +117,20 @@ def test_the_trigger_of_the_mission_keeps_the_point_balance(db: Db) -> None:
         )
         == "app.update_partner_point_balance"
     )
+
+
+def test_tables_are_created_in_the_phases_of_the_mission() -> None:
+    created = [
+        table
+        for file in sorted((paths.sql_root() / "schema").glob("*.sql"))
+        for table in re.findall(r"^create table app\.(\w+)", file.read_text(), re.MULTILINE)
+        if table in TABLES
+    ]
+    step = {table: number for number, tables in enumerate(MISSION["phases"]) for table in tables}
+    assert sorted(created) == sorted(step) == sorted(TABLES)
+    late = ["agent_sessions"]  # created with their notices, in the file of their domain
+    in_order = [step[table] for table in created if table not in late]
+    assert in_order == sorted(in_order)
 
 
 def test_ids_are_version_7_and_sort_by_time(db: Db) -> None:

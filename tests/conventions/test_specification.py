@@ -262,8 +262,3 @@ def test_cited_ids_exist(rows: list[Row]) -> None:
     ids = {row.id for row in rows}
     wrong = [f"{place}: {cited}" for place, line in _sources() for cited in CITED.findall(line) if cited not in ids]
     assert not wrong, "\n" + "\n".join(wrong)
-
-
-def test_requirements_are_cited_by_id() -> None:
-    wrong = [f"{place}: {line.strip()}" for place, line in _sources() if FREE_FORM.search(line)]
-    assert not wrong, "\n" + "\n".join(wrong)

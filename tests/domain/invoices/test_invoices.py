@@ -61,6 +61,11 @@ def test_payments_lead_from_unpaid_by_partial_to_paid(db: Connection, context: C
     assert value(db, "select paid_at = now() from app.invoices where id = %s", invoice["id"])
 
 
+def test_payment_names_the_admin_who_recorded_it(db: Connection, context: Context) -> None:
+    pay(db, context, billed(db, context))
+    assert value(db, "select recorded_by::text from app.invoice_payments") == context.admin.sub
+
+
 def test_no_payment_above_what_is_due(db: Connection, context: Context) -> None:
     invoice = billed(db, context)
     pay(db, context, invoice, 400_000)
