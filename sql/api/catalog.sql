@@ -8,7 +8,8 @@ create view api.categories with (security_invoker = true) as
 select c.id, c.name, c.slug, c.parent_id, c.display_order from app.categories as c;
 comment on view api.categories is 'Product categories, a tree by parent_id';
 
--- The caller's tier is looked up once: as a sub-select among its arguments it would keep price_in_force from being inlined.
+-- The CTE reads the caller's tier once. As a sub-select among the arguments it would prevent the
+-- inlining of price_in_force.
 create view api.products with (security_invoker = true) as
 with caller as materialized (select auth.current_tier() as tier)
 select
@@ -22,15 +23,19 @@ from app.products as p
 cross join caller as c
 cross join lateral app.price_in_force(p.id, p.base_price, c.tier, now()) as f
 left join app.inventory as s on s.product_id = p.id;
-comment on view api.products is $$Products at the caller's own price, with the stock that can be ordered
-Partners see the price of their tier in force now; other roles see the base price.$$;
+comment on view api.products is
+$$Products at the caller's own price, with the stock that can be ordered
+Partners see the current price of their tier; other roles see the base price.$$;
 comment on column api.products.price is 'IDR a unit, at the caller''s tier';
-comment on column api.products.min_qty_discount is 'Units in one order from which discount_price is charged; null: no quantity discount';
+comment on column api.products.min_qty_discount is
+  'Units in one order from which discount_price is charged; null: no quantity discount';
 comment on column api.products.discount_price is 'IDR a unit from min_qty_discount units on';
 comment on column api.products.retail_price is 'IDR a unit, recommended price to the end customer';
 comment on column api.products.display_stock is 'Units that can be ordered now';
-comment on column api.products.stock_stale is 'The ERP has not confirmed this stock for two sync intervals';
-comment on column api.products.is_active is 'False: withdrawn, shown because the caller once ordered it';
+comment on column api.products.stock_stale is
+  'True: the ERP has not confirmed this stock for two sync intervals';
+comment on column api.products.is_active is
+  'False: withdrawn, listed because the caller has ordered it before';
 
 grant select on api.brands, api.categories to partner, agent, admin;
 grant select on api.products to partner, agent, admin, subdist;

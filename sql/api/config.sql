@@ -3,16 +3,21 @@
 create function api.set_config(config_key text, config_value jsonb) returns json
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$ select app.set_config_value(set_config.config_key, set_config.config_value) $$;
-comment on function api.set_config(text, jsonb) is $$Change a configuration value; it holds from the next request on
-config_value is a JSON number or string as the key takes. Errors: INVALID_ARGUMENT 400, UNKNOWN_CONFIG 422, INVALID_CONFIG_VALUE 422.$$;
+comment on function api.set_config(text, jsonb) is
+$$Change a configuration value, effective from the next request
+config_value is a JSON number or string, as the key requires.
+Errors: INVALID_ARGUMENT 400, UNKNOWN_CONFIG 422, INVALID_CONFIG_VALUE 422.$$;
 
 create view api.system_configs with (security_invoker = true) as
-select c.config_key, c.config_value, c.description, c.version, c.updated_by, c.updated_at from app.system_configs as c;
+select c.config_key, c.config_value, c.description, c.version, c.updated_by, c.updated_at
+from app.system_configs as c;
 comment on view api.system_configs is 'Configuration in force; changed by rpc/set_config';
 
 create view api.system_config_history with (security_invoker = true) as
-select h.config_key, h.version, h.old_value, h.new_value, h.changed_by, h.changed_at from app.system_config_history as h;
-comment on view api.system_config_history is 'Every change of the configuration, who made it and when';
+select h.config_key, h.version, h.old_value, h.new_value, h.changed_by, h.changed_at
+from app.system_config_history as h;
+comment on view api.system_config_history is
+  'Changes of the configuration: who made each, and when';
 
 grant execute on function api.set_config(text, jsonb) to admin;
 grant select on api.system_configs to admin;

@@ -1,33 +1,45 @@
 -- Points and rewards.
 
 create view api.point_transactions with (security_invoker = true) as
-select t.id, t.partner_id, t.order_id, t.invoice_id, t.redemption_id, t.type, t.points, t.multiplier, t.description, t.created_at
+select
+  t.id, t.partner_id, t.order_id, t.invoice_id, t.redemption_id, t.type, t.points, t.multiplier,
+  t.description, t.created_at
 from app.point_transactions as t;
-comment on view api.point_transactions is 'Ledger of points; their sum is the balance';
+comment on view api.point_transactions is
+  'Ledger of points; the sum of a partner''s rows is their balance';
 
 create view api.redemption_catalog with (security_invoker = true) as
-select c.id, c.name, c.description, c.image_url, c.points_required, c.stock_available, c.is_active, c.created_at
+select
+  c.id, c.name, c.description, c.image_url, c.points_required, c.stock_available, c.is_active,
+  c.created_at
 from app.redemption_catalog as c;
-comment on view api.redemption_catalog is 'Rewards that points buy';
+comment on view api.redemption_catalog is 'Rewards that can be redeemed for points';
 
 create view api.redemptions with (security_invoker = true) as
-select r.id, r.partner_id, r.catalog_item_id, r.points_spent, r.status, r.created_at, r.shipped_at from app.redemptions as r;
-comment on view api.redemptions is 'Rewards taken';
+select
+  r.id, r.partner_id, r.catalog_item_id, r.points_spent, r.status, r.created_at, r.shipped_at
+from app.redemptions as r;
+comment on view api.redemptions is 'Redeemed rewards';
 
-create function api.adjust_points(partner_id uuid, points int, reason text) returns api.point_transactions
+create function api.adjust_points(partner_id uuid, points int, reason text)
+returns api.point_transactions
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.adjust_points(adjust_points.partner_id, adjust_points.points, adjust_points.reason);
+  v_id uuid := app.adjust_points(
+    adjust_points.partner_id, adjust_points.points, adjust_points.reason);
   v_transaction api.point_transactions;
 begin
   select * into strict v_transaction from api.point_transactions as t where t.id = v_id;
   return v_transaction;
 end $$;
-comment on function api.adjust_points(uuid, int, text) is $$Correct a partner's points by hand, with a reason
+comment on function api.adjust_points(uuid, int, text) is
+$$Correct a partner's points by hand, with a reason
+points is added to the balance and may be negative.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, POINTS_INSUFFICIENT 422.$$;
 
-create function api.redeem_reward(reward_id uuid, idempotency_key text default null) returns api.redemptions
+create function api.redeem_reward(reward_id uuid, idempotency_key text default null)
+returns api.redemptions
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -37,8 +49,11 @@ begin
   select * into strict v_redemption from api.redemptions as r where r.id = v_id;
   return v_redemption;
 end $$;
-comment on function api.redeem_reward(uuid, text) is $$Take a reward for points
-idempotency_key is required: the same key returns the same redemption. Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, IDEMPOTENCY_CONFLICT 409, REWARD_UNAVAILABLE 409, POINTS_INSUFFICIENT 422.$$;
+comment on function api.redeem_reward(uuid, text) is
+$$Redeem a reward for points
+idempotency_key is required: the same key returns the same redemption.
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, IDEMPOTENCY_CONFLICT 409, REWARD_UNAVAILABLE 409,
+POINTS_INSUFFICIENT 422.$$;
 
 create function api.advance_redemption(redemption_id uuid, status text) returns api.redemptions
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -50,7 +65,9 @@ begin
   select * into strict v_redemption from api.redemptions as r where r.id = v_id;
   return v_redemption;
 end $$;
-comment on function api.advance_redemption(uuid, text) is $$Move a redemption to SHIPPED or DELIVERED, or cancel a pending one
+comment on function api.advance_redemption(uuid, text) is
+$$Move a redemption to SHIPPED or DELIVERED, or cancel a pending one
+status is SHIPPED, DELIVERED or CANCELLED; cancelling gives points and stock back.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 grant select on api.point_transactions, api.redemption_catalog, api.redemptions to partner, admin;

@@ -1,47 +1,63 @@
--- Orders: views, the calls of partners and sub-distributors, the transitions of headquarters.
+-- Orders: views, calls of partners and sub-distributors, and transitions by headquarters.
 
 create view api.orders with (security_invoker = true) as
 select
-  o.id, o.order_number, o.partner_id, o.agent_id, o.routed_to_subdist_id, o.status, o.submission_type, o.subtotal, o.discount_amount,
-  o.point_discount, o.grand_total, o.points_earned, o.points_used, o.is_eligible_for_points, o.notes, o.is_over_limit,
-  o.submitted_at, o.routed_at, o.last_response_at, o.sla_reminder_sent, o.sla_escalated, o.approved_at, o.shipped_at, o.completed_at,
-  o.closed_at, o.status_reason, o.released_at, o.release_reason, o.erp_reference, o.rules_applied, o.created_at, o.updated_at
+  o.id, o.order_number, o.partner_id, o.agent_id, o.routed_to_subdist_id, o.status,
+  o.submission_type, o.subtotal, o.discount_amount, o.point_discount, o.grand_total,
+  o.points_earned, o.points_used, o.is_eligible_for_points, o.notes, o.is_over_limit,
+  o.submitted_at, o.routed_at, o.last_response_at, o.sla_reminder_sent, o.sla_escalated,
+  o.approved_at, o.shipped_at, o.completed_at, o.closed_at, o.status_reason, o.released_at,
+  o.release_reason, o.erp_reference, o.rules_applied, o.created_at, o.updated_at
 from app.orders as o;
-comment on view api.orders is $$Orders: a partner's own, an agent's region's, a sub-distributor's routed ones
+comment on view api.orders is
+$$Orders: a partner's own, an agent's regions', those routed to a sub-distributor
 Embed order_items(*, products(sku, name)), invoices(*), order_events(*).$$;
 comment on column api.orders.order_number is 'ORD-YYMMDD-NNNNNN';
 comment on column api.orders.subtotal is 'IDR before the quantity discount';
 comment on column api.orders.discount_amount is 'IDR of quantity discounts';
 comment on column api.orders.point_discount is 'IDR paid with points';
 comment on column api.orders.grand_total is 'IDR: subtotal - discount_amount - point_discount';
-comment on column api.orders.points_earned is 'Points promised; they vest when the invoice is paid';
-comment on column api.orders.is_over_limit is 'Took the partner past his credit limit; waits for headquarters unless released_at is set';
-comment on column api.orders.routed_to_subdist_id is 'Sub-distributor who serves the order; null: headquarters';
+comment on column api.orders.points_earned is
+  'Points promised; they vest when the invoice is paid';
+comment on column api.orders.is_over_limit is
+  'Exceeds the partner''s credit limit; waits for headquarters unless released_at is set';
+comment on column api.orders.routed_to_subdist_id is
+  'Sub-distributor who serves the order; null: headquarters';
 comment on column api.orders.status_reason is 'Why it was cancelled or rejected';
-comment on column api.orders.rules_applied is 'Configs in force at submission, with their versions';
+comment on column api.orders.rules_applied is
+  'Configuration in force at submission, with its versions';
 
 create view api.order_items with (security_invoker = true) as
-select i.id, i.order_id, i.partner_id, i.product_id, i.quantity, i.list_price, i.unit_price, i.line_total, i.created_at
+select
+  i.id, i.order_id, i.partner_id, i.product_id, i.quantity, i.list_price, i.unit_price,
+  i.line_total, i.created_at
 from app.order_items as i;
-comment on view api.order_items is 'Lines of orders, one a product; prices are those charged';
+comment on view api.order_items is 'Lines of orders, one for each product';
 comment on column api.order_items.list_price is 'IDR a unit before the quantity discount';
 comment on column api.order_items.unit_price is 'IDR a unit charged';
 
 create view api.order_events with (security_invoker = true) as
-select e.id, e.order_id, e.partner_id, e.event, e.from_status, e.to_status, e.note, e.actor_role, e.created_at
+select
+  e.id, e.order_id, e.partner_id, e.event, e.from_status, e.to_status, e.note, e.actor_role,
+  e.created_at
 from app.order_events as e;
-comment on view api.order_events is 'History of orders: changes of state, responses, routing, releases';
+comment on view api.order_events is
+  'History of orders: status changes, responses, routing, releases';
 
 create view api.delivery_contacts with (security_invoker = true) as
 select p.id, p.business_name, p.phone, p.address, p.region_id from app.partners as p;
-comment on view api.delivery_contacts is $$Where to deliver: partners of the orders routed to the calling sub-distributor
+comment on view api.delivery_contacts is
+$$Delivery addresses: partners of the orders routed to the calling sub-distributor
 Embed it into orders: orders?select=*,delivery_contacts(*).$$;
 
 create function api.quote_order(items jsonb, points int default 0) returns json
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$ select app.quote_order(quote_order.items, quote_order.points) $$;
-comment on function api.quote_order(jsonb, int) is $$Tell what an order would cost: lines, totals, credit left, points promised; writes nothing
-items is [{"sku": "...", "quantity": 2}, ...]. Errors: INVALID_ITEMS 400, UNKNOWN_SKU 422, TOO_MANY_LINES 422, POINTS_INSUFFICIENT 422, POINTS_EXCEED_TOTAL 422.$$;
+comment on function api.quote_order(jsonb, int) is
+$$Quote an order: lines, totals, credit left and points promised; writes nothing
+items is [{"sku": "...", "quantity": 2}, ...]; points is the number of points to use.
+Errors: INVALID_ITEMS 400, UNKNOWN_SKU 422, TOO_MANY_LINES 422, POINTS_INSUFFICIENT 422,
+POINTS_EXCEED_TOTAL 422.$$;
 
 create function api.save_draft(items jsonb, notes text default null) returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -53,36 +69,51 @@ begin
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
-comment on function api.save_draft(jsonb, text) is $$Keep an order as a draft, without reserving stock or credit
+comment on function api.save_draft(jsonb, text) is
+$$Save an order as a draft, without reserving stock or credit
+items is as in quote_order.
 Errors: INVALID_ITEMS 400, UNKNOWN_SKU 422, TOO_MANY_LINES 422.$$;
 
-create function api.submit_order(items jsonb, points int default 0, notes text default null, idempotency_key text default null)
+create function api.submit_order(
+  items jsonb, points int default 0, notes text default null, idempotency_key text default null
+)
 returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.submit_order(submit_order.items, submit_order.points, submit_order.notes, submit_order.idempotency_key);
+  v_id uuid := app.submit_order(
+    submit_order.items, submit_order.points, submit_order.notes, submit_order.idempotency_key);
   v_order api.orders;
 begin
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
-comment on function api.submit_order(jsonb, int, text, text) is $$Submit an order at today's prices: reserves stock, uses credit, routes it to the sub-distributor
-items is [{"sku": "...", "quantity": 2}, ...]; idempotency_key is required: the same key with the same body returns the same order.
-Errors: INVALID_ITEMS 400, INVALID_ARGUMENT 400, CREDIT_LIMIT_EXCEEDED 402, OUT_OF_STOCK 409, IDEMPOTENCY_CONFLICT 409, UNKNOWN_SKU 422, TOO_MANY_LINES 422, POINTS_INSUFFICIENT 422, POINTS_EXCEED_TOTAL 422.$$;
+comment on function api.submit_order(jsonb, int, text, text) is
+$$Submit an order at current prices: reserve stock, use credit, route it to a sub-distributor
+items is [{"sku": "...", "quantity": 2}, ...]; points is the number of points to use.
+idempotency_key is required: the same key with the same body returns the same order.
+Errors: INVALID_ITEMS 400, INVALID_ARGUMENT 400, CREDIT_LIMIT_EXCEEDED 402, OUT_OF_STOCK 409,
+IDEMPOTENCY_CONFLICT 409, UNKNOWN_SKU 422, TOO_MANY_LINES 422, POINTS_INSUFFICIENT 422,
+POINTS_EXCEED_TOTAL 422.$$;
 
-create function api.submit_draft(order_id uuid, points int default 0, idempotency_key text default null) returns api.orders
+create function api.submit_draft(
+  order_id uuid, points int default 0, idempotency_key text default null
+)
+returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.submit_draft(submit_draft.order_id, submit_draft.points, submit_draft.idempotency_key);
+  v_id uuid := app.submit_draft(
+    submit_draft.order_id, submit_draft.points, submit_draft.idempotency_key);
   v_order api.orders;
 begin
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
-comment on function api.submit_draft(uuid, int, text) is $$Submit a draft at the prices of now
-idempotency_key is required. Errors: those of submit_order, NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
+comment on function api.submit_draft(uuid, int, text) is
+$$Submit a draft at current prices
+idempotency_key is required: the same key returns the same order.
+Errors: those of submit_order, NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 create function api.cancel_order(order_id uuid, reason text default null) returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -92,25 +123,32 @@ declare
   v_order api.orders;
 begin
   perform app.acting_agent(v_partner.id);
-  perform app.transition_order(cancel_order.order_id, 'CANCELLED', app.optional_text('reason', cancel_order.reason, 500), v_partner.id);
+  perform app.transition_order(cancel_order.order_id, 'CANCELLED',
+    app.optional_text('reason', cancel_order.reason, 500), v_partner.id);
   select * into strict v_order from api.orders as o where o.id = cancel_order.order_id;
   return v_order;
 end $$;
-comment on function api.cancel_order(uuid, text) is $$Cancel one's own order before it is shipped: stock, credit and used points come back
+comment on function api.cancel_order(uuid, text) is
+$$Cancel the caller's own order before it is shipped: release stock, credit and used points
 Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
-create function api.respond_order(order_id uuid, decision text, note text default null) returns api.orders
+create function api.respond_order(order_id uuid, decision text, note text default null)
+returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.respond_order(respond_order.order_id, auth.current_subdist_id(), respond_order.decision, respond_order.note);
+  v_id uuid := app.respond_order(respond_order.order_id, auth.current_subdist_id(),
+    respond_order.decision, respond_order.note);
   v_order api.orders;
 begin
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
-comment on function api.respond_order(uuid, text, text) is $$Answer an order routed to the calling sub-distributor; restarts the service-level clock
-decision is ACCEPT (starts processing), PROGRESS (still at it) or DECLINE (hands it to headquarters). Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
+comment on function api.respond_order(uuid, text, text) is
+$$Answer an order routed to the calling sub-distributor; restarts the service-level clock
+decision is ACCEPT (processing starts), PROGRESS (still in progress) or DECLINE (back to
+headquarters).
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 create function api.release_order(order_id uuid, reason text) returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -122,7 +160,8 @@ begin
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
-comment on function api.release_order(uuid, text) is $$Let an over-limit order through, with a reason, and route it
+comment on function api.release_order(uuid, text) is
+$$Release an order over the credit limit, with a reason, and route it
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, NOT_RELEASABLE 409.$$;
 
 create function api.approve_order(order_id uuid) returns api.orders
@@ -135,20 +174,24 @@ begin
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
-comment on function api.approve_order(uuid) is $$Approve an order: its invoice is made
-From PROCESSING, and from SUBMITTED only what could be routed to no one. Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
+comment on function api.approve_order(uuid) is
+$$Approve an order and issue its invoice
+The order is PROCESSING, or SUBMITTED without a sub-distributor to route it to.
+Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 create function api.reject_order(order_id uuid, reason text) returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.transition_order(reject_order.order_id, 'REJECTED', app.require_text('reason', reject_order.reason, 500));
+  v_id uuid := app.transition_order(reject_order.order_id, 'REJECTED',
+    app.require_text('reason', reject_order.reason, 500));
   v_order api.orders;
 begin
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
-comment on function api.reject_order(uuid, text) is $$Reject an order before it is shipped, with a reason: stock, credit and used points go back
+comment on function api.reject_order(uuid, text) is
+$$Reject an order before it is shipped, with a reason: release stock, credit and used points
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 create function api.reroute_order(order_id uuid, subdist_id uuid) returns api.orders
@@ -161,7 +204,8 @@ begin
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
-comment on function api.reroute_order(uuid, uuid) is $$Hand an open order to another sub-distributor and restart the clock
+comment on function api.reroute_order(uuid, uuid) is
+$$Route an open order to another sub-distributor and restart the service-level clock
 Errors: NOT_FOUND 404, NOT_ROUTABLE 409, SUBDIST_UNAVAILABLE 409.$$;
 
 create function api.ship_order(order_id uuid) returns api.orders
@@ -174,7 +218,8 @@ begin
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
-comment on function api.ship_order(uuid) is $$Say that an approved order is on its way
+comment on function api.ship_order(uuid) is
+$$Mark an approved order as shipped
 Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 create function api.complete_order(order_id uuid) returns api.orders
@@ -187,7 +232,8 @@ begin
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
-comment on function api.complete_order(uuid) is $$Say that a shipped order has arrived
+comment on function api.complete_order(uuid) is
+$$Mark a shipped order as delivered and complete
 Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 grant select on api.orders, api.order_items, api.order_events to partner, agent, admin, subdist;

@@ -1,8 +1,11 @@
 -- Sub-distributors.
 
 create view api.sub_distributors with (security_invoker = true) as
-select s.id, s.region_id, s.business_name, s.whatsapp_number, s.email, s.contact_person, s.status, s.created_at, s.updated_at
+select
+  s.id, s.region_id, s.business_name, s.whatsapp_number, s.email, s.contact_person, s.status,
+  s.created_at, s.updated_at
 from app.sub_distributors as s;
-comment on view api.sub_distributors is 'Sub-distributors: all for headquarters, those of his regions for an agent';
+comment on view api.sub_distributors is
+  'Sub-distributors: all for headquarters, those of their own regions for agents';
 
 grant select on api.sub_distributors to agent, admin;
