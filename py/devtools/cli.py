@@ -40,6 +40,12 @@ def repin() -> None:
     call("devtools.pins", "run")
 
 
+@app.command("demo-erp")
+def demo_erp() -> None:
+    """Run the demo with a real Tryton as the ERP; the first run takes some minutes to install it."""
+    call("devtools.tryton.demo", "run")
+
+
 @app.command()
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Stop within three minutes.")] = False,

@@ -107,13 +107,9 @@ def jobs_run(name: Annotated[str, typer.Argument(help="Its name, as `hub jobs li
 
 
 @app.command()
-def demo(
-    with_erp: Annotated[
-        bool, typer.Option("--with-erp", help="With Tryton as the ERP: its stock, its sale, its payment.")
-    ] = False,
-) -> None:
-    """Bring the stack up, load the catalogue, and live one order from price to points."""
-    call("hub.demo", "run", with_erp=with_erp)
+def demo() -> None:
+    """Bring the stack up, load the demo data, and walk one order from quote to points."""
+    call("hub.demo", "run")
 
 
 @app.command()

@@ -20,7 +20,6 @@ DEFAULT_PORTS = {
     "supervisor_port": 38159,
     "whatsapp_port": 38160,
     "erp_port": 38161,
-    "trytond_port": 38162,
 }
 """Loopback ports; where one is taken, the next free one is kept in hub.env. Adapters count up from 38160."""
 
@@ -40,7 +39,6 @@ class Settings(BaseSettings):
     supervisor_port: int = DEFAULT_PORTS["supervisor_port"]
     whatsapp_port: int = DEFAULT_PORTS["whatsapp_port"]
     erp_port: int = DEFAULT_PORTS["erp_port"]
-    trytond_port: int = DEFAULT_PORTS["trytond_port"]
     superuser_password: str = ""
     authenticator_password: str = ""
     supervisor_password: str = ""

@@ -8,12 +8,12 @@ import psycopg
 from psycopg import sql
 
 from devtools.tryton import server as tryton_server
-from devtools.tryton.server import Server, Wishes
+from devtools.tryton.server import Server, Specification
 from hub.cluster import Cluster
 from tests.support import test_cluster
 
 STOCK = 1000
-WISHES = Wishes(
+SPECIFICATION = Specification(
     "PT Alfa Beauty Cosmetica",
     "for-tests-only-tryton",
     [
@@ -25,10 +25,10 @@ WISHES = Wishes(
 
 def template(cluster: Cluster) -> str:
     """Name of the furnished template; made once, however many runs of the tests ask for it."""
-    name = tryton_server.template_name(WISHES)
+    name = tryton_server.template_name(SPECIFICATION)
     with test_cluster.locked(cluster.folder / "tryton"):
         _sweep(cluster, name)
-        tryton_server.ensure_database(cluster, name, WISHES)
+        tryton_server.ensure_database(cluster, name, SPECIFICATION)
     return name
 
 

@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import psycopg
 
-from devtools.tryton.accounting_client import Books
+from devtools.tryton.accounting_client import AccountingClient
 from devtools.tryton.server import ADAPTER, Server
 from hub.ports import next_free
 from tests.erp import proxy as proxies
-from tests.erp.accounting import WISHES
+from tests.erp.accounting import SPECIFICATION
 from tests.erp.proxy import Proxy
 from tests.support.client import RunningGateway
 from tests.support.context import Context, approve, broken_invariants, line, submit
@@ -34,7 +34,7 @@ class House:
     gateway: RunningGateway
     tryton: Server
     line: Proxy
-    books: Books
+    books: AccountingClient
     context: Context
     conn: psycopg.Connection[Any]
     folder: Path
@@ -54,7 +54,7 @@ class House:
             "HUB_ERP_URL": self.line.url,
             "HUB_ERP_DATABASE": self.tryton.database,
             "HUB_ERP_LOGIN": ADAPTER,
-            "HUB_ERP_PASSWORD": WISHES.password,
+            "HUB_ERP_PASSWORD": SPECIFICATION.password,
             "HUB_ERP_TIMEOUT_SECONDS": str(TIMEOUT),
             "HUB_ERP_SETTLE_SECONDS": str(SETTLE),
             "HUB_ERP_POLL_SECONDS": "0.2",
@@ -159,7 +159,7 @@ class House:
 @contextmanager
 def running(gateway: RunningGateway, tryton: Server, context: Context, folder: Path) -> Iterator[House]:
     """The house; the adapter is not yet started."""
-    books = Books(tryton.url, tryton.database, WISHES.password)
+    books = AccountingClient(tryton.url, tryton.database, SPECIFICATION.password)
     with proxies.running(tryton.url) as proxy, psycopg.connect(gateway.database_url, autocommit=True) as conn:
         house = House(gateway, tryton, proxy, books, context, conn, folder)
         try:

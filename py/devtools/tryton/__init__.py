@@ -1,1 +1,1 @@
-"""Tryton, a real ERP, beside the hub: for the tests and `hub demo --with-erp`. No place for real books."""
+"""A sandbox of Tryton, a real ERP, for the tests and `hub dev demo-erp`. Not for real accounting."""

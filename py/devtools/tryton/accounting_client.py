@@ -1,4 +1,4 @@
-"""What an accountant does in Tryton, and sees there: by the calls that his client makes."""
+"""An accountant's work in Tryton, by the calls that Tryton's own client makes."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -10,24 +10,24 @@ from adapters.erp.tryton_rpc import Client
 from devtools.tryton.server import ACCOUNTANT
 
 
-class Books:
-    """What an accountant does in Tryton, and sees there."""
+class AccountingClient:
+    """A session of an accountant in Tryton."""
 
     def __init__(self, url: str, database: str, password: str) -> None:
         self._runner = asyncio.Runner()
         self._client = Client(url, database, ACCOUNTANT, password, 60)
 
     def close(self) -> None:
-        """Leave."""
+        """Close the session."""
         self._runner.run(self._client.aclose())
         self._runner.close()
 
     def call(self, method: str, *params: Any, **context: Any) -> Any:
-        """A method of a model; he is sure."""
+        """Call a method of a model and confirm Tryton's warnings."""
         return self._runner.run(self._client.agree(method, *params, context=context))
 
     def rows(self, model: str, domain: Sequence[Any], *fields: str) -> list[dict[str, Any]]:
-        """Rows of a model."""
+        """Read rows of a model."""
         return self._runner.run(self._client.search_read(model, domain, fields))
 
     def sales(self, reference: str) -> list[dict[str, Any]]:
@@ -35,27 +35,27 @@ class Books:
         return self.rows("sale.sale", [["reference", "=", reference]], "number", "state", "total_amount")
 
     def product(self, sku: str) -> dict[str, Any]:
-        """A product."""
+        """The product with this SKU."""
         return self.rows("product.product", [["code", "=", sku]], "default_uom", "template")[0]
 
     def receive(self, sku: str, quantity: int) -> None:
-        """Goods come from a supplier."""
-        places = {row["code"]: row["id"] for row in self.rows("stock.location", [], "code")}
+        """Receive units from a supplier."""
+        locations = {row["code"]: row["id"] for row in self.rows("stock.location", [], "code")}
         product = self.product(sku)
         [company] = self.rows("company.company", [], "currency")
         values = {
             "product": product["id"],
             "unit": product["default_uom"],
             "quantity": quantity,
-            "from_location": places["SUP"],
-            "to_location": places["STO"],
+            "from_location": locations["SUP"],
+            "to_location": locations["STO"],
             "unit_price": Decimal(1000),
             "currency": company["currency"],
         }
         self.call("model.stock.move.do", self.call("model.stock.move.create", [values]))
 
     def count(self, counted: Mapping[str, int]) -> None:
-        """So much of each SKU is found on the shelves, whatever the books said."""
+        """Confirm an inventory: the units on hand for each SKU."""
         [storage] = self.rows("stock.location", [["code", "=", "STO"]], "code")
         ids = {
             row["code"]: row["id"]
@@ -68,7 +68,7 @@ class Books:
         self.call("model.stock.inventory.confirm", made)
 
     def ship(self, reference: str) -> None:
-        """Pick, pack and send an order's goods."""
+        """Pick, pack and send the products of an order."""
         [sale] = self.rows("sale.sale", [["reference", "=", reference]], "shipments")
         for step in ("wait", "assign_force", "pick", "pack", "do"):
             self.call(f"model.stock.shipment.out.{step}", sale["shipments"])
@@ -80,18 +80,18 @@ class Books:
         self.call("model.account.invoice.post", sale["invoices"])
         return int(sale["invoices"][0])
 
-    def pay(self, invoice: int, amount: Any, noted: str | None = None) -> None:
-        """Put a payment down by the wizard that Tryton's button opens."""
+    def pay(self, invoice: int, amount: Any, description: str | None = None) -> None:
+        """Record a payment with the wizard that Tryton's button opens."""
         context = {"active_model": "account.invoice", "active_id": invoice, "active_ids": [invoice]}
         session, state, _ = self.call("wizard.account.invoice.pay.create", **context)
         asked = self.call("wizard.account.invoice.pay.execute", session, {}, state, **context)
         method = self.rows("account.invoice.payment.method", [], "name")[0]["id"]
         start = asked["view"]["defaults"] | asked["view"].get("values", {})
         start = {key: value for key, value in start.items() if not key.endswith(".")}
-        start |= {"amount": Decimal(str(amount)), "payment_method": method, "description": noted}
+        start |= {"amount": Decimal(str(amount)), "payment_method": method, "description": description}
         given = {"start": start}
         after = self.call("wizard.account.invoice.pay.execute", session, given, "choice", **context)
-        if "view" in after:  # a part of what is due: Tryton asks what to make of the rest
+        if "view" in after:  # a partial payment: Tryton asks how to treat the rest
             ask = after["view"]["defaults"] | after["view"].get("values", {})
             ask = {key: value for key, value in ask.items() if not key.endswith(".")} | {"type": "partial"}
             self.call("wizard.account.invoice.pay.execute", session, given | {"ask": ask}, "pay", **context)

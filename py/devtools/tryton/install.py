@@ -1,4 +1,4 @@
-"""Tryton's programs in an environment of their own in the data folder, made once for each set of pins."""
+"""Install Tryton into a virtual environment of its own in the data folder, once for each set of pins."""
 
 import fcntl
 import hashlib
@@ -12,14 +12,14 @@ from pathlib import Path
 from hub import paths
 from hub.errors import UserError
 
-Tell = Callable[[str, float], None]
-"""Takes what is being done, and how much of it is done: 0 to 1."""
+Progress = Callable[[str, float], None]
+"""Takes the name of the running step and its share done, 0 to 1."""
 
 PINS = Path(__file__).with_name("requirements.txt")
 
 
-def environment(tell: Tell = lambda _what, _share: None) -> Path:
-    """The folder of the programs; whoever comes second waits for the first. Raises UserError."""
+def environment(progress: Progress = lambda _what, _share: None) -> Path:
+    """The folder of Tryton's programs, installed if missing; concurrent callers wait. Raises UserError."""
     parent = paths.make_data_dir()[0] / "tryton"
     parent.mkdir(mode=0o755, exist_ok=True)
     folder = parent / f"venv-{fingerprint()}"
@@ -29,21 +29,21 @@ def environment(tell: Tell = lambda _what, _share: None) -> Path:
         if not done.exists():
             for old in parent.glob("venv-*"):
                 shutil.rmtree(old)
-            _install(folder, tell)
+            _install(folder, progress)
             done.touch()
     return folder / "bin"
 
 
 def fingerprint() -> str:
-    """Names the pins and the Python that they are installed for."""
+    """A hash of the pins and of the Python version that they are installed for."""
     return hashlib.sha256(f"{PINS.read_text()}{sys.version}".encode()).hexdigest()[:12]
 
 
-def _install(folder: Path, tell: Tell) -> None:
-    tell("installing Tryton", 0)
+def _install(folder: Path, progress: Progress) -> None:
+    progress("installing Tryton", 0)
     venv.create(folder, with_pip=False)
     total = sum(1 for line in PINS.read_text().splitlines() if line and not line.startswith("#"))
-    # Our own pip, told of the other Python: an environment without a pip of its own is made in no time.
+    # The running pip installs into the other environment: creating one without pip takes no time.
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install"]
     seen, lines = 0, list[str]()
     with subprocess.Popen(
@@ -57,8 +57,8 @@ def _install(folder: Path, tell: Tell) -> None:
             lines.append(line)
             if line.startswith("Collecting"):
                 seen += 1
-                tell("installing Tryton", 0.9 * seen / total)
+                progress("installing Tryton", 0.9 * seen / total)
     if process.returncode:
         shutil.rmtree(folder, ignore_errors=True)
         raise UserError("Tryton could not be installed", hint="".join(lines[-15:]).strip())
-    tell("installing Tryton", 1)
+    progress("installing Tryton", 1)

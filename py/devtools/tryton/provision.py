@@ -1,10 +1,10 @@
-"""Furnish a new Tryton database as an accountant would: company, accounts, fiscal year, goods, stock, users.
+"""Provision a new Tryton database: company, accounts, fiscal year, products, stock, users.
 
 Run by the Python of Tryton's own environment, through proteus, Tryton's own client library:
 
-    python furnish.py trytond.conf DATABASE wishes.json
+    python provision.py trytond.conf DATABASE specification.json
 
-The wishes: {"company": "...", "password": "...", "products": [{"sku", "name", "price", "quantity"}, ...]}.
+The specification: {"company", "password", "products": [{"sku", "name", "price", "quantity"}, ...]}.
 """
 
 import datetime
@@ -31,20 +31,20 @@ from trytond.modules.company.tests.tools import (
 ADAPTER, ACCOUNTANT = "hub", "akuntan"
 
 
-def main(conf: str, database: str, wishes: dict[str, Any]) -> None:
-    """Everything that one order's circle needs."""
+def main(conf: str, database: str, specification: dict[str, Any]) -> None:
+    """Create what the exchange of an order needs."""
     config.set_trytond(database, config_file=conf)
     _activate_modules()
-    accounts = _company(wishes["company"])
+    accounts = _company(specification["company"])
     _payment_methods(accounts)
-    _goods(wishes["products"], _category(accounts))
-    _stock(wishes["products"])
+    _products(specification["products"], _category(accounts))
+    _stock(specification["products"])
     for login in (ADAPTER, ACCOUNTANT):
-        _user(login, wishes["password"])
+        _user(login, specification["password"])
 
 
 def _activate_modules() -> None:
-    """Modules are there already: only what their wizards would ask first."""
+    """Mark the wizards of the installed modules as done."""
     for item in Model.get("ir.module.config_wizard.item").find([("state", "!=", "done")]):
         item.state = "done"
         item.save()
@@ -53,7 +53,7 @@ def _activate_modules() -> None:
 def _company(name: str) -> dict[str, Any]:
     party = Model.get("party.party")(name=name)
     party.save()
-    create_company(party, "USD")  # replaced below: the test tools know no rupiah
+    create_company(party, "USD")  # replaced below: the test tools have no rupiah
     company = Model.get("company.company").find()[0]
     [rupiah] = Model.get("currency.currency").find([("code", "=", "IDR")]) or [_rupiah()]
     if not rupiah.rates:
@@ -96,7 +96,7 @@ def _category(accounts: dict[str, Any]) -> Any:
     return category
 
 
-def _goods(products: list[dict[str, Any]], category: Any) -> None:
+def _products(products: list[dict[str, Any]], category: Any) -> None:
     unit = Model.get("product.uom").find([("name", "=", "Unit")])[0]
     template = Model.get("product.template")
     template._proxy.create(
@@ -126,10 +126,10 @@ def _stock(products: list[dict[str, Any]]) -> None:
         for product in products
         if product["quantity"]
     ]
-    made = inventory._proxy.create(
+    created = inventory._proxy.create(
         [{"location": storage.id, "lines": [("create", lines)]}], config.get_config().context
     )
-    inventory(made[0]).click("confirm")
+    inventory(created[0]).click("confirm")
 
 
 def _user(login: str, password: str) -> None:

@@ -1,4 +1,4 @@
-"""A furnished Tryton database on a cluster of ours, and a server for it."""
+"""A provisioned Tryton database on a PostgreSQL cluster of the hub, and a server for it."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +18,7 @@ import httpx
 import psycopg
 from psycopg import sql
 
-from devtools.tryton.install import Tell, environment, fingerprint
+from devtools.tryton.install import Progress, environment, fingerprint
 from hub.cluster import Cluster, tail
 from hub.errors import UserError
 from hub.osuser import Account
@@ -27,36 +27,40 @@ from hub.ports import HOST
 MODULES = ("sale", "account_invoice_stock")
 ROLE = "tryton"
 ADAPTER, ACCOUNTANT = "hub", "akuntan"
-"""Logins of furnished databases; the password is what `wishes` says."""
+"""Logins of provisioned databases; the password is the specification's."""
 
 _START_SECONDS = 90
-_DEMO = Path("tryton") / "demo.json"
 _LINES = 250
-"""About so many lines trytond-admin writes."""
+"""Approximate number of lines that trytond-admin writes."""
 
 
 def _silent(_what: str, _share: float) -> None: ...
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """How a database is furnished: products are {"sku", "name", "price", "quantity"}."""
+class Specification:
+    """The contents of a database; products are {"sku", "name", "price", "quantity"}."""
 
     company: str
     password: str
     products: Sequence[Mapping[str, Any]]
 
     def document(self) -> str:
-        """As furnish.py reads it."""
+        """JSON for provision.py."""
         return json.dumps(
             {"company": self.company, "password": self.password, "products": list(self.products)},
             sort_keys=True,
         )
 
 
-def ensure_database(cluster: Cluster, name: str, wishes: Wishes, tell: Tell = _silent) -> bool:
-    """Have a furnished database of this name; returns whether it was made. Half of one never stays."""
-    bin_ = environment(tell)
+def ensure_database(
+    cluster: Cluster, name: str, specification: Specification, progress: Progress = _silent
+) -> bool:
+    """Provision a database of this name unless it exists; returns whether it was created.
+
+    A failed attempt leaves no database.
+    """
+    bin_ = environment(progress)
     with psycopg.connect(cluster.url(), autocommit=True) as conn:
         if conn.execute("select from pg_database where datname = %s", [name]).rowcount:
             return False
@@ -69,7 +73,7 @@ def ensure_database(cluster: Cluster, name: str, wishes: Wishes, tell: Tell = _s
         )
         try:
             with tempfile.TemporaryDirectory(prefix="hub-tryton-") as folder:
-                _furnish(bin_, cluster, making, wishes, Path(folder), tell)
+                _provision(bin_, cluster, making, specification, Path(folder), progress)
         except BaseException:
             conn.execute(drop)
             raise
@@ -79,14 +83,15 @@ def ensure_database(cluster: Cluster, name: str, wishes: Wishes, tell: Tell = _s
     return True
 
 
-def template_name(wishes: Wishes) -> str:
-    """A name that changes with whatever makes the database."""
-    source = Path(__file__).with_name("furnish.py").read_text()
-    return f"tryton_{hashlib.sha256(f'{fingerprint()}{source}{wishes.document()}'.encode()).hexdigest()[:12]}"
+def template_name(specification: Specification) -> str:
+    """A name that changes with everything that the database is created from."""
+    source = Path(__file__).with_name("provision.py").read_text()
+    origin = f"{fingerprint()}{source}{specification.document()}"
+    return f"tryton_{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
 
 
 def _ensure_role(conn: psycopg.Connection[Any], cluster: Cluster) -> None:
-    """Tryton's own role, which owns its databases and nothing else."""
+    """Create Tryton's own role, which owns its databases and nothing else."""
     with suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
         statement = sql.SQL("create role {} login password {}")
         conn.execute(statement.format(sql.Identifier(ROLE), sql.Literal(_password(cluster))))
@@ -96,23 +101,30 @@ def _password(cluster: Cluster) -> str:
     return hashlib.sha256(f"tryton {cluster.password}".encode()).hexdigest()[:32]
 
 
-def _furnish(bin_: Path, cluster: Cluster, database: str, wishes: Wishes, folder: Path, tell: Tell) -> None:
-    conf, given, secret = folder / "trytond.conf", folder / "wishes.json", folder / "password"
+def _provision(
+    bin_: Path,
+    cluster: Cluster,
+    database: str,
+    specification: Specification,
+    folder: Path,
+    progress: Progress,
+) -> None:
+    conf, document, secret = folder / "trytond.conf", folder / "specification.json", folder / "password"
     conf.touch(mode=0o600)
     conf.write_text(config(cluster, 0, folder))
-    given.write_text(wishes.document())
-    secret.write_text(wishes.password)
+    document.write_text(specification.document())
+    secret.write_text(specification.password)
     variables = dict(os.environ) | {"TRYTONPASSFILE": str(secret), "TRYTOND_CONFIG": str(conf)}
     program: list[str | Path] = [bin_ / "trytond-admin", "-c", conf, "-d", database, "-v", "--no-indexes"]
     modules = ["--email", "admin@tryton.example", "--activate-dependencies", "-u", *MODULES]
-    _run("making Tryton's database", [*program, *modules], variables, tell)
-    script = Path(__file__).with_name("furnish.py")
-    _run("furnishing Tryton", [bin_ / "python", script, conf, database, given], variables, tell)
+    _run("creating Tryton's database", [*program, *modules], variables, progress)
+    script = Path(__file__).with_name("provision.py")
+    _run("provisioning Tryton", [bin_ / "python", script, conf, database, document], variables, progress)
 
 
-def _run(what: str, command: Sequence[str | Path], variables: dict[str, str], tell: Tell) -> None:
+def _run(what: str, command: Sequence[str | Path], variables: dict[str, str], progress: Progress) -> None:
     lines: list[str] = []
-    tell(what, 0)
+    progress(what, 0)
     with subprocess.Popen(
         [str(part) for part in command],
         cwd="/",
@@ -124,14 +136,14 @@ def _run(what: str, command: Sequence[str | Path], variables: dict[str, str], te
     ) as process:
         for line in process.stdout or ():
             lines.append(line)
-            tell(what, min(0.99, len(lines) / _LINES))
+            progress(what, min(0.99, len(lines) / _LINES))
     if process.returncode:
         raise UserError(f"{what} failed", hint="".join(lines[-15:]).strip())
-    tell(what, 1)
+    progress(what, 1)
 
 
 def config(cluster: Cluster, port: int, folder: Path) -> str:
-    """trytond.conf."""
+    """The text of trytond.conf."""
     return f"""\
 [database]
 uri = postgresql://{ROLE}:{quote(_password(cluster), safe="")}@{cluster.host}:{cluster.port}/
@@ -142,44 +154,9 @@ listen = {HOST}:{port}
 """
 
 
-@dataclass(frozen=True)
-class Demo:
-    """The stack's own Tryton, for the demo."""
-
-    database: str
-    password: str
-
-    def keep(self, folder: Path) -> None:
-        """Write it down: from now on `hub up` runs it."""
-        file = folder / _DEMO
-        file.parent.mkdir(mode=0o755, exist_ok=True)
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(asdict(self)))
-
-    def adapter(self, port: int) -> dict[str, str]:
-        """What the ERP adapter is told of it."""
-        return {
-            "erp_kind": "tryton",
-            "erp_url": f"http://{HOST}:{port}",
-            "erp_database": self.database,
-            "erp_login": ADAPTER,
-            "erp_password": self.password,
-            "erp_poll_seconds": "1",
-            "erp_interval_seconds": "3",
-            "erp_settle_seconds": "5",
-            "erp_timeout_seconds": "30",
-        }
-
-
-def demo(folder: Path) -> Demo | None:
-    """The demo's Tryton of the stack in `folder`, if it was made."""
-    file = folder / _DEMO
-    return Demo(**json.loads(file.read_text())) if file.exists() else None
-
-
 @dataclass
 class Server:
-    """trytond for one database, as our own child."""
+    """trytond for one database, as a child process."""
 
     cluster: Cluster
     database: str
@@ -194,11 +171,11 @@ class Server:
 
     @property
     def log(self) -> Path:
-        """What it writes."""
+        """Its log file."""
         return self.folder / "trytond.log"
 
     def command(self, account: Account | None = None) -> list[str]:
-        """Writes the configuration, for an account to read; returns how the server is started."""
+        """Write the configuration, readable by `account`; returns the command that starts the server."""
         conf = self.folder / "trytond.conf"
         conf.touch(mode=0o600)
         conf.write_text(config(self.cluster, self.port, self.folder))
@@ -207,14 +184,14 @@ class Server:
         return [str(environment() / "trytond"), "-c", str(conf), "-d", self.database]
 
     def start(self) -> None:
-        """Start; does not wait."""
+        """Start the server; does not wait."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command(), cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
     def wait_up(self) -> None:
-        """Until it answers for its database. Raises UserError with the end of its log."""
+        """Wait until the server answers. Raises UserError with the end of its log."""
         deadline = time.monotonic() + _START_SECONDS
         body = {"id": 1, "method": "common.db.list", "params": []}
         while time.monotonic() < deadline:
@@ -227,11 +204,11 @@ class Server:
         raise UserError("trytond did not start", hint=f"end of {self.log}:\n{tail(self.log)}")
 
     def kill(self) -> None:
-        """As the kernel would, out of memory."""
+        """Kill the server with SIGKILL, as the kernel does when memory runs out."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the server with SIGTERM."""
         self._end(signal.SIGTERM)
 
     def _end(self, number: signal.Signals) -> None:

@@ -9,6 +9,7 @@ from rich.table import Table
 from hub import ports
 from hub.console import out, say
 from hub.errors import UserError
+from hub.stack import declared
 from hub.stack.layout import Stack
 from hub.stack.supervise import Supervisor
 from hub.stack.up import down as bring_down
@@ -49,7 +50,7 @@ def status() -> None:
         "gateway": stack.settings.gateway_url,
         "whatsapp": f"http://{ports.HOST}:{stack.settings.whatsapp_port}",
         "erp": f"http://{ports.HOST}:{stack.settings.erp_port}",
-        "trytond": f"http://{ports.HOST}:{stack.settings.trytond_port}",
+        **{program.name: program.url for program in declared.read(stack.folder)},
     }
     for name in states or ("pgbouncer", "gateway"):
         entry = states.get(name, {"statename": "STOPPED", "pid": 0, "start": 0})

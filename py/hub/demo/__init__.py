@@ -1,24 +1,28 @@
-"""hub demo: the stack comes up, and one order lives from price to points through the real HTTP API."""
+"""`hub demo`: bring the stack up and walk one order from quote to points through the real HTTP API."""
 
-from contextlib import ExitStack
-from contextlib import closing as closing_of
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
-from devtools.tryton.accounting_client import Books
 from hub.console import out, say
-from hub.demo import closing, erp
-from hub.demo.context import Stage
+from hub.demo import summary
+from hub.demo.context import DemoContext
+from hub.demo.erp import Erp
 from hub.demo.narrator import Narrator
-from hub.demo.story import play
-from hub.ports import HOST
+from hub.demo.walkthrough import walk_through
 from hub.seed import load
+from hub.stack.layout import Stack
 from hub.stack.programs import messages_file
 from hub.stack.up import up
 
-__all__ = ["Narrator", "Stage", "play", "run"]
+__all__ = ["DemoContext", "Erp", "Narrator", "run", "walk_through"]
 
 
-def run(*, with_erp: bool = False) -> None:
-    """Bring the stack up, load the demo data, tell the story; raises UserError where it goes otherwise."""
+def run(connect_erp: Callable[[Stack], AbstractContextManager[Erp]] | None = None) -> None:
+    """Bring the stack up, load the demo data and play the demo.
+
+    `connect_erp` provisions an ERP beside the stack and connects to it; without it the demo plays the ERP's
+    part by calls of the API. Raises UserError at the first step that fails.
+    """
     stack = up()
     with out.status("loading the demo data ..."):
         counts = load(stack.settings.database_url)
@@ -26,23 +30,16 @@ def run(*, with_erp: bool = False) -> None:
         say("loaded " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     else:
         say("the demo data is already there")
-    tryton = None
-    if with_erp:
-        tryton = erp.furnish(stack, out)
-        stack = up(quiet=True)  # Tryton and the ERP adapter run with the others from now on
-    narrator = Narrator(out)
     with (
-        Stage.open(
-            narrator,
+        connect_erp(stack) if connect_erp else nullcontext() as erp,
+        DemoContext.open(
+            Narrator(out),
             gateway_url=stack.settings.gateway_url,
             database_url=stack.settings.database_url,
             jwt_secret=stack.settings.jwt_secret,
             messages=messages_file(stack),
-        ) as stage,
-        ExitStack() as open_,
+            erp=erp,
+        ) as demo,
     ):
-        if tryton:
-            url = f"http://{HOST}:{stack.settings.trytond_port}"
-            stage.books = open_.enter_context(closing_of(Books(url, tryton.database, tryton.password)))
-        play(stage)
-        closing.show(stage)
+        walk_through(demo)
+        summary.show(demo)

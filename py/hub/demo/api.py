@@ -1,4 +1,4 @@
-"""The HTTP API as a frontend calls it: the `postgrest` client, and what went over the wire last."""
+"""The HTTP API as a frontend calls it, with the `postgrest` client."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 class Api:
-    """One HTTP connection, a client for each caller."""
+    """One HTTP connection pool; `caller` returns a client for one token."""
 
     def __init__(self, url: str, narrator: Narrator) -> None:
         self.url = url
@@ -26,22 +26,22 @@ class Api:
         )
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         self._http.close()
 
     def caller(self, token: str | None = None) -> "Caller":
-        """Somebody with this token; without one, anybody."""
+        """A client with this token; without one, the role is `anon`."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         client = SyncPostgrestClient(self.url, schema="api", headers=headers, http_client=self._http)
         return Caller(self, client)
 
-    def tell(self, telling: str) -> None:
-        """Narrate the last call with the telling part of its answer."""
+    def narrate(self, summary: str) -> None:
+        """Show the last call with a summary of its answer."""
         if self._last is not None:
             request = self._last.request
             query = unquote_plus(request.url.query.decode())
             path = request.url.path + (f"?{query}" if query else "")
-            self._narrator.call(request.method, path, self._last.status_code, telling)
+            self._narrator.call(request.method, path, self._last.status_code, summary)
 
     @property
     def status(self) -> int:
@@ -53,7 +53,7 @@ class Api:
 
 
 class Caller:
-    """A role's view of the API. A refusal or an unreachable gateway is a UserError that names the call."""
+    """A client of the API. Raises UserError when the gateway refuses a call or is unreachable."""
 
     def __init__(self, api: Api, client: SyncPostgrestClient) -> None:
         self._api = api
@@ -65,7 +65,7 @@ class Caller:
             return self._client.rpc(function, arguments).execute().data
 
     def refusal(self, function: str, **arguments: Any) -> Row:
-        """Call what must be refused; returns the body of the refusal, without it {}."""
+        """Make a call that the API must refuse; returns the body of the refusal, or {} if it succeeds."""
         try:
             self._client.rpc(function, arguments).execute()
         except APIError as error:
@@ -73,7 +73,7 @@ class Caller:
         return {}
 
     def rows(self, view: str, select: str = "*", order: str = "", limit: int = 0, **equal: Any) -> list[Row]:
-        """GET a view's rows; a list among `equal` means any of them, `order="-x"` descending."""
+        """GET rows of a view. A list in `equal` matches any of its values; `order="-x"` sorts descending."""
         with _named(f"GET /{view}"):
             query = self._client.from_(view).select(select)
             for column, value in equal.items():
@@ -86,10 +86,10 @@ class Caller:
             return list(data)
 
     def row(self, view: str, select: str = "*", **equal: Any) -> Row:
-        """GET the one row that there is; raises UserError where there is none, or more."""
+        """GET exactly one row; raises UserError for none or several."""
         found = self.rows(view, select, **equal)
         if len(found) != 1:
-            raise UserError(f"GET /{view}: {len(found)} rows where one was expected")
+            raise UserError(f"GET /{view}: {len(found)} rows, expected one")
         return found[0]
 
 

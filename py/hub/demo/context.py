@@ -1,4 +1,4 @@
-"""Where the story plays: the gateway, the phones, and the DBA's own connection."""
+"""What every step of the demo needs: the API, the delivered messages, and a DBA's connection."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,29 +10,29 @@ from uuid import UUID
 import psycopg
 
 from adapters.common.tokens import mint
-from devtools.tryton.accounting_client import Books
 from hub.demo.api import Api, Caller, Row
+from hub.demo.erp import Erp
 from hub.demo.narrator import Narrator
-from hub.demo.phone import Phones
+from hub.demo.phones import Phones
 from hub.errors import UserError
 
 ERP_ID = UUID("0190aa00-0000-7000-8000-00000000000e")
-"""`sub` of the ERP adapter's tokens: a service, no row."""
+"""`sub` of the ERP adapter's tokens: a service, not a row."""
 
 
 @dataclass
-class Stage:
-    """What every scene needs."""
+class DemoContext:
+    """What every step needs."""
 
     narrator: Narrator
     api: Api
     phones: Phones
     dba: psycopg.Connection[Any]
     jwt_secret: str
+    erp: Erp | None = None
+    """The ERP beside the stack, where there is one."""
     ids: dict[str, str] = field(default_factory=dict)
-    """Whose token is whose: role -> id."""
-    books: Books | None = None
-    """The accountant in Tryton, where the story is told with an ERP."""
+    """The id of each account that signed in, by role."""
 
     @classmethod
     @contextmanager
@@ -44,9 +44,10 @@ class Stage:
         database_url: str,
         jwt_secret: str,
         messages: Path,
-        patience: float = 30,
-    ) -> Iterator["Stage"]:
-        """Connect; two stories at once take turns."""
+        erp: Erp | None = None,
+        delivery_seconds: float = 30,
+    ) -> Iterator["DemoContext"]:
+        """Connect. A second demo on the same database waits until the first one ends."""
         try:
             dba = psycopg.connect(database_url, autocommit=True, application_name="hub demo")
         except psycopg.Error as error:
@@ -56,16 +57,21 @@ class Stage:
             with narrator.waiting("waiting for another demo to end ..."):
                 dba.execute("select pg_advisory_lock(hashtext('hub demo'))")
             try:
-                yield cls(narrator, api, Phones(messages, patience), dba, jwt_secret)
+                yield cls(narrator, api, Phones(messages, delivery_seconds), dba, jwt_secret, erp)
             finally:
                 api.close()
 
     def service(self, role: str, sub: UUID) -> Caller:
-        """A service's view: its token is minted, as its adapter does."""
+        """A service's client, with a token that the demo mints as the service's adapter does."""
         return self.api.caller(mint(self.jwt_secret, role, str(sub)))
 
+    def value(self, query: str, *values: Any) -> Any:
+        """The first column of a query's first row, or None."""
+        row = self.dba.execute(query.encode(), values).fetchone()
+        return row[0] if row else None
+
     def run_job(self, function: str) -> None:
-        """Run a scheduled job's function now, as the DBA."""
+        """Run the function of a scheduled job now."""
         try:
             self.dba.execute(f"select jobs.{function}()".encode())
         except psycopg.Error as error:

@@ -1,4 +1,7 @@
-"""What supervisord runs. To add an adapter, add a function to ADAPTERS: that is the one place."""
+"""The programs that supervisord runs.
+
+To add an adapter, add a function to ADAPTERS; a tool adds its server by a file (see hub.stack.declared).
+"""
 
 import hashlib
 import importlib.util
@@ -9,18 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devtools.tryton import server as tryton_server
 from hub import paths, settings
 from hub.osuser import Account
 from hub.ports import HOST
-from hub.stack import pgbouncer
+from hub.stack import declared, pgbouncer
 from hub.stack.gateway import Gateway, GatewayConfig, account_for
 from hub.stack.layout import Stack
 
 
 @dataclass(frozen=True)
 class Program:
-    """A supervised program. `version` is a hash of what it reads at its start: another one restarts it."""
+    """A supervised program. `version` is a hash of what it reads when it starts: a change restarts it."""
 
     name: str
     command: tuple[str, ...]
@@ -34,7 +36,13 @@ class Program:
 def programs(stack: Stack, gateway: Gateway) -> list[Program]:
     """Everything but PostgreSQL, in the order of starting; writes the configuration files."""
     found = [_pgbouncer(stack), _gateway(stack, gateway)]
-    return found + [program for adapter in ADAPTERS if (program := adapter(stack, gateway))]
+    found += [_declared(stack, program) for program in declared.read(stack.folder)]
+    return found + [program for adapter in ADAPTERS if (program := adapter(stack))]
+
+
+def python_account() -> Account:
+    """The account of programs that run the checkout's Python, which not every account can enter."""
+    return account_for(Gateway("standin", (sys.executable, "-m", "standin"), ""))
 
 
 def _pgbouncer(stack: Stack) -> Program:
@@ -61,79 +69,65 @@ def _gateway(stack: Stack, gateway: Gateway) -> Program:
     return Program("gateway", command, settings.gateway_port, account, version, settings.gateway_url)
 
 
-def _whatsapp(stack: Stack, gateway: Gateway) -> Program | None:
+def _declared(stack: Stack, program: declared.DeclaredProgram) -> Program:
+    command = tuple(program.command)
+    account = stack.account if program.account == "server" else python_account()
+    return Program(program.name, command, program.port, account, _hash(json.dumps(command)), program.url)
+
+
+def _whatsapp(stack: Stack) -> Program | None:
     if not _exists("adapters.whatsapp"):
         return None
     port = stack.settings.whatsapp_port
-    account = account_for(Gateway("standin", (sys.executable, "-m", "standin"), ""))  # who can run Python
     messages = messages_file(stack)
     messages.parent.mkdir(mode=0o700, exist_ok=True)
-    account.own(messages.parent)
-    told = settings.adapter(stack.folder, "WHATSAPP", "SMTP") | {
-        "gateway_url": stack.settings.gateway_url,
-        "jwt_secret": stack.settings.jwt_secret,
-        "listen_url": stack.settings.listen_url,
-        "whatsapp_port": str(port),
-        "whatsapp_file": str(messages),
-    }
-    return Program(
-        "whatsapp",
-        (sys.executable, "-m", "adapters.whatsapp"),
-        port,
-        account,
-        _hash(source_version() + json.dumps(told)),
-        f"http://{HOST}:{port}",
-        {"HUB_WHATSAPP_SETTINGS": str(_private(stack.run / "whatsapp.json", told, account))},
-    )
+    python_account().own(messages.parent)
+    values = _adapter_settings(stack, "WHATSAPP", "SMTP")
+    values |= {"whatsapp_port": str(port), "whatsapp_file": str(messages)}
+    return _adapter(stack, "whatsapp", port, values)
 
 
-def _erp(stack: Stack, gateway: Gateway) -> Program | None:
-    """The ERP adapter, where somebody said which ERP: HUB_ERP_KIND, or the demo's Tryton."""
-    told = settings.adapter(stack.folder, "ERP")
-    if demo := tryton_server.demo(stack.folder):
-        told = demo.adapter(stack.settings.trytond_port) | told
-    if told.get("erp_kind", "none") == "none":
-        return None
-    account = account_for(Gateway("standin", (sys.executable, "-m", "standin"), ""))
+def _erp(stack: Stack) -> Program | None:
+    """The ERP adapter, where HUB_ERP_KIND or a declared program names an ERP."""
     port = stack.settings.erp_port
-    told |= {
+    values = _adapter_settings(stack, "ERP") | {"erp_port": str(port)}
+    return None if values.get("erp_kind", "none") == "none" else _adapter(stack, "erp", port, values)
+
+
+def _adapter_settings(stack: Stack, *prefixes: str) -> dict[str, str]:
+    """What every adapter needs, over the environment and hub.env, over the defaults of declared programs."""
+    return {
+        **declared.adapter_settings(stack.folder, *prefixes),
+        **settings.adapter(stack.folder, *prefixes),
         "gateway_url": stack.settings.gateway_url,
         "jwt_secret": stack.settings.jwt_secret,
         "listen_url": stack.settings.listen_url,
-        "erp_port": str(port),
     }
+
+
+def _adapter(stack: Stack, name: str, port: int, values: dict[str, str]) -> Program:
+    account = python_account()
+    file = _write_private(stack.run / f"{name}.json", values, account)
     return Program(
-        "erp",
-        (sys.executable, "-m", "adapters.erp"),
+        name,
+        (sys.executable, "-m", f"adapters.{name}"),
         port,
         account,
-        _hash(source_version() + json.dumps(told)),
+        _hash(source_version() + json.dumps(values)),
         f"http://{HOST}:{port}",
-        {"HUB_ERP_SETTINGS": str(_private(stack.run / "erp.json", told, account))},
+        {f"HUB_{name.upper()}_SETTINGS": str(file)},
     )
 
 
-def _trytond(stack: Stack, gateway: Gateway) -> Program | None:
-    """The demo's Tryton, once `hub demo --with-erp` has made it."""
-    demo = tryton_server.demo(stack.folder)
-    if demo is None:
-        return None
-    port = stack.settings.trytond_port
-    server = tryton_server.Server(stack.cluster, demo.database, port, stack.folder / "tryton")
-    account = account_for(Gateway("standin", (sys.executable, "-m", "standin"), ""))
-    command = tuple(server.command(account))
-    return Program("trytond", command, port, account, _hash(" ".join(command)), server.url)
-
-
-def _private(path: Path, told: dict[str, str], account: Account) -> Path:
-    """Write what an adapter is told where only its account can read it; returns the path.
+def _write_private(path: Path, values: dict[str, str], account: Account) -> Path:
+    """Write an adapter's settings where only its account can read them; returns the path.
 
     Not into the environment: supervisord's own configuration has no way to quote a quotation mark.
     """
     making = path.with_suffix(".making")
     making.unlink(missing_ok=True)
     with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        json.dump(told, out)
+        json.dump(values, out)
     account.own(making)
     making.replace(path)
     return path
@@ -144,8 +138,8 @@ def messages_file(stack: Stack) -> Path:
     return stack.folder / "whatsapp" / "messages.jsonl"
 
 
-ADAPTERS: list[Callable[[Stack, Gateway], Program | None]] = [_whatsapp, _trytond, _erp]
-"""Each returns its program, or None where its module is not there."""
+ADAPTERS: list[Callable[[Stack], Program | None]] = [_whatsapp, _erp]
+"""Each returns its program, or None where the program is not installed or not configured."""
 
 
 def _exists(module: str) -> bool:
@@ -160,6 +154,6 @@ def _hash(text: str) -> str:
 
 
 def source_version() -> str:
-    """A hash over our own Python sources, so that `hub up` after a pull restarts what runs them."""
+    """A hash over the checkout's Python sources, so that `hub up` after a pull restarts what runs them."""
     files = sorted(Path(paths.root() / "py").rglob("*.py"))
     return _hash("".join(f"{path}:{path.stat().st_mtime_ns}" for path in files))

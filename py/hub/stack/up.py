@@ -23,7 +23,7 @@ from hub.stack.supervise import Supervisor
 _READY_SECONDS = 30
 _SUPERVISED = (
     *("pgbouncer_port", "gateway_port", "gateway_admin_port", "supervisor_port"),
-    *("whatsapp_port", "erp_port", "trytond_port"),
+    *("whatsapp_port", "erp_port"),
 )
 
 

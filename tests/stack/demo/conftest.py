@@ -1,4 +1,4 @@
-"""The gateway on the demo data, and a WhatsApp adapter beside it."""
+"""The demo without a stack: the tests' gateway with the demo data, and a running WhatsApp adapter."""
 
 import io
 import os
@@ -12,22 +12,22 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hub.demo import Narrator, Stage
+from hub.demo import DemoContext, Erp, Narrator
 from hub.ports import next_free
 from hub.seed import load
 from tests.support.client import RunningGateway
 
 
 @dataclass
-class Theatre:
-    """A stage to open, and what was said on it."""
+class DemoRunner:
+    """Opens contexts of the demo and collects what they print."""
 
-    open: Callable[..., AbstractContextManager[Stage]]
-    output: io.StringIO
+    open: Callable[..., AbstractContextManager[DemoContext]]
+    _buffer: io.StringIO
 
     @property
-    def said(self) -> str:
-        return self.output.getvalue()
+    def output(self) -> str:
+        return self._buffer.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -54,20 +54,23 @@ def messages(gateway: RunningGateway, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def theatre(gateway: RunningGateway, messages: Path) -> Theatre:
-    """Everything for a story, headless."""
-    output = io.StringIO()
+def runner(gateway: RunningGateway, messages: Path) -> DemoRunner:
+    """Everything that the demo needs, without a terminal."""
+    buffer = io.StringIO()
 
     @contextmanager
-    def stage(messages: Path = messages, patience: float = 30) -> Iterator[Stage]:
-        with Stage.open(
-            Narrator(Console(file=output, width=80, highlight=False, soft_wrap=True)),
+    def open_context(
+        messages: Path = messages, delivery_seconds: float = 30, erp: Erp | None = None
+    ) -> Iterator[DemoContext]:
+        with DemoContext.open(
+            Narrator(Console(file=buffer, width=80, highlight=False, soft_wrap=True)),
             gateway_url=gateway.url,
             database_url=gateway.database_url,
             jwt_secret=gateway.jwt_secret,
             messages=messages,
-            patience=patience,
-        ) as made:
-            yield made
+            erp=erp,
+            delivery_seconds=delivery_seconds,
+        ) as context:
+            yield context
 
-    return Theatre(stage, output)
+    return DemoRunner(open_context, buffer)

@@ -1,4 +1,4 @@
-"""The demo data: exact, the same every time, careful about what it finds."""
+"""The demo data: complete, identical on every run, and never loaded into a database with other data."""
 
 from datetime import date
 from typing import Any
@@ -26,7 +26,7 @@ COUNTS = {
 }
 TODAY = date(2026, 11, 23)
 
-# Everything but what a moment decides: the hash's salt and the time of the stock's sync.
+# All columns but those that depend on the moment of loading.
 _CONTENT = """
   select jsonb_agg(to_jsonb(t) - 'password_hash' - 'last_sync_at' - 'created_at' order by t.id)::text
   from app.{} as t"""
@@ -56,20 +56,20 @@ def seeded(clone: Clone) -> str:
     return url
 
 
-def test_the_counts_are_those_that_the_demo_promises(clone: Clone) -> None:
+def test_seed_loads_the_documented_numbers_of_rows(clone: Clone) -> None:
     counts = load(clone(), TODAY)
     assert counts is not None
     assert {name: counts[name] for name in COUNTS} == COUNTS
     assert counts["tier prices"] > 3 * 270
 
 
-def test_two_databases_get_the_same_rows(clone: Clone, seeded: str) -> None:
+def test_seed_loads_identical_rows_into_two_databases(clone: Clone, seeded: str) -> None:
     other = clone()
     load(other, TODAY)
     assert content(other) == content(seeded)
 
 
-def test_a_second_run_changes_nothing_and_says_so(seeded: str) -> None:
+def test_second_seed_changes_nothing_and_reports_it(seeded: str) -> None:
     with psycopg.connect(seeded) as conn:
         conn.execute("update app.partners set business_name = 'Salon Lain' where email like 'salon-ijen@%'")
     before = content(seeded)
@@ -79,7 +79,7 @@ def test_a_second_run_changes_nothing_and_says_so(seeded: str) -> None:
     assert content(seeded) == before
 
 
-def test_a_database_with_other_data_is_refused(clone: Clone) -> None:
+def test_seed_refuses_a_database_with_other_data(clone: Clone) -> None:
     url = clone()
     with psycopg.connect(url) as conn:
         conn.execute("insert into app.regions (name, code) values ('Jawa', 'X')")
@@ -89,17 +89,17 @@ def test_a_database_with_other_data_is_refused(clone: Clone) -> None:
         assert value(conn, "select count(*) from app.products") == 0
 
 
-def test_an_empty_database_is_told_to_migrate(empty_database: str) -> None:
+def test_seed_of_an_unmigrated_database_asks_to_migrate(empty_database: str) -> None:
     with pytest.raises(UserError, match="not migrated"):
         load(empty_database)
 
 
-def test_every_promise_of_the_data_holds(seeded: str) -> None:
+def test_seeded_data_keeps_every_invariant(seeded: str) -> None:
     with psycopg.connect(seeded) as conn:
         assert broken_invariants(conn) == {}
 
 
-def test_prices_have_a_past_and_a_future_and_follow_the_tier(seeded: str) -> None:
+def test_seeded_tier_prices_cover_past_and_future_and_fall_by_tier(seeded: str) -> None:
     at = f"timestamptz '{TODAY} 12:00+07'"
     in_force = f"""
       select p.sku, t.tier::text, t.price from app.tier_prices t join app.products p on p.id = t.product_id
@@ -115,7 +115,7 @@ def test_prices_have_a_past_and_a_future_and_follow_the_tier(seeded: str) -> Non
     assert 250 < len(prices) < 300
 
 
-def test_stock_is_plenty_scarce_and_out(seeded: str) -> None:
+def test_seeded_stock_is_plentiful_scarce_and_sold_out(seeded: str) -> None:
     with psycopg.connect(seeded) as conn:
         out, scarce, plenty = conn.execute("""
           select count(*) filter (where display_stock = 0),
@@ -127,7 +127,7 @@ def test_stock_is_plenty_scarce_and_out(seeded: str) -> None:
     assert plenty > 200
 
 
-def test_everybody_signs_in_with_the_documented_password(seeded: str) -> None:
+def test_every_seeded_account_signs_in_with_the_documented_password(seeded: str) -> None:
     with psycopg.connect(seeded) as conn:
         emails = conn.execute("""
           select email, 'partner' from app.partners union all
@@ -143,7 +143,7 @@ def test_everybody_signs_in_with_the_documented_password(seeded: str) -> None:
             assert answer["role"] == role
 
 
-def test_orders_find_a_subdistributor_near_or_far_or_none(seeded: str) -> None:
+def test_seeded_regions_route_to_the_nearest_subdistributor_or_to_none(seeded: str) -> None:
     nearest = """
       select s.business_name from app.regions r
       left join app.sub_distributors s on s.id = app.nearest_subdist(r.id) where r.code = %s"""

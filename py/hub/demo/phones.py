@@ -1,4 +1,4 @@
-"""The phones of the story: what the WhatsApp adapter delivered, read from the file that it keeps."""
+"""The messages that the WhatsApp adapter delivered, read from the file that it keeps."""
 
 import json
 import time
@@ -11,33 +11,33 @@ Message = dict[str, Any]
 
 
 class Phones:
-    """Every message delivered since the story began."""
+    """Every message delivered since the demo began."""
 
-    def __init__(self, file: Path, patience: float = 30) -> None:
+    def __init__(self, file: Path, seconds: float = 30) -> None:
         self._file = file
-        self._patience = patience
+        self._seconds = seconds
         self._begin = file.stat().st_size if file.exists() else 0
 
     def wait(self, template: str, **expected: Any) -> Message:
-        """The newest message of this template with these properties, as soon as it is there.
+        """Wait for a message of this template with these properties; returns the newest.
 
-        Raises UserError when it does not come.
+        Raises UserError after the time limit.
         """
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._seconds
         while time.monotonic() < deadline:
             for message in reversed(self._messages()):
                 if message["template"] == template and expected.items() <= message.items():
                     return message
             time.sleep(0.05)
         raise UserError(
-            f"the message '{template}' was not delivered within {self._patience:g} seconds",
-            hint="./hub status shows whether the adapter runs, ./hub logs whatsapp what it says",
+            f"the message '{template}' was not delivered within {self._seconds:g} seconds",
+            hint="./hub status shows whether the adapter runs, ./hub logs whatsapp its log",
         )
 
     def _messages(self) -> list[Message]:
         if not self._file.exists():
             return []
         with self._file.open("rb") as file:
-            # Cut to nothing since then (`./hub reset`, log rotation by hand): from the start.
+            # A file that was truncated since then is read from the start.
             file.seek(self._begin if self._file.stat().st_size >= self._begin else 0)
             return [json.loads(line) for line in file.read().splitlines() if line.endswith(b"}")]

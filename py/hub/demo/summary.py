@@ -1,0 +1,62 @@
+"""The end of the demo: URLs, accounts, tokens and requests to try."""
+
+import json
+
+from adapters.common.tokens import mint
+from hub.demo.context import DemoContext
+from hub.demo.ordering import ITEMS
+from hub.seed import PASSWORD
+from hub.seed.dataset import person_id
+
+AGENT = "rizky@alfabeauty.example"
+_MINUTES = 60
+
+
+def show(demo: DemoContext) -> None:
+    """Print URLs, tokens and three requests."""
+    line = demo.narrator.plain
+    tokens = tokens_of(demo)
+    line()
+    line("The stack keeps running. Show it with ./hub status, stop it with ./hub down.", "bold")
+    line(f"  API        {demo.api.url}   (GET / returns its OpenAPI description)")
+    line("  Database   ./hub psql")
+    line("  Messages   ./hub logs whatsapp -f")
+    line(f"  Password   {PASSWORD} for every account: salon-melati-bogor@salon.example, {AGENT}, ...")
+    line()
+    line(f"Tokens, valid for {_MINUTES} minutes:", "bold")
+    for role, token in tokens.items():
+        line(f"  {role:8} {token}")
+    line()
+    line("Try:", "bold")
+    for request in requests(demo.api.url, tokens):
+        line(request)
+
+
+def tokens_of(demo: DemoContext) -> dict[str, str]:
+    """A token for each account of the demo, and for the region's agent."""
+    ids = demo.ids | {"agent": str(person_id("agent", AGENT))}
+    return {
+        role: mint(demo.jwt_secret, role, ids[role], minutes=_MINUTES)
+        for role in ("partner", "subdist", "agent", "admin")
+    }
+
+
+def requests(url: str, tokens: dict[str, str]) -> list[str]:
+    """Three curl commands to paste."""
+    basket = json.dumps({"items": ITEMS})
+    return [
+        _curl(url, "products?select=sku,name,price,display_stock&order=sku&limit=3", tokens["partner"]),
+        _curl(
+            url, "rpc/quote_order", tokens["partner"], f"-H 'Content-Type: application/json' -d '{basket}'"
+        ),
+        _curl(
+            url,
+            "orders?select=order_number,status,grand_total,order_items(quantity,products(sku)),invoices(status)"
+            "&order=created_at.desc&limit=2",
+            tokens["admin"],
+        ),
+    ]
+
+
+def _curl(url: str, path: str, token: str, more: str = "") -> str:
+    return f"curl -s -g '{url}/{path}' -H 'Authorization: Bearer {token}'{' ' if more else ''}{more}"
