@@ -40,7 +40,8 @@ relations as (
   select c.oid, c.relname, c.relkind, o.nspname
   from pg_class c join ours o on o.oid = c.relnamespace where not c.relispartition
 )
-select case when r.relkind in ('r', 'p') then 'table ' when r.relkind in ('v', 'm') then 'view ' else 'index ' end
+select
+  case when r.relkind in ('r', 'p') then 'table ' when r.relkind in ('v', 'm') then 'view ' else 'index ' end
   || r.nspname || '.' || r.relname
 from relations r where r.relkind in ('r', 'p', 'v', 'm', 'i', 'I')
 union all
