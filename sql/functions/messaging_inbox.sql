@@ -1,18 +1,23 @@
--- What comes in over WhatsApp: stored first, worked on after; each message once.
+-- The WhatsApp inbox: webhooks are stored first and processed later, each message once.
 
--- A button's payload is signed and bound to the running clock: any response starts a new clock, so a payload is good once.
-create function app.reply_signature(p_decision text, p_order_id uuid, p_subdist_id uuid, p_clock timestamptz)
+-- The payload of a reply button is signed together with the start of the running clock. Any answer
+-- restarts the clock, so a payload can be used once.
+create function app.reply_signature(
+  p_decision text, p_order_id uuid, p_subdist_id uuid, p_clock timestamptz
+)
 returns text language plpgsql stable
 as $$
 begin
   return (
     select auth.base64url(extensions.hmac(
-      convert_to(concat_ws('|', 'reply', p_decision, p_order_id, p_subdist_id, extract(epoch from p_clock)), 'UTF8'),
+      convert_to(concat_ws(
+        '|', 'reply', p_decision, p_order_id, p_subdist_id, extract(epoch from p_clock)), 'UTF8'),
       convert_to(s.secret, 'UTF8'), 'sha256'))
     from auth.jwt_secret as s
   );
 end $$;
-comment on function app.reply_signature(text, uuid, uuid, timestamptz) is 'Proof that a button was offered to this sub-distributor in this clock';
+comment on function app.reply_signature(text, uuid, uuid, timestamptz) is
+  'Signature of a reply button: it was offered to this sub-distributor during this clock';
 
 create function app.reply_buttons(p_titles text[], p_order_id uuid, p_subdist_id uuid)
 returns jsonb language plpgsql stable
@@ -24,14 +29,18 @@ begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object(
       'title', b.title,
-      'payload', concat_ws(':', d.decision, p_order_id, app.reply_signature(d.decision, p_order_id, p_subdist_id, o.sla_clock_started_at))
+      'payload', concat_ws(':', d.decision, p_order_id,
+        app.reply_signature(d.decision, p_order_id, p_subdist_id, o.sla_clock_started_at))
     ) order by b.position), '[]')
     from unnest(p_titles) with ordinality as b (title, position)
-    cross join lateral (select case b.title when 'Terima' then 'ACCEPT' when 'Tolak' then 'DECLINE' end) as d (decision)
+    cross join lateral (
+      select case b.title when 'Terima' then 'ACCEPT' when 'Tolak' then 'DECLINE' end
+    ) as d (decision)
     join app.orders as o on o.id = p_order_id
   );
 end $$;
-comment on function app.reply_buttons(text[], uuid, uuid) is '[{"title", "payload"}]: buttons with their signed payloads, at most 256 characters each';
+comment on function app.reply_buttons(text[], uuid, uuid) is
+  '[{"title", "payload"}]: buttons with signed payloads of at most 256 characters each';
 
 create function app.inbound_message(p_payload jsonb)
 returns json language plpgsql volatile set search_path = ''
@@ -40,34 +49,43 @@ declare
   v_id uuid;
 begin
   if jsonb_typeof(p_payload) is distinct from 'object' then
-    perform app.fail('INVALID_ARGUMENT', 'payload is an object');
+    perform app.fail('INVALID_ARGUMENT', 'payload must be a JSON object');
   end if;
-  insert into app.inbound_messages (payload_hash, payload) values (app.request_hash(p_payload), p_payload)
+  insert into app.inbound_messages (payload_hash, payload)
+  values (app.request_hash(p_payload), p_payload)
   on conflict (payload_hash) do nothing
   returning id into v_id;
   return json_build_object('stored', v_id is not null);
 end $$;
-comment on function app.inbound_message(jsonb) is 'Stores what a provider sent, once; it is worked on later';
+comment on function app.inbound_message(jsonb) is
+  'Stores a webhook of the provider once; process_inbox processes it';
 
--- For 24 hours after his last message somebody may be written to freely (DOC: docs/whatsapp-contract.md); some minutes less, since
--- what is claimed now is taken by the provider a little later.
+-- WhatsApp accepts free-form messages for 24 hours after the recipient's last message (see
+-- docs/whatsapp/contract.md). Ten minutes are subtracted, because the provider receives a claimed
+-- message some time after the claim.
 create function app.is_in_conversation_window(p_number text)
 returns boolean language plpgsql stable
 as $$
 begin
   return exists (
-    select from app.conversations as c where c.number = p_number and c.last_inbound_at > now() - interval '23 hours 50 minutes'
+    select from app.conversations as c
+    where c.number = p_number and c.last_inbound_at > now() - interval '23 hours 50 minutes'
   );
 end $$;
-comment on function app.is_in_conversation_window(text) is 'Whether WhatsApp takes a free-form message to this number: its owner has written within a day';
+comment on function app.is_in_conversation_window(text) is
+  'Whether WhatsApp accepts a free-form message to this number: its owner wrote within a day';
 
+-- The provider sends international numbers without the plus: 81 is the prefix of Japan, not the
+-- beginning of the national number 0811.
 create function app.sender_number(p_from text)
 returns text language sql immutable
 as $$
-  select case when p_from ~ '^[1-9][0-9]{4,19}$' then '+' || p_from else app.normalise_phone(p_from) end
+  select case
+    when p_from ~ '^[1-9][0-9]{4,19}$' then '+' || p_from else app.normalise_phone(p_from)
+  end
 $$;
 comment on function app.sender_number(text) is
-  'The number that a message came from: the provider gives it international, without its plus; 81 is Japan, not a short 0811';
+  'E.164 number of a sender, as the provider writes it: international, without the plus';
 
 create function app.record_conversation(p_from text, p_at text)
 returns void language plpgsql volatile set search_path = ''
@@ -78,14 +96,17 @@ begin
   if v_number is null or length(v_number) > 20 or p_at is null or p_at !~ '^[0-9]{1,10}$' then
     return;
   end if;
-  insert into app.conversations as c (number, last_inbound_at) values (v_number, least(to_timestamp(p_at::bigint), now()))
-  on conflict (number) do update set last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at);
+  insert into app.conversations as c (number, last_inbound_at)
+  values (v_number, least(to_timestamp(p_at::bigint), now()))
+  on conflict (number) do update set
+    last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at);
 end $$;
-comment on function app.record_conversation(text, text) is 'Notes when somebody wrote, by the provider''s Unix time; what is older or makes no sense changes nothing';
+comment on function app.record_conversation(text, text) is
+  'Records when a number last wrote, in the provider''s Unix time; ignores older or invalid times';
 
--- Whoever was offered the button is told why it does nothing any more; whoever was not, learns nothing. One answer is enough
--- while it has not gone out.
-create function app.reply_to_outdated_tap(p_order_id uuid, p_from text)
+-- Only a sub-distributor who was offered the button gets an explanation; anyone else learns nothing
+-- about the order. No second explanation is enqueued while one is pending.
+create function app.reply_to_outdated_button(p_order_id uuid, p_from text)
 returns void language plpgsql volatile set search_path = ''
 as $$
 begin
@@ -94,23 +115,27 @@ begin
     when o.status = 'CANCELLED' then 'pesanan sudah dibatalkan'
     when o.status = 'REJECTED' then 'pesanan sudah ditolak oleh kantor pusat'
     when o.routed_to_subdist_id is distinct from s.id then 'pesanan tidak lagi menjadi tugas Anda'
-    when o.status in ('SUBMITTED', 'PROCESSING') then 'pesanan sudah Anda jawab, atau ada pesan yang lebih baru'
+    when o.status in ('SUBMITTED', 'PROCESSING')
+      then 'pesanan sudah Anda jawab, atau ada pesan yang lebih baru'
     else 'pesanan sudah diproses lebih lanjut'
   end)
   from app.orders as o, app.sub_distributors as s
   where o.id = p_order_id and s.whatsapp_number = app.sender_number(p_from)
     and exists (
       select from app.messages as m
-      where m.order_id = o.id and m.recipient_id = s.id and m.template in ('order_routed', 'sla_reminder') and m.attempts > 0
+      where m.order_id = o.id and m.recipient_id = s.id
+        and m.template in ('order_routed', 'sla_reminder') and m.attempts > 0
     )
     and not exists (
       select from app.messages as m
-      where m.order_id = o.id and m.recipient_id = s.id and m.template = 'button_outdated' and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
+      where m.order_id = o.id and m.recipient_id = s.id and m.template = 'button_outdated'
+        and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
     );
 end $$;
-comment on function app.reply_to_outdated_tap(uuid, text) is 'Tells a sub-distributor why the button that he tapped does nothing any more';
+comment on function app.reply_to_outdated_button(uuid, text) is
+  'Enqueues an explanation for a sub-distributor who used a button that is no longer valid';
 
-create function app.tap_button(p_payload text, p_from text)
+create function app.handle_button_reply(p_payload text, p_from text)
 returns text language plpgsql volatile set search_path = ''
 as $$
 declare
@@ -120,24 +145,28 @@ begin
   if cardinality(v_parts) <> 3 or v_parts[1] not in ('ACCEPT', 'DECLINE')
     or v_parts[2] !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
   then
-    return 'not a button of ours';
+    return 'unknown button';
   end if;
   select * into v_order from app.orders as o where o.id = v_parts[2]::uuid for no key update;
-  if not found or v_order.routed_to_subdist_id is null or v_order.status not in ('SUBMITTED', 'PROCESSING')
-    or v_parts[3] is distinct from app.reply_signature(v_parts[1], v_order.id, v_order.routed_to_subdist_id, v_order.sla_clock_started_at)
+  if not found or v_order.routed_to_subdist_id is null
+    or v_order.status not in ('SUBMITTED', 'PROCESSING')
+    or v_parts[3] is distinct from app.reply_signature(
+      v_parts[1], v_order.id, v_order.routed_to_subdist_id, v_order.sla_clock_started_at)
   then
-    perform app.reply_to_outdated_tap(v_order.id, p_from);
+    perform app.reply_to_outdated_button(v_order.id, p_from);
     return 'button out of date';
   elsif not exists (
     select from app.sub_distributors as s
-    where s.id = v_order.routed_to_subdist_id and s.status = 'ACTIVE' and s.whatsapp_number = app.sender_number(p_from)
+    where s.id = v_order.routed_to_subdist_id and s.status = 'ACTIVE'
+      and s.whatsapp_number = app.sender_number(p_from)
   ) then
     return 'button from another number';
   end if;
   perform app.respond_order(v_order.id, v_order.routed_to_subdist_id, v_parts[1], 'WhatsApp');
   return v_parts[1];
 end $$;
-comment on function app.tap_button(text, text) is 'Answers an order by a tap in WhatsApp; returns what it led to';
+comment on function app.handle_button_reply(text, text) is
+  'Answers an order by a WhatsApp reply button; returns the decision, or why it was ignored';
 
 create function app.forward_text(p_from text, p_text text)
 returns text language plpgsql volatile set search_path = ''
@@ -148,27 +177,34 @@ declare
   v_count int;
   v_variables jsonb;
 begin
-  select s.business_name as name, s.region_id into v_sender from app.sub_distributors as s where s.whatsapp_number = v_number limit 1;
+  select s.business_name as name, s.region_id into v_sender
+  from app.sub_distributors as s where s.whatsapp_number = v_number limit 1;
   if not found then
     select p.business_name as name, p.region_id into v_sender
     from app.partners as p where p.phone = v_number and p.deleted_at is null;
   end if;
-  v_variables := jsonb_build_object('sender', coalesce(v_sender.name, '') || ' (' || coalesce(v_number, '-') || ')', 'text', left(p_text, 900));
+  v_variables := jsonb_build_object(
+    'sender', coalesce(v_sender.name, '') || ' (' || coalesce(v_number, '-') || ')',
+    'text', left(p_text, 900));
   insert into app.messages (template, recipient_type, recipient_id, variables)
   select 'inbound_text', 'AGENT', a.id, v_variables
   from app.agents as a
   where a.is_active and a.role = 'SALESMAN' and a.region_id = (
     select r.region_id from app.ancestor_regions(v_sender.region_id) as r
-    where exists (select from app.agents as x where x.region_id = r.region_id and x.is_active and x.role = 'SALESMAN')
+    where exists (
+      select from app.agents as x
+      where x.region_id = r.region_id and x.is_active and x.role = 'SALESMAN'
+    )
     order by r.distance limit 1
   );
   get diagnostics v_count = row_count;
   if v_count = 0 then
     perform app.notify_headquarters('inbound_text', null, v_variables);
   end if;
-  return 'handed over';
+  return 'forwarded';
 end $$;
-comment on function app.forward_text(text, text) is 'Hands a text to the agents of the sender''s region, else to headquarters';
+comment on function app.forward_text(text, text) is
+  'Forwards a text to the agents of the sender''s region, or else to headquarters';
 
 create function app.handle_inbound_event(p_inbound_id uuid, p_message jsonb)
 returns void language plpgsql volatile set search_path = ''
@@ -180,43 +216,58 @@ begin
   if v_key is null then
     return;
   end if;
-  insert into app.inbound_events (event_key, inbound_message_id, outcome) values (v_key, p_inbound_id, 'taken')
+  insert into app.inbound_events (event_key, inbound_message_id, outcome)
+  values (v_key, p_inbound_id, 'received')
   on conflict (event_key) do nothing;
   if not found then
     return;
   end if;
   perform app.record_conversation(p_message ->> 'from', p_message ->> 'timestamp');
   v_outcome := case p_message ->> 'type'
-    when 'button' then app.tap_button(p_message #>> '{button,payload}', p_message ->> 'from')
-    when 'interactive' then app.tap_button(p_message #>> '{interactive,button_reply,id}', p_message ->> 'from')
-    when 'text' then app.forward_text(p_message ->> 'from', p_message #>> '{text,body}')
-    else app.forward_text(p_message ->> 'from', '[' || coalesce(p_message ->> 'type', '?') || ']')
+    when 'button' then
+      app.handle_button_reply(p_message #>> '{button,payload}', p_message ->> 'from')
+    when 'interactive' then
+      app.handle_button_reply(p_message #>> '{interactive,button_reply,id}', p_message ->> 'from')
+    when 'text' then
+      app.forward_text(p_message ->> 'from', p_message #>> '{text,body}')
+    else
+      app.forward_text(p_message ->> 'from', '[' || coalesce(p_message ->> 'type', '?') || ']')
   end;
   update app.inbound_events as e set outcome = v_outcome where e.event_key = v_key;
 end $$;
-comment on function app.handle_inbound_event(uuid, jsonb) is 'Works on one message of a webhook: a tap, a text, or anything else; once';
+comment on function app.handle_inbound_event(uuid, jsonb) is
+  'Processes one message of a webhook once: a button reply, a text, or anything else';
 
 create function app.handle_inbound_status(p_status jsonb)
 returns void language plpgsql volatile set search_path = ''
 as $$
 declare
-  v_ours text := p_status ->> 'biz_opaque_callback_data';
-  v_id uuid := case when v_ours ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then v_ours::uuid end;
+  v_callback_data text := p_status ->> 'biz_opaque_callback_data';
+  v_id uuid := case
+    when v_callback_data ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then v_callback_data::uuid
+  end;
   v_at text := p_status ->> 'timestamp';
 begin
-  if lower(p_status ->> 'status') not in ('sent', 'delivered', 'read', 'failed') or coalesce(p_status ->> 'id', '') = ''
-    or length(p_status ->> 'id') > 200
-    or not exists (select from app.messages as m where m.provider_id = p_status ->> 'id' or m.id = v_id)
+  if lower(p_status ->> 'status') not in ('sent', 'delivered', 'read', 'failed')
+    or coalesce(p_status ->> 'id', '') = '' or length(p_status ->> 'id') > 200
+    or not exists (
+      select from app.messages as m where m.provider_id = p_status ->> 'id' or m.id = v_id
+    )
   then
     return;
   end if;
   perform app.message_status(p_status ->> 'id', p_status ->> 'status',
-    case when v_at ~ '^[0-9]{1,11}$' then to_timestamp(v_at::bigint) end, v_id, p_status #>> '{errors,0,code}');
+    case when v_at ~ '^[0-9]{1,11}$' then to_timestamp(v_at::bigint) end, v_id,
+    p_status #>> '{errors,0,code}');
 end $$;
-comment on function app.handle_inbound_status(jsonb) is 'Takes one status of a webhook over; those of unknown messages are passed by';
+comment on function app.handle_inbound_status(jsonb) is
+  'Applies one status of a webhook to its message; ignores statuses of unknown messages';
 
--- What cannot be worked on is noted and passed by: one odd element never holds up the others, nor the webhook for ever.
-create function app.handle_inbound(p_inbound_id uuid, p_kind text, p_element jsonb, p_number int)
+-- An element that fails is recorded and skipped, so that it delays neither the other elements nor
+-- the webhook.
+create function app.handle_inbound(
+  p_inbound_id uuid, p_kind text, p_element jsonb, p_number int
+)
 returns void language plpgsql volatile set search_path = ''
 as $$
 begin
@@ -226,18 +277,22 @@ begin
     perform app.handle_inbound_event(p_inbound_id, p_element);
   end if;
 exception
-  -- no fault of the element: another time it is worked on
-  when serialization_failure or deadlock_detected or lock_not_available or insufficient_resources then
+  -- The element did not cause these errors: the webhook is processed again later.
+  when serialization_failure or deadlock_detected or lock_not_available
+    or insufficient_resources
+  then
     raise;
   when others then
     insert into app.inbound_events (event_key, inbound_message_id, outcome)
-    values (concat_ws(':', p_inbound_id, p_kind, p_number), p_inbound_id, left('failed: ' || sqlerrm, 200))
+    values (concat_ws(':', p_inbound_id, p_kind, p_number), p_inbound_id,
+      left('failed: ' || sqlerrm, 200))
     on conflict (event_key) do update set outcome = excluded.outcome, processed_at = now();
 end $$;
-comment on function app.handle_inbound(uuid, text, jsonb, int) is 'Works on one element of a webhook; a failure is noted in inbound_events';
+comment on function app.handle_inbound(uuid, text, jsonb, int) is
+  'Processes one element of a webhook; records a failure in inbound_events';
 
--- Every level is walked: a webhook may carry several entries, changes, messages and statuses. What is not of the expected
--- shape is passed by.
+-- A webhook can carry several entries, changes, messages and statuses, so every level is traversed.
+-- Elements of an unexpected shape are skipped.
 create function app.process_inbox(p_limit int default 100)
 returns int language plpgsql volatile set search_path = ''
 as $$
@@ -271,4 +326,5 @@ begin
   return v_count;
 end $$;
 comment on function app.process_inbox(int) is
-  'Works on stored webhooks, oldest first; two at once share the work. Returns how many. To replay one, set processed_at to null';
+  'Processes stored webhooks, oldest first; concurrent calls share the work. Returns the number of '
+  'processed webhooks. To process one again, set its processed_at to null';

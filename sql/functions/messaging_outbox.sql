@@ -1,7 +1,8 @@
--- How messengers take messages and say what became of them. At least once; a lapsed lease is taken again.
+-- The outbox: how messengers claim messages and report their delivery. Delivery is at least once.
 
--- A lapsed lease says that the messenger died, not that it had not sent: the provider may yet tell (its report carries
--- our id). Only when it has kept silent for the configured time is the message sent again, and the repetition counted.
+-- A lapsed lease means that the messenger died, perhaps after sending. The provider may still
+-- report the message, because its status carries the hub's id. So the message is sent again, and
+-- counted as a repeat, only after outbox.unknown_wait_seconds without a report.
 create function app.reap_messages()
 returns int language plpgsql volatile set search_path = ''
 as $$
@@ -13,57 +14,71 @@ declare
 begin
   update app.messages as m set status = 'UNKNOWN', unknown_since = now(), lease_until = null
   where m.id in (
-    select l.id from app.messages as l where l.status = 'CLAIMED' and l.lease_until <= now() for update skip locked
+    select l.id from app.messages as l
+    where l.status = 'CLAIMED' and l.lease_until <= now()
+    for update skip locked
   );
   get diagnostics v_count = row_count;
-  -- One that kills whoever touches it is given up like any other.
+  -- The limit of attempts also holds for a message that crashes each messenger.
   for v_message in
     select u.* from app.messages as u
-    where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait and u.attempts >= app.config_int('outbox.max_attempts')
+    where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait
+      and u.attempts >= app.config_int('outbox.max_attempts')
   loop
-    -- First the order that it may offer, as whoever withdraws an offer; who is being worked on has his turn the next time.
+    -- Lock the order before the message, as withdraw_offer does, to avoid a deadlock. Rows that
+    -- another transaction has locked are left for the next run.
     perform from app.orders as o where o.id = v_message.order_id for no key update skip locked;
     if found or v_message.order_id is null then
-      perform from app.messages as m where m.id = v_message.id and m.status = 'UNKNOWN' for update skip locked;
+      perform from app.messages as m
+      where m.id = v_message.id and m.status = 'UNKNOWN'
+      for update skip locked;
       if found then
-        perform app.message_failed(v_message.id, 'no word from the provider', false);
+        perform app.message_failed(v_message.id, 'no report from the provider', false);
         v_count := v_count + 1;
       end if;
     end if;
   end loop;
-  update app.messages as m set status = 'PENDING', unknown_since = null, next_attempt_at = now(), repeats = m.repeats + 1
+  update app.messages as m set
+    status = 'PENDING', unknown_since = null, next_attempt_at = now(), repeats = m.repeats + 1
   where m.id in (
     select u.id from app.messages as u
-    where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait and u.attempts < app.config_int('outbox.max_attempts')
+    where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait
+      and u.attempts < app.config_int('outbox.max_attempts')
     for update skip locked
   );
   get diagnostics v_more = row_count;
   v_count := v_count + v_more;
   update app.messages as m set status = 'WITHDRAWN', error_code = 'expired', variables = '{}'
   where m.id in (
-    select e.id from app.messages as e where e.status = 'PENDING' and e.expires_at <= now() for update skip locked
+    select e.id from app.messages as e
+    where e.status = 'PENDING' and e.expires_at <= now()
+    for update skip locked
   );
   get diagnostics v_more = row_count;
   return v_count + v_more;
 end $$;
 comment on function app.reap_messages() is
-  'Lapsed leases become UNKNOWN, long unknown messages PENDING again, expired ones WITHDRAWN; returns how many moved';
+  'Settles lapsed leases (UNKNOWN), long unknown messages (PENDING again or FAILED) and expired '
+  'messages (WITHDRAWN); returns the number of changed messages';
 
--- Hands out the first of each recipient and priority only: what is in flight, unknown, or waiting for another try holds back
--- what comes after it, so nothing overtakes. (WhatsApp takes one in six seconds for a number anyway.) Claims at the same
--- moment need no turns: one that another is taking still stands in the way of the next of its recipient.
+-- Only the first message of each recipient and priority is claimed. A message that is in flight,
+-- unknown or waiting for a retry holds back the later ones of its recipient, so messages arrive in
+-- order. This costs no throughput: WhatsApp accepts one message in six seconds for each number.
+-- Concurrent claims need no lock: a message that another call is claiming still counts as PENDING
+-- and holds back the next one of its recipient.
 create function app.claim_messages(p_max int, p_lease_seconds int)
 returns table (
-  id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text,
-  variables jsonb, buttons jsonb, order_id uuid, attempts int, lease_until timestamptz, template_body text, window_open boolean
+  id uuid, template text, channel app.notification_channel_enum, recipient_type text,
+  recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid,
+  attempts int, lease_until timestamptz, template_body text, window_open boolean
 )
 language plpgsql volatile set search_path = ''
 as $$
 begin
   if p_max is null or p_max not between 1 and 1000 then
-    perform app.fail('INVALID_ARGUMENT', 'max is from 1 to 1000');
+    perform app.fail('INVALID_ARGUMENT', 'max must be from 1 to 1000');
   elsif p_lease_seconds is null or p_lease_seconds not between 1 and 3600 then
-    perform app.fail('INVALID_ARGUMENT', 'lease_seconds is from 1 to 3600');
+    perform app.fail('INVALID_ARGUMENT', 'lease_seconds must be from 1 to 3600');
   end if;
   perform app.reap_messages();
   return query
@@ -80,42 +95,50 @@ begin
   ),
   claimed as (
     update app.messages as m set
-      status = 'CLAIMED', attempts = m.attempts + 1, lease_until = now() + make_interval(secs => p_lease_seconds)
+      status = 'CLAIMED', attempts = m.attempts + 1,
+      lease_until = now() + make_interval(secs => p_lease_seconds)
     from due as d where m.id = d.id
     returning m.*
   ),
-  -- materialized: what follows names these values more than once, and each mention would be a call
-  told as materialized (
+  -- Materialized: the query below uses these values several times, and each use would be a call.
+  prepared as materialized (
     select
-      c.*, t.body, t.buttons, app.order_variables(c.order_id, t.body like '%{{lines}}%') || c.variables as facts,
+      c.*, t.body, t.buttons,
+      app.order_variables(c.order_id, t.body like '%{{lines}}%') || c.variables as facts,
       app.recipient_address(c.recipient_type, c.recipient_id, c.channel) as address
     from claimed as c
     join app.message_templates() as t on t.template = c.template
   )
   select
-    w.id, w.template::text, w.channel, w.recipient_type::text,
-    case w.recipient_type
-      when 'PARTNER' then (select p.business_name from app.partners as p where p.id = w.recipient_id)
-      when 'SUBDIST' then (select s.business_name from app.sub_distributors as s where s.id = w.recipient_id)
-      else (select a.full_name from app.agents as a where a.id = w.recipient_id)
+    p.id, p.template::text, p.channel, p.recipient_type::text,
+    case p.recipient_type
+      when 'PARTNER' then (
+        select t.business_name from app.partners as t where t.id = p.recipient_id)
+      when 'SUBDIST' then (
+        select s.business_name from app.sub_distributors as s where s.id = p.recipient_id)
+      else (select a.full_name from app.agents as a where a.id = p.recipient_id)
     end::text,
-    w.address, app.render_message(w.body, w.facts), w.facts, app.reply_buttons(w.buttons, w.order_id, w.recipient_id),
-    w.order_id, w.attempts, w.lease_until, w.body,
-    w.channel = 'WHATSAPP' and w.refused_id is null and app.is_in_conversation_window(w.address)
-  from told as w
-  order by w.priority, w.position;
+    p.address, app.render_message(p.body, p.facts), p.facts,
+    app.reply_buttons(p.buttons, p.order_id, p.recipient_id),
+    p.order_id, p.attempts, p.lease_until, p.body,
+    p.channel = 'WHATSAPP' and p.refused_id is null and app.is_in_conversation_window(p.address)
+  from prepared as p
+  order by p.priority, p.position;
 end $$;
 comment on function app.claim_messages(int, int) is
-  'Leases due messages, urgent ones first, each recipient''s in their order, with text, buttons and address as of now; window_open: a free-form message may be sent';
+  'Leases due messages, urgent ones first, those of one recipient in order, with their current '
+  'text, buttons and address; window_open: WhatsApp accepts a free-form message';
 
--- Workers that listen are woken when the queue was idle; when it was not, they are awake.
+-- Notifies listening workers only when no earlier message is due: otherwise they are already at
+-- work.
 create function app.tg_messages__notify() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   if not exists (
     select from app.messages as m
-    where m.status = 'PENDING' and m.next_attempt_at <= now() and m.position < (select min(n.position) from new_rows as n)
+    where m.status = 'PENDING' and m.next_attempt_at <= now()
+      and m.position < (select min(n.position) from new_rows as n)
   ) then
     perform pg_notify('hub_messages', '');
   end if;
@@ -131,19 +154,21 @@ declare
   v_provider_id text := app.require_text('provider_id', p_provider_id, 200);
 begin
   update app.messages as m set
-    status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null, provider_id = v_provider_id,
-    -- a sign-in token is worth nothing to anyone but its reader
+    status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
+    provider_id = v_provider_id,
+    -- a sign-in token is erased as soon as it is sent
     variables = case when m.template = 'sign_in_link' then '{}' else m.variables end
   where m.id = p_message_id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
-    -- refused meanwhile: it is owed again, as a template
+    -- this attempt was refused meanwhile: the message is pending again, as a template
     and m.refused_id is distinct from v_provider_id;
   if not found and not exists (select from app.messages as m where m.id = p_message_id) then
     perform app.fail('NOT_FOUND', 'message');
   end if;
 end $$;
-comment on function app.message_sent(uuid, text) is 'The provider took the message; said twice, it does no harm';
+comment on function app.message_sent(uuid, text) is
+  'Marks a message as accepted by the provider; a repeat changes nothing';
 
--- One statement for all of a batch. What is unknown is answered, so that one wrong id does not fail the others.
+-- Unknown ids are returned instead of raised, so that one wrong id does not fail the whole batch.
 create function app.messages_sent(p_sent jsonb)
 returns json language plpgsql volatile set search_path = ''
 as $$
@@ -154,34 +179,45 @@ begin
   perform app.require_set('sent', p_sent, 1000);
   if exists (
     select from jsonb_array_elements(p_sent) as e
-    where jsonb_typeof(e -> 'message_id') is distinct from 'string' or jsonb_typeof(e -> 'provider_id') is distinct from 'string'
-      or e ->> 'message_id' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' or length(e ->> 'provider_id') not between 1 and 200
+    where jsonb_typeof(e -> 'message_id') is distinct from 'string'
+      or jsonb_typeof(e -> 'provider_id') is distinct from 'string'
+      or e ->> 'message_id' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+      or length(e ->> 'provider_id') not between 1 and 200
   ) then
-    perform app.fail('INVALID_ARGUMENT', 'sent is [{"message_id": "...", "provider_id": "..."}, ...]');
+    perform app.fail('INVALID_ARGUMENT',
+      'sent must be [{"message_id": "...", "provider_id": "..."}, ...]');
   end if;
-  select array_agg((e ->> 'message_id')::uuid), array_agg(e ->> 'provider_id') into v_ids, v_provider_ids
+  select array_agg((e ->> 'message_id')::uuid), array_agg(e ->> 'provider_id')
+  into v_ids, v_provider_ids
   from jsonb_array_elements(p_sent) as e;
-  -- in the order of their ids, so that two batches never wait for each other crosswise
+  -- Lock in the order of the ids, so that two batches cannot deadlock.
   perform from app.messages as m where m.id = any (v_ids) order by m.id for no key update;
   update app.messages as m set
-    status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null, provider_id = s.provider_id,
+    status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
+    provider_id = s.provider_id,
     variables = case when m.template = 'sign_in_link' then '{}' else m.variables end
   from unnest(v_ids, v_provider_ids) as s (id, provider_id)
-  where m.id = s.id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN') and m.refused_id is distinct from s.provider_id;
+  where m.id = s.id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
+    and m.refused_id is distinct from s.provider_id;
   return json_build_object('unknown_ids', coalesce((
-    select json_agg(distinct s.id) from unnest(v_ids) as s (id) where not exists (select from app.messages as m where m.id = s.id)
+    select json_agg(distinct s.id) from unnest(v_ids) as s (id)
+    where not exists (select from app.messages as m where m.id = s.id)
   ), '[]'));
 end $$;
 comment on function app.messages_sent(jsonb) is
-  'The provider took these: [{"message_id", "provider_id"}], at most 1000. Returns {"unknown_ids": [...]}; said twice, it does no harm';
+  'Marks [{"message_id", "provider_id"}], at most 1000, as accepted by the provider; returns '
+  '{"unknown_ids": [...]}. A repeat changes nothing';
 
--- Codes that no other message will fare better with: token or rights gone, account blocked or unpaid, spam limit, templates that
--- do not match or were paused. Told by e-mail, for WhatsApp is what is broken; once an hour for each code.
+-- These codes concern every message, not one recipient: invalid token or rights, blocked or unpaid
+-- account, spam limit, templates that do not match or are paused. Headquarters is notified by
+-- e-mail, because WhatsApp itself is failing; once an hour for each code.
 create function app.report_delivery_failure(p_error_code text)
 returns void language plpgsql volatile set search_path = ''
 as $$
 begin
-  if p_error_code !~ '^(0|3|10|190|2[0-9]{2}|368|131005|131031|131042|131045|131048|13200[0-9]|1320[1-6][0-9]|13313[0-9])$'
+  if p_error_code !~ (
+      '^(0|3|10|190|2[0-9]{2}|368|131005|131031|131042|131045|131048'
+      '|13200[0-9]|1320[1-6][0-9]|13313[0-9])$')
     or not pg_try_advisory_xact_lock(hashtext('app.report_delivery_failure'))
     or exists (
       select from app.messages as m
@@ -193,83 +229,109 @@ begin
   end if;
   insert into app.messages (template, channel, recipient_type, recipient_id, variables)
   select 'messenger_trouble', 'EMAIL', 'AGENT', a.id, jsonb_build_object(
-    'error_code', p_error_code, 'since', to_char(now() at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB')
+    'error_code', p_error_code,
+    'since', to_char(now() at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB')
   from app.agents as a
   where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active;
 end $$;
 comment on function app.report_delivery_failure(text) is
-  'Tells headquarters of an error of the provider that concerns every message; at most once an hour for each code';
+  'Notifies headquarters of a provider error that concerns every message, at most once an hour for '
+  'each code';
 
--- Locked before the message, for that is how those go who withdraw an offer.
+-- Lock the order before the message, as withdraw_offer does, to avoid a deadlock.
 create function app.lock_offered_order(p_message_id uuid)
 returns void language plpgsql volatile
 as $$
 begin
   perform from app.orders as o
-  where o.id = (select m.order_id from app.messages as m where m.id = p_message_id and m.template = 'order_routed')
+  where o.id = (
+    select m.order_id from app.messages as m
+    where m.id = p_message_id and m.template = 'order_routed'
+  )
   for no key update;
 end $$;
-comment on function app.lock_offered_order(uuid) is 'Locks the order that a message offers to a sub-distributor; nothing for other messages';
+comment on function app.lock_offered_order(uuid) is
+  'Locks the order that a message offers to a sub-distributor; does nothing for other messages';
 
-create function app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean, p_by_provider boolean default false)
+create function app.message_failed(
+  p_message_id uuid, p_error_code text, p_retry boolean, p_by_provider boolean default false
+)
 returns void language plpgsql volatile set search_path = ''
 as $$
 declare
   v_message app.messages;
-  v_again boolean;
+  v_will_retry boolean;
 begin
   perform app.lock_offered_order(p_message_id);
   select * into v_message from app.messages as m where m.id = p_message_id for no key update;
   if not found then
     perform app.fail('NOT_FOUND', 'message');
-  elsif v_message.status not in ('PENDING', 'CLAIMED', 'UNKNOWN') and not (p_by_provider and v_message.status = 'SENT') then
-    -- What was sent the provider alone takes back: a messenger says so too late, for another has sent it since.
+  elsif v_message.status not in ('PENDING', 'CLAIMED', 'UNKNOWN')
+    and not (p_by_provider and v_message.status = 'SENT')
+  then
+    -- Only the provider can report a sent message as failed. A messenger's report is outdated:
+    -- another messenger has sent the message since.
     return;
   end if;
-  -- The reader has not written for a day after all (the webhook may have lost his last word, or told it late): no failure, but
-  -- a template is owed. Templates are never refused so; once is enough.
-  if p_error_code = '131047' and v_message.channel = 'WHATSAPP' and v_message.refused_id is null then
+  -- 131047: the recipient has not written for a day, so WhatsApp refused the free-form message
+  -- (their last message may have been reported late). The message goes out again as a template,
+  -- which WhatsApp never refuses with this code.
+  if p_error_code = '131047' and v_message.channel = 'WHATSAPP' and v_message.refused_id is null
+  then
     update app.messages as m set
-      status = 'PENDING', error_code = p_error_code, lease_until = null, unknown_since = null, next_attempt_at = now(),
-      refused_id = coalesce(v_message.provider_id, ''), provider_id = null
+      status = 'PENDING', error_code = p_error_code, lease_until = null, unknown_since = null,
+      next_attempt_at = now(), refused_id = coalesce(v_message.provider_id, ''), provider_id = null
     where m.id = p_message_id;
     return;
   end if;
-  v_again := coalesce(p_retry, false) and v_message.attempts < app.config_int('outbox.max_attempts');
+  v_will_retry := coalesce(p_retry, false)
+    and v_message.attempts < app.config_int('outbox.max_attempts');
   update app.messages as m set
-    status = case when v_again then 'PENDING' else 'FAILED' end,
+    status = case when v_will_retry then 'PENDING' else 'FAILED' end,
     error_code = left(app.optional_text('error_code', p_error_code, 1000), 100),
     lease_until = null, unknown_since = null,
-    variables = case when not v_again and m.template = 'sign_in_link' then '{}' else m.variables end,
-    -- 2, 4, 8 ... seconds, at most an hour, each somewhat off so that a crowd does not come back together
-    next_attempt_at = now() + make_interval(secs => least(3600, power(2, least(v_message.attempts, 20))) * (0.75 + random() / 2))
+    variables = case
+      when not v_will_retry and m.template = 'sign_in_link' then '{}' else m.variables
+    end,
+    -- exponential back-off from 2 seconds to an hour, with jitter
+    next_attempt_at = now() + make_interval(
+      secs => least(3600, power(2, least(v_message.attempts, 20))) * (0.75 + random() / 2))
   where m.id = p_message_id;
   if v_message.channel = 'WHATSAPP' then
     perform app.report_delivery_failure(p_error_code);
   end if;
-  if not v_again and v_message.template = 'order_routed' and exists (
-    -- whoever serves it now has neither been told nor answered
+  if not v_will_retry and v_message.template = 'order_routed' and exists (
+    -- the order is still routed to the recipient, who has not answered since
     select from app.orders as o
     where o.id = v_message.order_id and o.routed_to_subdist_id = v_message.recipient_id
       and (o.last_response_at is null or o.last_response_at <= v_message.created_at)
   ) then
-    perform app.escalate_now(v_message.order_id, 'Pesan WhatsApp ke sub-distributor gagal: ' || coalesce(p_error_code, '-'));
+    perform app.escalate_now(v_message.order_id,
+      'Pesan WhatsApp ke sub-distributor gagal: ' || coalesce(p_error_code, '-'));
   end if;
-  if not v_again and v_message.channel = 'WHATSAPP' and (v_message.expires_at > now()) is not false
+  if not v_will_retry and v_message.channel = 'WHATSAPP'
+    and (v_message.expires_at > now()) is not false
     and app.recipient_address(v_message.recipient_type, v_message.recipient_id, 'EMAIL') is not null
   then
-    insert into app.messages (template, channel, recipient_type, recipient_id, order_id, variables, expires_at)
-    values (v_message.template, 'EMAIL', v_message.recipient_type, v_message.recipient_id, v_message.order_id, v_message.variables,
-      v_message.expires_at);
+    insert into app.messages (
+      template, channel, recipient_type, recipient_id, order_id, variables, expires_at
+    ) values (
+      v_message.template, 'EMAIL', v_message.recipient_type, v_message.recipient_id,
+      v_message.order_id, v_message.variables, v_message.expires_at
+    );
   end if;
 end $$;
 comment on function app.message_failed(uuid, text, boolean, boolean) is
-  'Sending failed: tried again with growing pauses, at most outbox.max_attempts times; failed for good over WhatsApp, it goes out by e-mail; a free-form one refused as late (131047) goes again as a template';
+  'Records that sending failed: retried with growing delays up to outbox.max_attempts times, then '
+  'sent by e-mail if it was for WhatsApp. A free-form message refused as late (131047) is sent '
+  'again as a template';
 
--- Statuses come in any order, and more than once: a later stage is never taken back by an earlier one, and what has failed
--- stays failed. A report that carries our own id settles a message whose sending was never confirmed.
+-- Statuses arrive in any order and repeatedly: an earlier stage never replaces a later one, and a
+-- failed message stays failed. A report that carries the hub's id settles a message whose sending
+-- was never confirmed.
 create function app.message_status(
-  p_provider_id text, p_status text, p_at timestamptz, p_message_id uuid default null, p_error_code text default null
+  p_provider_id text, p_status text, p_at timestamptz, p_message_id uuid default null,
+  p_error_code text default null
 )
 returns void language plpgsql volatile set search_path = ''
 as $$
@@ -280,49 +342,58 @@ declare
   v_stages constant text[] := array['SENT', 'DELIVERED', 'READ'];
 begin
   if v_status is null or v_status not in ('SENT', 'DELIVERED', 'READ', 'FAILED') then
-    perform app.fail('INVALID_ARGUMENT', 'status is sent, delivered, read or failed');
+    perform app.fail('INVALID_ARGUMENT', 'status must be sent, delivered, read or failed');
   end if;
   if v_status = 'FAILED' then
-    perform app.lock_offered_order(coalesce((select m.id from app.messages as m where m.provider_id = v_provider_id), p_message_id));
+    perform app.lock_offered_order(coalesce(
+      (select m.id from app.messages as m where m.provider_id = v_provider_id), p_message_id));
   end if;
-  select * into v_message from app.messages as m where m.provider_id = v_provider_id for no key update;
+  select * into v_message from app.messages as m
+  where m.provider_id = v_provider_id for no key update;
   if not found then
     select * into v_message from app.messages as m where m.id = p_message_id for no key update;
     if v_message.refused_id = v_provider_id then
       return;
     elsif v_message.provider_id is null then
-      -- Which raises NOT_FOUND where our id is unknown as well.
+      -- raises NOT_FOUND if the hub's id is unknown, too
       perform app.message_sent(p_message_id, v_provider_id);
       select * into strict v_message from app.messages as m where m.id = p_message_id;
     elsif v_message.provider_id <> v_provider_id then
-      -- An earlier sending of a message that was sent again: the reader has it, that is all there is to say.
+      -- The status of an earlier attempt: the message was sent again since.
       return;
     end if;
   end if;
   if v_status = 'FAILED' then
     if v_message.status = 'SENT' then
-      perform app.message_failed(v_message.id, coalesce(p_error_code, 'reported failed'), false, true);
+      perform app.message_failed(
+        v_message.id, coalesce(p_error_code, 'reported failed'), false, true);
     end if;
   elsif array_position(v_stages, v_status) > array_position(v_stages, v_message.status::text) then
-    update app.messages as m set status = v_status, delivered_at = coalesce(m.delivered_at, p_at, now()) where m.id = v_message.id;
+    update app.messages as m set
+      status = v_status, delivered_at = coalesce(m.delivered_at, p_at, now())
+    where m.id = v_message.id;
   end if;
 end $$;
 comment on function app.message_status(text, text, timestamptz, uuid, text) is
-  'What the provider reports of a message, known by its id or by ours; out of order and repeated reports do no harm';
+  'Applies the provider''s status of a message, found by the provider''s id or the hub''s id; '
+  'repeated and reordered statuses are safe';
 
 create function app.tg_messages__impersonation_notice() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   update app.impersonation_notifications as n set
-    status = case when new.status = 'FAILED' then 'FAILED' else 'SENT' end::app.notification_status_enum,
+    status = case
+      when new.status = 'FAILED' then 'FAILED' else 'SENT'
+    end::app.notification_status_enum,
     sent_at = coalesce(n.sent_at, new.sent_at)
   where n.message_id = new.id;
   return null;
 end $$;
 create trigger _200_impersonation_notice after update on app.messages
 for each row when (
-  new.template = 'order_placed_for_you' and old.status <> new.status and new.status in ('SENT', 'DELIVERED', 'READ', 'FAILED')
+  new.template = 'order_placed_for_you' and old.status <> new.status
+  and new.status in ('SENT', 'DELIVERED', 'READ', 'FAILED')
 )
 execute function app.tg_messages__impersonation_notice();
 
@@ -332,6 +403,8 @@ as $$
 declare
   v_started_at timestamptz := clock_timestamp();
 begin
-  return jobs.record_run('lease-reaper', v_started_at, app.reap_messages() + app.process_inbox());
+  return jobs.record_run('lease-reaper', v_started_at,
+    app.reap_messages() + app.process_inbox());
 end $$;
-comment on function jobs.reap_leases() is 'Settles lapsed and expired messages, and works on webhooks that were left lying; returns how many';
+comment on function jobs.reap_leases() is
+  'Settles lapsed and expired messages and processes the webhooks that are left; returns how many';

@@ -1,5 +1,6 @@
--- Messages owed to people. A rule enqueues; the text is made when a messenger claims it. What is called for each message is
--- PL/pgSQL: it keeps its plans, where an SQL function with a query inside is planned at each call.
+-- Templates of messages; how a rule enqueues or withdraws a message, and how its text is rendered.
+-- A message is rendered when a messenger claims it. Functions called for each message are PL/pgSQL,
+-- which caches plans; an SQL function with a query would be planned at each call.
 
 create function app.message_templates()
 returns table (template text, buttons text[], body text)
@@ -7,40 +8,86 @@ language sql immutable
 as $$
   values
     ('order_routed', '{Terima,Tolak}'::text[],
-      E'Pesanan baru {{order_number}} dari {{partner_name}}.\nIsi pesanan:\n{{lines}}\nTotal: {{grand_total}}\nAlamat kirim: {{address}}\nMohon jawab dengan tombol di bawah: Terima atau Tolak.'),
-    ('order_withdrawn', '{}', 'Pesanan {{order_number}} dari {{partner_name}} tidak lagi menjadi tugas Anda: {{reason}}. Terima kasih.'),
-    ('order_unrouted', '{}', 'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} belum punya sub-distributor: {{reason}}. Mohon segera ditangani.'),
-    ('order_over_limit', '{}', 'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} melebihi plafon kredit dan menunggu keputusan.'),
-    ('order_placed_for_you', '{}', 'Halo {{partner_name}}, agen kami {{agent_name}} membuat pesanan {{order_number}} senilai {{grand_total}} atas nama Anda. Hubungi kami bila ini keliru.'),
-    ('order_status', '{}', 'Kabar pesanan {{order_number}}: kini {{status_text}}. Terima kasih.'),
-    ('invoice_issued', '{}', 'Tagihan {{invoice_number}} untuk pesanan {{order_number}} sebesar {{amount}} jatuh tempo {{due_date}}. Terima kasih atas kepercayaan Anda.'),
-    ('payment_received', '{}', 'Pembayaran {{amount}} untuk tagihan {{invoice_number}} telah kami terima. Sisa tagihan: {{amount_due}}. Terima kasih.'),
-    ('refund_due', '{}', 'Tagihan {{invoice_number}} dibatalkan setelah dibayar {{amount}}: periksa pengembalian dana.'),
-    ('points_vested', '{}', 'Selamat, {{points}} poin dari pesanan {{order_number}} telah masuk. Saldo Anda sekarang {{point_balance}} poin.'),
-    ('reward_redeemed', '{}', 'Penukaran {{reward}} dengan {{points}} poin tercatat. Saldo Anda sekarang {{point_balance}} poin.'),
-    ('sla_reminder', '{Terima,Tolak}', 'Pengingat: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} menunggu jawaban Anda sejak {{waiting_since}}. Mohon segera dijawab.'),
-    ('sla_manager', '{}', 'Pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak {{waiting_since}}. Mohon bantu menindaklanjuti.'),
-    ('sla_escalation', '{}', 'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera ditangani.'),
-    ('button_outdated', '{}', 'Tombol pada pesan pesanan {{order_number}} sudah tidak berlaku: {{reason}}. Ketukan Anda tidak mengubah apa pun.'),
-    ('messenger_trouble', '{}', 'Perhatian: pengiriman WhatsApp terganggu dengan kode {{error_code}} sejak {{since}}. Pesan yang gagal dikirim lewat e-mail.'),
-    ('erp_trouble', '{}', 'Perhatian: pertukaran data dengan ERP ({{stream}}) terganggu sejak {{since}}. Keterangan: {{error}}. Mohon segera diperiksa.'),
-    ('erp_cancel_refused', '{}', 'Pesanan {{order_number}} dari {{partner_name}} sudah dibatalkan di sini, tetapi ERP menolak pembatalannya: {{reason}}. Mohon segera ditangani.'),
-    ('inbound_text', '{}', E'Pesan WhatsApp dari {{sender}} untuk Anda:\n{{text}}\nMohon dijawab langsung ke nomor pengirim.'),
-    ('sign_in_link', '{}', 'Masuk ke Digital Hub Alfa Beauty dengan kode ini: {{token}}. Berlaku {{minutes}} menit, untuk satu kali pakai.')
+      E'Pesanan baru {{order_number}} dari {{partner_name}}.\nIsi pesanan:\n{{lines}}\n'
+      'Total: {{grand_total}}\nAlamat kirim: {{address}}\n'
+      'Mohon jawab dengan tombol di bawah: Terima atau Tolak.'),
+    ('order_withdrawn', '{}',
+      'Pesanan {{order_number}} dari {{partner_name}} tidak lagi menjadi tugas Anda: {{reason}}.'
+      ' Terima kasih.'),
+    ('order_unrouted', '{}',
+      'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} belum punya'
+      ' sub-distributor: {{reason}}. Mohon segera ditangani.'),
+    ('order_over_limit', '{}',
+      'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} melebihi plafon'
+      ' kredit dan menunggu keputusan.'),
+    ('order_placed_for_you', '{}',
+      'Halo {{partner_name}}, agen kami {{agent_name}} membuat pesanan {{order_number}} senilai'
+      ' {{grand_total}} atas nama Anda. Hubungi kami bila ini keliru.'),
+    ('order_status', '{}',
+      'Kabar pesanan {{order_number}}: kini {{status_text}}. Terima kasih.'),
+    ('invoice_issued', '{}',
+      'Tagihan {{invoice_number}} untuk pesanan {{order_number}} sebesar {{amount}} jatuh tempo'
+      ' {{due_date}}. Terima kasih atas kepercayaan Anda.'),
+    ('payment_received', '{}',
+      'Pembayaran {{amount}} untuk tagihan {{invoice_number}} telah kami terima. Sisa tagihan:'
+      ' {{amount_due}}. Terima kasih.'),
+    ('refund_due', '{}',
+      'Tagihan {{invoice_number}} dibatalkan setelah dibayar {{amount}}: periksa'
+      ' pengembalian dana.'),
+    ('points_vested', '{}',
+      'Selamat, {{points}} poin dari pesanan {{order_number}} telah masuk. Saldo Anda sekarang'
+      ' {{point_balance}} poin.'),
+    ('reward_redeemed', '{}',
+      'Penukaran {{reward}} dengan {{points}} poin tercatat. Saldo Anda sekarang {{point_balance}}'
+      ' poin.'),
+    ('sla_reminder', '{Terima,Tolak}',
+      'Pengingat: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} menunggu'
+      ' jawaban Anda sejak {{waiting_since}}. Mohon segera dijawab.'),
+    ('sla_manager', '{}',
+      'Pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak'
+      ' {{waiting_since}}. Mohon bantu menindaklanjuti.'),
+    ('sla_escalation', '{}',
+      'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}}'
+      ' sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera ditangani.'),
+    ('button_outdated', '{}',
+      'Tombol pada pesan pesanan {{order_number}} sudah tidak berlaku: {{reason}}. Ketukan Anda'
+      ' tidak mengubah apa pun.'),
+    ('messenger_trouble', '{}',
+      'Perhatian: pengiriman WhatsApp terganggu dengan kode {{error_code}} sejak {{since}}. Pesan'
+      ' yang gagal dikirim lewat e-mail.'),
+    ('erp_trouble', '{}',
+      'Perhatian: pertukaran data dengan ERP ({{stream}}) terganggu sejak {{since}}. Keterangan:'
+      ' {{error}}. Mohon segera diperiksa.'),
+    ('erp_cancel_refused', '{}',
+      'Pesanan {{order_number}} dari {{partner_name}} sudah dibatalkan di sini, tetapi ERP menolak'
+      ' pembatalannya: {{reason}}. Mohon segera ditangani.'),
+    ('inbound_text', '{}',
+      E'Pesan WhatsApp dari {{sender}} untuk Anda:\n{{text}}\n'
+      'Mohon dijawab langsung ke nomor pengirim.'),
+    ('sign_in_link', '{}',
+      'Masuk ke Digital Hub Alfa Beauty dengan kode ini: {{token}}. Berlaku {{minutes}} menit,'
+      ' untuk satu kali pakai.')
 $$;
-comment on function app.message_templates() is 'Texts of all messages, in Indonesian, with {{variables}} and reply buttons';
+comment on function app.message_templates() is
+  'Texts of all messages, in Indonesian, with {{variables}} and reply buttons';
 
 create function app.format_rupiah(p_amount numeric) returns text language plpgsql immutable
 as $$
 begin
   return case when p_amount < 0 then '-' else '' end || 'Rp'
     || translate(to_char(abs(trunc(p_amount)), 'FM999,999,999,999,999,990'), ',', '.')
-    || case when p_amount <> trunc(p_amount) then ',' || to_char(abs(p_amount - trunc(p_amount)) * 100, 'FM00') else '' end;
+    || case
+      when p_amount <> trunc(p_amount)
+        then ',' || to_char(abs(p_amount - trunc(p_amount)) * 100, 'FM00')
+      else ''
+    end;
 end $$;
-comment on function app.format_rupiah(numeric) is 'Rupiah as Indonesians write it: Rp1.250.000; sen only where there are some';
+comment on function app.format_rupiah(numeric) is
+  'Amount in Indonesian notation: Rp1.250.000, or Rp1.250.000,50 when it has a fraction';
 
 create function app.enqueue_message(
-  p_template text, p_recipient_type text, p_recipient_id uuid, p_order_id uuid default null, p_variables jsonb default '{}'
+  p_template text, p_recipient_type text, p_recipient_id uuid, p_order_id uuid default null,
+  p_variables jsonb default '{}'
 )
 returns uuid language plpgsql volatile
 as $$
@@ -52,32 +99,40 @@ begin
   returning id into v_id;
   return v_id;
 end $$;
-comment on function app.enqueue_message(text, text, uuid, uuid, jsonb) is 'Owes somebody a message, together with the event that is being committed';
+comment on function app.enqueue_message(text, text, uuid, uuid, jsonb) is
+  'Enqueues a message in the caller''s transaction; returns its id';
 
--- What a messenger holds just now may still go out, but is not tried again, nor by e-mail where it fails.
-create function app.withdraw_messages(p_order_id uuid, p_templates text[], p_why text, p_recipient_id uuid default null)
+-- A claimed message may still be sent, but is neither retried nor sent by e-mail.
+create function app.withdraw_messages(
+  p_order_id uuid, p_templates text[], p_why text, p_recipient_id uuid default null
+)
 returns void language sql volatile
 as $$
   update app.messages as m set
     status = case m.status when 'PENDING' then 'WITHDRAWN' else m.status end,
     error_code = case m.status when 'PENDING' then p_why else m.error_code end,
     expires_at = now()
-  where m.order_id = p_order_id and m.template = any (p_templates) and m.recipient_id = coalesce(p_recipient_id, m.recipient_id)
+  where m.order_id = p_order_id and m.template = any (p_templates)
+    and m.recipient_id = coalesce(p_recipient_id, m.recipient_id)
     and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
 $$;
 comment on function app.withdraw_messages(uuid, text[], text, uuid) is
-  'Messages of an order that nobody need read any more are not sent, or not again; the order is locked first';
+  'Withdraws messages of an order that are outdated; the caller has locked the order';
 
 create function app.withdraw_offer(p_order_id uuid, p_subdist_id uuid, p_reason text)
 returns void language plpgsql volatile
 as $$
 begin
   perform app.withdraw_messages(p_order_id, '{order_routed}', 'withdrawn', p_subdist_id);
-  perform app.enqueue_message('order_withdrawn', 'SUBDIST', p_subdist_id, p_order_id, jsonb_build_object('reason', p_reason));
+  perform app.enqueue_message('order_withdrawn', 'SUBDIST', p_subdist_id, p_order_id,
+    jsonb_build_object('reason', p_reason));
 end $$;
-comment on function app.withdraw_offer(uuid, uuid, text) is 'Tells a sub-distributor that an order is not his any more; it is not offered to him after that';
+comment on function app.withdraw_offer(uuid, uuid, text) is
+  'Notifies a sub-distributor that an order is no longer routed to them, and withdraws its offer';
 
-create function app.notify_headquarters(p_template text, p_order_id uuid, p_variables jsonb default '{}')
+create function app.notify_headquarters(
+  p_template text, p_order_id uuid, p_variables jsonb default '{}'
+)
 returns void language sql volatile
 as $$
   insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
@@ -85,9 +140,11 @@ as $$
   from app.agents as a
   where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
 $$;
-comment on function app.notify_headquarters(text, uuid, jsonb) is 'Owes every active admin a message';
+comment on function app.notify_headquarters(text, uuid, jsonb) is
+  'Enqueues a message to every active admin and superadmin';
 
-create function app.order_variables(p_order_id uuid, p_with_lines boolean) returns jsonb language plpgsql stable
+create function app.order_variables(p_order_id uuid, p_with_lines boolean)
+returns jsonb language plpgsql stable
 as $$
 begin
   if p_order_id is null then
@@ -100,10 +157,13 @@ begin
       'address', coalesce(p.address, '-'),
       'grand_total', app.format_rupiah(o.grand_total),
       'agent_name', a.full_name,
-      'subdist_name', (select s.business_name from app.sub_distributors as s where s.id = o.routed_to_subdist_id),
+      'subdist_name', (
+        select s.business_name from app.sub_distributors as s where s.id = o.routed_to_subdist_id
+      ),
       'point_balance', p.point_balance,
       'lines', case when p_with_lines then (
-        select string_agg('- ' || i.quantity || ' x ' || pr.name || ' (' || pr.sku || ')', E'\n' order by pr.sku)
+        select string_agg(
+          '- ' || i.quantity || ' x ' || pr.name || ' (' || pr.sku || ')', E'\n' order by pr.sku)
         from app.order_items as i join app.products as pr on pr.id = i.product_id
         where i.order_id = o.id
       ) end
@@ -114,7 +174,8 @@ begin
     where o.id = p_order_id
   );
 end $$;
-comment on function app.order_variables(uuid, boolean) is 'What the templates may say of an order; its lines cost more than all the rest, and few ask for them';
+comment on function app.order_variables(uuid, boolean) is
+  'Template variables of an order; its lines only on request, because they are the expensive part';
 
 create function app.render_message(p_body text, p_variables jsonb)
 returns text language plpgsql immutable
@@ -129,16 +190,29 @@ begin
   end loop;
   return v_body;
 end $$;
-comment on function app.render_message(text, jsonb) is 'A template''s text with its variables filled in';
+comment on function app.render_message(text, jsonb) is
+  'Text of a template with its variables filled in';
 
-create function app.recipient_address(p_type text, p_id uuid, p_channel app.notification_channel_enum)
+create function app.recipient_address(
+  p_type text, p_id uuid, p_channel app.notification_channel_enum
+)
 returns text language plpgsql stable
 as $$
 begin
   case p_type
-    when 'PARTNER' then return (select case p_channel when 'WHATSAPP' then p.phone else p.email end from app.partners as p where p.id = p_id);
-    when 'SUBDIST' then return (select case p_channel when 'WHATSAPP' then s.whatsapp_number else s.email end from app.sub_distributors as s where s.id = p_id);
-    else return (select case p_channel when 'WHATSAPP' then a.phone else a.email end from app.agents as a where a.id = p_id);
+    when 'PARTNER' then return (
+      select case p_channel when 'WHATSAPP' then p.phone else p.email end
+      from app.partners as p where p.id = p_id
+    );
+    when 'SUBDIST' then return (
+      select case p_channel when 'WHATSAPP' then s.whatsapp_number else s.email end
+      from app.sub_distributors as s where s.id = p_id
+    );
+    else return (
+      select case p_channel when 'WHATSAPP' then a.phone else a.email end
+      from app.agents as a where a.id = p_id
+    );
   end case;
 end $$;
-comment on function app.recipient_address(text, uuid, app.notification_channel_enum) is 'Phone (E.164) or e-mail of a recipient as it stands now, null where none is known';
+comment on function app.recipient_address(text, uuid, app.notification_channel_enum) is
+  'Current phone number (E.164) or e-mail address of a recipient; null if unknown';

@@ -506,7 +506,10 @@ def test_a_tap_on_a_button_that_was_just_answered_is_out_of_date(
         subdist,
     )
     accept = asking(Caller("subdist", subdist), "respond_order", order_id=order["id"], decision="ACCEPT")
-    assert after(url, accept, sql("select app.tap_button(%s, %s)", payload, number)) == "button out of date"
+    assert (
+        after(url, accept, sql("select app.handle_button_reply(%s, %s)", payload, number))
+        == "button out of date"
+    )
     assert value(conn, "select status::text from app.orders where id = %s", order["id"]) == "PROCESSING"
 
 

@@ -96,7 +96,7 @@ def test_a_tap_on_terima_moves_the_order_within_a_second(house: House) -> None:
         again = turns[0][1]
         again["messages"][0]["id"] = "wamid.again"
         assert asyncio.run(house.meta.send_webhook(again)) == 1
-        until(lambda: value(conn, "select count(*) from app.inbound_events where outcome <> 'taken'") == 4)
+        until(lambda: value(conn, "select count(*) from app.inbound_events where outcome <> 'received'") == 4)
         outcomes = conn.execute("select outcome from app.inbound_events order by processed_at").fetchall()
         assert outcomes == [("ACCEPT",)] * 3 + [("button out of date",)]
         until(lambda: names(house).count("button_outdated"))

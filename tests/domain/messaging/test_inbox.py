@@ -222,7 +222,7 @@ def test_a_forged_signature_opens_nothing(db: Connection, context: Context, wait
     ]
     for n, payload in enumerate(forged):
         receive(db, webhook(tap(payload, sender, f"wamid.f{n}")))
-    assert set(outcomes(db)) == {"button out of date", "not a button of ours"}
+    assert set(outcomes(db)) == {"button out of date", "unknown button"}
     assert status_of(db, waiting) == "SUBMITTED"
 
 
@@ -253,7 +253,7 @@ def test_free_text_goes_to_the_agents_of_the_region(db: Connection, context: Con
     sub = value(db, "select substr(whatsapp_number, 2) from app.sub_distributors limit 1")
     partner = value(db, "select substr(phone, 2) from app.partners order by email limit 1")
     receive(db, webhook(text("Stok habis", sub), text("Kapan?", partner, "wamid.y")))
-    assert outcomes(db) == ["handed over"] * 2
+    assert outcomes(db) == ["forwarded"] * 2
     assert [role for role, _ in handed_over(db)] == ["SALESMAN"] * 4
     assert {sender.split(" (")[0] for _, sender in handed_over(db)} == {"CV Sinar", "Salon 0"}
 

@@ -46,7 +46,7 @@ def test_every_update_of_a_batch_is_handled(db: Connection, context: Context) ->
         },
     )
     assert [state(db, m).status for m in waiting] == ["SENT", "DELIVERED", "READ"]
-    assert outcomes(db).count("handed over") == 3
+    assert outcomes(db).count("forwarded") == 3
 
 
 def test_an_id_that_nobody_knows_does_not_fail_the_whole_post(db: Connection, context: Context) -> None:

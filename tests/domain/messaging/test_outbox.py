@@ -171,7 +171,7 @@ def test_a_message_that_kills_its_messengers_is_given_up_with_a_reason(
         lapse(db)
         wait_out(db)
     found = state(db, message)
-    assert (found.status, found.error_code) == ("FAILED", "no word from the provider")
+    assert (found.status, found.error_code) == ("FAILED", "no report from the provider")
     assert value(db, "select count(*) from app.messages where channel = 'EMAIL'") == 1
 
 
