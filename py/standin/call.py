@@ -29,7 +29,8 @@ def resolve(cache: SchemaCache, schema: str, name: str, arguments: Arguments) ->
     """The function, and whether the body is its one unnamed argument. Raises ApiError (404, 300)."""
     several = cache.functions.get(name, ())
     raw = arguments.body_kind in ("text", "bytes")
-    found = [] if raw else [f for f in several if f.accepts(arguments.names)]
+    # A body that is no JSON names no argument: it calls what needs none, except a function that takes none.
+    found = [f for f in several if f.accepts(arguments.names) and (f.arguments or not raw)]
     if len(found) == 1:
         return found[0], False
     if found:
@@ -93,7 +94,7 @@ def target(function: Function, cache: SchemaCache) -> Node:
     """The root of what is read from the function's result."""
     known = cache.relations[function.relation].columns if function.relation else {}
     source = f"pgrst_source as {ident(function.name)}"
-    return Node(function.relation or function.name, function.name, source, known)
+    return Node(function.relation or function.name, function.name, source, known, is_call=True)
 
 
 def source(
@@ -121,7 +122,7 @@ def source(
 
 
 def _columns(node: Node) -> str:
-    """Only what the request names, so that a wrong name is told of before anything else."""
+    """Only what the request names, so that a wrong name is reported before anything else."""
     used = node.used_columns()
     if "*" in used or not (node.columns or node.children):
         return "pgrst_call.*"

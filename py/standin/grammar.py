@@ -9,6 +9,8 @@ from standin.scanner import FIELD_EXPECTED, Column, Scanner
 
 _CAST = re.compile(r"::([A-Za-z_][\w ]*(?:\[\])?)")
 _AGGREGATE = re.compile(r"\.(?:sum|avg|count|min|max)\(\)|count\(\)")
+_ITEM_START = re.compile(r'(?:\.\.\.)?[\w*$" ]')
+_COLUMN_END = re.compile(r"[),]|$")
 _ORDER_TAIL = re.compile(r"(?:\.(asc|desc))?(?:\.(nullsfirst|nullslast))?")
 
 
@@ -88,14 +90,12 @@ def names(text: str, what: str) -> list[str]:
 
 
 def select(text: str) -> list[SelectItem]:
-    """A select list; an empty one is everything."""
+    """A select list; an empty one is everything.
+
+    As in the real server, the list ends where no further item can begin: what follows is ignored.
+    """
     scanner = Scanner(text, "select parameter")
-    if not text:
-        return []
-    items = _select_items(scanner, 0)
-    if not scanner.at_end():
-        scanner.fail('"," or end of input')
-    return items
+    return _select_items(scanner, 0) if scanner.sees(_ITEM_START) else []
 
 
 def _select_items(scanner: Scanner, depth: int) -> list[SelectItem]:
@@ -143,6 +143,8 @@ def _select_item(scanner: Scanner, depth: int) -> SelectItem:
     _refuse_aggregate(scanner)
     cast = scanner.match(_CAST)
     _refuse_aggregate(scanner)
+    if not scanner.sees(_COLUMN_END):
+        scanner.fail('letter, digit, "-", "->>", "->", "::", ".", ")", "," or end of input')
     return SelectColumn(Column(name, steps), alias, cast[1].strip() if cast else None)
 
 

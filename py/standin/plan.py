@@ -15,7 +15,10 @@ _EVERYTHING = Window()
 
 @dataclass
 class Node:
-    """One relation to read. `embed` and `relationship` say how it hangs from its parent, if it has one."""
+    """One relation to read. `embed` and `relationship` say how it hangs from its parent, if it has one.
+
+    The result of a function (`is_call`) has only the columns that the request selects or filters by.
+    """
 
     name: str
     alias: str
@@ -30,6 +33,7 @@ class Node:
     embed: SelectEmbed | None = None
     relationship: Relationship | None = None
     parent_alias: str = ""
+    is_call: bool = False
 
     @property
     def key(self) -> str:
@@ -56,7 +60,8 @@ class Node:
     def used_columns(self) -> set[str]:
         """Every column of this relation that the request names, "*" for all of them."""
         used = {item.column.name for item in self.columns} | set(self.join_columns())
-        used |= {term.column.name for term in self.order if not term.relation}
+        if not self.is_call:
+            used |= {term.column.name for term in self.order if not term.relation}
         return used | {name for name in _condition_columns(self.conditions) if not self.child(name)}
 
 

@@ -47,10 +47,11 @@ class Query:
 
 
 def decode(raw: bytes) -> list[tuple[str, str]]:
-    """Names and values. A NUL cuts a value off, as it does in the real server's client library."""
+    """Names and values. As in the real server's library, a semicolon separates too, a name without = is
+    ignored, and a NUL cuts a value off."""
     pairs = []
-    for part in raw.split(b"&"):
-        if not part:
+    for part in raw.replace(b";", b"&").split(b"&"):
+        if b"=" not in part:
             continue
         name, _, value = part.replace(b"+", b" ").partition(b"=")
         try:

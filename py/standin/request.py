@@ -62,7 +62,7 @@ _PREFERENCES = {
 
 @dataclass
 class Request:
-    """What was asked, before anybody has looked at what it means."""
+    """What was asked, before it is interpreted."""
 
     method: str
     path: str
@@ -100,7 +100,7 @@ class Preferences:
 
     @property
     def strict(self) -> bool:
-        """Whether the client wants to be told of what is not known."""
+        """Whether the client wants unknown preferences refused."""
         return self.values.get("handling") == "strict"
 
     @property
@@ -204,6 +204,11 @@ def window(request: Request, asked: Window, max_rows: int | None) -> Window:
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _ANYTHING = msgspec.json.Decoder(msgspec.Raw)
+_JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
+_KEYS_DEPTH = 2  # an array of objects
+
+MAX_DEPTH = 6_000
+"""Levels of nesting in a JSON body."""
 
 
 def content_type(request: Request) -> str:
@@ -241,6 +246,13 @@ def json_keys(body: bytes, columns: list[str] | None) -> list[str] | None:
     """
     start = body.lstrip()[:1]
     try:
+        return _json_keys(body, start, columns)
+    except RecursionError:
+        return _json_keys(_shallow(body), start, columns)
+
+
+def _json_keys(body: bytes, start: bytes, columns: list[str] | None) -> list[str] | None:
+    try:
         if start == b"{":
             keys = list(_OBJECT.decode(body))
             return columns or keys
@@ -250,9 +262,30 @@ def json_keys(body: bytes, columns: list[str] | None) -> list[str] | None:
         _ANYTHING.decode(body)
     except msgspec.ValidationError:
         return []
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise bad_request("Empty or invalid json") from None
     return []
+
+
+def _shallow(body: bytes) -> bytes:
+    """The body with null for whatever is nested deeper than the keys; PostgreSQL judges what was left out.
+
+    Raises ApiError (400) for nesting beyond MAX_DEPTH, which PostgreSQL's own stack may not hold.
+    """
+    kept, depth, copied = [], 0, 0
+    for token in _JSON_TOKEN.finditer(body):
+        mark = token.group()
+        if mark in (b"{", b"["):
+            depth += 1
+            if depth == _KEYS_DEPTH + 1:
+                kept.append(body[copied : token.start()] + b"null")
+            if depth > MAX_DEPTH:
+                raise bad_request("Empty or invalid json", f"Nested deeper than {MAX_DEPTH}")
+        elif mark in (b"}", b"]"):
+            if depth == _KEYS_DEPTH + 1:
+                copied = token.end()
+            depth -= 1
+    return b"".join([*kept, body[copied:]]) if depth <= _KEYS_DEPTH else body[:0]
 
 
 def _common_keys(rows: list[dict[str, msgspec.Raw]]) -> list[str] | None:

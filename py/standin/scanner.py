@@ -43,6 +43,10 @@ class Scanner:
             self.position = found.end()
         return found
 
+    def sees(self, pattern: re.Pattern[str]) -> bool:
+        """Whether the rest begins with this; nothing is taken."""
+        return pattern.match(self.text, self.position) is not None
+
     def at_end(self) -> bool:
         return self.position >= len(self.text)
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from psycopg import sql
 
 from standin.conditions import Condition, Logic
+from standin.errors import ApiError
 from standin.grammar import OrderTerm, SelectColumn
 from standin.plan import Node
 from standin.scanner import Column
@@ -146,7 +147,7 @@ class Reader:
 
     def _shown_child(self, child: Node) -> list[str]:
         embed = child.embed
-        assert embed is not None  # noqa: S101 - only the root has none, and it is nobody's child
+        assert embed is not None  # noqa: S101 - only the root has none, and it is no child
         key = ident(child.key)
         if not embed.spread:
             if not embed.items:
@@ -176,7 +177,7 @@ class Reader:
         rows = f"{self._body(child)}{self._order(child)}{self._window(child)}"
         # Columns of the embedded row that the parent is ordered by ride along under names of their own.
         extra = "".join(
-            f", {self._column(child, term.column)} as {ident(f'_order_{number}')}"
+            f", {self._column(child, _shown_column(child, term.column))} as {ident(f'_order_{number}')}"
             for number, term in enumerate(parent.order)
             if term.relation and parent.child(term.relation) is child
         )
@@ -249,6 +250,8 @@ class Reader:
         child = node.child(condition.column.name)
         if child is None:
             return None
+        if node.is_call:
+            raise ApiError(400, "42703", f"column pgrst_call.{child.key} does not exist")
         return f"{ident(child.key)}._doc is {_IS[str(condition.value).lower()]}"
 
     def _test(self, column: str, condition: Condition) -> str:
@@ -287,6 +290,21 @@ def _null_tests(conditions: Iterable[Condition | Logic]) -> Iterable[str]:
 def _columns(node: Node) -> list[SelectColumn]:
     """What is selected: nothing at all means everything, but only at the root."""
     return node.columns if node.columns or node.children or node.depth else [_STAR]
+
+
+def _shown_column(node: Node, column: Column) -> Column:
+    """The column of an embedded row that an order names: one that is shown, by the name that it is shown under.
+
+    Raises ApiError (400) for one that is not, as PostgreSQL does to the real server.
+    """
+    if not node.columns:
+        return column
+    for item in node.columns:
+        if _shown_name(item) == column.name:
+            return Column(item.column.name, item.column.steps + column.steps)
+    if any(item.column.name == "*" for item in node.columns):
+        return column
+    raise ApiError(400, "42703", f"column {node.key}.{column.name} does not exist")
 
 
 def _qualifier(node: Node) -> str:

@@ -5,6 +5,7 @@ import re
 import socket
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import httpx
 import psycopg
@@ -50,8 +51,19 @@ def leaks_in(text: str, *, refused: bool) -> str:
     return found.group() if found else ""
 
 
+def is_utf8(sent: str) -> bool:
+    """Whether what was sent, one character a byte and percent-decoded, is UTF-8."""
+    try:
+        unquote_to_bytes(sent.encode("latin-1", "ignore")).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def problem(answer: httpx.Response, sent: str, kind: str) -> str:
     """What is wrong with an answer, "" if nothing is."""
+    if kind == "postgrest" and answer.status_code == 500 and not is_utf8(sent):
+        return ""  # PostgREST itself fails on a query, header or body that is not UTF-8
     # 501 is the stand-in's way to say that it does not speak that part of the protocol.
     unspoken = kind == "standin" and answer.status_code == 501
     if answer.status_code >= 500 and not unspoken and not LENIENT.search(answer.text[:20]):

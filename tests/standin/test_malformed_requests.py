@@ -1,4 +1,8 @@
-"""Whatever a client sends, the answer is PostgREST's kind of error: never a 5xx, never a traceback."""
+"""Malformed requests to the stand-in: a 4xx in PostgREST's form, never a 5xx, never a traceback.
+
+Stand-in only: PostgREST itself answers 500 to a query or header that is not UTF-8, has no limit for bodies,
+and takes JSON of any depth.
+"""
 
 import socket
 from collections.abc import Iterator
@@ -66,8 +70,11 @@ def test_a_body_that_cannot_be_used_is_400(client: Client, name: str) -> None:
         ("/products?a%00b=eq.1", "PGRST100"),
         ("/products?select=" + "a(" * 5000, "PGRST100"),
         ("/products?or=" + "(or" * 5000, "PGRST100"),
-        ("/products?select=name::int;drop", "PGRST100"),
-        ("/products?select=name::int)", "PGRST100"),
+        ("/products?select=name!", "PGRST100"),
+        ("/products?select=name,(", "PGRST100"),
+        ("/products?select=name;drop", "200"),
+        ("/products?select=name)", "200"),
+        ("/products?select=((((", "200"),
         ('/products?select="', "PGRST100"),
         ("/products?order=", "PGRST100"),
         ("/products?order=sku.desc.asc", "PGRST100"),
@@ -78,7 +85,7 @@ def test_a_body_that_cannot_be_used_is_400(client: Client, name: str) -> None:
         ("/products?.=eq.1", "PGRST100"),
         ("/products?columns=,", "PGRST100"),
         ('/products?select=sku"; drop table x; --', "PGRST100"),
-        ("/products?%22sku%5C%22; drop%22=eq.1", "42703"),
+        ("/products?%22sku%5C%22%3B drop%22=eq.1", "42703"),
         ("/products?name=cs.{", "42883"),
         ("/products?labels=cs.{", "22P02"),
         ("/products?select=name->x", "400"),
@@ -209,7 +216,7 @@ def test_a_value_is_only_a_value(client: Client, value: str) -> None:
     "head",
     [
         b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n",
-        b"GET /products?" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n",
+        b"GET /products?" + b"a" * 100_000 + b"=eq.1 HTTP/1.1\r\nHost: x\r\n",
         b"POST /rpc/add HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n",
         b"POST /rpc/add HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n",
         b"OPTIONS * HTTP/1.1\r\nHost: x\r\n",
@@ -232,12 +239,12 @@ def test_a_strange_request_line_or_header_is_4xx(server: Server, head: bytes) ->
         ("POST", "/rpc/add", {"Content-Type": "text/xml"}),
     ],
 )
-def test_what_the_stand_in_does_not_offer_is_501(
+def test_an_unsupported_part_of_the_protocol_is_501(
     client: Client, method: str, path: str, headers: dict[str, str]
 ) -> None:
     refused(client.send(method, path, headers, b"<a/>" if method == "POST" else None), 501, "STANDIN501")
 
 
 def test_the_log_holds_no_traceback(server: Server) -> None:
-    """Last in this file: nothing above went wrong inside."""
+    """Last in this file: no request above raised an unexpected exception."""
     assert "Traceback" not in server.log.read_text()
