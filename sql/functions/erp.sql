@@ -1,5 +1,6 @@
--- The exchange with the ERP: its streams, how they fare, and what could not be taken over. Sets in, sets out; each call
--- may be repeated. Locks: the goods (an advisory lock) before inventory, a stream's row last.
+-- The exchange with the ERP: streams, their health, and the quarantine of rows that cannot be
+-- imported. Calls take and return sets and are idempotent (D-5.erp-1, D-5.erp-4).
+-- Lock order: products (an advisory lock), inventory, the row of the stream.
 
 create function app.require_set(p_name text, p_set jsonb, p_max int)
 returns void language plpgsql stable set search_path = ''
@@ -8,21 +9,25 @@ begin
   if jsonb_typeof(p_set) is distinct from 'array' or jsonb_array_length(p_set) > p_max
     or exists (select from jsonb_array_elements(p_set) as e where jsonb_typeof(e) <> 'object')
   then
-    perform app.fail('INVALID_ARGUMENT', format('%s is an array of at most %s objects', p_name, p_max));
+    perform app.fail('INVALID_ARGUMENT',
+      format('%s must be an array of at most %s objects', p_name, p_max));
   end if;
 end $$;
-comment on function app.require_set(text, jsonb, int) is 'Raises INVALID_ARGUMENT unless the argument is an array of objects';
+comment on function app.require_set(text, jsonb, int) is
+  'Raises INVALID_ARGUMENT unless the argument is an array of at most p_max objects';
 
 create function app.require_stream(p_stream text)
 returns text language plpgsql stable set search_path = ''
 as $$
 begin
   if p_stream is null or p_stream !~ '^[a-z][a-z0-9_:.-]{0,59}$' then
-    perform app.fail('INVALID_ARGUMENT', 'stream is a name such as products, stock, payments, orders');
+    perform app.fail('INVALID_ARGUMENT',
+      'stream must be a name such as products, stock, payments or orders');
   end if;
   return p_stream;
 end $$;
-comment on function app.require_stream(text) is 'The name of a stream, or INVALID_ARGUMENT';
+comment on function app.require_stream(text) is
+  'The name of the stream; raises INVALID_ARGUMENT if it is not a valid name';
 
 create function app.erp_stream(p_stream text)
 returns json language plpgsql stable set search_path = ''
@@ -38,7 +43,8 @@ begin
     left join app.erp_streams as e on e.stream = v_stream
   );
 end $$;
-comment on function app.erp_stream(text) is 'Where a stream stands, and the moment from which on what is read now counts';
+comment on function app.erp_stream(text) is
+  'Cursor of a stream, and the current time as the read_at of a reading that starts now';
 
 create function app.store_cursor(p_stream text, p_cursor jsonb, p_rows bigint)
 returns void language plpgsql volatile set search_path = ''
@@ -47,69 +53,92 @@ begin
   insert into app.erp_streams as e (stream, cursor) values (p_stream, nullif(p_cursor, 'null'))
   on conflict (stream) do update set
     cursor = coalesce(excluded.cursor, e.cursor),
-    updated_at = case when p_rows > 0 or excluded.cursor is not null then now() else e.updated_at end;
+    updated_at = case
+      when p_rows > 0 or excluded.cursor is not null then now() else e.updated_at
+    end;
 end $$;
 comment on function app.store_cursor(text, jsonb, bigint) is
-  'Notes that data came, and where to go on; in the transaction of the data, after every other lock';
+  'Stores the cursor of a stream with its data; called last, after every other lock';
 
 create function app.erp_report(p_stream text, p_ok boolean, p_detail text)
 returns json language plpgsql volatile set search_path = ''
 as $$
 declare
   v_stream text := app.require_stream(p_stream);
-  -- a database's words may be long and of many lines
-  v_detail text := coalesce(nullif(btrim(left(regexp_replace(p_detail, '\s+', ' ', 'g'), 1000)), ''), 'no reason given');
+  -- error messages can be long and have several lines
+  v_detail text := coalesce(
+    nullif(btrim(left(regexp_replace(p_detail, '\s+', ' ', 'g'), 1000)), ''), 'no reason given');
 begin
   if p_ok is null then
     perform app.fail('INVALID_ARGUMENT', 'ok is missing');
   end if;
-  insert into app.erp_streams as e (stream, last_succeeded_at, last_failed_at, failing_since, last_error)
-  select v_stream, case when p_ok then now() end, f.failed_at, f.failed_at, case when not p_ok then v_detail end
+  insert into app.erp_streams as e (
+    stream, last_succeeded_at, last_failed_at, failing_since, last_error
+  )
+  select v_stream, case when p_ok then now() end, f.failed_at, f.failed_at,
+    case when not p_ok then v_detail end
   from (select case when not p_ok then now() end as failed_at) as f
   on conflict (stream) do update set
     last_succeeded_at = coalesce(excluded.last_succeeded_at, e.last_succeeded_at),
     last_failed_at = coalesce(excluded.last_failed_at, e.last_failed_at),
-    failing_since = case when not p_ok then coalesce(e.failing_since, excluded.failing_since) end,
+    failing_since = case
+      when not p_ok then coalesce(e.failing_since, excluded.failing_since)
+    end,
     last_error = coalesce(excluded.last_error, e.last_error);
   return json_build_object('stream', v_stream, 'ok', p_ok);
 end $$;
-comment on function app.erp_report(text, boolean, text) is 'Notes that a run of a stream succeeded or failed; the reason is cut at 1000 characters';
+comment on function app.erp_report(text, boolean, text) is
+  'Records that a run of a stream succeeded or failed; the reason is cut at 1000 characters';
 
-create function app.quarantine_row(p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamptz)
+create function app.quarantine_rows(
+  p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamptz
+)
 returns void language plpgsql volatile set search_path = ''
 as $$
 begin
   insert into app.erp_quarantine as a (stream, key, payload, reason, as_of)
   select distinct on (left(s.key, 300))
-    p_stream, left(s.key, 300), case when length(s.payload::text) <= 10000 then s.payload else to_jsonb(left(s.payload::text, 10000)) end,
+    p_stream, left(s.key, 300),
+    case
+      when length(s.payload::text) <= 10000 then s.payload
+      else to_jsonb(left(s.payload::text, 10000))
+    end,
     left(s.reason, 200), p_as_of
   from unnest(p_keys, p_payloads, p_reasons) with ordinality as s (key, payload, reason, ord)
   order by left(s.key, 300), s.ord desc
   on conflict (stream, key) do update set
-    payload = excluded.payload, reason = excluded.reason, as_of = excluded.as_of, last_seen_at = now(), times = a.times + 1
+    payload = excluded.payload, reason = excluded.reason, as_of = excluded.as_of,
+    last_seen_at = now(), times = a.times + 1
   where a.as_of <= excluded.as_of;
 end $$;
-comment on function app.quarantine_row(text, text[], jsonb[], text[], timestamptz) is
-  'Keeps rows that could not be taken over, each with its reason; of one key the last, unless an older reading tells it';
+comment on function app.quarantine_rows(text, text[], jsonb[], text[], timestamptz) is
+  'Quarantines rows that cannot be imported, each with its reason; one row for each key, the last '
+  'of the newest reading';
 
--- Orders are late when one waits; stock is late when none came, whatever was reported; the others when nobody reports.
+-- The orders stream is behind while an order or a cancellation waits to be acknowledged, the stock
+-- stream while no levels arrive, any other stream while no run reports a success.
 create function app.erp_health()
 returns table (
-  stream text, last_succeeded_at timestamptz, last_failed_at timestamptz, last_error text, rows_at timestamptz,
-  behind_since timestamptz, failing_since timestamptz, next_run_at timestamptz, is_late boolean
+  stream text, last_succeeded_at timestamptz, last_failed_at timestamptz, last_error text,
+  rows_at timestamptz, behind_since timestamptz, failing_since timestamptz, next_run_at timestamptz,
+  is_late boolean
 )
 language sql stable set search_path = ''
 as $$
   select
-    e.stream, e.last_succeeded_at, e.last_failed_at, e.last_error, e.updated_at, b.since, e.failing_since,
-    greatest(e.last_succeeded_at, e.last_failed_at) + t.run,
-    coalesce(b.since < now() - 2 * t.run, false) or coalesce(e.failing_since < now() - t.run, false)
+    e.stream, e.last_succeeded_at, e.last_failed_at, e.last_error, e.updated_at, b.since,
+    e.failing_since, greatest(e.last_succeeded_at, e.last_failed_at) + t.sync_interval,
+    coalesce(b.since < now() - 2 * t.sync_interval, false)
+    or coalesce(e.failing_since < now() - t.sync_interval, false)
   from app.erp_streams as e
-  cross join (select make_interval(mins => app.config_int('stock.sync_interval_minutes')) as run) as t
+  cross join (
+    select make_interval(mins => app.config_int('stock.sync_interval_minutes')) as sync_interval
+  ) as t
   cross join lateral (
     select case e.stream
       when 'orders' then least(
-        (select min(o.approved_at) from app.orders as o where o.status in ('APPROVED', 'SHIPPED', 'COMPLETED') and o.erp_reference is null),
+        (select min(o.approved_at) from app.orders as o
+          where o.status in ('APPROVED', 'SHIPPED', 'COMPLETED') and o.erp_reference is null),
         (select min(c.created_at) from app.erp_cancellations as c where c.outcome is null))
       when 'stock' then e.updated_at
       else coalesce(e.last_succeeded_at, e.failing_since)
@@ -118,7 +147,8 @@ as $$
   where e.last_succeeded_at is not null or e.last_failed_at is not null
 $$;
 comment on function app.erp_health() is
-  'How each stream fares that was ever used. Late: two intervals behind, or failing for longer than one; a failure that passes alarms nobody';
+  'Health of each stream that has been used. Late: behind for two sync intervals, or failing for '
+  'longer than one; a single failure is not late';
 
 create function app.check_erp_streams()
 returns bigint language plpgsql volatile set search_path = ''
@@ -128,9 +158,10 @@ declare
   v_count bigint := 0;
 begin
   update app.erp_streams as e set notified_at = null
-  where e.notified_at is not null and not exists (select from app.erp_health() as h where h.stream = e.stream and h.is_late);
+  where e.notified_at is not null
+    and not exists (select from app.erp_health() as h where h.stream = e.stream and h.is_late);
   for v_stream in
-    -- of two sweeps at once the second finds the outage told
+    -- the row lock makes a concurrent check see that this outage has been notified
     update app.erp_streams as e set notified_at = now()
     from app.erp_health() as h
     where h.stream = e.stream and h.is_late and e.notified_at is null
@@ -138,14 +169,19 @@ begin
   loop
     perform app.notify_headquarters('erp_trouble', null, jsonb_build_object(
       'stream', v_stream.stream,
-      'since', to_char(least(v_stream.behind_since, v_stream.failing_since) at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB',
-      'error', case when v_stream.failing_since is null then 'tidak ada kabar dari ERP' else left(v_stream.last_error, 300) end));
+      'since', to_char(
+        least(v_stream.behind_since, v_stream.failing_since) at time zone 'Asia/Jakarta',
+        'DD-MM-YYYY HH24:MI') || ' WIB',
+      'error', case
+        when v_stream.failing_since is null then 'tidak ada kabar dari ERP'
+        else left(v_stream.last_error, 300)
+      end));
     v_count := v_count + 1;
   end loop;
   return v_count;
 end $$;
 comment on function app.check_erp_streams() is
-  'Tells headquarters of streams that are late, once an outage: again only after it was over. Returns how many it told of';
+  'Notifies headquarters of streams that are late, once an outage; returns how many';
 
 create function jobs.check_erp_streams()
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -155,4 +191,5 @@ declare
 begin
   return jobs.record_run('erp-watch', v_started_at, app.check_erp_streams());
 end $$;
-comment on function jobs.check_erp_streams() is 'Tells headquarters of streams of the ERP that are late; returns how many it told of';
+comment on function jobs.check_erp_streams() is
+  'Notifies headquarters of ERP streams that are late; returns how many';

@@ -1,25 +1,32 @@
--- Orders on their way to the ERP, and what has to be undone there.
+-- Orders for the ERP, and cancellations of orders that the ERP has to undo.
 
 create function app.erp_pending_orders(p_max int)
 returns json language plpgsql stable set search_path = ''
 as $$
 begin
   if p_max is null or p_max not between 1 and 1000 then
-    perform app.fail('INVALID_ARGUMENT', 'max is from 1 to 1000');
+    perform app.fail('INVALID_ARGUMENT', 'max must be from 1 to 1000');
   end if;
   return (
     select coalesce(json_agg(w.document order by w.approved_at, w.id), '[]')
     from (
       select o.id, o.approved_at, json_build_object(
-        'order_id', o.id, 'order_number', o.order_number, 'approved_at', o.approved_at, 'partner_id', o.partner_id,
-        'business_name', p.business_name, 'email', p.email, 'phone', p.phone, 'address', p.address,
-        'subtotal', o.subtotal, 'discount_amount', o.discount_amount, 'point_discount', o.point_discount, 'grand_total', o.grand_total,
+        'order_id', o.id, 'order_number', o.order_number, 'approved_at', o.approved_at,
+        'partner_id', o.partner_id, 'business_name', p.business_name, 'email', p.email,
+        'phone', p.phone, 'address', p.address, 'subtotal', o.subtotal,
+        'discount_amount', o.discount_amount, 'point_discount', o.point_discount,
+        'grand_total', o.grand_total,
         'items', (
-          select json_agg(json_build_object('sku', r.sku, 'quantity', i.quantity, 'unit_price', i.unit_price, 'line_total', i.line_total) order by r.sku)
-          from app.order_items as i join app.products as r on r.id = i.product_id where i.order_id = o.id
+          select json_agg(json_build_object(
+            'sku', r.sku, 'quantity', i.quantity, 'unit_price', i.unit_price,
+            'line_total', i.line_total) order by r.sku)
+          from app.order_items as i join app.products as r on r.id = i.product_id
+          where i.order_id = o.id
         ),
         'invoices', (
-          select json_agg(json_build_object('invoice_number', v.invoice_number, 'amount', v.amount, 'due_date', v.due_date, 'status', v.status) order by v.id)
+          select json_agg(json_build_object(
+            'invoice_number', v.invoice_number, 'amount', v.amount, 'due_date', v.due_date,
+            'status', v.status) order by v.id)
           from app.invoices as v where v.order_id = o.id
         )
       ) as document
@@ -31,29 +38,36 @@ begin
     ) as w
   );
 end $$;
-comment on function app.erp_pending_orders(int) is 'Approved orders that the ERP has not acknowledged, oldest first, whole';
+comment on function app.erp_pending_orders(int) is
+  'Approved orders that the ERP has not acknowledged, oldest first, with lines and invoices';
 
--- The ERP's figure counts these units from now on; until its next reading is here, ours is lowered as much as the reservation
--- is: nobody can buy between the two.
+-- From the acknowledgement on, the ERP's stock figure counts the order's units. Until the hub reads
+-- that figure, it lowers its own copy by the units that it releases from the reservation, so the
+-- stock shown does not change in between.
 create function app.transfer_stock_to_erp(p_order_id uuid, p_reserved boolean)
 returns void language plpgsql volatile
 as $$
 begin
-  perform app.lock_inventory(array(select i.product_id from app.order_items as i where i.order_id = p_order_id));
+  perform app.lock_inventory(array(
+    select i.product_id from app.order_items as i where i.order_id = p_order_id
+  ));
   update app.inventory as s set
-    erp_stock = s.erp_stock - i.quantity, reserved = s.reserved - case when p_reserved then i.quantity else 0 end
+    erp_stock = s.erp_stock - i.quantity,
+    reserved = s.reserved - case when p_reserved then i.quantity else 0 end
   from app.order_items as i
   where i.order_id = p_order_id and s.product_id = i.product_id;
 end $$;
 comment on function app.transfer_stock_to_erp(uuid, boolean) is
-  'Moves the order''s units from the reservation, where they are reserved, to what the ERP has of it';
+  'Lowers the ERP''s stock by the units of an acknowledged order, and the reservation too if '
+  'p_reserved';
 
 create function app.tg_orders__acknowledged_by_erp() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform app.transfer_stock_to_erp(new.id, app.holds_stock(old.status, null));
-  -- It died while it was on its way: whatever was said of its cancellation, the ERP has it now.
+  -- If the order was closed before the acknowledgement arrived, its cancellation is pending again:
+  -- any earlier outcome was about an order that the ERP did not have yet.
   update app.erp_cancellations as c set outcome = null, note = null, settled_at = null
   where c.order_id = new.id and c.outcome is not null;
   return null;
@@ -62,7 +76,7 @@ create trigger _300_acknowledged_by_erp after update on app.orders
 for each row when (old.erp_reference is null and new.erp_reference is not null)
 execute function app.tg_orders__acknowledged_by_erp();
 
--- Approved, it may have been taken over without our knowing yet.
+-- The ERP may have an approved order that it has not acknowledged yet.
 create function app.tg_orders__cancel_in_erp() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -82,33 +96,37 @@ declare
   v_order app.orders := app.lock_order(p_order_id);
 begin
   if v_order.erp_reference is null then
-    -- One that died on its way there is there all the same.
+    -- A closed order is accepted too, if it was approved: the ERP has it, and has to cancel it.
     if v_order.approved_at is null then
-      perform app.fail('ILLEGAL_TRANSITION', format('%s is %s', v_order.order_number, v_order.status));
+      perform app.fail('ILLEGAL_TRANSITION',
+        format('%s is %s', v_order.order_number, v_order.status));
     end if;
-    update app.orders as o set erp_reference = v_reference, erp_acknowledged_at = now() where o.id = p_order_id;
+    update app.orders as o set erp_reference = v_reference, erp_acknowledged_at = now()
+    where o.id = p_order_id;
   elsif v_order.erp_reference <> v_reference then
     perform app.fail('ERP_REFERENCE_CONFLICT', v_order.erp_reference);
   end if;
   return json_build_object(
-    'order_id', p_order_id, 'erp_reference', v_reference, 'status', v_order.status, 'duplicate', v_order.erp_reference is not null);
+    'order_id', p_order_id, 'erp_reference', v_reference, 'status', v_order.status,
+    'duplicate', v_order.erp_reference is not null);
 end $$;
 comment on function app.erp_ack_order(uuid, text) is
-  'The ERP has taken the order over: its stock figure counts these units. One that died meanwhile is to be cancelled there';
+  'Records that the ERP has the order: its stock figure counts the units. An order that was closed '
+  'meanwhile becomes a pending cancellation';
 
 create function app.erp_pending_cancellations(p_max int)
 returns json language plpgsql stable set search_path = ''
 as $$
 begin
   if p_max is null or p_max not between 1 and 1000 then
-    perform app.fail('INVALID_ARGUMENT', 'max is from 1 to 1000');
+    perform app.fail('INVALID_ARGUMENT', 'max must be from 1 to 1000');
   end if;
   return (
     select coalesce(json_agg(w.document order by w.created_at, w.order_id), '[]')
     from (
       select c.order_id, c.created_at, json_build_object(
-        'order_id', o.id, 'order_number', o.order_number, 'erp_reference', o.erp_reference, 'status', o.status,
-        'reason', o.status_reason, 'closed_at', o.closed_at) as document
+        'order_id', o.id, 'order_number', o.order_number, 'erp_reference', o.erp_reference,
+        'status', o.status, 'reason', o.status_reason, 'closed_at', o.closed_at) as document
       from app.erp_cancellations as c
       join app.orders as o on o.id = c.order_id
       where c.outcome is null
@@ -118,7 +136,8 @@ begin
   );
 end $$;
 comment on function app.erp_pending_cancellations(int) is
-  'Orders that died after approval and that the ERP has not undone, oldest first; without a reference the ERP may never have had it';
+  'Orders that were closed after approval and that the ERP has not undone, oldest first; without a '
+  'reference the ERP may not have the order';
 
 create function app.erp_ack_cancellation(p_order_id uuid, p_outcome text, p_note text)
 returns json language plpgsql volatile set search_path = ''
@@ -126,22 +145,27 @@ as $$
 declare
   v_note text := app.optional_text('note', p_note, 500);
   v_order app.orders := app.lock_order(p_order_id);
-  v_told app.erp_cancellations;
+  v_cancellation app.erp_cancellations;
 begin
   if p_outcome is null or p_outcome not in ('CANCELLED', 'REFUSED') then
-    perform app.fail('INVALID_ARGUMENT', 'outcome is CANCELLED or REFUSED');
+    perform app.fail('INVALID_ARGUMENT', 'outcome must be CANCELLED or REFUSED');
   end if;
-  select * into v_told from app.erp_cancellations as c where c.order_id = p_order_id;
+  select * into v_cancellation from app.erp_cancellations as c where c.order_id = p_order_id;
   if not found then
-    perform app.fail('ILLEGAL_TRANSITION', format('%s is %s', v_order.order_number, v_order.status));
-  elsif v_told.outcome is null then
-    update app.erp_cancellations as c set outcome = p_outcome, note = v_note, settled_at = now() where c.order_id = p_order_id;
+    perform app.fail('ILLEGAL_TRANSITION',
+      format('%s is %s', v_order.order_number, v_order.status));
+  elsif v_cancellation.outcome is null then
+    update app.erp_cancellations as c set outcome = p_outcome, note = v_note, settled_at = now()
+    where c.order_id = p_order_id;
     if p_outcome = 'REFUSED' then
-      perform app.notify_headquarters('erp_cancel_refused', p_order_id, jsonb_build_object('reason', coalesce(v_note, 'tanpa alasan')));
+      perform app.notify_headquarters('erp_cancel_refused', p_order_id,
+        jsonb_build_object('reason', coalesce(v_note, 'tanpa alasan')));
     end if;
   end if;
   return json_build_object(
-    'order_id', p_order_id, 'outcome', coalesce(v_told.outcome, p_outcome), 'duplicate', v_told.outcome is not null);
+    'order_id', p_order_id, 'outcome', coalesce(v_cancellation.outcome, p_outcome),
+    'duplicate', v_cancellation.outcome is not null);
 end $$;
 comment on function app.erp_ack_cancellation(uuid, text, text) is
-  'Notes that the ERP has undone an order, or refuses to: then headquarters is told. The first answer stands';
+  'Records that the ERP has undone an order or refuses to, which notifies headquarters; the first '
+  'outcome is final';

@@ -1,16 +1,21 @@
--- Stock levels of the ERP. What the hub may sell is the last reading, less the units of every order that the ERP took over
--- since, less what is reserved for orders that it has not taken over. ADR 12 says why that holds whatever happens in between.
+-- Stock levels of the ERP. The hub can sell the last reading, less the units of orders that the ERP
+-- has acknowledged since, less the units reserved for orders that it has not acknowledged.
+-- docs/adr/0012-stock-is-never-sold-twice.md explains why no unit is sold twice.
 
--- Levels and products take turns: else a level that is set aside could miss the product that comes at the same moment.
+-- Without this lock, a level could be quarantined while its product is being inserted, and never be
+-- applied.
 create function app.lock_products()
 returns void language plpgsql volatile set search_path = ''
 as $$
 begin
   perform pg_advisory_xact_lock(hashtext('app.lock_products'));
 end $$;
-comment on function app.lock_products() is 'One at a time takes over products or stock levels of the ERP';
+comment on function app.lock_products() is
+  'Serialises the imports of products and of stock levels';
 
-create function app.write_stock_levels(p_product_ids uuid[], p_levels int[], p_as_of timestamptz, p_sold_since timestamptz)
+create function app.write_stock_levels(
+  p_product_ids uuid[], p_levels int[], p_as_of timestamptz, p_sold_since timestamptz
+)
 returns bigint language plpgsql volatile
 as $$
 declare
@@ -21,7 +26,7 @@ begin
   where not exists (select from app.inventory as s where s.product_id = n.id)
   on conflict (product_id) do nothing;
   perform app.lock_inventory(p_product_ids);
-  -- A statement after the lock: it sees each order that was taken over before we had the lock.
+  -- A separate statement after the lock, so that it sees every order acknowledged before the lock.
   with sold as (
     select i.product_id, sum(i.quantity) as units
     from app.orders as o
@@ -29,7 +34,8 @@ begin
     where o.erp_acknowledged_at >= p_sold_since
     group by i.product_id
   )
-  update app.inventory as s set erp_stock = l.level - coalesce(sold.units, 0), last_sync_at = p_as_of
+  update app.inventory as s set
+    erp_stock = l.level - coalesce(sold.units, 0), last_sync_at = p_as_of
   from unnest(p_product_ids, p_levels) as l (product_id, level)
   left join sold on sold.product_id = l.product_id
   where s.product_id = l.product_id and (s.last_sync_at is null or s.last_sync_at <= p_as_of);
@@ -37,9 +43,12 @@ begin
   return v_count;
 end $$;
 comment on function app.write_stock_levels(uuid[], int[], timestamptz, timestamptz) is
-  'Stores levels of a reading, less what the ERP took over since p_sold_since (null: nothing); a reading older than the last is passed over';
+  'Stores levels of a reading, less the units of orders acknowledged since p_sold_since (null: '
+  'none); skips products that have a later reading. Returns the number of stored levels';
 
-create function app.erp_apply_stock(p_levels jsonb, p_read_at timestamptz, p_stream text, p_cursor jsonb, p_complete boolean)
+create function app.erp_apply_stock(
+  p_levels jsonb, p_read_at timestamptz, p_stream text, p_cursor jsonb, p_complete boolean
+)
 returns json language plpgsql volatile set search_path = ''
 as $$
 declare
@@ -51,25 +60,30 @@ declare
   v_levels int[];
   v_applied bigint := 0;
   v_unknown text[];
-  v_beyond text[];
+  v_out_of_range text[];
 begin
   perform app.require_set('levels', p_levels, 100000);
   if not p_read_at between '2000-01-01T00:00:00Z' and now() then
-    perform app.fail('INVALID_ARGUMENT', 'read_at is a moment since 2000, not in the future');
+    perform app.fail('INVALID_ARGUMENT',
+      'read_at must be from the year 2000 on and not in the future');
   end if;
-  -- The set is taken apart once; from here on it is arrays.
+  -- The JSON is parsed once, into arrays.
   select
-    bool_or(jsonb_typeof(l -> 'sku') is distinct from 'string' or jsonb_typeof(l -> 'quantity') is distinct from 'number'),
+    bool_or(
+      jsonb_typeof(l -> 'sku') is distinct from 'string'
+      or jsonb_typeof(l -> 'quantity') is distinct from 'number'),
     array_agg(btrim(l ->> 'sku')),
-    array_agg(case when jsonb_typeof(l -> 'quantity') = 'number' then (l ->> 'quantity')::numeric end)
+    array_agg(case
+      when jsonb_typeof(l -> 'quantity') = 'number' then (l ->> 'quantity')::numeric
+    end)
   into v_malformed, v_skus, v_quantities
   from jsonb_array_elements(p_levels) as l;
   if v_malformed then
-    perform app.fail('INVALID_ARGUMENT', 'levels is [{"sku": "...", "quantity": 12}, ...]');
+    perform app.fail('INVALID_ARGUMENT', 'levels must be [{"sku": "...", "quantity": 12}, ...]');
   end if;
 
   perform app.lock_products();
-  -- Where a SKU comes twice the last word counts.
+  -- If a SKU occurs twice, the last level counts.
   select array_agg(k.id), array_agg(k.level) into v_ids, v_levels
   from (
     select distinct on (p.id) p.id, floor(l.quantity)::int as level
@@ -81,23 +95,31 @@ begin
   if v_ids is not null then
     v_applied := app.write_stock_levels(v_ids, v_levels, coalesce(p_read_at, now()), p_read_at);
     delete from app.erp_quarantine as a
-    where a.stream = v_stream and exists (select from app.products as p where p.sku = a.key and p.id = any (v_ids));
+    where a.stream = v_stream
+      and exists (select from app.products as p where p.sku = a.key and p.id = any (v_ids));
   end if;
 
   select
-    array_agg(distinct l.sku) filter (where p.id is null), array_agg(distinct l.sku) filter (where abs(l.quantity) > 1000000000)
-  into v_unknown, v_beyond
+    array_agg(distinct l.sku) filter (where p.id is null),
+    array_agg(distinct l.sku) filter (where abs(l.quantity) > 1000000000)
+  into v_unknown, v_out_of_range
   from unnest(v_skus, v_quantities) as l (sku, quantity)
   left join app.products as p on p.sku = l.sku
   where p.id is null or abs(l.quantity) > 1000000000;
-  if v_unknown is not null or v_beyond is not null then
-    perform app.quarantine_row(v_stream, array_agg(l.sku order by l.ord),
-      array_agg(jsonb_build_object('sku', l.sku, 'quantity', case when abs(l.quantity) > 1000000000 then l.quantity else floor(l.quantity) end)
-        order by l.ord),
-      array_agg(case when abs(l.quantity) > 1000000000 then 'quantity is beyond 1000000000' else 'UNKNOWN_SKU' end order by l.ord),
+  if v_unknown is not null or v_out_of_range is not null then
+    perform app.quarantine_rows(
+      v_stream,
+      array_agg(l.sku order by l.ord),
+      array_agg(jsonb_build_object('sku', l.sku, 'quantity', case
+        when abs(l.quantity) > 1000000000 then l.quantity else floor(l.quantity)
+      end) order by l.ord),
+      array_agg(case
+        when abs(l.quantity) > 1000000000 then 'quantity is not from -1000000000 to 1000000000'
+        else 'UNKNOWN_SKU'
+      end order by l.ord),
       coalesce(p_read_at, now()))
     from unnest(v_skus, v_quantities) with ordinality as l (sku, quantity, ord)
-    where l.sku = any (v_unknown || v_beyond);
+    where l.sku = any (v_unknown || v_out_of_range);
   end if;
 
   perform app.store_cursor(v_stream, p_cursor, cardinality(v_skus));
@@ -106,23 +128,29 @@ begin
   end if;
   return json_build_object(
     'applied', v_applied, 'outdated', coalesce(cardinality(v_ids), 0) - v_applied,
-    'unknown_skus', coalesce(to_json(v_unknown), '[]'), 'out_of_range_skus', coalesce(to_json(v_beyond), '[]'));
+    'unknown_skus', coalesce(to_json(v_unknown), '[]'),
+    'out_of_range_skus', coalesce(to_json(v_out_of_range), '[]'));
 end $$;
 comment on function app.erp_apply_stock(jsonb, timestamptz, text, jsonb, boolean) is
-  'Takes over stock levels read at p_read_at: reservations and what was taken over since stay counted; unknown SKUs are set aside';
+  'Imports stock levels read at p_read_at, less reservations and orders acknowledged since; '
+  'quarantines levels of unknown SKUs';
 
 create function app.apply_quarantined_levels(p_skus text[])
 returns void language plpgsql volatile set search_path = ''
 as $$
 begin
-  -- Told before there was a product, so nobody had sold any: the level needs no correction.
-  with come as (
+  -- The levels were read before the product existed, so no order has to be subtracted.
+  with released as (
     delete from app.erp_quarantine as a where a.key = any (p_skus) and a.reason = 'UNKNOWN_SKU'
     returning a.key, a.as_of, floor((a.payload ->> 'quantity')::numeric)::int as level
   )
   update app.inventory as s set erp_stock = c.level, last_sync_at = c.as_of
-  from (select distinct on (x.key) x.key, x.as_of, x.level from come as x order by x.key, x.as_of desc) as c
+  from (
+    select distinct on (x.key) x.key, x.as_of, x.level
+    from released as x order by x.key, x.as_of desc
+  ) as c
   join app.products as p on p.sku = c.key
   where s.product_id = p.id and s.last_sync_at is null;
 end $$;
-comment on function app.apply_quarantined_levels(text[]) is 'Gives products that have come the levels that were set aside for them';
+comment on function app.apply_quarantined_levels(text[]) is
+  'Applies the stock levels that were quarantined until these products arrived';

@@ -77,7 +77,7 @@ def test_a_level_beyond_reason_keeps_none_of_the_others(
 ) -> None:
     told = levels(db, context, ("SKU-000", quantity), ("SKU-001", 3))
     assert (told["applied"], told["out_of_range_skus"]) == (1, ["SKU-000"])
-    assert aside(db, context) == [("stock", "SKU-000", "quantity is beyond 1000000000", 1)]
+    assert aside(db, context) == [("stock", "SKU-000", "quantity is not from -1000000000 to 1000000000", 1)]
     levels(db, context, ("SKU-000", 5))
     assert aside(db, context) == []
 
