@@ -26,7 +26,7 @@ EXCLUDED = (
 _WORDS = {
     r"tells?|told": "notify, report, state or return",
     r"anew": "again, or recreate",
-    r"stands?(?!-in|alone|by)": "is or exists",
+    r"stands?(?![-_ ]?in\b|alone|by)": "is or exists",
     r"nobody|nobody's": "no one, or name the role",
     r"whoever": "the caller, or name the role",
     r"somebody|somebody's": "someone, or name the role",

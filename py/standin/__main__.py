@@ -20,7 +20,7 @@ _LEVELS = {"crit": "critical", "error": "error", "warn": "warning", "info": "inf
 
 
 def main(arguments: list[str]) -> int:
-    """Run until stopped; 1 if that cannot be."""
+    """Run until stopped; returns 1 if it cannot start."""
     print(BANNER, file=sys.stderr, flush=True)
     if len(arguments) > 1:
         return _fail("usage: python -m standin [CONFIG_FILE]")

@@ -1,4 +1,4 @@
-"""The HTTP side: one ASGI handler for every path, CORS, and errors that never show more than they should."""
+"""The HTTP side: one ASGI handler for every path, CORS, and errors that reveal no internals."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Gateway:
-    """Answers requests. The schema cache is empty until the database has been seen."""
+    """Answers requests. The schema cache is empty until the database has been read."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -46,7 +46,7 @@ class Gateway:
         self.database.recovered = self._listener.reload_soon
 
     async def start(self) -> None:
-        """Open the pool and begin to look at the database."""
+        """Open the pool and start to read the schema."""
         await self.database.open()
         self._listener.start()
 
@@ -56,7 +56,7 @@ class Gateway:
         await self.database.close()
 
     def reload_soon(self) -> None:
-        """Read the schema again; what SIGUSR1 does."""
+        """Reload the schema, as SIGUSR1 does."""
         self._listener.reload_soon()
 
     async def reload(self) -> None:
@@ -97,7 +97,7 @@ class Gateway:
         return Response(503 if path == "/ready" else 404, [])
 
     async def _answer(self, scope: HTTPScope, headers: dict[str, str], receive: Receive) -> Response:
-        """The response, whatever happens."""
+        """The response; every exception becomes an error response."""
         try:
             if (
                 scope["method"] == "OPTIONS"
@@ -109,7 +109,7 @@ class Gateway:
         except ApiError as error:
             return Response(error.status, error.all_headers(), error.body())
         except Exception:
-            # The client learns nothing of our insides; the log has it all.
+            # The client gets no internals; the log has the traceback.
             logger.exception("request failed: %s", scope["method"])
             own = ApiError(
                 500, "STANDIN500", "The stand-in gateway failed to answer", hint="Its log says why."
@@ -137,7 +137,7 @@ class Gateway:
         return await _route(context, path)
 
     def _profile(self, method: str, headers: dict[str, str]) -> Headers:
-        """Which schema is asked for: there is only one."""
+        """The requested schema; only one exists. Raises ApiError (406) for any other."""
         name = headers.get("accept-profile" if method in READ else "content-profile")
         if name is None:
             return []
@@ -187,7 +187,7 @@ async def _root(context: Context) -> Response:
 
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Names in lower case; a header that comes twice is one with a comma, cookies with a semicolon."""
+    """Names in lower case; a repeated header is joined by commas, cookies by semicolons."""
     found: dict[str, str] = {}
     for name_bytes, value_bytes in raw:
         name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode(errors="replace")
@@ -249,7 +249,7 @@ async def _send(response: Response, send: Send, *, head: bool) -> None:
 
 
 def create(gateway: Gateway) -> Litestar:
-    """The Litestar application: one mounted handler, and the gateway's life time."""
+    """The Litestar application: one mounted handler, and the gateway's lifespan."""
 
     @asgi("/", is_mount=True, copy_scope=False)
     async def everything(scope: Scope, receive: Receive, send: Send) -> None:

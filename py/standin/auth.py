@@ -1,4 +1,4 @@
-"""Who is calling: the bearer token's claims and role, and what is said of a token that does not hold."""
+"""Who is calling: the bearer token's claims and role, and the error for an invalid token."""
 
 import json
 import time
@@ -30,12 +30,11 @@ class Authenticator:
         self._secret = secret
         self._audience = audience
         self._anon_role = anon_role
-        # A client sends the same token again and again. What is kept is only that the signature fits and what
-        # the claims are: times are looked at on every request.
+        # A client repeats the same token: its verified claims are cached, its times are checked each time.
         self._verified = lru_cache(maxsize=1000)(self._verify)
 
     def caller(self, authorization: str | None) -> Caller:
-        """The caller. Raises ApiError (401) for a token that does not hold."""
+        """The caller. Raises ApiError (401) for an invalid token."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
             return self._as_role({})
@@ -107,7 +106,7 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
 
 
 def _seconds(claims: dict[str, Any], name: str) -> int | None:
-    """A time claim; one that is no whole number counts as the year 1970, as it does in PostgREST."""
+    """A time claim in seconds; one that is not a whole number counts as 1970, as in PostgREST."""
     value = claims.get(name)
     if value is None:
         return None

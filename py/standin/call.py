@@ -29,7 +29,7 @@ def resolve(cache: SchemaCache, schema: str, name: str, arguments: Arguments) ->
     """The function, and whether the body is its one unnamed argument. Raises ApiError (404, 300)."""
     several = cache.functions.get(name, ())
     raw = arguments.body_kind in ("text", "bytes")
-    # A body that is no JSON names no argument: it calls what needs none, except a function that takes none.
+    # A body that is not JSON names no argument: it calls a function whose arguments all have defaults.
     found = [f for f in several if f.accepts(arguments.names) and (f.arguments or not raw)]
     if len(found) == 1:
         return found[0], False

@@ -14,7 +14,7 @@ _FALSE = {"false", "no", "off", "0"}
 _OPENAPI_MODES = ("follow-privileges", "ignore-privileges", "disabled")
 _LOG_LEVELS = ("crit", "error", "warn", "info", "debug")
 
-# PostgREST knows these; they change nothing here, so nobody need be warned about them.
+# PostgREST knows these keys; they have no effect here and cause no warning.
 _IGNORED = {
     "db-config",
     "db-pool-max-idletime",
@@ -26,12 +26,12 @@ _IGNORED = {
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; the message is one line for a human being."""
+    """The configuration is invalid; the message is one line."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """What the stand-in was told; the defaults are PostgREST's."""
+    """The settings; the defaults are PostgREST's."""
 
     db_uri: str
     db_schema: str = "public"
@@ -103,7 +103,7 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
 
 
 class _Reader:
-    """Takes values out one by one, so that what is left over is what nobody knows."""
+    """Takes values out one by one, so that what is left over is unknown."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self.left = dict(values)

@@ -1,4 +1,4 @@
-"""What every handler knows about a request, and what is checked before a transaction commits."""
+"""The context of a request, and the checks before its transaction commits."""
 
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -17,7 +17,7 @@ READ = ("GET", "HEAD")
 
 @dataclass(frozen=True)
 class Context:
-    """All that a handler needs to know about one request."""
+    """Everything a handler needs for one request."""
 
     config: Config
     cache: SchemaCache

@@ -1,4 +1,4 @@
-"""The pool, and the transaction of a request: the very one that PostgREST makes."""
+"""The pool, and the transaction of a request: the same as PostgREST's."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ _ISOLATION = {"read committed", "repeatable read", "serializable"}
 
 @dataclass(frozen=True)
 class Work:
-    """What a request does in its transaction. `check` sees the row and may yet refuse to commit."""
+    """The work of a request in its transaction. `check` sees the row and can refuse to commit."""
 
     statement: Statement
     read_only: bool
@@ -46,7 +46,7 @@ class Work:
 
 
 class Database:
-    """Runs transactions; knows when the database is away, and comes back by itself."""
+    """Runs transactions; detects that the database is away and reconnects."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -76,7 +76,7 @@ class Database:
         self.recovered: Callable[[], None] = lambda: None
 
     async def open(self) -> None:
-        """Start the pool; whether the database is there shows later."""
+        """Start the pool; it connects in the background."""
         await self.pool.open(wait=False)
 
     async def close(self) -> None:
@@ -133,7 +133,7 @@ class Database:
         self, connection: Connection, begin: bytes, settings: Statement, work: Work
     ) -> Row:
         try:
-            # All of it goes out in one packet; after an error the server skips the rest.
+            # Sent in one packet; after an error the server skips the rest.
             async with connection.pipeline():
                 await connection.execute(begin, prepare=False)
                 await connection.execute(settings.text.encode(), settings.values)
@@ -144,7 +144,7 @@ class Database:
                     text, values = work.estimate.text.encode(), work.estimate.values
                     estimate = await connection.execute(text, values, prepare=False)
                 cursor = await connection.execute(work.statement.text.encode(), work.statement.values)
-                if work.read_only:  # there is nothing that a check could want to undo
+                if work.read_only:  # there is nothing that a check could undo
                     await connection.execute(b"commit", prepare=False)
             row = _row(cursor)
             if estimate is not None:
@@ -219,7 +219,7 @@ class Database:
 
 
 def _row(cursor: psycopg.AsyncCursor[Any]) -> Row:
-    """The one row of a result, as the bytes that came: a body is not decoded only to be encoded again."""
+    """The one row of a result, as raw bytes: the body is not decoded and encoded again."""
     result = cursor.pgresult
     if result is None or result.ntuples != 1:
         raise psycopg.InternalError("the statement gave no row")
@@ -227,7 +227,7 @@ def _row(cursor: psycopg.AsyncCursor[Any]) -> Row:
 
 
 def _is_stale(connection: Connection) -> bool:
-    """Whether an idle connection has something to say: then the server has said goodbye."""
+    """Whether an idle connection has unread input, which means that the server closed it."""
     poller = select.poll()
     poller.register(connection.fileno(), select.POLLIN)
     return bool(poller.poll(0))

@@ -11,7 +11,7 @@ Headers = list[tuple[bytes, bytes]]
 
 JSON_TYPE = b"application/json; charset=utf-8"
 
-# SQLSTATEs, and classes of them; all that is not listed is 400. A state of its own goes before its class.
+# SQLSTATEs and classes of them; all others are 400. A single state takes precedence over its class.
 _STATES_BY_STATUS = {
     400: ("P0001",),
     403: ("0L", "0P", "28"),
@@ -47,7 +47,7 @@ _CUSTOM_STATUS = re.compile(r"PT([2-9]\d\d)")
 
 
 class ApiError(Exception):
-    """An answer that is an error: status, and PostgREST's code, message, details and hint."""
+    """An error response: status, and PostgREST's code, message, details and hint."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ def no_connection(error: object) -> ApiError:
 
 
 def from_database(error: psycopg.Error, *, anonymous: bool) -> ApiError:
-    """What the client is told about an error that PostgreSQL raised."""
+    """The response to an error that PostgreSQL raised."""
     diag = error.diag
     if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
         return connection_lost(error)

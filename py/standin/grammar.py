@@ -67,7 +67,7 @@ def path(text: str) -> tuple[str, ...]:
 
 
 def target(text: str) -> tuple[tuple[str, ...], Column]:
-    """The embedded resource and the column that a condition's name stands for."""
+    """The embedded resource and the column that a condition names."""
     scanner = Scanner(text, "tree path")
     names = [scanner.name()]
     while scanner.take("."):

@@ -18,7 +18,7 @@ _LONGEST_PAUSE = 3.0
 
 
 class Listener:
-    """Two tasks: one reloads when it is told to, the other listens for who tells it."""
+    """Two tasks: one reloads the schema on request, the other listens for NOTIFY."""
 
     def __init__(self, config: Config, database: Database, reload: Callable[[], Awaitable[None]]) -> None:
         self._config = config
@@ -28,7 +28,7 @@ class Listener:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin, with a first load."""
+        """Start, with a first load."""
         self._wanted.set()
         self._tasks.append(asyncio.create_task(self._reload_when_wanted()))
         if self._config.db_channel_enabled:
@@ -43,7 +43,7 @@ class Listener:
                 await task
 
     def reload_soon(self) -> None:
-        """Ask for a reload; several at once are one."""
+        """Request a reload; several requests at once cause one."""
         self._wanted.set()
 
     async def _reload_when_wanted(self) -> None:
@@ -54,7 +54,7 @@ class Listener:
             try:
                 await self._reload()
                 pause = 0.1
-            except Exception as error:  # whatever it was, the next attempt may be luckier
+            except Exception as error:  # the next attempt may succeed
                 logger.warning("the schema cache could not be loaded: %s", error)
                 self._wanted.set()
                 await asyncio.sleep(pause)
@@ -76,6 +76,6 @@ class Listener:
             except psycopg.Error as error:
                 logger.warning("not listening for schema reloads: %s", error)
                 with suppress(ApiError):
-                    await self._database.probe()  # the first to learn that the database is away
+                    await self._database.probe()  # detects first that the database is away
             pause = min(pause * 2, _LONGEST_PAUSE)
             await asyncio.sleep(pause)

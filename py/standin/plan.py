@@ -15,7 +15,7 @@ _EVERYTHING = Window()
 
 @dataclass
 class Node:
-    """One relation to read. `embed` and `relationship` say how it hangs from its parent, if it has one.
+    """One relation to read. `embed` and `relationship` link it to its parent, if it has one.
 
     The result of a function (`is_call`) has only the columns that the request selects or filters by.
     """
@@ -46,7 +46,7 @@ class Node:
         return self.relationship is not None and self.relationship.to_one
 
     def child(self, name: str) -> "Node | None":
-        """The embedded relation that the request calls so."""
+        """The embedded relation with this name or alias in the request."""
         return next((c for c in self.children if c.embed and name in (c.embed.name, c.embed.target)), None)
 
     def join_columns(self) -> Iterator[str]:
@@ -74,7 +74,7 @@ def _condition_columns(conditions: Iterable[Condition | Logic]) -> Iterator[str]
 
 
 def root(cache: SchemaCache, query: Query, target: Node) -> Node:
-    """Hang what the query embeds below `target`, and give each node its conditions, order and window."""
+    """Attach the embeds of the query to `target`, and give each node its conditions, order and window."""
     relation = target.name
     _select(cache, target, relation, query.select)
     for path, conditions in query.conditions.items():

@@ -130,5 +130,5 @@ def _window(limit: int | None, offset: int | None) -> Window:
 
 
 def out_of_range(details: str) -> ApiError:
-    """A range that cannot be."""
+    """The error for an impossible range."""
     return ApiError(416, "PGRST103", "Requested range not satisfiable", details)

@@ -96,7 +96,7 @@ def _heeded(function: Function | None) -> tuple[str, ...]:
 
 
 def _estimate(context: Context, node: Node, sources: list[str], given: list[str | bytes | None]) -> Statement:
-    """What the planner thinks. Its SQL is written anew: PostgreSQL wants every bound value used."""
+    """The planner's estimate. Its SQL is separate: PostgreSQL requires that every bound value is used."""
     own = Values()
     own.list = given
     ctes = f"with {', '.join(sources)} " if sources else ""
@@ -144,7 +144,7 @@ def _arguments(asked: Request, parsed: Query) -> call.Arguments:
 
 
 def options(context: Context, name: str | None, function: str | None) -> Response:
-    """What may be done with a path."""
+    """The methods that a path allows."""
     if function is not None:
         found, _ = call.resolve(context.cache, context.config.db_schema, function, call.Arguments(()))
         allowed = "OPTIONS,POST" if found.volatile else "OPTIONS,GET,HEAD,POST"

@@ -93,7 +93,7 @@ class Request:
 
 @dataclass
 class Preferences:
-    """The Prefer header: what is known of it, and what is not."""
+    """The Prefer header: its known and its invalid preferences."""
 
     values: dict[str, str] = field(default_factory=dict)
     invalid: list[str] = field(default_factory=list)
@@ -105,11 +105,11 @@ class Preferences:
 
     @property
     def max_affected(self) -> int | None:
-        """The most rows that may change; only the strict care."""
+        """The maximum of rows that may change; only with handling=strict."""
         return int(self.values["max-affected"]) if self.strict and "max-affected" in self.values else None
 
     def applied(self, names: Iterable[str]) -> list[tuple[str, str]]:
-        """The header that says which of these were heeded."""
+        """The header that lists which of these were applied."""
         heeded = [
             f"{n}={self.values[n]}"
             for n in names
@@ -119,7 +119,7 @@ class Preferences:
 
 
 def preferences(header: str | None, time_zones: frozenset[str]) -> Preferences:
-    """Read a Prefer header. Raises ApiError (400) if it insists on what is not known."""
+    """Read a Prefer header. Raises ApiError (400) for an unknown preference with handling=strict."""
     found = Preferences()
     for item in (header or "").split(","):
         name, equals, value = item.strip().partition("=")

@@ -1,4 +1,4 @@
-"""The answer: status, headers and body, and what a function may say about them."""
+"""The response: status, headers and body, and how a function may change them."""
 
 import json
 import re
@@ -70,7 +70,7 @@ def content_range(offset: int, rows: int, total: int | None) -> bytes:
 
 
 def range_status(offset: int, rows: int, total: int | None) -> int:
-    """206 if a count says that there is more, 416 if it says that the offset lies beyond."""
+    """206 if the count exceeds the page, 416 if the offset is beyond the count."""
     if total is None or rows >= total:
         return 200
     return 416 if offset > total else 206

@@ -1,4 +1,4 @@
-"""Reading a text from left to right, with errors that say where it went wrong."""
+"""Reading a text from left to right, with errors that state the position."""
 
 import re
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Column:
 
 
 class Scanner:
-    """A place in a text, and errors that name it."""
+    """A position in a text."""
 
     def __init__(self, text: str, what: str, shown: str | None = None) -> None:
         self.text = text
@@ -80,5 +80,5 @@ class Scanner:
 
 
 def unescape(text: str) -> str:
-    """What a backslash protects."""
+    """The text without its backslash escapes."""
     return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)

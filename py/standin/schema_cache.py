@@ -1,4 +1,4 @@
-"""What the database offers: relations, functions, and how the relations relate."""
+"""The schema cache: relations, functions and relationships."""
 
 import itertools
 import json
@@ -94,7 +94,7 @@ class Junction:
 
 @dataclass(frozen=True)
 class Relationship:
-    """A way along a foreign key from one relation to another. `columns` are (source, target) pairs."""
+    """A foreign key, read from one relation to another. `columns` are (source, target) pairs."""
 
     source: str
     target: str
@@ -112,7 +112,7 @@ class Relationship:
 
 @dataclass(frozen=True)
 class SchemaCache:
-    """All of it."""
+    """The whole cache."""
 
     comment: str | None
     relations: Mapping[str, Relation]

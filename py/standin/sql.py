@@ -35,7 +35,7 @@ def ident(*names: str) -> str:
 
 
 def clean(value: str) -> str:
-    """What can be sent as text: up to the first NUL, and without halves of surrogate pairs."""
+    """Text that PostgreSQL accepts: up to the first NUL, without lone surrogates."""
     return value.partition("\0")[0].encode(errors="replace").decode()
 
 
@@ -105,7 +105,7 @@ class Reader:
         return any(name in names for name in _null_tests(node.conditions))
 
     def _links(self, node: Node) -> list[str]:
-        """What ties an embedded row to its parent."""
+        """The join conditions of an embedded row."""
         relationship = node.relationship
         if relationship is None:
             return []
@@ -175,7 +175,7 @@ class Reader:
         embed = child.embed
         assert embed is not None  # noqa: S101 - as above
         rows = f"{self._body(child)}{self._order(child)}{self._window(child)}"
-        # Columns of the embedded row that the parent is ordered by ride along under names of their own.
+        # Columns of the embedded row that order the parent are added under names of their own.
         extra = "".join(
             f", {self._column(child, _shown_column(child, term.column))} as {ident(f'_order_{number}')}"
             for number, term in enumerate(parent.order)
@@ -293,7 +293,7 @@ def _columns(node: Node) -> list[SelectColumn]:
 
 
 def _shown_column(node: Node, column: Column) -> Column:
-    """The column of an embedded row that an order names: one that is shown, by the name that it is shown under.
+    """The selected column of an embedded row that an order names, by its name or alias.
 
     Raises ApiError (400) for one that is not, as PostgreSQL does to the real server.
     """

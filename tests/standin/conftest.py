@@ -23,7 +23,7 @@ _READY_SECONDS = 30
 
 @dataclass
 class Server:
-    """A running gateway. `log` holds what it said on stderr."""
+    """A running gateway. `log` is its stderr."""
 
     url: str
     admin_url: str
@@ -31,11 +31,11 @@ class Server:
     log: Path
 
     def client(self) -> Client:
-        """A connection of one's own."""
+        """A separate connection."""
         return Client(self.url)
 
     def wait_ready(self) -> None:
-        """Wait until it answers, or say what it wrote."""
+        """Wait until it answers; fails with its log."""
         deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -100,7 +100,7 @@ def make_database(cluster: Cluster) -> str:
 
 
 def drop_database(cluster: Cluster, name: str) -> None:
-    """Drop it, whoever is connected."""
+    """Drop it and disconnect its clients."""
     with psycopg.connect(cluster.url(), autocommit=True) as conn:
         conn.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
@@ -115,7 +115,7 @@ def corpus_database(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture
 def own_database(cluster: Cluster) -> Iterator[str]:
-    """Name of a database of a test's own."""
+    """Name of a database for one test."""
     name = make_database(cluster)
     yield name
     drop_database(cluster, name)
@@ -163,7 +163,7 @@ def corpus_server(cluster: Cluster, corpus_database: str, start_server: Start) -
 
 @pytest.fixture
 def standin(cluster: Cluster, own_database: str, start_server: Start) -> Iterator[Server]:
-    """A stand-in of a test's own, on a database of its own."""
+    """A stand-in for one test, on its own database."""
     server = start_server(authenticator_uri(cluster, own_database), command=standin_command())
     yield server
     server.stop()

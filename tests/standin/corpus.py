@@ -1,4 +1,4 @@
-"""The recorded answers of the real PostgREST, and when an answer counts as the same.
+"""The recorded answers of the real PostgREST, and when two answers are equal.
 
 `recorded.jsonl` was recorded on `schema.sql` with the configuration that `CONFIG` repeats. What may differ:
 key order and number form in JSON, header order and spelling, and the fields of an error's body that a
@@ -82,7 +82,7 @@ def load() -> dict[str, Case]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said."""
+    """An answer of a server."""
 
     status: int
     headers: Mapping[str, str]
@@ -95,7 +95,7 @@ class Answer:
 
 
 def authorization(placeholder: dict[str, Any]) -> str:
-    """The header that a placeholder stands for; "+3600" in a time claim is that many seconds from now."""
+    """The header for a placeholder; "+3600" in a time claim is that many seconds from now."""
     claims = placeholder["jwt"]
     if isinstance(claims, dict):
         now = int(time.time())
@@ -167,20 +167,22 @@ class Client:
 
 
 def differences(case: Case, got: Answer) -> list[str]:
-    """What is not as recorded, one line each; nothing if all is well."""
+    """The differences from the recording, one line each."""
     found = []
     if got.status != case.response["status"]:
         found.append(f"status: {case.response['status']} recorded, {got.status} answered")
     recorded = {name.lower(): value for name, value in case.response["headers"].items()}
     for name in sorted((_CHECKED | set(recorded)) - case.unchecked):
         want, have = recorded.get(name), got.headers.get(name)
-        same = want == have if want is None or have is None else _tidy(name, want) == _tidy(name, have)
+        same = (
+            want == have if want is None or have is None else _normalise(name, want) == _normalise(name, have)
+        )
         if not same:
             found.append(f"header {name}: {want!r} recorded, {have!r} answered")
     return found + _body_differences(case, got)
 
 
-def _tidy(name: str, value: str) -> str:
+def _normalise(name: str, value: str) -> str:
     if name == "content-type":
         return value.replace(" ", "").lower()
     if name in ("content-location", "location"):

@@ -38,7 +38,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     assert (config.server_port, config.db_anon_role, config.hub_listen_uri) == (3002, "anon", "x")
 
 
-def test_the_environment_alone_will_do() -> None:
+def test_the_environment_alone_is_sufficient() -> None:
     assert load(None, {"PGRST_DB_URI": "postgres://"}).db_schema == "public"
 
 
@@ -47,7 +47,7 @@ def test_an_unknown_key_is_a_warning(tmp_path: Path) -> None:
     assert config.warnings == ("fast-mode is not known to the stand-in and is ignored",)
 
 
-def test_the_secret_does_not_show(tmp_path: Path) -> None:
+def test_the_secret_is_not_printed(tmp_path: Path) -> None:
     assert "s" * 40 not in repr(made(tmp_path, FILE + f'jwt-secret = "{"s" * 40}"'))
 
 
@@ -71,7 +71,7 @@ def test_a_bad_value_is_named(tmp_path: Path, line: str, named: str) -> None:
         made(tmp_path, FILE + line + "\n")
 
 
-def test_a_line_that_is_no_setting_is_named() -> None:
+def test_an_invalid_line_is_named() -> None:
     with pytest.raises(ConfigError, match="line 1"):
         parse_text("db-uri")
 

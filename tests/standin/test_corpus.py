@@ -24,7 +24,7 @@ class Replayer:
         self._dirty = True
 
     def replay(self, case: Case) -> list[str]:
-        """How the answer differs. What the case continues is done first."""
+        """The differences of the answer. The case that this one continues is sent first."""
         before = CASES[case.continues] if case.continues else None
         if self._dirty or case.writes or before:
             self._database.execute("select shop.reset()")
@@ -55,12 +55,12 @@ def test_case(case: Case, replayer: Replayer) -> None:
         assert not found, "\n".join([repr(case), *found])
 
 
-def test_the_whole_corpus_is_here() -> None:
+def test_the_corpus_is_complete() -> None:
     assert len(CASES) == 535
     assert sum(case.core for case in CASES.values()) == 218
 
 
-def test_what_is_left_out_is_real_and_never_core() -> None:
+def test_each_omitted_case_exists_and_is_not_core() -> None:
     for name, reason in LEFT_OUT.items():
         assert not CASES[name].core
         assert len(reason) > 10

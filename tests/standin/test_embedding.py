@@ -144,7 +144,7 @@ def rows(client: Client, path: str) -> Any:
         pytest.param(
             "/targets?select=target_id&order=periods(month).desc,target_id&limit=2",
             "PGRST108",
-            id="order by what is not embedded",
+            id="order by a relation that is not embedded",
         ),
         pytest.param(
             "/targets?select=target_id,periods(closed)&order=periods(month).desc,target_id.desc&limit=2",
@@ -166,7 +166,7 @@ def rows(client: Client, path: str) -> Any:
         pytest.param(
             "/periods?select=*,targets!inner()&targets.amount=gt.250",
             [{"region_id": 2, "month": "2026-02-01", "closed": False}],
-            id="filtered by what is not shown",
+            id="filtered by an embed that is not selected",
         ),
     ],
 )
@@ -177,12 +177,12 @@ def test_embedding(client: Client, path: str, expected: object) -> None:
         assert rows(client, path) == expected
 
 
-def test_a_count_knows_of_inner_embeds(client: Client) -> None:
+def test_a_count_respects_inner_embeds(client: Client) -> None:
     answer = client.send(
         "GET", "/periods?select=month,targets!inner()&targets.amount=gt.250", {"Prefer": "count=exact"}
     )
     assert answer.headers["content-range"] == "0-0/1"
 
 
-def test_an_unknown_argument_is_no_function(client: Client) -> None:
+def test_an_unknown_argument_matches_no_function(client: Client) -> None:
     assert client.send("GET", "/rpc/targets_of?area=2&month=1").json["code"] == "PGRST202"

@@ -57,7 +57,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_body_that_cannot_be_used_is_400(client: Client, name: str) -> None:
+def test_an_invalid_body_is_400(client: Client, name: str) -> None:
     body, code = BODIES[name]
     refused(client.send("POST", "/rpc/add", JSON, body), 400, code)
 
@@ -94,7 +94,7 @@ def test_a_body_that_cannot_be_used_is_400(client: Client, name: str) -> None:
         ("/products?select=attributes->" + "a->" * 300 + "b", "200"),
     ],
 )
-def test_a_query_string_that_cannot_be_used_is_400(client: Client, path: str, code: str) -> None:
+def test_an_invalid_query_string_is_400(client: Client, path: str, code: str) -> None:
     answer = client.send("GET", path.replace(" ", "%20"))
     if code == "200":
         assert answer.status == 200
@@ -118,7 +118,7 @@ def test_a_chunked_body_beyond_the_limit_is_413(server: Server) -> None:
             for _ in range(200):
                 raw.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk))
         except OSError:
-            pass  # it has hung up already
+            pass  # the server has closed the connection
         answer = raw.recv(4096)
     assert answer.startswith(b"HTTP/1.1 413 ")
 
@@ -132,7 +132,7 @@ def test_a_body_just_within_the_limit_passes(client: Client) -> None:
 @pytest.mark.parametrize(
     "path", ["/%FF", "/rpc/%FF", "/products%00", "/..%2f..%2fetc", "//", "/rpc/a/b", "/" + "a" * 9000]
 )
-def test_a_strange_path_is_404(client: Client, path: str) -> None:
+def test_a_malformed_path_is_404(client: Client, path: str) -> None:
     answer = client.send("GET", path)
     assert answer.status == 404
     assert answer.json["code"].startswith("PGRST")
@@ -155,7 +155,7 @@ def test_a_strange_path_is_404(client: Client, path: str) -> None:
     ],
     ids=str,
 )
-def test_strange_headers_do_no_harm(client: Client, headers: dict[str, str]) -> None:
+def test_malformed_headers_are_ignored_or_406(client: Client, headers: dict[str, str]) -> None:
     assert client.send("GET", "/products?limit=1", headers).status in (200, 406)
 
 
@@ -171,7 +171,7 @@ def test_strange_headers_do_no_harm(client: Client, headers: dict[str, str]) -> 
         "x" * 20_000,
     ],
 )
-def test_a_strange_token_is_401(client: Client, token: str) -> None:
+def test_a_malformed_token_is_401(client: Client, token: str) -> None:
     refused(client.send("GET", "/rpc/ping", {"Authorization": f"Bearer {token}"}), 401, "PGRST301")
 
 
@@ -188,14 +188,14 @@ def test_a_strange_token_is_401(client: Client, token: str) -> None:
     ],
     ids=str,
 )
-def test_strange_claims_are_refused(client: Client, claims: dict[str, object]) -> None:
+def test_malformed_claims_are_refused(client: Client, claims: dict[str, object]) -> None:
     answer = client.ask(
         {"method": "GET", "path": "/orders", "headers": {"Authorization": {"jwt": claims, "secret": "main"}}}
     )
     assert answer.status in (400, 401, 403), answer.text
 
 
-def test_what_is_no_http_is_answered_plainly(server: Server) -> None:
+def test_a_request_that_is_not_http_is_400(server: Server) -> None:
     url = urlsplit(server.url)
     with socket.create_connection((url.hostname, url.port), timeout=10) as raw:
         raw.sendall(b"\x16\x03\x01 hello\r\n\r\n")
@@ -205,7 +205,7 @@ def test_what_is_no_http_is_answered_plainly(server: Server) -> None:
 @pytest.mark.parametrize(
     "value", ["CUT-01' or '1'='1", "CUT-01'; drop table shop.products; --", "$1", "%s", "%(a)s", "{}"]
 )
-def test_a_value_is_only_a_value(client: Client, value: str) -> None:
+def test_a_value_is_never_interpreted_as_sql(client: Client, value: str) -> None:
     answer = client.send("GET", f"/products?select=sku&sku=eq.{quote(value)}")
     assert (answer.status, answer.text) == (200, "[]")
     answer = client.send("GET", f"/rpc/find_products?select=sku&term={quote(value)}")
@@ -225,7 +225,7 @@ def test_a_value_is_only_a_value(client: Client, value: str) -> None:
     ],
     ids=range(7),
 )
-def test_a_strange_request_line_or_header_is_4xx(server: Server, head: bytes) -> None:
+def test_a_malformed_request_line_or_header_is_4xx(server: Server, head: bytes) -> None:
     url = urlsplit(server.url)
     with socket.create_connection((url.hostname, url.port), timeout=10) as raw:
         raw.sendall(head + b"Connection: close\r\n\r\n0\r\n\r\n")

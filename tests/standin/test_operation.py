@@ -1,4 +1,4 @@
-"""A stand-in as it runs: schema reloads, a database that goes away, a full pool, PgBouncer."""
+"""A running stand-in: schema reloads, a database that goes away, a full pool, PgBouncer."""
 
 import os
 import shutil
@@ -48,16 +48,16 @@ def add_function(url: str, name: str) -> None:
         conn.execute(made.format(sql.Identifier(name)))
 
 
-# -- what it says of itself
+# -- identification
 
 
-def test_it_says_what_it_is(standin: Server) -> None:
+def test_the_log_states_that_it_is_a_standin(standin: Server) -> None:
     answer = get(standin, "/rpc/ping")
     assert answer.headers["server"] == "hub-standin"
     assert "STAND-IN" in standin.log.read_text().splitlines()[0]
 
 
-def test_the_admin_port(standin: Server) -> None:
+def test_the_admin_port_reports_live_and_ready(standin: Server) -> None:
     admin = Client(standin.admin_url)
     assert [admin.send("GET", path).status for path in ("/live", "/ready", "/products")] == [200, 200, 404]
     admin.close()
@@ -78,7 +78,7 @@ def test_openapi_names_the_proxy(cluster: Cluster, corpus_database: str, start_s
     server.stop()
 
 
-def test_at_most_so_many_rows(cluster: Cluster, corpus_database: str, start_server: Start) -> None:
+def test_db_max_rows_limits_every_list(cluster: Cluster, corpus_database: str, start_server: Start) -> None:
     uri = authenticator_uri(cluster, corpus_database)
     server = start_server(uri, command=standin_command(), db_max_rows=2)
     assert get(server, "/products?select=sku&limit=5").headers["content-range"] == "0-1/*"
@@ -102,12 +102,10 @@ def test_sigusr1_reloads_the_schema(cluster: Cluster, own_database: str, standin
     assert eventually(lambda: get(standin, "/rpc/newcomer").status == 200)
 
 
-# -- a database in trouble
+# -- database failures
 
 
-def test_idle_connections_that_died_are_not_used(
-    cluster: Cluster, own_database: str, standin: Server
-) -> None:
+def test_dead_idle_connections_are_not_used(cluster: Cluster, own_database: str, standin: Server) -> None:
     with psycopg.connect(cluster.url(own_database), autocommit=True) as conn:
         for _ in range(3):
             assert get(standin, "/rpc/ping").status == 200
@@ -118,7 +116,7 @@ def test_idle_connections_that_died_are_not_used(
     assert get(standin, "/rpc/ping").status == 200
 
 
-def test_a_database_that_goes_away_and_comes_back(
+def test_the_standin_recovers_from_a_database_restart(
     cluster: Cluster, own_database: str, standin: Server
 ) -> None:
     name = sql.Identifier(own_database)
@@ -139,7 +137,9 @@ def test_a_database_that_goes_away_and_comes_back(
     admin.close()
 
 
-def test_it_starts_before_the_database(cluster: Cluster, own_database: str, start_server: Start) -> None:
+def test_the_standin_starts_before_the_database(
+    cluster: Cluster, own_database: str, start_server: Start
+) -> None:
     name = sql.Identifier(own_database)
     with psycopg.connect(cluster.url(), autocommit=True) as conn:
         conn.execute(sql.SQL("alter database {} allow_connections false").format(name))
@@ -160,7 +160,9 @@ def _refused(server: Server) -> bool:
     return True
 
 
-def test_a_backend_that_is_killed_midway_is_503(cluster: Cluster, own_database: str, standin: Server) -> None:
+def test_a_backend_killed_during_a_request_is_503(
+    cluster: Cluster, own_database: str, standin: Server
+) -> None:
     with psycopg.connect(cluster.url(own_database)) as blocker, ThreadPoolExecutor() as pool:
         blocker.execute("lock table shop.products in access exclusive mode")
         waiting = pool.submit(get, standin, "/products")
@@ -191,7 +193,7 @@ def test_a_full_pool_is_504(cluster: Cluster, own_database: str, start_server: S
     server.stop()
 
 
-def test_a_transaction_that_never_passes_is_given_up(standin: Server) -> None:
+def test_a_transaction_that_always_fails_to_serialize_ends(standin: Server) -> None:
     client = standin.client()
     for state in ("40001", "40P01"):
         answer = client.ask({"method": "POST", "path": "/rpc/refuse_with", "body": {"state": state}})
@@ -200,7 +202,7 @@ def test_a_transaction_that_never_passes_is_given_up(standin: Server) -> None:
     client.close()
 
 
-def test_the_role_settings_hold(standin: Server, cluster: Cluster, own_database: str) -> None:
+def test_role_settings_apply_to_requests(standin: Server, cluster: Cluster, own_database: str) -> None:
     """statement_timeout of the role ends a statement that waits."""
     with psycopg.connect(cluster.url(own_database)) as blocker:
         blocker.execute("lock table shop.products in access exclusive mode")
@@ -301,7 +303,7 @@ def test_the_schema_reloads_behind_pgbouncer(pooled: Server, cluster: Cluster, o
     assert eventually(lambda: get(pooled, "/rpc/newcomer").status == 200)
 
 
-def test_it_stops_quickly(standin: Server) -> None:
+def test_the_standin_stops_within_seconds(standin: Server) -> None:
     started = time.monotonic()
     standin.process.send_signal(signal.SIGTERM)
     standin.process.wait(10)
