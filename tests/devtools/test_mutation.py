@@ -1,4 +1,4 @@
-"""hub dev mutate itself: what is rewritten, which mutants die, and that a survivor is told."""
+"""`hub dev mutate`: what is rewritten, which tests run for a mutant, and what is reported."""
 
 import json
 from collections.abc import Iterator
@@ -7,9 +7,17 @@ from pathlib import Path
 import pytest
 
 from devtools import mutation
-from devtools.mutation.choice import batches, choose, files_of_tests, hints, is_named, own_test
-from devtools.mutation.mutants import Mutant
+from devtools.mutation.choice import (
+    batches,
+    candidate_files,
+    choose,
+    dedicated_test,
+    hinted_tests,
+    names_grant,
+)
+from devtools.mutation.mutants import Mutant, domain_of, object_domains
 from devtools.mutation.rewrite import rewritings
+from hub import paths
 from hub.cluster import Cluster
 from hub.errors import UserError
 from tests.support import test_cluster
@@ -18,7 +26,7 @@ SAMPLE_TESTS = ["tests/devtools/sample_tests/test_sample.py"]
 
 BODY = """CREATE FUNCTION app.f() RETURNS void LANGUAGE plpgsql AS $$
 begin
-  -- for update is no lock in a comment
+  -- for update in a comment is no lock in a comment
   perform from app.t where a = ' for update ' for no key update skip locked;
   perform from app.t order by id, b for update;
   if x then
@@ -29,7 +37,7 @@ begin
 end $$"""
 
 
-def test_each_guard_and_lock_is_taken_out_alone() -> None:
+def test_each_guard_and_lock_is_removed_alone() -> None:
     found = {r.what: r.text for r in rewritings(BODY)}
     assert list(found) == [
         "NO:1",
@@ -47,24 +55,24 @@ def test_each_guard_and_lock_is_taken_out_alone() -> None:
     assert "order by id, b;" in found["for-update:1"]
     assert "order by random() for update" in found["any-order:1"]
     assert "perform" not in found["advisory:1"].split("end if;")[1]
-    assert all(text.count("-- for update is no lock") == 1 for text in found.values())
+    assert all(text.count("-- for update in a comment is no lock") == 1 for text in found.values())
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    with test_cluster.scratch_folder() as made:
-        yield made
+    with test_cluster.scratch_folder() as path:
+        yield path
 
 
-def test_mutants_die_by_the_test_that_knows_their_rule_and_a_survivor_is_told(
+def test_mutant_is_killed_by_the_test_of_its_rule_and_survivor_is_reported(
     cluster: Cluster, template: str, folder: Path
 ) -> None:
     work = mutation.Run(cluster, template, folder, files=SAMPLE_TESTS)
     everything = work.all_mutants()
     assert len(everything) > 700
     wanted = {
-        "trigger partners._100_normalise_phone": "test_a_phone_number_is_normalised",
-        "guard app.tg_regions__acyclic INVALID_REGION:1": "test_a_region_is_not_its_own_ancestor",
+        "trigger partners._100_normalise_phone": "test_phone_number_is_normalised",
+        "guard app.tg_regions__acyclic INVALID_REGION:1": "test_region_is_not_its_own_ancestor",
         "constraint order_items.order_items_quantity_check": "test_quantities_are_positive",
         "trigger brands._nothing": "",
     }
@@ -74,15 +82,15 @@ def test_mutants_die_by_the_test_that_knows_their_rule_and_a_survivor_is_told(
     work.baseline(chosen)
     assert (len(work.passing), work.failing) == (4, [])
 
-    kept = folder / "verdicts.json"
-    report = mutation.Report(mutation.judge_all(work, chosen, processes=2, json_file=kept))
+    json_file = folder / "verdicts.json"
+    report = mutation.Report(mutation.evaluate_all(work, chosen, processes=2, json_file=json_file))
     assert {
         v.name: v.by.split("::")[-1] for v in report.of(mutation.KILLED) + report.of(mutation.SURVIVED)
     } == wanted
     assert [v.name for v in report.of(mutation.SURVIVED)] == ["trigger brands._nothing"]
     assert [v.name for v in report.of(mutation.BROKEN)] == ["trigger brands._broken"]
-    told = [json.loads(line) for line in kept.with_suffix(".partial").read_text().splitlines()]
-    assert len(told) == len(chosen)
+    partial = [json.loads(line) for line in json_file.with_suffix(".partial").read_text().splitlines()]
+    assert len(partial) == len(chosen)
 
     accepted = {
         "trigger brands.*": "x",
@@ -91,7 +99,7 @@ def test_mutants_die_by_the_test_that_knows_their_rule_and_a_survivor_is_told(
         "trigger regions.*": "x",
     }
     names = {m.name for m in everything} | set(wanted)
-    # The second died, the third means nothing; of the fourth not every mutant was asked.
+    # The second was killed, the third matches nothing, and not every mutant of the fourth was evaluated.
     assert mutation.stale_entries(accepted, report, names - {"trigger partners._900_touch"}) == [
         "lock nowhere"
     ]
@@ -99,18 +107,18 @@ def test_mutants_die_by_the_test_that_knows_their_rule_and_a_survivor_is_told(
     assert "trigger partners.*" in mutation.stale_entries(accepted, report, only_phone)
 
 
-def test_who_fails_by_chance_has_killed_nobody(cluster: Cluster, template: str, folder: Path) -> None:
+def test_failure_by_chance_does_not_kill_a_mutant(cluster: Cluster, template: str, folder: Path) -> None:
     work = mutation.Run(cluster, template, folder, files=SAMPLE_TESTS)
     harmless = Mutant("trigger brands._nothing", "catalog", "select 1")
     work.baseline([harmless])
-    bad_luck = cluster.folder / "bad-luck"
-    bad_luck.touch()
-    verdict = work.judge(harmless)
-    assert not bad_luck.exists(), "nothing failed: this shows nothing"
+    fail_once = cluster.folder / "fail-once"
+    fail_once.touch()
+    verdict = work.evaluate(harmless)
+    assert not fail_once.exists(), "no test failed, so the run proves nothing"
     assert (verdict.verdict, verdict.by) == (mutation.SURVIVED, "")
 
 
-def test_an_accepted_survivor_has_a_sentence(tmp_path: Path) -> None:
+def test_accepted_survivor_without_a_sentence_is_refused(tmp_path: Path) -> None:
     assert all(len(reason) > 20 for reason in mutation.read_accepted().values())
     bad = tmp_path / "accepted.toml"
     bad.write_text('[accepted]\n"lock x" = "because"\n')
@@ -118,29 +126,107 @@ def test_an_accepted_survivor_has_a_sentence(tmp_path: Path) -> None:
         mutation.read_accepted(bad)
 
 
-def test_the_tests_that_speak_of_a_mutant_go_first() -> None:
-    mutant = Mutant("guard app.redeem_reward REWARD_UNAVAILABLE:1", "rewards", "")
-    files = ["tests/rules/test_prices.py", "tests/schema/test_x.py", "tests/rules/test_rewards.py"]
-    choice = choose(mutant, files, {})
-    assert (choice.near, choice.far) == (["tests/rules/test_rewards.py"], ["tests/rules/test_prices.py"])
-    assert choose(mutant, files, {}, near=True).far == []
-    assert choice.looking == ["tests/schema/test_x.py"]
+FILES = [
+    "tests/api/test_order_life.py",
+    "tests/concurrency/test_deadlocks.py",
+    "tests/concurrency/test_lock_interleavings.py",
+    "tests/concurrency/test_orders.py",
+    "tests/constraints/test_checks.py",
+    "tests/conventions/test_conventions.py",
+    "tests/conventions/test_error_codes.py",
+    "tests/domain/loyalty/test_rewards.py",
+    "tests/domain/orders/test_order_states.py",
+    "tests/domain/partners/test_credit.py",
+    "tests/rls/test_matrix.py",
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "domain", "near"),
+    [
+        ("guard app.redeem_reward REWARD_UNAVAILABLE:1", "loyalty", ["domain/loyalty/test_rewards"]),
+        (
+            "trigger orders._100_guard",
+            "orders",
+            ["api/test_order_life", "domain/orders/test_order_states", "domain/partners/test_credit"],
+        ),
+        ("constraint orders.orders_check", "orders", ["constraints/test_checks"]),
+        ("policy orders.partner dropped", "orders", ["rls/test_matrix"]),
+        ("grant app.f()", "", ["rls/test_matrix"]),
+        ("lock app.f for-update:1", "", ["concurrency/test_lock_interleavings"]),
+        (
+            "lock app.submit_order for-update:1",
+            "orders",
+            ["concurrency/test_lock_interleavings", "concurrency/test_orders"],
+        ),
+    ],
+)
+def test_tests_of_kind_and_domain_run_first(name: str, domain: str, near: list[str]) -> None:
+    mutant = Mutant(name, domain, "")
+    choice = choose(mutant, FILES, {})
+    assert choice.near == [f"tests/{file}.py" for file in near]
+    assert choose(mutant, FILES, {}, near=True).far == []
+    lock = mutant.kind == "lock"
+    assert choice.catalogue == ([] if lock else ["tests/conventions/test_conventions.py"])
+    others = {f for f in FILES if f.startswith("tests/concurrency/") == lock}
+    assert {*choice.near, *choice.far, *choice.catalogue} == others
+
+
+def test_quick_tests_run_before_slow_ones() -> None:
+    files = ["tests/domain/loyalty/test_a.py", "tests/domain/loyalty/test_b.py"]
+    choice = choose(Mutant("guard app.f X:1", "loyalty", ""), files, {files[0]: 2.0, files[1]: 1.0})
+    assert choice.near == [files[1], files[0]]
+
+
+def test_audit_trigger_is_tested_by_the_audit_domain_whatever_its_table() -> None:
+    files = ["tests/domain/audit/test_audit.py", "tests/domain/orders/test_order_states.py"]
+    assert choose(Mutant("trigger orders._800_audit_row", "orders", ""), files, {}).near == files[:1]
+
+
+def test_single_tests_that_share_words_with_a_mutant_are_hinted() -> None:
+    mutant = Mutant("guard app.redeem_reward REWARD_UNAVAILABLE:1", "loyalty", "")
     nodes = ["tests/a.py::test_the_unavailable_reward", "tests/a.py::test_a_price"]
-    assert hints(mutant, nodes) == nodes[:1]
-    assert not [file for file in files_of_tests() if "/mutate/" in file or "/crash/" in file]
+    assert hinted_tests(mutant, nodes) == nodes[:1]
 
 
-def test_names_are_matched_by_part_or_pattern() -> None:
+def test_only_tests_of_the_mutated_database_are_run() -> None:
+    folders = {file.split("/")[1] for file in candidate_files()}
+    assert folders == {"api", "concurrency", "constraints", "conventions", "domain", "erp", "rls"}
+
+
+def test_every_folder_of_domain_tests_is_near_some_object() -> None:
+    tests = paths.root() / "tests" / "domain"
+    folders = {path.name for path in tests.iterdir() if any(path.glob("test_*.py"))}
+    assert folders <= set(object_domains().values())
+
+
+@pytest.mark.parametrize(
+    ("name", "domain"),
+    [
+        ("app.partners", "partners"),
+        ("app.submit_order", "orders"),
+        ("app.sub_distributors", "subdistributors"),
+        ("app.claim_messages", "messaging"),
+        ("api.products", "catalog"),
+        ("app.fail", ""),
+        ("app.no_such_function", ""),
+    ],
+)
+def test_object_belongs_to_the_domain_of_its_file(name: str, domain: str) -> None:
+    assert domain_of(name) == domain
+
+
+def test_mutants_are_selected_by_part_of_name_or_pattern() -> None:
     assert mutation.matches("lock app.f for-update:1", "app.f")
     assert mutation.matches("lock app.f for-update:1", "lock *")
     assert not mutation.matches("guard app.f X:1", "lock *")
 
 
-def test_mutants_of_different_tests_share_a_database() -> None:
+def test_mutants_with_different_dedicated_tests_share_a_database() -> None:
     nodes = [
-        "tests/tables/test_required.py::test_a_required_column_is_never_empty[app.orders]",
-        "tests/tables/test_checks.py::test_a_check_refuses_what_it_is_there_for[orders_clock_check]",
-        "tests/tables/test_references.py::test_x[app.orders.agent_id > app.agents]",
+        "tests/constraints/test_required.py::test_x[app.orders]",
+        "tests/constraints/test_checks.py::test_x[orders_clock_check]",
+        "tests/constraints/test_references.py::test_x[app.orders.agent_id > app.agents]",
     ]
     mutants = [
         Mutant("required orders.status", "orders", ""),
@@ -149,12 +235,12 @@ def test_mutants_of_different_tests_share_a_database() -> None:
         Mutant("constraint orders.orders_agent_id_fkey", "orders", ""),
         Mutant("trigger orders._100_guard", "orders", ""),
     ]
-    own = {m: node for m in mutants if (node := own_test(m, nodes))}
-    assert list(own.values()) == [nodes[0], nodes[0], nodes[1], nodes[2]]
-    assert batches(own) == [[mutants[0], *mutants[2:4]], [mutants[1]]]
+    dedicated = {m: node for m in mutants if (node := dedicated_test(m, nodes))}
+    assert list(dedicated.values()) == [nodes[0], nodes[0], nodes[1], nodes[2]]
+    assert batches(dedicated) == [[mutants[0], *mutants[2:4]], [mutants[1]]]
 
 
-def test_a_right_is_known_by_its_line_in_the_failure_of_a_test_that_names_each() -> None:
+def test_excess_grant_is_found_in_a_failure_that_lists_each_offender() -> None:
     reason = """tests/x.py:1: in test_x
 E   AssertionError: assert {('app.h', 'anon'), ...} == set()
 E     Extra items in the left set:
@@ -172,4 +258,4 @@ E     ('app.orders', 'erp', 'total')"""
         "grant orders.total to admin": False,
         "grant orders.status to erp": False,
     }
-    assert {name: is_named(Mutant(name, "", ""), reason) for name in names} == names
+    assert {name: names_grant(Mutant(name, "", ""), reason) for name in names} == names

@@ -1,4 +1,4 @@
-"""hub dev mutate: take one rule away at a time, and see whether a test notices."""
+"""`hub dev mutate`: remove one rule at a time and verify that a test fails."""
 
 import json
 import sys
@@ -21,11 +21,11 @@ from devtools.mutation.choice import (
     ACCESS_KINDS,
     Choice,
     batches,
+    candidate_files,
     choose,
-    files_of_tests,
-    hints,
-    is_named,
-    own_test,
+    dedicated_test,
+    hinted_tests,
+    names_grant,
 )
 from devtools.mutation.mutants import Mutant, mutants
 from devtools.mutation.trial import Outcome
@@ -41,7 +41,7 @@ ACCEPTED_FILE = Path(__file__).with_name("accepted.toml")
 
 @dataclass
 class Verdict:
-    """What became of one mutant."""
+    """The result for one mutant; `by` is the test that killed it."""
 
     name: str
     domain: str
@@ -52,7 +52,7 @@ class Verdict:
 
 @dataclass
 class Report:
-    """What a whole run found."""
+    """The result of a whole run."""
 
     verdicts: list[Verdict] = field(default_factory=list)
     already_failing: list[str] = field(default_factory=list)
@@ -65,9 +65,9 @@ class Report:
 
 
 def read_accepted(file: Path = ACCEPTED_FILE) -> dict[str, str]:
-    """The survivors that must survive, by name or pattern, each with its reason.
+    """The accepted survivors by name or pattern, each with its reason.
 
-    Raises UserError for an entry without a sentence.
+    Raises UserError for an entry whose reason is not a sentence.
     """
     entries: dict[str, str] = tomllib.loads(file.read_text()).get("accepted", {})
     for name, reason in entries.items():
@@ -77,21 +77,21 @@ def read_accepted(file: Path = ACCEPTED_FILE) -> dict[str, str]:
 
 
 def _files(choice: Choice) -> list[str]:
-    return choice.near + choice.far + choice.looking
+    return choice.near + choice.far + choice.catalogue
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether a name is meant by a pattern: shell wildcards, or a part of the name."""
+    """Whether a pattern matches a name: shell wildcards, or a part of the name."""
     return fnmatchcase(name, pattern) or (not set(pattern) & set("*?[") and pattern in name)
 
 
 def accepted_by(name: str, accepted: dict[str, str]) -> str | None:
-    """The entry of accepted.toml that means this mutant."""
+    """The entry of accepted.toml that matches this mutant."""
     return next((entry for entry in accepted if fnmatchcase(name, entry)), None)
 
 
 class Run:
-    """Mutants against tests, on one cluster. `folder` takes the logs."""
+    """Evaluates mutants on one cluster. `folder` takes the logs."""
 
     def __init__(
         self,
@@ -103,36 +103,36 @@ class Run:
         near: bool = False,
     ) -> None:
         self.cluster, self.template, self.folder, self.near = cluster, template, folder, near
-        self.files = files if files is not None else files_of_tests()
+        self.files = files if files is not None else candidate_files()
         self.context = trial.start_server()
         self.seconds: dict[str, float] = {}
         self.failing: list[str] = []
         self.passing: list[str] = []
         self.naming: list[str] = []
         self.killers: dict[str, str] = {}
-        self.sharp: dict[str, Counter[str]] = defaultdict(Counter)
-        self.patience = 600.0
+        self.kills: dict[str, Counter[str]] = defaultdict(Counter)
+        self.timeout = 600.0
 
     def all_mutants(self) -> list[Mutant]:
-        """Every mutant of the template."""
-        with self._database("look") as name, psycopg.connect(self.cluster.url(name)) as conn:
+        """List every mutant of the template."""
+        with self._database("list") as name, psycopg.connect(self.cluster.url(name)) as conn:
             return mutants(conn)
 
     def baseline(self, chosen: list[Mutant]) -> None:
-        """Run the tests of these mutants unharmed: what fails already tells nothing; the quick go first."""
-        asked = {file for m in chosen for file in _files(choose(m, self.files, {}, near=self.near))}
-        self.files = [file for file in self.files if file in asked]
+        """Run the tests without a mutant, to learn which fail anyway and how long each file takes."""
+        chosen_files = {file for m in chosen for file in _files(choose(m, self.files, {}, near=self.near))}
+        self.files = [file for file in self.files if file in chosen_files]
         with self._database("baseline") as name:
             log = self.folder / "baseline.log"
             outcome = trial.run(self.context, name, self.files, first_failure=False, seconds=1800, log=log)
         if outcome.timed_out or (not outcome.passed and self.files):
-            raise UserError("the tests do not run on an unharmed database", hint=f"see {log}")
+            raise UserError("the tests do not run on a database without a mutant", hint=f"see {log}")
         self.failing, self.seconds, self.passing = outcome.failed, outcome.seconds, outcome.passed
         self.naming = [node for node in outcome.naming if node in outcome.passed]
-        self.patience = 120 + 3 * sum(outcome.seconds.values())
+        self.timeout = 120 + 3 * sum(outcome.seconds.values())
 
-    def judge(self, mutant: Mutant) -> Verdict:
-        """Make the mutant and ask the tests."""
+    def evaluate(self, mutant: Mutant) -> Verdict:
+        """Apply the mutant to a clone and run the tests on it."""
         started = monotonic()
         choice = choose(mutant, self.files, self.seconds, near=self.near)
         with self._database("mutant") as name:
@@ -143,37 +143,40 @@ class Run:
             except psycopg.Error as error:
                 return Verdict(mutant.name, mutant.domain, BROKEN, str(error).strip().splitlines()[0])
             verdict, by = SURVIVED, ""
-            for tests, meaning in (
-                ([*self._first(mutant, choice), *choice.near], KILLED),
+            for tests, if_failed in (
+                ([*self._first_tests(mutant, choice), *choice.near], KILLED),
                 (choice.far, KILLED),
-                (choice.looking, CATALOGUE),
+                (choice.catalogue, CATALOGUE),
             ):
                 if not by and tests:
-                    verdict, by = self._ask(mutant, name, tests, meaning)
+                    verdict, by = self._run_tests(mutant, name, tests, if_failed)
         if verdict == KILLED:
-            self.sharp[mutant.kind][by] += 1
+            self.kills[mutant.kind][by] += 1
         return Verdict(mutant.name, mutant.domain, verdict, by, round(monotonic() - started, 1))
 
-    def own(self, chosen: list[Mutant]) -> dict[Mutant, str]:
-        """The mutants that have a test of their very own."""
-        found = {mutant: own_test(mutant, self.passing) for mutant in chosen}
+    def dedicated(self, chosen: list[Mutant]) -> dict[Mutant, str]:
+        """The mutants that have a dedicated test."""
+        found = {mutant: dedicated_test(mutant, self.passing) for mutant in chosen}
         return {mutant: node for mutant, node in found.items() if node}
 
-    def judge_together(self, own: dict[Mutant, str]) -> list[Verdict]:
-        """Make many mutants in one database and ask the own test of each; who survives is judged alone."""
+    def evaluate_together(self, dedicated: dict[Mutant, str]) -> list[Verdict]:
+        """Apply many mutants to one database and run the dedicated test of each.
+
+        A survivor is evaluated alone.
+        """
         return self._together(
-            list(own),
-            list(own.values()),
-            lambda mutant, outcome: own[mutant] if own[mutant] in outcome.failed else "",
+            list(dedicated),
+            list(dedicated.values()),
+            lambda mutant, outcome: dedicated[mutant] if dedicated[mutant] in outcome.failed else "",
         )
 
-    def judge_named(self, rights: list[Mutant]) -> list[Verdict]:
-        """The same for rights that are too many: some tests name each by itself."""
+    def evaluate_grants(self, grants: list[Mutant]) -> list[Verdict]:
+        """Apply many excess grants to one database: some tests list each offender on a line of its own."""
 
         def by(mutant: Mutant, outcome: Outcome) -> str:
-            return next((t for t, reason in outcome.reasons.items() if is_named(mutant, reason)), "")
+            return next((t for t, reason in outcome.reasons.items() if names_grant(mutant, reason)), "")
 
-        return self._together(rights, self.naming, by)
+        return self._together(grants, self.naming, by)
 
     def _together(
         self, chosen: list[Mutant], tests: list[str], by: Callable[[Mutant, Outcome], str]
@@ -186,42 +189,44 @@ class Run:
                     for mutant in chosen:
                         conn.execute(mutant.statement.encode())
             except psycopg.Error:
-                return [self.judge(mutant) for mutant in chosen]
+                return [self.evaluate(mutant) for mutant in chosen]
             outcome = trial.run(
                 self.context,
                 name,
                 tests,
                 first_failure=False,
-                seconds=self.patience,
+                seconds=self.timeout,
                 log=self.folder / "together.log",
             )
         each = round((monotonic() - started) / len(chosen), 1)
         return [
-            Verdict(m.name, m.domain, KILLED, killer, each) if (killer := by(m, outcome)) else self.judge(m)
+            Verdict(m.name, m.domain, KILLED, killer, each)
+            if (killer := by(m, outcome))
+            else self.evaluate(m)
             for m in chosen
         ]
 
-    def _first(self, mutant: Mutant, choice: Choice) -> list[str]:
-        """Single tests to ask before the files.
+    def _first_tests(self, mutant: Mutant, choice: Choice) -> list[str]:
+        """Single tests to run before whole files.
 
-        Who killed it last time; of rights and policies who killed most others, for one test knows them all;
-        of the rest those whose names speak of it.
+        The test that killed the mutant last time; for grants and policies the tests that killed most others,
+        because one test covers them all; for the rest those whose names share words with the mutant.
         """
         last = [node for node in [self.killers.get(mutant.name)] if node in self.passing]
         if mutant.kind in ACCESS_KINDS:
-            told = [node for node, _ in self.sharp[mutant.kind].most_common(3) if node in self.passing]
+            likely = [node for node, _ in self.kills[mutant.kind].most_common(3) if node in self.passing]
         else:
-            # Races held still are quick, crowds are not.
+            # Chosen interleavings are quick, random load is not.
             files = {*choice.near[:1]} if mutant.kind == "lock" else {*choice.near, *choice.far}
-            told = hints(mutant, [node for node in self.passing if node.split("::", 1)[0] in files])
-        return list(dict.fromkeys([*(node for node in last if node), *told]))
+            likely = hinted_tests(mutant, [node for node in self.passing if node.split("::", 1)[0] in files])
+        return list(dict.fromkeys([*(node for node in last if node), *likely]))
 
-    def _ask(self, mutant: Mutant, database: str, tests: list[str], verdict: str) -> tuple[str, str]:
+    def _run_tests(self, mutant: Mutant, database: str, tests: list[str], verdict: str) -> tuple[str, str]:
         log = self.folder / f"{''.join(c if c.isalnum() else '-' for c in mutant.name)[:120]}.log"
         skip = list(self.failing)
         while True:
             outcome: Outcome = trial.run(
-                self.context, database, tests, skip=skip, seconds=self.patience, log=log
+                self.context, database, tests, skip=skip, seconds=self.timeout, log=log
             )
             if outcome.timed_out:
                 return verdict, "timeout"
@@ -234,15 +239,15 @@ class Run:
             skip.append(by)
 
     def _fails_again(self, database: str, test: str, log: Path) -> bool:
-        """A test that failed once may have failed by chance; twice, alone, it saw the mutant."""
-        again: Outcome = trial.run(self.context, database, [test], seconds=self.patience, log=log)
+        """Whether a failed test fails again alone: one failure can be chance."""
+        again: Outcome = trial.run(self.context, database, [test], seconds=self.timeout, log=log)
         log.unlink(missing_ok=True)
         return again.timed_out or bool(again.failed)
 
     @contextmanager
     def _database(self, what: str) -> Iterator[str]:
-        """A clone that may itself be cloned: nobody stays connected to it."""
-        from tests.support import test_cluster  # noqa: PLC0415  the checkout's tests, found once the path is set
+        """A clone of the template that tests can clone in turn: no connection to it stays open."""
+        from tests.support import test_cluster  # noqa: PLC0415  found once the path is set
 
         name = test_cluster.fresh_name(what)
         with psycopg.connect(self.cluster.url(), autocommit=True) as conn:
@@ -267,7 +272,7 @@ def run(
     processes: int = 2,
     near: bool = False,
 ) -> None:
-    """Judge every mutant that `only` means; raises UserError when one survives that is not accepted."""
+    """Evaluate every mutant that `only` matches; raises UserError if one survives that is not accepted."""
     sys.path.insert(0, str(paths.root()))
     try:
         from tests.support import test_cluster  # noqa: PLC0415
@@ -284,13 +289,13 @@ def run(
             for mutant in chosen:
                 say(mutant.name)
             return
-        say(f"{len(chosen)} of {len(everything)} mutants; first the tests on an unharmed database")
+        say(f"{len(chosen)} of {len(everything)} mutants; first the tests without a mutant")
         work.baseline(chosen)
         work.killers = _read_killers()
         took = sum(work.seconds.values())
         say(f"{len(work.passing)} tests in {len(work.files)} files pass, in {took:.0f} s")
         report = Report(already_failing=work.failing)
-        report.verdicts = judge_all(work, chosen, processes, json_file)
+        report.verdicts = evaluate_all(work, chosen, processes, json_file)
         _keep_killers(work.killers | {v.name: v.by for v in report.verdicts if v.verdict == KILLED})
     names = {m.name for m in everything}
     report.stale = stale_entries(accepted, report, names)
@@ -314,7 +319,7 @@ def _killers_file() -> Path:
 
 
 def _read_killers() -> dict[str, str]:
-    """Which test killed which mutant the last time: it is asked first."""
+    """The test that killed each mutant last time."""
     file = _killers_file()
     killers: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
     return killers
@@ -327,31 +332,34 @@ def _keep_killers(killers: dict[str, str]) -> None:
 
 
 def stale_entries(accepted: dict[str, str], report: Report, names: set[str]) -> list[str]:
-    """Entries that mean no mutant at all, or only mutants that did not survive."""
+    """Entries that match no mutant, or only mutants that did not survive."""
     survived = {v.name for v in report.of(SURVIVED)}
-    asked = {v.name for v in report.verdicts}
+    evaluated = {v.name for v in report.verdicts}
     stale = []
     for entry in accepted:
-        meant = {name for name in names if fnmatchcase(name, entry)}
-        if not meant or (meant <= asked and not meant & survived):
+        matched = {name for name in names if fnmatchcase(name, entry)}
+        if not matched or (matched <= evaluated and not matched & survived):
             stale.append(entry)
     return stale
 
 
-def judge_all(
+def evaluate_all(
     work: Run, chosen: list[Mutant], processes: int, json_file: Path | None = None
 ) -> list[Verdict]:
-    """Judge in parallel, with a progress bar; what is known so far is kept beside `json_file`."""
+    """Evaluate in parallel with a progress bar; verdicts so far are appended to a file beside `json_file`."""
     verdicts: list[Verdict] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    own = work.own(chosen)
+    dedicated = work.dedicated(chosen)
     with Progress(*columns, console=err) as progress, ThreadPoolExecutor(processes) as pool:
         bar = progress.add_task("mutants", total=len(chosen))
-        tasks = [pool.submit(work.judge_together, {m: own[m] for m in batch}) for batch in batches(own)]
-        rights = [m for m in chosen if m.kind == "grant"] if work.naming else []
-        tasks += [pool.submit(work.judge_named, rights[i : i + 40]) for i in range(0, len(rights), 40)]
-        alone = (m for m in chosen if m not in own and m not in rights)
-        tasks += [pool.submit(lambda m: [work.judge(m)], mutant) for mutant in alone]
+        tasks = [
+            pool.submit(work.evaluate_together, {m: dedicated[m] for m in batch})
+            for batch in batches(dedicated)
+        ]
+        grants = [m for m in chosen if m.kind == "grant"] if work.naming else []
+        tasks += [pool.submit(work.evaluate_grants, grants[i : i + 40]) for i in range(0, len(grants), 40)]
+        alone = (m for m in chosen if m not in dedicated and m not in grants)
+        tasks += [pool.submit(lambda m: [work.evaluate(m)], mutant) for mutant in alone]
         for future in as_completed(tasks):
             for verdict in future.result():
                 verdicts.append(verdict)
@@ -369,20 +377,20 @@ def _print(report: Report) -> None:
     counts: Counter[str] = Counter(v.verdict for v in report.verdicts)
     say(f"{len(report.verdicts)} mutants in {report.seconds:.0f} s: " + ", ".join(
         f"{counts[v]} {text}" for v, text in (
-            (KILLED, "killed"), (CATALOGUE, "noticed only by the catalogue's tests"),
-            (ACCEPTED, "accepted"), (SURVIVED, "survived"), (BROKEN, "could not be made"),
+            (KILLED, "killed"), (CATALOGUE, "noticed only by tests of the catalogue"),
+            (ACCEPTED, "accepted"), (SURVIVED, "survived"), (BROKEN, "could not be applied"),
         ) if counts[v]
     ))  # fmt: skip
-    for title, verdict in (("survived", SURVIVED), ("could not be made", BROKEN)):
+    for title, verdict in (("survived", SURVIVED), ("could not be applied", BROKEN)):
         if found := report.of(verdict):
             out.rule(title, style="red")
             for one in found:
                 say(f"  {one.name}  {one.by}")
     if found := report.of(CATALOGUE):
-        out.rule("noticed only by the catalogue's tests", style="dim")
+        out.rule("noticed only by tests of the catalogue", style="dim")
         for one in found:
             say(f"  {one.name}  by {one.by}")
     for entry in report.stale:
         say(f"stale in accepted.toml: {entry}")
     if report.already_failing:
-        say(f"not asked, for they fail without any mutant: {', '.join(report.already_failing)}")
+        say(f"skipped, because they fail without a mutant: {', '.join(report.already_failing)}")

@@ -1,4 +1,4 @@
-"""Which tests should notice: a cheap map from a mutant's kind and domain to test files."""
+"""Which tests to run for a mutant, and in which order: a cheap map from its kind and domain to test files."""
 
 import re
 from dataclasses import dataclass
@@ -7,203 +7,173 @@ from pathlib import Path
 from devtools.mutation.mutants import Mutant
 from hub import paths
 
-# What looks into the catalogue notices that an object is gone, whether or not anything rests on it. These run
-# last, and what only they notice is told apart. (For a GRANT the list of who may what is the promise itself.)
-CATALOGUE = ("tests/schema",)
+CATALOGUE = ("tests/conventions/",)
+"""Tests of the catalogue notice that an object is missing, whether or not a rule depends on it.
 
-# These look at files, other servers or other databases than the mutated one, or take too long for each.
-_OTHER = {
-    "adapters",
-    "migrate",
-    "stack",
-    "gateway",
-    "mutate",
-    "crash",
-    "fuzz",
-    "walks",
-    "bench",
-    "demo",
-    "seed",
-    "docs",
-    "whatsapp",
-}
+They run last, and what only they notice is reported apart.
+"""
 
-_OTHER_FILES = "test_tryton"
-"""The start of names of files that start an ERP of their own."""
+_ACTING_CONVENTIONS = ("tests/conventions/test_error_codes.py",)
+"""Convention tests that call functions: they count as tests of behaviour."""
 
-_ACCESS = ("rls", "api")
-"""Folders that speak of who may do and see what."""
+_EXCLUDED = (
+    *("tests/crash_recovery/", "tests/devtools/", "tests/fuzz/", "tests/migrations/", "tests/stack/"),
+    *("tests/standin/", "tests/stateful/", "tests/support/", "tests/whatsapp/", "tests/erp/test_tryton"),
+    *("tests/conventions/test_layout.py", "tests/conventions/test_specification.py"),
+)
+"""Tests of files, of other servers or other databases than the mutated one, and slow ones."""
+
+_ACCESS = ("tests/rls/", "tests/api/")
+"""Tests of what each role may see and do."""
 
 ACCESS_KINDS = {"policy", "rls", "view", "grant"}
 
-_LOCKS = ("concurrency",)
+_CONCURRENCY = "tests/concurrency/"
 
-_RACES = "test_turns"
-"""Races held still: one for each lock."""
+_INTERLEAVINGS = "tests/concurrency/test_lock_interleavings.py"
+"""Chosen interleavings, one for each lock: quicker than random load."""
 
-_TABLES = "tables"
-"""What a table refuses by itself, past every trigger."""
+_CONSTRAINTS = "tests/constraints/"
+"""Tests of what a table refuses by itself, past every trigger."""
 
-# Words in file names that speak of a domain, where the domain's own name does not stand there.
-_WORDS = {
-    "account": ("login", "account"),
-    "agents": ("agent", "people", "shadow"),
-    "audit": ("audit", "trail"),
-    "auth": ("login", "session", "guard"),
-    "catalog": ("catalog", "stock", "price"),
-    "claims": ("claim",),
-    "consistency": ("consistency", "invariant"),
-    "contacts": ("phone", "contact", "append"),
-    "errors": ("error", "argument", "text"),
-    "headquarters": ("headquarters", "config", "admin"),
-    "impersonation": ("shadow", "impersonat"),
-    "inbox": ("inbox", "inbound", "whatsapp"),
-    "invoices": ("invoice", "payment", "money"),
-    "loyalty": ("point", "reward", "loyalty", "redemption"),
-    "money": ("invoice", "payment", "point"),
-    "ordering": ("order", "draft", "submit", "idempot"),
-    "orders": ("order", "state", "credit"),
-    "outbox": ("outbox", "message"),
-    "partners": ("partner", "people", "credit"),
-    "points": ("point", "loyalty"),
-    "prices": ("price",),
-    "regions": ("region", "routing"),
-    "request_guard": ("guard", "session", "claim"),
-    "rewards": ("reward", "redemption", "point"),
-    "routing": ("routing", "route"),
-    "service_level": ("sla", "service", "escalat"),
-    "sessions": ("session", "login", "password"),
-    "shadow": ("shadow", "impersonat"),
-    "stock": ("stock", "invent"),
-    "sub_distributors": ("subdist", "sub_distributor", "routing", "people"),
-    "system_configs": ("config",),
-    "tier_prices": ("price",),
+_RELATED = {
+    "agents": ("tests/domain/shadow/", "tests/domain/auth/"),
+    "auth": ("tests/api/test_sessions.py",),
+    "catalog": ("tests/domain/pricing/", "tests/domain/inventory/"),
+    "invoices": ("tests/domain/loyalty/",),
+    "jobs": ("tests/domain/test_jobs.py",),
+    "orders": ("tests/domain/partners/", "tests/api/test_order_life.py"),
+    "regions": ("tests/domain/subdistributors/", "tests/domain/partners/"),
+    "statistics": ("tests/domain/test_jobs.py",),
 }
+"""Tests of a domain that are outside its own folder."""
 
-
-_HINTS, _TELLING = 8, 2
-_DULL = {"app", "auth", "api", "jobs", "for", "key", "update", "skip", "dropped", "opened", "fkey", "check"}
+_MAX_HINTS, _MIN_SCORE = 8, 2
+_STOP_WORDS = {
+    *("app", "auth", "api", "jobs", "for", "key", "update", "skip", "dropped", "opened", "fkey", "check"),
+}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Test files in the order in which they are worth asking.
-
-    Those that act and speak of the mutant, the others that act, and those that look things up.
-    """
+    """Test files in the order in which to run them."""
 
     near: list[str]
+    """Tests of the mutant's kind and domain."""
     far: list[str]
-    looking: list[str]
+    """All other tests of behaviour."""
+    catalogue: list[str]
+    """Tests that inspect the catalogue."""
 
 
 def choose(mutant: Mutant, files: list[str], seconds: dict[str, float], *, near: bool = False) -> Choice:
-    """The tests for a mutant; `files` is what there is, `seconds` what each took unharmed.
+    """The test files for a mutant, chosen from `files`; `seconds` is how long each takes without a mutant.
 
-    `near`: only those whose names or folders speak of it, without falling back on all others.
+    `near`: only the tests of the mutant's kind and domain, not all others after them.
     """
-    looking = [f for f in files if f.startswith(CATALOGUE)]
-    acting = [f for f in files if f not in looking]
+    catalogue = [f for f in files if f.startswith(CATALOGUE) and f not in _ACTING_CONVENTIONS]
+    acting = [f for f in files if f not in catalogue]
     if mutant.kind == "lock":
         # A lock shows only where two connections meet, and in no catalogue.
-        looking = []
-        acting = [f for f in acting if _folder(f) in _LOCKS or "lock" in Path(f).stem]
+        catalogue = []
+        acting = [f for f in acting if f.startswith(_CONCURRENCY)]
     else:
-        acting = [f for f in acting if _folder(f) not in _LOCKS]
-    words = (mutant.domain, *_WORDS.get(mutant.domain, ())) if mutant.domain else ()
-    if "_audit_" in mutant.name:
-        words = _WORDS["audit"]
+        acting = [f for f in acting if not f.startswith(_CONCURRENCY)]
+    domain = "audit" if "_audit_" in mutant.name else mutant.domain
+    of_domain = (f"tests/domain/{domain}/", *_RELATED.get(domain, ())) if domain else ()
 
-    def rank(file: str) -> tuple[int, float, str]:
-        """Files of the kind and the domain first, then the quick ones."""
-        stem, folder = Path(file).stem, _folder(file)
-        told = any(word in stem for word in words)
+    def rank(file: str) -> int:
+        """0 for the nearest tests."""
+        folder = _top_folder(file)
+        if mutant.kind == "lock":
+            return 0 if file == _INTERLEAVINGS or (domain and domain in Path(file).stem) else 1
         if mutant.kind in ACCESS_KINDS:
-            place = 0 if folder == _ACCESS[0] else 1 if folder in _ACCESS else 2
-        elif mutant.kind in {"constraint", "required"}:
-            place = 0 if folder == _TABLES else 1 if told else 2
-        else:
-            place = 0 if told else 1
-        if mutant.kind == "lock" and stem == _RACES:
-            place = -1
-        return (place, seconds.get(file, 0.0) - told * 1000, file)
+            return _ACCESS.index(folder) if folder in _ACCESS else 2
+        if mutant.kind in {"constraint", "required"}:
+            return 0 if folder == _CONSTRAINTS else 1 if file.startswith(of_domain) else 2
+        return 0 if file.startswith(of_domain) else 1
 
-    acting.sort(key=rank)
-    best = max(0, rank(acting[0])[0]) if acting else 0
-    close = [f for f in acting if rank(f)[0] <= best]
-    return Choice(close, [] if near else acting[len(close) :], sorted(looking))
+    def order(file: str) -> tuple[int, bool, float, str]:
+        """Nearest first, among them the interleavings and the domain's, then quick ones."""
+        first = file == _INTERLEAVINGS or file.startswith(of_domain)
+        return (rank(file), not first, seconds.get(file, 0.0), file)
+
+    acting.sort(key=order)
+    nearest = rank(acting[0]) if acting else 0
+    close = [f for f in acting if rank(f) == nearest]
+    return Choice(close, [] if near else acting[len(close) :], sorted(catalogue))
 
 
-def own_test(mutant: Mutant, nodes: list[str]) -> str | None:
-    """The one test that exists for this very mutant, as its parameter says."""
+def dedicated_test(mutant: Mutant, nodes: list[str]) -> str | None:
+    """The one parametrised test of a constraint or a required column, or None."""
     if mutant.kind not in {"constraint", "required"}:
         return None
     table, name = mutant.name.split(" ", 1)[1].split(".", 1)
     column = name.removeprefix(f"{table}_").removesuffix("_fkey")
     for node in nodes:
-        said = node.split("::", 1)[-1]
+        if not node.startswith(_CONSTRAINTS):
+            continue
+        file, _, test = node.partition("::")
         if mutant.kind == "required":
-            fits = "required" in said and said.endswith(f".{table}]")
+            found = Path(file).stem == "test_required" and test.endswith(f".{table}]")
         else:
-            fits = said.endswith((f"[{name}]", f"-{name}]")) or f".{table}.{column} >" in said
-        if fits:
+            found = test.endswith((f"[{name}]", f"-{name}]")) or f".{table}.{column} >" in test
+        if found:
             return node
     return None
 
 
-def is_named(mutant: Mutant, reason: str) -> bool:
-    """Whether a test that names each offender on a line of its own, as a tuple, names this mutant's.
+def names_grant(mutant: Mutant, reason: str) -> bool:
+    """Whether the failure of a test that lists each offender as a tuple on its own line lists this grant.
 
-    Rights: `grant app.f(...)`, `grant app.orders`, `grant schema app`, `grant orders.notes to erp`.
+    Grants: `grant app.f(...)`, `grant app.orders`, `grant schema app`, `grant orders.notes to erp`.
     """
-    said = mutant.name.removeprefix("grant ").removeprefix("schema ").split("(", 1)[0]
-    said, _, role = said.partition(" to ")
-    table, _, column = said.partition(".")
-    wanted = [f".{table}'", f"'{column}'", f"'{role}'"] if role else [f"('{said}',"]
+    target = mutant.name.removeprefix("grant ").removeprefix("schema ").split("(", 1)[0]
+    target, _, role = target.partition(" to ")
+    table, _, column = target.partition(".")
+    wanted = [f".{table}'", f"'{column}'", f"'{role}'"] if role else [f"('{target}',"]
     lines = (line.removeprefix("E").strip() for line in reason.splitlines())
     return any(line[:1] == "(" and all(word in line for word in wanted) for line in lines)
 
 
-def batches(own: dict[Mutant, str], size: int = 40) -> list[list[Mutant]]:
-    """Mutants that can share a database: no two of one test, so that each failure tells whose it is."""
-    waiting, made = list(own), []
+def batches(dedicated: dict[Mutant, str], size: int = 40) -> list[list[Mutant]]:
+    """Groups of mutants that can share a database: no two of a group have the same test."""
+    waiting, result = list(dedicated), []
     while waiting:
         batch: dict[str, Mutant] = {}
         for mutant in waiting:
             if len(batch) < size:
-                batch.setdefault(own[mutant], mutant)
-        made.append(list(batch.values()))
-        taken = set(made[-1])
+                batch.setdefault(dedicated[mutant], mutant)
+        result.append(list(batch.values()))
+        taken = set(result[-1])
         waiting = [mutant for mutant in waiting if mutant not in taken]
-    return made
+    return result
 
 
-def hints(mutant: Mutant, nodes: list[str]) -> list[str]:
-    """The few single tests whose names speak of the mutant: they go before the files."""
+def hinted_tests(mutant: Mutant, nodes: list[str]) -> list[str]:
+    """A few single tests whose names share words with the mutant's: they run before whole files."""
     name = mutant.name.rsplit(" ", 1)[-1].rsplit(".", 1)[-1]
     table = mutant.name.split(" ", 1)[1].split(".", 1)[0]
-    words = {word for word in re.split(r"[^a-z]+", mutant.name.lower()) if len(word) > 2} - _DULL
+    words = {word for word in re.split(r"[^a-z]+", mutant.name.lower()) if len(word) > 2} - _STOP_WORDS
     scored = []
     for node in nodes:
-        said = node.split("::", 1)[-1].lower()
-        score = 5 * (f"[{name}" in said or f"-{name}]" in said) + 3 * (f".{table}]" in said)
+        test = node.split("::", 1)[-1].lower()
+        score = 5 * (f"[{name}" in test or f"-{name}]" in test) + 3 * (f".{table}]" in test)
         score += 4 * (
-            f".{table}.{name} " in said or name.removesuffix("_fkey").removeprefix(f"{table}_") in said
+            f".{table}.{name} " in test or name.removesuffix("_fkey").removeprefix(f"{table}_") in test
         )
-        score += sum(word in said or word.removesuffix("s") in said for word in words)
-        if score >= _TELLING:
+        score += sum(word in test or word.removesuffix("s") in test for word in words)
+        if score >= _MIN_SCORE:
             scored.append((-score, node))
-    return [node for _, node in sorted(scored)[:_HINTS]]
+    return [node for _, node in sorted(scored)[:_MAX_HINTS]]
 
 
-def files_of_tests() -> list[str]:
-    """Every test file that a mutated database may concern, as the checkout's relative paths."""
+def candidate_files() -> list[str]:
+    """Every test file that a mutated database can concern, relative to the checkout's root."""
     root = paths.root()
     found = (str(path.relative_to(root)) for path in sorted((root / "tests").rglob("test_*.py")))
-    return [
-        file for file in found if _folder(file) not in _OTHER and not Path(file).name.startswith(_OTHER_FILES)
-    ]
+    return [file for file in found if not file.startswith(_EXCLUDED)]
 
 
-def _folder(file: str) -> str:
-    return Path(file).parts[1]
+def _top_folder(file: str) -> str:
+    return "/".join(Path(file).parts[:2]) + "/"

@@ -1,4 +1,4 @@
-"""Every rule of a migrated database, as the SQL that takes it away."""
+"""Every rule of a migrated database, with the SQL that removes it."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ Connection = psycopg.Connection[Any]
 
 @dataclass(frozen=True)
 class Mutant:
-    """One rule less. `name` is what accepted.toml knows; `domain` is the file that makes the object."""
+    """A rule to remove; accepted.toml lists mutants by `name`."""
 
     name: str
     domain: str
@@ -33,37 +33,49 @@ class Mutant:
 
 def mutants(conn: Connection) -> list[Mutant]:
     """All mutants of the database that `conn` is connected to, in a stable order."""
-    made = [*_from_catalogue(conn), *_from_functions(conn)]
-    names = [m.name for m in made]
+    found = [*_from_catalogue(conn), *_from_functions(conn)]
+    names = [m.name for m in found]
     doubles = {n for n in names if names.count(n) > 1}
     if doubles:
-        raise ValueError(f"two mutants of one name: {sorted(doubles)}")
-    return sorted(made, key=lambda m: m.name)
+        raise ValueError(f"two mutants with one name: {sorted(doubles)}")
+    return sorted(found, key=lambda m: m.name)
 
 
 @cache
-def _domains() -> dict[str, str]:
-    """The file of sql/ in which each table, view and function is made."""
+def object_domains() -> dict[str, str]:
+    """The domain of each table, view and function, by the file of sql/ that creates it."""
     found: dict[str, str] = {}
     for path in sorted(paths.sql_root().rglob("*.sql")):
-        stem = re.sub(r"^\d+_", "", path.stem)
         for name in re.findall(
             r"^create (?:unlogged )?(?:table|view|materialized view|function) (\w+\.\w+)",
             path.read_text(),
             re.M,
         ):
-            found.setdefault(name, stem)
+            found.setdefault(name, _domain_of_file(path.stem))
     return found
 
 
+def _domain_of_file(stem: str) -> str:
+    """The domain of a file: `31_loyalty` and `loyalty` are loyalty, `orders_submission` is orders.
+
+    Files that all domains share have none, but for their jobs.
+    """
+    name = re.sub(r"^(\d+_|_shared_?)", "", stem)
+    domains = {re.sub(r"^\d+_", "", file.stem) for file in paths.sql_root().glob("schema/*.sql")}
+    domains |= {file.stem for file in paths.sql_root().glob("api/*.sql")}
+    while name and name not in domains:
+        name = name.rpartition("_")[0]
+    return "" if name == "foundation" else name
+
+
 def domain_of(name: str) -> str:
-    """The domain of `schema.object`, "" for what no file names."""
-    return _domains().get(name.split("(", 1)[0], "")
+    """The domain of `schema.object`, or "" for an object that no file or a shared file creates."""
+    return object_domains().get(name.split("(", 1)[0], "")
 
 
-# Each query: kind and target (the name), the object that tells the domain, the statement.
+# Each query returns the name (kind and target), the object that decides the domain, and the statement.
 _QUERIES = {
-    "a policy, taken away": """
+    "a policy that is missing": """
         select format('policy %%s.%%s dropped', c.relname, p.polname), n.nspname || '.' || c.relname,
           format('drop policy %%I on %%s', p.polname, c.oid::regclass)
         from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace
@@ -73,7 +85,7 @@ _QUERIES = {
           format('alter policy %%I on %%s using (true)', p.polname, c.oid::regclass)
         from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = any(%(schemas)s) and pg_get_expr(p.polqual, p.polrelid) <> 'true'""",
-    "row security, switched off": """
+    "row security that is off": """
         select format('rls %%s.%%s', n.nspname, c.relname), n.nspname || '.' || c.relname,
           format('alter table %%s disable row level security', c.oid::regclass)
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -100,7 +112,7 @@ _QUERIES = {
         from pg_constraint k join pg_type t on t.oid = k.contypid
         join pg_namespace n on n.oid = t.typnamespace
         where n.nspname = any(%(schemas)s)""",
-    "a unique index that is no constraint": """
+    "a unique index that is not a constraint": """
         select format('constraint %%s.%%s', t.relname, i.relname), n.nspname || '.' || t.relname,
           format('drop index %%s', i.oid::regclass)
         from pg_index x join pg_class i on i.oid = x.indexrelid join pg_class t on t.oid = x.indrelid
@@ -131,7 +143,7 @@ _QUERIES = {
             else 'select, insert, update, delete' end, c.oid::regclass, %(callers)s::text)
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p', 'v', 'm') and not c.relispartition""",
-    "a column that is kept back": """
+    "a column that a role may not read": """
         select format('grant %%s.%%s to %%s', c.relname, a.attname, r.rolname), n.nspname || '.' || c.relname,
           format('grant select (%%I) on %%s to %%I', a.attname, c.oid::regclass, r.rolname)
         from pg_attribute a join pg_class c on c.oid = a.attrelid
@@ -149,7 +161,7 @@ _QUERIES = {
         where n.nspname = any(%(schemas)s) and p.prokind = 'f' and p.prorettype <> 'trigger'::regtype
           and exists (select from pg_roles r where r.rolname = any(string_to_array(%(callers)s, ', '))
             and not has_function_privilege(r.rolname, p.oid, 'execute'))""",
-    "a schema opened": """
+    "a schema granted to every caller": """
         select format('grant schema %%s', n.nspname), n.nspname,
           format('grant usage, create on schema %%I to %%s', n.nspname, %(callers)s::text)
         from pg_namespace n where n.nspname = any(%(schemas)s)""",

@@ -1,4 +1,4 @@
-"""Rewriting a function's text: one guard or one lock less, everything else as it was."""
+"""Rewrite the text of a function with one guard or one lock removed and all else unchanged."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ _CODE = re.compile(r"app\.(?:fail|refuse)\(\s*'([A-Z_]+)'")
 
 @dataclass(frozen=True)
 class Rewriting:
-    """A changed text: `kind` is guard or lock, `what` tells the place within the function."""
+    """A changed text: `kind` is guard or lock, `what` identifies the place in the function."""
 
     kind: str
     what: str
@@ -24,7 +24,7 @@ class Rewriting:
 
 
 def code_spans(text: str) -> list[tuple[int, int]]:
-    """Where the text is code: neither comment nor string. Dollar quotes count as code: a body."""
+    """The spans that are code, not comment or string. A dollar-quoted body counts as code."""
     spans, start, i = [], 0, 0
     while i < len(text):
         end = _skip(text, i)
@@ -38,7 +38,7 @@ def code_spans(text: str) -> list[tuple[int, int]]:
 
 
 def _skip(text: str, i: int) -> int:
-    """The end of the comment or string that starts at `i`, or `i` where none does."""
+    """The end of the comment or string that starts at `i`, or `i` if none does."""
     if text.startswith("--", i):
         end = text.find("\n", i)
         return len(text) if end < 0 else end
@@ -71,7 +71,7 @@ def closing(text: str, opening: int) -> int:
 
 
 def rewritings(text: str) -> Iterator[Rewriting]:
-    """Every way to take one guard or one lock out of a function."""
+    """Every way to remove one guard or one lock from a function."""
     seen: Counter[str] = Counter()
 
     def named(kind: str, what: str, start: int, end: int, instead: str) -> Rewriting:

@@ -1,4 +1,4 @@
-"""One run of pytest against one database, in a process of its own that has nothing to import any more."""
+"""One run of pytest against one database, in a forked process whose libraries are already loaded."""
 
 import contextlib
 import multiprocessing
@@ -28,7 +28,7 @@ _PRELOAD = [
 
 @dataclass
 class Outcome:
-    """What a run came to: the tests that failed and why, how long each file took, and whether it was stopped.
+    """The result of a run: the tests that failed and why, how long each file took, whether it timed out.
 
     `naming`: the tests whose failure names each offender on a line of its own.
     """
@@ -43,7 +43,7 @@ class Outcome:
 
 
 class _Listener:
-    """A pytest plugin that writes down what happens."""
+    """A pytest plugin that records the outcome of each test."""
 
     def __init__(self) -> None:
         self.outcome = Outcome()
@@ -66,7 +66,7 @@ class _Listener:
 
 
 def start_server() -> Any:
-    """The context whose processes fork from one that has loaded the libraries already."""
+    """A multiprocessing context whose processes fork from one that has loaded the libraries."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
     return context
@@ -82,7 +82,7 @@ def run(
     seconds: float = 600,
     log: Path,
 ) -> Outcome:
-    """Run the tests (files or single ones) in this order, but for `skip`, on clones of `template`."""
+    """Run the tests (files or single ones) in this order, except `skip`, on clones of `template`."""
     if not tests:
         return Outcome(code=0)
     arguments = [*(["-x"] if first_failure else []), *(f"--deselect={node}" for node in skip), *tests]

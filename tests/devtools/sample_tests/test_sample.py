@@ -1,4 +1,4 @@
-"""Three rules, each with a test of its own: what test_mutate.py breaks. On a whole database they pass."""
+"""Tests that test_mutation.py runs against mutants. They pass without a mutant."""
 
 import psycopg
 import pytest
@@ -7,13 +7,13 @@ from hub.cluster import Cluster
 from tests.support.context import Connection, broken_invariants, items, make_context, new_id, submit, value
 
 
-def test_a_phone_number_is_normalised(db: Connection) -> None:
+def test_phone_number_is_normalised(db: Connection) -> None:
     context = make_context(db, partners=1)
     db.execute("update app.partners set phone = '0812-3456' where id = %s", [context.partners[0].sub])
     assert value(db, "select phone from app.partners where id = %s", context.partners[0].sub) == "+628123456"
 
 
-def test_a_region_is_not_its_own_ancestor(db: Connection) -> None:
+def test_region_is_not_its_own_ancestor(db: Connection) -> None:
     one = new_id(db, "insert into app.regions (name, code) values ('a', 'P-A')")
     two = new_id(db, "insert into app.regions (name, code, parent_region_id) values ('b', 'P-B', %s)", one)
     with pytest.raises(psycopg.DatabaseError, match="INVALID_REGION"), db.transaction():
@@ -29,9 +29,8 @@ def test_quantities_are_positive(db: Connection) -> None:
         db.execute("update app.order_items set quantity = 0, line_total = 0")
 
 
-def test_luck(cluster: Cluster) -> None:
-    """Fails once when test_mutate.py wants it to."""
-    bad = cluster.folder / "bad-luck"
-    if bad.exists():
-        bad.unlink()
+def test_fails_once_on_demand(cluster: Cluster) -> None:
+    marker = cluster.folder / "fail-once"
+    if marker.exists():
+        marker.unlink()
         pytest.fail("by chance")
