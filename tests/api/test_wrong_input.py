@@ -33,7 +33,7 @@ _SAID_ON_PURPOSE = {"UNKNOWN_CONFIG", "INVALID_CONFIG_VALUE"}
 
 @cache
 def documented() -> dict[str, set[int]]:
-    """Every documented code with its statuses: the first two cells of each row of the tables of both pages."""
+    """Every documented code with its statuses: the first two cells of the rows of both pages."""
     docs = paths.root() / "docs"
     page = (docs / "reference" / "error-codes.md").read_text() + (docs / "api" / "errors.md").read_text()
     rows = re.findall(r"^\| `([A-Za-z0-9_]+)` \| ([0-9, ]+) \|", page, re.MULTILINE)
