@@ -78,7 +78,7 @@ create function api.erp_pending_cancellations(max int default 100) returns json
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$ select app.erp_pending_cancellations(erp_pending_cancellations.max) $$;
 comment on function api.erp_pending_cancellations(int) is
-$$List orders that were closed after approval and must be undone in the ERP, oldest first
+$$List orders cancelled or rejected after approval that the ERP has to undo, oldest first
 max is 1 to 1000. Returns [{"order_id", "order_number", "erp_reference", "status", "reason",
 "closed_at"}, ...].
 Where erp_reference is null the ERP may still have the order: search it by order_number, and answer

@@ -66,7 +66,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform app.transfer_stock_to_erp(new.id, app.holds_stock(old.status, null));
-  -- If the order was closed before the acknowledgement arrived, its cancellation is pending again:
+  -- If the order was cancelled before the acknowledgement arrived, its cancellation is pending again:
   -- any earlier outcome was about an order that the ERP did not have yet.
   update app.erp_cancellations as c set outcome = null, note = null, settled_at = null
   where c.order_id = new.id and c.outcome is not null;
@@ -96,7 +96,7 @@ declare
   v_order app.orders := app.lock_order(p_order_id);
 begin
   if v_order.erp_reference is null then
-    -- A closed order is accepted too, if it was approved: the ERP has it, and has to cancel it.
+    -- An order cancelled after approval is accepted too: the ERP has it, and has to undo it.
     if v_order.approved_at is null then
       perform app.fail('ILLEGAL_TRANSITION',
         format('%s is %s', v_order.order_number, v_order.status));
@@ -111,8 +111,8 @@ begin
     'duplicate', v_order.erp_reference is not null);
 end $$;
 comment on function app.erp_ack_order(uuid, text) is
-  'Records that the ERP has the order: its stock figure counts the units. An order that was closed '
-  'meanwhile becomes a pending cancellation';
+  'Records that the ERP has the order: its stock figure counts the units. For an order that was '
+  'cancelled meanwhile, a cancellation is pending';
 
 create function app.erp_pending_cancellations(p_max int)
 returns json language plpgsql stable set search_path = ''
@@ -136,7 +136,7 @@ begin
   );
 end $$;
 comment on function app.erp_pending_cancellations(int) is
-  'Orders that were closed after approval and that the ERP has not undone, oldest first; without a '
+  'Orders cancelled or rejected after approval that the ERP has not undone, oldest first; without a '
   'reference the ERP may not have the order';
 
 create function app.erp_ack_cancellation(p_order_id uuid, p_outcome text, p_note text)
