@@ -1,4 +1,4 @@
-"""`hub dev repin`: keeps the pinned hashes of sql/schema files right while they may still be edited."""
+"""`hub dev repin`: update the pinned hashes of sql/schema files before their first release."""
 
 import shutil
 import subprocess
@@ -32,7 +32,7 @@ def run() -> None:
 
 
 def repin(tree: Tree) -> list[str]:
-    """Pin every file of sql/schema as it is, making the migration of a file that has none.
+    """Pin every file of sql/schema as it is, creating the migration of a file that has none.
 
     Returns a line for each change. Raises MigrationError for an edited file that a release contains.
     """
@@ -47,7 +47,7 @@ def repin(tree: Tree) -> list[str]:
         digest = sha256(path)
         if path.name not in pinned:
             module = _new_module(tree, path, digest)
-            changes.append(f"{shown(module)} made for {shown(path)}")
+            changes.append(f"{shown(module)} created for {shown(path)}")
             continue
         module, old = pinned[path.name]
         if old == digest:
@@ -58,7 +58,7 @@ def repin(tree: Tree) -> list[str]:
             )
         text = module.read_text()
         module.write_text(text.replace(old, digest))
-        changes.append(f"{shown(module)} pins {shown(path)} anew")
+        changes.append(f"{shown(module)} pins the new hash of {shown(path)}")
     return changes
 
 
@@ -84,7 +84,7 @@ def _new_module(tree: Tree, path: Path, digest: str) -> Path:
 
 
 def _released_in(path: Path) -> str:
-    """The first release tag that contains the file; empty where there is none, or no git."""
+    """The first release tag that contains the file; empty if there is none, or no git."""
     folder = path.resolve().parent
     if not shutil.which("git"):
         return ""

@@ -1,4 +1,4 @@
-"""Five kills in the midst of a load, and the proof that the proof can fail."""
+"""The crash test with five kills under load, and its verification against planted losses."""
 
 import uuid
 from collections.abc import Iterator
@@ -8,23 +8,23 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from devtools.crash_test import KINDS, torture
-from devtools.crash_test.load import Order, Payment, Told
+from devtools.crash_test import KINDS, crash_test
+from devtools.crash_test.load import Acknowledged, Order, Payment
 from devtools.crash_test.verify import verify
 from tests.conftest import Clone
 from tests.support import test_cluster
 from tests.support.context import Connection, approve, items, make_context, pay, submit
 
 
-def test_what_a_client_was_told_of_survives_five_kills() -> None:
+def test_acknowledged_writes_survive_kills_of_every_process() -> None:
     with test_cluster.scratch_folder() as folder:
-        result = torture(folder, kills=5, seed=20260731, seconds=180)
-    assert result.findings.wrong == []
+        result = crash_test(folder, kills=5, seed=20260731, seconds=180)
+    assert result.findings.violations == []
     assert sum(result.kills.values()) == 5
     assert set(result.kills) == set(KINDS)
-    assert result.findings.orders_told > 5
-    assert result.findings.messages > result.findings.orders_told
-    assert sum(result.retries.values()) > 0, "nobody noticed a crash: they hit no load"
+    assert result.findings.orders_acknowledged > 5
+    assert result.findings.messages > result.findings.orders_acknowledged
+    assert sum(result.retries.values()) > 0, "no client noticed a crash: the kills hit no load"
 
 
 @pytest.fixture
@@ -33,7 +33,9 @@ def conn(clone: Clone) -> Iterator[Connection]:
         yield connection
 
 
-def test_the_verification_sees_what_is_lost_doubled_or_made_up(conn: Connection, tmp_path: Path) -> None:
+def test_verification_finds_writes_that_are_lost_doubled_or_invented(
+    conn: Connection, tmp_path: Path
+) -> None:
     context = make_context(conn)
     buyer = context.partners[0]
     order = submit(conn, buyer, items(SKU_000=3))
@@ -45,32 +47,32 @@ def test_the_verification_sees_what_is_lost_doubled_or_made_up(conn: Connection,
     delivered = tmp_path / "delivered.jsonl"
     delivered.write_text("".join(f'{{"id": "{message}"}}\n' for message in [*ids, ids[0]]))
 
-    honest = Told(
-        asked=[(str(buyer.sub), key)],
+    acknowledged = Acknowledged(
+        requested=[(str(buyer.sub), key)],
         orders=[Order(str(buyer.sub), key, order["id"], order["grand_total"])],
         approved=[order["id"]],
         payments=[Payment(invoice["id"], "A-1", Decimal(100_000))],
     )
-    found = verify(conn, honest, delivered)
-    assert found.wrong == []
+    found = verify(conn, acknowledged, delivered)
+    assert found.violations == []
     assert (found.messages, found.delivered_again) == (len(ids), 1)
 
     lost = str(uuid.uuid4())
-    honest.orders.append(Order(str(buyer.sub), "another", lost, Decimal(1)))
-    honest.payments.append(Payment(invoice["id"], "A-2", Decimal(1)))
-    honest.approved.append(lost)
-    honest.asked.clear()
+    acknowledged.orders.append(Order(str(buyer.sub), "another", lost, Decimal(1)))
+    acknowledged.payments.append(Payment(invoice["id"], "A-2", Decimal(1)))
+    acknowledged.approved.append(lost)
+    acknowledged.requested.clear()
     delivered.write_text("".join(f'{{"id": "{message}"}}\n' for message in [*ids[1:], lost]))
     conn.execute("alter table app.partners disable trigger user")
     conn.execute("update app.partners set point_balance = 7 where id = %s", [buyer.sub])
-    complaints = "\n".join(verify(conn, honest, delivered).wrong)
+    violations = "\n".join(verify(conn, acknowledged, delivered).violations)
     for part in (
-        f"order {lost} of 1 was told",
-        "payment A-2 of 1 was told, booked 0 times",
-        f"order {lost} was told APPROVED and is not",
-        "was never asked for",
+        f"order {lost} of 1 was acknowledged",
+        "payment A-2 of 1 was acknowledged, booked 0 times",
+        f"order {lost} was acknowledged as APPROVED and is not",
+        "was never requested",
         f"message {ids[0]} (SENT) was never delivered",
-        f"message {lost} is owed to no one",
+        f"message {lost} was never enqueued",
         "invariant point_balance",
     ):
-        assert part in complaints
+        assert part in violations

@@ -1,4 +1,4 @@
-"""The bench measures what it says. Speed is never asserted here: machines differ."""
+"""The benchmarks measure what they claim. No test asserts a speed, because machines differ."""
 
 import json
 from collections.abc import Iterator
@@ -33,14 +33,14 @@ def databases(cluster: Cluster) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def bench_place(cluster: Cluster) -> Iterator[environment.Place]:
-    """Both databases in the tests' cluster, with an order made."""
+def bench_environment(cluster: Cluster) -> Iterator[environment.Environment]:
+    """Both databases in the tests' cluster, with an order submitted."""
     with environment.prepared(cluster.url()) as prepared:
         scenarios.Side("submit_order").run(prepared, 1, 1)
         yield prepared
 
 
-def test_a_tiny_run_writes_the_promised_rows_and_leaves_nothing(cluster: Cluster, tmp_path: Path) -> None:
+def test_run_writes_the_promised_rows_and_drops_its_databases(cluster: Cluster, tmp_path: Path) -> None:
     before = databases(cluster)
     file = tmp_path / "rows.json"
     tiny = scenarios.Bench(scenarios.SUBMIT.floor, scenarios.SUBMIT.ours, (1,))
@@ -58,44 +58,50 @@ def test_a_tiny_run_writes_the_promised_rows_and_leaves_nothing(cluster: Cluster
     assert databases(cluster) <= before
 
 
-def test_the_outbox_is_drained_beside_a_bare_queue(cluster: Cluster, bench_place: environment.Place) -> None:
-    told: list[str] = []
-    found = {(row.name, row.clients): row for row in outbox.measure(bench_place, 1, told.append, 2000)}
+def test_outbox_is_drained_beside_a_bare_queue(
+    cluster: Cluster, bench_environment: environment.Environment
+) -> None:
+    ticks: list[str] = []
+    found = {(row.name, row.clients): row for row in outbox.measure(bench_environment, 1, ticks.append, 2000)}
     assert set(found) == {
         *(("outbox", clients) for clients in outbox.CLIENTS),
         ("outbox_hot_reader", 2),
         ("outbox_pick_up", 1),
     }
-    assert len(told) == len(found)
+    assert len(ticks) == len(found)
     for row in found.values():
         assert row.floors[0].tps > 0
         assert row.ours[0].tps > 0
-    with bench_place.admin(bench_place.hub) as conn:
+    with bench_environment.admin(bench_environment.hub) as conn:
         states = conn.execute("select status, count(*) from app.messages group by 1").fetchall()
         assert states == [("SENT", outbox.PICKED_UP)]
-        # nothing left to take: a bench that claims nothing says so
+        # An empty queue fails the benchmark.
         with pytest.raises(psycopg.Error, match="this measures nothing"):
             conn.execute("select bench.take(1)")
 
 
-def test_every_level_of_a_sync_is_stored_beside_a_bare_update(bench_place: environment.Place) -> None:
-    told: list[str] = []
-    [row] = stock.measure(bench_place, 2, told.append)
-    assert (row.name, len(row.ratios), len(told)) == ("stock_sync", 2, 3)
-    with bench_place.admin(bench_place.hub) as conn:
+def test_stock_sync_stores_every_level_beside_a_bare_update(
+    bench_environment: environment.Environment,
+) -> None:
+    ticks: list[str] = []
+    [row] = stock.measure(bench_environment, 2, ticks.append)
+    assert (row.name, len(row.ratios), len(ticks)) == ("stock_sync", 2, 3)
+    with bench_environment.admin(bench_environment.hub) as conn:
         fresh = "select count(*) from app.inventory where last_sync_at > now() - interval '5 minutes'"
         assert conn.execute(fresh).fetchall()[0][0] >= stock.LEVELS
 
 
-def test_orders_are_made_as_role_partner_under_row_security(bench_place: environment.Place) -> None:
-    with bench_place.admin(bench_place.hub) as conn:
+def test_orders_are_submitted_as_role_partner_under_row_security(
+    bench_environment: environment.Environment,
+) -> None:
+    with bench_environment.admin(bench_environment.hub) as conn:
         assert preconditions.orders_are_partners(conn) > 0
-        preconditions.caller_is_partner(conn, bench_place.hub_login)
+        preconditions.caller_is_partner(conn, bench_environment.hub_login)
 
 
-def test_an_order_by_another_role_stops_the_bench(bench_place: environment.Place) -> None:
+def test_order_by_another_role_stops_the_benchmark(bench_environment: environment.Environment) -> None:
     with (
-        bench_place.admin(bench_place.hub) as conn,
+        bench_environment.admin(bench_environment.hub) as conn,
         conn.transaction(force_rollback=True),
     ):
         conn.execute("alter table app.order_events disable trigger user")
@@ -104,19 +110,21 @@ def test_an_order_by_another_role_stops_the_bench(bench_place: environment.Place
             preconditions.orders_are_partners(conn)
 
 
-def test_a_failing_order_stops_the_bench_with_its_reason(bench_place: environment.Place) -> None:
-    with bench_place.admin(bench_place.hub) as conn:
+def test_failing_order_stops_the_benchmark_with_its_reason(
+    bench_environment: environment.Environment,
+) -> None:
+    with bench_environment.admin(bench_environment.hub) as conn:
         conn.execute("update app.inventory set safety_buffer = 2000000000")
         try:
             with pytest.raises(BenchError) as refused:
-                scenarios.Side("submit_order").run(bench_place, 1, 1)
+                scenarios.Side("submit_order").run(bench_environment, 1, 1)
         finally:
             conn.execute("update app.inventory set safety_buffer = 10")
     assert "OUT_OF_STOCK" in refused.value.hint
 
 
-def test_the_floor_keeps_foreign_keys_and_has_no_rule(bench_place: environment.Place) -> None:
-    with bench_place.admin(bench_place.floor) as conn:
+def test_floor_has_foreign_keys_and_no_rule(bench_environment: environment.Environment) -> None:
+    with bench_environment.admin(bench_environment.floor) as conn:
         kinds = dict(
             conn.execute(
                 "select contype::text, count(*) from pg_constraint"
@@ -130,7 +138,7 @@ def test_the_floor_keeps_foreign_keys_and_has_no_rule(bench_place: environment.P
     assert {row[0] for row in halves} == {"partner", "stock"}
 
 
-def test_a_ratio_is_of_neighbours_in_time_and_the_row_shows_their_median() -> None:
+def test_ratio_compares_neighbouring_rounds_and_the_row_shows_the_median() -> None:
     row = Row("submit_order", 4)
     for floor, ours in ((100, 50), (200, 90), (400, 240)):
         row.add(Round(floor, 1, 2), Round(ours, 3, 4))
@@ -139,11 +147,11 @@ def test_a_ratio_is_of_neighbours_in_time_and_the_row_shows_their_median() -> No
     assert row.figures()["p95_ms"] == 4
 
 
-def test_percentiles() -> None:
+def test_percentile_of_no_values_is_zero() -> None:
     assert percentile([], 0.95) == 0
     assert percentile([float(n) for n in range(100)], 0.95) == 95
 
 
-def test_quick_is_a_part_of_the_full_plan() -> None:
+def test_quick_plan_is_part_of_the_full_plan() -> None:
     assert all(bench in full_plan() for bench in quick_plan())
     assert quick_plan()[0].clients == (1, 4, 16)

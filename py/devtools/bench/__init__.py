@@ -1,6 +1,6 @@
-"""Benchmarks: orders of five lines with every rule, beside the cost of the bare rows in PostgreSQL.
+"""Benchmarks: the hub's calls beside a floor, the cost of the same rows in PostgreSQL without any rule.
 
-The SQL of both sides and the scripts of pgbench are in sql/; docs/operations/performance.md explains them.
+The SQL of both sides and the pgbench scripts are in sql/; docs/operations/performance.md explains them.
 """
 
 import signal
@@ -13,7 +13,7 @@ from types import FrameType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from devtools.bench import outbox, preconditions, results, scenarios, stock
-from devtools.bench.environment import Place, prepared
+from devtools.bench.environment import Environment, prepared
 from devtools.bench.errors import BenchError
 from devtools.bench.profile import profile
 from hub.console import out, say
@@ -35,36 +35,33 @@ def run(
     benches: Sequence[scenarios.Bench] | None = None,
     repetitions: int = 3,
 ) -> list[results.Row]:
-    """Measure, print the table, write the JSON file; returns the rows.
+    """Measure, print the table and write the JSON file; returns the rows.
 
-    `database` names a superuser's connection to a cluster; without it a throwaway one is made. Scratch
-    databases are made and dropped in either. `seconds` fixes the length of a round, which else fills the
-    time that there is.
-    Raises BenchError when a transaction fails or the caller is not what he should be.
+    `database` is the URL of a superuser on a cluster; without it a temporary cluster is created. Scratch
+    databases are created and dropped in either. `seconds` is the length of a round; without it the rounds
+    fill the time budget. Raises BenchError when a transaction fails or the caller is not a partner.
     """
     started = time.monotonic()
     with _stoppable(), _progress() as progress:
         task = progress.add_task("preparing both databases", total=None)
-        with prepared(database, profiling=profile_only) as place:
-            if not place.durable:
-                say(
-                    "fsync or synchronous_commit is off in this cluster: ratios will look worse than they are"
-                )
+        with prepared(database, profiling=profile_only) as environment:
+            if not environment.durable:
+                say("fsync or synchronous_commit is off in this cluster: the ratios are too low")
             if profile_only:
                 progress.update(task, description="profiling")
                 progress.stop()
-                profile(place)
+                profile(environment)
                 return []
             if outbox_only or stock_only:
-                found = _outbox(place, repetitions, progress, task) if outbox_only else []
-                found += _stock(place, repetitions, progress, task) if stock_only else []
-                return _told(found, json_file)
+                found = _outbox(environment, repetitions, progress, task) if outbox_only else []
+                found += _stock(environment, repetitions, progress, task) if stock_only else []
+                return _show(found, json_file)
             chosen = benches or (quick_plan() if quick else full_plan())
             count = scenarios.rounds(chosen, repetitions)
             progress.update(task, description="warming up")
-            scenarios.warm_up(chosen[0], place, seconds or 2)
-            with place.admin(place.hub) as conn:
-                preconditions.caller_is_partner(conn, place.hub_login)
+            scenarios.warm_up(chosen[0], environment, seconds or 2)
+            with environment.admin(environment.hub) as conn:
+                preconditions.caller_is_partner(conn, environment.hub_login)
             each = seconds or scenarios.length(_QUICK_SECONDS if quick else _FULL_SECONDS, started, count)
             progress.update(task, total=count, description=f"rounds of {each:.0f} s")
 
@@ -72,27 +69,35 @@ def run(
                 progress.update(task, advance=1, description=what)
 
             found = [
-                row for bench in chosen for row in scenarios.measure(bench, place, each, repetitions, tick)
+                row
+                for bench in chosen
+                for row in scenarios.measure(bench, environment, each, repetitions, tick)
             ]
-            made = _prove(place, lists=not quick)
+            orders = _verify(environment, lists=not quick)
             if not quick and not benches:
-                found += _outbox(place, repetitions, progress, task)
-                found += _stock(place, repetitions, progress, task)
-    say(f"{made} orders made as role partner, in {time.monotonic() - started:.0f} s")
-    return _told(found, json_file)
+                found += _outbox(environment, repetitions, progress, task)
+                found += _stock(environment, repetitions, progress, task)
+    say(f"{orders} orders submitted as role partner, in {time.monotonic() - started:.0f} s")
+    return _show(found, json_file)
 
 
-def _outbox(place: Place, repetitions: int, progress: Progress, task: TaskID) -> list[results.Row]:
+def _outbox(
+    environment: Environment, repetitions: int, progress: Progress, task: TaskID
+) -> list[results.Row]:
     progress.update(task, total=repetitions * (len(outbox.CLIENTS) + 2), completed=0, description="outbox")
-    return outbox.measure(place, repetitions, lambda what: progress.update(task, advance=1, description=what))
+    return outbox.measure(
+        environment, repetitions, lambda what: progress.update(task, advance=1, description=what)
+    )
 
 
-def _stock(place: Place, repetitions: int, progress: Progress, task: TaskID) -> list[results.Row]:
+def _stock(environment: Environment, repetitions: int, progress: Progress, task: TaskID) -> list[results.Row]:
     progress.update(task, total=repetitions + 1, completed=0, description="stock sync")
-    return stock.measure(place, repetitions, lambda what: progress.update(task, advance=1, description=what))
+    return stock.measure(
+        environment, repetitions, lambda what: progress.update(task, advance=1, description=what)
+    )
 
 
-def _told(found: list[results.Row], json_file: Path | None) -> list[results.Row]:
+def _show(found: list[results.Row], json_file: Path | None) -> list[results.Row]:
     out.print(results.table(found))
     if json_file:
         results.write(found, json_file)
@@ -100,20 +105,20 @@ def _told(found: list[results.Row], json_file: Path | None) -> list[results.Row]
 
 
 def quick_plan() -> list[scenarios.Bench]:
-    """What fits into three minutes."""
+    """The benchmarks that fit into three minutes."""
     return [scenarios.SUBMIT]
 
 
 def full_plan() -> list[scenarios.Bench]:
-    """All that there is. Lists come last: by then there are orders to list."""
+    """All benchmarks. Lists come last, when there are orders to list."""
     return [scenarios.SUBMIT, scenarios.LONG, scenarios.HOT, scenarios.LISTS]
 
 
-def _prove(place: Place, *, lists: bool) -> int:
+def _verify(environment: Environment, *, lists: bool) -> int:
     if lists:
-        place.settle(analyze=True)
-        preconditions.lists_use_indexes(place.hub_login)
-    with place.admin(place.hub) as conn:
+        environment.settle(analyze=True)
+        preconditions.lists_use_indexes(environment.hub_login)
+    with environment.admin(environment.hub) as conn:
         return preconditions.orders_are_partners(conn)
 
 
@@ -130,7 +135,7 @@ def _progress() -> Progress:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """SIGTERM stops a bench as Ctrl-C does: through every `finally`, so that nothing is left running."""
+    """Let SIGTERM stop a benchmark as Ctrl-C does, through every `finally`, so that no process stays."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Where a bench runs: two scratch databases of one durable cluster, both gone when it ends."""
+"""The environment of a benchmark: two scratch databases of one durable cluster, dropped at the end."""
 
 import os
 import secrets
@@ -23,7 +23,7 @@ from hub.ports import next_free
 
 _FIRST_PORT = 56815
 _SETTINGS = {
-    # Durability and memory stay as PostgreSQL ships them; only checkpoints are kept out of the rounds.
+    # PostgreSQL's defaults, but no checkpoint runs within a round.
     "max_wal_size": "8GB",
     "checkpoint_timeout": "1h",
     "max_connections": "50",
@@ -31,8 +31,8 @@ _SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Place:
-    """Both databases, as their superuser and as the login that pgbench uses."""
+class Environment:
+    """URLs of both databases, as superuser and as the login of pgbench."""
 
     floor: str
     hub: str
@@ -41,26 +41,26 @@ class Place:
     durable: bool
 
     def admin(self, url: str) -> psycopg.Connection[Any]:
-        """A superuser's connection to one of them."""
+        """Connect to one of them as superuser."""
         return psycopg.connect(url, autocommit=True)
 
     def settle(self, *, analyze: bool = False) -> None:
-        """Between rounds: what the last one left to write is written before the next one starts."""
+        """Write dirty pages between rounds, so that no round pays for the one before."""
         for url in (self.floor, self.hub):
             with self.admin(url) as conn:
                 conn.execute("vacuum analyze" if analyze else "checkpoint")
 
 
 @contextmanager
-def prepared(database: str | None, *, profiling: bool = False) -> Iterator[Place]:
-    """A place with both schemas and their rows: in a throwaway cluster, or in the one of `database`."""
+def prepared(database: str | None, *, profiling: bool = False) -> Iterator[Environment]:
+    """Create both databases with their rows, in a temporary cluster or in the one of `database`."""
     with ExitStack() as stack:
-        server = database or stack.enter_context(_throwaway(profiling))
+        server = database or stack.enter_context(_temporary_cluster(profiling))
         yield stack.enter_context(_databases(server))
 
 
 @contextmanager
-def _throwaway(profiling: bool) -> Iterator[str]:
+def _temporary_cluster(profiling: bool) -> Iterator[str]:
     folder = paths.make_data_dir()[0] / f"bench-{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
     settings = dict(_SETTINGS)
@@ -82,7 +82,7 @@ def _throwaway(profiling: bool) -> Iterator[str]:
 
 
 @contextmanager
-def _databases(server: str) -> Iterator[Place]:
+def _databases(server: str) -> Iterator[Environment]:
     mark = f"hub_bench_{uuid.uuid4().hex[:8]}"
     names = {"floor": f"{mark}_floor", "hub": mark}
     password = secrets.token_urlsafe(24)
@@ -90,9 +90,9 @@ def _databases(server: str) -> Iterator[Place]:
         try:
             for name in names.values():
                 conn.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-            urls = {which: _other(server, dbname=name) for which, name in names.items()}
+            urls = {which: _url(server, dbname=name) for which, name in names.items()}
             migrate(urls["hub"])
-            # Like authenticator: no right of its own, but it may become a partner.
+            # Like authenticator: no privilege of its own, but it can switch to partner.
             conn.execute(
                 sql.SQL("create role {} login noinherit password {}").format(
                     sql.Identifier(mark), sql.Literal(password)
@@ -104,11 +104,11 @@ def _databases(server: str) -> Iterator[Place]:
             fsync, commit = conn.execute(
                 "select current_setting('fsync'), current_setting('synchronous_commit')"
             ).fetchall()[0]
-            yield Place(
+            yield Environment(
                 urls["floor"],
                 urls["hub"],
-                _other(urls["floor"], user=mark, password=password),
-                _other(urls["hub"], user=mark, password=password),
+                _url(urls["floor"], user=mark, password=password),
+                _url(urls["hub"], user=mark, password=password),
                 durable=(fsync, commit) == ("on", "on"),
             )
         finally:
@@ -118,7 +118,7 @@ def _databases(server: str) -> Iterator[Place]:
 
 
 def _fill(url: str, which: str, schemas: list[str]) -> None:
-    """Run bench/<which>.sql; the databases are scratch, so everybody may use what it makes."""
+    """Run sql/<which>.sql and grant its objects to every login: the databases are scratch."""
     with psycopg.connect(url) as conn:
         conn.execute((SQL / f"{which}.sql").read_bytes())
         for schema in schemas:
@@ -127,7 +127,7 @@ def _fill(url: str, which: str, schemas: list[str]) -> None:
             conn.execute(sql.SQL("grant all on all tables in schema {} to public").format(name))
 
 
-def _other(url: str, *, dbname: str = "", user: str = "", password: str = "") -> str:
+def _url(url: str, *, dbname: str = "", user: str = "", password: str = "") -> str:
     """The same server's URL with another database, or another login."""
     parts = urlsplit(url)
     netloc, path = parts.netloc, parts.path

@@ -1,7 +1,7 @@
-"""What stops a bench."""
+"""Errors of the benchmarks."""
 
 from hub.errors import UserError
 
 
 class BenchError(UserError):
-    """A round that failed, or a bench that would not measure what it says."""
+    """A round failed, or a precondition of the measurement does not hold."""

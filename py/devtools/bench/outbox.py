@@ -1,4 +1,4 @@
-"""The outbox beside a bare queue: messages a second from claim to settled, and how soon one is picked up."""
+"""The outbox beside a bare queue: throughput of claims and reports, and delay until a claim."""
 
 import time
 from collections.abc import Callable
@@ -7,62 +7,64 @@ from statistics import median
 import psycopg
 
 from devtools.bench import pgbench
-from devtools.bench.environment import Place
+from devtools.bench.environment import Environment
 from devtools.bench.errors import BenchError
 from devtools.bench.pgbench import SQL, Round, percentile
 from devtools.bench.results import Row
 
 CLIENTS = (1, 2, 4)
 BATCH = 100
-"""Messages of a claim, and of a report; as in bench/outbox*.pgbench."""
+"""Messages of one claim and of one report, as in sql/outbox*.pgbench."""
 
 MESSAGES = 20_000
 PICKED_UP = 200
 HOT = 5_000
-"""Messages that wait for one reader, ahead of all others."""
+"""Messages to one recipient, ahead of all others."""
 
 _ORDERS = 50
 
 Tick = Callable[[str], None]
 
 
-def measure(place: Place, repetitions: int, tick: Tick, messages: int = MESSAGES) -> list[Row]:
-    """Floor and hub in turn: all readers alike, one of them hot, a message at a time to whoever listens."""
-    _prepare(place)
+def measure(environment: Environment, repetitions: int, tick: Tick, messages: int = MESSAGES) -> list[Row]:
+    """Measure floor and hub in turn: many recipients, one hot recipient, single messages to a listener."""
+    _prepare(environment)
     found = []
     for name, clients, hot in [("outbox", n, 0) for n in CLIENTS] + [("outbox_hot_reader", 2, HOT)]:
         row = Row(name, clients)
         for _ in range(repetitions):
-            row.add(*(_drain(place, which, clients, messages, hot) for which in ("floor", "hub")))
+            row.add(*(_drain(environment, which, clients, messages, hot) for which in ("floor", "hub")))
             tick(f"{name}, {clients} clients: {row.ours[-1].tps:,.0f} messages/s")
         found.append(row)
     picked = Row("outbox_pick_up", 1)
     for _ in range(repetitions):
-        picked.add(*(_pick_up(place, which) for which in ("floor", "hub")))
+        picked.add(*(_pick_up(environment, which) for which in ("floor", "hub")))
         tick(f"outbox_pick_up: {picked.ours[-1].p95_ms:.1f} ms")
     return [*found, picked]
 
 
-def _prepare(place: Place) -> None:
-    """Tables and functions of both sides, and orders to write about."""
-    for file, url in (("outbox", place.hub), ("outbox_floor", place.floor)):
-        with place.admin(url) as conn:
+def _prepare(environment: Environment) -> None:
+    """Create the tables and functions of both sides, and orders that messages refer to."""
+    for file, url in (("outbox", environment.hub), ("outbox_floor", environment.floor)):
+        with environment.admin(url) as conn:
             conn.execute((SQL / f"{file}.sql").read_bytes())
-    pgbench.run("submit_order", place.hub_login, clients=1, transactions=_ORDERS)
+    pgbench.run("submit_order", environment.hub_login, clients=1, transactions=_ORDERS)
 
 
-def _drain(place: Place, which: str, clients: int, messages: int, hot: int) -> Round:
-    """Fill the queue and let so many clients take all but the last tenth of it, in batches."""
-    _fill(place, which, messages, hot)
+def _drain(environment: Environment, which: str, clients: int, messages: int, hot: int) -> Round:
+    """Fill the queue and let the clients take nine tenths of it in batches."""
+    _fill(environment, which, messages, hot)
     batches = messages * 9 // 10 // BATCH // clients
-    script, login = ("outbox", place.hub_login) if which == "hub" else ("outbox_floor", place.floor_login)
+    script, login = (
+        ("outbox", environment.hub_login) if which == "hub" else ("outbox_floor", environment.floor_login)
+    )
     done = pgbench.run(script, login, clients=clients, transactions=batches)
     return Round(done.tps * BATCH, done.p50_ms, done.p95_ms)
 
 
-def _fill(place: Place, which: str, messages: int, hot: int) -> None:
+def _fill(environment: Environment, which: str, messages: int, hot: int) -> None:
     table = "app.messages" if which == "hub" else "floor.queue"
-    with place.admin(place.hub if which == "hub" else place.floor) as conn:
+    with environment.admin(environment.hub if which == "hub" else environment.floor) as conn:
         conn.execute(f"select {_schema(which)}.fill_outbox(%s, %s)", [messages, hot])
         conn.execute(f"vacuum analyze {table}")
         conn.execute("checkpoint")
@@ -72,10 +74,10 @@ def _schema(which: str) -> str:
     return "bench" if which == "hub" else "floor"
 
 
-def _pick_up(place: Place, which: str) -> Round:
-    """Owe one message to a queue at rest; from its commit until somebody who LISTENs has claimed it."""
-    _fill(place, which, 0, 0)
-    schema, login = _schema(which), place.hub_login if which == "hub" else place.floor_login
+def _pick_up(environment: Environment, which: str) -> Round:
+    """Enqueue single messages; measures from the commit until a listener has claimed each."""
+    _fill(environment, which, 0, 0)
+    schema, login = _schema(which), environment.hub_login if which == "hub" else environment.floor_login
     waited = []
     kind = "uuid" if which == "hub" else "bigint"
     began = time.monotonic()
@@ -88,7 +90,7 @@ def _pick_up(place: Place, which: str) -> Round:
             sender.execute(f"select {schema}.owe_one()")
             committed = time.monotonic()
             if not list(worker.notifies(timeout=5, stop_after=1)):
-                raise BenchError("nobody was woken by a message")
+                raise BenchError("no listener was notified of a message")
             taken = worker.execute(f"select {schema}.take(10)").fetchall()[0][0]
             waited.append((time.monotonic() - committed) * 1000)
             worker.execute(f"select {schema}.settle(%s::{kind}[])", [taken])

@@ -1,4 +1,4 @@
-"""One round of pgbench: run it to its end, read what it says, never leave it running."""
+"""Run one round of pgbench and read its result."""
 
 import re
 import shutil
@@ -14,17 +14,17 @@ from devtools.bench.errors import BenchError
 from hub import postgres
 
 SQL = Path(__file__).with_name("sql")
-"""The SQL of both sides and the scripts of pgbench."""
+"""The SQL of both sides and the pgbench scripts."""
 
 _TPS = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
 _FAILED = re.compile(r"^number of failed transactions: (\d+)", re.MULTILINE)
-_SAMPLED = 0.25  # latencies of every fourth order: enough for a percentile, cheap enough not to be felt
+_SAMPLED = 0.25  # log every fourth latency: enough for a percentile, at little cost
 _GRACE_SECONDS = 120
 
 
 @dataclass(frozen=True)
 class Round:
-    """What one round came to."""
+    """The result of one round: transactions a second, and latencies."""
 
     tps: float
     p50_ms: float
@@ -32,15 +32,15 @@ class Round:
 
 
 def percentile(values: list[float], part: float) -> float:
-    """The value below which this part of them lies; 0 where there are none."""
+    """The value below which this part of the values lies; 0 without values."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * part))] if ordered else 0.0
 
 
 def run(script: str, url: str, *, clients: int, seconds: float = 0, transactions: int = 0) -> Round:
-    """Run bench/<script>.pgbench for so many seconds, or so many transactions a client.
+    """Run sql/<script>.pgbench for so many seconds, or so many transactions a client.
 
-    Raises BenchError as soon as one transaction fails: a figure with errors in it is no figure.
+    Raises BenchError if a transaction fails.
     """
     folder = Path(tempfile.mkdtemp(prefix="hub-bench-"))
     try:
@@ -67,7 +67,7 @@ def _command(script: str, clients: int, seconds: float, transactions: int) -> li
 
 
 def _environment(url: str) -> dict[str, str]:
-    """Where to connect, as libpq's variables: a password does not belong on a command line."""
+    """The connection as environment variables of libpq: other users can read a command line."""
     parts = urlsplit(url)
     return {
         "PGHOST": parts.hostname or "",
@@ -86,10 +86,12 @@ def _finish(command: list[str], environment: dict[str, str], folder: Path, secon
         try:
             out, err = process.communicate(timeout=seconds + _GRACE_SECONDS)
         except subprocess.TimeoutExpired:
-            raise BenchError(f"pgbench did not end {_GRACE_SECONDS} seconds after its time") from None
+            raise BenchError(
+                f"pgbench did not end within {_GRACE_SECONDS} seconds after its time limit"
+            ) from None
     tps, failed = _TPS.search(out), _FAILED.search(out)
     if process.returncode or not tps or (failed and int(failed[1])):
-        raise BenchError("a round of pgbench failed: nothing is measured", hint=_first_errors(err or out))
+        raise BenchError("a round of pgbench failed", hint=_first_errors(err or out))
     return float(tps[1])
 
 

@@ -1,4 +1,4 @@
-"""What must be true for the figures to mean anything: the caller is a partner, lists use their indexes."""
+"""Preconditions of a valid measurement: the caller is a partner, and lists use their indexes."""
 
 import json
 from typing import Any
@@ -16,23 +16,25 @@ _LISTS = {
 
 
 def caller_is_partner(admin: psycopg.Connection[Any], login: str) -> None:
-    """Ask the database as whom the bench runs; raises BenchError unless row security holds a partner."""
+    """Raise BenchError unless the benchmark runs as role partner under row security."""
     ordered = admin.execute("select right(partner_id::text, 12)::int from app.orders limit 1").fetchall()
     if not ordered:
-        raise BenchError("the warm-up made no order")
+        raise BenchError("the warm-up submitted no order")
     with psycopg.connect(login, autocommit=True) as conn:
         row = conn.execute(
             "select who, secured, foreign_rows, own_rows from bench.who_am_i(%s)", ordered[0]
         ).fetchone()
     who, secured, foreign, own = row or (None, False, 0, 0)
     if who != "partner" or not secured or foreign:
-        raise BenchError(f"the bench would run as {who}, row security {secured}, {foreign} rows of others")
+        raise BenchError(
+            f"the benchmark would run as {who}, row security {secured}, {foreign} rows of others"
+        )
     if not own:
-        raise BenchError("the partner sees none of his own orders")
+        raise BenchError("the partner sees none of their own orders")
 
 
 def orders_are_partners(admin: psycopg.Connection[Any]) -> int:
-    """The orders made so far, all by role partner; raises BenchError if another role made one."""
+    """The number of orders; raises BenchError if another role than partner submitted one."""
     total, by_partner = admin.execute(
         "select count(*), count(*) filter (where actor_role = 'partner') from app.order_events"
     ).fetchall()[0]
@@ -43,10 +45,10 @@ def orders_are_partners(admin: psycopg.Connection[Any]) -> int:
 
 
 def lists_use_indexes(login: str) -> None:
-    """Explain a partner's lists; raises BenchError where one reads a table from end to end."""
+    """Explain a partner's lists; raises BenchError if one scans a whole table."""
     with psycopg.connect(login) as conn:
         conn.execute("select bench.become(1)")
-        # Nobody has an invoice here, and an empty table is read whole: ask whether an index could serve.
+        # The invoice table is empty and an empty table is scanned: ask whether an index can serve the list.
         for name, query in _LISTS.items():
             conn.execute(f"set local enable_seqscan = {'off' if name == 'invoices' else 'on'}")
             plan = conn.execute(f"explain (format json) {query}".encode()).fetchall()[0][0]
@@ -58,7 +60,7 @@ def lists_use_indexes(login: str) -> None:
 
 
 def _scanned(plan: dict[str, Any]) -> list[str]:
-    """Large tables that the plan reads from end to end."""
+    """Large tables that the plan scans."""
     here = [plan["Relation Name"]] if plan["Node Type"] == "Seq Scan" else []
     found = [name for name in here if name in _LISTS]
     for child in plan.get("Plans", []):

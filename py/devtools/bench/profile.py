@@ -1,7 +1,7 @@
-"""Where submit_order spends its time: functions and triggers by their own time, statements by their total.
+"""Profile submit_order: functions and triggers by their own time, statements by their total time.
 
-Before the statistics are switched on, the processor time of one backend is read beside the floor's: that
-figure suffers less than the throughput when the machine is busy with other things.
+Before the statistics are enabled, the processor time of one backend is compared with the floor's: it depends
+less on other load of the machine than the throughput does.
 """
 
 import os
@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from devtools.bench import pgbench
-from devtools.bench.environment import Place
+from devtools.bench.environment import Environment
 from devtools.bench.errors import BenchError
 from hub.console import say
 
@@ -35,33 +35,33 @@ where not s.toplevel order by s.total_exec_time desc limit 40
 """
 
 
-def profile(place: Place) -> None:
-    """Run submit_order by one client with every statistic on, and print what costs most an order."""
-    with place.admin(place.hub) as conn:
-        pgbench.run("floor", place.floor_login, clients=1, transactions=_WARM)
-        pgbench.run("submit_order", place.hub_login, clients=1, transactions=_WARM)
-        place.settle(analyze=True)
+def profile(environment: Environment) -> None:
+    """Run submit_order with one client and all statistics, and print the most expensive parts."""
+    with environment.admin(environment.hub) as conn:
+        pgbench.run("floor", environment.floor_login, clients=1, transactions=_WARM)
+        pgbench.run("submit_order", environment.hub_login, clients=1, transactions=_WARM)
+        environment.settle(analyze=True)
         floor, ours = (
-            _processor_us(place.floor_login, "select floor.submit_order(%s, %s)"),
-            _processor_us(place.hub_login, "select bench.submit_order(%s, %s)"),
+            _processor_us(environment.floor_login, "select floor.submit_order(%s, %s)"),
+            _processor_us(environment.hub_login, "select bench.submit_order(%s, %s)"),
         )
         if floor and ours:
             say(
-                f"processor time an order: floor {floor:.0f} µs, ours {ours:.0f} µs, ratio {floor / ours:.2f}"
+                f"processor time per order: floor {floor:.0f} µs, hub {ours:.0f} µs, ratio {floor / ours:.2f}"
             )
-        _switch_on(conn)
-        pgbench.run("submit_order", place.hub_login, clients=1, transactions=_WARM)
-        place.settle(analyze=True)
+        _enable_statistics(conn)
+        pgbench.run("submit_order", environment.hub_login, clients=1, transactions=_WARM)
+        environment.settle(analyze=True)
         conn.execute("select pg_stat_reset()")
         conn.execute("select pg_stat_statements_reset()")
-        done = pgbench.run("submit_order", place.hub_login, clients=1, transactions=_COUNTED)
+        done = pgbench.run("submit_order", environment.hub_login, clients=1, transactions=_COUNTED)
         say(f"{_COUNTED} orders by one client, statistics on: {done.tps:,.0f}/s, median {done.p50_ms:.2f} ms")
         _show(conn, "functions and triggers by their own time", _FUNCTIONS, "total µs")
         _show(conn, "statements inside functions", _STATEMENTS, "WAL bytes")
 
 
 def _processor_us(login: str, query: str) -> float | None:
-    """Processor time of one order in the server, in µs; None where the server is on another machine."""
+    """Processor time of one order in the server, in µs; None if the server runs on another machine."""
     with psycopg.connect(login, autocommit=True, prepare_threshold=0) as conn:
         stat = Path(f"/proc/{conn.info.backend_pid}/stat")
 
@@ -84,7 +84,7 @@ def _ticks(stat: Path) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def _switch_on(conn: psycopg.Connection[Any]) -> None:
+def _enable_statistics(conn: psycopg.Connection[Any]) -> None:
     try:
         conn.execute("create extension if not exists pg_stat_statements")
         conn.execute("select count(*) from pg_stat_statements")
@@ -98,8 +98,8 @@ def _switch_on(conn: psycopg.Connection[Any]) -> None:
 
 
 def _show(conn: psycopg.Connection[Any], title: str, query: str, last: str) -> None:
-    """Plain lines: a statement is cut at the right, not squeezed into a column."""
-    say(f"\n{title}; all figures an order")
+    """Print plain lines, each statement cut at the right."""
+    say(f"\n{title}; all figures per order")
     say(f"{'calls':>7} {'µs' if last == 'WAL bytes' else 'own µs':>9} {last:>9}")
     for what, calls, first, second in conn.execute(query.encode(), {"n": _COUNTED}).fetchall():
         say(f"{calls:7.1f} {first:9.1f} {second:9.1f}  {str(what)[:_WIDTH]}")

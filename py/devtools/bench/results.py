@@ -1,4 +1,4 @@
-"""The figures of a bench, as rows of the JSON file and of the table."""
+"""The results of a benchmark, as rows of the JSON file and of the table."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from devtools.bench.pgbench import Round
 
 @dataclass
 class Row:
-    """One bench at one number of clients: repetitions of the floor and of ours, side by side in time."""
+    """One benchmark at one number of clients: the repetitions of the floor and of the hub."""
 
     name: str
     clients: int
@@ -22,17 +22,17 @@ class Row:
     ours: list[Round] = field(default_factory=list)
 
     def add(self, floor: Round, ours: Round) -> None:
-        """One more repetition."""
+        """Add a repetition."""
         self.floors.append(floor)
         self.ours.append(ours)
 
     @property
     def ratios(self) -> list[float]:
-        """Ours to the floor, repetition by repetition: the machine's mood is alike on both sides of one."""
+        """The ratio of each repetition: its two sides meet the same load of the machine."""
         return [b.tps / a.tps for a, b in zip(self.floors, self.ours, strict=True)]
 
     def figures(self) -> dict[str, Any]:
-        """What the JSON file says."""
+        """The entry of the JSON file."""
         return {
             "name": self.name,
             "clients": self.clients,
@@ -53,7 +53,7 @@ def write(rows: Sequence[Row], file: Path) -> None:
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """The rows for people: transactions a second, ratios, latencies of ours."""
+    """The rows as a table: transactions a second, ratios, latencies of the hub."""
     shown = Table(title="transactions a second; ratio = ours / floor, median of the repetitions")
     for name in ("bench", "clients", "floor", "ours", "ratio", "repetitions", "p50 ms", "p95 ms"):
         shown.add_column(name, justify="left" if name == "bench" else "right")

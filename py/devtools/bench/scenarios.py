@@ -1,11 +1,11 @@
-"""What is compared with what, for how long, in which order."""
+"""The benchmarks: which scripts are compared, with how many clients, in which order."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from devtools.bench import pgbench
-from devtools.bench.environment import Place
+from devtools.bench.environment import Environment
 from devtools.bench.results import Row
 
 Tick = Callable[[str], None]
@@ -18,15 +18,15 @@ class Side:
     script: str
     on_hub: bool = True
 
-    def run(self, place: Place, clients: int, seconds: float) -> pgbench.Round:
-        """One round."""
-        url = place.hub_login if self.on_hub else place.floor_login
+    def run(self, environment: Environment, clients: int, seconds: float) -> pgbench.Round:
+        """Run one round."""
+        url = environment.hub_login if self.on_hub else environment.floor_login
         return pgbench.run(self.script, url, clients=clients, seconds=seconds)
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A floor, and by name what is measured beside it in the same repetition."""
+    """A floor, and by name the scripts that are measured beside it in the same repetition."""
 
     floor: Side
     ours: dict[str, Side]
@@ -34,7 +34,7 @@ class Bench:
 
     @property
     def sides(self) -> int:
-        """Rounds of one repetition at one number of clients."""
+        """The number of rounds of one repetition at one number of clients."""
         return 1 + len(self.ours)
 
 
@@ -51,38 +51,40 @@ LISTS = Bench(Side("newest_orders_unsecured"), {"newest_orders": Side("newest_or
 
 
 def rounds(benches: Sequence[Bench], repetitions: int) -> int:
-    """How many rounds all of it takes."""
+    """The number of rounds of all benchmarks."""
     return sum(repetitions * len(bench.clients) * bench.sides for bench in benches)
 
 
-def measure(bench: Bench, place: Place, seconds: float, repetitions: int, tick: Tick) -> list[Row]:
-    """Alternate between the floor and ours, so that both meet the same noise."""
+def measure(
+    bench: Bench, environment: Environment, seconds: float, repetitions: int, tick: Tick
+) -> list[Row]:
+    """Alternate between the floor and the hub, so that both meet the same load of the machine."""
     rows: list[Row] = []
     for clients in bench.clients:
         named = {name: Row(name, clients) for name in bench.ours}
         for _ in range(repetitions):
-            floor = _round(bench.floor, place, clients, seconds, tick)
+            floor = _round(bench.floor, environment, clients, seconds, tick)
             for name, side in bench.ours.items():
-                named[name].add(floor, _round(side, place, clients, seconds, tick))
+                named[name].add(floor, _round(side, environment, clients, seconds, tick))
         rows += named.values()
     return sorted(rows, key=lambda row: list(bench.ours).index(row.name))
 
 
-def _round(side: Side, place: Place, clients: int, seconds: float, tick: Tick) -> pgbench.Round:
-    place.settle()
-    done = side.run(place, clients, seconds)
+def _round(side: Side, environment: Environment, clients: int, seconds: float, tick: Tick) -> pgbench.Round:
+    environment.settle()
+    done = side.run(environment, clients, seconds)
     tick(f"{side.script}, {clients} clients: {done.tps:,.0f}/s")
     return done
 
 
-def warm_up(bench: Bench, place: Place, seconds: float) -> None:
-    """Fill caches and tables, then let the planner know what is there."""
+def warm_up(bench: Bench, environment: Environment, seconds: float) -> None:
+    """Fill caches and tables, then analyze."""
     for side in (bench.floor, *bench.ours.values()):
-        side.run(place, min(4, max(bench.clients)), seconds)
-    place.settle(analyze=True)
+        side.run(environment, min(4, max(bench.clients)), seconds)
+    environment.settle(analyze=True)
 
 
 def length(budget: float, started: float, count: int, *, pause: float = 0.6) -> float:
-    """Seconds a round may take so that all of them end within the budget; whole ones, as pgbench counts."""
+    """The seconds of a round so that all rounds end within the budget; pgbench counts whole seconds."""
     left = budget - (time.monotonic() - started)
     return float(max(1, int(left / count - pause)))

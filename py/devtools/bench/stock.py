@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable
 
-from devtools.bench.environment import Place
+from devtools.bench.environment import Environment
 from devtools.bench.errors import BenchError
 from devtools.bench.pgbench import SQL, Round
 from devtools.bench.results import Row
@@ -15,56 +15,56 @@ LEVELS = 50_000
 Tick = Callable[[str], None]
 
 
-def measure(place: Place, repetitions: int, tick: Tick, levels: int = LEVELS) -> list[Row]:
-    """Floor and hub in turn; every level is a new one. One untimed sync on each side goes before."""
-    _prepare(place)
+def measure(environment: Environment, repetitions: int, tick: Tick, products: int = LEVELS) -> list[Row]:
+    """Measure floor and hub in turn, with new levels each time, after one untimed sync on each side."""
+    _prepare(environment)
     chance = random.Random(1)  # noqa: S311
     row = Row("stock_sync", 1)
     for number in range(repetitions + 1):
-        told = [(f"STOCK-{i}", chance.randint(0, 100_000)) for i in range(1, levels + 1)]
-        chance.shuffle(told)
-        floor, ours = _bare(place, told), _ours(place, told)
+        levels = [(f"STOCK-{i}", chance.randint(0, 100_000)) for i in range(1, products + 1)]
+        chance.shuffle(levels)
+        floor, ours = _bare(environment, levels), _ours(environment, levels)
         if number:
             row.add(floor, ours)
         tick(f"stock_sync: {ours.p50_ms:,.0f} ms, bare {floor.p50_ms:,.0f} ms")
-    with place.admin(place.floor) as conn:
+    with environment.admin(environment.floor) as conn:
         conn.execute("drop schema floor_stock cascade")
     return [row]
 
 
-def _prepare(place: Place) -> None:
-    for file, url in (("stock", place.hub), ("stock_floor", place.floor)):
-        with place.admin(url) as conn:
+def _prepare(environment: Environment) -> None:
+    for file, url in (("stock", environment.hub), ("stock_floor", environment.floor)):
+        with environment.admin(url) as conn:
             conn.execute((SQL / f"{file}.sql").read_bytes())
-    place.settle(analyze=True)
+    environment.settle(analyze=True)
 
 
-def _bare(place: Place, told: list[tuple[str, int]]) -> Round:
-    with place.admin(place.floor) as conn:
+def _bare(environment: Environment, levels: list[tuple[str, int]]) -> Round:
+    with environment.admin(environment.floor) as conn:
         began = time.monotonic()
         with conn.transaction(), conn.cursor() as cursor:
-            cursor.execute("create temporary table told (sku text, quantity int) on commit drop")
-            with cursor.copy("copy told from stdin") as copy:
-                copy.write("".join(f"{sku}\t{quantity}\n" for sku, quantity in told))
+            cursor.execute("create temporary table levels (sku text, quantity int) on commit drop")
+            with cursor.copy("copy levels from stdin") as copy:
+                copy.write("".join(f"{sku}\t{quantity}\n" for sku, quantity in levels))
             cursor.execute(
                 "update floor_stock.inventory as s set erp_stock = t.quantity, last_sync_at = now()"
-                " from told as t join floor_stock.goods as g on g.sku = t.sku where s.product_id = g.id"
+                " from levels as t join floor_stock.goods as g on g.sku = t.sku where s.product_id = g.id"
             )
             changed = cursor.rowcount
-        return _round(began, changed, told)
+        return _round(began, changed, levels)
 
 
-def _ours(place: Place, told: list[tuple[str, int]]) -> Round:
-    with place.admin(place.hub) as conn:
+def _ours(environment: Environment, levels: list[tuple[str, int]]) -> Round:
+    with environment.admin(environment.hub) as conn:
         began = time.monotonic()
-        levels = json.dumps([{"sku": sku, "quantity": quantity} for sku, quantity in told])
+        document = json.dumps([{"sku": sku, "quantity": quantity} for sku, quantity in levels])
         with conn.transaction():
-            answer = conn.execute("select bench.apply_stock(%s)", [levels]).fetchall()[0][0]
-        return _round(began, answer["applied"], told)
+            answer = conn.execute("select bench.apply_stock(%s)", [document]).fetchall()[0][0]
+        return _round(began, answer["applied"], levels)
 
 
-def _round(began: float, changed: int, told: list[tuple[str, int]]) -> Round:
+def _round(began: float, changed: int, levels: list[tuple[str, int]]) -> Round:
     seconds = time.monotonic() - began
-    if changed != len(told):
-        raise BenchError(f"{changed} of {len(told)} levels were stored")
-    return Round(len(told) / seconds, seconds * 1000, seconds * 1000)
+    if changed != len(levels):
+        raise BenchError(f"{changed} of {len(levels)} levels were stored")
+    return Round(len(levels) / seconds, seconds * 1000, seconds * 1000)

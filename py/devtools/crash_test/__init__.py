@@ -15,8 +15,8 @@ from pathlib import Path
 import psycopg
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from devtools.crash_test.environment import House
-from devtools.crash_test.load import Load, Told, settle
+from devtools.crash_test.environment import Environment
+from devtools.crash_test.load import Acknowledged, Load, create_accounts
 from devtools.crash_test.verify import Findings, drain, verify
 from hub import paths
 from hub.console import err, say
@@ -24,7 +24,7 @@ from hub.errors import UserError
 from hub.osuser import server_account
 
 KINDS = ("postmaster", "gateway", "messenger", "backend", "pooler")
-"""Who is killed in turn: PostgreSQL, whole or one process of it, and all that stands before and behind it."""
+"""The processes that are killed in turn. `backend` is one process of PostgreSQL."""
 
 _PARTNERS = 12
 _PROGRESS_SECONDS = 30
@@ -32,8 +32,8 @@ _DRAIN_SECONDS = 180
 
 
 @dataclass
-class Result:
-    """What a run did and found."""
+class Report:
+    """The result of a run."""
 
     seed: int
     kills: dict[str, int] = field(default_factory=dict)
@@ -43,110 +43,113 @@ class Result:
     findings: Findings = field(default_factory=Findings)
 
 
-def torture(
-    folder: Path, *, kills: int, seed: int, seconds: float, tell: Callable[[str], None] = lambda _: None
-) -> Result:
-    """Kill so many times, for at most so many seconds, and look whether all is well.
+def crash_test(
+    folder: Path, *, kills: int, seed: int, seconds: float, progress: Callable[[str], None] = lambda _: None
+) -> Report:
+    """Kill processes under load, for at most `seconds`, and verify that no acknowledged write is lost.
 
-    Everything runs in `folder`, on loopback. Stops by itself; only our own children are killed.
+    Everything runs in `folder`, on loopback. Only child processes of the test are killed.
     """
     started = time.monotonic()
     dice = random.Random(seed)  # noqa: S311  repeatable, not secret
-    house, told = House(folder), Told()
-    result = Result(seed)
+    environment, acknowledged = Environment(folder), Acknowledged()
+    result = Report(seed)
     count: Counter[str] = Counter()
     took: dict[str, list[float]] = {}
     try:
-        house.build()
-        with psycopg.connect(house.url, autocommit=True) as conn:
-            people = settle(conn, _PARTNERS)
-        load = Load(house, people, told, seed)
+        environment.build()
+        with psycopg.connect(environment.url, autocommit=True) as conn:
+            accounts = create_accounts(conn, _PARTNERS)
+        load = Load(environment, accounts, acknowledged, seed)
         load.start()
         try:
             for number in range(kills):
                 if time.monotonic() - started > seconds:
-                    tell(f"out of time after {number} kills")
+                    progress(f"out of time after {number} kills")
                     break
-                _await_progress(told, dice.uniform(0.1, 0.6))
+                _await_progress(acknowledged, dice.uniform(0.1, 0.6))
                 kind = KINDS[number % len(KINDS)]
-                took.setdefault(kind, []).append(_kill(house, kind, dice))
+                took.setdefault(kind, []).append(_kill(environment, kind, dice))
                 count[kind] += 1
-                tell(f"{kind} killed")
+                progress(f"{kind} killed")
         finally:
             load.stop(20)
-        with psycopg.connect(house.url, autocommit=True) as conn:
+        with psycopg.connect(environment.url, autocommit=True) as conn:
             if not drain(conn, _DRAIN_SECONDS):
-                told.surprises.append(
-                    f"something is owed, and none of it was settled for {_DRAIN_SECONDS} seconds"
+                acknowledged.surprises.append(
+                    f"work is pending, and none of it was done for {_DRAIN_SECONDS} seconds"
                 )
-            result.findings = verify(conn, told, house.delivered)
+            result.findings = verify(conn, acknowledged, environment.delivered)
     finally:
-        house.tear_down()
-    result.kills, result.retries = dict(count), dict(told.retries)
+        environment.tear_down()
+    result.kills, result.retries = dict(count), dict(acknowledged.retries)
     result.recovery_seconds = {kind: round(sum(all_) / len(all_), 2) for kind, all_ in took.items()}
     result.seconds = round(time.monotonic() - started, 1)
     return result
 
 
-def _kill(house: House, kind: str, dice: random.Random) -> float:
+def _kill(environment: Environment, kind: str, dice: random.Random) -> float:
     if kind == "backend":
-        return house.kill_backend(dice)
-    killed: float = getattr(house, f"kill_{kind}")()
+        return environment.kill_backend(dice)
+    killed: float = getattr(environment, f"kill_{kind}")()
     return killed
 
 
-def _await_progress(told: Told, pause: float) -> None:
-    """Every kill hits a load under way: somebody was told of an order since the last one."""
-    before = len(told.orders)
+def _await_progress(acknowledged: Acknowledged, pause: float) -> None:
+    """Wait until an order was acknowledged since the last kill: every kill hits a running load."""
+    before = len(acknowledged.orders)
     until = time.monotonic() + _PROGRESS_SECONDS
     time.sleep(pause)
-    while len(told.orders) == before:
+    while len(acknowledged.orders) == before:
         if time.monotonic() > until:
-            raise UserError("nobody gets an order through any more", hint="; ".join(told.surprises[:3]))
+            raise UserError("no order succeeds any more", hint="; ".join(acknowledged.surprises[:3]))
         time.sleep(0.02)
 
 
 def run(*, kills: int, seed: int | None, seconds: float, json_file: Path | None) -> None:
-    """Torture, and print what came of it; raises UserError when a promise was broken."""
-    # Told to stop, we stop what we started too.
+    """Run the crash test and print its report; raises UserError when a violation was found."""
+    # SIGTERM stops the child processes too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     seed = secrets.randbelow(1_000_000) if seed is None else seed
-    folder = paths.make_data_dir()[0] / f"torture-{seed}-{secrets.token_hex(3)}"
+    folder = paths.make_data_dir()[0] / f"crash-test-{seed}-{secrets.token_hex(3)}"
     folder.mkdir(mode=0o755)
     server_account().own(folder)
     say(
         f"seed {seed}: {kills} kills of PostgreSQL, PgBouncer, gateway and messenger, {seconds:.0f} s at most"
     )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err) as progress:
-        bar = progress.add_task("torture", total=kills)
-        result = torture(
+    with Progress(*columns, console=err) as display:
+        bar = display.add_task("crash test", total=kills)
+        result = crash_test(
             folder,
             kills=kills,
             seed=seed,
             seconds=seconds,
-            tell=lambda what: progress.update(bar, advance=1, description=what),
+            progress=lambda what: display.update(bar, advance=1, description=what),
         )
     if json_file:
         json_file.write_text(json.dumps(asdict(result), indent=1, default=str) + "\n")
     for line in lines(result):
         say(line)
-    if result.findings.wrong:
-        raise UserError(f"{len(result.findings.wrong)} promises broken (seed {seed})", hint=f"see {folder}")
+    if result.findings.violations:
+        raise UserError(
+            f"{len(result.findings.violations)} violations found (seed {seed})", hint=f"see {folder}"
+        )
     shutil.rmtree(folder)
 
 
-def lines(result: Result) -> list[str]:
-    """The result in words."""
+def lines(result: Report) -> list[str]:
+    """The report as lines of text."""
     found = result.findings
     killed = ", ".join(f"{count} {kind}" for kind, count in result.kills.items())
-    back = ", ".join(f"{kind} {seconds} s" for kind, seconds in result.recovery_seconds.items())
+    recovery = ", ".join(f"{kind} {seconds} s" for kind, seconds in result.recovery_seconds.items())
     return [
         f"killed {sum(result.kills.values())} times: {killed}; {result.seconds:.0f} s in all",
-        f"back after, on average: {back}",
-        f"orders: {found.orders_told} told of, {found.orders} there",
-        f"payments: {found.payments_told} told of, {found.payments} there",
-        f"messages: {found.messages} owed, {found.deliveries} delivered, {found.delivered_again} again",
-        f"asked again after a lost answer: {result.retries}",
-        *(f"WRONG: {what}" for what in found.wrong[:50]),
+        f"recovered after, on average: {recovery}",
+        f"orders: {found.orders_acknowledged} acknowledged, {found.orders} in the database",
+        f"payments: {found.payments_acknowledged} acknowledged, {found.payments} in the database",
+        f"messages: {found.messages} enqueued, {found.deliveries} deliveries,"
+        f" {found.delivered_again} repeated",
+        f"retries after a lost answer: {result.retries}",
+        *(f"VIOLATION: {what}" for what in found.violations[:50]),
     ]

@@ -1,4 +1,4 @@
-"""What is tortured: PostgreSQL, PgBouncer, the gateway and the WhatsApp worker, each a child of ours."""
+"""The environment of a crash test: PostgreSQL, PgBouncer, gateway and WhatsApp adapter as child processes."""
 
 import os
 import random
@@ -22,15 +22,15 @@ from hub.settings import Settings
 from hub.stack import gateway as gateways
 from hub.stack import pgbouncer
 
-DATABASE = "hub_torture"
-_PATIENCE = 60
+DATABASE = "hub_crash_test"
+_WAIT_SECONDS = 60
 
 Connection = psycopg.Connection[Any]
 
 
 @dataclass
-class House:
-    """The four programs, in `folder`. PostgreSQL has its durable defaults: fsync, synchronous commit."""
+class Environment:
+    """The four programs, in `folder`. PostgreSQL keeps its durable defaults: fsync and synchronous commit."""
 
     folder: Path
     jwt_secret: str = field(default_factory=new_password)
@@ -43,7 +43,7 @@ class House:
     messenger: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        # pg_cron would run the jobs at whole minutes; here they are called all the time.
+        # pg_cron would run the jobs every minute; here they run all the time.
         settings = cron_settings("postgres") | {"max_connections": "60", "checkpoint_timeout": "30s"}
         self.cluster = Cluster(self.folder / "postgres", _port(23000), new_password(), settings=settings)
         self.choice = gateways.choose("auto", paths.root() / ".cache" / "postgrest")
@@ -60,26 +60,26 @@ class House:
 
     @property
     def url(self) -> str:
-        """The database, as superuser."""
+        """URL of the database, as superuser."""
         return self.cluster.url(DATABASE)
 
     @property
     def caller_url(self) -> str:
-        """The database, as callers reach it who need neither gateway nor PgBouncer."""
+        """URL of the database for callers that use neither the gateway nor PgBouncer."""
         return self.settings.listen_url
 
     @property
     def gateway_url(self) -> str:
-        """The front door."""
+        """Base URL of the gateway."""
         return self.settings.gateway_url
 
     @property
     def delivered(self) -> Path:
-        """Where the provider writes each message that it was given: a JSON line."""
+        """The file to which the adapter appends each delivered message as a JSON line."""
         return self.folder / "delivered.jsonl"
 
     def build(self) -> None:
-        """Make the cluster and the database, and start everything."""
+        """Create the cluster and the database, and start every program."""
         self.cluster.initialise()
         self.cluster.configure()
         self.start_server()
@@ -98,7 +98,7 @@ class House:
         self.start_messenger()
 
     def start_server(self) -> None:
-        """Start the postmaster as our own child, and wait until it has recovered and answers."""
+        """Start the postmaster as a child process and wait until it has recovered and answers."""
         account = self.cluster.account
         with self.cluster.log.open("ab") as log:
             self.server = subprocess.Popen(
@@ -113,10 +113,10 @@ class House:
         self.wait_for_server()
 
     def wait_for_server(self) -> None:
-        """Wait until connections are taken. Raises UserError when the server has ended or keeps silent."""
+        """Wait until the server accepts connections. Raises UserError if it ended or does not answer."""
         for attempt in Retrying(
             retry=retry_if_exception_type(psycopg.OperationalError),
-            stop=stop_after_delay(_PATIENCE),
+            stop=stop_after_delay(_WAIT_SECONDS),
             wait=wait_fixed(0.05),
             reraise=True,
         ):
@@ -126,12 +126,12 @@ class House:
                 psycopg.connect(self.cluster.url(), connect_timeout=5).close()
 
     def kill_postmaster(self) -> float:
-        """kill -9 the postmaster, start it anew; returns the seconds until it answered again."""
+        """Kill the postmaster with SIGKILL and restart it; returns the seconds until it answered again."""
         started = time.monotonic()
-        # Waited for, or its process id would look alive to the next postmaster; so would its orphans.
+        # The next postmaster refuses to start while the killed one or its backends exist.
         _kill(self.server)
         while processes.working_in(self.cluster.pgdata):
-            if time.monotonic() - started > _PATIENCE:
+            if time.monotonic() - started > _WAIT_SECONDS:
                 raise UserError("backends of the killed server do not end")
             time.sleep(0.02)
         (self.cluster.pgdata / "postmaster.pid").unlink(missing_ok=True)
@@ -139,7 +139,7 @@ class House:
         return time.monotonic() - started
 
     def kill_backend(self, dice: random.Random) -> float:
-        """kill -9 one of the server's processes: the postmaster ends the others and recovers by itself."""
+        """Kill one of the server's processes; the postmaster ends the others and recovers."""
         started = time.monotonic()
         with psycopg.connect(self.cluster.url(), autocommit=True) as conn:
             rows = conn.execute(
@@ -155,18 +155,18 @@ class House:
 
     @staticmethod
     def _wait_for_crash(conn: Connection) -> None:
-        """Our own connection dies with the others: only then has the crash been noticed."""
-        until = time.monotonic() + _PATIENCE
+        """Wait until this connection is closed with the others: the postmaster has noticed the crash."""
+        until = time.monotonic() + _WAIT_SECONDS
         while time.monotonic() < until:
             try:
                 conn.execute("select 1")
             except psycopg.OperationalError:
                 return
             time.sleep(0.01)
-        raise UserError("the killed backend was not missed")
+        raise UserError("PostgreSQL did not react to the killed backend")
 
     def start_pooler(self) -> None:
-        """Start PgBouncer and wait until it lets callers through."""
+        """Start PgBouncer and wait until it accepts connections."""
         config = pgbouncer.write(self.folder, self.settings, self.cluster.account)
         with (self.folder / "pgbouncer.log").open("ab") as log:
             self.pooler = subprocess.Popen(
@@ -180,7 +180,7 @@ class House:
             )
         for attempt in Retrying(
             retry=retry_if_exception_type(psycopg.OperationalError),
-            stop=stop_after_delay(_PATIENCE),
+            stop=stop_after_delay(_WAIT_SECONDS),
             wait=wait_fixed(0.05),
             reraise=True,
         ):
@@ -188,27 +188,27 @@ class House:
                 psycopg.connect(self.settings.authenticator_url, connect_timeout=5).close()
 
     def kill_pooler(self) -> float:
-        """kill -9 PgBouncer, start it anew; returns the seconds until it let callers through again."""
+        """Kill PgBouncer and restart it; returns the seconds until it answered again."""
         started = time.monotonic()
         _kill(self.pooler)
         self.start_pooler()
         return time.monotonic() - started
 
     def start_gateway(self) -> None:
-        """Start it and wait until it answers."""
+        """Start the gateway and wait until it answers."""
         log = self.folder / "gateway.log"
         self.gateway = process = gateways.start(self.choice, self.folder / "gateway.conf", log)
         gateways.wait_ready(self.gateway_url, log, lambda: gateways.refuse_ended(process, log))
 
     def kill_gateway(self) -> float:
-        """kill -9 the gateway, start it anew; returns the seconds until it answered again."""
+        """Kill the gateway and restart it; returns the seconds until it answered again."""
         started = time.monotonic()
         _kill(self.gateway)
         self.start_gateway()
         return time.monotonic() - started
 
     def start_messenger(self) -> None:
-        """Start the WhatsApp adapter, whose provider is a file."""
+        """Start the WhatsApp adapter, which delivers to a file."""
         environment = self.cluster.account.environment() | {
             "HUB_GATEWAY_URL": self.gateway_url,
             "HUB_JWT_SECRET": self.jwt_secret,
@@ -230,14 +230,14 @@ class House:
             )
 
     def kill_messenger(self) -> float:
-        """kill -9 the messenger, start it anew; returns the seconds that took."""
+        """Kill the WhatsApp adapter and restart it; returns the seconds that took."""
         started = time.monotonic()
         _kill(self.messenger)
         self.start_messenger()
         return time.monotonic() - started
 
     def tear_down(self) -> None:
-        """Stop everything that runs; only our own children."""
+        """Stop every child process that runs."""
         for child in (self.messenger, self.gateway, self.pooler):
             if child and child.poll() is None:
                 child.terminate()
@@ -256,12 +256,12 @@ class House:
 
 
 def _port(start: int) -> int:
-    """A free port below those of outgoing connections: one of them could take ours while we restart."""
+    """A free port below the ephemeral range, so that no outgoing connection takes it during a restart."""
     return next_free(start + os.getpid() % 500)
 
 
 def _kill(child: subprocess.Popen[bytes] | None) -> None:
-    """kill -9 a child of ours, and wait for its end. Raises UserError when it had ended by itself."""
+    """Kill a child process and wait for its end. Raises UserError if it has ended by itself."""
     if child is None or child.poll() is not None:
         raise UserError("a program that was to be killed has ended by itself")
     child.kill()

@@ -1,4 +1,4 @@
-"""The load: buyers, clerks and jobs who go on through every crash, and remember what they were told."""
+"""The load: threads that order, approve, pay and run jobs, and record each acknowledged write."""
 
 import json
 import random
@@ -16,7 +16,7 @@ import httpx
 import psycopg
 
 from adapters.common.tokens import mint
-from devtools.crash_test.environment import Connection, House
+from devtools.crash_test.environment import Connection, Environment
 
 _RETRY_SECONDS = 0.05
 _PAUSE = (0.02, 0.12)
@@ -24,12 +24,12 @@ _SKUS = 20
 
 
 class GivenUpError(Exception):
-    """The run is over before an answer came: nothing was told."""
+    """The run ended before an answer arrived: nothing was acknowledged."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a buyer was told of an order."""
+    """An order as the API acknowledged it."""
 
     partner: str
     key: str
@@ -39,7 +39,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Payment:
-    """What a clerk was told of a payment."""
+    """A payment as the API acknowledged it."""
 
     invoice: str
     reference: str
@@ -47,10 +47,10 @@ class Payment:
 
 
 @dataclass
-class Told:
-    """Everything that was asked, and what was answered. Each list is appended to by many threads."""
+class Acknowledged:
+    """Every request and every acknowledged write. Many threads append to each list."""
 
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    requested: list[tuple[str, str]] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     approved: list[str] = field(default_factory=list)
     payments: list[Payment] = field(default_factory=list)
@@ -59,16 +59,16 @@ class Told:
 
 
 @dataclass
-class People:
-    """Ids of those who order and of those who serve."""
+class Accounts:
+    """Ids of the accounts that the load uses."""
 
     admin: str
     subdist: str
     partners: list[str]
 
 
-def settle(conn: Connection, partners: int) -> People:
-    """People and goods: credit and stock enough that nothing is refused."""
+def create_accounts(conn: Connection, partners: int) -> Accounts:
+    """Create accounts and products with so much credit and stock that no order is refused."""
 
     def new(statement: str, *values: Any) -> str:
         return str(conn.execute(statement + " returning id", values).fetchall()[0][0])
@@ -77,19 +77,19 @@ def settle(conn: Connection, partners: int) -> People:
         region = new("insert into app.regions (name, code) values ('Jawa Barat', 'T-JB')")
         admin = new(
             "insert into app.agents (email, password_hash, full_name, phone, role)"
-            " values ('hq@torture.test', 'x', 'Kantor Pusat', '+628110000001', 'ADMIN')"
+            " values ('hq@crash.test', 'x', 'Kantor Pusat', '+628110000001', 'ADMIN')"
         )
         subdist = new(
             "insert into app.sub_distributors (region_id, business_name, whatsapp_number)"
             " values (%s, 'Distributor Bandung', '+628120000001')",
             region,
         )
-        people = [
+        ids = [
             new(
                 "insert into app.partners"
                 " (email, phone, password_hash, business_name, tier, region_id, credit_limit)"
                 " values (%s, %s, 'x', %s, 'GOLD', %s, 9e12)",
-                f"salon{i}@torture.test",
+                f"salon{i}@crash.test",
                 f"+62813{i:07}",
                 f"Salon {i}",
                 region,
@@ -108,26 +108,33 @@ def settle(conn: Connection, partners: int) -> People:
                 " values (%s, 100000000, now())",
                 [product],
             )
-        # What died in a messenger's hands is to be sent again within the run.
+        # A message that a killed adapter held is sent again within the run.
         conn.execute(
             "update app.system_configs set config_value = '2'"
             " where config_key = 'outbox.unknown_wait_seconds'"
         )
-    return People(admin, subdist, people)
+    return Accounts(admin, subdist, ids)
 
 
 class Load:
-    """Threads that order, approve and pay until they are told to stop."""
+    """Threads that order, approve and pay until they are stopped."""
 
-    def __init__(self, house: House, people: People, told: Told, seed: int) -> None:
-        self.house, self.people, self.told, self.seed = house, people, told, seed
+    def __init__(
+        self, environment: Environment, accounts: Accounts, acknowledged: Acknowledged, seed: int
+    ) -> None:
+        self.environment, self.accounts, self.acknowledged, self.seed = (
+            environment,
+            accounts,
+            acknowledged,
+            seed,
+        )
         self.over = threading.Event()
         self.abandon = threading.Event()
         self._to_approve: SimpleQueue[str] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
     def start(self, buyers: int = 4, clerks: int = 4) -> None:
-        """Half of the buyers come through the gateway, half call the database themselves."""
+        """Start the threads. Half of the buyers use the gateway, half call the database directly."""
         roles: list[tuple[str, Callable[[random.Random], None]]] = []
         for i in range(buyers):
             roles.append((f"buyer-{i}", self._buy_by_gateway if i % 2 == 0 else self._buy_directly))
@@ -135,14 +142,12 @@ class Load:
         roles.append(("jobs", self._run_jobs))
         for name, act in roles:
             dice = random.Random(f"{self.seed}-{name}")  # noqa: S311  repeatable, not secret
-            thread = threading.Thread(
-                target=self._insistently, args=(name, act, dice), name=name, daemon=True
-            )
+            thread = threading.Thread(target=self._run_thread, args=(name, act, dice), name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def stop(self, seconds: float) -> None:
-        """No new work; what is under way is brought to its end, or given up after so many seconds."""
+        """Start no new work; finish running work, or give it up after `seconds`."""
         self.over.set()
         until = time.monotonic() + seconds
         for thread in self._threads:
@@ -152,33 +157,33 @@ class Load:
             thread.join(30)
         left = [thread.name for thread in self._threads if thread.is_alive()]
         if left:
-            self.told.surprises.append(f"still at work: {', '.join(left)}")
+            self.acknowledged.surprises.append(f"still running: {', '.join(left)}")
 
-    def _insistently(self, name: str, act: Callable[[random.Random], None], dice: random.Random) -> None:
+    def _run_thread(self, name: str, act: Callable[[random.Random], None], dice: random.Random) -> None:
         try:
             act(dice)
         except GivenUpError:
             pass
         except Exception as error:
-            self.told.surprises.append(f"{name}: {type(error).__name__}: {error}")
+            self.acknowledged.surprises.append(f"{name}: {type(error).__name__}: {error}")
 
-    def _wish(self, dice: random.Random) -> tuple[str, dict[str, Any]]:
+    def _random_order(self, dice: random.Random) -> tuple[str, dict[str, Any]]:
         """A partner, and an order under a key that is kept through every retry."""
-        partner = dice.choice(self.people.partners)
+        partner = dice.choice(self.accounts.partners)
         skus = dice.sample(range(_SKUS), dice.randint(1, 5))
         items = [{"sku": f"T-{i:02}", "quantity": dice.randint(1, 9)} for i in skus]
         key = str(uuid.UUID(int=dice.getrandbits(128)))
-        self.told.asked.append((partner, key))
+        self.acknowledged.requested.append((partner, key))
         return partner, {"items": items, "points": 0, "notes": None, "idempotency_key": key}
 
     def _ordered(self, partner: str, key: str, order: dict[str, Any]) -> None:
-        self.told.orders.append(Order(partner, key, order["id"], Decimal(str(order["grand_total"]))))
+        self.acknowledged.orders.append(Order(partner, key, order["id"], Decimal(str(order["grand_total"]))))
         self._to_approve.put(order["id"])
 
     def _buy_by_gateway(self, dice: random.Random) -> None:
         with self._client() as client:
             while not self.over.is_set():
-                partner, body = self._wish(dice)
+                partner, body = self._random_order(dice)
                 order = self._post(client, "submit_order", body, "partner", partner)
                 if order:
                     self._ordered(partner, body["idempotency_key"], order)
@@ -187,15 +192,15 @@ class Load:
     def _buy_directly(self, dice: random.Random) -> None:
         conn: Connection | None = None
         while not self.over.is_set():
-            partner, body = self._wish(dice)
+            partner, body = self._random_order(dice)
             while True:
                 try:
-                    conn = conn or psycopg.connect(self.house.caller_url, connect_timeout=5)
+                    conn = conn or psycopg.connect(self.environment.caller_url, connect_timeout=5)
                     order = _submit(conn, partner, body)
                     break
                 except psycopg.OperationalError:
-                    # Whether it was committed is unknown: asked again under the same key.
-                    self.told.retries["direct"] += 1
+                    # Whether it was committed is unknown: retried with the same key.
+                    self.acknowledged.retries["direct"] += 1
                     if conn:
                         conn.close()
                     conn = None
@@ -204,7 +209,7 @@ class Load:
             self._pause(dice)
 
     def _serve(self, dice: random.Random) -> None:
-        """Accept, approve and pay what was ordered, in one to three parts."""
+        """Accept, approve and pay orders, each payment in one to three parts."""
         with self._client() as client:
             while not self.over.is_set():
                 try:
@@ -212,20 +217,20 @@ class Load:
                 except Empty:
                     continue
                 if dice.random() < 0.4:
-                    continue  # some stay open
+                    continue  # some orders stay open
                 accept = {"order_id": order, "decision": "ACCEPT"}
-                self._post(client, "respond_order", accept, "subdist", self.people.subdist)
-                # A repeated approval is refused: the first one was committed and its answer lost.
+                self._post(client, "respond_order", accept, "subdist", self.accounts.subdist)
+                # A repeated approval is refused if the first one was committed and its answer was lost.
                 self._post(
-                    client, "approve_order", {"order_id": order}, "admin", self.people.admin, lost={409}
+                    client, "approve_order", {"order_id": order}, "admin", self.accounts.admin, lost={409}
                 )
-                self.told.approved.append(order)
+                self.acknowledged.approved.append(order)
                 self._pay(client, order, dice)
                 self._pause(dice)
 
     def _pay(self, client: httpx.Client, order: str, dice: random.Random) -> None:
         path = f"/invoices?order_id=eq.{order}&select=id,amount"
-        (invoice,) = self._insist(client, "GET", path, None, "admin", self.people.admin, set()) or [None]
+        (invoice,) = self._request(client, "GET", path, None, "admin", self.accounts.admin, set()) or [None]
         if not invoice:
             return
         left = Decimal(str(invoice["amount"]))
@@ -235,22 +240,22 @@ class Load:
             left -= amount
             reference = f"TRF-{dice.getrandbits(64):016x}"
             body = {"invoice_id": invoice["id"], "amount": str(amount), "reference_number": reference}
-            if self._post(client, "record_payment", body, "admin", self.people.admin):
-                self.told.payments.append(Payment(invoice["id"], reference, amount))
+            if self._post(client, "record_payment", body, "admin", self.accounts.admin):
+                self.acknowledged.payments.append(Payment(invoice["id"], reference, amount))
 
     def _run_jobs(self, _: random.Random) -> None:
         while not self.over.is_set():
             try:
-                with psycopg.connect(self.house.url, autocommit=True, connect_timeout=5) as conn:
+                with psycopg.connect(self.environment.url, autocommit=True, connect_timeout=5) as conn:
                     while not self.over.is_set():
                         run_jobs(conn)
                         time.sleep(0.2)
             except psycopg.OperationalError:
-                self.told.retries["jobs"] += 1
+                self.acknowledged.retries["jobs"] += 1
                 time.sleep(_RETRY_SECONDS)
 
     def _client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.house.gateway_url, timeout=20, trust_env=False)
+        return httpx.Client(base_url=self.environment.gateway_url, timeout=20, trust_env=False)
 
     def _post(
         self,
@@ -262,9 +267,9 @@ class Load:
         *,
         lost: frozenset[int] | set[int] = frozenset(),
     ) -> Any:
-        return self._insist(client, "POST", f"/rpc/{function}", body, role, sub, lost)
+        return self._request(client, "POST", f"/rpc/{function}", body, role, sub, lost)
 
-    def _insist(
+    def _request(
         self,
         client: httpx.Client,
         method: str,
@@ -274,24 +279,26 @@ class Load:
         sub: str,
         lost: frozenset[int] | set[int],
     ) -> Any:
-        """Ask until there is an answer; `lost` are refusals that mean that an unheard answer was a yes."""
+        """Retry until there is an answer; a refusal in `lost` means that an earlier attempt succeeded."""
         tries = 0
         while True:
             tries += 1
-            token = mint(self.house.jwt_secret, role, sub, minutes=5)
+            token = mint(self.environment.jwt_secret, role, sub, minutes=5)
             try:
                 answer = client.request(method, path, json=body, headers={"Authorization": f"Bearer {token}"})
             except httpx.TransportError:
-                self.told.retries["gateway"] += 1
+                self.acknowledged.retries["gateway"] += 1
             else:
                 if answer.status_code == 200:
                     return json.loads(answer.text, parse_float=Decimal)
                 if answer.status_code in lost and tries > 1:
                     return None
                 if answer.status_code < 500:
-                    self.told.surprises.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
+                    self.acknowledged.surprises.append(
+                        f"{method} {path}: {answer.status_code} {answer.text[:200]}"
+                    )
                     return None
-                self.told.retries["gateway"] += 1
+                self.acknowledged.retries["gateway"] += 1
             self._wait_or_give_up()
 
     def _wait_or_give_up(self) -> None:
@@ -303,7 +310,7 @@ class Load:
 
 
 def _submit(conn: Connection, partner: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Call submit_order as PostgREST would; the answer counts once the commit has come back."""
+    """Call submit_order as PostgREST does; the answer counts after the commit."""
     claims = json.dumps({"role": "partner", "sub": partner})
     with conn.transaction():
         conn.execute(
@@ -319,6 +326,6 @@ def _submit(conn: Connection, partner: str, body: dict[str, Any]) -> dict[str, A
 
 
 def run_jobs(conn: Connection) -> None:
-    """What pg_cron does each minute."""
+    """Run the jobs that pg_cron runs each minute."""
     for job in ("process_point_queue", "flush_audit", "reap_leases", "sweep_service_level"):
         conn.execute(f"select jobs.{job}()")

@@ -1,4 +1,4 @@
-"""After the torture: is everything there that somebody was told of, exactly once?"""
+"""After a crash test: verify that each acknowledged write is in the database exactly once."""
 
 import json
 import sys
@@ -9,57 +9,59 @@ from decimal import Decimal
 from pathlib import Path
 
 from devtools.crash_test.environment import Connection
-from devtools.crash_test.load import Told, run_jobs
+from devtools.crash_test.load import Acknowledged, run_jobs
 from hub.check import check
 
 
 @dataclass
 class Findings:
-    """What was found; `wrong` is empty when all is well."""
+    """The counts and the violations that were found."""
 
     orders: int = 0
-    orders_told: int = 0
+    orders_acknowledged: int = 0
     payments: int = 0
-    payments_told: int = 0
+    payments_acknowledged: int = 0
     messages: int = 0
     deliveries: int = 0
     delivered_again: int = 0
-    wrong: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
 
 
 def drain(conn: Connection, seconds: float) -> bool:
-    """Run the jobs until nothing is owed; False once what is owed has not got less for so many seconds."""
+    """Run the jobs until no work is pending; False when the backlog has not shrunk for `seconds`."""
     least, until = sys.maxsize, time.monotonic() + seconds
     while time.monotonic() < until:
         run_jobs(conn)
-        owed = conn.execute(
+        pending = conn.execute(
             "select (select count(*) from app.messages where status in ('PENDING', 'CLAIMED', 'UNKNOWN'))"
             " + (select count(*) from app.point_queue) + (select count(*) from app.audit_buffer)"
         ).fetchone()
-        if owed == (0,):
+        if pending == (0,):
             return True
-        # A reader's messages go one after the other, so a long backlog of few readers takes its time.
-        if owed and owed[0] < least:
-            least, until = owed[0], time.monotonic() + seconds
+        # Messages to one recipient are sent one after the other, so a long backlog takes its time.
+        if pending and pending[0] < least:
+            least, until = pending[0], time.monotonic() + seconds
         time.sleep(0.2)
     return False
 
 
-def verify(conn: Connection, told: Told, delivered: Path) -> Findings:
-    """Compare what was told with what stands in the database and with what the provider got."""
-    findings = Findings(orders_told=len(told.orders), payments_told=len(told.payments))
-    _orders(conn, told, findings)
-    _payments(conn, told, findings)
+def verify(conn: Connection, acknowledged: Acknowledged, delivered: Path) -> Findings:
+    """Compare the acknowledged writes with the database and with the delivered messages."""
+    findings = Findings(
+        orders_acknowledged=len(acknowledged.orders), payments_acknowledged=len(acknowledged.payments)
+    )
+    _orders(conn, acknowledged, findings)
+    _payments(conn, acknowledged, findings)
     _messages(conn, delivered, findings)
     for broken in check(conn):
         if broken.rows:
             first = broken.offending[0]["details"]
-            findings.wrong.append(f"invariant {broken.invariant}: {broken.rows} rows, e.g. {first}")
-    findings.wrong += [f"unexpected: {surprise}" for surprise in told.surprises[:20]]
+            findings.violations.append(f"invariant {broken.invariant}: {broken.rows} rows, e.g. {first}")
+    findings.violations += [f"unexpected: {surprise}" for surprise in acknowledged.surprises[:20]]
     return findings
 
 
-def _orders(conn: Connection, told: Told, findings: Findings) -> None:
+def _orders(conn: Connection, acknowledged: Acknowledged, findings: Findings) -> None:
     rows = conn.execute(
         "select partner_id::text, idempotency_key, id::text, grand_total, status::text from app.orders"
     ).fetchall()
@@ -67,33 +69,40 @@ def _orders(conn: Connection, told: Told, findings: Findings) -> None:
     by_key: dict[tuple[str, str], list[tuple[str, Decimal]]] = {}
     for partner, key, order, total, _ in rows:
         by_key.setdefault((partner, key), []).append((order, total))
-    for order in told.orders:
+    for order in acknowledged.orders:
         found = by_key.get((order.partner, order.key), [])
         if found != [(order.id, order.grand_total)]:
-            findings.wrong.append(f"order {order.id} of {order.grand_total} was told, there is {found}")
+            findings.violations.append(
+                f"order {order.id} of {order.grand_total} was acknowledged, the database has {found}"
+            )
     doubled = [key for key, found in by_key.items() if len(found) > 1]
-    findings.wrong += [f"key {key} made {len(by_key[key])} orders" for key in doubled]
-    findings.wrong += [f"order under {key} was never asked for" for key in by_key.keys() - set(told.asked)]
+    findings.violations += [f"key {key} created {len(by_key[key])} orders" for key in doubled]
+    findings.violations += [
+        f"order under {key} was never requested" for key in by_key.keys() - set(acknowledged.requested)
+    ]
     alive = {order for _, _, order, _, status in rows if status in {"APPROVED", "SHIPPED", "COMPLETED"}}
-    findings.wrong += [f"order {order} was told APPROVED and is not" for order in set(told.approved) - alive]
+    findings.violations += [
+        f"order {order} was acknowledged as APPROVED and is not"
+        for order in set(acknowledged.approved) - alive
+    ]
 
 
-def _payments(conn: Connection, told: Told, findings: Findings) -> None:
+def _payments(conn: Connection, acknowledged: Acknowledged, findings: Findings) -> None:
     rows = conn.execute(
         "select invoice_id::text, reference_number, amount from app.invoice_payments"
     ).fetchall()
     findings.payments = len(rows)
     booked = Counter(rows)
-    for payment in told.payments:
+    for payment in acknowledged.payments:
         count = booked[(payment.invoice, payment.reference, payment.amount)]
         if count != 1:
-            findings.wrong.append(
-                f"payment {payment.reference} of {payment.amount} was told, booked {count} times"
+            findings.violations.append(
+                f"payment {payment.reference} of {payment.amount} was acknowledged, booked {count} times"
             )
 
 
 def _messages(conn: Connection, delivered: Path, findings: Findings) -> None:
-    """Each message owed reached the provider; more than once is allowed, and counted."""
+    """Each enqueued message was delivered; more than once is allpending, and counted."""
     rows = conn.execute("select id::text, status from app.messages").fetchall()
     findings.messages = len(rows)
     lines = delivered.read_text().splitlines() if delivered.exists() else []
@@ -102,9 +111,9 @@ def _messages(conn: Connection, delivered: Path, findings: Findings) -> None:
     findings.delivered_again = got.total() - len(got)
     for message, status in rows:
         if not got[message]:
-            findings.wrong.append(f"message {message} ({status}) was never delivered")
+            findings.violations.append(f"message {message} ({status}) was never delivered")
         elif status not in {"SENT", "DELIVERED", "READ"}:
-            findings.wrong.append(f"message {message} was delivered, but is {status}")
-    findings.wrong += [
-        f"message {message} is owed to no one" for message in got.keys() - {r[0] for r in rows}
+            findings.violations.append(f"message {message} was delivered, but is {status}")
+    findings.violations += [
+        f"message {message} was never enqueued" for message in got.keys() - {r[0] for r in rows}
     ]
