@@ -17,7 +17,7 @@ def test_an_edited_file_is_named(sample: Sample, empty_database: str) -> None:
         sample.migrate(empty_database)
     assert query(empty_database, "select to_regclass('app.things')") == [(None,)]
     assert sample.repin() == [
-        f"{sample.tree.migrations / '0010_more.py'} pins {sample.tree.sql}/schema/10_more.sql anew"
+        f"{sample.tree.migrations / '0010_more.py'} pins the new hash of {sample.tree.sql}/schema/10_more.sql"
     ]
     assert sample.migrate(empty_database).steps
 
@@ -39,7 +39,7 @@ def test_a_new_pin_is_seen_at_once(
 
 def test_a_database_made_from_an_earlier_text_is_refused(sample: Sample, empty_database: str) -> None:
     sample.migrate(empty_database)
-    sample.append("schema/10_more.sql", "\n-- edited and pinned anew\n")
+    sample.append("schema/10_more.sql", "\n-- edited and pinned again\n")
     sample.repin()
     with pytest.raises(MigrationError, match="made from an earlier text"):
         sample.migrate(empty_database)
