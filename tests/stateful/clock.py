@@ -1,4 +1,4 @@
-"""Moving the clock forward without touching it: everything that the database remembers becomes older."""
+"""Moving time forward without touching the clock: every timestamp in the database moves back."""
 
 from datetime import timedelta
 
@@ -17,10 +17,9 @@ group by c.oid order by c.oid::regclass::text
 
 
 def grow_older(conn: Connection, hours: float) -> None:
-    """Shift every moment that rules look at back by so many hours.
+    """Shift every timestamp that rules read back by so many hours.
 
-    When a row was written stays as it was (created_at, updated_at, the trail): ids tell that too, and no rule
-    of the hub looks at it.
+    created_at, updated_at and the audit trail stay: ids encode that time too, and no rule reads it.
     """
     age = sql.Literal(timedelta(hours=hours))
     with conn.transaction():

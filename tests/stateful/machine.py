@@ -1,4 +1,4 @@
-"""A random walk over the public API, with a model that knows what has to come of it."""
+"""A state machine over the public API, compared with the reference model after each step."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.stateful.clock import grow_older
 from tests.stateful.reference_model import (
-    DEAD,
+    CLOSED,
     OPEN,
     Invoice,
     Model,
@@ -52,7 +52,7 @@ select jsonb_build_object(
   'rewards', (select jsonb_object_agg(c.id, c.stock_available) from app.redemption_catalog c),
   'redemptions', (select coalesce(jsonb_object_agg(r.id, r.status), '{}') from app.redemptions r),
   'cancellations', (
-    select coalesce(jsonb_object_agg(c.order_id, coalesce(c.outcome, 'OWED')), '{}')
+    select coalesce(jsonb_object_agg(c.order_id, coalesce(c.outcome, 'PENDING')), '{}')
     from app.erp_cancellations c),
   'escalations', (
     select coalesce(jsonb_object_agg(l.key, l.n), '{}')
@@ -82,23 +82,23 @@ configs = st.sampled_from(
 )
 
 
-def at_odds(pick: int) -> bool:
-    """One in eight times something that does not fit: what is refused matters too.
+def picks_any(pick: int) -> bool:
+    """Whether to pick any object, fitting or not (one in eight), so that refusals are tested too.
 
-    Not for 0, which hypothesis draws oftener than others.
+    False for 0, which hypothesis draws more often than others.
     """
     return pick % 8 == 7
 
 
-class _Every:
-    """All deeds, where hypothesis would leave some out of each walk: an order's life needs most of them."""
+class _AllRules:
+    """Enables every rule, where hypothesis would omit some: the life of an order needs most of them."""
 
     def is_enabled(self, _: str) -> bool:
         return True
 
 
-class Walk(RuleBasedStateMachine):
-    """Each run of it lives in a database of its own; `new_database` is set by the test."""
+class OrderMachine(RuleBasedStateMachine):
+    """Each run uses its own database; the test sets `new_database`."""
 
     new_database: ClassVar[Callable[[], tuple[str, Callable[[], None]]]]
     steps: ClassVar[Counter[str]] = Counter()
@@ -106,7 +106,7 @@ class Walk(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         rules: Any = self._rules_strategy
-        rules.enabled_rules_strategy = st.just(_Every())
+        rules.enabled_rules_strategy = st.just(_AllRules())
         url, self.drop = type(self).new_database()
         self.conn = psycopg.connect(url, autocommit=True, prepare_threshold=0)
         self.context = make_context(self.conn, products=4, stock=60, credit=6_000_000)
@@ -129,13 +129,13 @@ class Walk(RuleBasedStateMachine):
         for who in self.partners:
             call(self.conn, self.context.admin, "adjust_points", partner_id=who, points=500, reason="start")
             self.model.ledger.append((who, 500))
-        # hours of schedules are counted from here: the seconds of the walk itself are no hours of the model's
+        # schedules count hours from here: the model's clock ignores the seconds that the run takes
         self.began_at = value(self.conn, "select clock_timestamp()")
         self.keys: dict[tuple[str, str], tuple[object, str]] = {}
-        # each: the hub's moment, the model's, and how many orders the ERP had taken over by then
+        # each: time in the hub, time in the model, number of orders that the ERP had acknowledged by then
         self.readings: list[tuple[datetime, int, int]] = []
         names = [row[0] for row in self.conn.execute("select invariant from app.invariants()")]
-        self.promises = " union all ".join(
+        self.invariant_query = " union all ".join(
             f"select '{name}' as invariant, details from app.consistency_{name}" for name in names
         )
 
@@ -143,12 +143,12 @@ class Walk(RuleBasedStateMachine):
         self.conn.close()
         self.drop()
 
-    # --- how deeds are done -----------------------------------------------------------------------
+    # --- performing an operation ------------------------------------------------------------------
 
-    def deed(self, who: Caller, function: str, against: set[str], **arguments: Any) -> Any:
-        """Call the hub; it has to refuse for one of these reasons, or, if there is none, to succeed.
+    def perform(self, who: Caller, function: str, against: set[str], **arguments: Any) -> Any:
+        """Call the API; it must refuse with one of these codes or, if there are none, succeed.
 
-        Returns None where it refused.
+        Returns None if it refused.
         """
         try:
             result = call(self.conn, who, function, **arguments)
@@ -165,12 +165,12 @@ class Walk(RuleBasedStateMachine):
         every = list(keys)
         return every[pick % len(every)]
 
-    def order(self, pick: int, *apt: str) -> str:
-        """Some order, preferably in one of these states."""
-        fitting = [key for key, o in self.model.orders.items() if o.status in apt]
-        if not fitting and not at_odds(pick):
+    def order(self, pick: int, *statuses: str) -> str:
+        """An order, preferably in one of these statuses."""
+        fitting = [key for key, o in self.model.orders.items() if o.status in statuses]
+        if not fitting and not picks_any(pick):
             self.proceed_with(pick)
-        return str(self.one_of(self.model.orders if at_odds(pick) or not fitting else fitting, pick // 8))
+        return str(self.one_of(self.model.orders if picks_any(pick) or not fitting else fitting, pick // 8))
 
     def owner(self, order: str) -> Caller:
         return self.partners[self.model.orders[order].partner]
@@ -182,7 +182,7 @@ class Walk(RuleBasedStateMachine):
         return shadow(self.conn, self.one_of(self.context.agents, pick // 5), self.partners[partner])
 
     def routed(self, order: Order, key: str) -> None:
-        """Take over to whom the order went, which has to be one of the least busy."""
+        """Store the sub-distributor of the order, which must be one of the least busy."""
         expected: set[str | None] = {None} if order.waits_for_release else self.model.served_by(order.partner)
         actual = value(self.conn, "select routed_to_subdist_id::text from app.orders where id = %s", key)
         assert actual in expected, f"routed to {actual}, not one of {expected}"
@@ -190,34 +190,34 @@ class Walk(RuleBasedStateMachine):
 
     @initialize(policy=st.sampled_from(["BLOCK", "FLAG"]), limit=st.sampled_from([1, 6, 20]))
     def begin(self, policy: str, limit: int) -> None:
-        """Half of the walks refuse what the other half lets wait."""
+        """Half of the runs use BLOCK, the other half FLAG."""
         key = "credit.over_limit_policy"
-        self.deed(self.context.admin, "set_config", set(), config_key=key, config_value=policy)
+        self.perform(self.context.admin, "set_config", set(), config_key=key, config_value=policy)
         self.model.rules[key] = policy
         for i, partner in enumerate(self.partners):
-            # where orders may wait for a release, the first partner's will
+            # under FLAG, orders of the first partner wait for a release
             million = 1 if i == 0 and policy == "FLAG" else limit
             self.change_partner_to(partner, self.model.partners[partner].tier, million)
 
     # --- ordering ---------------------------------------------------------------------------------
 
-    @rule(who=picks, goods=lines, used=points, agent=picks, again=picks)
-    def submit(self, who: int, goods: dict[str, int], used: int, agent: int, again: int) -> None:
+    @rule(who=picks, basket=lines, used=points, agent=picks, again=picks)
+    def submit(self, who: int, basket: dict[str, int], used: int, agent: int, again: int) -> None:
         partner = self.one_of(self.partners, who)
-        body = (sorted(goods.items()), used)
+        body = (sorted(basket.items()), used)
         key = str(uuid.UUID(int=len(self.keys)))
-        against = self.model.against_submitting(partner, goods, used)
+        against = self.model.against_submitting(partner, basket, used)
         known = [k for k in self.keys if k[0] == partner]
         if known and again % 4 == 0:
             key = self.one_of(known, again)[1]
             same = self.keys[partner, key][0] == body
             against = set() if same else {"IDEMPOTENCY_CONFLICT"}
         acting = self.acting_for(partner, agent)
-        made = self.deed(
+        made = self.perform(
             acting or self.partners[partner],
             "submit_order",
             against,
-            items=[line(sku, n) for sku, n in sorted(goods.items())],
+            items=[line(sku, n) for sku, n in sorted(basket.items())],
             points=used,
             idempotency_key=key,
         )
@@ -227,46 +227,46 @@ class Walk(RuleBasedStateMachine):
             assert made["id"] == self.keys[partner, key][1], "the same key is the same order"
             return
         self.keys[partner, key] = (body, made["id"])
-        order = Order(partner, goods, self.model.quote(partner, goods, used))
+        order = Order(partner, basket, self.model.quote(partner, basket, used))
         self.model.submit(order, used, assisted=acting is not None)
         self.routed(order, made["id"])
         self.model.orders[made["id"]] = order
 
-    @rule(who=picks, goods=lines)
-    def order_some_more(self, who: int, goods: dict[str, int]) -> None:
-        self.submit(who, goods, 0, 1, 1)
+    @rule(who=picks, basket=lines)
+    def order_some_more(self, who: int, basket: dict[str, int]) -> None:
+        self.submit(who, basket, 0, 1, 1)
 
-    @rule(who=picks, goods=lines, used=points)
-    def quote(self, who: int, goods: dict[str, int], used: int) -> None:
+    @rule(who=picks, basket=lines, used=points)
+    def quote(self, who: int, basket: dict[str, int], used: int) -> None:
         partner = self.one_of(self.partners, who)
-        told = self.deed(
+        answer = self.perform(
             self.partners[partner],
             "quote_order",
-            self.model.against_ordering(partner, goods, used),
-            items=[line(sku, n) for sku, n in goods.items()],
+            self.model.against_ordering(partner, basket, used),
+            items=[line(sku, n) for sku, n in basket.items()],
             points=used,
         )
-        if told:
-            quote = self.model.quote(partner, goods, used)
+        if answer:
+            quote = self.model.quote(partner, basket, used)
             limit = self.model.partners[partner].credit_limit
-            assert told["points_promised"] == quote.promise
-            assert told["grand_total"] == quote.total
-            assert told["is_over_limit"] == self.model.is_over(partner, goods, used)
-            assert told["credit_left"] == max(0, limit - self.model.credit_used(partner))
+            assert answer["points_promised"] == quote.promise
+            assert answer["grand_total"] == quote.total
+            assert answer["is_over_limit"] == self.model.is_over(partner, basket, used)
+            assert answer["credit_left"] == max(0, limit - self.model.credit_used(partner))
 
-    @rule(who=picks, goods=lines, agent=picks)
-    def save_draft(self, who: int, goods: dict[str, int], agent: int) -> None:
+    @rule(who=picks, basket=lines, agent=picks)
+    def save_draft(self, who: int, basket: dict[str, int], agent: int) -> None:
         partner = self.one_of(self.partners, who)
         acting = self.acting_for(partner, agent)
-        made = self.deed(
+        made = self.perform(
             acting or self.partners[partner],
             "save_draft",
-            self.model.against_ordering(partner, goods, 0),
-            items=[line(sku, n) for sku, n in goods.items()],
+            self.model.against_ordering(partner, basket, 0),
+            items=[line(sku, n) for sku, n in basket.items()],
         )
         if made:
-            quote = self.model.quote(partner, goods, 0)
-            self.model.orders[made["id"]] = Order(partner, goods, quote, assisted=acting is not None)
+            quote = self.model.quote(partner, basket, 0)
+            self.model.orders[made["id"]] = Order(partner, basket, quote, assisted=acting is not None)
 
     @precondition(lambda self: self.model.orders)
     @rule(pick=picks, used=points, agent=picks, stranger=picks)
@@ -275,7 +275,7 @@ class Walk(RuleBasedStateMachine):
         order = self.model.orders[key]
         if stranger % 10 == 0:
             other = self.one_of([p for p in self.partners if p != order.partner], stranger)
-            self.deed(
+            self.perform(
                 self.partners[other], "submit_draft", {"NOT_FOUND"}, order_id=key, idempotency_key="strange"
             )
             return
@@ -290,11 +290,11 @@ class Walk(RuleBasedStateMachine):
             else {"ILLEGAL_TRANSITION"}
         )
         fresh = str(uuid.UUID(int=len(self.keys)))
-        done = self.deed(who, "submit_draft", against, order_id=key, points=used, idempotency_key=fresh)
+        done = self.perform(who, "submit_draft", against, order_id=key, points=used, idempotency_key=fresh)
         if done:
             self.keys[order.partner, fresh] = ("draft", key)
             self.model.submit(order, used, assisted=assisted)
-            # it counts no more as open than the others while it looks for its sub-distributor
+            # while it is being routed it does not count as open itself
             order.status = "DRAFT"
             self.routed(order, key)
             order.status = "SUBMITTED"
@@ -306,8 +306,8 @@ class Walk(RuleBasedStateMachine):
         order = self.model.orders[key]
         if stranger % 10 == 0:
             other = self.one_of([p for p in self.partners if p != order.partner], stranger)
-            self.deed(self.partners[other], "cancel_order", {"NOT_FOUND"}, order_id=key)
-        elif self.deed(
+            self.perform(self.partners[other], "cancel_order", {"NOT_FOUND"}, order_id=key)
+        elif self.perform(
             self.owner(key), "cancel_order", self.model.against_moving(key, "CANCELLED"), order_id=key
         ):
             self.model.move(key, "CANCELLED")
@@ -327,7 +327,9 @@ class Walk(RuleBasedStateMachine):
     def answer(self, key: str, subdist: str, decision: str) -> None:
         order = self.model.orders[key]
         against = self.model.against_answering(key, subdist)
-        if self.deed(Caller("subdist", subdist), "respond_order", against, order_id=key, decision=decision):
+        if self.perform(
+            Caller("subdist", subdist), "respond_order", against, order_id=key, decision=decision
+        ):
             self.model.route(order, None if decision == "DECLINE" else order.subdist)
             if decision == "ACCEPT":
                 order.status = "PROCESSING"
@@ -338,7 +340,7 @@ class Walk(RuleBasedStateMachine):
         self.approve_order(self.order(pick, "PROCESSING"))
 
     def approve_order(self, key: str) -> None:
-        if self.deed(
+        if self.perform(
             self.context.admin, "approve_order", self.model.against_moving(key, "APPROVED"), order_id=key
         ):
             self.model.move(key, "APPROVED")
@@ -353,7 +355,7 @@ class Walk(RuleBasedStateMachine):
 
     def reject_order(self, key: str) -> None:
         against = self.model.against_moving(key, "REJECTED")
-        if self.deed(self.context.admin, "reject_order", against, order_id=key, reason="tidak bisa"):
+        if self.perform(self.context.admin, "reject_order", against, order_id=key, reason="tidak bisa"):
             self.model.move(key, "REJECTED")
 
     @precondition(lambda self: self.model.orders)
@@ -363,7 +365,7 @@ class Walk(RuleBasedStateMachine):
 
     def move(self, key: str, to: str) -> None:
         function = "ship_order" if to == "SHIPPED" else "complete_order"
-        if self.deed(self.context.admin, function, self.model.against_moving(key, to), order_id=key):
+        if self.perform(self.context.admin, function, self.model.against_moving(key, to), order_id=key):
             self.model.move(key, to)
 
     @precondition(lambda self: self.model.orders)
@@ -371,12 +373,12 @@ class Walk(RuleBasedStateMachine):
     def release(self, pick: int) -> None:
         waiting = [k for k, o in self.model.orders.items() if o.waits_for_release and o.status in OPEN]
         self.release_order(
-            self.one_of(self.model.orders if at_odds(pick) or not waiting else waiting, pick // 8)
+            self.one_of(self.model.orders if picks_any(pick) or not waiting else waiting, pick // 8)
         )
 
     def release_order(self, key: str) -> None:
         against = self.model.against_releasing(key)
-        if self.deed(self.context.admin, "release_order", against, order_id=key, reason="langganan"):
+        if self.perform(self.context.admin, "release_order", against, order_id=key, reason="langganan"):
             order = self.model.orders[key]
             order.released = True
             self.routed(order, key)
@@ -387,7 +389,7 @@ class Walk(RuleBasedStateMachine):
         key = self.order(pick, *OPEN)
         subdist = self.one_of(self.model.subdists, to)
         against = self.model.against_rerouting(key, subdist)
-        if self.deed(self.context.admin, "reroute_order", against, order_id=key, subdist_id=subdist):
+        if self.perform(self.context.admin, "reroute_order", against, order_id=key, subdist_id=subdist):
             self.model.route(self.model.orders[key], subdist)
 
     @rule(pick=picks)
@@ -401,7 +403,7 @@ class Walk(RuleBasedStateMachine):
         if not active:
             for order in self.model.orders.values():
                 if order.subdist == subdist and order.status in OPEN:
-                    # there are but two: the other one, or nobody
+                    # there are only two: the other one, or none
                     (other,) = self.model.served_by(order.partner)
                     self.model.route(order, other)
 
@@ -416,8 +418,10 @@ class Walk(RuleBasedStateMachine):
         self.proceed_with(pick)
 
     def proceed_with(self, pick: int) -> None:
-        """Do the next thing in an order's natural life, so that walks get somewhere."""
-        key = self.one_of([k for k, o in self.model.orders.items() if o.status not in DEAD] or ["none"], pick)
+        """Do the next step of an order's usual life, so that runs reach late statuses."""
+        key = self.one_of(
+            [k for k, o in self.model.orders.items() if o.status not in CLOSED] or ["none"], pick
+        )
         if key == "none":
             return
         order = self.model.orders[key]
@@ -448,14 +452,14 @@ class Walk(RuleBasedStateMachine):
     )
     def pay(self, pick: int, share: int, extra: int, again: int) -> None:
         unpaid = [k for k, i in self.model.invoices.items() if i.status in ("UNPAID", "PARTIAL")]
-        key = self.one_of(self.model.invoices if at_odds(pick) or not unpaid else unpaid, pick // 8)
+        key = self.one_of(self.model.invoices if picks_any(pick) or not unpaid else unpaid, pick // 8)
         invoice = self.model.invoices[key]
         due = invoice.amount - invoice.paid
         amount = (due / share).quantize(Decimal("0.01")) + extra or Decimal("0.01")
         reference = f"BCA {sum(len(i.payments) for i in self.model.invoices.values())}"
         if invoice.payments and again % 4 == 0:
             reference, known = self.one_of(invoice.payments.items(), again)
-            amount = amount if at_odds(again) else known
+            amount = amount if picks_any(again) else known
         if again % 3:
             self.book(key, amount, reference)
         else:
@@ -464,7 +468,7 @@ class Walk(RuleBasedStateMachine):
     def book(self, key: str, amount: Decimal, reference: str) -> None:
         invoice = self.model.invoices[key]
         against = self.model.against_paying(key, amount, reference)
-        done = self.deed(
+        done = self.perform(
             self.context.admin,
             "record_payment",
             against,
@@ -480,7 +484,7 @@ class Walk(RuleBasedStateMachine):
         invoice = self.model.invoices[key]
         against = self.model.against_paying(key, amount, reference)
         number = value(self.conn, "select invoice_number from app.invoices where id = %s", key)
-        (answer,) = self.deed(
+        (answer,) = self.perform(
             self.context.erp,
             "erp_apply_payments",
             set(),
@@ -496,7 +500,7 @@ class Walk(RuleBasedStateMachine):
     def cancel_invoice(self, pick: int) -> None:
         key = self.one_of(self.model.invoices, pick)
         against = {"INVOICE_CLOSED"} if self.model.invoices[key].cancelled else set()
-        if self.deed(self.context.admin, "cancel_invoice", against, invoice_id=key, reason="retur"):
+        if self.perform(self.context.admin, "cancel_invoice", against, invoice_id=key, reason="retur"):
             self.model.cancel_invoice(key)
 
     @rule(who=picks, amount=st.integers(-300, 600).filter(bool))
@@ -504,7 +508,7 @@ class Walk(RuleBasedStateMachine):
         partner = self.one_of(self.partners, who)
         short = amount < 0 and self.model.balance(partner) + amount < 0
         against = {"POINTS_INSUFFICIENT"} if short else set()
-        if self.deed(
+        if self.perform(
             self.context.admin, "adjust_points", against, partner_id=partner, points=amount, reason="koreksi"
         ):
             self.model.ledger.append((partner, amount))
@@ -513,7 +517,7 @@ class Walk(RuleBasedStateMachine):
     def redeem(self, who: int, what: int) -> None:
         partner, reward = self.one_of(self.partners, who), self.one_of(self.model.rewards, what)
         against = self.model.against_redeeming(partner, reward)
-        done = self.deed(
+        done = self.perform(
             self.partners[partner],
             "redeem_reward",
             against,
@@ -530,16 +534,16 @@ class Walk(RuleBasedStateMachine):
     def advance_redemption(self, pick: int, to: str) -> None:
         key = self.one_of(self.model.redemptions, pick)
         against = self.model.advance(key, to)
-        self.deed(self.context.admin, "advance_redemption", against, redemption_id=key, status=to)
+        self.perform(self.context.admin, "advance_redemption", against, redemption_id=key, status=to)
 
-    # --- the context changes ------------------------------------------------------------------------
+    # --- master data, configuration, ERP, time ----------------------------------------------------
 
     @rule(config=configs, pick=picks)
     def set_config(self, config: tuple[str, list[str]], pick: int) -> None:
         key, choices = config
         chosen: str = self.one_of(choices, pick)
         number = key != "credit.over_limit_policy"
-        self.deed(
+        self.perform(
             self.context.admin,
             "set_config",
             set(),
@@ -565,8 +569,8 @@ class Walk(RuleBasedStateMachine):
         sku = self.one_of(self.model.products, what)
         product = self.model.products[sku]
         product.base_price, product.active = Decimal(price * 1000), active
-        told = {"sku": sku, "name": f"Shampoo {sku}", "base_price": price * 1000, "is_active": active}
-        self.deed(self.context.erp, "erp_apply_products", set(), products=[told])
+        answer = {"sku": sku, "name": f"Shampoo {sku}", "base_price": price * 1000, "is_active": active}
+        self.perform(self.context.erp, "erp_apply_products", set(), products=[answer])
 
     @rule(what=picks, stock=stocks, buffer=st.sampled_from([0, 0, 3, 20]))
     def sync_stock(self, what: int, stock: int, buffer: int) -> None:
@@ -577,19 +581,19 @@ class Walk(RuleBasedStateMachine):
             "update app.inventory set safety_buffer = %s where product_id = %s",
             [buffer, self.context.products[sku]],
         )
-        self.deed(self.context.erp, "erp_apply_stock", set(), levels=[{"sku": sku, "quantity": stock}])
+        self.perform(self.context.erp, "erp_apply_stock", set(), levels=[{"sku": sku, "quantity": stock}])
         product.read_at = self.model.next_moment()
 
     @rule(what=picks, stock=stocks, asks=st.booleans(), pick=picks)
     def sync_reading(self, what: int, stock: int, asks: bool, pick: int) -> None:
-        """Levels that were read at some moment since the walk began, now or long ago."""
+        """Apply levels that were read at some moment since the run began, now or long ago."""
         if asks or not self.readings:
-            told = self.deed(self.context.erp, "erp_stream", set(), stream="stock")
-            moment = datetime.fromisoformat(told["read_at"])
+            answer = self.perform(self.context.erp, "erp_stream", set(), stream="stock")
+            moment = datetime.fromisoformat(answer["read_at"])
             self.readings.append((moment, self.model.next_moment(), len(self.model.taken_over)))
         sku = self.one_of(self.model.products, what)
         read_at, moment_of_model, known = self.one_of(reversed(self.readings[-5:]), pick)
-        told = self.deed(
+        answer = self.perform(
             self.context.erp,
             "erp_apply_stock",
             set(),
@@ -597,7 +601,7 @@ class Walk(RuleBasedStateMachine):
             read_at=read_at.isoformat(),
         )
         counts = self.model.read_stock(sku, stock, moment_of_model, known)
-        assert (told["applied"], told["outdated"]) == ((1, 0) if counts else (0, 1))
+        assert (answer["applied"], answer["outdated"]) == ((1, 0) if counts else (0, 1))
         type(self).steps["erp_apply_stock of a reading" if counts else "erp_apply_stock outdated"] += 1
 
     @rule(
@@ -641,10 +645,10 @@ class Walk(RuleBasedStateMachine):
     @precondition(lambda self: self.model.orders)
     @rule(pick=picks, other=picks)
     def acknowledge_by_erp(self, pick: int, other: int) -> None:
-        dead = [k for k, o in self.model.orders.items() if o.cancellation and not o.erp]
+        closed = [k for k, o in self.model.orders.items() if o.cancellation and not o.erp]
         key = (
-            self.one_of(dead, pick)
-            if dead and other % 3 == 0
+            self.one_of(closed, pick)
+            if closed and other % 3 == 0
             else self.order(pick, "APPROVED", "SHIPPED", "COMPLETED")
         )
         order = self.model.orders[key]
@@ -654,25 +658,29 @@ class Walk(RuleBasedStateMachine):
             against = {"ILLEGAL_TRANSITION"}
         elif order.erp not in (None, reference):
             against = {"ERP_REFERENCE_CONFLICT"}
-        if self.deed(self.context.erp, "erp_ack_order", against, order_id=key, erp_reference=reference):
+        if self.perform(self.context.erp, "erp_ack_order", against, order_id=key, erp_reference=reference):
             self.model.take_over(key, reference)
 
     @precondition(lambda self: self.model.orders)
     @rule(pick=picks, outcome=st.sampled_from(["CANCELLED", "CANCELLED", "REFUSED"]))
     def acknowledge_cancellation(self, pick: int, outcome: str) -> None:
-        if all(order.cancellation is None for order in self.model.orders.values()) and not at_odds(pick):
+        if all(order.cancellation is None for order in self.model.orders.values()) and not picks_any(pick):
             self.reject_order(self.order(pick, "APPROVED"))
-        owed = [key for key, order in self.model.orders.items() if order.cancellation == "OWED"]
-        pending = self.deed(self.context.erp, "erp_pending_cancellations", set())
-        assert {p["order_id"] for p in pending} == set(owed)
-        key = self.one_of(self.model.orders if at_odds(pick) or not owed else owed, pick // 8)
+        pending_keys = [key for key, order in self.model.orders.items() if order.cancellation == "PENDING"]
+        pending = self.perform(self.context.erp, "erp_pending_cancellations", set())
+        assert {p["order_id"] for p in pending} == set(pending_keys)
+        key = self.one_of(
+            self.model.orders if picks_any(pick) or not pending_keys else pending_keys, pick // 8
+        )
         order = self.model.orders[key]
         against = set() if order.cancellation else {"ILLEGAL_TRANSITION"}
-        told = self.deed(self.context.erp, "erp_ack_cancellation", against, order_id=key, outcome=outcome)
-        if told:
-            # the first answer stands
-            assert told["duplicate"] == (order.cancellation != "OWED")
-            order.cancellation = told["outcome"]
+        answer = self.perform(
+            self.context.erp, "erp_ack_cancellation", against, order_id=key, outcome=outcome
+        )
+        if answer:
+            # the first answer is final
+            assert answer["duplicate"] == (order.cancellation != "PENDING")
+            order.cancellation = answer["outcome"]
 
     @rule(later=hours)
     def time_passes(self, later: float) -> None:
@@ -694,14 +702,14 @@ class Walk(RuleBasedStateMachine):
         elif job == "sweep_service_level":
             self.model.sweep()
 
-    # --- what has to hold after every step --------------------------------------------------------
+    # --- invariants after every step --------------------------------------------------------------
 
     @invariant()
-    def every_promise_holds(self) -> None:
-        broken = self.conn.execute(self.promises).fetchall()
+    def every_invariant_holds(self) -> None:
+        violations = self.conn.execute(self.invariant_query).fetchall()
         late = "was due at"
-        # the sweep comes when it comes: what is late meanwhile is owed, and `run_job` is what pays it
-        assert [b for b in broken if not (b[0] == "escalations" and late in b[1])] == []
+        # escalations are late until `run_job` runs the sweep
+        assert [v for v in violations if not (v[0] == "escalations" and late in v[1])] == []
 
     @invariant()
     def the_model_agrees(self) -> None:
@@ -711,11 +719,11 @@ class Walk(RuleBasedStateMachine):
             with contextlib.suppress(KeyError):
                 for key in there:
                     if there[key] != expected[what][key]:
-                        note(f"{what} {key}: the hub has {there[key]}, the model {expected[what][key]}")
+                        note(f"{what} {key}: the database has {there[key]}, the model {expected[what][key]}")
             assert there == expected[what], what
 
     def expected(self) -> dict[str, dict[str, Any]]:
-        """What OBSERVED has to show."""
+        """The expected result of OBSERVED."""
         model = self.model
         return {
             "partners": {p: [model.credit_used(p), model.balance(p)] for p in model.partners},

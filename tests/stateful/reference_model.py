@@ -1,8 +1,7 @@
-"""What the hub promises, in a few lines of Python: written from the design, not from the SQL.
+"""The reference model: the rules of the hub in a few lines of Python, written independently of the SQL.
 
-Nothing is added up as it happens: what a partner owes, what is reserved, what a balance is follow each time
-from the orders, invoices and ledger. `against_...` tells the codes for which a deed may be refused; none: it
-has to succeed.
+No running totals: credit used, reserved stock and balances are computed each time from the orders, invoices
+and ledger. `against_...` returns the error codes that may refuse an operation; none: it must succeed.
 """
 
 from collections import Counter
@@ -12,7 +11,7 @@ from fractions import Fraction
 
 OPEN = ("SUBMITTED", "PROCESSING")
 BILLED = ("APPROVED", "SHIPPED", "COMPLETED")
-DEAD = ("REJECTED", "CANCELLED")
+CLOSED = ("REJECTED", "CANCELLED")
 CENT = Decimal("0.01")
 HEADQUARTERS = 2
 """Admins of the context of the tests; two salesmen serve every region but Papua."""
@@ -67,11 +66,11 @@ class Order:
     released: bool = False
     subdist: str | None = None
     clock: Fraction = Fraction(0)
-    told: set[str] = field(default_factory=set)
+    notified: set[str] = field(default_factory=set)
     escalations: Counter[str] = field(default_factory=Counter)
     erp: str | None = None
     cancellation: str | None = None
-    """What the ERP made of the order's end: OWED until it says."""
+    """The ERP's answer to the cancellation: PENDING until it answers."""
     assisted: bool = False
     submitted: bool = False
 
@@ -135,19 +134,19 @@ class Model:
     """Orders in the order in which the ERP took them over."""
     moment: int = 0
 
-    # --- what follows from what happened ----------------------------------------------------------
+    # --- derived figures --------------------------------------------------------------------------
 
     def number(self, key: str) -> Decimal:
         return Decimal(self.rules[key])
 
     def credit_used(self, partner: str) -> Decimal:
         ordered = [o.quote.total for o in self.orders.values() if o.partner == partner and o.status in OPEN]
-        owed = [
+        due = [
             i.amount - i.paid
             for i in self.invoices.values()
             if not i.cancelled and self.orders[i.order].partner == partner
         ]
-        return sum(ordered + owed, Decimal(0))
+        return sum(ordered + due, Decimal(0))
 
     def balance(self, partner: str) -> int:
         return sum(points for who, points in self.ledger if who == partner)
@@ -168,7 +167,7 @@ class Model:
         return sum(o.subdist == subdist and o.status in OPEN for o in self.orders.values())
 
     def served_by(self, partner: str) -> set[str | None]:
-        """Who may be asked to serve a new order: the least busy active one, or nobody."""
+        """The sub-distributors that may get a new order: the least busy active ones, or None."""
         active = [s for s, is_active in self.subdists.items() if is_active]
         if self.partners[partner].region == "papua" or not active:
             return {None}
@@ -204,7 +203,7 @@ class Model:
             promise = int(exact * Fraction(self.number(f"loyalty.multiplier.{tier.lower()}")))
         return Quote(subtotal, subtotal - charged, value, total, promise)
 
-    # --- why a deed may be refused ----------------------------------------------------------------
+    # --- reasons for a refusal --------------------------------------------------------------------
 
     def against_ordering(self, partner: str, lines: dict[str, int], points: int) -> set[str]:
         """Against quoting; against submitting see `against_submitting`."""
@@ -278,12 +277,12 @@ class Model:
             reasons.add("POINTS_INSUFFICIENT")
         return reasons
 
-    # --- deeds ------------------------------------------------------------------------------------
+    # --- operations -------------------------------------------------------------------------------
 
     def route(self, order: Order, subdist: str | None) -> None:
-        """A new clock: nobody has been told of it."""
+        """Start a new clock, for which no one has been notified."""
         order.subdist, order.clock = subdist, self.now
-        order.told = set()
+        order.notified = set()
 
     def submit(self, order: Order, points: int, *, assisted: bool) -> None:
         order.over_limit = self.is_over(order.partner, order.lines, points)
@@ -296,10 +295,10 @@ class Model:
     def move(self, order: str, to: str) -> None:
         at = self.orders[order]
         was, at.status = at.status, to
-        if to not in DEAD:
+        if to not in CLOSED:
             return
         if was == "APPROVED":
-            at.cancellation = "OWED"
+            at.cancellation = "PENDING"
         if was != "DRAFT" and at.points_used:
             self.ledger.append((at.partner, at.points_used))
         for key, invoice in self.invoices.items():
@@ -311,18 +310,18 @@ class Model:
         return self.moment
 
     def take_over(self, order: str, reference: str) -> None:
-        """Its units are the ERP's business from now on; one that died meanwhile is to be undone there."""
+        """The ERP books its units from now on; an order cancelled meanwhile must be cancelled there."""
         at = self.orders[order]
         if at.erp is None:
             for sku, quantity in at.lines.items():
                 self.products[sku].stock -= quantity
             self.taken_over.append(order)
             if at.cancellation:
-                at.cancellation = "OWED"
+                at.cancellation = "PENDING"
         at.erp = reference
 
     def read_stock(self, sku: str, level: int, moment: int, known: int) -> bool:
-        """A level that was read when the ERP had `known` orders; False where a later reading is here."""
+        """A level that was read when the ERP had `known` orders; False if a later reading was applied."""
         product = self.products[sku]
         if moment < product.read_at:
             return False
@@ -352,14 +351,14 @@ class Model:
             invoice.queued = False
 
     def sweep(self) -> None:
-        """The service level's job."""
+        """Run the service-level sweep."""
         for order in self.orders.values():
-            if order.status not in OPEN or order.subdist is None or "HQ_INTERVENTION" in order.told:
+            if order.status not in OPEN or order.subdist is None or "HQ_INTERVENTION" in order.notified:
                 continue
             levels = (("REMINDER", 18, 1), ("MANAGER", 21, 2), ("HQ_INTERVENTION", 24, HEADQUARTERS))
             for level, hours, recipients in levels:
-                if self.now - order.clock >= hours and level not in order.told:
-                    order.told.add(level)
+                if self.now - order.clock >= hours and level not in order.notified:
+                    order.notified.add(level)
                     order.escalations[level] += recipients
 
     def advance(self, redemption: str, to: str) -> set[str]:

@@ -1,11 +1,11 @@
-"""Random walks over the public API: after every step the invariants hold and the model agrees.
+"""Random sequences of API calls: after every step the invariants hold and the reference model agrees.
 
-In CI always the same walks; a failure prints its steps. To go further, or to replay and shorten:
+CI always runs the same sequences; a failure prints its steps. To run more, or to replay and shorten one:
 
-    HUB_WALK_SEED=7 HUB_WALK_EXAMPLES=500 HUB_WALK_STEPS=200 ./hub test --no-lint tests/stateful
-    HUB_WALK_SHRINK=1 ./hub test --no-lint tests/stateful
+    HUB_STATEFUL_SEED=7 HUB_STATEFUL_EXAMPLES=500 HUB_STATEFUL_STEPS=200 ./hub test --no-lint tests/stateful
+    HUB_STATEFUL_SHRINK=1 ./hub test --no-lint tests/stateful
 
-The same seed, numbers and checkout walk the same way; the printed blob goes into @reproduce_failure.
+The same seed, numbers and checkout give the same sequences; the printed blob goes into @reproduce_failure.
 """
 
 import os
@@ -17,13 +17,13 @@ from hypothesis.stateful import run_state_machine_as_test
 from pytest_postgresql.janitor import DatabaseJanitor
 
 from hub.cluster import Cluster
-from tests.stateful.machine import Walk
+from tests.stateful.machine import OrderMachine
 from tests.support import test_cluster
 
-EXAMPLES = int(os.environ.get("HUB_WALK_EXAMPLES", "40"))
-STEPS = int(os.environ.get("HUB_WALK_STEPS", "80"))
-SHRINK = os.environ.get("HUB_WALK_SHRINK", "")
-SEED = os.environ.get("HUB_WALK_SEED", "")
+EXAMPLES = int(os.environ.get("HUB_STATEFUL_EXAMPLES", "40"))
+STEPS = int(os.environ.get("HUB_STATEFUL_STEPS", "80"))
+SHRINK = os.environ.get("HUB_STATEFUL_SHRINK", "")
+SEED = os.environ.get("HUB_STATEFUL_SEED", "")
 
 MUST_HAPPEN = {
     "submit_order", "submit_order OUT_OF_STOCK", "submit_order CREDIT_LIMIT_EXCEEDED", "submit_draft",
@@ -33,30 +33,30 @@ MUST_HAPPEN = {
     "erp_ack_order", "erp_ack_cancellation", "erp_apply_stock of a reading", "erp_apply_stock outdated",
     "process_point_queue", "sweep_service_level", "flush_audit",
 }  # fmt: skip
-"""Deeds, and refusals, without which the walks would prove little."""
+"""Operations and refusals that every run must reach, or it would prove little."""
 
 
 @pytest.mark.timeout(1800)
-def test_random_walks(cluster: Cluster, template: str) -> None:
+def test_random_call_sequences_keep_invariants_and_model(cluster: Cluster, template: str) -> None:
     def new_database() -> tuple[str, Callable[[], None]]:
         janitor = DatabaseJanitor(
             user=cluster.superuser,
             password=cluster.password,
             host=cluster.host,
             port=cluster.port,
-            dbname=test_cluster.fresh_name("walk"),
+            dbname=test_cluster.fresh_name("machine"),
             template_dbname=template,
         )
         janitor.init()
         return cluster.url(janitor.dbname), janitor.drop
 
-    class Walking(Walk):
+    class Machine(OrderMachine):
         pass
 
-    Walking.new_database = staticmethod(new_database)
-    Walking.steps.clear()
+    Machine.new_database = staticmethod(new_database)
+    Machine.steps.clear()
     run_state_machine_as_test(
-        seed(int(SEED))(Walking) if SEED else Walking,
+        seed(int(SEED))(Machine) if SEED else Machine,
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
@@ -68,8 +68,8 @@ def test_random_walks(cluster: Cluster, template: str) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
-    happened = Walking.steps
-    print(f"{happened.total()} deeds: {dict(sorted(happened.items()))}")
+    happened = Machine.steps
+    print(f"{happened.total()} operations: {dict(sorted(happened.items()))}")
     if EXAMPLES >= 40:
         missing = MUST_HAPPEN - set(happened)
-        assert not missing, f"the walks never came to {missing}"
+        assert not missing, f"no sequence reached {missing}"
