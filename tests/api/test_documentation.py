@@ -6,7 +6,7 @@ import pytest
 
 from tests.api.conftest import Hub
 from tests.rls import matrix
-from tests.rls.reading import callers
+from tests.rls.visibility import callers
 
 RPCS = {f[4:]: words for f, words in matrix.table(matrix.FUNCTIONS).items() if f.startswith("api.")}
 

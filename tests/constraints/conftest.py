@@ -1,4 +1,4 @@
-"""A database where every table has rows, and a connection past every trigger; what a test does is undone."""
+"""A database with rows in every table, and a connection that bypasses triggers; each test is rolled back."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tests.support.rls_dataset import make_rls_dataset
 
 @pytest.fixture(scope="module")
 def full_url(module_clone: Clone) -> str:
-    """URL of the database; what two of each do not come by is put in by hand."""
+    """URL of the database; rows that the RLS dataset lacks are inserted directly."""
     url = module_clone()
     with psycopg.connect(url, autocommit=True) as conn:
         dataset = make_rls_dataset(conn)
@@ -53,6 +53,6 @@ def conn(full_url: str) -> Iterator[Connection]:
 
 @pytest.fixture
 def bare(conn: Connection) -> Connection:
-    """The same past every trigger, so that it is the table itself that refuses."""
+    """The same with triggers disabled, so that the table itself refuses."""
     conn.execute("set local session_replication_role = replica")
     return conn

@@ -1,4 +1,4 @@
-"""Trying what the table has to refuse."""
+"""Statements that a table must refuse."""
 
 import psycopg
 
@@ -6,7 +6,7 @@ from tests.support.context import Connection
 
 
 def refused(conn: Connection, statement: str) -> psycopg.errors.Diagnostic:
-    """Why the database refuses the statement; fails where it does not, or where it met no row."""
+    """The diagnostics of the refusal; fails if the statement succeeds or matches no row."""
     try:
         with conn.transaction():
             met = conn.execute(statement.encode()).rowcount

@@ -1,11 +1,11 @@
-"""What no row may say: each check of a table, broken by the smallest change that breaks it alone."""
+"""Each check of a table, violated by the smallest change that violates it alone."""
 
 import pytest
 
 from tests.constraints.refusing import refused
 from tests.support.context import Connection
 
-# Null satisfies every other check, so that only the one in question is left.
+# Null satisfies every other check, so that only this one refuses.
 NULL_IN_BETWEEN = ("amount_paid", "point_discount")
 
 CHECKS = {
@@ -31,7 +31,7 @@ CHECKS = {
     "invoices_status_check": "app.invoices set status = 'PARTIAL' where status = 'UNPAID'",
     "jwt_secret_length_check": "auth.jwt_secret set secret = 'short'",
     "jwt_secret_singleton_check": "auth.jwt_secret set singleton = false",
-    "message_recipient_type_check": "app.messages set recipient_type = 'NOBODY'",
+    "message_recipient_type_check": "app.messages set recipient_type = 'UNKNOWN'",
     "message_status_check": "app.messages set status = 'LOST'",
     "order_event_check": "app.order_events set event = 'WISH'",
     "order_items_line_total_check": "app.order_items set line_total = line_total + 1",
@@ -85,7 +85,7 @@ CHECKS = {
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_a_check_refuses_what_it_is_there_for(bare: Connection, check: str) -> None:
+def test_each_check_refuses_a_violating_row(bare: Connection, check: str) -> None:
     table, change = CHECKS[check].split(" ", 1)
     for column in NULL_IN_BETWEEN:
         if f"{column} = null" in change:

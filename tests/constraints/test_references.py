@@ -1,4 +1,4 @@
-"""Who points at whom: a row cannot point at what is not there."""
+"""Foreign keys: a row cannot refer to a missing row."""
 
 import pytest
 
@@ -52,12 +52,12 @@ auth.sign_in_links.subdist_id > app.sub_distributors
 """
 
 PAIRS = ["app.invoice_payments", "app.invoices", "app.order_events", "app.order_items"]
-"""Their reference is a pair with partner_id: the row belongs to the partner of what it points at."""
+"""Tables whose reference includes partner_id: the row has the partner of the row that it refers to."""
 
 
 NOWHERE = "'00000000-0000-7000-8000-00000000dead'"
 
-# Where a bare change of the column would break another rule first.
+# Columns where a plain change would violate another rule first.
 STATEMENTS = {
     "app.orders.agent_id": f"update app.orders set submission_type = 'AGENT_ASSISTED', agent_id = {NOWHERE}",
     "app.orders.partner_id": f"insert into app.orders (partner_id) values ({NOWHERE})",
@@ -67,7 +67,7 @@ STATEMENTS = {
 
 
 @pytest.mark.parametrize("reference", REFERENCES.strip().splitlines())
-def test_a_row_points_at_nothing_that_is_not_there(conn: Connection, reference: str) -> None:
+def test_a_reference_to_a_missing_row_is_refused(conn: Connection, reference: str) -> None:
     child, parent = reference.split(" > ")
     table, column = child.rsplit(".", 1)
     conn.execute(f"alter table {table} disable trigger user")
@@ -79,7 +79,7 @@ def test_a_row_points_at_nothing_that_is_not_there(conn: Connection, reference: 
 
 
 @pytest.mark.parametrize("table", PAIRS)
-def test_a_row_belongs_to_the_partner_of_what_it_points_at(conn: Connection, table: str) -> None:
+def test_a_row_has_the_partner_of_the_row_it_refers_to(conn: Connection, table: str) -> None:
     conn.execute(f"alter table {table} disable trigger user")
     another = "(select p.id from app.partners p where p.id <> t.partner_id limit 1)"
     why = refused(conn, f"update {table} t set partner_id = {another}")

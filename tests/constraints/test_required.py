@@ -1,4 +1,4 @@
-"""What may not be missing: no path, not even past every trigger, leaves one of these columns empty."""
+"""Required columns: none can be null, not even with triggers disabled."""
 
 import pytest
 
@@ -57,7 +57,7 @@ REQUIRED = {
 
 
 @pytest.mark.parametrize("table", REQUIRED)
-def test_a_required_column_is_never_empty(bare: Connection, table: str) -> None:
+def test_a_required_column_is_never_null(bare: Connection, table: str) -> None:
     for column in REQUIRED[table].split():
         why = refused(bare, f"update {table} set {column} = null")
         assert (why.sqlstate, why.column_name) == (NOT_NULL_VIOLATION, column)

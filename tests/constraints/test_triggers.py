@@ -1,4 +1,4 @@
-"""What a table does to each row by itself, whoever writes it."""
+"""Triggers that apply to every write, by any caller."""
 
 import psycopg
 import pytest
@@ -44,7 +44,7 @@ def _tables_with(conn: Connection, function: str) -> set[str]:
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
-def test_a_ledger_or_trail_is_only_appended_to(conn: Connection, table: str) -> None:
+def test_ledgers_and_audit_tables_are_append_only(conn: Connection, table: str) -> None:
     column = value(
         conn,
         "select max(attname::text) from pg_attribute where attrelid = %s::regclass and attnum > 0"
@@ -56,24 +56,24 @@ def test_a_ledger_or_trail_is_only_appended_to(conn: Connection, table: str) -> 
         "delete": f"delete from app.{table}",
         "truncate": f"truncate app.{table}",
     }
-    assert value(conn, f"select count(*) from app.{table}"), "there is no row to try it on"
+    assert value(conn, f"select count(*) from app.{table}"), "the table has no row to test with"
     for what in APPEND_ONLY[table].split():
         with pytest.raises(psycopg.Error, match=f"APPEND_ONLY.*{what} of {table}"), conn.transaction():
             conn.execute(statements[what].encode())
 
 
-def test_all_append_only_tables_are_in_the_list(conn: Connection) -> None:
+def test_all_append_only_tables_are_listed(conn: Connection) -> None:
     assert _tables_with(conn, "app.tg_append_only") == {f"app.{table}" for table in APPEND_ONLY}
 
 
 @pytest.mark.parametrize("table", TOUCHED)
-def test_updated_at_is_when_the_row_was_last_changed(conn: Connection, table: str) -> None:
+def test_updated_at_is_the_time_of_the_last_change(conn: Connection, table: str) -> None:
     conn.execute(f"update app.{table} set updated_at = '2001-01-01'".encode())
     assert value(conn, f"select array_agg(distinct updated_at) = array[now()] from app.{table}")
 
 
 @pytest.mark.parametrize("table", NUMBERS)
-def test_a_number_is_stored_in_one_form_however_it_is_written(conn: Connection, table: str) -> None:
+def test_phone_numbers_are_stored_as_e164(conn: Connection, table: str) -> None:
     column, insert = NUMBERS[table]
     one = f"(select id from app.{table} limit 1)"
     conn.execute(f"update app.{table} set {column} = ' 0899 - 1234.5678' where id = {one}".encode())
@@ -82,7 +82,7 @@ def test_a_number_is_stored_in_one_form_however_it_is_written(conn: Connection, 
         assert value(conn, f"select count(*) from app.{table} where {column} = '{number}'") == 1
 
 
-def test_the_history_begins_with_the_config(conn: Connection) -> None:
+def test_a_config_history_starts_with_its_first_version(conn: Connection) -> None:
     conn.execute("set local session_replication_role = replica")
     conn.execute("delete from app.system_config_history where config_key = 'order.max_lines'")
     conn.execute("delete from app.system_configs where config_key = 'order.max_lines'")
@@ -97,7 +97,7 @@ def test_the_history_begins_with_the_config(conn: Connection) -> None:
     assert rows == [(1, None, 150)]
 
 
-def test_a_config_is_not_renamed(conn: Connection) -> None:
+def test_a_config_key_cannot_be_renamed(conn: Connection) -> None:
     conn.execute("set local session_replication_role = replica")
     conn.execute("delete from app.system_configs where config_key = 'order.max_lines'")
     conn.execute("set local session_replication_role = default")
@@ -108,6 +108,6 @@ def test_a_config_is_not_renamed(conn: Connection) -> None:
         )
 
 
-def test_a_config_that_no_rule_reads_is_not_kept(conn: Connection) -> None:
+def test_an_unknown_config_key_is_refused(conn: Connection) -> None:
     with pytest.raises(psycopg.Error, match="UNKNOWN_CONFIG"), conn.transaction():
         conn.execute("insert into app.system_configs (config_key, config_value) values ('no.such.key', '1')")

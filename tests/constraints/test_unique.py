@@ -1,11 +1,11 @@
-"""What is there once: each key, refused a second time, also past every trigger."""
+"""Unique keys: a duplicate is refused, also with triggers disabled."""
 
 import pytest
 
 from tests.constraints.refusing import refused
 from tests.support.context import Connection
 
-# table: constraint or index: what the second row may not share with the first
+# table: constraint or index: columns that the second row may not share with the first
 UNIQUE = {
     "app.agents": {"agents_email_key": "email"},
     "app.brands": {"brands_name_key": "name"},
@@ -35,7 +35,7 @@ UNIQUE = {
     "app.system_configs": {"system_configs_config_key_key": "config_key"},
 }
 
-# What a copy has to have of its own, besides its id, so that only one key refuses it.
+# Columns of a copy that must differ, besides its id, so that only one key refuses it.
 OWN = {
     "email": "'copy@hub.test'",
     "phone": "'+62899999999'",
@@ -49,7 +49,7 @@ CASES = [(table, key) for table, keys in UNIQUE.items() for key in keys]
 
 
 @pytest.mark.parametrize(("table", "key"), CASES)
-def test_the_second_of_a_kind_is_refused(bare: Connection, table: str, key: str) -> None:
+def test_a_duplicate_key_is_refused(bare: Connection, table: str, key: str) -> None:
     columns = [
         row[0]
         for row in bare.execute(

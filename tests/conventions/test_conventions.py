@@ -1,4 +1,4 @@
-"""What holds for every object: comments, privileges, security modes, row security."""
+"""Conventions for every object: comments, privileges, security modes, row security."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 Db = psycopg.Connection[Any]
 
 OWNERS_VIEWS = {"job_health", "partner_statistics"}
-"""Views that read with the owner's rights, each with a filter or a grant of its own: reviewed."""
+"""Reviewed views that read with the owner's rights, each with its own filter or grant."""
 
 
 def _names(db: Db, query: str) -> list[str]:
@@ -125,7 +125,7 @@ ACCEPTED = {
     ): "names its queries at run time, so that a new invariant is found",
     ("jobs.failures()", "warning extra"): "names its query at run time: pg_cron is not everywhere",
 }
-"""Findings of plpgsql_check that stay: function and level -> why."""
+"""Accepted findings of plpgsql_check: function and level -> reason."""
 
 
 def test_plpgsql_check_finds_nothing(db: Db) -> None:

@@ -1,4 +1,4 @@
-"""Refusals: every code has its status, and nothing raises a code that is not in the catalogue."""
+"""Error codes: each has its status, and no function raises a code outside the catalogue."""
 
 import re
 
@@ -20,12 +20,12 @@ def test_every_code_is_raised_with_its_status(db: Connection) -> None:
         assert why.details == "because"
 
 
-def test_every_status_is_one_that_a_caller_can_mend(db: Connection) -> None:
+def test_every_status_is_a_client_error(db: Connection) -> None:
     statuses = {status for (status,) in db.execute("select http_status from app.error_catalog()")}
     assert statuses == {400, 401, 402, 403, 404, 409, 422, 429}
 
 
-def test_what_the_functions_raise_is_what_the_catalogue_lists(db: Connection) -> None:
+def test_raised_codes_and_catalogue_are_the_same(db: Connection) -> None:
     source = "\n".join(path.read_text() for path in SOURCES)
     raised = set(re.findall(r"app\.(?:fail|refuse)\(\s*'([A-Z_]+)'", source))
     listed = {code for (code,) in db.execute("select code from app.error_catalog()")}
@@ -34,7 +34,7 @@ def test_what_the_functions_raise_is_what_the_catalogue_lists(db: Connection) ->
     assert listed - raised <= named, "codes that nothing raises"
 
 
-def test_an_unknown_code_is_an_error_of_ours(db: Connection) -> None:
+def test_an_unknown_code_is_an_internal_error(db: Connection) -> None:
     with pytest.raises(Exception, match="query returned no rows"), db.transaction():
         db.execute("select app.fail('NO_SUCH_CODE')")
 
@@ -46,7 +46,7 @@ def test_an_unknown_code_is_an_error_of_ours(db: Connection) -> None:
      ("app.require_text('x', 'ab', 3, 3)", None), ("app.require_text('x', 'abc', 3, 3)", "abc"),
      ("app.optional_text('x', ' ab ', 4)", "ab"), ("app.optional_text('x', '12345', 4)", None)],
 )  # fmt: skip
-def test_a_text_is_trimmed_and_no_longer_than_promised(db: Connection, call: str, text: str | None) -> None:
+def test_texts_are_trimmed_and_limited_in_length(db: Connection, call: str, text: str | None) -> None:
     if text is None:
         with refused(db, "INVALID_ARGUMENT"):
             db.execute(f"select {call}".encode())
@@ -54,6 +54,6 @@ def test_a_text_is_trimmed_and_no_longer_than_promised(db: Connection, call: str
         assert value(db, f"select {call}") == text
 
 
-def test_an_optional_text_of_blanks_is_none(db: Connection) -> None:
+def test_a_blank_optional_text_is_null(db: Connection) -> None:
     for given in ("'  '", "''", "null"):
         assert value(db, f"select app.optional_text('x', {given}, 4)") is None

@@ -1,4 +1,4 @@
-"""The mission's document to the letter: sections 2, 3, 4, 5.2 and 9, which stand as data in mission.toml."""
+"""The mission's document to the letter: its sections 2, 3, 4, 5.2 and 9 are data in mission.toml."""
 
 import re
 import tomllib
@@ -51,7 +51,7 @@ def test_each_enum_has_its_labels_in_their_order(db: Db, name: str) -> None:
     assert _scalar(db, f"select enum_range(null::app.{name})::text[]") == ENUMS[name]
 
 
-def test_there_is_no_other_enum(db: Db) -> None:
+def test_no_other_enum_exists(db: Db) -> None:
     found = db.execute(
         "select t.typname from pg_type t where t.typtype = 'e' and t.typnamespace::regnamespace::text = 'app'"
     )
@@ -92,9 +92,7 @@ def test_each_relation_is_a_foreign_key(db: Db, relation: str) -> None:
         ("subdist_orders", "orders", "subdist"),
     ],
 )
-def test_the_four_policies_of_the_mission_are_there_for_their_role(
-    db: Db, policy: str, table: str, role: str
-) -> None:
+def test_each_policy_of_the_mission_exists_for_its_role(db: Db, policy: str, table: str, role: str) -> None:
     row = db.execute(
         "select roles::text[], cmd from pg_policies where schemaname = 'app'"
         " and policyname = %s and tablename = %s",

@@ -14,7 +14,7 @@ import pytest
 from tests.api.conftest import Hub
 from tests.fuzz import malformed
 from tests.rls import matrix
-from tests.rls.reading import callers
+from tests.rls.visibility import callers
 from tests.support.context import Caller, broken_invariants
 
 AS_JSON = {"Content-Type": "application/json"}

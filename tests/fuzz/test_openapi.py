@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from tests.api.conftest import Hub
 from tests.fuzz.test_malformed_input import LENIENT, leaks_in
 from tests.rls import matrix
-from tests.rls.reading import callers
+from tests.rls.visibility import callers
 from tests.support.context import broken_invariants
 
 SECONDS = float(os.environ.get("HUB_FUZZ_SECONDS", "4"))

@@ -1,4 +1,4 @@
-"""One database for all tests of a module, with two of each in it; what a test does is undone."""
+"""One database with the RLS dataset for all tests of a module; each test is rolled back."""
 
 from collections.abc import Iterator
 
@@ -11,20 +11,20 @@ from tests.support.rls_dataset import RlsDataset, make_rls_dataset
 
 
 @pytest.fixture(scope="module")
-def peopled(module_clone: Clone) -> tuple[str, RlsDataset]:
-    """URL of the database, and who is in it."""
+def populated(module_clone: Clone) -> tuple[str, RlsDataset]:
+    """URL of the database, and its dataset."""
     url = module_clone()
     with psycopg.connect(url, autocommit=True) as conn:
         return url, make_rls_dataset(conn)
 
 
 @pytest.fixture
-def dataset(peopled: tuple[str, RlsDataset]) -> RlsDataset:
-    return peopled[1]
+def dataset(populated: tuple[str, RlsDataset]) -> RlsDataset:
+    return populated[1]
 
 
 @pytest.fixture
-def conn(peopled: tuple[str, RlsDataset]) -> Iterator[Connection]:
+def conn(populated: tuple[str, RlsDataset]) -> Iterator[Connection]:
     """A superuser's connection inside a transaction that is rolled back."""
-    with psycopg.connect(peopled[0]) as connection, connection.transaction(force_rollback=True):
+    with psycopg.connect(populated[0]) as connection, connection.transaction(force_rollback=True):
         yield connection

@@ -1,21 +1,21 @@
-"""Who may what: row security, stated once. test_matrix.py compares it with the database, in full.
+"""The rights of each role, stated once. test_matrix.py compares these tables with the database, completely.
 
-A word tells which rows a role sees. What is not in these tables must not be in the database.
+A word states which rows a role sees. Rights that are not listed here must not exist in the database.
 
-    -         denied: the role may not even ask
-    none      may ask, and gets nothing
+    -         permission denied
+    none      may select, but sees no row
     all       every row
     own       rows of the calling partner
     region    rows of live partners in the calling agent's region or below it
-    routed    what belongs to orders that are routed to the calling sub-distributor now
+    routed    rows of orders that are routed to the calling sub-distributor now
     self      the caller's own account
     live      all but deleted partners
     served    sub-distributors of the calling agent's region or below it
-    shown     what is on sale or offered, and what the calling partner once bought
-    active    what is not withdrawn
+    shown     products and rewards on offer, and those that the calling partner once bought
+    active    rows that are not withdrawn
     tier      prices of the calling partner's tier
 
-Nobody inserts, updates, deletes or truncates by hand anywhere: a role that did would be written `own+update`.
+No role inserts, updates, deletes or truncates directly: one that did would be written `own+update`.
 """
 
 ROLES = ("anon", "partner", "agent", "subdist", "admin", "superadmin", "erp", "messenger")
@@ -100,7 +100,7 @@ jobs.runs                     -     -        -       -        -      -          
 jobs.schedule                 -     -        -       -        -      -           -      -
 """
 
-# Where a role may read a table but not all its columns: these are the ones that it reads.
+# Tables of which a role reads only these columns.
 COLUMNS = {
     ("app.partners", "partner agent admin superadmin"): (
         "id email phone business_name tier salon_type chair_count specialization region_id credit_limit"
@@ -117,8 +117,8 @@ COLUMNS = {
     ),
 }
 
-# Every function that anyone may execute; all others of schemas api, app, auth, jobs: nobody.
-# Every function of other schemas (extensions, public, ...): nobody.
+# Every function that anyone may execute; no role may execute any other of schemas api, app, auth, jobs.
+# No role may execute functions of other schemas (extensions, public, ...).
 FUNCTIONS = """
 function                      anon  partner  agent   subdist  admin  superadmin  erp    messenger
 api.login                     yes   yes      yes     yes      yes    yes         -      -
@@ -180,7 +180,7 @@ app.check_consistency         -     -        -       -        yes    yes        
 jobs.health                   -     -        -       -        yes    yes         -      -
 """
 
-# Of an extension that comes with PUBLIC rights on its functions, the schema is out of reach.
+# Extensions grant their functions to PUBLIC, so no role may use their schema.
 SCHEMAS = """
 usage                         anon  partner  agent   subdist  admin  superadmin  erp    messenger
 api                           yes   yes      yes     yes      yes    yes         yes    yes

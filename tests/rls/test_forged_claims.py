@@ -1,4 +1,4 @@
-"""Claims that lie get nothing, with psql and a role as well as through the gateway's guard."""
+"""Forged claims read nothing, neither with psql and a role nor through the request guard."""
 
 import json
 import uuid
@@ -8,18 +8,18 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.rls import matrix, reading
+from tests.rls import matrix, visibility
 from tests.rls.test_matrix import RELATIONS, relations, words_of
 from tests.support.client import caller
 from tests.support.context import Caller, Connection, RefusedError, call, line, shadow, submit, value
 from tests.support.rls_dataset import RlsDataset
 
-# what anyone with the role sees, whoever he is
+# rows that every caller of the role sees
 COMMON = {"all", "active", "shown", "live"}
 
 
 def asks(conn: Connection, role: str, claims: str, query: str) -> Any:
-    """The first value of a query as this role with these claims, as they stand; undone."""
+    """The first value of a query as this role with these raw claims; rolled back."""
     with conn.transaction(force_rollback=True):
         conn.execute("select set_config('request.jwt.claims', %s, true)", [claims])
         conn.execute("select set_config('role', %s, true)", [role])
@@ -27,12 +27,12 @@ def asks(conn: Connection, role: str, claims: str, query: str) -> Any:
 
 
 def personal(conn: Connection, role: str) -> list[str]:
-    """Relations of which this role sees some rows, but not the same for everybody."""
+    """Relations of which each caller of this role sees different rows."""
     return [r for r in relations(conn) if words_of(r)[role] not in COMMON | {"-", "none"}]
 
 
-def liars(dataset: RlsDataset, role: str) -> list[Caller]:
-    """Somebody else's id under this role, and ids of nobody."""
+def forged_callers(dataset: RlsDataset, role: str) -> list[Caller]:
+    """Ids of other roles under this role, and ids that no account has."""
     everyone = {
         "partner": dataset.west.partner,
         "agent": dataset.west.agent,
@@ -46,22 +46,22 @@ def liars(dataset: RlsDataset, role: str) -> list[Caller]:
 
 
 @pytest.mark.parametrize("role", ["partner", "agent", "subdist"])
-def test_another_roles_id_or_nobodys_shows_nothing_personal(
+def test_the_id_of_another_role_or_of_no_account_reads_no_personal_row(
     conn: Connection, dataset: RlsDataset, role: str
 ) -> None:
     staff = (dataset.admin.sub, dataset.superadmin.sub)
-    for liar in liars(dataset, role):
+    for liar in forged_callers(dataset, role):
         for relation in personal(conn, role):
             if role == "agent" and liar.sub in staff and words_of(relation)[role] == "self":
-                continue  # his own account, under a role that is not his: the guard refuses it
-            assert reading.seen(conn, relation, liar) == set(), (relation, liar)
+                continue  # their own account under another role: the guard refuses it
+            assert visibility.seen(conn, relation, liar) == set(), (relation, liar)
 
 
 @pytest.mark.parametrize("role", ["partner", "agent", "subdist", "admin", "superadmin"])
-def test_the_guard_refuses_whoever_is_not_what_his_token_says(
+def test_the_guard_refuses_a_subject_that_does_not_have_the_role(
     conn: Connection, dataset: RlsDataset, role: str
 ) -> None:
-    for liar in liars(dataset, role):
+    for liar in forged_callers(dataset, role):
         with pytest.raises(RefusedError) as refused:
             call(conn, liar, "logout")
         assert refused.value.code == ("ACCOUNT_INACTIVE" if liar.sub else "UNAUTHENTICATED"), liar
@@ -74,7 +74,7 @@ def test_the_guard_refuses_whoever_is_not_what_his_token_says(
      '{"sub": "not-a-uuid"}', '{"sub": "00000000-0000-0000-0000-000000000000"}', "not json", "{", '{"sub":',
      '{"sub": "0190-x", "act": {"sub": "y"}}'],
 )  # fmt: skip
-def test_claims_that_are_no_claims_get_nothing(conn: Connection, role: str, claims: str) -> None:
+def test_malformed_claims_read_nothing(conn: Connection, role: str, claims: str) -> None:
     for relation in ["api.me", *personal(conn, role)]:
         try:
             count = asks(conn, role, claims, f"select count(*) from {relation}")
@@ -93,7 +93,7 @@ def act(dataset: RlsDataset, **claims: Any) -> Caller:
     return Caller("partner", dataset.west.partner.sub, claims)
 
 
-def test_who_acts_for_a_partner_needs_an_open_session_of_his_own(
+def test_acting_for_a_partner_requires_the_agents_own_open_session(
     conn: Connection, dataset: RlsDataset
 ) -> None:
     session = call(conn, dataset.west.agent, "start_shadow_session", partner_id=dataset.west.partner.sub)
@@ -117,7 +117,7 @@ def test_who_acts_for_a_partner_needs_an_open_session_of_his_own(
     for liar in lies:
         for function, arguments in (
             ("me", {}),
-            ("submit_order", {"items": [{"sku": "SKU-001", "quantity": 1}], "idempotency_key": "lie"}),
+            ("submit_order", {"items": [{"sku": "SKU-001", "quantity": 1}], "idempotency_key": "forged"}),
         ):
             if function == "submit_order" and liar.role != "partner":
                 continue
@@ -126,22 +126,20 @@ def test_who_acts_for_a_partner_needs_an_open_session_of_his_own(
             assert refused.value.code == "SESSION_CLOSED", (liar, function)
 
 
-def test_an_act_without_a_session_orders_nothing_with_psql_either(
-    conn: Connection, dataset: RlsDataset
-) -> None:
-    lie = act(dataset, act={"sub": dataset.east.agent.sub}, sid=str(uuid.uuid4()))
+def test_an_act_claim_without_a_session_cannot_order_with_psql(conn: Connection, dataset: RlsDataset) -> None:
+    forged = act(dataset, act={"sub": dataset.east.agent.sub}, sid=str(uuid.uuid4()))
     body = json.dumps([{"sku": "SKU-001", "quantity": 1}])
     for query in (
-        f"select (api.submit_order('{body}', 0, null, 'lie')).id",
+        f"select (api.submit_order('{body}', 0, null, 'forged')).id",
         f"select (api.save_draft('{body}')).id",
-        f"select (api.redeem_reward('{dataset.rewards[1]}', 'lie')).id",
+        f"select (api.redeem_reward('{dataset.rewards[1]}', 'forged')).id",
     ):
         with pytest.raises(psycopg.Error) as refused:
-            asks(conn, "partner", lie.claims, query)
+            asks(conn, "partner", forged.claims, query)
         assert "SESSION_CLOSED" in str(refused.value)
 
 
-def test_who_orders_with_psql_is_a_live_partner_all_the_same(conn: Connection, dataset: RlsDataset) -> None:
+def test_only_an_active_partner_orders_with_psql(conn: Connection, dataset: RlsDataset) -> None:
     body = json.dumps([{"sku": "SKU-001", "quantity": 1}])
     conn.execute("update app.partners set is_active = false where id = %s", [dataset.east.partner.sub])
     for role, claims, code in (
@@ -160,12 +158,10 @@ def test_who_orders_with_psql_is_a_live_partner_all_the_same(conn: Connection, d
             assert RefusedError.of(refused.value).code == code, (role, claims)
 
 
-def test_a_suspended_sub_distributor_answers_nothing_with_psql_either(
-    conn: Connection, dataset: RlsDataset
-) -> None:
+def test_a_suspended_sub_distributor_cannot_respond_with_psql(conn: Connection, dataset: RlsDataset) -> None:
     order = dataset.west.orders["submitted"]["id"]
     with conn.transaction():
-        # as if it had been routed to him at that very moment: else it would be handed over
+        # as if it had been routed at that moment: otherwise it would be handed over
         conn.execute("set local session_replication_role = replica")
         conn.execute("update app.sub_distributors set status = 'SUSPENDED'")
     conn.execute("set session_replication_role = default")
@@ -175,18 +171,20 @@ def test_a_suspended_sub_distributor_answers_nothing_with_psql_either(
     assert RefusedError.of(refused.value).code == "ACCOUNT_INACTIVE"
 
 
-def test_an_agent_acts_only_for_live_partners_of_his_region(conn: Connection, dataset: RlsDataset) -> None:
+def test_an_agent_acts_only_for_active_partners_of_their_region(
+    conn: Connection, dataset: RlsDataset
+) -> None:
     for partner in (dataset.east.partner.sub, dataset.gone.sub, dataset.west.agent.sub, str(uuid.uuid4())):
         with pytest.raises(RefusedError) as refused:
             call(conn, dataset.west.agent, "start_shadow_session", partner_id=partner)
         assert refused.value.code == "NOT_FOUND"
 
 
-def test_a_deleted_partner_is_gone_for_himself_and_his_agent(conn: Connection, dataset: RlsDataset) -> None:
+def test_a_deleted_partner_is_hidden_from_partner_and_agent(conn: Connection, dataset: RlsDataset) -> None:
     with pytest.raises(RefusedError) as refused:
         call(conn, dataset.gone, "me")
     assert refused.value.code == "ACCOUNT_INACTIVE"
-    assert reading.seen(conn, "app.partners", dataset.gone) == set()
+    assert visibility.seen(conn, "app.partners", dataset.gone) == set()
     gone = str(dataset.gone.sub)
     for relation in (
         "api.partners",
@@ -202,7 +200,7 @@ def test_a_deleted_partner_is_gone_for_himself_and_his_agent(conn: Connection, d
             assert asks(conn, "admin", dataset.admin.claims, query) > 0, relation
 
 
-def test_a_region_above_sees_below_and_not_the_other_way_round(conn: Connection, dataset: RlsDataset) -> None:
+def test_an_agent_sees_child_regions_but_not_parent_regions(conn: Connection, dataset: RlsDataset) -> None:
     query = "select count(*) from api.orders"
     assert asks(conn, "agent", dataset.west.agent.claims, query) > 0
     below = dataset.west.regions[1]
@@ -214,17 +212,19 @@ def test_a_region_above_sees_below_and_not_the_other_way_round(conn: Connection,
     assert asks(conn, "agent", dataset.west.agent.claims, query) == 0
 
 
-def test_a_rerouted_order_takes_its_delivery_contact_along(conn: Connection, dataset: RlsDataset) -> None:
+def test_rerouting_moves_the_delivery_contact_to_the_new_sub_distributor(
+    conn: Connection, dataset: RlsDataset
+) -> None:
     west, east = dataset.west.subdist, dataset.east.subdist
     conn.execute("update app.orders set routed_to_subdist_id = %s where routed_at is not null", [east.sub])
-    assert reading.seen(conn, "api.delivery_contacts", west) == set()
-    assert reading.seen(conn, "api.order_items", west) == set()
-    assert reading.seen(conn, "api.products", west) == set()
+    assert visibility.seen(conn, "api.delivery_contacts", west) == set()
+    assert visibility.seen(conn, "api.order_items", west) == set()
+    assert visibility.seen(conn, "api.products", west) == set()
     both = {dataset.west.partner.sub, dataset.east.partner.sub}
-    assert reading.seen(conn, "api.delivery_contacts", east) == both
+    assert visibility.seen(conn, "api.delivery_contacts", east) == both
 
 
-def test_a_partner_sees_prices_of_his_own_tier_only(conn: Connection, dataset: RlsDataset) -> None:
+def test_a_partner_sees_prices_of_their_own_tier_only(conn: Connection, dataset: RlsDataset) -> None:
     for side in dataset.sides:
         tier = value(conn, "select tier::text from app.partners where id = %s", side.partner.sub)
         with conn.transaction(force_rollback=True):
@@ -243,11 +243,11 @@ def test_a_partner_sees_prices_of_his_own_tier_only(conn: Connection, dataset: R
         ).fetchall()
         assert rows == wanted
         assert tiers == [(tier,)]
-        # asked for a tier that is not his, the hub tells the base price
+        # for another tier the base price is returned
         assert other == conn.execute("select base_price from app.products where sku = 'SKU-001'").fetchall()
 
 
-def test_a_partner_sees_credit_of_nobody_else(conn: Connection, dataset: RlsDataset) -> None:
+def test_a_partner_sees_only_their_own_credit(conn: Connection, dataset: RlsDataset) -> None:
     for side in dataset.sides:
         rows = asks(conn, "partner", side.partner.claims, "select array_agg(id::text) from app.partners")
         assert rows == [side.partner.sub]
@@ -273,11 +273,9 @@ def test_hidden_columns_cannot_be_filtered_or_ordered_by(conn: Connection, datas
                 asks(conn, who.role, who.claims, query)
 
 
-def test_a_function_in_the_filter_sees_no_row_that_is_not_the_callers(
-    conn: Connection, dataset: RlsDataset
-) -> None:
-    # An operator that raises on a stranger's row would tell what stands in it: the policy comes first,
-    # also where the operator is the cheaper one.
+def test_a_function_in_a_filter_sees_only_the_callers_rows(conn: Connection, dataset: RlsDataset) -> None:
+    # An operator that raises on another's row would reveal its content: the policy is evaluated first,
+    # even if the operator is cheaper.
     me = dataset.west.partner.sub
     for view in ("orders", "invoices", "partner_statistics"):
         query = (
@@ -286,7 +284,7 @@ def test_a_function_in_the_filter_sees_no_row_that_is_not_the_callers(
         assert asks(conn, "partner", dataset.west.partner.claims, query) > 0
 
 
-def test_a_strangers_ids_are_answered_as_unknown_ones(conn: Connection, dataset: RlsDataset) -> None:
+def test_ids_of_others_get_the_same_answer_as_unknown_ids(conn: Connection, dataset: RlsDataset) -> None:
     west, east = dataset.west, dataset.east
     theirs = east.orders["submitted"]["id"]
     draft = east.orders["draft"]["id"]
@@ -305,12 +303,12 @@ def test_a_strangers_ids_are_answered_as_unknown_ones(conn: Connection, dataset:
         assert answers[0][0] == "NOT_FOUND"
 
 
-def test_the_words_of_the_table_all_have_a_meaning() -> None:
+def test_every_word_of_the_matrix_has_a_rule() -> None:
     words = {word for row in RELATIONS.values() for word in row.values()}
-    assert words == set(reading.RULES) | {"-"}
+    assert words == set(visibility.RULES) | {"-"}
 
 
-def test_what_the_planner_knows_of_values_is_told_to_nobody(conn: Connection, dataset: RlsDataset) -> None:
+def test_planner_statistics_are_visible_to_no_role(conn: Connection, dataset: RlsDataset) -> None:
     conn.execute("analyze app.partners, app.orders, app.invoices, app.messages, app.audit_logs")
     there = "select count(*) from pg_stats where schemaname in ('app', 'auth', 'jobs')"
     assert conn.execute(there).fetchall()[0][0] > 50
@@ -324,7 +322,7 @@ def test_what_the_planner_knows_of_values_is_told_to_nobody(conn: Connection, da
         assert asks(conn, who.role, who.claims, there) == 0, who.role
 
 
-def test_a_plan_with_row_counts_shows_no_strangers_value(conn: Connection, dataset: RlsDataset) -> None:
+def test_explain_reveals_no_value_of_others(conn: Connection, dataset: RlsDataset) -> None:
     partner = dataset.west.partner
     conn.execute(
         "select set_config('request.jwt.claims', %s, true), set_config('role', 'partner', true)",
@@ -335,10 +333,10 @@ def test_a_plan_with_row_counts_shows_no_strangers_value(conn: Connection, datas
     ).fetchall()
     plan = "\n".join(row[0] for row in rows)
     assert str(dataset.east.partner.sub) not in plan
-    assert "partner_id = " in plan, "the policy stands in the plan"
+    assert "partner_id = " in plan, "the policy is part of the plan"
 
 
-def test_a_closed_shadow_session_does_nothing_with_psql_either(conn: Connection, dataset: RlsDataset) -> None:
+def test_a_closed_shadow_session_can_do_nothing_with_psql(conn: Connection, dataset: RlsDataset) -> None:
     partner = dataset.east.partner
     order = submit(conn, partner, [line("SKU-001", 1)])
     acting = shadow(conn, dataset.east.agent, partner)

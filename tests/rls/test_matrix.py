@@ -1,4 +1,4 @@
-"""The table of matrix.py and the database say the same: in full, both ways."""
+"""The matrix and the database agree completely, in both directions."""
 
 from fnmatch import fnmatch
 
@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.rls import matrix, reading
+from tests.rls import matrix, visibility
 from tests.support.context import Connection
 from tests.support.rls_dataset import RlsDataset
 
@@ -31,47 +31,49 @@ def relations(conn: Connection) -> list[str]:
 
 
 def words_of(relation: str) -> dict[str, str]:
-    """The row of the matrix that a relation falls under; an exact name goes before a pattern."""
+    """The row of the matrix for a relation; an exact name takes precedence over a pattern."""
     found = [words for pattern, words in RELATIONS.items() if fnmatch(relation, pattern)]
     return RELATIONS.get(relation) or (found[0] if found else {})
 
 
-def test_every_relation_is_in_the_table_and_the_table_names_no_other(db: Connection) -> None:
+def test_the_matrix_names_every_relation_and_no_other(db: Connection) -> None:
     there = relations(db)
     assert [r for r in there if not words_of(r)] == []
     assert [p for p in RELATIONS if not any(fnmatch(r, p) for r in there)] == []
 
 
 @pytest.mark.parametrize("role", matrix.ROLES)
-def test_a_role_sees_the_rows_that_the_table_says(conn: Connection, dataset: RlsDataset, role: str) -> None:
+def test_a_role_sees_the_rows_that_the_matrix_allows(
+    conn: Connection, dataset: RlsDataset, role: str
+) -> None:
     wrong = []
     for relation in relations(conn):
         word = words_of(relation)[role]
-        for who, side in reading.callers(dataset, role):
-            got = reading.seen(conn, relation, who)
-            want = None if word == "-" else reading.expected(conn, relation, word, who, side)
+        for who, side in visibility.callers(dataset, role):
+            got = visibility.seen(conn, relation, who)
+            want = None if word == "-" else visibility.expected(conn, relation, word, who, side)
             if got != want:
                 wrong.append(f"{relation}: {who.role} of {side.email}: {word}, but sees {got}, not {want}")
     assert wrong == []
 
 
-def test_the_world_shows_the_difference_between_mine_and_yours(conn: Connection, dataset: RlsDataset) -> None:
-    # A word that grants everything or nothing here would prove nothing.
+def test_the_dataset_distinguishes_own_rows_from_others(conn: Connection, dataset: RlsDataset) -> None:
+    # A word that allows all rows or none here would prove nothing.
     narrow = {"own", "region", "routed", "served", "tier", "active", "shown", "live"}
     dull = []
     for relation, words in RELATIONS.items():
         for role, word in words.items():
             if word in narrow:
-                for who, side in reading.callers(dataset, role):
-                    mine = reading.expected(conn, relation, word, who, side)
-                    whole = reading.expected(conn, relation, "all", who, side)
+                for who, side in visibility.callers(dataset, role):
+                    mine = visibility.expected(conn, relation, word, who, side)
+                    whole = visibility.expected(conn, relation, "all", who, side)
                     if not mine or mine == whole:
                         dull.append((relation, role, len(mine)))
     assert dull == []
 
 
 @pytest.mark.names_each
-def test_nobody_has_a_right_to_write_and_reading_is_granted_as_the_table_says(db: Connection) -> None:
+def test_no_role_may_write_and_select_is_granted_as_in_the_matrix(db: Connection) -> None:
     rows = db.execute(
         """
         select format('%%I.%%I', n.nspname, c.relname), r.rolname, p.privilege
@@ -94,7 +96,7 @@ def test_nobody_has_a_right_to_write_and_reading_is_granted_as_the_table_says(db
 
 
 @pytest.mark.names_each
-def test_a_column_that_the_table_does_not_name_is_read_by_nobody(db: Connection) -> None:
+def test_columns_absent_from_the_matrix_are_granted_to_no_role(db: Connection) -> None:
     rows = db.execute(
         """
         select c.oid::regclass::text, r.rolname, a.attname
@@ -133,7 +135,7 @@ def test_no_role_reads_a_password_hash_or_a_secret(db: Connection) -> None:
 
 
 @pytest.mark.names_each
-def test_only_the_functions_in_the_table_can_be_executed(db: Connection) -> None:
+def test_only_the_functions_in_the_matrix_can_be_executed(db: Connection) -> None:
     rows = db.execute(
         """
         select distinct n.nspname || '.' || p.proname, r.rolname
@@ -148,8 +150,8 @@ def test_only_the_functions_in_the_table_can_be_executed(db: Connection) -> None
     assert set(rows) == wanted
 
 
-def test_no_function_has_two_forms(db: Connection) -> None:
-    # PostgREST picks among overloads by their arguments' names; the table above names functions only.
+def test_no_function_is_overloaded(db: Connection) -> None:
+    # PostgREST chooses among overloads by argument names; the matrix names functions only.
     rows = db.execute(
         "select proname from pg_proc where pronamespace::regnamespace::text = any (%s)"
         " group by pronamespace, proname having count(*) > 1",
@@ -159,7 +161,7 @@ def test_no_function_has_two_forms(db: Connection) -> None:
 
 
 @pytest.mark.names_each
-def test_schemas_are_open_as_the_table_says_and_nobody_creates_in_one(db: Connection) -> None:
+def test_schema_usage_is_granted_as_in_the_matrix_and_create_to_no_role(db: Connection) -> None:
     rows = db.execute(
         """
         select n.nspname, r.rolname, p.privilege
@@ -173,7 +175,7 @@ def test_schemas_are_open_as_the_table_says_and_nobody_creates_in_one(db: Connec
     assert set(rows) == {(s, role, "USAGE") for s, words in schemas.items() for role in words}
 
 
-def test_no_sequence_is_within_reach(db: Connection) -> None:
+def test_no_role_has_rights_on_a_sequence(db: Connection) -> None:
     rows = db.execute(
         "select c.oid::regclass, r.rolname from pg_class c, pg_roles r"
         " where c.relkind = 'S' and r.rolname = any (%s)"
@@ -183,7 +185,7 @@ def test_no_sequence_is_within_reach(db: Connection) -> None:
     assert rows == []
 
 
-def test_every_table_has_row_security_and_no_role_passes_it_by(db: Connection) -> None:
+def test_every_table_has_row_security_and_no_role_bypasses_it(db: Connection) -> None:
     naked = db.execute(
         "select oid::regclass::text from pg_class where relkind in ('r', 'p') and not relrowsecurity"
         " and relnamespace::regnamespace::text = any (%s)",
@@ -211,7 +213,7 @@ def test_a_policy_names_its_roles(db: Connection) -> None:
     assert writing.fetchall() == []
 
 
-def test_roles_are_members_of_nothing_but_what_the_design_says(db: Connection) -> None:
+def test_role_memberships_are_exactly_the_intended_ones(db: Connection) -> None:
     rows = db.execute(
         "select m.member::regrole::text, m.roleid::regrole::text from pg_auth_members m"
         " where m.member::regrole::text = any (%s)",
@@ -230,7 +232,7 @@ def test_views_run_with_the_rights_of_their_caller(db: Connection) -> None:
         "select relname::text from pg_class where relnamespace = 'api'::regnamespace"
         " and not coalesce(reloptions @> '{security_invoker=true}', false)"
     ).fetchall()
-    # these two look at their caller themselves
+    # these two filter by their caller themselves
     assert {row[0] for row in rows} == {"partner_statistics", "job_health"}
 
 
@@ -246,7 +248,7 @@ def test_definers_pin_their_search_path(db: Connection) -> None:
 
 _REFUSALS = (
     psycopg.errors.InsufficientPrivilege,
-    # views that PostgreSQL could not write through anyway are refused before rights are looked at
+    # views that are not updatable are refused before privileges are checked
     psycopg.errors.ObjectNotInPrerequisiteState,
     psycopg.errors.WrongObjectType,
     psycopg.errors.FeatureNotSupported,
@@ -255,7 +257,7 @@ _REFUSALS = (
 
 @pytest.mark.parametrize("role", matrix.ROLES)
 def test_no_role_writes_to_any_relation(conn: Connection, dataset: RlsDataset, role: str) -> None:
-    who, _ = reading.callers(dataset, role)[0]
+    who, _ = visibility.callers(dataset, role)[0]
     for relation in relations(conn):
         column = conn.execute(
             "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0"
@@ -276,12 +278,12 @@ def test_no_role_writes_to_any_relation(conn: Connection, dataset: RlsDataset, r
                 return True
 
             try:
-                assert reading.attempt(conn, who, write) is None, query
+                assert visibility.attempt(conn, who, write) is None, query
             except _REFUSALS:
                 continue
 
 
-def test_a_partner_with_psql_cannot_move_his_own_order(conn: Connection, dataset: RlsDataset) -> None:
+def test_a_partner_cannot_change_their_order_with_psql(conn: Connection, dataset: RlsDataset) -> None:
     order = dataset.west.orders["submitted"]["id"]
     for statement in (
         "update app.orders set status = 'COMPLETED' where id = %s",
@@ -292,9 +294,9 @@ def test_a_partner_with_psql_cannot_move_his_own_order(conn: Connection, dataset
         "insert into app.invoice_payments select * from app.invoice_payments where invoice_id = %s",
     ):
 
-        def deed(statement: str = statement) -> bool:
+        def operation(statement: str = statement) -> bool:
             conn.execute(statement, [order])
             return True
 
-        assert reading.attempt(conn, dataset.west.partner, deed) is None, statement
-    assert reading.seen(conn, "app.orders", dataset.west.partner)
+        assert visibility.attempt(conn, dataset.west.partner, operation) is None, statement
+    assert visibility.seen(conn, "app.orders", dataset.west.partner)

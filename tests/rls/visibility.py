@@ -1,4 +1,4 @@
-"""What a role sees of a relation, and what it should: both as sets of keys."""
+"""The rows of a relation that a role sees, and those that it should see: both as sets of keys."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ _TAKEN = "select catalog_item_id from app.redemptions where partner_id = %(me)s"
 _ROUTED = "select {} from app.orders where routed_to_subdist_id = %(me)s"
 _IN_REGION = f"select id from app.partners where region_id = any (%(regions)s) and {_LIVE}"
 
-# Word: relation: condition. "" stands for any relation without a line of its own.
+# Word: relation: condition. "" applies to every relation without its own line.
 RULES = {
     "none": {"": "false"},
     "all": {"": "true"},
@@ -54,7 +54,7 @@ RULES = {
     "tier": {"tier_prices": "tier = (select tier from app.partners where id = %(me)s)"},
 }
 
-# Where the view itself looks at its caller, a superuser has to ask elsewhere.
+# Views that filter by their caller: a superuser reads another relation instead.
 _ASK_INSTEAD = {
     "api.partner_statistics": "app.partner_monthly_statistics",
     "api.me": "(select %(me)s::uuid as id)",
@@ -62,7 +62,7 @@ _ASK_INSTEAD = {
 
 
 def keys(conn: Connection, relation: str) -> sql.Composed:
-    """The columns that tell rows apart, as one text."""
+    """The columns that identify a row, as one text."""
     names = [
         str(row[0])
         for row in conn.execute(
@@ -75,7 +75,7 @@ def keys(conn: Connection, relation: str) -> sql.Composed:
 
 
 def expected(conn: Connection, relation: str, word: str, who: Caller, side: Side) -> set[str]:
-    """What the word promises, asked as a superuser."""
+    """The keys that the word allows, read as a superuser."""
     rules = RULES[word]
     name = relation.split(".")[1]
     rows = conn.execute(
@@ -90,7 +90,7 @@ def expected(conn: Connection, relation: str, word: str, who: Caller, side: Side
 
 
 def seen(conn: Connection, relation: str, who: Caller) -> set[str] | None:
-    """What the caller gets with psql and his role, without the gateway's guard; None: permission denied."""
+    """The keys that the caller reads with psql, without the request guard; None: permission denied."""
     got: set[str] | None = attempt(
         conn,
         who,
@@ -104,21 +104,21 @@ def seen(conn: Connection, relation: str, who: Caller) -> set[str] | None:
     return got
 
 
-def attempt(conn: Connection, who: Caller, deed: Callable[[], Any]) -> Any:
-    """What a deed as this caller comes to, None where permission is denied; undone either way."""
+def attempt(conn: Connection, who: Caller, operation: Callable[[], Any]) -> Any:
+    """The result of an operation as this caller, None if permission is denied; rolled back."""
     try:
         with conn.transaction(force_rollback=True):
             conn.execute(
                 "select set_config('request.jwt.claims', %s, true), set_config('role', %s, true)",
                 [who.claims, who.role],
             )
-            return deed()
+            return operation()
     except psycopg.errors.InsufficientPrivilege:
         return None
 
 
 def callers(dataset: RlsDataset, role: str) -> list[tuple[Caller, Side]]:
-    """Everyone of this role, each with the side that he is on."""
+    """Every caller of this role, each with their side of the dataset."""
     each = {
         "anon": [Caller("anon"), Caller("anon")],
         "partner": [side.partner for side in dataset.sides],
