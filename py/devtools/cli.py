@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from hub.cli import show_version
 from hub.dispatch import call
 
 app = typer.Typer(
@@ -18,11 +19,21 @@ app = typer.Typer(
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Take the options that belong to no command."""
+
+
 @app.command("test", context_settings=_PASS_ON)
 def run_tests(
     context: typer.Context, lint: Annotated[bool, typer.Option(help="Run the linters too.")] = True
 ) -> None:
-    """Run ruff, mypy, sqlfluff and pytest; further arguments go to pytest."""
+    """Run the linters and pytest; further arguments are passed to pytest."""
     call("devtools.test_run", "test", context.args, lint=lint)
 
 
@@ -38,6 +49,14 @@ def docs(
 def repin() -> None:
     """Pin the SHA-256 of the sql/schema files in migrations/ (before the first release)."""
     call("devtools.pins", "run")
+
+
+@app.command()
+def lock(
+    upgrade: Annotated[bool, typer.Option("--upgrade", help="Pin the newest allowed versions.")] = False,
+) -> None:
+    """Pin the dependencies of pyproject.toml with their hashes in requirements/."""
+    call("devtools.locks", "run", upgrade=upgrade)
 
 
 @app.command("demo-erp")

@@ -11,7 +11,8 @@ from hub.console import out, say
 from hub.errors import UserError
 
 LINTERS = {
-    "ruff": ("-m", "ruff", "check", "."),
+    "ruff check": ("-m", "ruff", "check", "."),
+    "ruff format": ("-m", "ruff", "format", "--check", "."),
     "mypy --strict": ("-m", "mypy"),
     "sqlfluff": ("-m", "sqlfluff", "lint", "--processes", "0", "sql"),
 }

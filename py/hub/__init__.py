@@ -1,1 +1,3 @@
-"""The command line of the Digital Hub: bring up, migrate, seed, doctor, bench."""
+"""The command line of the Digital Hub."""
+
+__version__ = "0.1.0"

@@ -1,27 +1,74 @@
-"""The command line: assembles the commands, each a module of its own that is loaded when it is called."""
+"""The command line: assembles the commands, each in a module that is loaded when it is called."""
 
 from typing import Annotated
 
 import typer
 
+from hub import __version__
 from hub.dispatch import call
+
+EPILOG = """\
+For developers: ./hub test, ./hub docs, ./hub dev; each has --help.
+
+The script ./hub installs what a command needs: it lists what is missing, and
+asks first if standard input is a terminal. Its options precede or follow the
+command:
+  --yes             do not ask before installing; also HUB_YES=1 or CI=1
+  --verbose         show the output of apt-get and pip
+  HUB_NO_INSTALL=1  install no Debian packages
+  HUB_PG_BIN=DIR    use the PostgreSQL programs in DIR
+  PYTHON=PROGRAM    create .venv with this Python, 3.11 or newer
+
+Exit codes:
+  0              success
+  1              failure, with a message on standard error
+  2              wrong usage
+  3              status: a program of the stack is down
+  129, 130, 143  ended by SIGHUP, SIGINT, SIGTERM
+"""
+
+
+def show_version(value: bool) -> None:
+    """Print the version and exit, for `--version`."""
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="hub",
-    help="The Digital Hub: bring it up, migrate it, try it.",
+    help="Run the Digital Hub: start, migrate, check and try it.",
+    epilog=EPILOG,
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_enable=False,  # what is no UserError is a defect: its traceback as Python prints it
+    pretty_exceptions_enable=False,  # other exceptions than UserError are defects: show the traceback
 )
-jobs_app = typer.Typer(help="The scheduled jobs.", no_args_is_help=True)
+jobs_app = typer.Typer(help="List and run the scheduled jobs.", no_args_is_help=True)
 app.add_typer(jobs_app, name="jobs")
 
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
+Database = Annotated[
+    str | None,
+    typer.Option(
+        help="URL of the database, not through a pooler; default: HUB_DATABASE_URL, else the stack's."
+    ),
+]
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Take the options that belong to no command."""
+
 
 @app.command()
 def up() -> None:
-    """Bring the stack up on loopback: PostgreSQL, PgBouncer, the gateway, adapters; migrated."""
+    """Start the stack on loopback and migrate its database."""
     call("hub.commands.stack", "up")
 
 
@@ -33,23 +80,25 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """Show what runs where; exit code 3 if something does not."""
+    """Show the state of each program; exit code 3 if one is down."""
     call("hub.commands.stack", "status")
 
 
 @app.command()
 def logs(
-    name: Annotated[str | None, typer.Argument(help="postgres, gateway, ...; none: list them")] = None,
-    lines: Annotated[int, typer.Option("--lines", "-n", help="How many lines.")] = 100,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows.")] = False,
+    name: Annotated[
+        str | None, typer.Argument(help="postgres, gateway, ...; without a name, list the logs.")
+    ] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="Number of lines.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing as the log grows.")] = False,
 ) -> None:
     """Show the end of a program's log."""
     call("hub.commands.stack", "logs", name, lines=lines, follow=follow)
 
 
 @app.command()
-def reset(yes: Annotated[bool, typer.Option("--yes", help="Really.")] = False) -> None:
-    """Drop the stack's database and make it anew."""
+def reset(yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False) -> None:
+    """Drop the stack's database and create it again, empty."""
     call("hub.commands.stack", "reset", yes=yes)
 
 
@@ -61,58 +110,63 @@ def doctor() -> None:
 
 @app.command()
 def migrate(
-    database: Annotated[str | None, typer.Option(help="URL, not through a pooler.")] = None,
-    require_cron: Annotated[bool, typer.Option("--require-cron", help="Fail without pg_cron.")] = False,
+    database: Database = None,
+    require_cron: Annotated[
+        bool, typer.Option("--require-cron", help="Fail if pg_cron is not available.")
+    ] = False,
 ) -> None:
-    """Bring a database to the present: schema, functions, policies, api, jobs."""
+    """Migrate a database to the latest version."""
     call("hub.commands.migrate", "migrate", database, require_cron=require_cron)
 
 
 @app.command()
 def check(
-    database: Annotated[str | None, typer.Option(help="URL, not through a pooler.")] = None,
+    database: Database = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    since: Annotated[str | None, typer.Option(help="Compare the trail from then on: 2026-01-31.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Compare the audit trail from this date on (2026-01-31); default: two days ago."),
+    ] = None,
 ) -> None:
-    """Check every promise of the data; exit code 1 if one is broken."""
+    """Check every invariant of the data; exit code 1 if one is violated."""
     call("hub.check", "run", database, as_json=json, since=since)
 
 
 @app.command(context_settings=_PASS_ON)
 def psql(context: typer.Context) -> None:
-    """Open psql on the stack's database; further arguments are psql's."""
+    """Open psql on the database; further arguments are passed to psql."""
     call("hub.commands.database", "psql", context.args)
 
 
 @app.command()
 def token(
     role: Annotated[str, typer.Argument(help="partner, agent, admin, superadmin, subdist, erp, messenger")],
-    sub: Annotated[str | None, typer.Option(help="UUID of the row that the token speaks for.")] = None,
-    minutes: Annotated[float, typer.Option(help="How long it lives.")] = 60,
+    sub: Annotated[str | None, typer.Option(help="UUID of the partner, agent or sub-distributor.")] = None,
+    minutes: Annotated[float, typer.Option(help="Minutes until the token expires.")] = 60,
 ) -> None:
-    """Print a token for the gateway."""
+    """Print a token for the API."""
     call("hub.commands.database", "token", role, sub, minutes)
 
 
 @jobs_app.command("list")
 def jobs_list() -> None:
-    """Show the jobs and when they run."""
+    """List the jobs and their schedules."""
     call("hub.commands.database", "jobs_list")
 
 
 @jobs_app.command("run")
-def jobs_run(name: Annotated[str, typer.Argument(help="Its name, as `hub jobs list` shows it.")]) -> None:
+def jobs_run(name: Annotated[str, typer.Argument(help="Name of the job, see `hub jobs list`.")]) -> None:
     """Run a job now."""
     call("hub.commands.database", "jobs_run", name)
 
 
 @app.command()
 def demo() -> None:
-    """Bring the stack up, load the demo data, and walk one order from quote to points."""
+    """Start the stack, load the demo data, and walk one order from quote to points."""
     call("hub.demo", "run")
 
 
 @app.command()
-def seed(database: Annotated[str | None, typer.Option(help="URL, not through a pooler.")] = None) -> None:
-    """Load the demo's catalogue, partners, agents and sub-distributors."""
+def seed(database: Database = None) -> None:
+    """Load the demo data: catalogue, partners, agents and sub-distributors."""
     call("hub.seed", "run", database)

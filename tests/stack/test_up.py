@@ -146,7 +146,7 @@ def test_without_a_stack_commands_say_what_to_do(hub: Hub) -> None:
 
 
 def test_another_database_is_not_given_this_stacks_secrets(
-    hub: Hub, folder: Path, empty_database: str, cluster: Cluster
+    hub: Hub, folder: Path, empty_database: str, cluster: Cluster, template: str
 ) -> None:
     """`hub migrate --database PRODUCTION` in a developer's checkout leaves production its secrets."""
     settings.ensure(folder)

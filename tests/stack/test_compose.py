@@ -1,0 +1,83 @@
+"""docker-compose.yml: the same stack as `./hub up`, from official images."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hub import paths
+from hub.stack import postgrest
+
+ROOT = paths.root()
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    """docker-compose.yml, parsed, and validated by docker where it is installed."""
+    path = ROOT / "docker-compose.yml"
+    if shutil.which("docker"):
+        known = (
+            subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
+        )
+        if known:
+            secrets = dict.fromkeys(re.findall(r"\$\{(HUB_\w+):\?", path.read_text()), "x" * 40)
+            subprocess.run(
+                ["docker", "compose", "-f", path, "config", "--quiet"], env=os.environ | secrets, check=True
+            )
+    parsed: dict[str, Any] = yaml.safe_load(path.read_text())
+    return parsed
+
+
+def test_compose_runs_every_part_of_the_stack(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert set(services) == {"postgres", "migrate", "pgbouncer", "postgrest", "redis", "whatsapp"}
+    assert services["postgrest"]["image"] == f"postgrest/postgrest:v{postgrest.VERSION}"
+    assert services["migrate"]["command"] == ["hub", "migrate", "--require-cron"]
+    for name, service in services.items():
+        assert ("image" in service) != ("build" in service), name
+        build = service.get("build")
+        if build:
+            context = Path(build if isinstance(build, str) else build["context"])
+            dockerfile = context / "Dockerfile" if isinstance(build, str) else context / build["dockerfile"]
+            assert (ROOT / dockerfile).exists(), name
+
+
+def test_compose_service_waits_for_the_health_of_what_it_needs(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    for name, service in services.items():
+        assert name == "migrate" or "healthcheck" in service, name
+        for other, how in service.get("depends_on", {}).items():
+            once = other == "migrate"
+            assert how["condition"] == ("service_completed_successfully" if once else "service_healthy"), name
+
+
+def test_compose_binds_loopback_and_holds_no_secret(compose: dict[str, Any]) -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    for service in compose["services"].values():
+        assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", []))
+    example = (ROOT / ".env.example").read_text()
+    for name in re.findall(r"\$\{(HUB_\w+)", text):
+        assert f"{name}=" in example
+    for name in re.findall(r"\$\{(HUB_\w+):\?", text):
+        assert f"{name}=\n" in example, "a secret has no default"
+
+
+def test_compose_and_hub_up_configure_postgrest_alike(compose: dict[str, Any]) -> None:
+    from hub.stack.gateway import GatewayConfig  # noqa: PLC0415
+
+    text = GatewayConfig("", "", "", 1, 2).text("postgrest")
+    environment = compose["services"]["postgrest"]["environment"]
+    for key in (
+        "db-schemas",
+        "db-anon-role",
+        "db-pre-request",
+        "db-prepared-statements",
+        "db-channel-enabled",
+    ):
+        value = environment["PGRST_" + key.upper().replace("-", "_")]
+        assert re.search(rf'^{key} = "?{re.escape(value)}"?$', text, re.MULTILINE), key
