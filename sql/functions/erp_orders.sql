@@ -66,8 +66,8 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform app.transfer_stock_to_erp(new.id, app.holds_stock(old.status, null));
-  -- If the order was cancelled before the acknowledgement arrived, its cancellation is pending again:
-  -- any earlier outcome was about an order that the ERP did not have yet.
+  -- If the order was cancelled before the acknowledgement arrived, its cancellation is pending
+  -- again: an earlier outcome was about an order that the ERP did not have yet.
   update app.erp_cancellations as c set outcome = null, note = null, settled_at = null
   where c.order_id = new.id and c.outcome is not null;
   return null;
@@ -136,8 +136,8 @@ begin
   );
 end $$;
 comment on function app.erp_pending_cancellations(int) is
-  'Orders cancelled or rejected after approval that the ERP has not undone, oldest first; without a '
-  'reference the ERP may not have the order';
+  'Orders cancelled or rejected after approval that the ERP has not undone, oldest first; without '
+  'a reference the ERP may not have the order';
 
 create function app.erp_ack_cancellation(p_order_id uuid, p_outcome text, p_note text)
 returns json language plpgsql volatile set search_path = ''

@@ -87,11 +87,11 @@ def _pick_up(environment: Environment, which: str) -> Round:
     ):
         worker.execute("listen hub_messages")
         for _ in range(PICKED_UP):
-            sender.execute(f"select {schema}.owe_one()")
+            sender.execute(f"select {schema}.enqueue_one()")
             committed = time.monotonic()
             if not list(worker.notifies(timeout=5, stop_after=1)):
                 raise BenchError("no listener was notified of a message")
-            taken = worker.execute(f"select {schema}.take(10)").fetchall()[0][0]
+            taken = worker.execute(f"select {schema}.claim_batch(10)").fetchall()[0][0]
             waited.append((time.monotonic() - committed) * 1000)
-            worker.execute(f"select {schema}.settle(%s::{kind}[])", [taken])
+            worker.execute(f"select {schema}.mark_sent(%s::{kind}[])", [taken])
     return Round(PICKED_UP / (time.monotonic() - began), median(waited), percentile(waited, 0.95))

@@ -22,7 +22,7 @@ def caller_is_partner(admin: psycopg.Connection[Any], login: str) -> None:
         raise BenchError("the warm-up submitted no order")
     with psycopg.connect(login, autocommit=True) as conn:
         row = conn.execute(
-            "select who, secured, foreign_rows, own_rows from bench.who_am_i(%s)", ordered[0]
+            "select role_name, secured, foreign_rows, own_rows from bench.request_identity(%s)", ordered[0]
         ).fetchone()
     who, secured, foreign, own = row or (None, False, 0, 0)
     if who != "partner" or not secured or foreign:
@@ -47,7 +47,7 @@ def orders_are_partners(admin: psycopg.Connection[Any]) -> int:
 def lists_use_indexes(login: str) -> None:
     """Explain a partner's lists; raises BenchError if one scans a whole table."""
     with psycopg.connect(login) as conn:
-        conn.execute("select bench.become(1)")
+        conn.execute("select bench.set_request_context(1)")
         # The invoice table is empty and an empty table is scanned: ask whether an index can serve the list.
         for name, query in _LISTS.items():
             conn.execute(f"set local enable_seqscan = {'off' if name == 'invoices' else 'on'}")

@@ -48,7 +48,7 @@ def _bare(environment: Environment, levels: list[tuple[str, int]]) -> Round:
                 copy.write("".join(f"{sku}\t{quantity}\n" for sku, quantity in levels))
             cursor.execute(
                 "update floor_stock.inventory as s set erp_stock = t.quantity, last_sync_at = now()"
-                " from levels as t join floor_stock.goods as g on g.sku = t.sku where s.product_id = g.id"
+                " from levels as t join floor_stock.products as p on p.sku = t.sku where s.product_id = p.id"
             )
             changed = cursor.rowcount
         return _round(began, changed, levels)

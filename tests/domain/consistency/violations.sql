@@ -1,5 +1,5 @@
--- Statements that break an invariant, each under its name, run with triggers and foreign keys off.
--- %(open)s and so on are ids of what happened in `live` of test_invariants.py.
+-- Statements that violate an invariant, each below the invariant's name. They run without triggers
+-- and foreign keys. %(open)s and the like are ids of the rows that test_invariants.py creates.
 
 -- point_balance
 update app.partners set point_balance = point_balance + 1 where id = %(gold)s;
@@ -17,13 +17,15 @@ update app.orders set status = 'CANCELLED' where id = %(open)s;
 update app.invoices set status = 'CANCELLED', cancelled_at = now() where order_id = %(approved)s;
 
 -- amount_paid
-delete from app.invoice_payments where invoice_id = (select id from app.invoices where order_id = %(approved)s);
+delete from app.invoice_payments
+where invoice_id = (select id from app.invoices where order_id = %(approved)s);
 
 -- amount_paid
 update app.invoices set amount_paid = 5 where order_id = %(approved)s;
 
 -- order_totals
-update app.order_items set quantity = quantity + 1, line_total = (quantity + 1) * unit_price where order_id = %(open)s;
+update app.order_items set quantity = quantity + 1, line_total = (quantity + 1) * unit_price
+where order_id = %(open)s;
 
 -- order_totals
 update app.orders set subtotal = subtotal + 1, grand_total = grand_total + 1 where id = %(open)s;
@@ -62,7 +64,8 @@ delete from app.inventory where product_id = %(product)s;
 update app.orders set approved_at = now() where id = %(cancelled)s;
 
 -- erp_cancellations
-insert into app.erp_cancellations (order_id, partner_id) select id, partner_id from app.orders where id = %(approved)s;
+insert into app.erp_cancellations (order_id, partner_id)
+select id, partner_id from app.orders where id = %(approved)s;
 
 -- vested_points
 delete from app.point_transactions where order_id = %(paid)s;
@@ -80,13 +83,15 @@ update app.invoices set status = 'PARTIAL', amount_paid = 1 where order_id = %(p
 insert into app.point_queue (invoice_id) select id from app.invoices where order_id = %(paid)s;
 
 -- used_points
-update app.point_transactions set points = points - 1 where type = 'REDEEMED' and order_id = %(approved)s;
+update app.point_transactions set points = points - 1
+where type = 'REDEEMED' and order_id = %(approved)s;
 
 -- used_points
 delete from app.point_transactions where type = 'ADJUSTED' and order_id = %(cancelled)s;
 
 -- used_points
-insert into app.point_transactions (partner_id, order_id, type, points) select partner_id, id, 'ADJUSTED', 50 from app.orders where id = %(cancelled)s;
+insert into app.point_transactions (partner_id, order_id, type, points)
+select partner_id, id, 'ADJUSTED', 50 from app.orders where id = %(cancelled)s;
 
 -- redemptions
 delete from app.point_transactions where redemption_id = %(redemption)s;
@@ -104,13 +109,16 @@ update app.orders set status = 'COMPLETED', completed_at = now() where id = %(pa
 delete from app.order_events where to_status = 'PROCESSING' and order_id = %(paid)s;
 
 -- order_history
-update app.order_events set to_status = 'REJECTED' where to_status = 'PROCESSING' and order_id = %(paid)s;
+update app.order_events set to_status = 'REJECTED'
+where to_status = 'PROCESSING' and order_id = %(paid)s;
 
 -- routing
 delete from app.messages where template = 'order_routed' and order_id = %(open)s;
 
 -- routing
-update app.orders set routed_to_subdist_id = null, routed_at = null, updated_at = now() + interval '1 hour' where id = %(open)s;
+update app.orders
+set routed_to_subdist_id = null, routed_at = null, updated_at = now() + interval '1 hour'
+where id = %(open)s;
 
 -- escalations
 update app.orders set sla_reminder_sent = true where id = %(open)s;

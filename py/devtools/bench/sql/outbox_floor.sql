@@ -1,4 +1,5 @@
--- The floor of the outbox: a bare queue with `skip locked`. No order of a reader, no text, no retry, no lease that lapses.
+-- The floor of the outbox: a plain queue with `skip locked`, without order for each recipient,
+-- texts, retries or lapsing leases.
 
 create table floor.queue (
   id bigint generated always as identity primary key,
@@ -15,37 +16,42 @@ language plpgsql volatile security definer
 as $$
 begin
   truncate floor.queue;
-  insert into floor.queue (recipient, entry) select i % 5000, '{"status_text": "selesai"}' from generate_series(1, p_hot + p_messages) as i;
+  insert into floor.queue (recipient, entry)
+  select i % 5000, '{"status_text": "selesai"}' from generate_series(1, p_hot + p_messages) as i;
 end $$;
 
-create function floor.take(p_max int) returns text
+create function floor.claim_batch(p_max int) returns text
 language plpgsql volatile security definer
 as $$
 declare
   v_ids bigint[];
 begin
   with due as (
-    select q.id from floor.queue as q where q.status = 'PENDING' order by q.id limit p_max for update skip locked
+    select q.id from floor.queue as q
+    where q.status = 'PENDING' order by q.id limit p_max for update skip locked
   ),
-  taken as (
-    update floor.queue as q set status = 'CLAIMED', lease_until = now() + interval '1 minute' from due as d where q.id = d.id
+  claimed as (
+    update floor.queue as q set status = 'CLAIMED', lease_until = now() + interval '1 minute'
+    from due as d where q.id = d.id
     returning q.id
   )
-  select array_agg(t.id) into v_ids from taken as t;
+  select array_agg(c.id) into v_ids from claimed as c;
   if v_ids is null then
-    raise exception 'nothing was due: this measures nothing';
+    raise exception 'no message was due, so there is nothing to measure';
   end if;
   return v_ids;
 end $$;
 
-create function floor.settle(p_ids bigint[]) returns void
+create function floor.mark_sent(p_ids bigint[]) returns void
 language plpgsql volatile security definer
 as $$
 begin
-  update floor.queue as q set status = 'SENT', lease_until = null, provider_id = 'wamid.' || q.id where q.id = any (p_ids);
+  update floor.queue as q set
+    status = 'SENT', lease_until = null, provider_id = 'wamid.' || q.id
+  where q.id = any (p_ids);
 end $$;
 
-create function floor.owe_one() returns void
+create function floor.enqueue_one() returns void
 language plpgsql volatile security definer
 as $$
 begin

@@ -1,4 +1,4 @@
--- The hub's side of a stock sync: 50,000 products with stock, and the call as the gateway makes it for the ERP.
+-- The hub's side of the stock sync benchmark: 50,000 products with stock, and the call of the ERP.
 
 insert into app.products (sku, name, base_price)
 select 'STOCK-' || i, 'Stock ' || i, 1000 from generate_series(1, 50000) as i;
@@ -9,7 +9,7 @@ create function bench.apply_stock(p_levels text) returns json
 language plpgsql volatile
 as $$
 begin
-  perform bench.become(1, 'erp');
+  perform bench.set_request_context(1, 'erp');
   perform auth.request_guard();
   return api.erp_apply_stock(p_levels::jsonb, now());
 end $$;
