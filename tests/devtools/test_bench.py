@@ -75,15 +75,9 @@ def test_outbox_is_drained_beside_a_bare_queue(
     with bench_environment.admin(bench_environment.hub) as conn:
         states = conn.execute("select status, count(*) from app.messages group by 1").fetchall()
         assert states == [("SENT", outbox.PICKED_UP)]
-<<<<<<< HEAD
         # An empty queue fails the benchmark.
         with pytest.raises(psycopg.Error, match="nothing to measure"):
             conn.execute("select bench.claim_batch(1)")
-=======
-        # nothing left to take: a bench that claims nothing says so
-        with pytest.raises(psycopg.Error, match="nothing to measure"):
-            conn.execute("select bench.claim_batch(1)")
->>>>>>> f74ff84 (bench: plain names and short lines in its SQL)
 
 
 def test_stock_sync_stores_every_level_beside_a_bare_update(
