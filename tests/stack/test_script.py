@@ -244,6 +244,24 @@ def test_missing_server_is_named_where_packages_may_not_be_installed(checkout: C
     assert checkout.recorded() == ""
 
 
+def test_user_installs_with_sudo(checkout: Checkout) -> None:
+    checkout.program("id", "echo 1000")
+    checkout.program("sudo", 'echo "sudo $*" >>"$RECORD"; exec "$@"')
+    done = checkout.run("psql")
+    assert (done.returncode, done.stdout) == (0, "-m|hub|psql|"), done.stderr
+    assert installed_debian(checkout) == "postgresql-client"
+    assert "sudo env DEBIAN_FRONTEND=noninteractive apt-get" in checkout.recorded()
+
+
+def test_user_without_sudo_is_given_the_command_for_root(checkout: Checkout) -> None:
+    checkout.program("id", "echo 1000")
+    done = checkout.run("psql")
+    assert done.returncode == 1
+    assert "you are neither root nor have sudo" in done.stderr
+    assert "as root: apt-get install postgresql-client" in done.stderr
+    assert "apt-get" not in checkout.recorded()
+
+
 def test_missing_extension_does_not_stop_the_command(checkout: Checkout) -> None:
     initdb = checkout.machine / "lib/17/bin/initdb"
     initdb.parent.mkdir(parents=True)
