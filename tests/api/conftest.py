@@ -1,4 +1,4 @@
-"""A running gateway on a database with two of each in it, and callers who speak HTTP to it."""
+"""A running gateway on a database with the RLS dataset, and an HTTP client for its API."""
 
 import uuid
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from tests.support.context import Caller, Connection
 from tests.support.rls_dataset import RlsDataset, make_rls_dataset
 
 
-class Hub:
-    """The front door as a frontend sees it; `dataset` tells who there is."""
+class ApiClient:
+    """The API as a frontend uses it; `dataset` holds the callers."""
 
     def __init__(self, gateway: RunningGateway, dataset: RlsDataset, http: httpx.Client) -> None:
         self.gateway = gateway
@@ -25,14 +25,14 @@ class Hub:
         return self.gateway.token(who.role, who.sub, **who.extra)
 
     def headers(self, who: Caller | str | None, **more: str) -> dict[str, str]:
-        """Those of a caller, of a token, or of nobody."""
+        """Request headers for a caller, for a token, or anonymous."""
         if who is None or (isinstance(who, Caller) and who.role == "anon"):
             return more
         token = self.token(who) if isinstance(who, Caller) else who
         return {"Authorization": f"Bearer {token}"} | more
 
     def client(self, who: Caller | str | None = None) -> Any:
-        """The `postgrest` library, signed in; Any, for its own type of JSON cannot be looked into."""
+        """The `postgrest` client, signed in; typed Any because its JSON type cannot be indexed."""
         return self.gateway.client(self.token(who) if isinstance(who, Caller) else who)
 
     def get(self, who: Caller | str | None, path: str, **headers: str) -> httpx.Response:
@@ -51,22 +51,22 @@ class Hub:
 
 
 @pytest.fixture(scope="module")
-def hub(gateway: RunningGateway) -> Iterator[Hub]:
+def api(gateway: RunningGateway) -> Iterator[ApiClient]:
     with psycopg.connect(gateway.database_url, autocommit=True) as conn:
         dataset = make_rls_dataset(conn)
     with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30) as http:
-        yield Hub(gateway, dataset, http)
+        yield ApiClient(gateway, dataset, http)
 
 
 @pytest.fixture
-def conn(hub: Hub) -> Iterator[Connection]:
+def conn(api: ApiClient) -> Iterator[Connection]:
     """A superuser's connection to the gateway's database."""
-    with psycopg.connect(hub.gateway.database_url, autocommit=True) as connection:
+    with psycopg.connect(api.gateway.database_url, autocommit=True) as connection:
         yield connection
 
 
-def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """The body of a refusal, after a look at its form."""
+def assert_error(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The body of an error response, after checking its form."""
     body: dict[str, Any] = answer.json()
     assert (answer.status_code, body["code"]) == (status, code), answer.text
     assert set(body) == {"code", "message", "details", "hint"}

@@ -1,4 +1,4 @@
-"""A call of every RPC that succeeds: the wrong ones are made from it, one mistake at a time."""
+"""A valid call of every RPC, from which the invalid calls derive, one mistake each."""
 
 import json
 import uuid
@@ -6,23 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.api.conftest import Hub
+from tests.api.conftest import ApiClient
 from tests.support.context import Caller, Connection, call, value
 from tests.support.rls_dataset import PASSWORD
 
 
 @dataclass(frozen=True)
 class Call:
-    """Who calls, the kinds of his arguments, and good values for them."""
+    """The caller, the kinds of the arguments, and valid values."""
 
     role: str
     kinds: dict[str, str]
-    good: Callable[["Maker"], dict[str, Any]] = lambda _: {}
+    good: Callable[["Preconditions"], dict[str, Any]] = lambda _: {}
     twice: bool = True
-    """Whether the good call may be repeated."""
+    """Whether the valid call may be repeated."""
 
-    def caller(self, hub: Hub) -> Caller:
-        dataset = hub.dataset
+    def caller(self, api: ApiClient) -> Caller:
+        dataset = api.dataset
         return {
             "anon": Caller("anon"),
             "partner": dataset.west.partner,
@@ -34,19 +34,19 @@ class Call:
         }[self.role]
 
 
-class Maker:
-    """Makes what a good call needs: an order in some state, an open invoice, a message."""
+class Preconditions:
+    """Creates the rows that a valid call needs: an order in some status, an open invoice, a message."""
 
-    def __init__(self, hub: Hub, conn: Connection) -> None:
-        self.hub = hub
+    def __init__(self, api: ApiClient, conn: Connection) -> None:
+        self.api = api
         self.conn = conn
-        self.dataset = hub.dataset
+        self.dataset = api.dataset
 
     def rpc(self, who: Caller, name: str, **arguments: Any) -> Any:
         return call(self.conn, who, name, **arguments)
 
     def order(self, *moves: str) -> str:
-        order = self.hub.submit(self.dataset.west.partner)["id"]
+        order = self.api.submit(self.dataset.west.partner)["id"]
         for move in moves:
             if move == "respond_order":
                 self.rpc(self.dataset.west.subdist, move, order_id=order, decision="ACCEPT")
@@ -72,13 +72,13 @@ class Maker:
         order = self.order("respond_order", "approve_order")
         return str(value(self.conn, f"select {column} from app.invoices where order_id = %s", order))
 
-    def dead_order(self) -> str:
+    def rejected_order(self) -> str:
         order = self.order("respond_order", "approve_order")
         self.rpc(self.dataset.admin, "reject_order", order_id=order, reason="x")
         return order
 
     def reward(self) -> str:
-        """A reward, and points to pay it with."""
+        """A reward, and enough points to redeem it."""
         self.rpc(
             self.dataset.admin,
             "adjust_points",
@@ -289,7 +289,7 @@ CALLS = {
     "erp_ack_cancellation": Call(
         "erp",
         {"order_id": "id", "outcome": "word", "note": "optional text"},
-        lambda m: {"order_id": m.dead_order(), "outcome": "REFUSED"},
+        lambda m: {"order_id": m.rejected_order(), "outcome": "REFUSED"},
     ),
     "erp_apply_payments": Call(
         "erp",

@@ -1,16 +1,16 @@
-"""Lists as a frontend reads them: filters, order, pages, counts; and that a list is never written to."""
+"""Lists as a frontend reads them: filters, order, pages, counts; and that lists are read-only."""
 
 from typing import Any
 
 import pytest
 from postgrest import CountMethod
 
-from tests.api.conftest import Hub, refused
+from tests.api.conftest import ApiClient, assert_error
 from tests.support.context import Connection, value
 
 
-def test_pages_with_a_count(hub: Hub) -> None:
-    partner = hub.client(hub.dataset.west.partner)
+def test_pages_report_the_total_count(api: ApiClient) -> None:
+    partner = api.client(api.dataset.west.partner)
     whole = partner.from_("orders").select("id", count=CountMethod.exact).order("created_at").execute()
     assert whole.count == len(whole.data) >= 5
     page = (
@@ -22,14 +22,14 @@ def test_pages_with_a_count(hub: Hub) -> None:
     )
     assert page.data == whole.data[1:3]
     assert page.count == whole.count
-    answer = hub.get(hub.dataset.west.partner, "/orders?select=id&limit=2", Prefer="count=exact")
+    answer = api.get(api.dataset.west.partner, "/orders?select=id&limit=2", Prefer="count=exact")
     assert (answer.status_code, answer.headers["Content-Range"]) == (206, f"0-1/{whole.count}")
-    beyond = hub.get(hub.dataset.west.partner, "/orders?offset=1000", Prefer="count=exact")
-    refused(beyond, 416, "PGRST103")
+    beyond = api.get(api.dataset.west.partner, "/orders?offset=1000", Prefer="count=exact")
+    assert_error(beyond, 416, "PGRST103")
 
 
-def test_filters(hub: Hub) -> None:
-    partner = hub.client(hub.dataset.west.partner)
+def test_filters_combine(api: ApiClient) -> None:
+    partner = api.client(api.dataset.west.partner)
     orders = partner.from_("orders").select("status, grand_total")
     assert {o["status"] for o in orders.in_("status", ["DRAFT", "CANCELLED"]).execute().data} == {
         "DRAFT",
@@ -46,35 +46,35 @@ def test_filters(hub: Hub) -> None:
     assert len(none) >= 1
 
 
-def test_order(hub: Hub) -> None:
-    partner = hub.client(hub.dataset.west.partner)
+def test_lists_are_ordered_as_requested(api: ApiClient) -> None:
+    partner = api.client(api.dataset.west.partner)
     rows = partner.from_("products").select("sku,price").order("price", desc=True).order("sku").execute().data
     assert [r["price"] for r in rows] == sorted((r["price"] for r in rows), reverse=True)
 
 
-def test_a_row_as_an_object_and_a_list_as_csv(hub: Hub) -> None:
-    order = hub.dataset.west.orders["paid"]
+def test_a_row_as_an_object_and_a_list_as_csv(api: ApiClient) -> None:
+    order = api.dataset.west.orders["paid"]
     path = f"/orders?id=eq.{order['id']}&select=id,grand_total"
-    answer = hub.get(hub.dataset.west.partner, path, Accept="application/vnd.pgrst.object+json")
+    answer = api.get(api.dataset.west.partner, path, Accept="application/vnd.pgrst.object+json")
     assert answer.json() == {"id": order["id"], "grand_total": float(order["grand_total"])}
-    unknown = f"/orders?id=eq.{hub.dataset.east.orders['paid']['id']}"
-    answer = hub.get(hub.dataset.west.partner, unknown, Accept="application/vnd.pgrst.object+json")
-    refused(answer, 406, "PGRST116")
-    answer = hub.get(hub.dataset.west.partner, path, Accept="text/csv")
+    unknown = f"/orders?id=eq.{api.dataset.east.orders['paid']['id']}"
+    answer = api.get(api.dataset.west.partner, unknown, Accept="application/vnd.pgrst.object+json")
+    assert_error(answer, 406, "PGRST116")
+    answer = api.get(api.dataset.west.partner, path, Accept="text/csv")
     assert answer.text.splitlines()[0] == "id,grand_total"
 
 
-def test_an_answer_of_an_rpc_can_be_cut_to_what_is_needed(hub: Hub) -> None:
+def test_the_result_of_an_rpc_can_be_limited_to_columns(api: ApiClient) -> None:
     body = {"items": [{"sku": "SKU-001", "quantity": 1}], "idempotency_key": "shape"}
-    answer = hub.rpc(hub.dataset.west.partner, "submit_order?select=order_number,status,grand_total", body)
+    answer = api.rpc(api.dataset.west.partner, "submit_order?select=order_number,status,grand_total", body)
     assert set(answer.json()) == {"order_number", "status", "grand_total"}
-    answer = hub.rpc(
-        hub.dataset.west.partner, "submit_order?select=id,order_items(quantity,products(sku))", body
+    answer = api.rpc(
+        api.dataset.west.partner, "submit_order?select=id,order_items(quantity,products(sku))", body
     )
     assert answer.json()["order_items"] == [{"quantity": 1, "products": {"sku": "SKU-001"}}]
 
 
-def test_a_list_of_another_role_is_refused(hub: Hub) -> None:
+def test_a_list_of_another_role_is_refused(api: ApiClient) -> None:
     for path in (
         "/partners",
         "/audit_logs",
@@ -83,20 +83,20 @@ def test_a_list_of_another_role_is_refused(hub: Hub) -> None:
         "/messages",
         "/delivery_contacts",
     ):
-        refused(hub.get(hub.dataset.west.partner, path), 403, "42501")
-    refused(hub.get(hub.dataset.admin, "/system_config_history"), 403, "42501")
-    assert hub.get(hub.dataset.superadmin, "/system_config_history?limit=1").status_code == 200
+        assert_error(api.get(api.dataset.west.partner, path), 403, "42501")
+    assert_error(api.get(api.dataset.admin, "/system_config_history"), 403, "42501")
+    assert api.get(api.dataset.superadmin, "/system_config_history?limit=1").status_code == 200
 
 
-def test_private_schemas_are_out_of_reach(hub: Hub) -> None:
+def test_private_schemas_are_not_exposed(api: ApiClient) -> None:
     for schema in ("app", "auth", "jobs", "public", "pg_catalog"):
-        answer = hub.get(hub.dataset.admin, "/partners", **{"Accept-Profile": schema})
-        refused(answer, 406, "PGRST106")
-    refused(hub.get(hub.dataset.admin, "/order_number_seq"), 404, "PGRST205")
-    refused(hub.rpc(hub.dataset.admin, "request_guard"), 404, "PGRST202")
+        answer = api.get(api.dataset.admin, "/partners", **{"Accept-Profile": schema})
+        assert_error(answer, 406, "PGRST106")
+    assert_error(api.get(api.dataset.admin, "/order_number_seq"), 404, "PGRST205")
+    assert_error(api.rpc(api.dataset.admin, "request_guard"), 404, "PGRST202")
 
 
-def test_a_column_that_is_not_shown_cannot_be_asked_for(hub: Hub) -> None:
+def test_a_hidden_column_cannot_be_selected(api: ApiClient) -> None:
     for path in (
         "/partners?select=password_hash",
         "/partners?password_hash=like.*",
@@ -104,60 +104,60 @@ def test_a_column_that_is_not_shown_cannot_be_asked_for(hub: Hub) -> None:
         "/orders?select=request_hash",
         "/messages?select=variables",
     ):
-        refused(hub.get(hub.dataset.admin, path), 400, "42703")
+        assert_error(api.get(api.dataset.admin, path), 400, "42703")
 
 
-def writable(hub: Hub) -> list[str]:
-    paths = hub.http.get("/", headers=hub.headers(hub.dataset.superadmin)).json()["paths"]
+def writable(api: ApiClient) -> list[str]:
+    paths = api.http.get("/", headers=api.headers(api.dataset.superadmin)).json()["paths"]
     return [path for path in paths if path != "/" and not path.startswith("/rpc/")]
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
-def test_no_list_can_be_written_to(hub: Hub, method: str) -> None:
-    dataset = hub.dataset
-    for path in [*writable(hub), "/orders"]:
+def test_lists_are_read_only(api: ApiClient, method: str) -> None:
+    dataset = api.dataset
+    for path in [*writable(api), "/orders"]:
         for who in (dataset.west.partner, dataset.superadmin, dataset.west.subdist, dataset.messenger, None):
             body: Any = None if method == "DELETE" else {"id": dataset.west.orders["paid"]["id"]}
             query = f"{path}?id=eq.{dataset.west.orders['paid']['id']}" if method == "PUT" else path
-            answer = hub.http.request(method, query, json=body, headers=hub.headers(who))
+            answer = api.http.request(method, query, json=body, headers=api.headers(who))
             assert 400 <= answer.status_code < 500, (method, path, who, answer.text)
             assert answer.json()["code"], (method, path, who)
 
 
-def test_a_partner_cannot_patch_his_own_order(hub: Hub, conn: Connection) -> None:
-    order = hub.dataset.west.orders["submitted"]["id"]
+def test_a_partner_cannot_patch_their_own_order(api: ApiClient, conn: Connection) -> None:
+    order = api.dataset.west.orders["submitted"]["id"]
     path = f"/orders?id=eq.{order}"
-    headers = hub.headers(hub.dataset.west.partner)
-    answer = hub.http.patch(path, json={"status": "COMPLETED"}, headers=headers)
-    refused(answer, 403, "NOT_ALLOWED")
-    refused(hub.http.delete(path, headers=headers), 403, "NOT_ALLOWED")
+    headers = api.headers(api.dataset.west.partner)
+    answer = api.http.patch(path, json={"status": "COMPLETED"}, headers=headers)
+    assert_error(answer, 403, "NOT_ALLOWED")
+    assert_error(api.http.delete(path, headers=headers), 403, "NOT_ALLOWED")
     assert value(conn, "select status::text from app.orders where id = %s", order) == "SUBMITTED"
 
 
-def test_writing_to_a_view_without_a_table_behind_it_is_no_server_error(hub: Hub) -> None:
+def test_writing_to_a_view_without_a_base_table_is_a_client_error(api: ApiClient) -> None:
     for path in ("/partner_statistics", "/job_health", "/consistency", "/products", "/me"):
-        for who, status, code in ((hub.dataset.admin, 403, "NOT_ALLOWED"), (None, 401, "UNAUTHENTICATED")):
-            headers = hub.headers(who)
-            refused(hub.http.delete(path, headers=headers), status, code)
+        for who, status, code in ((api.dataset.admin, 403, "NOT_ALLOWED"), (None, 401, "UNAUTHENTICATED")):
+            headers = api.headers(who)
+            assert_error(api.http.delete(path, headers=headers), status, code)
 
 
-def test_an_rpc_that_writes_does_not_answer_get(hub: Hub) -> None:
-    partner = hub.dataset.west.partner
-    for path in ("/rpc/logout", "/rpc/cancel_order?order_id=" + hub.dataset.west.orders["submitted"]["id"]):
-        answer = hub.get(partner, path)
+def test_a_writing_rpc_refuses_get(api: ApiClient) -> None:
+    partner = api.dataset.west.partner
+    for path in ("/rpc/logout", "/rpc/cancel_order?order_id=" + api.dataset.west.orders["submitted"]["id"]):
+        answer = api.get(partner, path)
         assert answer.status_code == 405, answer.text
-    assert hub.get(partner, "/rpc/me").json()["id"] == partner.sub
+    assert api.get(partner, "/rpc/me").json()["id"] == partner.sub
 
 
-def test_head_and_options(hub: Hub) -> None:
-    headers = hub.headers(hub.dataset.west.partner, Prefer="count=exact")
-    head = hub.http.head("/orders?select=id", headers=headers)
+def test_head_and_options_are_supported(api: ApiClient) -> None:
+    headers = api.headers(api.dataset.west.partner, Prefer="count=exact")
+    head = api.http.head("/orders?select=id", headers=headers)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["Content-Range"].split("/")[1].isdigit()
-    options = hub.http.options("/orders")
+    options = api.http.options("/orders")
     assert options.status_code == 200
     assert "GET" in options.headers["Allow"]
     asked = {"Origin": "https://toko.example", "Access-Control-Request-Method": "POST"}
-    preflight = hub.http.options("/rpc/submit_order", headers=asked)
+    preflight = api.http.options("/rpc/submit_order", headers=asked)
     assert preflight.status_code == 200
     assert preflight.headers["Access-Control-Allow-Origin"] in ("*", "https://toko.example")

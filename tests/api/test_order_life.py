@@ -1,4 +1,4 @@
-"""One order lives from price to points over HTTP, by the `postgrest` library, as a frontend drives it."""
+"""One order from price to points over HTTP, with the `postgrest` client, as a frontend drives it."""
 
 import re
 import uuid
@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 from postgrest import APIError, CountMethod
 
-from tests.api.conftest import Hub
+from tests.api.conftest import ApiClient
 from tests.support.context import Connection, value
 from tests.support.rls_dataset import PASSWORD
 
 
-def signed_in(hub: Hub, email: str) -> str:
+def signed_in(api: ApiClient, email: str) -> str:
     token: str = (
-        hub.client().rpc("login", {"email": email, "password": PASSWORD}).execute().data["access_token"]
+        api.client().rpc("login", {"email": email, "password": PASSWORD}).execute().data["access_token"]
     )
     return token
 
 
-def test_an_order_from_price_to_points(hub: Hub, conn: Connection) -> None:  # noqa: PLR0915 - one story
-    partner = hub.client(signed_in(hub, "anggrek@hub.test"))
+def test_an_order_from_price_to_points(api: ApiClient, conn: Connection) -> None:  # noqa: PLR0915 - one story
+    partner = api.client(signed_in(api, "anggrek@hub.test"))
     before = one(partner.rpc("me", {}).execute().data)
     products = partner.from_("products").select("*").ilike("name", "sampo%").order("sku").execute().data
     price = {p["sku"]: p["price"] for p in products}
@@ -41,13 +41,13 @@ def test_an_order_from_price_to_points(hub: Hub, conn: Connection) -> None:  # n
         partner.rpc("submit_order", body | {"points": 0}).execute()
     assert reused.value.code == "IDEMPOTENCY_CONFLICT"
 
-    messages = delivered(hub)
+    messages = delivered(api)
     routed = [m for m in messages if m["template"] == "order_routed" and m["order_id"] == order["id"]]
-    assert [m["recipient"] for m in routed] == [hub.dataset.west.number]
+    assert [m["recipient"] for m in routed] == [api.dataset.west.number]
     assert "Rp" in routed[0]["body"]
     assert [b["title"] for b in routed[0]["buttons"]] == ["Terima", "Tolak"]
 
-    subdist = hub.client(subdist_token(hub))
+    subdist = api.client(subdist_token(api))
     listed = subdist.from_("orders").select("*, delivery_contacts(*), order_items(*, products(sku,name))")
     seen = listed.eq("id", order["id"]).single().execute().data
     assert seen["delivery_contacts"]["business_name"] == "Salon Anggrek"
@@ -55,7 +55,7 @@ def test_an_order_from_price_to_points(hub: Hub, conn: Connection) -> None:  # n
     answered = subdist.rpc("respond_order", {"order_id": order["id"], "decision": "ACCEPT"}).execute().data
     assert one(answered)["status"] == "PROCESSING"
 
-    admin = hub.client(signed_in(hub, "adi@hub.test"))
+    admin = api.client(signed_in(api, "adi@hub.test"))
     assert one(admin.rpc("approve_order", {"order_id": order["id"]}).execute().data)["status"] == "APPROVED"
     invoice = partner.from_("invoices").select("*").eq("order_id", order["id"]).single().execute().data
     assert (invoice["amount"], invoice["amount_due"], invoice["status"]) == (total, total, "UNPAID")
@@ -103,14 +103,14 @@ def test_an_order_from_price_to_points(hub: Hub, conn: Connection) -> None:  # n
 
 
 def one(data: Any) -> dict[str, Any]:
-    """An RPC that returns a row answers with an object."""
+    """The object that an RPC returning a row answers with."""
     assert isinstance(data, dict)
     return data
 
 
-def delivered(hub: Hub) -> list[dict[str, Any]]:
-    """Be the messenger: take all that is due, and say that it was sent."""
-    messenger = hub.client(hub.dataset.messenger)
+def delivered(api: ApiClient) -> list[dict[str, Any]]:
+    """Act as the messenger: claim all due messages and report them sent."""
+    messenger = api.client(api.dataset.messenger)
     taken: list[dict[str, Any]] = []
     while claimed := messenger.rpc("claim_messages", {"max": 1000}).execute().data:
         for message in claimed:
@@ -120,23 +120,23 @@ def delivered(hub: Hub) -> list[dict[str, Any]]:
     return taken
 
 
-def subdist_token(hub: Hub) -> str:
-    """Sign in by the link that comes over WhatsApp; it is good once."""
-    answer = hub.client().rpc("request_link", {"whatsapp_number": hub.dataset.west.number}).execute().data
+def subdist_token(api: ApiClient) -> str:
+    """Sign in with the link sent over WhatsApp; it works once."""
+    answer = api.client().rpc("request_link", {"whatsapp_number": api.dataset.west.number}).execute().data
     assert answer == {"sent": True, "minutes": 15}
-    link = [m for m in delivered(hub) if m["template"] == "sign_in_link"][-1]
+    link = [m for m in delivered(api) if m["template"] == "sign_in_link"][-1]
     assert link["variables"]["token"] in link["body"]
     token: str = (
-        hub.client().rpc("redeem_link", {"token": link["variables"]["token"]}).execute().data["access_token"]
+        api.client().rpc("redeem_link", {"token": link["variables"]["token"]}).execute().data["access_token"]
     )
     with pytest.raises(APIError) as used:
-        hub.client().rpc("redeem_link", {"token": link["variables"]["token"]}).execute()
+        api.client().rpc("redeem_link", {"token": link["variables"]["token"]}).execute()
     assert used.value.code == "INVALID_LINK"
     return token
 
 
-def test_a_draft_is_kept_submitted_and_cancelled(hub: Hub, conn: Connection) -> None:
-    partner = hub.client(hub.dataset.east.partner)
+def test_a_draft_is_kept_submitted_and_cancelled(api: ApiClient, conn: Connection) -> None:
+    partner = api.client(api.dataset.east.partner)
     stock = (
         "select display_stock from app.inventory i join app.products p on p.id = product_id where sku = %s"
     )
@@ -151,20 +151,20 @@ def test_a_draft_is_kept_submitted_and_cancelled(hub: Hub, conn: Connection) -> 
     assert value(conn, stock, "SKU-002") == before
 
 
-def test_the_partner_embeds_lines_products_and_invoices(hub: Hub) -> None:
+def test_the_partner_embeds_lines_products_and_invoices(api: ApiClient) -> None:
     path = "/orders?select=*,order_items(*,products(sku,name)),invoices(*)&order=created_at.desc"
-    answer = hub.get(hub.dataset.west.partner, path)
+    answer = api.get(api.dataset.west.partner, path)
     assert answer.status_code == 200, answer.text
     orders = answer.json()
-    assert {o["partner_id"] for o in orders} == {hub.dataset.west.partner.sub}
-    billed = next(o for o in orders if o["id"] == hub.dataset.west.orders["billed"]["id"])
+    assert {o["partner_id"] for o in orders} == {api.dataset.west.partner.sub}
+    billed = next(o for o in orders if o["id"] == api.dataset.west.orders["billed"]["id"])
     assert [i["products"]["sku"] for i in billed["order_items"]] == ["SKU-002"]
     assert [i["amount"] for i in billed["invoices"]] == [billed["grand_total"]]
     assert all("password_hash" not in str(o) for o in orders)
 
 
-def test_every_relation_of_the_manual_can_be_embedded(hub: Hub) -> None:
-    partner = hub.client(hub.dataset.west.partner)
+def test_every_documented_relation_can_be_embedded(api: ApiClient) -> None:
+    partner = api.client(api.dataset.west.partner)
     for relation, select in {
         "invoices": "*, orders(order_number), invoice_payments(*)",
         "invoice_payments": "*, invoices(invoice_number, orders(order_number))",
@@ -178,7 +178,7 @@ def test_every_relation_of_the_manual_can_be_embedded(hub: Hub) -> None:
         rows = partner.from_(relation).select(select, count=CountMethod.exact).execute()
         assert rows.data, relation
         assert rows.count == len(rows.data)
-    admin = hub.client(hub.dataset.admin)
+    admin = api.client(api.dataset.admin)
     for relation, select in {
         "partners": "*, regions(name), orders(order_number)",
         "sub_distributors": "*, regions(name)",

@@ -9,26 +9,26 @@ import httpx
 import pytest
 
 from hub import paths
-from tests.api.conftest import Hub
-from tests.api.example_calls import CALLS, Maker, as_json
+from tests.api.conftest import ApiClient
+from tests.api.example_calls import CALLS, Preconditions, as_json
 from tests.api.wrong_input import EMOJI, ODD, WRONG, Case, argument_cases, body_cases, body_of
 from tests.support.context import Caller, Connection, broken_invariants
 
-# Everything but the counters of failed sign-ins, which are there to remember.
+# All tables except the counters of failed sign-ins, which must be kept.
 _TABLES = """
 select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname in ('app', 'auth', 'jobs') and c.relkind = 'r' and c.oid <> 'auth.login_attempts'::regclass
 order by 1
 """
 
-# What an answer must not tell: private names, SQL, our files, whole rows.
+# An answer must not reveal private names, SQL, source files or whole rows.
 _INTERNALS = re.compile(
     r"\b(app|auth|jobs)\.[a-z_]+|Failing row|violates|relation \"|PL/pgSQL|SQL statement|select .* from|"
     r"Traceback|\.py\b|/home/|\w+_\w+_(check|fkey)\b",
     re.IGNORECASE,
 )
-# Texts in which such words are ours to say.
-_SAID_ON_PURPOSE = {"UNKNOWN_CONFIG", "INVALID_CONFIG_VALUE"}
+# Codes whose texts may contain such words.
+_MAY_NAME_INTERNALS = {"UNKNOWN_CONFIG", "INVALID_CONFIG_VALUE"}
 
 
 @cache
@@ -40,12 +40,12 @@ def documented() -> dict[str, set[int]]:
     return {code: {int(status) for status in statuses.split(",")} for code, statuses in rows}
 
 
-def explained(answer: httpx.Response) -> bool:
-    """Whether the page tells of such an answer."""
+def is_documented(answer: httpx.Response) -> bool:
+    """Whether the pages document this code with this status."""
     return answer.status_code in documented().get(answer.json()["code"], set())
 
 
-def picture(conn: Connection) -> dict[str, str]:
+def checksums(conn: Connection) -> dict[str, str]:
     """A checksum of each table."""
     tables = [row[0] for row in conn.execute(_TABLES)]
     parts = [
@@ -56,39 +56,39 @@ def picture(conn: Connection) -> dict[str, str]:
     return dict(conn.execute(" union all ".join(parts)).fetchall())
 
 
-class Judge:
-    """Sends cases and writes down what is wrong with the answers."""
+class InputChecker:
+    """Sends invalid calls and collects the wrong answers."""
 
-    def __init__(self, hub: Hub, conn: Connection, name: str) -> None:
-        self.hub = hub
+    def __init__(self, api: ApiClient, conn: Connection, name: str) -> None:
+        self.api = api
         self.conn = conn
         self.name = name
-        self.headers = hub.headers(CALLS[name].caller(hub))
+        self.headers = api.headers(CALLS[name].caller(api))
         self.faults: list[str] = []
 
     def send(self, case: Case) -> httpx.Response:
         if self.name in ("login", "request_link", "change_password"):
             self.conn.execute("delete from auth.login_attempts")
         headers = self.headers | {"Content-Type": case.content_type}
-        return self.hub.http.post(f"/rpc/{self.name}", content=case.body, headers=headers)
+        return self.api.http.post(f"/rpc/{self.name}", content=case.body, headers=headers)
 
-    def refuse(self, case: Case) -> None:
+    def expect_refusal(self, case: Case) -> None:
         answer = self.send(case)
         if not 400 <= answer.status_code < 500:
             self.fault(case, answer)
             return
         body: Any = answer.json()
-        if set(body) != {"code", "message", "details", "hint"} or not explained(answer):
+        if set(body) != {"code", "message", "details", "hint"} or not is_documented(answer):
             self.fault(case, answer)
             return
         if case.code and body["code"] != case.code:
             self.fault(case, answer)
             return
         said = " ".join(str(body[k]) for k in ("message", "details", "hint"))
-        if body["code"] not in _SAID_ON_PURPOSE and _INTERNALS.search(said[:5_000]):
+        if body["code"] not in _MAY_NAME_INTERNALS and _INTERNALS.search(said[:5_000]):
             self.fault(case, answer)
 
-    def bear(self, case: Case) -> None:
+    def expect_no_server_error(self, case: Case) -> None:
         answer = self.send(case)
         if answer.status_code >= 500:
             self.fault(case, answer)
@@ -98,7 +98,7 @@ class Judge:
 
 
 def rpcs(conn: Connection) -> dict[str, tuple[list[str], set[str]]]:
-    """Of each RPC the names of all its arguments, and of those without a default."""
+    """For each RPC the names of all arguments, and of those without a default."""
     rows = conn.execute(
         "select proname, coalesce(proargnames[1:pronargs], '{}'), pronargs - pronargdefaults from pg_proc"
         " where pronamespace = 'api'::regnamespace"
@@ -113,49 +113,49 @@ def test_every_rpc_and_argument_has_its_cases(conn: Connection) -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_wrong_input_is_refused_and_nothing_is_written(hub: Hub, conn: Connection, name: str) -> None:
+def test_wrong_input_is_refused_and_nothing_is_written(api: ApiClient, conn: Connection, name: str) -> None:
     call = CALLS[name]
     required = rpcs(conn)[name][1]
-    good = as_json(call.good(Maker(hub, conn)))
-    judge = Judge(hub, conn, name)
-    before = picture(conn)
+    good = as_json(call.good(Preconditions(api, conn)))
+    checker = InputChecker(api, conn, name)
+    before = checksums(conn)
     cases = [*argument_cases(good, call.kinds, required, WRONG), *body_cases(good, required)]
     for case in cases:
-        judge.refuse(case)
-    after = picture(conn)
+        checker.expect_refusal(case)
+    after = checksums(conn)
     written = [f"{t}: {before[t]} -> {after[t]}" for t in before if before[t] != after[t]]
-    assert not judge.faults, "\n".join([f"{len(judge.faults)} of {len(cases)}", *judge.faults])
+    assert not checker.faults, "\n".join([f"{len(checker.faults)} of {len(cases)}", *checker.faults])
     assert written == []
-    # The very same call without a mistake is taken: so it was the mistake that was refused.
-    answer = judge.send(Case("good", body_of(good)))
+    # The same call without the mistake succeeds, so the mistake caused the refusal.
+    answer = checker.send(Case("good", body_of(good)))
     assert answer.status_code in (200, 204), answer.text
     for case in argument_cases(good, call.kinds, required, ODD):
-        judge.bear(case)
-    assert not judge.faults, "\n".join(judge.faults)
+        checker.expect_no_server_error(case)
+    assert not checker.faults, "\n".join(checker.faults)
 
 
-def test_after_all_of_it_the_promises_hold(hub: Hub, conn: Connection) -> None:
+def test_invariants_hold_after_all_wrong_input(api: ApiClient, conn: Connection) -> None:
     assert broken_invariants(conn) == {}
 
 
-def test_the_page_of_codes_tells_all_that_the_hub_refuses_with(conn: Connection) -> None:
+def test_every_error_code_is_documented(conn: Connection) -> None:
     rows = conn.execute("select code, http_status from app.error_catalog()").fetchall()
     assert {code: documented().get(code) for code, _ in rows} == {code: {status} for code, status in rows}
 
 
-def test_the_line_that_is_wrong_is_named(hub: Hub) -> None:
+def test_the_wrong_line_is_named(api: ApiClient) -> None:
     items = [{"sku": "SKU-001", "quantity": 1}, {"sku": "SKU-002", "qty": 1}, {"sku": 7}]
-    answer = hub.rpc(hub.dataset.west.partner, "quote_order", {"items": items})
+    answer = api.rpc(api.dataset.west.partner, "quote_order", {"items": items})
     assert (answer.json()["code"], answer.json()["details"]) == ("INVALID_ITEMS", "line 2")
 
 
-def test_a_whole_number_may_be_written_with_a_point(hub: Hub) -> None:
+def test_a_whole_number_may_have_a_decimal_point(api: ApiClient) -> None:
     items = [{"sku": "SKU-001", "quantity": 2.0}, {"sku": "SKU-001", "quantity": 1}]
-    answer = hub.rpc(hub.dataset.west.partner, "quote_order", {"items": items})
+    answer = api.rpc(api.dataset.west.partner, "quote_order", {"items": items})
     assert [line["quantity"] for line in answer.json()["lines"]] == [3]
 
 
-def test_texts_come_back_as_they_were_written(hub: Hub) -> None:
+def test_texts_are_returned_unchanged(api: ApiClient) -> None:
     for text in (
         json.loads(EMOJI),
         "Robert'); drop table students; --",
@@ -163,10 +163,10 @@ def test_texts_come_back_as_they_were_written(hub: Hub) -> None:
         "\\u0041 %s {}",
     ):
         items = [{"sku": "SKU-001", "quantity": 1}]
-        answer = hub.rpc(hub.dataset.west.partner, "save_draft", {"items": items, "notes": text})
+        answer = api.rpc(api.dataset.west.partner, "save_draft", {"items": items, "notes": text})
         assert answer.json()["notes"] == text
         path = f"/orders?id=eq.{answer.json()['id']}&select=notes"
-        assert hub.get(hub.dataset.west.partner, path).json() == [{"notes": text}]
+        assert api.get(api.dataset.west.partner, path).json() == [{"notes": text}]
 
 
 @pytest.mark.parametrize(
@@ -201,39 +201,39 @@ def test_texts_come_back_as_they_were_written(hub: Hub) -> None:
         ("erp", "/rpc/erp_pending_orders?max=1e30"),
     ],
 )
-def test_a_wrong_path_or_filter_is_refused_too(hub: Hub, role: str, path: str) -> None:
-    who = {"partner": hub.dataset.west.partner, "admin": hub.dataset.admin, "erp": hub.dataset.erp}[role]
-    answer = hub.get(who, path)
+def test_a_wrong_path_or_filter_is_refused_too(api: ApiClient, role: str, path: str) -> None:
+    who = {"partner": api.dataset.west.partner, "admin": api.dataset.admin, "erp": api.dataset.erp}[role]
+    answer = api.get(who, path)
     assert 400 <= answer.status_code < 500, answer.text
-    assert explained(answer), answer.text
+    assert is_documented(answer), answer.text
 
 
-def test_a_select_without_a_field_selects_nothing_in_particular(hub: Hub) -> None:
-    """PostgREST reads fields as long as there are any, and takes the rest for the end."""
-    assert hub.get(hub.dataset.west.partner, "/orders?select=((((").status_code == 200
+def test_a_select_that_begins_with_no_field_returns_all_columns(api: ApiClient) -> None:
+    """PostgREST reads fields as long as there are any and ignores the rest."""
+    assert api.get(api.dataset.west.partner, "/orders?select=((((").status_code == 200
 
 
 @pytest.mark.parametrize(
     "name", ["claim_messages", "process_inbox", "erp_pending_orders", "erp_pending_cancellations"]
 )
-def test_a_text_body_is_ignored_by_a_call_that_needs_no_argument(hub: Hub, name: str) -> None:
-    role = CALLS[name].caller(hub)
-    headers = hub.headers(role, **{"Content-Type": "text/plain"})
-    assert hub.http.post(f"/rpc/{name}", content=b"7", headers=headers).status_code == 200
+def test_a_text_body_is_ignored_by_a_call_that_needs_no_argument(api: ApiClient, name: str) -> None:
+    role = CALLS[name].caller(api)
+    headers = api.headers(role, **{"Content-Type": "text/plain"})
+    assert api.http.post(f"/rpc/{name}", content=b"7", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_who_may_not_call_is_told_so_whatever_he_sends(hub: Hub, name: str) -> None:
+def test_a_role_without_the_right_is_refused_whatever_it_sends(api: ApiClient, name: str) -> None:
     allowed = CALLS[name].role
     strangers: dict[str, Caller | None] = {
-        "partner": hub.dataset.west.partner,
-        "subdist": hub.dataset.west.subdist,
-        "messenger": hub.dataset.messenger,
+        "partner": api.dataset.west.partner,
+        "subdist": api.dataset.west.subdist,
+        "messenger": api.dataset.messenger,
     }
     for role, who in ({"anon": None} | strangers).items():
         if allowed in (role, "anon") or name in ("me", "logout", "change_password"):
             continue
         body = dict.fromkeys(CALLS[name].kinds)
-        answer = hub.rpc(who, name, body)
+        answer = api.rpc(who, name, body)
         status = 401 if who is None else 403
         assert (answer.status_code, answer.json()["code"]) == (status, "42501"), (role, answer.text)

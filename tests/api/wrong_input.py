@@ -1,8 +1,8 @@
-"""What may go wrong in the arguments of a call: generated from the kind of each argument.
+"""Invalid arguments of a call, generated from the kind of each argument.
 
-A value is a piece of JSON text, so that what Python cannot write (1e400, deep nesting) can be sent too.
-Values that the hub may take, for all their oddity (where a free text is expected a number is its digits),
-are ODD: they must not break anything, that is all. All others are WRONG: refused, and nothing is written.
+A value is JSON text, so that values that Python cannot write (1e400, deep nesting) can be sent too.
+ODD values may be accepted (a number given for a free text is stored as its digits) but must cause no server
+error. WRONG values are refused, and nothing is written.
 """
 
 import json
@@ -154,7 +154,7 @@ WRONG["config key"] = WRONG["word"]
 WRONG["outcome"] = WRONG["flag"] | {"null": "null"}
 
 # The code of the refusal, where it is the same in every call that has such an argument: another one would
-# tell of something else than the mistake.
+# report something else than the mistake.
 CODES: dict[str, dict[str, str]] = {
     "id": dict.fromkeys(("null", "unknown"), "NOT_FOUND"),
     "word": dict.fromkeys(("null", "empty", "another word", "number"), "INVALID_ARGUMENT"),

@@ -1,5 +1,5 @@
-"""The corpus: what no honest caller sends. None of it names the private schemas in clear, so that an answer
-that does so has not just repeated what it was sent."""
+"""Malformed input. None of it names the private schemas in clear, so an answer that does so reveals them
+rather than repeating its input."""
 
 TEXTS = [
     "",
@@ -54,7 +54,7 @@ TEXTS = [
     "2026-02-30T25:61:61Z",
 ]
 
-# As they stand in the body: what a JSON library would not write.
+# Raw JSON values that no JSON library writes.
 RAW_VALUES = [
     "null",
     "-0",
@@ -348,7 +348,7 @@ TYPES = [
     "a" * 2000,
 ]
 
-# Whole requests, as no library would send them; @ stands for the address.
+# Raw requests that no library sends; @ is replaced by the address.
 WIRE = [
     b"",
     b"\r\n\r\n",

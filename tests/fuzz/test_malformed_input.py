@@ -1,4 +1,4 @@
-"""Whatever is sent: no 5xx, nothing of the inside in the answer, nothing written that should not be."""
+"""Malformed input never causes a 5xx, a leak of internals, or an unwanted write."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.api.conftest import Hub
+from tests.api.conftest import ApiClient
 from tests.fuzz import malformed
 from tests.rls import matrix
 from tests.rls.visibility import callers
@@ -33,7 +33,7 @@ STACK = re.compile(
 
 
 def _clean(sent: str, text: str) -> str:
-    """An answer without what it repeats of the request."""
+    """An answer without the parts that repeat the request."""
     bare = sent.removeprefix("/").removeprefix("rpc/")
     for form in (bare, json.dumps(bare)[1:-1], json.dumps(bare, ensure_ascii=False)[1:-1]):
         if len(form) > 3:
@@ -41,12 +41,12 @@ def _clean(sent: str, text: str) -> str:
     return text
 
 
-# PostgREST itself answers 500 to what PostgreSQL finds too complex (class 54: 3,000 columns): no defect.
+# PostgREST answers 500 to statements that PostgreSQL finds too complex (class 54: 3,000 columns).
 LENIENT = re.compile(r'"code": ?"54')
 
 
 def leaks_in(text: str, *, refused: bool) -> str:
-    """What an answer tells of the inside. Lists name configs and types: only refusals are read whole."""
+    """The internals that an answer leaks. Lists name configs and types: only refusals are searched whole."""
     found = STACK.search(text) or (PRIVATE.search(text) if refused else None)
     return found.group() if found else ""
 
@@ -68,33 +68,33 @@ def problem(answer: httpx.Response, sent: str, kind: str) -> str:
     unspoken = kind == "standin" and answer.status_code == 501
     if answer.status_code >= 500 and not unspoken and not LENIENT.search(answer.text[:20]):
         return f"{answer.status_code}: {answer.text[:300]}"
-    if told := leaks_in(_clean(sent, answer.text), refused=answer.status_code >= 400):
-        return f"{answer.status_code} leaks {told!r}: {answer.text[:300]}"
+    if leak := leaks_in(_clean(sent, answer.text), refused=answer.status_code >= 400):
+        return f"{answer.status_code} leaks {leak!r}: {answer.text[:300]}"
     return ""
 
 
-def ask(hub: Hub, method: str, path: str, who: Caller | None, sent: str, **more: Any) -> str:
-    """One request; what is wrong with its answer."""
-    headers = hub.headers(who) | more.pop("headers", {})
+def ask(api: ApiClient, method: str, path: str, who: Caller | None, sent: str, **more: Any) -> str:
+    """Send a request; returns what is wrong with the answer, "" if nothing is."""
+    headers = api.headers(who) | more.pop("headers", {})
     try:
-        answer = hub.http.request(method, path, headers=headers, **more)
+        answer = api.http.request(method, path, headers=headers, **more)
     except (httpx.InvalidURL, UnicodeEncodeError, httpx.LocalProtocolError):
-        return ""  # the client itself refuses to send it; test_the_wire does
+        return ""  # the client itself refuses to send it; test_malformed_raw_requests does
     except httpx.RemoteProtocolError as closed:
         return f"hung up: {closed}"
-    wrong = problem(answer, sent, hub.gateway.kind)
-    return f"{who.role if who else 'nobody'} {method} {path[:120]} {sent[:80]!r}: {wrong}" if wrong else ""
+    wrong = problem(answer, sent, api.gateway.kind)
+    return f"{who.role if who else 'anonymous'} {method} {path[:120]} {sent[:80]!r}: {wrong}" if wrong else ""
 
 
-def told(wrong: list[str]) -> None:
-    """Fail with a line for each wrong answer."""
+def assert_no_problems(wrong: list[str]) -> None:
+    """Fail with one line per wrong answer."""
     found = [line for line in wrong if line]
     assert not found, "\n" + "\n".join(found)
 
 
-def rpcs(hub: Hub, who: Caller) -> dict[str, dict[str, Any]]:
-    """The calls that a role finds in the manual, each with its arguments."""
-    document = hub.get(who, "/").json()
+def rpcs(api: ApiClient, who: Caller) -> dict[str, dict[str, Any]]:
+    """The calls that OpenAPI lists for a role, with their arguments."""
+    document = api.get(who, "/").json()
     found = {}
     for path, methods in document["paths"].items():
         if not path.startswith("/rpc/") or "post" not in methods:
@@ -109,27 +109,27 @@ def rpcs(hub: Hub, who: Caller) -> dict[str, dict[str, Any]]:
     return found
 
 
-def everybody(hub: Hub) -> list[Caller]:
-    return [callers(hub.dataset, role)[0][0] for role in matrix.ROLES]
+def one_caller_per_role(api: ApiClient) -> list[Caller]:
+    return [callers(api.dataset, role)[0][0] for role in matrix.ROLES]
 
 
 @pytest.fixture(scope="module")
-def before(hub: Hub) -> tuple[Any, ...]:
-    return _fingerprint(hub)
+def before(api: ApiClient) -> tuple[Any, ...]:
+    return _fingerprint(api)
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_broken(hub: Hub, before: tuple[Any, ...]) -> Iterator[None]:
-    """After each test the gateway answers, the promises hold, and who and what there is has not changed."""
+def nothing_changes(api: ApiClient, before: tuple[Any, ...]) -> Iterator[None]:
+    """After each test the gateway answers, the invariants hold, and accounts and catalogue are unchanged."""
     yield
-    assert hub.get(None, "/").status_code == 200
-    assert _fingerprint(hub) == before
-    with psycopg.connect(hub.gateway.database_url) as conn:
+    assert api.get(None, "/").status_code == 200
+    assert _fingerprint(api) == before
+    with psycopg.connect(api.gateway.database_url) as conn:
         assert broken_invariants(conn) == {}
 
 
-def _fingerprint(hub: Hub) -> tuple[Any, ...]:
-    with psycopg.connect(hub.gateway.database_url) as conn:
+def _fingerprint(api: ApiClient) -> tuple[Any, ...]:
+    with psycopg.connect(api.gateway.database_url) as conn:
         return conn.execute(
             """
             select
@@ -148,66 +148,66 @@ def _fingerprint(hub: Hub) -> tuple[Any, ...]:
         ).fetchall()[0]
 
 
-def test_hostile_texts_in_every_argument(hub: Hub) -> None:
+def test_malformed_texts_in_every_argument(api: ApiClient) -> None:
     wrong = []
     turn = 0
-    for who in everybody(hub):
-        for path, arguments in rpcs(hub, who).items():
+    for who in one_caller_per_role(api):
+        for path, arguments in rpcs(api, who).items():
             for name in arguments:
                 # Each argument meets a sixth of the corpus; over all arguments each text is met many times.
                 for text in malformed.TEXTS[turn % 6 :: 6]:
                     body = {name: text} | (
                         {"idempotency_key": text[:50]} if "idempotency_key" in arguments else {}
                     )
-                    wrong.append(ask(hub, "POST", path, who, text, json=body))
+                    wrong.append(ask(api, "POST", path, who, text, json=body))
                 turn += 1
     assert turn > 50
-    told(wrong)
+    assert_no_problems(wrong)
 
 
-def test_hostile_values_in_every_argument(hub: Hub) -> None:
+def test_malformed_values_in_every_argument(api: ApiClient) -> None:
     wrong = []
     turn = 0
-    for who in everybody(hub):
-        for path, arguments in rpcs(hub, who).items():
+    for who in one_caller_per_role(api):
+        for path, arguments in rpcs(api, who).items():
             for name in arguments:
                 for raw in malformed.RAW_VALUES[turn % 8 :: 8]:
                     body = f'{{"{name}": {raw}}}'.encode("utf-8", "surrogatepass")
-                    wrong.append(ask(hub, "POST", path, who, raw, content=body, headers=AS_JSON))
+                    wrong.append(ask(api, "POST", path, who, raw, content=body, headers=AS_JSON))
                 turn += 1
-    told(wrong)
+    assert_no_problems(wrong)
 
 
-def test_hostile_orders(hub: Hub) -> None:
-    """The call that writes most, with every value in every place, and a key that would let it through."""
+def test_malformed_orders(api: ApiClient) -> None:
+    """The call with the most writes: every value in every place, with a valid idempotency key."""
     wrong = []
-    who = hub.dataset.west.partner
+    who = api.dataset.west.partner
     whole = {"items": '[{"sku": "SKU-001", "quantity": 1}]', "points": "0", "notes": "null"}
     for number, raw in enumerate(malformed.RAW_VALUES):
         for place in whole:
-            parts = whole | {place: raw, "idempotency_key": f'"hostile-{number}-{place}"'}
+            parts = whole | {place: raw, "idempotency_key": f'"malformed-{number}-{place}"'}
             body = "{" + ", ".join(f'"{k}": {v}' for k, v in parts.items()) + "}"
             for call in ("submit_order", "quote_order"):
                 if call == "quote_order":
                     body = body.split(', "notes"')[0] + "}"
                 whole_body = body.encode("utf-8", "surrogatepass")
-                wrong.append(ask(hub, "POST", f"/rpc/{call}", who, raw, content=whole_body, headers=AS_JSON))
-    told(wrong)
+                wrong.append(ask(api, "POST", f"/rpc/{call}", who, raw, content=whole_body, headers=AS_JSON))
+    assert_no_problems(wrong)
 
 
-def test_dates_beyond_range(hub: Hub) -> None:
+def test_dates_beyond_range(api: ApiClient) -> None:
     wrong = []
-    invoice = hub.dataset.east.invoices["billed"]["id"]
+    invoice = api.dataset.east.invoices["billed"]["id"]
     for date in malformed.DATES:
         body = {"invoice_id": invoice, "amount": 1, "reference_number": f"D {date}", "paid_at": date}
-        wrong.append(ask(hub, "POST", "/rpc/record_payment", hub.dataset.admin, date, json=body))
+        wrong.append(ask(api, "POST", "/rpc/record_payment", api.dataset.admin, date, json=body))
         status = {"provider_id": "wamid.x", "status": "sent", "at": date}
-        wrong.append(ask(hub, "POST", "/rpc/message_status", hub.dataset.messenger, date, json=status))
+        wrong.append(ask(api, "POST", "/rpc/message_status", api.dataset.messenger, date, json=status))
         for operator in ("eq", "gte", "lt"):
             query = {"created_at": f"{operator}.{date}"}
-            wrong.append(ask(hub, "GET", "/orders", hub.dataset.admin, date, params=query))
-    told(wrong)
-    with psycopg.connect(hub.gateway.database_url) as conn:
+            wrong.append(ask(api, "GET", "/orders", api.dataset.admin, date, params=query))
+    assert_no_problems(wrong)
+    with psycopg.connect(api.gateway.database_url) as conn:
         odd = conn.execute(
             "select reference_number, paid_at::text from app.invoice_payments"
             " where not isfinite(paid_at) or paid_at not between '2000-01-01' and now() + interval '2 days'"
@@ -215,28 +215,28 @@ def test_dates_beyond_range(hub: Hub) -> None:
     assert odd == []
 
 
-def test_hostile_queries_on_every_list(hub: Hub) -> None:
+def test_malformed_queries_on_every_list(api: ApiClient) -> None:
     wrong = []
     turn = 0
-    for who in everybody(hub):
+    for who in one_caller_per_role(api):
         for name, words in matrix.table(matrix.VIEWS).items():
             if words[who.role] == "-":
                 continue
             for query in malformed.QUERIES[turn % 8 :: 8]:
-                wrong.append(ask(hub, "GET", f"/{name}?{query}", who, query))
+                wrong.append(ask(api, "GET", f"/{name}?{query}", who, query))
             turn += 1
     for query in malformed.QUERIES:
-        wrong.append(ask(hub, "GET", f"/orders?{query}", hub.dataset.west.partner, query))
-        wrong.append(ask(hub, "GET", f"/me?{query}", None, query))
-    told(wrong)
+        wrong.append(ask(api, "GET", f"/orders?{query}", api.dataset.west.partner, query))
+        wrong.append(ask(api, "GET", f"/me?{query}", None, query))
+    assert_no_problems(wrong)
 
 
-def test_hostile_paths_and_methods(hub: Hub) -> None:
+def test_malformed_paths_and_methods(api: ApiClient) -> None:
     wrong = []
-    for who in (None, hub.dataset.west.partner, hub.dataset.superadmin):
+    for who in (None, api.dataset.west.partner, api.dataset.superadmin):
         for path in malformed.PATHS:
             for method in ("GET", "POST"):
-                wrong.append(ask(hub, method, path, who, path, json={} if method == "POST" else None))
+                wrong.append(ask(api, method, path, who, path, json={} if method == "POST" else None))
         for method in malformed.METHODS:
             for path in (
                 "/",
@@ -246,57 +246,57 @@ def test_hostile_paths_and_methods(hub: Hub) -> None:
                 "/rpc/me",
                 "/nothing",
             ):
-                wrong.append(ask(hub, method, path, who, path, content=b"{}"))
-    told(wrong)
+                wrong.append(ask(api, method, path, who, path, content=b"{}"))
+    assert_no_problems(wrong)
 
 
-def test_hostile_headers(hub: Hub) -> None:
+def test_malformed_headers(api: ApiClient) -> None:
     wrong = []
     for header in malformed.HEADERS:
         sent = " ".join(header.values())
         raw = {name: value.encode("latin-1") for name, value in header.items()}
-        for who in (None, hub.dataset.west.partner):
-            wrong.append(ask(hub, "GET", "/products?limit=1", who, sent, headers=raw))
+        for who in (None, api.dataset.west.partner):
+            wrong.append(ask(api, "GET", "/products?limit=1", who, sent, headers=raw))
             wrong.append(
-                ask(hub, "POST", "/rpc/login", who, sent, headers=raw, json={"email": "a", "password": "b"})
+                ask(api, "POST", "/rpc/login", who, sent, headers=raw, json={"email": "a", "password": "b"})
             )
-    told(wrong)
+    assert_no_problems(wrong)
 
 
-def test_a_header_never_raises_a_role(hub: Hub) -> None:
+def test_a_header_never_raises_a_role(api: ApiClient) -> None:
     for header in malformed.HEADERS:
         raw = [(name.encode(), value.encode("latin-1")) for name, value in header.items()]
-        answer = hub.http.get("/partners?select=id", headers=raw)
+        answer = api.http.get("/partners?select=id", headers=raw)
         assert answer.status_code >= 400 or answer.json() == [], header
 
 
-def test_hostile_bodies_of_every_type(hub: Hub) -> None:
+def test_malformed_bodies_of_every_type(api: ApiClient) -> None:
     wrong = []
     for body in malformed.BODIES:
         for kind in malformed.TYPES:
-            for path, who in (("/rpc/login", None), ("/rpc/submit_order", hub.dataset.west.partner)):
+            for path, who in (("/rpc/login", None), ("/rpc/submit_order", api.dataset.west.partner)):
                 sent = body[:100].decode("latin-1")
                 wrong.append(
-                    ask(hub, "POST", path, who, sent, content=body, headers={"Content-Type": kind.encode()})
+                    ask(api, "POST", path, who, sent, content=body, headers={"Content-Type": kind.encode()})
                 )
-    told(wrong)
+    assert_no_problems(wrong)
 
 
-def test_a_megabyte_in_every_text(hub: Hub) -> None:
+def test_a_megabyte_in_every_text(api: ApiClient) -> None:
     wrong = []
     text = "Ä" * 500_000
-    for who in everybody(hub):
-        for path, arguments in rpcs(hub, who).items():
+    for who in one_caller_per_role(api):
+        for path, arguments in rpcs(api, who).items():
             body = {name: text for name, kind in arguments.items() if kind.get("format") in ("text", None)}
             if body:
-                wrong.append(ask(hub, "POST", path, who, text, json=body))
-    told(wrong)
+                wrong.append(ask(api, "POST", path, who, text, json=body))
+    assert_no_problems(wrong)
 
 
 @pytest.mark.parametrize("number", range(len(malformed.WIRE)))
-def test_the_wire(hub: Hub, number: int) -> None:
-    """What no library sends is answered with a 4xx, or not at all."""
-    host, port = hub.gateway.url.removeprefix("http://").split(":")
+def test_malformed_raw_requests(api: ApiClient, number: int) -> None:
+    """Raw requests that no library sends get a 4xx or no answer."""
+    host, port = api.gateway.url.removeprefix("http://").split(":")
     sent = malformed.WIRE[number].replace(b"@", f"{host}:{port}".encode())
     with socket.create_connection((host, int(port)), timeout=3) as wire:
         wire.settimeout(3)
@@ -307,7 +307,7 @@ def test_the_wire(hub: Hub, number: int) -> None:
             while chunk := wire.recv(65536):
                 got += chunk
         except OSError:
-            pass  # it hung up on us, or waits for more
+            pass  # the server closed the connection or waits for more
     for status in re.findall(rb"^HTTP/1\.[01] (\d{3})", got, re.MULTILINE):
         assert int(status) < 500, got[:300]
     answer = got.decode("latin-1")

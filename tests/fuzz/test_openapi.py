@@ -1,4 +1,4 @@
-"""schemathesis: requests made up from the manual of each role, for some seconds each.
+"""schemathesis: requests generated from the OpenAPI description of each role, for some seconds each.
 
 To go further:
 
@@ -16,7 +16,7 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from tests.api.conftest import Hub
+from tests.api.conftest import ApiClient
 from tests.fuzz.test_malformed_input import LENIENT, leaks_in
 from tests.rls import matrix
 from tests.rls.visibility import callers
@@ -28,7 +28,7 @@ SEED = int(os.environ.get("HUB_FUZZ_SEED", "0"))
 
 
 class Budget:
-    """How long a role is asked, from its first request on: making up the first one takes a while."""
+    """The seconds of requests for a role, from its first one on: generating the first takes a while."""
 
     def __init__(self) -> None:
         self.sent = 0
@@ -45,9 +45,9 @@ class Budget:
 
 
 @pytest.mark.parametrize("role", matrix.ROLES)
-def test_requests_made_up_from_the_manual_of_a_role(hub: Hub, role: str) -> None:
-    who = callers(hub.dataset, role)[0][0]
-    document = hub.get(who, "/").json()
+def test_requests_made_up_from_the_manual_of_a_role(api: ApiClient, role: str) -> None:
+    who = callers(api.dataset, role)[0][0]
+    document = api.get(who, "/").json()
     schema = schemathesis.openapi.from_dict(document)
     operations: list[Any] = [getattr(result, "ok")() for result in schema.get_all_operations()]  # noqa: B009
     operations = [o for o in operations if o.path != "/" and o.method.upper() in ("GET", "POST")]
@@ -59,25 +59,25 @@ def test_requests_made_up_from_the_manual_of_a_role(hub: Hub, role: str) -> None
         for operation in operations:
             if budget.spent:
                 break
-            _try(hub, session, operation, hub.headers(who), budget, wrong)
+            _try(api, session, operation, api.headers(who), budget, wrong)
     assert budget.sent > 0
     assert not wrong, "\n" + "\n".join(wrong)
 
 
-def test_after_all_of_it_the_promises_hold(hub: Hub) -> None:
-    with psycopg.connect(hub.gateway.database_url) as conn:
+def test_after_all_of_it_the_promises_hold(api: ApiClient) -> None:
+    with psycopg.connect(api.gateway.database_url) as conn:
         assert broken_invariants(conn) == {}
 
 
 def _try(
-    hub: Hub,
+    api: ApiClient,
     session: requests.Session,
     operation: Any,
     headers: dict[str, str],
     budget: Budget,
     wrong: list[str],
 ) -> None:
-    """Some made-up requests of one operation."""
+    """Send generated requests of one operation."""
 
     @seed(SEED)
     @settings(
@@ -93,11 +93,11 @@ def _try(
         if budget.spent:
             return
         budget.count()
-        answer = case.call(base_url=hub.gateway.url, headers=headers, session=session, timeout=20)
+        answer = case.call(base_url=api.gateway.url, headers=headers, session=session, timeout=20)
         line = f"{operation.method.upper()} {operation.path} {case.body!r:.200}: {answer.status_code}"
         if answer.status_code >= 500 and not LENIENT.search(answer.text[:20]) and answer.status_code != 501:
             wrong.append(f"{line} {answer.text[:300]}")
-        elif told := leaks_in(answer.text, refused=answer.status_code >= 400):
-            wrong.append(f"{line} leaks {told!r}")
+        elif leak := leaks_in(answer.text, refused=answer.status_code >= 400):
+            wrong.append(f"{line} leaks {leak!r}")
 
     one()
