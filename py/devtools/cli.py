@@ -40,9 +40,11 @@ def run_tests(
 @app.command()
 def docs(
     check: Annotated[bool, typer.Option("--check", help="Report stale pages, write nothing.")] = False,
+    build: Annotated[bool, typer.Option("--build", help="Build the site into .cache/site, too.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Serve the site on loopback until Ctrl-C.")] = False,
 ) -> None:
     """Regenerate the generated pages of docs/."""
-    call("devtools.docs", "docs", check=check)
+    call("devtools.docs", "docs", check=check, build=build, serve=serve)
 
 
 @app.command()

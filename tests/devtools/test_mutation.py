@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from devtools import mutation
+from devtools.domains import domain_of, object_domains
 from devtools.mutation.choice import (
     batches,
     candidate_files,
@@ -15,7 +16,7 @@ from devtools.mutation.choice import (
     hinted_tests,
     names_grant,
 )
-from devtools.mutation.mutants import Mutant, domain_of, object_domains
+from devtools.mutation.mutants import Mutant
 from devtools.mutation.rewrite import rewritings
 from hub import paths
 from hub.cluster import Cluster

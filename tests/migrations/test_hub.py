@@ -74,17 +74,3 @@ def test_every_job_names_a_function_that_is_there(shared_database: str) -> None:
         conn.execute("set role hub_owner")
         for job in jobs:
             conn.execute("explain " + job.command)
-
-
-def test_the_snapshot_is_current(cluster: object, shared_database: str) -> None:
-    version = query(shared_database, "show server_version_num")[0][0]
-    if int(version) // 10000 != snapshot.MAJOR:
-        pytest.skip(f"docs/schema.sql is made with PostgreSQL {snapshot.MAJOR}")
-    current = (paths.root() / "docs" / "schema.sql").read_text()
-    assert snapshot.schema_sql(shared_database) == current, "./hub docs"
-
-
-def test_the_table_of_errors_is_current(shared_database: str) -> None:
-    page = (paths.root() / "docs" / "error-codes.md").read_text()
-    with psycopg.connect(shared_database) as conn:
-        assert snapshot.with_errors(page, snapshot.error_table(conn)) == page, "./hub docs"

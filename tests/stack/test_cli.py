@@ -9,10 +9,8 @@ import typer
 from typer.testing import CliRunner
 
 from adapters.common.tokens import mint
-from devtools.docs import snapshot
 from hub.cli import app
 from hub.dispatch import call
-from hub.errors import UserError
 
 SECRET = "s" * 40
 
@@ -56,20 +54,3 @@ def test_a_missing_module_is_one_clear_line(capsys: pytest.CaptureFixture[str]) 
         call("hub.nowhere", "run")
     assert caught.value.exit_code == 1
     assert "this checkout has no hub.nowhere" in capsys.readouterr().err
-
-
-def test_the_snapshot_leaves_out_what_differs_between_dumps() -> None:
-    dump = (
-        "--\n-- PostgreSQL database dump\n--\n\n\\restrict x1\n\n-- Dumped by pg_dump version 15.18\n\n"
-        "SET lock_timeout = 0;\nSELECT pg_catalog.set_config('search_path', '', false);\n\n\n\n"
-        "CREATE TABLE app.a ();  \n\n\n\nCREATE TABLE app.b ();\n\n\\unrestrict x1\n"
-    )
-    body = snapshot.normalised(dump).split("\n\n", 1)[1]
-    assert body == "CREATE TABLE app.a ();\n\nCREATE TABLE app.b ();\n"
-
-
-def test_the_table_goes_between_its_markers() -> None:
-    page = f"before\n{snapshot.BEGIN}\nold\n{snapshot.END}\nafter\n"
-    assert snapshot.with_errors(page, "new") == f"before\n{snapshot.BEGIN}\nnew\n{snapshot.END}\nafter\n"
-    with pytest.raises(UserError, match="lacks"):
-        snapshot.with_errors("no markers", "new")

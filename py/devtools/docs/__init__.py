@@ -1,70 +1,85 @@
-"""hub docs: writes the generated documents, or says which are stale."""
+"""`hub docs`: regenerate the generated pages of docs/, and build or serve the site."""
 
+import importlib.util
 import os
+import subprocess
+import sys
 
 import psycopg
 from psycopg import sql
 
-from adapters.whatsapp import template_export
-from devtools.docs import snapshot
+from devtools.docs.pages import SCHEMA, generate
+from devtools.docs.snapshot import MAJOR
 from hub import paths
 from hub.console import out, say
 from hub.errors import UserError
 from hub.migrate import migrate
+from hub.ports import HOST, next_free
 from hub.stack.layout import Stack
 
-_ERRORS_PAGE = f"# Error codes\n\n{snapshot.BEGIN}\n{snapshot.END}\n"
+_PORT = 38180
 
 
-def docs(*, check: bool) -> None:
-    """Regenerate docs/schema.sql, error-codes.md and whatsapp-templates.md from a freshly migrated database.
+def docs(*, check: bool, build: bool = False, serve: bool = False) -> None:
+    """Regenerate the pages, then build the site into .cache/site or serve it on loopback.
 
-    With `check` nothing is written; raises UserError naming the stale files.
+    With `check` nothing is written; raises UserError with the names of pages that are out of date.
     """
+    _regenerate(check=check)
+    if build:
+        subprocess.run(mkdocs("build", "--quiet"), cwd=paths.root(), check=True, env=mkdocs_environment())
+        say(f"built {paths.root() / '.cache' / 'site' / 'index.html'}")
+    if serve:
+        command = mkdocs("serve", "--quiet", "--dev-addr", f"{HOST}:{next_free(_PORT)}")
+        say(f"serving http://{command[-1]} until Ctrl-C")
+        os.chdir(paths.root())
+        os.execve(command[0], command, mkdocs_environment())  # noqa: S606
+
+
+def mkdocs(*arguments: str) -> list[str]:
+    """The command line of mkdocs. Raises UserError if it is not installed."""
+    if not importlib.util.find_spec("mkdocs"):
+        raise UserError("mkdocs is not installed", hint="./hub test installs the development requirements")
+    return [sys.executable, "-m", "mkdocs", *arguments]
+
+
+def mkdocs_environment() -> dict[str, str]:
+    """The environment of mkdocs, in which the theme prints no advertisement of its successor."""
+    return dict(os.environ) | {"NO_MKDOCS_2_WARNING": "1"}
+
+
+def _regenerate(*, check: bool) -> None:
     stack = Stack.make()
     with out.status("migrating a scratch database ..."):
         started = stack.start_cluster()
         try:
-            wanted = _generate(stack)
+            files = _generate(stack)
         finally:
             if started:
                 stack.cluster.stop()
+    if SCHEMA not in files:
+        say(f"docs/{SCHEMA} is unchanged: only PostgreSQL {MAJOR} generates it")
     stale = []
-    for name, text in wanted.items():
+    for name, text in sorted(files.items()):
         path = paths.root() / "docs" / name
         if path.exists() and path.read_text() == text:
             continue
         stale.append(f"docs/{name}")
         if not check:
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
     if check and stale:
-        raise UserError(f"stale: {', '.join(stale)}", hint="./hub docs writes them anew")
-    say(f"wrote {', '.join(stale)}" if stale else "nothing to do")
+        raise UserError(f"out of date: {', '.join(stale)}", hint="./hub docs regenerates them")
+    say(f"wrote {', '.join(stale)}" if stale else "every page is up to date")
 
 
 def _generate(stack: Stack) -> dict[str, str]:
     name = f"hub_docs_{os.getpid()}"
     database = sql.Identifier(name)
     with psycopg.connect(stack.cluster.url(), autocommit=True) as conn:
-        major = conn.info.server_version // 10000
         conn.execute(sql.SQL("create database {}").format(database))
         try:
             migrate(stack.cluster.url(name))
-            wanted = {}
-            if major == snapshot.MAJOR:
-                wanted["schema.sql"] = snapshot.schema_sql(stack.cluster.url(name))
-            else:
-                say(f"docs/schema.sql stays: it is made with PostgreSQL {snapshot.MAJOR}, this is {major}")
-            page = paths.root() / "docs" / "error-codes.md"
-            with psycopg.connect(stack.cluster.url(name)) as scratch:
-                table = snapshot.error_table(scratch)
-                rows = scratch.execute(template_export.QUERY).fetchall()
-            text = page.read_text() if page.exists() else _ERRORS_PAGE
-            wanted["error-codes.md"] = snapshot.with_errors(text, table)
-            wanted["whatsapp-templates.md"] = template_export.page(
-                template_export.Template(*row) for row in rows
-            )
-            return wanted
+            return generate(stack.cluster.url(name))
         finally:
             conn.execute(sql.SQL("drop database {} with (force)").format(database))

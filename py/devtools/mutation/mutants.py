@@ -1,15 +1,13 @@
 """Every rule of a migrated database, with the SQL that removes it."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import psycopg
 
+from devtools.domains import domain_of
 from devtools.mutation.rewrite import rewritings
-from hub import paths
 
 SCHEMAS = ["api", "app", "auth", "jobs"]
 CALLERS = "anon, partner, agent, admin, superadmin, subdist, erp, messenger"
@@ -39,38 +37,6 @@ def mutants(conn: Connection) -> list[Mutant]:
     if doubles:
         raise ValueError(f"two mutants with one name: {sorted(doubles)}")
     return sorted(found, key=lambda m: m.name)
-
-
-@cache
-def object_domains() -> dict[str, str]:
-    """The domain of each table, view and function, by the file of sql/ that creates it."""
-    found: dict[str, str] = {}
-    for path in sorted(paths.sql_root().rglob("*.sql")):
-        for name in re.findall(
-            r"^create (?:unlogged )?(?:table|view|materialized view|function) (\w+\.\w+)",
-            path.read_text(),
-            re.M,
-        ):
-            found.setdefault(name, _domain_of_file(path.stem))
-    return found
-
-
-def _domain_of_file(stem: str) -> str:
-    """The domain of a file: `31_loyalty` and `loyalty` are loyalty, `orders_submission` is orders.
-
-    Files that all domains share have none, but for their jobs.
-    """
-    name = re.sub(r"^(\d+_|_shared_?)", "", stem)
-    domains = {re.sub(r"^\d+_", "", file.stem) for file in paths.sql_root().glob("schema/*.sql")}
-    domains |= {file.stem for file in paths.sql_root().glob("api/*.sql")}
-    while name and name not in domains:
-        name = name.rpartition("_")[0]
-    return "" if name == "foundation" else name
-
-
-def domain_of(name: str) -> str:
-    """The domain of `schema.object`, or "" for an object that no file or a shared file creates."""
-    return object_domains().get(name.split("(", 1)[0], "")
 
 
 # Each query returns the name (kind and target), the object that decides the domain, and the statement.

@@ -1,0 +1,148 @@
+"""docs/reference/settings.md: every environment variable that the project reads."""
+
+import re
+import types
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+import adapters.erp.settings
+import adapters.whatsapp.settings
+import hub.settings
+from devtools.docs.markdown import code, page, table, text
+
+PREFIX = "HUB_"
+
+CLASSES: Mapping[str, tuple[str, type[BaseModel]]] = {
+    "The stack": (
+        "Read by `./hub`. `./hub up` creates `.data/hub.env` with ports and secrets; the environment"
+        " overrides the file.",
+        hub.settings.Settings,
+    ),
+    "WhatsApp adapter": (
+        "Read by `python -m adapters.whatsapp`. `./hub up` passes those of the environment and of"
+        " `.data/hub.env` to it.",
+        adapters.whatsapp.settings.Settings,
+    ),
+    "ERP adapter": (
+        "Read by `python -m adapters.erp`. `./hub up` passes those of the environment and of `.data/hub.env`"
+        " to it.",
+        adapters.erp.settings.Settings,
+    ),
+}
+
+OTHERS: Mapping[str, Mapping[str, str]] = {
+    "Other variables": {
+        "HUB_DATA_DIR": "Data folder of the stack; `.data` of the checkout by default",
+        "HUB_ERP_SETTINGS": "JSON file with the ERP adapter's settings; its keys are `erp_kind` and so on",
+        "HUB_NO_INSTALL": "1: `./hub` never installs Debian packages",
+        "HUB_PG_BIN": "Folder of PostgreSQL's programs, if not the newest installed version",
+        "HUB_POSTGREST_SHA256": "SHA-256 that a downloaded PostgREST must have",
+        "HUB_ROOT": "The checkout, if the package is installed elsewhere, as in a container image",
+        "HUB_WHATSAPP_SETTINGS": "JSON file with the WhatsApp adapter's settings, like `HUB_ERP_SETTINGS`",
+        "POSTGREST_BIN": "PostgREST's program; it goes before `PATH`, the cache and the download",
+        "PYTHON": "Python 3.11 or newer with which `./hub` creates `.venv`",
+    },
+    "Tests": {
+        "HUB_FUZZ_EXAMPLES": "Requests for each operation in `tests/fuzz`",
+        "HUB_FUZZ_SECONDS": "Time limit of each operation in `tests/fuzz`",
+        "HUB_FUZZ_SEED": "Seed of `tests/fuzz`",
+        "HUB_STATEFUL_EXAMPLES": "Number of random sequences in `tests/stateful`",
+        "HUB_STATEFUL_SEED": "Seed of the random sequences",
+        "HUB_STATEFUL_SHRINK": "1: find the shortest failing sequence",
+        "HUB_STATEFUL_STEPS": "Length of the random sequences",
+    },
+}
+"""Variables that are no field of a settings class."""
+
+INTERNAL = {
+    "HUB_CONFIG_VERSION": "restarts a supervised program whose configuration changed",
+    "HUB_LISTEN_URI": "the stand-in's connection for LISTEN, as environment variable",
+    "HUB_STACK": "marks the processes of a stack",
+    "HUB_TEST_TEMPLATE": "the database that `hub dev mutate` gives to the tests",
+}
+"""Variables that the project sets for its own processes; not documented."""
+
+_NAME = re.compile(r"\bHUB_[A-Z0-9]+(?:_[A-Z0-9]+)*\b(?!_)")
+_SECRET = re.compile(r"password|secret|token", re.IGNORECASE)
+
+
+def settings_page() -> str:
+    """Fields of the settings classes, then other variables."""
+    parts = [f"## {title}\n\n{about}\n\n{_fields(class_)}" for title, (about, class_) in CLASSES.items()]
+    for title, variables in OTHERS.items():
+        rows = [(code(name), about) for name, about in sorted(variables.items())]
+        parts.append(f"## {title}\n\n{table(['Variable', 'Meaning'], rows)}")
+    return page(
+        "Settings",
+        "Every environment variable. [Configure](../operations/configure.md) explains where settings come"
+        " from. For the adapters an empty variable counts as not set.",
+        *parts,
+    )
+
+
+def names() -> set[str]:
+    """Every documented variable."""
+    fields = {PREFIX + name.upper() for _, class_ in CLASSES.values() for name in class_.model_fields}
+    return fields | {name for group in OTHERS.values() for name in group}
+
+
+def read_by(files: Iterable[Path]) -> set[str]:
+    """Every HUB_ variable that these files mention."""
+    return {name for file in files for name in _NAME.findall(file.read_text())}
+
+
+def _fields(class_: type[BaseModel]) -> str:
+    rows = [
+        (code(PREFIX + name.upper()), _type(field), _default(name, field), text(field.description))
+        for name, field in class_.model_fields.items()
+    ]
+    return table(["Variable", "Type", "Default", "Meaning"], rows)
+
+
+def _type(field: FieldInfo) -> str:
+    name = _annotation(field.annotation)
+    bounds = []
+    for constraint in field.metadata:
+        match constraint:
+            case Ge(ge=limit):
+                bounds.append(f"at least {limit}")
+            case Gt(gt=limit):
+                bounds.append(f"above {limit}")
+            case Le(le=limit):
+                bounds.append(f"at most {limit}")
+            case Lt(lt=limit):
+                bounds.append(f"below {limit}")
+            case MinLen(min_length=limit):
+                bounds.append(f"at least {limit} characters")
+    return ", ".join([name, *bounds])
+
+
+def _annotation(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return ", ".join(code(value) for value in get_args(annotation))
+    if get_origin(annotation) in (Union, types.UnionType):
+        return " or ".join(_annotation(part) for part in get_args(annotation) if part is not type(None))
+    known = {
+        str: "text",
+        int: "whole number",
+        float: "number",
+        bool: "true or false",
+        Path: "path",
+        SecretStr: "secret",
+    }
+    return known.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    value = field.default
+    if value is PydanticUndefined:
+        return "required" if field.default_factory is None else ""
+    if value is None or value == "" or _SECRET.search(name):
+        return ""
+    return code(value)
