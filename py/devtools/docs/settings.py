@@ -44,6 +44,7 @@ OTHERS: Mapping[str, Mapping[str, str]] = {
         "HUB_PG_BIN": "Folder of PostgreSQL's programs, if not the newest installed version",
         "HUB_POSTGREST_SHA256": "SHA-256 that a downloaded PostgREST must have",
         "HUB_ROOT": "The checkout, if the package is installed elsewhere, as in a container image",
+        "HUB_YES": "1: `./hub` installs without asking, as with `--yes`; so does `CI`",
         "HUB_WHATSAPP_SETTINGS": "JSON file with the WhatsApp adapter's settings, like `HUB_ERP_SETTINGS`",
         "POSTGREST_BIN": "PostgREST's program; it goes before `PATH`, the cache and the download",
         "PYTHON": "Python 3.11 or newer with which `./hub` creates `.venv`",
