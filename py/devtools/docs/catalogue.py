@@ -1,4 +1,4 @@
-"""What the catalogue of a migrated database says of schemas api and app."""
+"""The relations, calls and privileges of schemas api and app, from the catalogue of a migrated database."""
 
 import re
 from collections.abc import Iterator

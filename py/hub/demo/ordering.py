@@ -26,7 +26,9 @@ def restock(demo: DemoContext) -> None:
     demo.narrator.step("The ERP reports its stock")
     levels = [{"sku": item["sku"], "quantity": STOCK} for item in ITEMS]
     answer = demo.service("erp", ERP_ID).rpc("erp_apply_stock", levels=levels, complete=False)
-    demo.api.narrate(f"{answer['applied']} products at {STOCK} units; what is promised to open orders stays")
+    demo.api.narrate(
+        f"{answer['applied']} products at {STOCK} units; stock reserved for open orders stays reserved"
+    )
     expect(
         (answer["applied"], answer["unknown_skus"]) == (len(ITEMS), []), "every product of the order is known"
     )
