@@ -140,7 +140,7 @@ def gateway(cluster: Cluster, template: str) -> Iterator[RunningGateway]:
         process = gateways.start(choice, file, log)
         try:
             base = f"http://{cluster.host}:{port}"
-            gateways.wait_ready(base, log, lambda: gateways.refuse_ended(process, log))
+            gateways.wait_ready(base, log, lambda: gateways.check_running(process, log))
             yield RunningGateway(base, cluster.url(janitor.dbname), test_cluster.JWT_SECRET, choice.kind)
         finally:
             process.terminate()

@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster of our own: own data folder, own loopback port, never Debian's."""
+"""A PostgreSQL cluster with a data folder and a loopback port of its own, apart from Debian's clusters."""
 
 import os
 import secrets
@@ -20,7 +20,7 @@ from hub.ports import HOST, is_free
 
 _START_SECONDS = 60
 _ORPHAN_SECONDS = 15
-_DYING_SECONDS = 2
+_CLOSING_SECONDS = 2
 
 
 def tail(log: Path, lines: int = 15) -> str:
@@ -33,7 +33,7 @@ def tail(log: Path, lines: int = 15) -> str:
 
 @dataclass
 class Cluster:
-    """One server: `folder` holds pgdata/ and postgres.log."""
+    """One server; `folder` holds pgdata/ and postgres.log."""
 
     folder: Path
     port: int
@@ -54,20 +54,20 @@ class Cluster:
         return self.folder / "postgres.log"
 
     def url(self, dbname: str = "postgres", user: str | None = None, password: str | None = None) -> str:
-        """Connection URL of a database, as superuser unless another user is named."""
-        who = quote(user or self.superuser, safe="")
+        """Connection URL of a database, as the superuser unless `user` is given."""
+        name = quote(user or self.superuser, safe="")
         secret = password if user else self.password
-        login = f"{who}:{quote(secret, safe='')}" if secret else who
+        login = f"{name}:{quote(secret, safe='')}" if secret else name
         return f"postgresql://{login}@{self.host}:{self.port}/{dbname}"
 
     def initialise(self) -> bool:
-        """Run initdb unless a cluster is already there; returns whether one was made."""
+        """Run initdb unless the cluster exists; returns whether it did. Raises UserError if initdb fails."""
         if (self.pgdata / "PG_VERSION").exists():
             return False
         self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.account.own(self.folder)
         if self.pgdata.exists():
-            shutil.rmtree(self.pgdata)  # an initdb that was interrupted
+            shutil.rmtree(self.pgdata)  # left by an interrupted initdb
         making = self.folder / "pgdata.making"
         shutil.rmtree(making, ignore_errors=True)
         with tempfile.NamedTemporaryFile("w", prefix="hub-", suffix=".pw") as secret:
@@ -92,17 +92,17 @@ class Cluster:
         return True
 
     def configure(self) -> None:
-        """Write our settings beside initdb's postgresql.conf, which includes them last."""
+        """Write hub.conf, which postgresql.conf includes last."""
         lines = [
             f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in self._settings().items()
         ]
-        ours = self.pgdata / "hub.conf"
-        ours.write_text(
-            "# Written by `hub` at every start; put your own changes into postgresql.conf.\n"
+        own = self.pgdata / "hub.conf"
+        own.write_text(
+            "# Written by hub at every start; put your own changes into postgresql.conf.\n"
             + "\n".join(lines)
             + "\n"
         )
-        self.account.own(ours)
+        self.account.own(own)
         main = self.pgdata / "postgresql.conf"
         include = "include_if_exists 'hub.conf'\n"
         text = main.read_text()
@@ -113,19 +113,20 @@ class Cluster:
         fixed = {
             "listen_addresses": self.host,
             "port": str(self.port),
-            # TCP alone: a socket's path may be 107 bytes long, and checkouts lie deeper than that.
+            # TCP only: the path of a Unix socket is limited to 107 bytes, and paths of checkouts can be
+            # longer.
             "unix_socket_directories": "",
             "password_encryption": "scram-sha-256",
             "timezone": "UTC",
             "log_timezone": "UTC",
             "log_line_prefix": "%m [%p] %q%u@%d ",
-            # Solid-state disks: else small tables are read from end to end where an index would do.
+            # Solid-state disks: the default of 4 makes the planner prefer sequential scans of small tables.
             "random_page_cost": "1.1",
         }
         return fixed | dict(self.settings)
 
     def _pid(self) -> int | None:
-        """Process id of the running postmaster, whatever a left-over pid file says."""
+        """Process id of the running postmaster; None if the pid file is stale."""
         try:
             pid = int((self.pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -134,12 +135,16 @@ class Cluster:
         return pid if str(self.pgdata).encode() in command else None
 
     def is_running(self) -> bool:
-        """Whether our postmaster runs (it may not accept connections yet)."""
+        """Whether the postmaster runs; it may not accept connections yet."""
         return self._pid() is not None
 
     def start(self) -> bool:
-        """Start the server unless it runs, and wait until it answers; returns whether it was started."""
-        if self.is_running() and self._answers():
+        """Start the server unless it runs, and wait until it accepts connections; returns whether it was
+        started.
+
+        Raises UserError if the port is taken or the server does not start.
+        """
+        if self.is_running() and self._accepts_connections():
             return False
         self._clear_stale_pid_file()
         if not is_free(self.port):
@@ -150,15 +155,15 @@ class Cluster:
         self.configure()
         command: list[str | Path] = [postgres.program("pg_ctl"), "-D", self.pgdata, "-l", self.log, "-w"]
         done = self.account.run([*command, "-t", str(_START_SECONDS), "start"])
-        if done.returncode or not self._answers():
+        if done.returncode or not self._accepts_connections():
             raise UserError("PostgreSQL did not start", hint=f"end of {self.log}:\n{tail(self.log)}")
         return True
 
     def _clear_stale_pid_file(self) -> None:
-        """Remove what kill -9 left, but only once no process works in the data directory any more.
+        """Remove the pid file that kill -9 left, once no process works in the data directory any more.
 
-        The number in the file may belong to somebody else's process by now, and PostgreSQL would refuse to
-        start; but orphaned backends may still write, and then the file must stay.
+        The pid may belong to an unrelated process by now, and PostgreSQL would then refuse to start. While
+        orphaned backends may still write, the file must stay. Raises UserError if they do not end.
         """
         stale = self.pgdata / "postmaster.pid"
         if not stale.exists():
@@ -167,18 +172,22 @@ class Cluster:
         while left := processes.working_in(self.pgdata):
             if time.monotonic() > deadline:
                 raise UserError(
-                    f"a killed server's processes still work in {self.pgdata}: {', '.join(map(str, left))}",
-                    hint="end them by their numbers, then try again",
+                    f"processes of a killed server still work in {self.pgdata}: {', '.join(map(str, left))}",
+                    hint="terminate these process ids, then try again",
                 )
             time.sleep(0.2)
-        # A dying process loses its command line and its working directory before its sockets are closed.
-        deadline = time.monotonic() + _DYING_SECONDS
+        # The kernel drops the command line and working directory of a killed process before it closes its
+        # sockets.
+        deadline = time.monotonic() + _CLOSING_SECONDS
         while not is_free(self.port) and time.monotonic() < deadline:
             time.sleep(0.02)
         stale.unlink()
 
-    def _answers(self) -> bool:
-        """Wait until the running server takes connections; False if it ends meanwhile (just killed)."""
+    def _accepts_connections(self) -> bool:
+        """Wait until the running server accepts connections; False if it ends meanwhile.
+
+        Raises UserError if it runs but does not accept connections in time.
+        """
 
         @retry(
             retry=retry_if_exception_type(psycopg.OperationalError),
@@ -201,7 +210,7 @@ class Cluster:
             ) from None
 
     def stop(self, mode: str = "fast") -> bool:
-        """Stop the server if it runs; returns whether it was running."""
+        """Stop the server if it runs; returns whether it did. Raises UserError if it does not stop."""
         if not self.is_running():
             return False
         done = self.account.run([postgres.program("pg_ctl"), "-D", self.pgdata, "-w", "-m", mode, "stop"])
@@ -210,7 +219,7 @@ class Cluster:
         return True
 
     def ensure_database(self, dbname: str, owner: str | None = None) -> bool:
-        """Create a database unless it is there; returns whether it was made."""
+        """Create a database unless it exists; returns whether it was created."""
         with psycopg.connect(self.url(), autocommit=True) as conn:
             if conn.execute("select from pg_database where datname = %s", [dbname]).rowcount:
                 return False
@@ -222,17 +231,20 @@ class Cluster:
 
 
 def new_password() -> str:
-    """A password of 32 URL-safe characters."""
+    """A random password of 32 URL-safe characters."""
     return secrets.token_urlsafe(24)
 
 
 def cron_settings(dbname: str) -> dict[str, str]:
-    """Server settings for pg_cron in `dbname`; without its files the server would not start with them."""
+    """Settings that preload pg_cron, with its jobs in `dbname`.
+
+    pg_cron is left out if it is not installed, because the server would not start.
+    """
     preload = ["pg_stat_statements"] if postgres.has_extension("pg_stat_statements") else []
     settings: dict[str, str] = {}
     if postgres.has_extension("pg_cron"):
         preload.insert(0, "pg_cron")
-        # Background workers need no password and no pg_hba line to run a job.
+        # Background workers run a job without a password and a line in pg_hba.conf.
         settings = {
             "cron.database_name": dbname,
             "cron.use_background_workers": "on",

@@ -1,4 +1,4 @@
-"""How the command line speaks: one console, one form of error."""
+"""Output of the command line: standard output, standard error, and the form of an error."""
 
 from rich.console import Console
 
@@ -9,12 +9,12 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """Print a line as it is (brackets are not markup)."""
+    """Print a line to standard output without interpreting markup."""
     out.print(text, markup=False)
 
 
-def complain(error: UserError) -> int:
-    """Print what a user can mend; returns the exit code."""
+def print_error(error: UserError) -> int:
+    """Print an error and its hint to standard error; returns the exit code."""
     err.print(f"hub: {error.message}", style="red", markup=False)
     if error.hint:
         err.print(f"  {error.hint}", markup=False)

@@ -1,18 +1,19 @@
-"""Running a command whose module is loaded only when it is called."""
+"""Calls a command; its module is loaded only then, which keeps `--help` fast."""
 
 import importlib
 from typing import Any
 
 import typer
 
-from hub.console import complain
+from hub.console import print_error
 from hub.errors import UserError
 
 
 def call(module: str, function: str, *arguments: Any, **options: Any) -> None:
-    """Import `module` and call `function`; a UserError becomes a line, a hint and its exit code.
+    """Import `module` and call `function` with the arguments.
 
-    Raises typer.Exit with the exit code; any other exception is a defect and passes through.
+    A UserError is printed and becomes typer.Exit with its exit code. Other exceptions are defects and
+    propagate.
     """
     try:
         try:
@@ -20,9 +21,9 @@ def call(module: str, function: str, *arguments: Any, **options: Any) -> None:
         except ModuleNotFoundError as error:
             if error.name != module:
                 raise
-            raise UserError(f"this checkout has no {module}") from None
+            raise UserError(f"the module {module} is not installed") from None
         getattr(loaded, function)(*arguments, **options)
     except UserError as error:
-        raise typer.Exit(complain(error)) from None
+        raise typer.Exit(print_error(error)) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

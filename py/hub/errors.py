@@ -1,8 +1,11 @@
-"""What a user can mend: one clear line and a hint, never a traceback."""
+"""Errors that a user can fix: one line and a hint instead of a traceback."""
 
 
 class UserError(Exception):
-    """A failure whose cause lies outside this program: a taken port, a wrong URL, a broken SQL file."""
+    """A failure with a cause outside this program: a port in use, a wrong URL, an invalid SQL file.
+
+    `message` says what is wrong, `hint` what to do; `code` is the exit code of the command.
+    """
 
     def __init__(self, message: str, *, hint: str = "", code: int = 1) -> None:
         super().__init__(message)

@@ -1,7 +1,7 @@
-"""Whose account the servers run under.
+"""The operating system account that servers run under.
 
-initdb and pgbouncer refuse to run as root, so root's stack runs as the account `postgres` that Debian
-made for it. Anybody else's stack runs as himself.
+initdb and pgbouncer refuse to run as root, so root's servers run as the account `postgres`, which Debian's
+package creates. Every other user's servers run under the user's own account.
 """
 
 import grp
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hub.environment import child_environment
 from hub.errors import UserError
 
 UNPRIVILEGED = "postgres"
@@ -20,7 +21,7 @@ UNPRIVILEGED = "postgres"
 
 @dataclass(frozen=True)
 class Account:
-    """An operating system account that servers run under."""
+    """An account that servers run under."""
 
     name: str
     uid: int
@@ -29,27 +30,25 @@ class Account:
 
     @property
     def switches(self) -> bool:
-        """Whether starting a process under this account means leaving our own."""
+        """Whether a process under this account runs under another account than ours."""
         return self.uid != os.geteuid()
 
     def popen_arguments(self) -> dict[str, Any]:
-        """Keyword arguments that make `subprocess` start the child under this account."""
+        """Keyword arguments of `subprocess.Popen` that start the child under this account."""
         if not self.switches:
             return {}
         groups = [g.gr_gid for g in grp.getgrall() if self.name in g.gr_mem]
         return {"user": self.uid, "group": self.gid, "extra_groups": groups, "umask": 0o077}
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Our environment with this account's HOME; PG* variables of the caller would misdirect libpq."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-        if self.switches:
-            kept |= {"HOME": self.home, "USER": self.name, "LOGNAME": self.name}
-        return kept | dict(extra or {})
+        """Variables for a child process; PG* are left out, because they would redirect libpq."""
+        own = {"HOME": self.home, "USER": self.name, "LOGNAME": self.name} if self.switches else {}
+        return child_environment(own | dict(extra or {}), without=("PG",))
 
     def run(
         self, command: Sequence[str | Path], *, check: bool = False, extra: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run `command` to its end under this account, from a directory that every account can stand in."""
+        """Run `command` under this account and wait for it; the working directory is /."""
         return subprocess.run(
             [str(part) for part in command],
             check=check,
@@ -62,7 +61,7 @@ class Account:
         )
 
     def can_enter(self, folder: Path) -> bool:
-        """Whether this account can traverse `folder` (root's checkout may lie in a 0700 folder)."""
+        """Whether this account can traverse `folder`; a checkout of root may be below a private folder."""
         return self.run(["test", "-x", folder]).returncode == 0
 
     def can_execute(self, program: Path) -> bool:
@@ -70,15 +69,15 @@ class Account:
         return self.run(["test", "-x", program.resolve()]).returncode == 0
 
     def own(self, path: Path) -> None:
-        """Hand `path` to this account where we may."""
+        """Make this account the owner of `path`, if we run as another one."""
         if self.switches:
             os.chown(path, self.uid, self.gid)
 
 
 def server_account() -> Account:
-    """The account for PostgreSQL and the rest: `postgres` for root, else the caller.
+    """The account for servers: `postgres` for root, otherwise our own.
 
-    Raises UserError where root has no `postgres` account to switch to.
+    Raises UserError if we are root and the account `postgres` does not exist.
     """
     if os.geteuid() != 0:
         me = pwd.getpwuid(os.geteuid())
@@ -87,7 +86,7 @@ def server_account() -> Account:
         entry = pwd.getpwnam(UNPRIVILEGED)
     except KeyError:
         raise UserError(
-            f"root cannot run PostgreSQL itself and there is no account '{UNPRIVILEGED}'",
+            f"PostgreSQL cannot run as root, and there is no account '{UNPRIVILEGED}'",
             hint="install Debian's postgresql package (./hub does so), or run as an ordinary user",
         ) from None
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)

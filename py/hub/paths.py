@@ -1,10 +1,10 @@
-"""Where things lie: the checkout, its SQL, and the data folder of its servers."""
+"""Paths: the checkout, its SQL, and the data folder of its servers."""
 
 import hashlib
-import os
 from functools import cache
 from pathlib import Path
 
+from hub.environment import Locations
 from hub.osuser import Account, server_account
 
 _FALLBACK = Path("/var/lib/alfa-hub")
@@ -12,9 +12,8 @@ _FALLBACK = Path("/var/lib/alfa-hub")
 
 @cache
 def root() -> Path:
-    """The checkout (HUB_ROOT where the package is installed elsewhere, as in a container image)."""
-    given = os.environ.get("HUB_ROOT")
-    return Path(given).resolve() if given else Path(__file__).resolve().parents[2]
+    """The checkout, or HUB_ROOT where the package is installed elsewhere, as in a container image."""
+    return (Locations().root or Path(__file__).resolve().parents[2]).resolve()
 
 
 def sql_root() -> Path:
@@ -28,21 +27,20 @@ def migrations_root() -> Path:
 
 
 def data_dir() -> Path:
-    """The data folder as the checkout names it; it may be a symbolic link, see `make_data_dir`."""
-    given = os.environ.get("HUB_DATA_DIR")
-    return Path(given).absolute() if given else root() / ".data"
+    """The data folder: HUB_DATA_DIR, or .data in the checkout. It may be a link, see `make_data_dir`."""
+    return (Locations().data_dir or root() / ".data").absolute()
 
 
 def make_data_dir(account: Account | None = None) -> tuple[Path, str]:
-    """Make the data folder if need be; returns its real path and a remark to print, if there is one.
+    """Create the data folder unless it exists; returns its real path and a remark for the user, or "".
 
-    Root's servers run as `postgres`, which cannot enter a checkout below a private folder (`mktemp -d`,
-    /root): then the data goes to /var/lib/alfa-hub and `.data` becomes a link to it.
+    Root's servers run as `postgres`, which cannot enter a checkout below a private folder such as /root. Then
+    the data is stored below /var/lib/alfa-hub, and the data folder of the checkout is a link to it.
     """
     account = account or server_account()
     link = data_dir()
     if link.is_symlink() and not link.exists():
-        link.unlink()  # its target was removed: start afresh
+        link.unlink()  # its target was removed
     if link.exists():
         real = link.resolve()
         if account.can_enter(real):
@@ -57,4 +55,4 @@ def make_data_dir(account: Account | None = None) -> tuple[Path, str]:
         link.rmdir()
     if not link.exists():
         link.symlink_to(real)
-    return real, f"{account.name} cannot enter {link.parent}: the data lies in {real}"
+    return real, f"{account.name} cannot enter {link.parent}; the data is stored in {real}"

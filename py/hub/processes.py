@@ -1,4 +1,4 @@
-"""Finding our own processes without pid files, which kill -9 leaves behind."""
+"""Finds the processes of a stack without pid files, which are stale after kill -9."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 MARK = "HUB_STACK"
-"""Environment variable that every supervised program carries: the data folder of its stack."""
+"""Environment variable of every supervised program: the data folder of its stack."""
 
 
 def _pids() -> list[int]:
@@ -14,7 +14,7 @@ def _pids() -> list[int]:
 
 
 def working_in(folder: Path) -> list[int]:
-    """Processes whose working directory is `folder`, as PostgreSQL's are in its data directory."""
+    """Ids of the processes with this working directory; PostgreSQL works in its data directory."""
     found = []
     for pid in _pids():
         try:
@@ -26,7 +26,7 @@ def working_in(folder: Path) -> list[int]:
 
 
 def marked(stack: Path) -> list[int]:
-    """Processes that were started for the stack in `stack`, other than ourselves."""
+    """Ids of the processes that run for the stack with the data folder `stack`, except our own."""
     wanted = f"{MARK}={stack}".encode()
     found = []
     for pid in _pids():
@@ -38,8 +38,8 @@ def marked(stack: Path) -> list[int]:
     return found
 
 
-def end(pids: list[int], seconds: float = 10) -> None:
-    """Terminate processes, and kill those that have not gone after `seconds`."""
+def terminate(pids: list[int], seconds: float = 10) -> None:
+    """Terminate processes, and kill those that still run after `seconds`."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in pids:
             try:
@@ -48,11 +48,11 @@ def end(pids: list[int], seconds: float = 10) -> None:
                 continue
         deadline = time.monotonic() + seconds
         while pids and time.monotonic() < deadline:
-            pids = [pid for pid in pids if _lives(pid)]
+            pids = [pid for pid in pids if _is_alive(pid)]
             time.sleep(0.05)
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:

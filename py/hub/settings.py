@@ -1,4 +1,7 @@
-"""Settings: the environment (HUB_...) over the data folder's hub.env, made once with fresh secrets."""
+"""Settings of a stack: environment variables HUB_... override the data folder's hub.env.
+
+hub.env is written once, with random secrets and free ports, and keeps them.
+"""
 
 import os
 import secrets
@@ -21,13 +24,13 @@ DEFAULT_PORTS = {
     "whatsapp_port": 38160,
     "erp_port": 38161,
 }
-"""Loopback ports; where one is taken, the next free one is kept in hub.env. Adapters count up from 38160."""
+"""Loopback ports. If one is taken, hub.env keeps the next free one. Adapters count up from 38160."""
 
 _FILE = "hub.env"
 
 
 class Settings(BaseSettings):
-    """Everything that a stack is told; each field is the environment variable HUB_<FIELD>."""
+    """The settings of a stack; the environment variable of a field is HUB_<FIELD>."""
 
     model_config = SettingsConfigDict(env_prefix="HUB_", extra="ignore")
 
@@ -39,29 +42,37 @@ class Settings(BaseSettings):
     supervisor_port: int = DEFAULT_PORTS["supervisor_port"]
     whatsapp_port: int = DEFAULT_PORTS["whatsapp_port"]
     erp_port: int = DEFAULT_PORTS["erp_port"]
-    superuser_password: str = ""
-    authenticator_password: str = ""
-    supervisor_password: str = ""
-    jwt_secret: str = Field(default="", description="HS256, 32 characters or more")
+    superuser_password: str = Field(default="", repr=False)
+    authenticator_password: str = Field(default="", repr=False)
+    supervisor_password: str = Field(default="", repr=False)
+    jwt_secret: str = Field(default="", repr=False, description="HS256 key, 32 characters or more")
     gateway: Literal["auto", "postgrest", "standin"] = "auto"
     database_url: str = Field(
-        default="", description="Direct connection of a superuser, or the database's owner"
+        default="", repr=False, description="Direct connection of a superuser or the database's owner"
     )
 
     @property
     def gateway_url(self) -> str:
-        """Base URL of the HTTP front door."""
+        """Base URL of the HTTP API."""
         return f"http://{HOST}:{self.gateway_port}"
 
     @property
     def authenticator_url(self) -> str:
-        """What PostgREST connects to: PgBouncer, as authenticator."""
-        return f"postgresql://authenticator:{self.authenticator_password}@{HOST}:{self.pgbouncer_port}/{self.database}"
+        """URL that PostgREST connects to: PgBouncer, as authenticator."""
+        return self._url("authenticator", self.authenticator_password, self.pgbouncer_port)
 
     @property
     def listen_url(self) -> str:
-        """The same database without the pooler: LISTEN does not work through transaction pooling."""
-        return f"postgresql://authenticator:{self.authenticator_password}@{HOST}:{self.postgres_port}/{self.database}"
+        """URL of the same database without the pooler: LISTEN does not work with transaction pooling."""
+        return self._url("authenticator", self.authenticator_password, self.postgres_port)
+
+    @property
+    def superuser_url(self) -> str:
+        """Direct URL of the stack's own database, as superuser."""
+        return self._url("postgres", self.superuser_password, self.postgres_port)
+
+    def _url(self, user: str, password: str, port: int) -> str:
+        return f"postgresql://{user}:{password}@{HOST}:{port}/{self.database}"
 
 
 def env_file(folder: Path) -> Path:
@@ -70,55 +81,84 @@ def env_file(folder: Path) -> Path:
 
 
 def read(folder: Path | None = None) -> Settings:
-    """The settings as they stand, stack or no stack. Raises UserError for bad values."""
+    """Read the settings of the stack in `folder`, by default the checkout's; the stack need not exist.
+
+    Raises UserError for an invalid value.
+    """
     try:
         file = env_file(folder or paths.data_dir())
         return Settings(_env_file=file if file.exists() else None)  # type: ignore[call-arg]
     except ValueError as error:
         raise UserError(
-            f"a setting is wrong: {error}", hint="see the HUB_... variables of your environment"
+            f"invalid setting: {error}", hint=f"correct the environment variable HUB_... or {_FILE}"
         ) from None
     except PermissionError as error:
-        raise UserError(f"cannot read {error.filename}", hint="run as the user who ran ./hub up") from None
+        raise _unreadable(Path(error.filename)) from None
 
 
 def from_environment() -> Settings:
-    """The settings of the environment alone. Raises UserError for bad values."""
+    """Read the settings from the environment alone. Raises UserError for an invalid value."""
     return read(Path("/nonexistent"))
 
 
-def adapter(folder: Path, *prefixes: str) -> dict[str, str]:
-    """What an adapter is told: HUB_<PREFIX>_... of the environment over what somebody wrote into hub.env.
+def database_url(given: str | None = None) -> str:
+    """The database that a command works on: `given`, otherwise HUB_DATABASE_URL, otherwise the stack's.
 
-    Returns the names of the fields with their values. One that is set to nothing counts as not set.
+    Raises UserError if there is none.
+    """
+    url = given or read().database_url
+    if not url:
+        raise no_database()
+    return url
+
+
+def external_database_url(given: str | None) -> str | None:
+    """A database that the caller names: `given`, otherwise HUB_DATABASE_URL of the environment."""
+    return given or os.environ.get("HUB_DATABASE_URL")
+
+
+def no_database() -> UserError:
+    """The error of a command that has no database to work on."""
+    return UserError(
+        "no database given; pass --database or set HUB_DATABASE_URL", hint="./hub up creates a local one"
+    )
+
+
+def read_adapter(folder: Path, *prefixes: str) -> dict[str, str]:
+    """The settings HUB_<PREFIX>_... for an adapter, by field name: the environment over hub.env.
+
+    A setting with an empty value counts as not set.
     """
     wanted = tuple(f"HUB_{prefix}_" for prefix in prefixes)
-    told = _parse(env_file(folder)) | dict(os.environ)
+    values = _parse(env_file(folder)) | dict(os.environ)
     return {
         name.removeprefix("HUB_").lower(): value
-        for name, value in sorted(told.items())
+        for name, value in sorted(values.items())
         if name.startswith(wanted) and value
     }
 
 
 def ensure(folder: Path) -> Settings:
-    """The settings of the stack in `folder`; what is missing is chosen now and kept (mode 0600)."""
-    kept = _parse(env_file(folder))
-    fresh = {name: value for name, value in _new_values(kept).items() if name not in kept}
-    settings = _keep(folder, kept | fresh, write=bool(fresh))
+    """Read the settings of the stack in `folder`; choose what is missing and write it to hub.env (mode 0600).
+
+    Raises UserError for an invalid value.
+    """
+    stored = _parse(env_file(folder))
+    missing = {name: value for name, value in _new_values(stored).items() if name not in stored}
+    settings = _store(folder, stored | missing, write=bool(missing))
     if len(settings.jwt_secret) < 32:
-        raise UserError("HUB_JWT_SECRET has fewer than 32 characters", hint="unset it, or use a longer one")
+        raise UserError("HUB_JWT_SECRET has fewer than 32 characters", hint="unset it, or set a longer one")
     return settings
 
 
 def move_taken_ports(folder: Path, fields: list[str]) -> Settings:
-    """Give each of these ports that another program took meanwhile a free number; the choice is kept.
+    """Replace those of the port settings `fields` that another program uses; hub.env keeps the new ports.
 
-    Raises UserError for a taken port that the environment demands.
+    Raises UserError for a taken port that an environment variable sets.
     """
-    kept = _parse(env_file(folder))
+    stored = _parse(env_file(folder))
     settings = read(folder)
-    taken = {int(value) for name, value in kept.items() if name.endswith("_PORT")}
+    taken = {int(value) for name, value in stored.items() if name.endswith("_PORT")}
     moved = {}
     for field in fields:
         name, port = f"HUB_{field.upper()}", int(getattr(settings, field))
@@ -126,28 +166,29 @@ def move_taken_ports(folder: Path, fields: list[str]) -> Settings:
             continue
         if name in os.environ:
             raise UserError(
-                f"port {port} ({name}) is taken by another program", hint="choose another, or unset it"
+                f"port {port} ({name}) is taken by another program",
+                hint=f"set {name} to a free port, or unset it",
             )
         moved[name] = str(next_free(DEFAULT_PORTS[field], taken))
         taken.add(int(moved[name]))
-    return _keep(folder, kept | moved, write=bool(moved))
+    return _store(folder, stored | moved, write=bool(moved))
 
 
-def _keep(folder: Path, values: dict[str, str], *, write: bool) -> Settings:
-    """Write hub.env if need be; returns the settings that follow from it and the environment."""
+def _store(folder: Path, values: dict[str, str], *, write: bool) -> Settings:
+    """Write hub.env if `write` is set; returns the settings that result from it and the environment."""
     file = env_file(folder)
     if write:
         making = file.with_suffix(".making")
         text = "".join(f"{name}={value}\n" for name, value in values.items())
         with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-            out.write("# Made by `hub up`. Environment variables of the same names win.\n" + text)
+            out.write("# Written by `hub up`. Environment variables of the same names override it.\n" + text)
         making.replace(file)
     settings = read(folder)
-    if "HUB_DATABASE_URL" in os.environ:
+    if external_database_url(None):
         return settings
-    settings.database_url = f"postgresql://postgres:{settings.superuser_password}@{HOST}:{settings.postgres_port}/{settings.database}"
+    settings.database_url = settings.superuser_url
     if values.get("HUB_DATABASE_URL") != settings.database_url:
-        return _keep(folder, values | {"HUB_DATABASE_URL": settings.database_url}, write=True)
+        return _store(folder, values | {"HUB_DATABASE_URL": settings.database_url}, write=True)
     return settings
 
 
@@ -155,18 +196,22 @@ def _parse(file: Path) -> dict[str, str]:
     try:
         text = file.read_text() if file.exists() else ""
     except PermissionError:
-        raise UserError(f"cannot read {file}", hint="run as the user who ran ./hub up") from None
+        raise _unreadable(file) from None
     lines = [line for line in text.splitlines() if "=" in line and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
 
 
-def _new_values(kept: dict[str, str]) -> dict[str, str]:
-    """Values for what hub.env lacks. A port from the environment is this run's matter and is not kept."""
+def _unreadable(file: Path) -> UserError:
+    return UserError(f"cannot read {file}", hint="run as the user who ran ./hub up")
+
+
+def _new_values(stored: dict[str, str]) -> dict[str, str]:
+    """Values for what hub.env lacks. A port from the environment is for this run only and is not stored."""
     values: dict[str, str] = {}
-    taken = {int(value) for name, value in kept.items() if name.endswith("_PORT")}
+    taken = {int(value) for name, value in stored.items() if name.endswith("_PORT")}
     for field, default in DEFAULT_PORTS.items():
         name = f"HUB_{field.upper()}"
-        if name not in kept and name not in os.environ:
+        if name not in stored and name not in os.environ:
             port = next_free(default, taken)
             taken.add(port)
             values[name] = str(port)

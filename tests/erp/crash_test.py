@@ -119,7 +119,7 @@ def main() -> None:
         process = gateways.start(choice, file, log)
         try:
             base = f"http://{cluster.host}:{ports[0]}"
-            gateways.wait_ready(base, log, lambda: gateways.refuse_ended(process, log))
+            gateways.wait_ready(base, log, lambda: gateways.check_running(process, log))
             gateway = RunningGateway(base, cluster.url(name), test_cluster.JWT_SECRET, choice.kind)
             with (
                 tempfile.TemporaryDirectory() as kept,

@@ -1,4 +1,4 @@
-"""A small tree of SQL, so that each test can break or change a file."""
+"""A small tree of SQL files, which each test can change or break."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -52,10 +52,10 @@ create policy things__partner_select on app.things for select to partner using (
 create view api.things with (security_invoker = true) as select id, label from app.things;
 grant select on api.things to partner;
 """,
-    "jobs/tidy.sql": """\
--- job: tidy
+    "jobs/purge.sql": """\
+-- job: purge
 -- schedule: 5 4 * * *
--- Tidies up.
+-- Purges old rows.
 select app.double(21);
 """,
 }
@@ -63,7 +63,7 @@ select app.double(21);
 
 @dataclass
 class Sample:
-    """A checkout in small, and a way to migrate a database with it."""
+    """A small checkout, and a way to migrate a database with it."""
 
     tree: Tree
 
@@ -75,7 +75,7 @@ class Sample:
         return path
 
     def append(self, name: str, text: str) -> None:
-        """Add to a file below sql/."""
+        """Append to a file below sql/."""
         self.write(name, (self.tree.sql / name).read_text() + text)
 
     def remove(self, name: str) -> None:
@@ -83,11 +83,11 @@ class Sample:
         (self.tree.sql / name).unlink()
 
     def repin(self) -> list[str]:
-        """hub dev repin."""
+        """Run hub dev repin."""
         return repin(self.tree)
 
     def migrate(self, url: str, *, require_cron: bool = False, jwt_secret: str | None = None) -> Report:
-        """hub migrate."""
+        """Run hub migrate."""
         return migrate(
             url,
             require_cron=require_cron,
@@ -110,7 +110,7 @@ def sample(tmp_path: Path) -> Sample:
 
 @pytest.fixture
 def cron_database(cluster: Cluster) -> Iterator[str]:
-    """URL of the one database where the tests' cluster runs pg_cron, fresh; other runs of the tests wait."""
+    """URL of a fresh database, the one where the tests' cluster runs pg_cron; other test runs wait for it."""
     name = psycopg.sql.Identifier(test_cluster.CRON_DATABASE)
     with test_cluster.locked(cluster.folder / "cron"):
         with psycopg.connect(cluster.url(), autocommit=True) as conn:
@@ -120,12 +120,12 @@ def cron_database(cluster: Cluster) -> Iterator[str]:
 
 
 def run(url: str, text: str) -> None:
-    """Run statements on a connection of their own."""
+    """Execute statements on a new connection."""
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute(text)
 
 
 def query(url: str, text: str, *arguments: Any) -> list[tuple[Any, ...]]:
-    """Rows of a query on a connection of its own."""
+    """The rows of a query on a new connection."""
     with psycopg.connect(url, autocommit=True) as conn:
         return conn.execute(text, arguments).fetchall()

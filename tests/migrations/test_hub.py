@@ -1,4 +1,4 @@
-"""The hub's own tree: from zero, whole, clean, and its generated documents."""
+"""The product's own SQL: migrated from an empty database, its conventions and generated documents."""
 
 import psycopg
 import pytest
@@ -16,7 +16,7 @@ from tests.support import test_cluster
 TREE = Tree(paths.sql_root(), paths.migrations_root())
 
 
-def test_again_there_is_nothing_to_do(clone: Clone) -> None:
+def test_second_migration_changes_nothing(clone: Clone) -> None:
     url = clone()
     report = migrate(
         url, jwt_secret=test_cluster.JWT_SECRET, authenticator_password=test_cluster.AUTHENTICATOR_PASSWORD
@@ -24,8 +24,8 @@ def test_again_there_is_nothing_to_do(clone: Clone) -> None:
     assert report.lines()[0] == "nothing to do"
 
 
-def test_making_the_code_anew_changes_nothing(clone: Clone) -> None:
-    """Whatever depends on order or on what was there before would show here."""
+def test_recreating_repeatable_objects_changes_nothing(clone: Clone) -> None:
+    """A dependency on the order of files, or on earlier objects, would show as a difference."""
     url = clone()
     before = snapshot.schema_sql(url)
     run(url, "update migration.repeatable set sha256 = '' where path like 'api/%'")
@@ -34,11 +34,11 @@ def test_making_the_code_anew_changes_nothing(clone: Clone) -> None:
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_the_doctors_checks(shared_database: str, name: str) -> None:
+def test_database_passes_the_checks_of_doctor(shared_database: str, name: str) -> None:
     assert query(shared_database, CHECKS[name].replace("%", "%%")) == []
 
 
-def test_the_signing_secret_is_stored_and_hidden(shared_database: str) -> None:
+def test_signing_secret_is_stored_and_no_role_can_read_it(shared_database: str) -> None:
     assert query(shared_database, "select secret from auth.jwt_secret") == [(test_cluster.JWT_SECRET,)]
     for role in (
         "anon",
@@ -55,7 +55,7 @@ def test_the_signing_secret_is_stored_and_hidden(shared_database: str) -> None:
         assert readable == [(False,)], role
 
 
-def test_a_changed_secret_is_taken_over(clone: Clone) -> None:
+def test_changed_signing_secret_replaces_the_stored_one(clone: Clone) -> None:
     url = clone()
     assert migrate(url, jwt_secret="another-secret-of-more-than-32-characters").secret_stored
     assert query(url, "select secret from auth.jwt_secret") == [
@@ -63,7 +63,7 @@ def test_a_changed_secret_is_taken_over(clone: Clone) -> None:
     ]
 
 
-def test_every_job_names_a_function_that_is_there(shared_database: str) -> None:
+def test_every_job_is_recorded_and_calls_existing_functions(shared_database: str) -> None:
     jobs = read_jobs(TREE)
     assert jobs
     recorded = query(

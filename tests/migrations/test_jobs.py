@@ -14,33 +14,37 @@ JOBS = (
 )
 
 
-def test_without_cron_it_says_so_and_goes_on(sample: Sample, empty_database: str) -> None:
+def test_migration_without_cron_succeeds_with_a_remark(sample: Sample, empty_database: str) -> None:
     report = sample.migrate(empty_database)
     assert report.jobs_scheduled == []
-    assert [remark for remark in report.remarks if "pg_cron is not to be had" in remark]
+    assert [remark for remark in report.remarks if "pg_cron is not available" in remark]
     assert query(empty_database, "select app.double(1)") == [(2,)]
 
 
-def test_required_cron_is_an_error_that_undoes_nothing_else(sample: Sample, empty_database: str) -> None:
-    with pytest.raises(MigrationError, match="pg_cron is not to be had"):
+def test_required_cron_that_is_missing_fails_after_everything_else_is_applied(
+    sample: Sample, empty_database: str
+) -> None:
+    with pytest.raises(MigrationError, match="pg_cron is not available"):
         sample.migrate(empty_database, require_cron=True)
     assert query(empty_database, "select app.double(1)") == [(2,)]
     assert not sample.migrate(empty_database).changed
 
 
 @needs_cron
-def test_jobs_follow_their_files(sample: Sample, cron_database: str) -> None:
+def test_schedule_follows_the_job_files(sample: Sample, cron_database: str) -> None:
     sample.write(
         "schema/43_jobs.sql",
         "create table jobs.schedule (job text primary key, schedule text not null,"
         " command text not null, description text not null);\n",
     )
     sample.repin()
-    assert sample.migrate(cron_database, require_cron=True).jobs_scheduled == ["tidy"]
+    assert sample.migrate(cron_database, require_cron=True).jobs_scheduled == ["purge"]
     first = query(cron_database, JOBS)
-    assert [row[:4] for row in first] == [("hub:tidy", "5 4 * * *", "select app.double(21)", "hub_scheduler")]
+    assert [row[:4] for row in first] == [
+        ("hub:purge", "5 4 * * *", "select app.double(21)", "hub_scheduler")
+    ]
     assert query(cron_database, "select * from jobs.schedule") == [
-        ("tidy", "5 4 * * *", "select app.double(21)", "Tidies up.")
+        ("purge", "5 4 * * *", "select app.double(21)", "Purges old rows.")
     ]
 
     sample.write("jobs/more.sql", "-- job: more\n-- schedule: * * * * *\n-- Does\n-- more.\n\nselect 1;\n")
@@ -48,10 +52,10 @@ def test_jobs_follow_their_files(sample: Sample, cron_database: str) -> None:
     assert sample.migrate(cron_database).jobs_scheduled == ["more"]
     assert first[0] in query(cron_database, JOBS), "an unchanged job is left alone"
 
-    sample.remove("jobs/tidy.sql")
+    sample.remove("jobs/purge.sql")
     sample.write("jobs/more.sql", "-- job: more\n-- schedule: */5 * * * *\n-- Does more.\nselect 2;\n")
     report = sample.migrate(cron_database)
-    assert (report.jobs_scheduled, report.jobs_unscheduled) == (["more"], ["tidy"])
+    assert (report.jobs_scheduled, report.jobs_unscheduled) == (["more"], ["purge"])
     assert [row[:3] for row in query(cron_database, JOBS)] == [("hub:more", "*/5 * * * *", "select 2")]
     assert query(cron_database, "select count(*) from cron.job where jobname = 'by-hand'") == [(1,)]
     assert query(cron_database, "select job, command from jobs.schedule") == [("more", "select 2")]
@@ -59,14 +63,14 @@ def test_jobs_follow_their_files(sample: Sample, cron_database: str) -> None:
 
 
 @needs_cron
-def test_the_scheduler_works_as_the_owner_of_everything(sample: Sample, cron_database: str) -> None:
+def test_scheduler_runs_jobs_as_the_owner_of_all_objects(sample: Sample, cron_database: str) -> None:
     sample.migrate(cron_database)
     assert query(
         cron_database, "select setconfig from pg_db_role_setting where setrole = 'hub_scheduler'::regrole"
     ) == [(["role=hub_owner"],)]
     with psycopg.connect(cron_database, autocommit=True) as conn:
         conn.execute("set role hub_owner")
-        assert conn.execute("select count(*) from cron.job where jobname = 'hub:tidy'").fetchone() == (1,)
+        assert conn.execute("select count(*) from cron.job where jobname = 'hub:purge'").fetchone() == (1,)
         assert conn.execute("select count(*) >= 0 from cron.job_run_details").fetchone() == (True,)
 
 
@@ -79,19 +83,21 @@ def test_the_scheduler_works_as_the_owner_of_everything(sample: Sample, cron_dat
         (
             "-- job: a\n-- schedule: * * * * *\n-- Two.\nselect 1;\n\nselect 2;\n",
             6,
-            "one command, here are 2",
+            "one command, but the file has 2",
         ),
-        ("-- job: a\n-- schedule: * * * * *\n-- None.\n", 4, "one command, here are 0"),
+        ("-- job: a\n-- schedule: * * * * *\n-- None.\n", 4, "one command, but the file has 0"),
     ],
 )
-def test_a_bad_job_names_its_line(sample: Sample, text: str, line: int, message: str) -> None:
+def test_invalid_job_file_is_refused_with_its_line(
+    sample: Sample, text: str, line: int, message: str
+) -> None:
     path = sample.write("jobs/bad.sql", text)
     with pytest.raises(MigrationError, match=message) as caught:
         read_job(path)
     assert caught.value.line == line
 
 
-def test_a_name_used_twice_is_refused(sample: Sample, empty_database: str) -> None:
-    sample.write("jobs/zz.sql", "-- job: tidy\n-- schedule: * * * * *\n-- Again.\nselect 1;\n")
-    with pytest.raises(MigrationError, match="the job tidy stands in two files"):
+def test_job_defined_by_two_files_is_refused(sample: Sample, empty_database: str) -> None:
+    sample.write("jobs/zz.sql", "-- job: purge\n-- schedule: * * * * *\n-- Again.\nselect 1;\n")
+    with pytest.raises(MigrationError, match="two files define the job purge"):
         sample.migrate(empty_database)

@@ -1,4 +1,4 @@
-"""Pins: an edited file is noticed, `hub dev repin` keeps them right, a release's files stay as they are."""
+"""Pins: an edited schema file is detected, and `hub dev repin` updates its pin before a release."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from hub.migrate import MigrationError
 from tests.migrations.conftest import Sample, query
 
 
-def test_an_edited_file_is_named(sample: Sample, empty_database: str) -> None:
+def test_edited_schema_file_is_refused_until_it_is_pinned_again(sample: Sample, empty_database: str) -> None:
     sample.append("schema/10_more.sql", "\n-- edited\n")
     with pytest.raises(MigrationError, match=r"10_more\.sql: the file was edited after its hash was pinned"):
         sample.migrate(empty_database)
@@ -22,10 +22,10 @@ def test_an_edited_file_is_named(sample: Sample, empty_database: str) -> None:
     assert sample.migrate(empty_database).steps
 
 
-def test_a_new_pin_is_seen_at_once(
+def test_new_pin_is_read_despite_cached_bytecode(
     sample: Sample, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Python's compiled files go by the source's second and size, which a new pin leaves as they were."""
+    """Python compares the source's time in seconds and its size, and a new pin may change neither."""
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     sample.migrate(empty_database)
     module = sample.tree.migrations / "0010_more.py"
@@ -33,19 +33,21 @@ def test_a_new_pin_is_seen_at_once(
     sample.append("schema/10_more.sql", "\n-- edited\n")
     sample.repin()
     os.utime(module, ns=(before.st_atime_ns, before.st_mtime_ns))
-    with pytest.raises(MigrationError, match="made from an earlier text"):
+    with pytest.raises(MigrationError, match="created from an earlier version"):
         sample.migrate(empty_database)
 
 
-def test_a_database_made_from_an_earlier_text_is_refused(sample: Sample, empty_database: str) -> None:
+def test_database_created_from_an_earlier_version_is_refused(sample: Sample, empty_database: str) -> None:
     sample.migrate(empty_database)
     sample.append("schema/10_more.sql", "\n-- edited and pinned again\n")
     sample.repin()
-    with pytest.raises(MigrationError, match="made from an earlier text"):
+    with pytest.raises(MigrationError, match="created from an earlier version"):
         sample.migrate(empty_database)
 
 
-def test_a_schema_file_without_a_migration_is_refused(sample: Sample, empty_database: str) -> None:
+def test_schema_file_without_a_migration_is_refused_until_repin_adds_one(
+    sample: Sample, empty_database: str
+) -> None:
     sample.write("schema/20_new.sql", "create table app.new_one (id int);\n")
     with pytest.raises(MigrationError, match=r"20_new\.sql: no migration applies this file"):
         sample.migrate(empty_database)
@@ -54,7 +56,7 @@ def test_a_schema_file_without_a_migration_is_refused(sample: Sample, empty_data
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
-def test_repin_refuses_a_released_file(sample: Sample) -> None:
+def test_repin_refuses_an_edited_file_of_a_release(sample: Sample) -> None:
     git = [
         "git",
         "-C",

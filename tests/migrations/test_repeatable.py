@@ -1,4 +1,4 @@
-"""Functions, policies and api follow the files: an upgrade equals a build from zero."""
+"""Functions, policies and api follow the files: an upgraded database equals a fresh one."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from tests.conftest import EmptyDatabase
 from tests.migrations.conftest import Sample, query, run
 
 
-def test_a_changed_function_is_applied_again(sample: Sample, empty_database: str) -> None:
+def test_changed_function_is_applied_again(sample: Sample, empty_database: str) -> None:
     sample.migrate(empty_database)
     sample.write(
         "functions/zz_later.sql",
@@ -23,11 +23,11 @@ def test_a_changed_function_is_applied_again(sample: Sample, empty_database: str
     assert query(empty_database, "select app.double(2)") == [(6,)]
 
 
-def test_what_no_file_makes_any_more_is_gone(sample: Sample, empty_database: str) -> None:
+def test_objects_and_grants_of_removed_files_are_dropped(sample: Sample, empty_database: str) -> None:
     sample.migrate(empty_database)
     sample.remove("functions/things.sql")
     sample.remove("policies/things.sql")
-    sample.remove("jobs/tidy.sql")
+    sample.remove("jobs/purge.sql")
     sample.write(
         "api/things.sql", "create view api.others with (security_invoker = true) as select 1 as one;\n"
     )
@@ -43,7 +43,7 @@ def test_what_no_file_makes_any_more_is_gone(sample: Sample, empty_database: str
     assert query(empty_database, "select has_schema_privilege('partner', 'app', 'usage')") == [(False,)]
 
 
-def test_orphans_made_by_hand_are_gone_but_a_schema_files_functions_stay(
+def test_objects_created_by_hand_are_dropped_and_those_of_schema_files_stay(
     sample: Sample, empty_database: str
 ) -> None:
     sample.migrate(empty_database)
@@ -64,7 +64,7 @@ def test_orphans_made_by_hand_are_gone_but_a_schema_files_functions_stay(
     assert query(empty_database, "select count(*) from app.listed") == [(1,)]
 
 
-def test_a_dbas_own_grants_survive(sample: Sample, empty_database: str) -> None:
+def test_grants_to_roles_of_the_dba_survive(sample: Sample, empty_database: str) -> None:
     sample.migrate(empty_database)
     with psycopg.connect(empty_database, autocommit=True) as conn:
         conn.execute("drop role if exists hub_test_reporter")
@@ -118,7 +118,7 @@ def test_a_dbas_own_grants_survive(sample: Sample, empty_database: str) -> None:
         ),
     ],
 )
-def test_a_failing_file_names_its_line_and_changes_nothing(
+def test_failing_repeatable_file_is_reported_with_its_line_and_changes_nothing(
     sample: Sample, empty_database: str, name: str, text: str, line: int, message: str
 ) -> None:
     sample.migrate(empty_database)
@@ -133,7 +133,7 @@ def test_a_failing_file_names_its_line_and_changes_nothing(
     assert query(empty_database, "select path, sha256 from migration.repeatable order by path") == ledger
 
 
-def test_an_upgrade_equals_a_build_from_zero(sample: Sample, empty_databases: EmptyDatabase) -> None:
+def test_upgraded_database_equals_a_fresh_one(sample: Sample, empty_databases: EmptyDatabase) -> None:
     upgraded, fresh = empty_databases(), empty_databases()
     sample.migrate(upgraded)
     sample.write("schema/20_new.sql", "-- New.\ncreate table app.new_one (id int);\n")
@@ -155,10 +155,10 @@ def test_an_upgrade_equals_a_build_from_zero(sample: Sample, empty_databases: Em
     assert schema_sql(upgraded) == schema_sql(fresh)
 
 
-def test_new_tables_get_their_grants_though_an_earlier_run_stopped_half_way(
+def test_new_tables_get_their_grants_after_an_interrupted_migration(
     sample: Sample, empty_database: str
 ) -> None:
-    """A run's steps stand even when its repeatable files fail: the next must not take all for done."""
+    """Steps stay committed if the repeatable files fail: the next migration must still apply those."""
     sample.write("policies/things.sql", "grant select on all tables in schema app to agent;\n")
     sample.migrate(empty_database)
     sample.write("schema/20_new.sql", "-- New.\ncreate table app.new_one (id int);\n")
@@ -172,25 +172,23 @@ def test_new_tables_get_their_grants_though_an_earlier_run_stopped_half_way(
     assert query(empty_database, "select has_table_privilege('agent', 'app.new_one', 'select')") == [(True,)]
 
 
-def test_a_busy_table_is_waited_for_with_patience_but_without_a_queue(
-    sample: Sample, empty_database: str
-) -> None:
+def test_migration_retries_while_a_table_is_locked(sample: Sample, empty_database: str) -> None:
     sample.migrate(empty_database)
     sample.append("functions/zz_later.sql", "-- a comment\n")
     with psycopg.connect(empty_database) as busy:
         busy.execute("select count(*) from app.things")
 
-        def let_go() -> None:
+        def release_lock() -> None:
             time.sleep(4)
             busy.rollback()
 
-        thread = threading.Thread(target=let_go)
+        thread = threading.Thread(target=release_lock)
         thread.start()
         assert sample.migrate(empty_database).files_applied == 4
         thread.join()
 
 
-def test_postgrest_is_told_only_when_something_changed(sample: Sample, empty_database: str) -> None:
+def test_postgrest_is_notified_only_of_a_change(sample: Sample, empty_database: str) -> None:
     with psycopg.connect(empty_database, autocommit=True) as listener:
         listener.execute("listen pgrst")
         sample.migrate(empty_database)

@@ -1,4 +1,4 @@
-"""Once-only steps: from zero, again, at once, and everything that must be refused."""
+"""Once-only steps: empty database, second run, concurrent runs, and what must be refused."""
 
 import subprocess
 import sys
@@ -16,7 +16,9 @@ from tests.conftest import EmptyDatabase
 from tests.migrations.conftest import Sample, query
 
 
-def test_from_zero_then_nothing_to_do(sample: Sample, empty_database: str) -> None:
+def test_empty_database_is_migrated_and_a_second_run_changes_nothing(
+    sample: Sample, empty_database: str
+) -> None:
     first = sample.migrate(empty_database)
     assert first.steps == ["0000_base", "0010_more"]
     assert (first.files_applied, len(first.files_changed)) == (4, 4)
@@ -25,7 +27,7 @@ def test_from_zero_then_nothing_to_do(sample: Sample, empty_database: str) -> No
     assert again.lines()[0] == "nothing to do"
 
 
-def test_everything_belongs_to_hub_owner_and_public_is_closed(sample: Sample, empty_database: str) -> None:
+def test_hub_owner_owns_all_objects_and_public_has_no_privileges(sample: Sample, empty_database: str) -> None:
     sample.migrate(empty_database)
     owners = query(
         empty_database,
@@ -44,13 +46,13 @@ def test_everything_belongs_to_hub_owner_and_public_is_closed(sample: Sample, em
     ) == [("btree_gist",), ("pgcrypto",)]
 
 
-def test_percent_signs_survive(sample: Sample, empty_database: str) -> None:
+def test_percent_signs_of_a_schema_file_are_kept(sample: Sample, empty_database: str) -> None:
     sample.migrate(empty_database)
     assert query(empty_database, "insert into app.things (id) values (1) returning discount") == [("10%",)]
 
 
-def test_two_at_once_both_end_well(sample: Sample, empty_database: str) -> None:
-    """Two processes, really at once: one applies, the other waits and finds nothing to do."""
+def test_concurrent_migrations_both_succeed(sample: Sample, empty_database: str) -> None:
+    """Two processes: one applies the steps, the other waits and finds nothing to do."""
     code = (
         "import sys; from pathlib import Path; from hub.migrate import migrate;"
         "r = migrate(sys.argv[1], sql_root=Path(sys.argv[2]), migrations_root=Path(sys.argv[3]), say=print);"
@@ -70,8 +72,10 @@ def test_two_at_once_both_end_well(sample: Sample, empty_database: str) -> None:
     assert "nothing to do" in waited
 
 
-def test_two_databases_of_one_cluster_at_once(sample: Sample, empty_databases: EmptyDatabase) -> None:
-    """Roles are shared: `tuple concurrently updated` must not be anybody's end."""
+def test_concurrent_migrations_of_two_databases_in_one_cluster_succeed(
+    sample: Sample, empty_databases: EmptyDatabase
+) -> None:
+    """Roles belong to the cluster: `tuple concurrently updated` must not fail a migration."""
     other, url = empty_databases(), empty_databases()
     failures: list[BaseException] = []
 
@@ -84,7 +88,7 @@ def test_two_databases_of_one_cluster_at_once(sample: Sample, empty_databases: E
     with psycopg.connect(other) as conn:
         conn.execute("alter role erp reset all")
         conn.commit()
-        conn.execute("alter role erp set lock_timeout = '5s'")  # as another migration does, not committed yet
+        conn.execute("alter role erp set lock_timeout = '5s'")  # as another migration does before its commit
         thread = threading.Thread(target=migrate)
         thread.start()
         waiting = "select from pg_stat_activity where wait_event = 'transactionid' and application_name = %s"
@@ -97,7 +101,7 @@ def test_two_databases_of_one_cluster_at_once(sample: Sample, empty_databases: E
     assert query(url, "select to_regclass('app.things')") == [("app.things",)]
 
 
-def test_a_database_ahead_of_the_checkout_is_refused(sample: Sample, empty_database: str) -> None:
+def test_database_ahead_of_the_checkout_is_refused(sample: Sample, empty_database: str) -> None:
     sample.migrate(empty_database)
     (sample.tree.migrations / "0010_more.py").unlink()
     sample.remove("schema/10_more.sql")
@@ -131,7 +135,7 @@ def test_a_database_ahead_of_the_checkout_is_refused(sample: Sample, empty_datab
         ("-- é 漢字\ncreate table app.ok (id int);\nselect * from app.nowhere;\n", 3, "does not exist"),
     ],
 )
-def test_a_failing_file_names_its_line_and_leaves_nothing(
+def test_failing_schema_file_is_reported_with_its_line_and_rolled_back(
     sample: Sample, empty_database: str, text: str, line: int, message: str
 ) -> None:
     sample.write("schema/10_more.sql", text)
@@ -157,17 +161,17 @@ def test_a_failing_file_names_its_line_and_leaves_nothing(
         "create trigger t before insert on app.things for each row execute function app.t();\n",
     ],
 )
-def test_a_schema_file_may_not_make_what_would_not_survive(
+def test_schema_file_that_creates_a_trigger_or_policy_is_refused(
     sample: Sample, empty_database: str, text: str
 ) -> None:
     sample.append("schema/10_more.sql", text)
     sample.repin()
-    with pytest.raises(MigrationError, match=r"10_more\.sql: makes the (policy|trigger)"):
+    with pytest.raises(MigrationError, match=r"10_more\.sql: creates the (policy|trigger)"):
         sample.migrate(empty_database)
 
 
-def test_a_lock_row_of_a_killed_yoyo_is_no_obstacle(sample: Sample, empty_database: str) -> None:
-    """yoyo locks by a row while it makes its own tables; killed there, it would wait and give up for ever."""
+def test_lock_row_of_a_killed_yoyo_is_removed(sample: Sample, empty_database: str) -> None:
+    """yoyo locks by a row while it creates its tables; the row of a killed process would block it."""
     with psycopg.connect(empty_database, autocommit=True) as conn:
         bootstrap(conn, sample.tree, None)
         conn.execute("set role hub_owner")
@@ -178,10 +182,10 @@ def test_a_lock_row_of_a_killed_yoyo_is_no_obstacle(sample: Sample, empty_databa
     assert sample.migrate(empty_database).steps == ["0000_base", "0010_more"]
 
 
-def test_a_step_and_its_mark_are_one_transaction(
+def test_step_and_its_mark_commit_together(
     sample: Sample, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """yoyo alone marks a step after its commit: a crash between the two would apply it twice."""
+    """yoyo marks a step after its commit: a crash between the two would apply it twice."""
     from hub.migrate.history import _Backend  # noqa: PLC0415
 
     def crash(*_: object, **__: object) -> None:
@@ -195,16 +199,16 @@ def test_a_step_and_its_mark_are_one_transaction(
     assert sample.migrate(empty_database).steps == ["0000_base", "0010_more"]
 
 
-def test_a_wrong_url_is_one_clear_line(sample: Sample) -> None:
+def test_unreachable_database_is_a_user_error(sample: Sample) -> None:
     with pytest.raises(UserError, match="cannot connect to the database"):
-        sample.migrate("postgresql://nobody@127.0.0.1:1/nowhere")
+        sample.migrate("postgresql://unknown@127.0.0.1:1/nowhere")
     with pytest.raises(UserError, match="cannot connect to the database"):
         sample.migrate("this is no url")
 
 
-def test_an_owner_without_superuser_rights_can_migrate(sample: Sample, empty_database: str) -> None:
-    """As on managed servers: the login may create roles and owns the database."""
-    sample.migrate(empty_database)  # the cluster's roles are there already: superuser made them
+def test_database_owner_without_superuser_can_migrate(sample: Sample, empty_database: str) -> None:
+    """On managed servers, the login has CREATEROLE and owns the database."""
+    sample.migrate(empty_database)  # as superuser, which creates the roles
     with psycopg.connect(empty_database, autocommit=True) as conn:
         name = conn.info.dbname
         conn.execute("drop role if exists hub_test_manager")
@@ -229,7 +233,7 @@ def test_an_owner_without_superuser_rights_can_migrate(sample: Sample, empty_dat
             conn.execute("drop role hub_test_manager")
 
 
-def test_the_lock_is_let_go_when_a_run_fails(sample: Sample, empty_database: str) -> None:
+def test_failed_migration_releases_the_lock(sample: Sample, empty_database: str) -> None:
     sample.write("api/things.sql", "this is no sql")
     for _ in range(2):
         with pytest.raises(MigrationError, match="syntax error"):
@@ -240,7 +244,7 @@ def test_the_lock_is_let_go_when_a_run_fails(sample: Sample, empty_database: str
         )
 
 
-def test_report_lines_say_what_was_done() -> None:
+def test_report_lists_what_was_applied() -> None:
     report = Report(steps=["0001_a"], files_applied=3, files_changed=["api/a.sql"], jobs_unscheduled=["b"])
     assert report.lines() == [
         "applied 0001_a",

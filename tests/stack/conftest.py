@@ -1,4 +1,4 @@
-"""What the stack's tests share: a data folder of their own, and a program that passes for PostgREST."""
+"""Fixtures of the stack's tests: a data folder, and a fake PostgREST."""
 
 import shutil
 import stat
@@ -35,7 +35,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def fake_postgrest(folder: Path) -> Path:
-    """A program that answers --version and GET as PostgREST does."""
+    """A program that answers --version and every GET as PostgREST does."""
     program = folder / "postgrest"
     program.write_text(FAKE_POSTGREST)
     program.chmod(program.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)

@@ -1,4 +1,4 @@
-"""Small commands."""
+"""The command line: tokens, help, errors, generated documents."""
 
 import subprocess
 import sys
@@ -15,29 +15,28 @@ from hub.dispatch import call
 SECRET = "s" * 40
 
 
-def test_a_token_has_whole_seconds_and_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_carries_sub_and_expires_in_whole_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUB_JWT_SECRET", SECRET)
-    done = CliRunner().invoke(app, ["token", "partner", "--sub", "0190", "--minutes", "0.5"])
-    assert done.exit_code == 0
-    claims = jwt.decode(done.stdout.strip(), SECRET, algorithms=["HS256"])
+    result = CliRunner().invoke(app, ["token", "partner", "--sub", "0190", "--minutes", "0.5"])
+    assert result.exit_code == 0
+    claims = jwt.decode(result.stdout.strip(), SECRET, algorithms=["HS256"])
     assert (claims["role"], claims["sub"]) == ("partner", "0190")
     assert isinstance(claims["exp"], int)
     assert claims["exp"] - claims["iat"] == 30
 
 
-def test_an_unknown_role_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_for_unknown_role_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUB_JWT_SECRET", SECRET)
-    done = CliRunner().invoke(app, ["token", "king"])
-    assert done.exit_code == 1
+    result = CliRunner().invoke(app, ["token", "king"])
+    assert result.exit_code == 1
 
 
-def test_further_claims_are_kept() -> None:
+def test_minted_token_keeps_further_claims() -> None:
     claims = jwt.decode(mint(SECRET, "partner", "p", act={"sub": "a"}, sid="s"), SECRET, algorithms=["HS256"])
     assert (claims["act"], claims["sid"]) == ({"sub": "a"}, "s")
 
 
-def test_help_is_quick_and_names_every_command() -> None:
-    """No driver, no library of a single command is loaded for it."""
+def test_help_lists_every_command_and_loads_no_library_of_a_command() -> None:
     code = (
         "import sys; from hub.cli import app; from typer.testing import CliRunner;"
         "print(CliRunner().invoke(app, ['--help']).stdout);"
@@ -49,8 +48,10 @@ def test_help_is_quick_and_names_every_command() -> None:
         assert f" {command} " in done.stdout
 
 
-def test_a_missing_module_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_module_of_a_command_is_reported_without_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(typer.Exit) as caught:
         call("hub.nowhere", "run")
     assert caught.value.exit_code == 1
-    assert "this checkout has no hub.nowhere" in capsys.readouterr().err
+    assert "the module hub.nowhere is not installed" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""PostgreSQL of our own: start, stop, and what kill -9 leaves."""
+"""The stack's PostgreSQL cluster: start, stop, and recovery from kill -9."""
 
 import os
 import signal
@@ -17,14 +17,14 @@ from tests.support import test_cluster
 
 @pytest.fixture
 def small(folder: Path) -> Iterator[Cluster]:
-    """A cluster that belongs to one test."""
+    """A cluster for one test."""
     cluster = Cluster(folder / "pg", test_cluster.free_port(27000), "it's secret", settings={"fsync": "off"})
     cluster.initialise()
     yield cluster
     cluster.stop("immediate")
 
 
-def test_it_starts_once_survives_kill_9_and_stops(small: Cluster) -> None:
+def test_cluster_starts_once_recovers_from_kill_9_and_stops(small: Cluster) -> None:
     assert small.start()
     assert not small.start()
     with psycopg.connect(small.url()) as conn:
@@ -41,46 +41,46 @@ def test_it_starts_once_survives_kill_9_and_stops(small: Cluster) -> None:
     assert not small.initialise()
 
 
-def test_a_killed_servers_port_is_waited_for(small: Cluster) -> None:
-    """The kernel takes a killed process's command line before it closes its sockets."""
+def test_start_waits_for_the_port_of_a_killed_server(small: Cluster) -> None:
+    """The kernel drops the command line of a killed process before it closes its sockets."""
     (small.pgdata / "postmaster.pid").write_text("2147483647\n")
-    with socket.create_server((small.host, small.port)) as dying:
-        closing = threading.Timer(0.5, dying.close)
-        closing.start()
+    with socket.create_server((small.host, small.port)) as closing:
+        timer = threading.Timer(0.5, closing.close)
+        timer.start()
         assert small.start()
-    closing.join()
+    timer.join()
 
 
-def test_a_left_over_pid_file_whose_number_lives_again_is_no_obstacle(small: Cluster) -> None:
-    """After a crash of the machine the number belongs to somebody else."""
+def test_stale_pid_file_with_a_reused_pid_does_not_prevent_start(small: Cluster) -> None:
+    """After a crash of the machine, the pid belongs to an unrelated process."""
     stale = small.pgdata / "postmaster.pid"
     small.start()
     text = stale.read_text()
     small.stop()
-    mine = small.account.run(["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!"]).stdout.strip()
+    unrelated = small.account.run(["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!"]).stdout.strip()
     try:
-        stale.write_text(text.replace(text.split()[0], mine, 1))
+        stale.write_text(text.replace(text.split()[0], unrelated, 1))
         small.account.own(stale)
         assert not small.is_running()
         assert small.start()
     finally:
-        os.kill(int(mine), signal.SIGTERM)
+        os.kill(int(unrelated), signal.SIGTERM)
 
 
-def test_a_wrong_password_is_refused(small: Cluster) -> None:
+def test_wrong_password_is_refused(small: Cluster) -> None:
     small.start()
     wrong = small.url().replace("secret", "guess")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(wrong)
 
 
-def test_a_taken_port_is_one_clear_line(small: Cluster, cluster: Cluster) -> None:
+def test_taken_port_is_reported_with_its_number(small: Cluster, cluster: Cluster) -> None:
     small.port = cluster.port
     with pytest.raises(UserError, match=f"port {cluster.port} for PostgreSQL is taken"):
         small.start()
 
 
-def test_a_server_that_does_not_start_shows_its_log(folder: Path) -> None:
+def test_failed_start_shows_the_log_of_the_server(folder: Path) -> None:
     broken = Cluster(
         folder / "pg", test_cluster.free_port(27000), "secret", settings={"no_such_setting": "1"}
     )
@@ -90,7 +90,7 @@ def test_a_server_that_does_not_start_shows_its_log(folder: Path) -> None:
     assert "no_such_setting" in caught.value.hint
 
 
-def test_cron_is_preloaded_only_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cron_is_preloaded_only_if_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hub.postgres.has_extension", lambda _: False)
     assert cron_settings("hub") == {"shared_preload_libraries": ""}
     monkeypatch.setattr("hub.postgres.has_extension", lambda _: True)

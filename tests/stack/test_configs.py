@@ -33,18 +33,18 @@ def test_postgrest_behind_the_pooler_neither_prepares_nor_listens() -> None:
     assert (values["server-host"], values["server-port"]) == ('"127.0.0.1"', "3")
 
 
-def test_the_stand_in_listens_on_a_connection_of_its_own() -> None:
+def test_standin_listens_on_a_direct_connection() -> None:
     values = _parsed(CONFIG.text("standin"))
     assert values["db-channel-enabled"] == "true"
     assert values["hub-listen-uri"] == '"postgresql://a:b@127.0.0.1:2/hub"'
 
 
-def test_secrets_are_quoted() -> None:
+def test_gateway_configuration_quotes_secrets() -> None:
     text = replace(CONFIG, jwt_secret='quote " and \\ backslash, long enough').text("postgrest")
     assert 'jwt-secret = "quote \\" and \\\\ backslash, long enough"' in text
 
 
-def test_the_gateways_file_is_private(tmp_path: Path) -> None:
+def test_gateway_configuration_is_readable_by_its_account_only(tmp_path: Path) -> None:
     path = tmp_path / "gateway.conf"
     me = server_account() if os.geteuid() else Account("root", 0, 0, "/root")
     assert CONFIG.write(path, "standin", me)
@@ -63,7 +63,7 @@ def test_pgbouncer_pools_transactions_on_loopback(tmp_path: Path) -> None:
     assert pgbouncer.userlist(chosen) == '"authenticator" "a""b"\n"hub_admin" "c"\n'
 
 
-def test_supervisord_is_told_of_every_program(tmp_path: Path) -> None:
+def test_supervisord_configuration_contains_every_program(tmp_path: Path) -> None:
     stack = Stack(tmp_path, settings.Settings(supervisor_password="50%"))
     program = Program("one", ("/bin/echo", "two words"), 1, stack.account, "v1", environment={"A": 'x"%y'})
     parser = configparser.RawConfigParser(inline_comment_prefixes=(" ;",))
@@ -77,7 +77,7 @@ def test_supervisord_is_told_of_every_program(tmp_path: Path) -> None:
     assert 'A="x\\"%%y"' in section["environment"]
 
 
-def test_a_path_that_supervisord_would_misread_is_refused(tmp_path: Path) -> None:
+def test_path_that_supervisord_would_misread_is_refused(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "odd ;name", settings.Settings())
-    with pytest.raises(UserError, match="supervisord cannot be told"):
+    with pytest.raises(UserError, match=r"supervisord\.conf cannot contain"):
         supervise.config(stack, [])

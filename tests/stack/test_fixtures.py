@@ -1,4 +1,4 @@
-"""The fixtures themselves: what every other test stands on."""
+"""The shared fixtures."""
 
 import uuid
 from typing import Any
@@ -13,7 +13,7 @@ from tests.conftest import Clone
 from tests.support.client import RunningGateway, caller
 
 
-def test_caller_is_what_postgrest_makes_and_is_put_back(db: psycopg.Connection[Any]) -> None:
+def test_caller_acts_as_postgrest_does_and_restores_the_role(db: psycopg.Connection[Any]) -> None:
     before = db.execute("select current_user, current_setting('search_path')").fetchone()
     with caller(db, "partner", "0190-x", headers={"X-Forwarded-For": "10.0.0.1"}, guard=False, sid="s"):
         seen = db.execute(
@@ -25,14 +25,14 @@ def test_caller_is_what_postgrest_makes_and_is_put_back(db: psycopg.Connection[A
     assert db.execute("select current_user, current_setting('search_path')").fetchone() == before
 
 
-def test_caller_survives_a_refusal_that_the_test_caught(db: psycopg.Connection[Any]) -> None:
+def test_caller_keeps_the_transaction_usable_after_an_error(db: psycopg.Connection[Any]) -> None:
     with caller(db, "anon", guard=False), pytest.raises(psycopg.errors.InsufficientPrivilege):
         db.execute("select * from app.partners")
     assert db.info.transaction_status == TransactionStatus.INTRANS
     assert db.execute("select current_user").fetchone() == ("postgres",)
 
 
-def test_clones_are_separate(clone: Clone) -> None:
+def test_clones_are_independent(clone: Clone) -> None:
     first, second = clone(), clone()
     with psycopg.connect(first) as conn:
         conn.execute("create table public.only_here ()")
@@ -41,7 +41,7 @@ def test_clones_are_separate(clone: Clone) -> None:
         assert conn.execute("select to_regclass('app.partners')").fetchone() == ("app.partners",)
 
 
-def test_the_gateway_serves_a_database_of_its_own(gateway: RunningGateway) -> None:
+def test_gateway_fixture_serves_its_own_database(gateway: RunningGateway) -> None:
     with psycopg.connect(gateway.database_url) as conn:
         assert conn.execute("select to_regclass('app.partners')").fetchone() == ("app.partners",)
     answer = httpx.get(gateway.url, trust_env=False)

@@ -1,4 +1,4 @@
-"""PostgREST wherever it is to be had, else the stand-in, and a banner that says which."""
+"""The choice of the gateway: PostgREST where it is available, otherwise the stand-in."""
 
 import hashlib
 import io
@@ -26,21 +26,21 @@ def _closed_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("httpx.stream", refused)
 
 
-def _program(path: Path, says: str, code: int = 0) -> Path:
+def _program(path: Path, output: str, code: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\necho '{says}'\nexit {code}\n")
+    path.write_text(f"#!/bin/sh\necho '{output}'\nexit {code}\n")
     path.chmod(0o755)
     return path
 
 
-def test_the_named_program_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_named_by_the_environment_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTGREST_BIN", str(_program(tmp_path / "mine", "PostgREST 16.2")))
     chosen = gateway.choose("auto", tmp_path / "cache")
     assert (chosen.kind, chosen.command) == ("postgrest", (str(tmp_path / "mine"),))
     assert "PostgREST 16.2" in chosen.banner
 
 
-def test_then_the_one_on_the_path_then_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_on_path_precedes_the_cached_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cached = _program(tmp_path / "cache" / postgrest.VERSION / "postgrest", f"PostgREST {postgrest.VERSION}")
     assert gateway.choose("auto", tmp_path / "cache").command == (str(cached),)
     on_path = _program(tmp_path / "bin" / "postgrest", "PostgREST 15.0")
@@ -49,25 +49,25 @@ def test_then_the_one_on_the_path_then_the_cache(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("says", "code", "why"),
+    ("output", "code", "reason"),
     [
         ("PostgREST 12.2.3", 0, "14 or newer is needed"),
         ("exec format error", 1, "does not run"),
         ("hi", 0, "does not run"),
     ],
 )
-def test_an_unfit_program_is_not_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, code: int, why: str
+def test_unusable_program_is_replaced_by_the_standin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, code: int, reason: str
 ) -> None:
-    monkeypatch.setenv("POSTGREST_BIN", str(_program(tmp_path / "mine", says, code)))
+    monkeypatch.setenv("POSTGREST_BIN", str(_program(tmp_path / "mine", output, code)))
     chosen = gateway.choose("auto", tmp_path / "cache")
     assert chosen.kind == "standin"
-    assert why in chosen.banner
-    with pytest.raises(UserError, match=why):
+    assert reason in chosen.banner
+    with pytest.raises(UserError, match=reason):
         gateway.choose("postgrest", tmp_path / "cache")
 
 
-def test_a_closed_network_means_the_stand_in_and_is_remembered(
+def test_failed_download_leads_to_the_standin_and_is_not_retried_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = gateway.choose("auto", tmp_path)
@@ -75,31 +75,31 @@ def test_a_closed_network_means_the_stand_in_and_is_remembered(
     assert "STAND-IN" in chosen.banner
     assert "not for production" in chosen.banner
 
-    def must_not_ask(*_: object, **__: object) -> None:
-        raise AssertionError("asked the network again")
+    def unexpected_request(*_: object, **__: object) -> None:
+        raise AssertionError("unexpected request")
 
-    monkeypatch.setattr("httpx.stream", must_not_ask)
+    monkeypatch.setattr("httpx.stream", unexpected_request)
     assert gateway.choose("auto", tmp_path).kind == "standin"
     failed = tmp_path / postgrest.VERSION / "download-failed"
     long_ago = time.time() - 7 * 3600
     os.utime(failed, (long_ago, long_ago))
-    with pytest.raises(AssertionError, match="asked the network again"):
+    with pytest.raises(AssertionError, match="unexpected request"):
         gateway.choose("auto", tmp_path)
 
 
-def test_demanded_but_not_to_be_had_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="PostgREST is not to be had") as caught:
+def test_required_postgrest_that_is_unavailable_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="PostgREST is not available") as caught:
         gateway.choose("postgrest", tmp_path)
     assert "POSTGREST_BIN" in caught.value.hint
 
 
-def test_the_stand_in_can_be_demanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standin_can_be_required(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTGREST_BIN", str(_program(tmp_path / "mine", "PostgREST 16.2")))
     assert gateway.choose("standin", tmp_path).kind == "standin"
 
 
 class _Release:
-    """What httpx.stream gives: an archive with a program that runs."""
+    """A response of httpx.stream with an archive that contains a working program."""
 
     status_code = 200
 
@@ -116,7 +116,9 @@ class _Release:
 
 
 @pytest.mark.parametrize("digest", ["right", "wrong", ""])
-def test_a_release_is_verified_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digest: str) -> None:
+def test_downloaded_release_is_verified_and_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digest: str
+) -> None:
     program = f"#!/bin/sh\necho 'PostgREST {postgrest.VERSION}'\n".encode()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz") as tar:
@@ -124,19 +126,19 @@ def test_a_release_is_verified_and_kept(tmp_path: Path, monkeypatch: pytest.Monk
         entry.size = len(program)
         tar.addfile(entry, io.BytesIO(program))
     content = buffer.getvalue()
-    asked = []
+    requested = []
 
     def release(_method: str, url: str, **_: object) -> _Release:
-        asked.append(url)
+        requested.append(url)
         return _Release(content)
 
     monkeypatch.setattr("httpx.stream", release)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     if digest:
-        known = hashlib.sha256(content).hexdigest() if digest == "right" else "0" * 64
-        monkeypatch.setenv("HUB_POSTGREST_SHA256", known)
+        expected = hashlib.sha256(content).hexdigest() if digest == "right" else "0" * 64
+        monkeypatch.setenv("HUB_POSTGREST_SHA256", expected)
     chosen = gateway.choose("auto", tmp_path)
-    assert asked == [
+    assert requested == [
         f"{postgrest._RELEASES}/v{postgrest.VERSION}/postgrest-v{postgrest.VERSION}-linux-static-x86-64.tar.xz"
     ]
     cached = tmp_path / postgrest.VERSION / "postgrest"

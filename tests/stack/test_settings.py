@@ -1,4 +1,4 @@
-"""Secrets and ports: made once, kept, moved only when somebody else has them."""
+"""Settings: secrets and ports are chosen once and kept; a taken port is replaced."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ def _no_hub_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def test_secrets_are_made_once_and_are_private(tmp_path: Path) -> None:
+def test_secrets_are_generated_once_and_are_private(tmp_path: Path) -> None:
     first = settings.ensure(tmp_path)
     file = settings.env_file(tmp_path)
     assert file.stat().st_mode & 0o777 == 0o600
@@ -26,7 +26,7 @@ def test_secrets_are_made_once_and_are_private(tmp_path: Path) -> None:
     assert f"HUB_DATABASE_URL={first.database_url}" in file.read_text()
 
 
-def test_a_taken_port_is_avoided_and_the_choice_is_kept(tmp_path: Path) -> None:
+def test_taken_default_port_is_replaced_and_the_choice_is_kept(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -40,7 +40,7 @@ def test_a_taken_port_is_avoided_and_the_choice_is_kept(tmp_path: Path) -> None:
     assert settings.ensure(tmp_path).whatsapp_port == chosen
 
 
-def test_a_port_that_was_taken_meanwhile_moves(tmp_path: Path) -> None:
+def test_port_that_another_program_took_is_replaced(tmp_path: Path) -> None:
     before = settings.ensure(tmp_path)
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -53,7 +53,9 @@ def test_a_port_that_was_taken_meanwhile_moves(tmp_path: Path) -> None:
     assert settings.ensure(tmp_path) == moved
 
 
-def test_the_environment_wins_and_is_not_overruled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_of_the_environment_is_never_replaced_or_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -65,13 +67,13 @@ def test_the_environment_wins_and_is_not_overruled(tmp_path: Path, monkeypatch: 
     assert "HUB_POSTGRES_PORT" not in settings.env_file(tmp_path).read_text()
 
 
-def test_a_short_secret_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_signing_secret_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUB_JWT_SECRET", "too short")
     with pytest.raises(UserError, match="fewer than 32 characters"):
         settings.ensure(tmp_path)
 
 
-def test_a_senseless_value_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_value_is_reported_with_its_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUB_GATEWAY", "nginx")
     with pytest.raises(UserError, match="gateway"):
         settings.read(tmp_path)

@@ -1,4 +1,4 @@
-"""The stack as a user meets it: up, up again, killed, down. With a stand-in for the gateway's program."""
+"""`hub up`, `status`, `down` and `migrate` as processes, with a fake PostgREST."""
 
 import os
 import re
@@ -22,14 +22,14 @@ Hub = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def hub(folder: Path, fake_postgrest: Path) -> Iterator[Hub]:
-    """The command line, on a data folder of its own."""
+    """Runs the command line on a data folder of its own."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HUB_")}
     environment |= {"HUB_DATA_DIR": str(folder), "POSTGREST_BIN": str(fake_postgrest)}
 
-    def run(*arguments: str, **told: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "hub", *arguments],
-            env=environment | told,
+            env=environment | variables,
             capture_output=True,
             text=True,
             check=False,
@@ -39,7 +39,7 @@ def hub(folder: Path, fake_postgrest: Path) -> Iterator[Hub]:
     run("down")
 
 
-def test_up_again_killed_and_down(hub: Hub, folder: Path) -> None:
+def test_stack_starts_again_after_kill_9_and_stops(hub: Hub, folder: Path) -> None:
     first = hub("up")
     assert first.returncode == 0, first.stderr
     assert "gateway: PostgREST 14.17" in first.stdout
@@ -65,7 +65,9 @@ def test_up_again_killed_and_down(hub: Hub, folder: Path) -> None:
     assert hub("status").returncode == 3
     revived = hub("up")
     assert revived.returncode == 0, revived.stderr
-    assert settings.read(folder) == chosen, "its own orphans must not drive it from its ports"
+    assert settings.read(folder) == chosen, (
+        "orphans of the killed supervisord must not cost the stack its ports"
+    )
 
     listed = hub("jobs", "list")
     assert listed.returncode == 0
@@ -85,59 +87,58 @@ CREDENTIALS = {
 
 
 def _handshake(folder: Path) -> int:
-    """How the adapter answers Meta's handshake; 404 without credentials, 0 while it does not answer."""
-    asked = {"hub.mode": "subscribe", "hub.challenge": "1"}
-    known = {"hub.verify_token": CREDENTIALS["HUB_WHATSAPP_VERIFY_TOKEN"]}
+    """Status of the answer to Meta's handshake: 404 without credentials, 0 while there is none."""
+    challenge = {"hub.mode": "subscribe", "hub.challenge": "1"}
+    verification = {"hub.verify_token": CREDENTIALS["HUB_WHATSAPP_VERIFY_TOKEN"]}
     url = f"http://127.0.0.1:{settings.read(folder).whatsapp_port}/webhook"
     try:
-        return httpx.get(url, params=asked | known, trust_env=False).status_code
+        return httpx.get(url, params=challenge | verification, trust_env=False).status_code
     except httpx.HTTPError:
         return 0
 
 
-def _becomes(expected: int, folder: Path) -> bool:
+def _handshake_becomes(expected: int, folder: Path) -> bool:
     deadline = time.monotonic() + 30
     while _handshake(folder) != expected and time.monotonic() < deadline:
         time.sleep(0.2)
     return _handshake(folder) == expected
 
 
-def test_the_adapter_is_told_what_the_environment_says_now(hub: Hub, folder: Path) -> None:
-    """Not what it said when supervisord was first started; and nobody else reads it."""
+def test_adapter_settings_follow_the_present_environment_and_stay_private(hub: Hub, folder: Path) -> None:
     first = hub("up", **CREDENTIALS)
     assert first.returncode == 0, first.stderr
-    assert _becomes(200, folder)
+    assert _handshake_becomes(200, folder)
     with psycopg.connect(settings.read(folder).database_url) as conn:
         listening = "select count(*) from pg_stat_activity where query = 'listen hub_messages'"
         assert conn.execute(listening).fetchone() == (1,)
     file = folder / "run" / "whatsapp.json"
     assert file.stat().st_mode & 0o777 == 0o600
-    told = [
+    readable = [
         path for path in folder.rglob("*") if path.is_file() and path != file and "pgdata" not in str(path)
     ]
-    shown = "".join(path.read_text(errors="replace") for path in told) + first.stdout + first.stderr
+    shown = "".join(path.read_text(errors="replace") for path in readable) + first.stdout + first.stderr
     shown += hub("status").stdout
     for name in ("TOKEN", "APP_SECRET", "VERIFY_TOKEN"):
         assert CREDENTIALS[f"HUB_WHATSAPP_{name}"] not in shown
     assert hub("up").returncode == 0
-    assert _becomes(404, folder), "what is no longer set lives on"
+    assert _handshake_becomes(404, folder), "an unset variable must not survive"
     with settings.env_file(folder).open("a") as kept:
         kept.writelines(f"{name}={value}\n" for name, value in CREDENTIALS.items())
     assert hub("up").returncode == 0
-    assert _becomes(200, folder)
+    assert _handshake_becomes(200, folder)
 
 
-def test_a_gateway_that_does_not_start_shows_its_log(hub: Hub, fake_postgrest: Path) -> None:
+def test_failed_gateway_shows_its_log(hub: Hub, fake_postgrest: Path) -> None:
     text = fake_postgrest.read_text()
-    fake_postgrest.write_text(text.replace("port = int", 'sys.exit("the gateway is unwell")\nport = int'))
+    fake_postgrest.write_text(text.replace("port = int", 'sys.exit("the gateway fails")\nport = int'))
     done = hub("up")
     assert done.returncode == 1
-    assert "gateway ends as soon as it is started" in done.stderr
-    assert "the gateway is unwell" in done.stderr
+    assert "gateway exits as soon as it is started" in done.stderr
+    assert "the gateway fails" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_without_a_stack_commands_say_what_to_do(hub: Hub) -> None:
+def test_commands_without_a_stack_name_the_command_that_creates_it(hub: Hub) -> None:
     for command in (("status",), ("logs",), ("down",), ("token", "partner"), ("psql",)):
         done = hub(*command)
         assert done.returncode == 1
@@ -145,21 +146,21 @@ def test_without_a_stack_commands_say_what_to_do(hub: Hub) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_another_database_is_not_given_this_stacks_secrets(
+def test_migrating_another_database_leaves_it_its_secrets(
     hub: Hub, folder: Path, empty_database: str, cluster: Cluster, template: str
 ) -> None:
-    """`hub migrate --database PRODUCTION` in a developer's checkout leaves production its secrets."""
+    """A developer's `hub migrate --database PRODUCTION` must not write the checkout's secrets there."""
     settings.ensure(folder)
     done = hub("migrate", "--database", empty_database)
     assert done.returncode == 0, done.stderr
     with psycopg.connect(empty_database) as conn:
         assert conn.execute("select count(*) from auth.jwt_secret").fetchone() == (0,)
-    kept = cluster.url("postgres", "authenticator", test_cluster.AUTHENTICATOR_PASSWORD)
-    psycopg.connect(kept).close()
+    unchanged = cluster.url("postgres", "authenticator", test_cluster.AUTHENTICATOR_PASSWORD)
+    psycopg.connect(unchanged).close()
 
 
-def test_a_wrong_database_is_one_clear_line(hub: Hub) -> None:
-    done = hub("migrate", "--database", "postgresql://nobody@127.0.0.1:1/nowhere")
+def test_unreachable_database_is_reported_without_traceback(hub: Hub) -> None:
+    done = hub("migrate", "--database", "postgresql://unknown@127.0.0.1:1/nowhere")
     assert done.returncode == 1
     assert done.stderr.startswith("hub: cannot connect to the database")
     assert re.search(r"is --database right", done.stderr)

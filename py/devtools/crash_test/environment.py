@@ -198,7 +198,7 @@ class Environment:
         """Start the gateway and wait until it answers."""
         log = self.folder / "gateway.log"
         self.gateway = process = gateways.start(self.choice, self.folder / "gateway.conf", log)
-        gateways.wait_ready(self.gateway_url, log, lambda: gateways.refuse_ended(process, log))
+        gateways.wait_ready(self.gateway_url, log, lambda: gateways.check_running(process, log))
 
     def kill_gateway(self) -> float:
         """Kill the gateway and restart it; returns the seconds until it answered again."""

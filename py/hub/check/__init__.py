@@ -1,4 +1,4 @@
-"""hub check: the promises of the design, each a query that returns what breaks it."""
+"""hub check: the invariants of the data; each is a view that returns the rows that violate it."""
 
 import json
 import time
@@ -14,12 +14,12 @@ from hub.console import out, say
 from hub.errors import UserError
 
 SHOWN = 10
-"""Offending rows of one invariant that are printed; all are counted."""
+"""Violating rows of one invariant that are printed; all are counted."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one invariant found."""
+    """The result of one invariant; `offending` holds the first rows of it."""
 
     invariant: str
     statement: str
@@ -29,10 +29,13 @@ class Finding:
 
 
 def check(conn: psycopg.Connection[Any], since: str | None = None) -> list[Finding]:
-    """Run every invariant; writes nothing. `since`: from when on the audit trail is compared (two days)."""
+    """Run every invariant, without writing.
+
+    The audit trail is compared from `since` on, by default two days ago.
+    """
     with conn.transaction():
         conn.execute("select set_config('hub.check_since', %s, true)", [since or ""])
-        # What is added up whole is hashed in memory, one invariant after the other.
+        # Sums over whole tables are hashed in memory; the invariants run one after the other.
         conn.execute("set local work_mem = '256MB'")
         conn.execute("set local jit = off")
         names = conn.execute("select invariant, statement from app.invariants()").fetchall()
@@ -49,27 +52,30 @@ def _run(conn: psycopg.Connection[Any], name: str, statement: str) -> Finding:
 
 
 def run(database: str | None, *, as_json: bool, since: str | None) -> None:
-    """Check a database and print what was found; raises UserError when a promise is broken."""
-    url = database or settings.read().database_url
-    if not url:
-        raise UserError("which database?", hint="./hub up makes one; else --database URL or HUB_DATABASE_URL")
+    """Check a database and print the result; raises UserError if an invariant is violated."""
+    url = settings.database_url(database)
     try:
         with psycopg.connect(url, connect_timeout=10, application_name="hub check") as conn:
             conn.read_only = True
             findings = check(conn, since)
     except psycopg.Error as error:
-        raise UserError(f"the check failed: {str(error).strip()}") from None
+        raise UserError(
+            f"the check failed: {str(error).strip()}", hint="is the database migrated (./hub migrate)?"
+        ) from None
     if as_json:
         say(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         _print(findings)
-    broken = [finding.invariant for finding in findings if finding.rows]
-    if broken:
-        raise UserError(f"{len(broken)} of {len(findings)} invariants are broken: {', '.join(broken)}")
+    violated = [finding.invariant for finding in findings if finding.rows]
+    if violated:
+        raise UserError(
+            f"{len(violated)} of {len(findings)} invariants are violated: {', '.join(violated)}",
+            hint="see docs/operations/consistency.md",
+        )
 
 
 def _print(findings: list[Finding]) -> None:
-    table = Table("invariant", "rows", "ms", "what it states", box=None, pad_edge=False)
+    table = Table("invariant", "rows", "ms", "statement", box=None, pad_edge=False)
     table.columns[1].justify = table.columns[2].justify = "right"
     for finding in findings:
         style = "red" if finding.rows else ""

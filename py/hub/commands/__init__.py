@@ -1,1 +1,1 @@
-"""The commands, one module each; `hub.cli` assembles them."""
+"""The commands; `hub.cli` assembles them."""

@@ -10,6 +10,7 @@ from rich.table import Table
 from adapters.common.tokens import mint
 from hub import paths, postgres, settings
 from hub.console import out, say
+from hub.environment import child_environment
 from hub.errors import UserError
 from hub.migrate.bootstrap import OWNER
 from hub.migrate.jobs import Job, read_jobs
@@ -18,55 +19,52 @@ from hub.migrate.tree import Tree
 ROLES = ("anon", "partner", "agent", "admin", "superadmin", "subdist", "erp", "messenger")
 
 
-def _url() -> str:
-    url = settings.read().database_url
-    if not url:
-        raise UserError("which database?", hint="./hub up makes one; else set HUB_DATABASE_URL")
-    return url
-
-
 def psql(arguments: list[str]) -> None:
-    """Become psql on the stack's database; the password goes by the environment, which `ps` hides."""
-    parts = conninfo.conninfo_to_dict(_url())
-    environment = dict(os.environ)
-    if password := parts.pop("password", None):
-        environment["PGPASSWORD"] = str(password)
-    program = str(postgres.program("psql"))
-    os.execve(program, [program, conninfo.make_conninfo("", **parts), *arguments], environment)  # noqa: S606
+    """Replace this process by psql; the password is passed in the environment, which `ps` does not show."""
+    parts = conninfo.conninfo_to_dict(settings.database_url())
+    password = parts.pop("password", None)
+    variables = child_environment({"PGPASSWORD": str(password)} if password else None)
+    program = str(postgres.client("psql"))
+    os.execve(program, [program, conninfo.make_conninfo("", **parts), *arguments], variables)  # noqa: S606
 
 
 def token(role: str, sub: str | None, minutes: float) -> None:
-    """Print a token that the gateway takes."""
+    """Print a token for `role`, with the claim `sub`, that expires in `minutes`."""
     if role not in ROLES:
-        raise UserError(f"there is no role '{role}'", hint=f"there are: {', '.join(ROLES)}")
+        raise UserError(f"unknown role '{role}'", hint=f"roles: {', '.join(ROLES)}")
     secret = settings.read().jwt_secret
     if not secret:
-        raise UserError("there is no signing secret", hint="./hub up makes one; else set HUB_JWT_SECRET")
+        raise UserError(
+            "no signing secret; set HUB_JWT_SECRET", hint="./hub up creates one for the local stack"
+        )
     out.print(mint(secret, role, sub, minutes=minutes), markup=False, soft_wrap=True)
 
 
 def jobs_list() -> None:
-    """Show the jobs of sql/jobs."""
-    table = Table("job", "schedule (GMT)", "what it does", box=None, pad_edge=False)
+    """List the jobs of sql/jobs."""
+    table = Table("job", "schedule (GMT)", "description", box=None, pad_edge=False)
     for job in _jobs():
         table.add_row(job.name, job.schedule, job.description)
     out.print(table)
 
 
 def jobs_run(name: str) -> None:
-    """Run a job's command now, as the scheduler would, and print what it returns."""
+    """Run a job's command now, as the scheduler does, and print what it returns.
+
+    Raises UserError if it fails.
+    """
     known = {job.name: job for job in _jobs()}
     if name not in known:
-        raise UserError(f"there is no job '{name}'", hint=f"there are: {', '.join(known) or 'none'}")
+        raise UserError(f"unknown job '{name}'", hint=f"jobs: {', '.join(known) or 'none'}")
     started = time.monotonic()
     try:
-        with psycopg.connect(_url(), autocommit=True, connect_timeout=10) as conn:
+        with psycopg.connect(settings.database_url(), autocommit=True, connect_timeout=10) as conn:
             conn.execute(f"set role {OWNER}")
-            done = conn.execute(known[name].command)
-            for row in done.fetchall() if done.description else []:
+            result = conn.execute(known[name].command)
+            for row in result.fetchall() if result.description else []:
                 say(" | ".join("" if value is None else str(value) for value in row))
     except psycopg.Error as error:
-        raise UserError(f"the job {name} failed: {str(error).strip()}") from None
+        raise UserError(f"job {name} failed: {str(error).strip()}") from None
     say(f"hub:{name} took {time.monotonic() - started:.3f} s")
 
 

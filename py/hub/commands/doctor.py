@@ -1,4 +1,4 @@
-"""hub doctor: is everything here that the hub needs, and does the database hold what it should?"""
+"""hub doctor: checks the machine, the stack, and the privileges and definitions in its database."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -17,18 +17,18 @@ Finding = tuple[bool, str]
 
 
 def doctor() -> None:
-    """Print a line for each check; raises UserError if one failed."""
+    """Print a line for each check; raises UserError if one fails."""
     findings = [*_machine(), *_stack()]
-    for fine, text in findings:
-        out.print(f"{'ok  ' if fine else 'FAIL'}  {text}", style="" if fine else "red", markup=False)
-    failed = sum(not fine for fine, _ in findings)
+    for passed, text in findings:
+        out.print(f"{'ok  ' if passed else 'FAIL'}  {text}", style="" if passed else "red", markup=False)
+    failed = sum(not passed for passed, _ in findings)
     if failed:
         raise UserError(f"{failed} of {len(findings)} checks failed")
 
 
-def _try(what: Callable[[], str]) -> Finding:
+def _try(check: Callable[[], str]) -> Finding:
     try:
-        return True, what()
+        return True, check()
     except (UserError, psycopg.Error) as error:
         return False, str(error).strip().replace("\n", " ")
 
@@ -37,9 +37,9 @@ def _machine() -> Iterator[Finding]:
     yield sys.version_info >= (3, 11), f"Python {sys.version.split()[0]}"
     yield _try(lambda: f"PostgreSQL programs in {postgres.bin_dir()}")
     for extension in ("pg_cron", "plpgsql_check", "pgcrypto", "btree_gist"):
-        here = postgres.has_extension(extension)
-        yield here, f"extension {extension} is {'installed' if here else 'missing'}"
-    yield _try(lambda: f"pgbouncer is {pgbouncer.program()}")
+        installed = postgres.has_extension(extension)
+        yield installed, f"extension {extension} is {'installed' if installed else 'missing'}"
+    yield _try(lambda: f"pgbouncer in {pgbouncer.program()}")
     preference = settings.read().gateway
     yield _try(lambda: gateway.choose(preference, paths.root() / ".cache" / "postgrest").banner)
 
@@ -48,14 +48,14 @@ def _stack() -> Iterator[Finding]:
     try:
         stack = Stack.existing()
     except UserError as error:
-        yield True, f"{error.message} (./hub up makes one)"
+        yield True, f"{error.message} (./hub up creates one)"
         return
     mode = settings.env_file(stack.folder).stat().st_mode & 0o777
     yield mode == 0o600, f"secrets in {settings.env_file(stack.folder)} have mode {mode:04o}"
     running = stack.cluster.is_running()
     yield (
         running,
-        f"PostgreSQL {'runs' if running else 'is down'} on port {stack.settings.postgres_port}",
+        f"PostgreSQL is {'running' if running else 'down'} on port {stack.settings.postgres_port}",
     )
     supervisor = Supervisor(stack)
     states = supervisor.states() if supervisor.is_running() else {}
@@ -81,7 +81,7 @@ CHECKS = {
         select p.oid::regprocedure::text from pg_proc p
         where p.pronamespace::regnamespace::text in ('app', 'api', 'auth', 'jobs')
           and p.proowner <> 'hub_owner'::regrole""",
-    "functions that everybody may execute": """
+    "functions that PUBLIC may execute": """
         select p.oid::regprocedure::text
         from pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
         where p.pronamespace::regnamespace::text in ('app', 'api', 'auth', 'jobs') and a.grantee = 0""",
@@ -89,7 +89,7 @@ CHECKS = {
         select c.oid::regclass::text from pg_class c
         where c.relnamespace::regnamespace::text in ('app', 'auth') and c.relkind in ('r', 'p')
           and not c.relispartition and not c.relrowsecurity""",
-    "views of api that show callers other than headquarters what row security hides": """
+    "views of api that bypass row security for callers other than headquarters": """
         select c.oid::regclass::text from pg_class c
         where c.relnamespace = to_regnamespace('api') and c.relkind = 'v'
           and not coalesce(c.reloptions && array[
@@ -106,7 +106,7 @@ CHECKS = {
         where p.pronamespace = to_regnamespace('api') and obj_description(p.oid, 'pg_proc') is null""",
     "invalid indexes": "select indexrelid::regclass::text from pg_index where not indisvalid",
 }
-"""Each query returns what should not be there."""
+"""By description, queries that return the objects that violate a convention."""
 
 
 def _count(conn: psycopg.Connection[Any], text: str, query: str) -> Finding:

@@ -16,25 +16,25 @@ from hub.stack.up import down as bring_down
 from hub.stack.up import up as bring_up
 
 NOT_RUNNING = 3
-"""Exit code of `hub status` when something is down, as LSB init scripts have it."""
+"""Exit code of `hub status` if a program is down, as in LSB init scripts."""
 
 
 def up() -> None:
-    """Bring the stack up and say where it is."""
+    """Start the stack and print its URL."""
     stack = bring_up()
     say(f"up: {stack.settings.gateway_url} (status: ./hub status, stop: ./hub down)")
 
 
 def down() -> None:
-    """Stop the stack."""
+    """Stop the stack and print what was running."""
     stopped = bring_down()
     say(f"stopped {' and '.join(stopped)}" if stopped else "nothing was running")
 
 
 def status() -> None:
-    """Show what runs where; raises UserError with code 3 if something does not."""
+    """Print the state and address of each program; raises UserError with code 3 if one is down."""
     stack = Stack.existing()
-    table = Table("program", "state", "pid", "where", "since", box=None, pad_edge=False)
+    table = Table("program", "state", "pid", "address", "since", box=None, pad_edge=False)
     running = stack.cluster.is_running()
     table.add_row(
         "postgres",
@@ -45,7 +45,7 @@ def status() -> None:
     )
     supervisor = Supervisor(stack)
     states = supervisor.states() if supervisor.is_running() else {}
-    where = {
+    addresses = {
         "pgbouncer": f"{ports.HOST}:{stack.settings.pgbouncer_port}/{stack.settings.database}",
         "gateway": stack.settings.gateway_url,
         "whatsapp": f"http://{ports.HOST}:{stack.settings.whatsapp_port}",
@@ -55,39 +55,41 @@ def status() -> None:
     for name in states or ("pgbouncer", "gateway"):
         entry = states.get(name, {"statename": "STOPPED", "pid": 0, "start": 0})
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["start"])) if entry["pid"] else ""
-        table.add_row(name, entry["statename"], str(entry["pid"] or ""), where.get(name, ""), since)
+        table.add_row(name, entry["statename"], str(entry["pid"] or ""), addresses.get(name, ""), since)
         running = running and entry["statename"] == "RUNNING"
     out.print(table)
     if not running:
-        raise UserError("not everything runs", hint="./hub up", code=NOT_RUNNING)
+        raise UserError("a program of the stack is down", hint="./hub up starts it", code=NOT_RUNNING)
 
 
 def logs(name: str | None, *, lines: int, follow: bool) -> None:
-    """Show the end of a program's log, or the names of all logs."""
+    """Print the end of a program's log, or the names of all logs."""
     files = Stack.existing().log_files()
     if name is None:
         for known, path in files.items():
             say(f"{known:12} {path}")
         return
     if name not in files:
-        raise UserError(f"there is no log '{name}'", hint=f"there are: {', '.join(files)}")
+        raise UserError(f"unknown log '{name}'", hint=f"logs: {', '.join(files)}")
     os.execvp("tail", ["tail", "-n", str(lines), *(["-f"] if follow else []), str(files[name])])  # noqa: S606
 
 
 def reset(*, yes: bool) -> None:
-    """Drop the stack's database and make it anew, empty."""
+    """Drop the stack's database and create it again, empty. Raises UserError without `yes`."""
     if not yes:
-        raise UserError("this drops the stack's database with all that is in it", hint="./hub reset --yes")
-    stack = bring_down_programs()
+        raise UserError(
+            "this drops the stack's database and all its data", hint="to confirm: ./hub reset --yes"
+        )
+    stack = _stop_programs()
     with psycopg.connect(stack.cluster.url(), autocommit=True) as conn:
         name = psycopg.sql.Identifier(stack.settings.database)
         conn.execute(psycopg.sql.SQL("drop database if exists {} with (force)").format(name))
     bring_up()
-    say("the database is new")
+    say("the database is empty and migrated")
 
 
-def bring_down_programs() -> Stack:
-    """Stop what uses the database, and have PostgreSQL running."""
+def _stop_programs() -> Stack:
+    """Stop the clients of the database; PostgreSQL keeps running."""
     stack = Stack.existing()
     Supervisor(stack).shut_down()
     stack.start_cluster()

@@ -29,7 +29,7 @@ def run(connect_erp: Callable[[Stack], AbstractContextManager[Erp]] | None = Non
     if counts:
         say("loaded " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     else:
-        say("the demo data is already there")
+        say("the demo data is already loaded")
     with (
         connect_erp(stack) if connect_erp else nullcontext() as erp,
         DemoContext.open(

@@ -1,4 +1,4 @@
-"""`hub migrate`: brings an empty database, or any earlier release's, to the present."""
+"""`hub migrate`: migrates an empty database, or one of an earlier release, to the latest version."""
 
 from hub.migrate.errors import MigrationError
 from hub.migrate.report import Report

@@ -1,8 +1,8 @@
-"""What a database needs before its first table: roles, schemas, extensions, default privileges.
+"""Creates what a database needs before its first table: roles, schemas, extensions, default privileges.
 
-Every statement is written only where it would change something, for roles belong to the whole cluster: two
-databases may be migrated at once; PostgreSQL then answers `tuple concurrently updated`, and we try again.
-A managed server's login (no superuser, but CREATEROLE and owner of the database) is enough.
+A statement is executed only if it changes something. Roles belong to the whole cluster, and two databases may
+be migrated at once: one migration then fails with `tuple concurrently updated` and is retried. A superuser is
+not needed: a login with CREATEROLE that owns the database is enough, as on managed servers.
 """
 
 import base64
@@ -26,11 +26,14 @@ _MINIMUM_VERSION = 150000
 
 
 def bootstrap(conn: psycopg.Connection[Any], tree: Tree, authenticator_password: str | None) -> None:
-    """Make the database ready for its first step; harmless any number of times."""
+    """Prepare the database for its first step; may be repeated.
+
+    Raises MigrationError for a server older than PostgreSQL 15 or without a required extension.
+    """
     if conn.info.server_version < _MINIMUM_VERSION:
         raise MigrationError(
-            f"the server is PostgreSQL {conn.info.server_version // 10000}",
-            hint="15 or newer is needed (security_invoker views)",
+            f"the server is PostgreSQL {conn.info.server_version // 10000}; 15 or newer is needed",
+            hint="upgrade the server, or use another one",
         )
     for attempt in Retrying(
         retry=retry_if_exception(_is_race),
@@ -46,7 +49,7 @@ def bootstrap(conn: psycopg.Connection[Any], tree: Tree, authenticator_password:
 
 
 def _is_race(error: BaseException) -> bool:
-    """Whether another migration of the same cluster was writing the same catalogue row."""
+    """Whether another migration in the same cluster wrote the same row of the catalogue."""
     while isinstance(error, MigrationError) and error.__cause__:
         error = error.__cause__
     if isinstance(error, errors.InternalError_):
@@ -67,7 +70,10 @@ def _roles(conn: psycopg.Connection[Any], tree: Tree) -> None:
 
 
 def _password(conn: psycopg.Connection[Any], password: str) -> None:
-    """Set authenticator's password unless it is that already; only the verifier reaches the server."""
+    """Set the password of authenticator unless it is set already.
+
+    Only the SCRAM verifier reaches the server.
+    """
     if conn.info.parameter_status("is_superuser") == "on":
         row = conn.execute(
             "select rolpassword from pg_catalog.pg_authid where rolname = 'authenticator'"
@@ -79,7 +85,7 @@ def _password(conn: psycopg.Connection[Any], password: str) -> None:
 
 
 def _verifies(stored: str, password: str) -> bool:
-    """Whether `SCRAM-SHA-256$rounds:salt$StoredKey:ServerKey` (RFC 5803) was made from this password."""
+    """Whether the verifier `SCRAM-SHA-256$rounds:salt$StoredKey:ServerKey` (RFC 5803) matches."""
     parts = re.fullmatch(r"SCRAM-SHA-256\$(\d+):([^$]+)\$([^:]+):(.+)", stored)
     if not parts:
         return False
@@ -109,7 +115,7 @@ def _schemas(conn: psycopg.Connection[Any]) -> None:
       where n.nspname = 'public' and a.grantee = 0"""
     if conn.execute(open_public).rowcount:
         conn.execute("revoke all on schema public from public")
-    # For the whole role, not `in schema`: a schema's default can only add to the built-in grant.
+    # For the whole role, not `in schema`: a default for a schema can only add to the built-in grant.
     closed = f"""
       select from pg_catalog.pg_default_acl
       where defaclrole = '{OWNER}'::regrole and defaclnamespace = 0 and defaclobjtype = 'f'"""
@@ -121,7 +127,7 @@ def _schemas(conn: psycopg.Connection[Any]) -> None:
 
 
 def _extension(conn: psycopg.Connection[Any], name: str) -> None:
-    """Have a trusted extension in the schema `extensions`, wherever it stood before."""
+    """Create a trusted extension in the schema `extensions`, or move it there."""
     row = conn.execute(
         "select extnamespace::regnamespace::text from pg_catalog.pg_extension where extname = %s", [name]
     ).fetchone()
@@ -130,7 +136,8 @@ def _extension(conn: psycopg.Connection[Any], name: str) -> None:
             conn.execute(f"create extension {name} schema extensions")
         except (errors.FeatureNotSupported, errors.UndefinedFile) as error:
             raise MigrationError(
-                f"the server lacks the extension {name}", hint="apt-get install postgresql-contrib"
+                f"the server lacks the extension {name}",
+                hint="install PostgreSQL's contrib modules (apt-get install postgresql-contrib)",
             ) from error
     elif row[0] != "extensions":
         conn.execute(f"alter extension {name} set schema extensions")

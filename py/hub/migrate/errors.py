@@ -1,4 +1,4 @@
-"""What `hub migrate` refuses to do, and where it stopped."""
+"""The error of `hub migrate`, with the file and line that it is about."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from hub.errors import UserError
 
 
 class MigrationError(UserError):
-    """A migration could not be applied; the failing transaction left nothing behind."""
+    """A migration was refused or failed; its transaction was rolled back."""
 
     def __init__(
         self, message: str, *, path: Path | None = None, line: int | None = None, hint: str = ""

@@ -1,9 +1,9 @@
-"""yoyo keeps the history; we give it our connection, our schema and our lock.
+"""Applies the once-only steps; yoyo keeps their history in the schema `migration`.
 
-Three things of yoyo's own loop are not wanted here: it marks a step as applied in another transaction than
-the one that applied it (after a crash between the two it would be applied twice), it skips a migration that
-cannot be loaded, and its lock row outlives a killed process. So we call yoyo's parts ourselves, under our
-advisory lock.
+yoyo's own loop is not used, for three reasons: it marks a step as applied in another transaction than the one
+that applies it, so that a crash between the two applies it twice; it skips a migration that cannot be loaded;
+and its lock row survives a killed process. Here yoyo's parts are called under the advisory lock of `hub
+migrate`.
 """
 
 import logging
@@ -27,7 +27,7 @@ logging.getLogger("yoyo.migrations").setLevel(logging.CRITICAL)  # it logs what 
 
 
 class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
-    """yoyo on a connection that is open already, in the schema `migration`, as the owner of everything."""
+    """yoyo on an open connection, in the schema `migration`, as the role that owns all objects."""
 
     def __init__(self, conn: psycopg.Connection[Any]) -> None:
         self._given = conn
@@ -42,7 +42,10 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
 
 
 def load(tree: Tree) -> MigrationList:
-    """Read every migration and check every pin, applied or not. Raises MigrationError."""
+    """Read every migration and check every pin, whether applied or not.
+
+    Raises MigrationError for a wrong pin, a migration that cannot be loaded, or a schema file without one.
+    """
     found = read_migrations(str(tree.migrations))
     names: set[str] = set()
     with applying(tree), _no_bytecode():
@@ -53,21 +56,23 @@ def load(tree: Tree) -> MigrationList:
                 cause = bad.args[1] if len(bad.args) > 1 else bad
                 if isinstance(cause, MigrationError):
                     raise cause from None
-                raise MigrationError(f"cannot be loaded: {cause}", path=shown(tree.migrations)) from bad
+                raise MigrationError(
+                    f"a migration cannot be loaded: {cause}", path=shown(tree.migrations)
+                ) from bad
             names |= {match["name"] for match in PIN.finditer(migration.source)}
     for path in tree.schema_files():
         if path.name not in names:
             raise MigrationError(
-                "no migration applies this file", path=shown(path), hint="./hub dev repin writes one"
+                "no migration applies this file", path=shown(path), hint="./hub dev repin adds one"
             )
     return found
 
 
 @contextmanager
 def _no_bytecode() -> Iterator[None]:
-    """Let Python keep no compiled migrations.
+    """Keep Python from caching compiled migrations.
 
-    It takes a compiled file for current by the source's second and size, and a new pin alters neither.
+    Python compares the source's modification time in seconds and its size, and a new pin may change neither.
     """
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
@@ -77,16 +82,16 @@ def _no_bytecode() -> Iterator[None]:
 
 
 def apply_pending(conn: psycopg.Connection[Any], tree: Tree) -> list[str]:
-    """Apply what is pending, each step and its mark in one transaction; returns the ids.
+    """Apply the pending steps, each with its mark in one transaction; returns their ids.
 
-    Raises MigrationError.
+    Raises MigrationError if a step fails, or the database does not match the files.
     """
     migrations = load(tree)
     backend = _Backend(conn)
     try:
         if not conn.execute("select to_regclass('migration.yoyo_lock')").fetchall()[0][0]:
             backend.create_lock_table()
-        backend.break_lock()  # a row left by a killed process: we hold the advisory lock, so nobody migrates
+        backend.break_lock()  # of a killed process: under the advisory lock, no other one runs
         _refuse_drift(conn, tree)
         _refuse_newer(conn, migrations)
         applied = []
@@ -102,21 +107,21 @@ def apply_pending(conn: psycopg.Connection[Any], tree: Tree) -> list[str]:
 
 
 def _refuse_drift(conn: psycopg.Connection[Any], tree: Tree) -> None:
-    """Refuse a database that was made from other text than the files now hold."""
+    """Refuse a database that was created from an earlier version of a schema file."""
     for path, digest in conn.execute(
         "select path, sha256 from migration.schema_file order by path"
     ).fetchall():
         file = tree.sql / path
         if file.exists() and sha256(file) != digest:
             raise MigrationError(
-                "this database was made from an earlier text of the file",
+                "this database was created from an earlier version of the file",
                 path=shown(file),
-                hint="before the first release: make it anew (./hub reset --yes); after it: undo the edit",
+                hint="before the first release: recreate it (./hub reset --yes); after it: undo the edit",
             )
 
 
 def _refuse_newer(conn: psycopg.Connection[Any], migrations: MigrationList) -> None:
-    """Refuse a database that has steps which this checkout does not know."""
+    """Refuse a database with steps that this checkout does not contain."""
     known = {migration.id for migration in migrations}
     if not conn.execute("select to_regclass('migration._yoyo_migration')").fetchall()[0][0]:
         return
@@ -125,5 +130,5 @@ def _refuse_newer(conn: psycopg.Connection[Any], migrations: MigrationList) -> N
     if unknown:
         raise MigrationError(
             f"the database is ahead of this checkout: it has {', '.join(unknown)}",
-            hint="use the checkout that migrated it, or a newer one",
+            hint="use the version of the hub that migrated it, or a newer one",
         )

@@ -1,4 +1,4 @@
-"""sql/jobs: one job a file, scheduled by pg_cron as `hub:<job>`.
+"""The jobs of sql/jobs, one in each file; pg_cron runs them as `hub:<job>`.
 
 -- job: point-queue
 -- schedule: * * * * *
@@ -28,7 +28,7 @@ _HEADER = re.compile(
 
 @dataclass(frozen=True)
 class Job:
-    """One scheduled command; `schedule` is a cron expression, GMT."""
+    """A scheduled command; `schedule` is a cron expression in GMT."""
 
     name: str
     schedule: str
@@ -37,75 +37,77 @@ class Job:
 
 
 def read_job(path: Path) -> Job:
-    """Read a job's file. Raises MigrationError where the header or the single command is missing."""
+    """Read the file of a job. Raises MigrationError unless it has a header and one command."""
     text = path.read_text()
     header = _HEADER.match(text)
     if not header:
         raise MigrationError(
-            "a job begins with '-- job: NAME', '-- schedule: * * * * *' (five fields) and '-- what it does'",
+            "a job begins with '-- job: NAME', '-- schedule: * * * * *' (five fields) and a description",
             path=shown(path),
             line=1,
         )
     found = statements(text)
     if len(found) != 1:
         line = line_at(text, found[1].start) if found else line_at(text, header.end())
-        raise MigrationError(f"a job is one command, here are {len(found)}", path=shown(path), line=line)
+        raise MigrationError(
+            f"a job is one command, but the file has {len(found)}", path=shown(path), line=line
+        )
     about = " ".join(line.removeprefix("--").strip() for line in header["about"].splitlines())
     command = text[found[0].start :].strip().removesuffix(";").rstrip()
     return Job(header["job"], header["schedule"], command, about)
 
 
 def read_jobs(tree: Tree) -> list[Job]:
-    """Every job of the tree. Raises MigrationError for a bad file or a name used twice."""
+    """Read every job of the tree. Raises MigrationError for an invalid file or a name used twice."""
     jobs: dict[str, Job] = {}
     for path in tree.job_files():
         job = read_job(path)
         if job.name in jobs:
-            raise MigrationError(f"the job {job.name} stands in two files", path=shown(path))
+            raise MigrationError(f"two files define the job {job.name}", path=shown(path))
         jobs[job.name] = job
     return list(jobs.values())
 
 
 def apply_jobs(conn: psycopg.Connection[Any], tree: Tree, report: Report, *, require_cron: bool) -> None:
-    """Schedule the jobs of the files and unschedule `hub:` jobs that have none; fills `report`.
+    """Schedule the jobs of the files, unschedule other `hub:` jobs, and fill `report`.
 
-    Raises MigrationError where pg_cron is not to be had and `require_cron` is set.
+    Raises MigrationError if pg_cron is not available and `require_cron` is set.
     """
     jobs = read_jobs(tree)
     why_not = _unavailable(conn)
     with conn.transaction():
         _record(conn, jobs)
         if not why_not:
-            _open_cron(conn)
+            _prepare_cron(conn)
             _schedule(conn, jobs, report)
     if why_not and (jobs or require_cron):
         if require_cron:
-            raise MigrationError(f"pg_cron is not to be had: {why_not}", hint="everything else was applied")
-        report.remarks.append(f"pg_cron is not to be had, so the jobs are not scheduled: {why_not}")
+            raise MigrationError(f"pg_cron is not available: {why_not}", hint="everything else was applied")
+        report.remarks.append(f"pg_cron is not available, so no job is scheduled: {why_not}")
 
 
 def _unavailable(conn: psycopg.Connection[Any]) -> str:
-    """Why pg_cron cannot schedule in this database; empty where it can."""
-    # Not current_setting(): an ordinary login may not read it, and pg_settings simply hides it from him.
-    database, here, installed, offered = conn.execute(
+    """Why pg_cron cannot schedule in this database; empty if it can."""
+    # current_setting() raises for a login without the privilege to read it; pg_settings has no row then.
+    cron_database, this_database, installed, offered = conn.execute(
         "select (select setting from pg_catalog.pg_settings where name = 'cron.database_name'),"
         " current_database(),"
         " exists (select from pg_catalog.pg_extension where extname = 'pg_cron'),"
         " exists (select from pg_catalog.pg_available_extensions where name = 'pg_cron')"
     ).fetchall()[0]
     if not offered:
-        return "the server does not have the extension"
+        return "the extension is not installed on the server"
     if conn.info.parameter_status("is_superuser") != "on":
         return "" if installed else "only a superuser may create the extension"
-    if database is None:
+    if cron_database is None:
         return "it is not in shared_preload_libraries"
-    if database != here:
-        return f"it runs in the database '{database}' (cron.database_name)"
+    if cron_database != this_database:
+        return f"it runs in the database '{cron_database}' (cron.database_name)"
     return ""
 
 
 def _record(conn: psycopg.Connection[Any], jobs: list[Job]) -> None:
-    """Show the jobs in jobs.schedule, for job_health."""
+    """Write the jobs to jobs.schedule, which api.job_health reads."""
     if not conn.execute("select to_regclass('jobs.schedule')").fetchall()[0][0]:
         return
     conn.execute(f"set local role {OWNER}")
@@ -122,8 +124,8 @@ def _record(conn: psycopg.Connection[Any], jobs: list[Job]) -> None:
     conn.execute("reset role")
 
 
-def _open_cron(conn: psycopg.Connection[Any]) -> None:
-    """Have the extension, and let the owner of our functions read and purge its history."""
+def _prepare_cron(conn: psycopg.Connection[Any]) -> None:
+    """Create the extension, and grant the owner of all objects to read and purge its history."""
     if conn.info.parameter_status("is_superuser") != "on":
         return
     if not conn.execute("select from pg_catalog.pg_extension where extname = 'pg_cron'").rowcount:
@@ -133,7 +135,7 @@ def _open_cron(conn: psycopg.Connection[Any]) -> None:
     conn.execute(f"grant usage on schema cron to {OWNER}")
     conn.execute(f"grant select on cron.job to {OWNER}")
     conn.execute(f"grant select, delete on cron.job_run_details to {OWNER}")
-    # pg_cron's own policies show a user his own jobs only; ours belong to the scheduler's role.
+    # pg_cron's own policies show only jobs of the current user; these jobs belong to the scheduler's role.
     for table in ("job", "job_run_details"):
         conn.execute(f"create policy hub_owner_all on cron.{table} to {OWNER} using (true)")
 

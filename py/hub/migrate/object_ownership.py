@@ -1,8 +1,9 @@
-"""Who made which object: files of sql/schema once and for all, or repeatable files anew each time.
+"""Records which objects once-only schema files created; all others belong to repeatable files.
 
-Functions and views that a schema file makes (a column default's, a materialized view) must survive when the
-repeatable ones are dropped, so each schema step records what it added. Triggers and policies always belong to
-repeatable files: a schema file that makes one is refused, because it would not survive the next run.
+Repeatable objects are dropped and created again by each migration that changes one. Functions and views of a
+schema file, such as the function of a column default or a materialized view, must survive this, so each
+schema step records what it added. Triggers and policies always belong to repeatable files: a schema file that
+creates one is refused.
 """
 
 from pathlib import Path
@@ -31,10 +32,10 @@ create table if not exists migration.repeatable (
   sha256 text not null,
   applied_at timestamptz not null default now()
 );
-comment on schema migration is 'The ledger of hub migrate; nobody else writes here';
-comment on table migration.schema_file is 'Once-only files that were applied, with the hash that they had';
-comment on table migration.schema_object is 'Functions and views that once-only files made: they survive';
-comment on table migration.repeatable is 'Repeatable files as they were last applied';
+comment on schema migration is 'The ledger of hub migrate, which alone writes to it';
+comment on table migration.schema_file is 'Once-only files that were applied, with their hash';
+comment on table migration.schema_object is 'Functions and views of once-only files, which are not dropped';
+comment on table migration.repeatable is 'Repeatable files, with the hash of their last application';
 """
 
 _OBJECTS = """
@@ -58,20 +59,20 @@ where c.relnamespace::regnamespace::text = any(%(schemas)s)
 def objects(conn: psycopg.Connection[Any]) -> set[tuple[str, str]]:
     """Kind and identity of every function, view, trigger and policy of the private schemas.
 
-    Identities are complete only with an empty search_path.
+    The search_path must be empty, so that identities are schema-qualified.
     """
     return set(conn.execute(_OBJECTS, {"schemas": PRIVATE_SCHEMAS}).fetchall())
 
 
 def record(conn: psycopg.Connection[Any], path: str, digest: str, before: set[tuple[str, str]]) -> None:
-    """Write down what a schema file added; raise MigrationError if it made a trigger or a policy."""
+    """Record what a schema file added. Raises MigrationError if it created a trigger or a policy."""
     added = sorted(objects(conn) - before)
     for kind, identity in added:
         if kind in ("trigger", "policy"):
             raise MigrationError(
-                f"makes the {kind} {identity}",
+                f"creates the {kind} {identity}",
                 path=Path("sql", path),
-                hint="triggers belong to sql/functions, policies to sql/policies: they are made anew there",
+                hint="move triggers to sql/functions and policies to sql/policies",
             )
     conn.execute("insert into migration.schema_file (path, sha256) values (%s, %s)", [path, digest])
     for kind, identity in added:

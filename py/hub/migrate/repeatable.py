@@ -1,7 +1,7 @@
-"""Functions, policies and api: when one file changed, all of them are made anew in one transaction.
+"""Applies functions, policies and api: when one file changed, all are dropped and created in one transaction.
 
-See docs/adr/0002-repeatable-sql.md for why. What a repeatable file may make: functions, views, triggers,
-policies, grants, comments. What a schema file made (migration.schema_object) stays.
+See docs/adr/0002-repeatable-sql.md for the reasons. A repeatable file may create functions, views, triggers,
+policies, grants and comments. Objects of schema files (migration.schema_object) stay.
 """
 
 import hashlib
@@ -20,25 +20,25 @@ from hub.migrate.tree import Tree, sha256, shown
 from hub.migrate.validate import validate
 
 CALLERS = ("anon", "partner", "agent", "admin", "superadmin", "subdist", "erp", "messenger", "authenticator")
-"""Roles whose rights come from repeatable files alone; a DBA's own roles keep what they were granted."""
+"""Roles whose privileges come from repeatable files only; grants to other roles stay."""
 
 _STEPS = "schema"
 _LOCK_TIMEOUT = "3s"
 _ATTEMPTS = 10
 _MISSING = (errors.UndefinedFunction, errors.UndefinedTable, errors.UndefinedObject)
-"""What a file fails with that names an object of a file not yet applied."""
+"""Errors of a file that names an object of a file not yet applied."""
 
 
 def apply_repeatables(conn: psycopg.Connection[Any], tree: Tree, report: Report) -> None:
-    """Bring functions, policies and api up to the files, if anything differs; fills `report`.
+    """Apply all files of functions, policies and api if one differs from the database; fill `report`.
 
-    Raises MigrationError, with nothing changed.
+    Raises MigrationError, after a rollback, if a file fails or the tables stay locked.
     """
     files = tree.repeatable_files()
     wanted = {name: sha256(path) for name, path in files.items()}
     stored: dict[str, str] = dict(conn.execute("select path, sha256 from migration.repeatable").fetchall())
     steps = conn.execute("select path, sha256 from migration.schema_file order by path").fetchall()
-    # New tables want their grants and policies, also when the run that made them failed here.
+    # New tables need grants and policies, also if the run that created them failed before this point.
     wanted[_STEPS] = hashlib.sha256(repr(steps).encode()).hexdigest()
     changed = sorted(name for name, digest in wanted.items() if stored.get(name) != digest)
     removed = sorted(stored.keys() - wanted.keys())
@@ -55,7 +55,7 @@ def apply_repeatables(conn: psycopg.Connection[Any], tree: Tree, report: Report)
                 _recreate(conn, files, wanted)
     except (errors.LockNotAvailable, errors.DeadlockDetected) as busy:
         raise MigrationError(
-            f"the tables were busy {_ATTEMPTS} times for {_LOCK_TIMEOUT}: {str(busy).strip()}",
+            f"the tables were locked in {_ATTEMPTS} attempts of {_LOCK_TIMEOUT}: {str(busy).strip()}",
             hint="look for long transactions in pg_stat_activity, then run hub migrate again",
         ) from busy
     report.files_applied, report.files_changed, report.files_removed = (
@@ -67,11 +67,11 @@ def apply_repeatables(conn: psycopg.Connection[Any], tree: Tree, report: Report)
 
 def _recreate(conn: psycopg.Connection[Any], files: dict[str, Path], wanted: dict[str, str]) -> None:
     conn.execute(f"set local role {OWNER}")
-    # A policy is dropped under an exclusive lock: better to give up soon than to queue all callers behind us.
+    # Dropping a policy takes an exclusive lock: give up soon instead of queueing all callers behind it.
     conn.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
     conn.execute("set local statement_timeout = 0")
     conn.execute("set local search_path = ''")
-    # Files name each other's functions in any order; bodies are checked at the end.
+    # Files refer to functions of later files; bodies are validated at the end.
     conn.execute("set local check_function_bodies = off")
     conn.execute("set local client_min_messages = warning")
     _drop(conn)
@@ -88,9 +88,9 @@ def _recreate(conn: psycopg.Connection[Any], files: dict[str, Path], wanted: dic
 
 
 def _apply(conn: psycopg.Connection[Any], files: list[Path]) -> None:
-    """Apply every file; one that needs an object of a later file is applied again after it.
+    """Apply every file; a file that needs an object of a later one is applied again after it.
 
-    Raises MigrationError of the first file that no order can satisfy.
+    Raises the MigrationError of the first file that fails in every order.
     """
     while files:
         postponed: list[Path] = []
@@ -110,7 +110,7 @@ def _apply(conn: psycopg.Connection[Any], files: list[Path]) -> None:
 
 
 def _drop(conn: psycopg.Connection[Any]) -> None:
-    """Drop all that repeatable files made, and take back all that they granted."""
+    """Drop the objects of repeatable files, and revoke their grants."""
     conn.execute("drop schema if exists api cascade")
     conn.execute("create schema api")
     for command in _commands(conn):
@@ -119,8 +119,8 @@ def _drop(conn: psycopg.Connection[Any]) -> None:
         except errors.DependentObjectsStillExist as held:
             message, hint = script.describe(held.diag)
             raise MigrationError(
-                f"{message}; something that a schema file made depends on it",
-                hint=f"{hint}\n  functions of defaults, constraints and indexes belong to sql/schema",
+                f"{message}; an object of a schema file depends on it",
+                hint=f"{hint}\n  move functions of defaults, constraints and indexes to sql/schema",
             ) from held
 
 
@@ -165,7 +165,10 @@ having count(*) > 0
 
 
 def _commands(conn: psycopg.Connection[Any]) -> Any:
-    """What empties the private schemas of repeatable objects; each query runs when its turn comes."""
+    """Commands that drop the repeatable objects of the private schemas.
+
+    A query runs after earlier commands.
+    """
     arguments = {"schemas": object_ownership.PRIVATE_SCHEMAS, "callers": ", ".join(CALLERS)}
     for query in (_COMMANDS, _DROPS, _DROP_FUNCTIONS):
         for (command,) in conn.execute(query, arguments).fetchall():

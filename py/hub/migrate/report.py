@@ -1,16 +1,16 @@
-"""What a run of `hub migrate` did."""
+"""The result of a run of `hub migrate`."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Report:
-    """Everything that changed; `changed` is False on a second run."""
+    """What a migration changed; nothing on a second run."""
 
     steps: list[str] = field(default_factory=list)
     """Ids of the yoyo migrations that were applied."""
     files_applied: int = 0
-    """Repeatable files that were applied: all of them when one changed."""
+    """Number of repeatable files that were applied: all, if one of them changed."""
     files_changed: list[str] = field(default_factory=list)
     """Repeatable files that are new or edited."""
     files_removed: list[str] = field(default_factory=list)
@@ -18,11 +18,11 @@ class Report:
     jobs_unscheduled: list[str] = field(default_factory=list)
     secret_stored: bool = False
     remarks: list[str] = field(default_factory=list)
-    """Sentences for the user, such as that pg_cron is not to be had."""
+    """Sentences for the user, such as that pg_cron is not available."""
 
     @property
     def changed(self) -> bool:
-        """Whether the database differs from what it was before."""
+        """Whether the migration changed the database."""
         return bool(
             self.steps
             or self.files_applied
@@ -32,7 +32,7 @@ class Report:
         )
 
     def lines(self) -> list[str]:
-        """The report as it is printed."""
+        """The lines to print."""
         out = [f"applied {step}" for step in self.steps]
         if self.files_applied:
             changed = f"{len(self.files_changed)} new or changed, {len(self.files_removed)} removed"

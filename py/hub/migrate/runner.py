@@ -1,4 +1,4 @@
-"""The whole of `hub migrate`, in order, under one advisory lock."""
+"""Runs a migration: bootstrap, steps, repeatable files and jobs, in this order, under one advisory lock."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from hub.migrate.report import Report
 from hub.migrate.script import describe
 from hub.migrate.tree import Tree
 
-_LOCK_KEY = 0x616C6661_687562  # "alfahub": hub migrate's own
+_LOCK_KEY = 0x616C6661_687562  # "alfahub" in ASCII
 _LOCK_SECONDS = 600
 
 Say = Callable[[str], None]
@@ -35,10 +35,12 @@ def migrate(
     migrations_root: Path | None = None,
     say: Say | None = None,
 ) -> Report:
-    """Bring a database to the present; run twice, the second time does nothing.
+    """Migrate a database to the latest version. A second run changes nothing.
 
-    `database_url` names a direct connection (not through a pooler: the lock belongs to the session).
-    Raises MigrationError for a file that fails or a state that it cannot go on from, UserError for a bad URL.
+    `database_url` must be a direct connection, because a pooler does not keep the session of the advisory
+    lock. `jwt_secret` and `authenticator_password` are stored in the database if given. Raises MigrationError
+    for a file that fails or a database that does not match the files, and UserError if the database cannot be
+    reached.
     """
     tree = Tree(sql_root or paths.sql_root(), migrations_root or paths.migrations_root())
     report = Report()
@@ -71,15 +73,18 @@ def _connect(url: str) -> psycopg.Connection[Any]:
 
 @contextmanager
 def _alone(conn: psycopg.Connection[Any], say: Say) -> Iterator[None]:
-    """Hold the advisory lock; the server itself lets go of it when we die."""
+    """Hold the advisory lock; the server releases it when the connection ends."""
     deadline = time.monotonic() + _LOCK_SECONDS
-    told = False
+    announced = False
     while not conn.execute("select pg_try_advisory_lock(%s)", [_LOCK_KEY]).fetchall()[0][0]:
-        if not told:
+        if not announced:
             say("another migration of this database is running: waiting for it")
-            told = True
+            announced = True
         if time.monotonic() > deadline:
-            raise UserError(f"another migration held the lock for {_LOCK_SECONDS} seconds")
+            raise UserError(
+                f"another migration has held the lock for {_LOCK_SECONDS} seconds",
+                hint="look for 'hub migrate' in pg_stat_activity",
+            )
         time.sleep(0.25)
     try:
         yield
@@ -89,7 +94,7 @@ def _alone(conn: psycopg.Connection[Any], say: Say) -> Iterator[None]:
 
 
 def _store_secret(conn: psycopg.Connection[Any], secret: str | None) -> bool:
-    """Put the signing secret where `login` reads it, if it is not there already."""
+    """Store the signing secret for `login`; returns whether it changed."""
     if not secret or not conn.execute("select to_regclass('auth.jwt_secret')").fetchall()[0][0]:
         return False
     with conn.transaction():

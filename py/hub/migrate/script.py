@@ -1,7 +1,7 @@
-"""Running a whole SQL file in one round trip, and telling which line of it failed.
+"""Runs a whole SQL file in one round trip, and finds the line of a failure.
 
-The server parses the file, so a semicolon in a body is no trouble. Only when it fails do we look for the
-statement's beginning: syntax errors carry a position in the whole text, errors at run time do not.
+The server parses the file. Only after a failure is the text split into statements here, to find the beginning
+of the failed one: a syntax error carries a position in the text, an error at run time does not.
 """
 
 import re
@@ -31,14 +31,14 @@ _TRANSACTION_WORDS = {"begin", "commit", "rollback", "start", "end", "abort", "s
 
 @dataclass(frozen=True)
 class Statement:
-    """A top-level statement: where it begins (characters from 0) and its first word."""
+    """A top-level statement: its offset in characters from 0, and its first word in lower case."""
 
     start: int
     word: str
 
 
 def _past_comment(text: str, start: int) -> int:
-    """End of the block comment that begins at `start`; PostgreSQL's nest."""
+    """End of the block comment at `start`; block comments nest."""
     depth, at = 1, start + 2
     while depth and (edge := _BLOCK_EDGE.search(text, at)):
         depth += 1 if edge.group() == "/*" else -1
@@ -67,7 +67,8 @@ def statements(text: str) -> list[Statement]:
             start, word = -1, ""
         elif start < 0:
             start, word = token.start(), this
-        # Bodies in standard SQL hold bare semicolons: begin atomic ... end, with cases inside; so do rules.
+        # Semicolons inside `begin atomic ... end`, which may contain `case ... end`, and inside rules do not
+        # end it.
         if this == "(" or (this == "atomic" and previous == "begin") or (this == "case" and depth):
             depth += 1
         elif depth and this in (")", "end"):
@@ -97,14 +98,14 @@ def describe(diagnostic: Any) -> tuple[str, str]:
 
 
 def run(conn: psycopg.Connection[Any], path: Path, text: str) -> None:
-    """Send a file's text as it stands, inside the transaction that the caller opened.
+    """Execute the text of a file unchanged, inside the transaction that the caller opened.
 
-    Raises MigrationError with file and line; LockNotAvailable and DeadlockDetected as they are, for a retry.
+    Raises MigrationError with file and line, and LockNotAvailable or DeadlockDetected, which callers retry.
     """
     for statement in statements(text):
         if statement.word in _TRANSACTION_WORDS:
             raise MigrationError(
-                f"'{statement.word}' is not allowed: the whole file is one transaction",
+                f"'{statement.word}' is not allowed, because the whole file is one transaction",
                 path=path,
                 line=line_at(text, statement.start),
             )

@@ -1,11 +1,11 @@
-"""What a migration module says: which sql/schema file it applies, and the file's SHA-256.
+"""The step of a migration module: it applies a file of sql/schema and pins the file's SHA-256.
 
     from hub.migrate.steps import schema_file
 
     __depends__ = {"0000_foundation"}
     steps = [schema_file("11_regions.sql", sha256="...")]
 
-yoyo does not notice that an applied file was edited; the pin does. `hub dev repin` writes both.
+yoyo does not detect that an applied file was edited; the pin does. `hub dev repin` writes both.
 """
 
 import re
@@ -19,11 +19,11 @@ from hub.migrate.errors import MigrationError
 from hub.migrate.tree import current_tree, sha256, shown
 
 PIN = re.compile(r'schema_file\(\s*"(?P<name>[^"]+)"\s*,\s*sha256="(?P<sha>[0-9a-f]{64})"')
-"""How a migration module names its file and pins its hash."""
+"""The file and its hash in the text of a migration module."""
 
 
 def schema_file(name: str, *, sha256: str) -> Any:
-    """A yoyo step that applies sql/schema/`name`, provided that it still is what was pinned."""
+    """A yoyo step that applies sql/schema/`name`. Raises MigrationError if the file differs from its pin."""
     path = current_tree().sql / "schema" / name
     check_pin(path, sha256)
 
@@ -38,9 +38,13 @@ def schema_file(name: str, *, sha256: str) -> Any:
 
 
 def check_pin(path: Any, pinned: str) -> None:
-    """Raise MigrationError unless the file is there and has the pinned hash."""
+    """Raise MigrationError unless the file exists and has the pinned hash."""
     if not path.exists():
-        raise MigrationError("a migration names this file, but it is not there", path=shown(path))
+        raise MigrationError(
+            "a migration applies this file, but it does not exist",
+            path=shown(path),
+            hint="restore the file, or delete the migration if it was never released",
+        )
     if sha256(path) != pinned:
         raise MigrationError(
             "the file was edited after its hash was pinned in migrations/",

@@ -1,4 +1,4 @@
-"""The SQL of a checkout: which files there are, and their hashes."""
+"""The SQL files of a checkout and their hashes."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPEATABLE = ("functions", "policies", "api")
-"""Folders of files that may be applied again at any time, in the order in which they are."""
+"""Folders of files that may be applied repeatedly, in the order of application."""
 
 
 def sha256(path: Path) -> str:
@@ -18,14 +18,14 @@ def sha256(path: Path) -> str:
 
 
 def shown(path: Path) -> Path:
-    """`path` as a user of the checkout would type it, where that is possible."""
+    """`path` relative to the working directory, if it is below it."""
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else Path(relative)
 
 
 @dataclass(frozen=True)
 class Tree:
-    """The two folders that a database is made from."""
+    """The two folders that define a database."""
 
     sql: Path
     migrations: Path
@@ -35,7 +35,7 @@ class Tree:
         return sorted((self.sql / "schema").glob("*.sql"))
 
     def repeatable_files(self) -> dict[str, Path]:
-        """Repeatable files by their path below `sql`, in the order in which they are applied."""
+        """Repeatable files by their path below `sql`, in the order of application."""
         return {
             f"{folder}/{path.name}": path
             for folder in REPEATABLE
@@ -47,7 +47,7 @@ class Tree:
         return sorted((self.sql / "jobs").glob("*.sql"))
 
     def fingerprint(self) -> str:
-        """Hex SHA-256 over every file that a database is made from."""
+        """Hex SHA-256 over every file that defines a database."""
         digest = hashlib.sha256()
         for path in sorted([*self.sql.rglob("*.sql"), *self.migrations.glob("*.py")]):
             digest.update(f"{path.name}\0{sha256(path)}\n".encode())
@@ -58,13 +58,13 @@ _current: ContextVar[Tree] = ContextVar("tree")
 
 
 def current_tree() -> Tree:
-    """The tree that is being applied: migration modules cannot be given arguments."""
+    """The tree that is being applied, for migration modules, which take no arguments."""
     return _current.get()
 
 
 @contextmanager
 def applying(tree: Tree) -> Iterator[None]:
-    """Make `tree` the one that migration modules see."""
+    """Set the tree that `current_tree` returns."""
     token = _current.set(tree)
     try:
         yield

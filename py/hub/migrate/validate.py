@@ -1,6 +1,7 @@
-"""Checking every body once all files are applied: what `check_function_bodies = off` left out.
+"""Validates the body of every function once all files are applied.
 
-The same validators that CREATE FUNCTION calls: a body may name a later file's function and is still checked.
+Files are applied with `check_function_bodies = off`, because a body may name a function of a later file. This
+calls the validators that CREATE FUNCTION would have called.
 """
 
 import re
@@ -26,12 +27,12 @@ _BODY_LINE = re.compile(r"(?:near )?line (\d+)")
 
 
 def validate(conn: psycopg.Connection[Any], files: list[Path]) -> None:
-    """Raise MigrationError, naming file and line, for the first function whose body does not hold."""
+    """Raise MigrationError with file and line for the first function with an invalid body."""
     conn.execute("set local check_function_bodies = on")
     for oid, name, body, validator, path in conn.execute(
         _FUNCTIONS, [[*object_ownership.PRIVATE_SCHEMAS, "api"]]
     ).fetchall():
-        # CREATE FUNCTION checks a body under the function's own search_path.
+        # CREATE FUNCTION validates a body under the search_path of the function.
         conn.execute("select set_config('search_path', %s, true)", ["" if path == '""' else path])
         try:
             conn.execute(f"select pg_catalog.{validator}(%s)", [oid])
@@ -43,7 +44,7 @@ def validate(conn: psycopg.Connection[Any], files: list[Path]) -> None:
 
 
 def _locate(files: list[Path], body: str, diagnostic: Any) -> tuple[Path | None, int | None]:
-    """File and line of an error in a body, by finding the body's text."""
+    """File and line of an error in a body, found by the text of the body."""
     for file in files:
         text = file.read_text()
         start = text.find(body)

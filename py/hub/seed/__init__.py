@@ -1,8 +1,7 @@
-"""hub seed: the demo's regions, catalogue, partners, agents and sub-distributors, the same on every run."""
+"""hub seed: loads regions, catalogue, partners, agents and sub-distributors, the same on every run."""
 
 from hub import settings
 from hub.console import out, say
-from hub.errors import UserError
 from hub.seed.dataset import PASSWORD
 from hub.seed.load import Counts, load
 
@@ -10,17 +9,15 @@ __all__ = ["PASSWORD", "Counts", "load", "run"]
 
 
 def run(database: str | None = None) -> None:
-    """Load the demo data into a migrated, empty database; say so where it is there already.
+    """Load the demo data into a migrated, empty database; a second call changes nothing.
 
-    Raises UserError for a database that holds other data, or is not migrated.
+    Raises UserError for a database that contains other data or is not migrated.
     """
-    url = database or settings.read().database_url
-    if not url:
-        raise UserError("which database?", hint="./hub up makes one; else --database URL or HUB_DATABASE_URL")
+    url = settings.database_url(database)
     with out.status("loading the demo data ..."):
         counts = load(url)
     if counts is None:
-        say("the demo data is already there")
+        say("the demo data is already loaded")
         return
     say("loaded " + ", ".join(f"{count} {name}" for name, count in counts.items()))
-    say(f"everybody's password: {PASSWORD}")
+    say(f"the password of every account: {PASSWORD}")

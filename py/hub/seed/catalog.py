@@ -7,13 +7,13 @@ from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID
 
-from hub.seed.identity import JAKARTA, chance, moment, stable_id, utc
+from hub.seed.identity import JAKARTA, generator, moment, stable_id, utc
 from hub.seed.tables import product_lines, rows
 
 Row = tuple[Any, ...]
 
 TIERS = {"SILVER": 4, "GOLD": 8, "PLATINUM": 13}
-"""Percent off the base price."""
+"""Percentage below the base price, by tier."""
 
 _FOUNDED = utc(2019, 3, 1)
 _RETAIL_PERCENT = 138
@@ -21,7 +21,7 @@ _RETAIL_PERCENT = 138
 
 @dataclass(frozen=True)
 class Product:
-    """One product, with the line of products.toml that it came from."""
+    """A product; `line` is its entry in products.toml."""
 
     id: UUID
     sku: str
@@ -32,7 +32,7 @@ class Product:
 
 
 def brands() -> list[Row]:
-    """id, name, display_order, is_active."""
+    """Rows of id, name, display_order, is_active."""
     return [
         (stable_id("brand", r["name"], _FOUNDED), r["name"], n, r["active"] == "true")
         for n, r in enumerate(rows("brands"), start=1)
@@ -40,7 +40,7 @@ def brands() -> list[Row]:
 
 
 def categories() -> list[Row]:
-    """id, name, slug, parent_id, display_order; parents first."""
+    """Rows of id, name, slug, parent_id, display_order; parents first."""
     return [
         (_category(r["slug"]), r["name"], r["slug"], _category(r["parent"]) if r["parent"] else None, n)
         for n, r in enumerate(rows("categories"), start=1)
@@ -52,13 +52,13 @@ def _category(slug: str) -> UUID:
 
 
 def products() -> list[Product]:
-    """Every line's variants in every size."""
+    """Every product: each line's variants in each size."""
     return [product for line in product_lines() for product in _of_line(line)]
 
 
 def _of_line(line: dict[str, Any]) -> Iterator[Product]:
     sizes: dict[str, int] = line["sizes"]
-    if line.get("each"):  # each variant has a price of its own
+    if line.get("each"):  # `sizes` maps a variant to its price
         for n, (variant, price) in enumerate(sizes.items(), start=1):
             yield _product(line, f"{line['sku']}-{n:02}", variant, "", price)
         return
@@ -78,8 +78,10 @@ def _product(line: dict[str, Any], sku: str, variant: str, size: str, price: int
     return Product(stable_id("product", sku, created), sku, name, price, created, line)
 
 
-def product_rows(goods: list[Product]) -> list[Row]:
-    """id, sku, name, description, brand_id, category_id, base_price, retail_price, created_at, updated_at."""
+def product_rows(items: list[Product]) -> list[Row]:
+    """Rows of id, sku, name, description, brand_id, category_id, base_price, retail_price, created_at,
+    updated_at.
+    """
     return [
         (
             p.id,
@@ -93,25 +95,25 @@ def product_rows(goods: list[Product]) -> list[Row]:
             p.created_at,
             p.created_at,
         )
-        for p in goods
+        for p in items
     ]
 
 
 def _rounded(hundredths: int, step: int = 100) -> int:
-    """Rupiah as they stand on a price list."""
+    """Whole rupiah from hundredths, rounded to a multiple of `step`, as in price lists."""
     return round(hundredths / 100 / step) * step
 
 
-def tier_price_rows(goods: list[Product], today: date) -> list[Row]:
-    """id, product_id, tier, price, min_qty_discount, discount_price, effective_from, effective_until.
+def tier_price_rows(items: list[Product], today: date) -> list[Row]:
+    """Rows of id, product_id, tier, price, min_qty_discount, discount_price, effective_from, effective_until.
 
-    Some prices were raised at the turn of the year, some will be next month: periods follow from `today`.
+    Some prices rose at the turn of the year and some rise next month, both as seen from `today`.
     """
     new_year = _midnight(date(today.year, 1, 1))
     year_before = _midnight(date(today.year - 1, 1, 1))
     next_month = _midnight(date(today.year + today.month // 12, today.month % 12 + 1, 1))
     found: list[Row] = []
-    for p in goods:
+    for p in items:
         if not p.line.get("tiers", True):
             continue
         raised, announced = p.line.get("raised", 0), p.line.get("announced", 0)
@@ -136,20 +138,20 @@ def _tier_price(p: Product, tier: str, percent: int, start: datetime, end: datet
     return (stable_id("tier_price", key, p.created_at), p.id, tier, price, units, discounted, start, end)
 
 
-def inventory_rows(goods: list[Product], now: datetime) -> list[Row]:
-    """id, product_id, erp_stock, safety_buffer, last_sync_at: a few are out of stock, some are scarce."""
+def inventory_rows(items: list[Product], now: datetime) -> list[Row]:
+    """Rows of id, product_id, erp_stock, safety_buffer, last_sync_at; some are out of stock, some scarce."""
     found: list[Row] = []
-    for p in goods:
-        luck = chance("stock", p.sku)
+    for p in items:
+        random = generator("stock", p.sku)
         buffer = 0 if p.base_price > 500_000 else 5
-        match luck.randrange(100):
+        match random.randrange(100):
             case n if n < 6:
                 stock = 0
             case n if n < 18:
-                stock = buffer + luck.randrange(1, 10)
+                stock = buffer + random.randrange(1, 10)
             case _ if p.base_price > 500_000:
-                stock = luck.randrange(12, 40)
+                stock = random.randrange(12, 40)
             case _:
-                stock = luck.randrange(60, 900)
+                stock = random.randrange(60, 900)
         found.append((stable_id("inventory", p.sku, p.created_at), p.id, stock, buffer, now))
     return found

@@ -9,19 +9,19 @@ from hub.seed.tables import rows
 
 Row = tuple[Any, ...]
 
-PASSWORD = "rahasia-2026"  # noqa: S105 - the demo's, in the documentation
-"""Everybody's password in the demo data."""
+PASSWORD = "rahasia-2026"  # noqa: S105 - documented, for the demo only
+"""The password of every account of the demo data."""
 
 _FOUNDED = utc(2019, 3, 1)
 
 
 def region_id(code: str) -> UUID | None:
-    """Id of a region; None for no code."""
+    """Id of the region with this code; None for an empty code."""
     return stable_id("region", code, _FOUNDED) if code else None
 
 
 def person_id(kind: str, key: str) -> UUID:
-    """Id of a "partner" (by business name), "agent" (by e-mail) or "subdist" (by business name)."""
+    """Id of a "partner" or "subdist" by business name, or of an "agent" by e-mail."""
     return stable_id(kind, key, _joined(kind, key))
 
 
@@ -31,7 +31,7 @@ def _joined(kind: str, key: str) -> datetime:
 
 
 def region_rows() -> list[Row]:
-    """id, name, code, parent_region_id, time_zone, created_at; parents first."""
+    """Rows of id, name, code, parent_region_id, time_zone, created_at; parents first."""
     return [
         (region_id(r["code"]), r["name"], r["code"], region_id(r["parent"]), r["time_zone"] or None, _FOUNDED)
         for r in rows("regions")
@@ -39,7 +39,7 @@ def region_rows() -> list[Row]:
 
 
 def subdist_rows() -> list[Row]:
-    """id, region_id, business_name, whatsapp_number, email, contact_person, status,
+    """Rows of id, region_id, business_name, whatsapp_number, email, contact_person, status,
     created_at, updated_at.
     """
     found: list[Row] = []
@@ -62,7 +62,7 @@ def subdist_rows() -> list[Row]:
 
 
 def agent_rows(password_hash: str) -> list[Row]:
-    """id, email, password_hash, full_name, phone, role, region_id, created_at, updated_at."""
+    """Rows of id, email, password_hash, full_name, phone, role, region_id, created_at, updated_at."""
     found: list[Row] = []
     for n, r in enumerate(rows("agents"), start=1):
         joined = _joined("agent", r["email"])
@@ -83,7 +83,7 @@ def agent_rows(password_hash: str) -> list[Row]:
 
 
 def partner_rows(password_hash: str) -> list[Row]:
-    """id, email, phone, password_hash, business_name, tier, salon_type, chair_count, specialization,
+    """Rows of id, email, phone, password_hash, business_name, tier, salon_type, chair_count, specialization,
     region_id, credit_limit, address, created_at, updated_at.
     """
     found: list[Row] = []
@@ -111,12 +111,12 @@ def partner_rows(password_hash: str) -> list[Row]:
 
 
 def partner_email(business_name: str) -> str:
-    """A partner's login; the domain is reserved (RFC 2606), so no mail ever leaves."""
+    """A partner's login; the domain is reserved (RFC 2606), so no mail is ever delivered."""
     return f"{slug(business_name)}@salon.example"
 
 
 def reward_rows() -> list[Row]:
-    """id, name, description, points_required, stock_available, is_active, created_at."""
+    """Rows of id, name, description, points_required, stock_available, is_active, created_at."""
     return [
         (
             stable_id("reward", r["name"], utc(2024, 1, 1)),

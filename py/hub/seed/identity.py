@@ -1,4 +1,4 @@
-"""Ids, numbers and chance that are the same on every run: all follow from a name."""
+"""Ids, phone numbers and random values that depend on a name only, and so are the same on every run."""
 
 import hashlib
 import random
@@ -12,7 +12,7 @@ JAKARTA = timezone(timedelta(hours=7), "WIB")
 
 
 def stable_id(kind: str, key: str, at: datetime) -> UUID:
-    """A UUID version 7 of this moment whose random part follows from `kind` and `key`."""
+    """A UUIDv7 of the moment `at`, with a random part derived from `kind` and `key`."""
     milliseconds = int(at.timestamp() * 1000)
     tail = int.from_bytes(_digest(kind, key)[:10], "big")
     value = milliseconds << 80 | tail
@@ -20,24 +20,24 @@ def stable_id(kind: str, key: str, at: datetime) -> UUID:
     return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
 
 
-def chance(kind: str, key: str) -> random.Random:
-    """A generator of its own for each row, so that adding a row changes no other."""
-    return random.Random(_digest(kind, key))  # noqa: S311 - nobody's secret
+def generator(kind: str, key: str) -> random.Random:
+    """A random generator for one row, so that adding a row changes no other."""
+    return random.Random(_digest(kind, key))  # noqa: S311 - generates no secret
 
 
 def moment(kind: str, key: str, first: datetime, last: datetime) -> datetime:
-    """A second between two moments."""
+    """A moment between two others, in whole seconds."""
     seconds = int((last - first).total_seconds())
-    return first + timedelta(seconds=chance(kind + ":moment", key).randrange(seconds))
+    return first + timedelta(seconds=generator(kind + ":moment", key).randrange(seconds))
 
 
 def slug(name: str) -> str:
-    """A name as it stands in an e-mail address: `salon-melati-bogor`."""
+    """A name as part of an e-mail address: `salon-melati-bogor`."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower().replace("'", "")).strip("-")
 
 
 def phone(block: int, number: int) -> str:
-    """A number that looks like a mobile's and is nobody's: no operator holds the prefix 0840."""
+    """A fictitious mobile number: no operator has the prefix 0840."""
     return f"+62840{block:03}{number:05}"
 
 

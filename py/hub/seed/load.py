@@ -1,4 +1,4 @@
-"""Into the database, in sets, in one transaction."""
+"""Loads the demo data with COPY, in one transaction."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -15,29 +15,30 @@ Counts = dict[str, int]
 Connection = psycopg.Connection[Any]
 
 _TABLES = ("regions", "brands", "categories", "products", "sub_distributors", "partners", "agents", "orders")
-"""Where a row that is not ours means that the database is somebody's."""
+"""Tables that must be empty: any row belongs to another data set."""
 
 _LOCK = "hub seed"
 
 
 def load(url: str, today: date | None = None) -> Counts | None:
-    """Load the demo data; returns the rows of each kind, None where it is there already.
+    """Load the demo data; returns the number of rows of each kind, or None if it is already loaded.
 
-    Raises UserError for a database that holds other data, or is not migrated.
+    Prices are in force as of `today`, by default the present day in Jakarta. Raises UserError for a database
+    that contains other data or is not migrated.
     """
     try:
         with psycopg.connect(url, connect_timeout=10, application_name="hub seed") as conn:
-            # Two at once: the second waits, and finds it done.
+            # A concurrent run waits, and then finds the data loaded.
             conn.execute("select pg_advisory_xact_lock(hashtext(%s))", [_LOCK])
-            if _is_there(conn):
+            if _is_loaded(conn):
                 return None
             return _load(conn, today or datetime.now(JAKARTA).date())
     except psycopg.Error as error:
         raise UserError(f"the demo data could not be loaded: {str(error).strip()}") from None
 
 
-def _is_there(conn: Connection) -> bool:
-    """Whether the demo data is there; raises UserError where it must not be loaded."""
+def _is_loaded(conn: Connection) -> bool:
+    """Whether the demo data is loaded; raises UserError if it must not be."""
     if not conn.execute("select to_regclass('app.redemption_catalog')").fetchall()[0][0]:
         raise UserError("the database is not migrated", hint="./hub migrate")
     root = conn.execute("select from app.regions where id = %s", [dataset.region_id("ID")])
@@ -46,17 +47,17 @@ def _is_there(conn: Connection) -> bool:
     for table in _TABLES:
         if conn.execute(sql.SQL("select from {} limit 1").format(sql.Identifier("app", table))).rowcount:
             raise UserError(
-                f"the database holds other data (app.{table} is not empty)",
-                hint="the demo data goes into an empty database: ./hub reset --yes makes the stack's one new",
+                f"the database contains other data: app.{table} is not empty",
+                hint="load the demo data into an empty database; ./hub reset --yes empties the stack's",
             )
     return False
 
 
 def _load(conn: Connection, today: date) -> Counts:
     now = datetime.now(UTC)
-    # bcrypt is slow on purpose: one hash, made by the rule that every password passes, serves all.
+    # bcrypt is slow on purpose, so all accounts share one hash.
     password_hash = conn.execute("select auth.hash_password(%s)", [dataset.PASSWORD]).fetchall()[0][0]
-    goods = catalog.products()
+    products = catalog.products()
     return {
         "regions": _copy(
             conn, "regions", "id name code parent_region_id time_zone created_at", dataset.region_rows()
@@ -67,19 +68,19 @@ def _load(conn: Connection, today: date) -> Counts:
             conn,
             "products",
             "id sku name description brand_id category_id base_price retail_price created_at updated_at",
-            catalog.product_rows(goods),
+            catalog.product_rows(products),
         ),
         "tier prices": _copy(
             conn,
             "tier_prices",
             "id product_id tier price min_qty_discount discount_price effective_from effective_until",
-            catalog.tier_price_rows(goods, today),
+            catalog.tier_price_rows(products, today),
         ),
         "stock levels": _copy(
             conn,
             "inventory",
             "id product_id erp_stock safety_buffer last_sync_at",
-            catalog.inventory_rows(goods, now),
+            catalog.inventory_rows(products, now),
         ),
         "sub-distributors": _copy(
             conn,

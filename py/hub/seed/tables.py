@@ -1,4 +1,4 @@
-"""The small tables that lie beside this file."""
+"""The data files of the demo data."""
 
 import csv
 import tomllib

@@ -1,1 +1,1 @@
-"""The running stack: PostgreSQL by pg_ctl, everything else under supervisord."""
+"""The running stack: pg_ctl starts PostgreSQL, supervisord runs everything else."""

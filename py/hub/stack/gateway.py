@@ -1,4 +1,4 @@
-"""The HTTP front door: the real PostgREST wherever it is to be had, else our stand-in; one configuration."""
+"""The HTTP gateway: PostgREST where it is available, otherwise the stand-in, with the same configuration."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ READY_SECONDS = 30
 
 @dataclass(frozen=True)
 class Gateway:
-    """What answers HTTP: `command` takes the configuration file as its last argument."""
+    """A gateway program; `command` takes the configuration file as its last argument."""
 
     kind: Literal["postgrest", "standin"]
     command: tuple[str, ...]
@@ -30,7 +30,7 @@ class Gateway:
 
 @dataclass(frozen=True)
 class GatewayConfig:
-    """What either gateway is told. `pooled` says that `db_uri` leads through PgBouncer's transaction mode."""
+    """The configuration of either gateway. `pooled`: `db_uri` is PgBouncer in transaction mode."""
 
     db_uri: str
     listen_uri: str
@@ -41,8 +41,8 @@ class GatewayConfig:
 
     def text(self, kind: str) -> str:
         """The configuration file in PostgREST's form."""
-        # LISTEN belongs to a session, and a transaction pool has none: the stand-in listens on a connection
-        # of its own; PostgREST knows one address only, so `hub` signals it (SIGUSR1) after a migration.
+        # LISTEN needs a session, which a transaction pool does not keep. The stand-in listens on a connection
+        # of its own. PostgREST takes one address only, so `hub` sends it SIGUSR1 after a migration instead.
         channel = kind == "standin" or not self.pooled
         values: dict[str, str | int | bool] = {
             "db-uri": self.db_uri,
@@ -63,7 +63,7 @@ class GatewayConfig:
         return "".join(f"{name} = {_literal(value)}\n" for name, value in values.items())
 
     def write(self, path: Path, kind: str, account: Account) -> bool:
-        """Write the file, readable by its server alone (it holds secrets); returns whether it differs now."""
+        """Write the file, readable by the gateway only, as it holds secrets; returns whether it changed."""
         text = self.text(kind)
         if path.exists() and path.read_text() == text:
             return False
@@ -83,9 +83,9 @@ def _literal(value: str | int | bool) -> str:
 
 
 def choose(preference: str, cache: Path) -> Gateway:
-    """The gateway of HUB_GATEWAY ("auto", "postgrest" or "standin"); looks in `cache` for downloads.
+    """Choose the gateway by HUB_GATEWAY: "auto", "postgrest" or "standin". `cache` keeps downloads.
 
-    Raises UserError where PostgREST is demanded and not to be had.
+    Raises UserError for "postgrest" if PostgREST is not available.
     """
     if preference != "standin":
         found, why_not = postgrest.find(cache, insist=preference == "postgrest")
@@ -95,7 +95,7 @@ def choose(preference: str, cache: Path) -> Gateway:
             )
         if preference == "postgrest":
             raise UserError(
-                f"PostgREST is not to be had: {why_not}", hint="set POSTGREST_BIN, or HUB_GATEWAY=standin"
+                f"PostgREST is not available: {why_not}", hint="set POSTGREST_BIN, or HUB_GATEWAY=standin"
             )
     else:
         why_not = "HUB_GATEWAY=standin"
@@ -104,21 +104,21 @@ def choose(preference: str, cache: Path) -> Gateway:
 
 
 def account_for(gateway: Gateway) -> Account:
-    """The account that the gateway runs under: the servers', where it can reach the program, else our own.
+    """The account that the gateway runs under: that of servers if it can run the program, otherwise our own.
 
-    Root's Python may stand in /root, which nobody else can enter.
+    The Python of root may be below /root, which other accounts cannot enter.
     """
     account = server_account()
     probe = ["--version"] if gateway.kind == "postgrest" else ["-c", "import hub"]
     try:
-        reaches = not account.switches or account.run([gateway.command[0], *probe]).returncode == 0
+        can_run = not account.switches or account.run([gateway.command[0], *probe]).returncode == 0
     except OSError:
-        reaches = False
-    return account if reaches else Account("root", 0, 0, "/root")
+        can_run = False
+    return account if can_run else Account("root", 0, 0, "/root")
 
 
 def start(gateway: Gateway, config: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start a gateway as our own child (the stack's runs under supervisord)."""
+    """Start a gateway as a child process; the gateway of a stack runs under supervisord."""
     account = account_for(gateway)
     with log.open("ab") as out:
         return subprocess.Popen(
@@ -132,17 +132,17 @@ def start(gateway: Gateway, config: Path, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def refuse_ended(process: subprocess.Popen[bytes], log: Path) -> None:
-    """Raise UserError if a gateway that is our own child has ended."""
+def check_running(process: subprocess.Popen[bytes], log: Path) -> None:
+    """Raise UserError if a gateway that is a child process has ended."""
     if process.poll() is not None:
         code = process.returncode
         raise UserError(f"the gateway ended with code {code}", hint=f"end of {log}:\n{tail(log)}")
 
 
-def wait_ready(url: str, log: Path, still_runs: Callable[[], None]) -> None:
-    """Wait until the gateway answers without an error of its own.
+def wait_ready(url: str, log: Path, check: Callable[[], None]) -> None:
+    """Wait until the gateway answers with a status below 500.
 
-    `still_runs` raises when the gateway has ended. Raises UserError with the log's end.
+    `check` raises if the gateway has ended. Raises UserError with the end of the log after READY_SECONDS.
     """
     client = httpx.Client(timeout=5, trust_env=False)
 
@@ -152,7 +152,7 @@ def wait_ready(url: str, log: Path, still_runs: Callable[[], None]) -> None:
         wait=wait_fixed(0.1),
     )
     def status() -> int:
-        still_runs()
+        check()
         return client.get(url).status_code
 
     try:

@@ -1,4 +1,4 @@
-"""One stack: its data folder, its settings, its PostgreSQL."""
+"""A stack: its data folder, its settings, its PostgreSQL."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +13,7 @@ from hub.settings import Settings
 
 @dataclass
 class Stack:
-    """Where everything of a stack lies. `remark` is a sentence for the user, if there is one."""
+    """A stack and the paths of its files. `remark` is a sentence for the user, or empty."""
 
     folder: Path
     settings: Settings
@@ -22,17 +22,17 @@ class Stack:
 
     @classmethod
     def make(cls) -> "Stack":
-        """The checkout's stack; its data folder, secrets and ports are made if need be."""
+        """The checkout's stack; its data folder, secrets and ports are created unless they exist."""
         account = server_account()
         folder, remark = paths.make_data_dir(account)
         return cls(folder, settings.ensure(folder), remark, account)
 
     @classmethod
     def existing(cls) -> "Stack":
-        """The checkout's stack as it was brought up before. Raises UserError where there is none."""
+        """The checkout's stack. Raises UserError if it was never started."""
         folder = paths.data_dir().resolve()
         if not settings.env_file(folder).exists():
-            raise UserError("there is no stack in this checkout yet", hint="./hub up makes one")
+            raise UserError("this checkout has no stack yet", hint="./hub up creates it")
         return cls(folder, settings.ensure(folder))
 
     @cached_property
@@ -47,7 +47,10 @@ class Stack:
         )
 
     def start_cluster(self) -> bool:
-        """Have PostgreSQL running, on another port if ours was taken; returns whether it was down."""
+        """Start PostgreSQL unless it runs, on another port if its own is taken.
+
+        Returns whether it was down.
+        """
         if not self.cluster.is_running():
             self.settings = settings.move_taken_ports(self.folder, ["postgres_port"])
             self.cluster.port = self.settings.postgres_port
@@ -56,19 +59,19 @@ class Stack:
 
     @property
     def logs(self) -> Path:
-        """Folder of the supervised programs' logs."""
+        """The folder of the logs of supervised programs."""
         return self.folder / "log"
 
     @property
     def run(self) -> Path:
-        """Folder of generated configuration files."""
+        """The folder of generated configuration files."""
         return self.folder / "run"
 
     def log_files(self) -> dict[str, Path]:
-        """Every log by the name of its program."""
+        """The log files by the name of the program."""
         return {"postgres": self.cluster.log} | {path.stem: path for path in sorted(self.logs.glob("*.log"))}
 
     def prepare(self) -> None:
-        """Make the folders that programs write to."""
+        """Create the folders of logs and configuration files."""
         for folder in (self.logs, self.run):
             folder.mkdir(mode=0o755, exist_ok=True)

@@ -1,6 +1,5 @@
-"""PgBouncer in transaction mode: many callers, few server connections."""
+"""PgBouncer in transaction mode: many clients share few server connections."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -10,23 +9,22 @@ from hub.ports import HOST
 from hub.settings import Settings
 
 ADMIN = "hub_admin"
-"""Login of PgBouncer's own console (`show pools`); its password is HUB_SUPERVISOR_PASSWORD."""
+"""The login for PgBouncer's console (`show pools`); its password is HUB_SUPERVISOR_PASSWORD."""
 
 
 def program() -> Path:
-    """Path of pgbouncer. Raises UserError where it is not installed."""
-    search = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    found = shutil.which("pgbouncer", path=search)
+    """Path of pgbouncer. Raises UserError if it is not installed."""
+    found = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
     if not found:
         raise UserError("pgbouncer is not installed", hint="apt-get install pgbouncer (./hub does so)")
     return Path(found)
 
 
 def ini(settings: Settings, users: Path) -> str:
-    """pgbouncer.ini; understood by version 1.18 (Debian 12) and newer.
+    """The text of pgbouncer.ini, for version 1.18 (Debian 12) and newer.
 
-    A server that comes back is found within a second (PgBouncer's own pause is 15), and who cannot be given a
-    connection is told so before his gateway gives up.
+    server_login_retry reconnects within a second after a restart of the server (default 15), and
+    query_wait_timeout fails a waiting client before the gateway's own timeout.
     """
     return f"""\
 [databases]
@@ -53,7 +51,10 @@ log_disconnections = 0
 
 
 def userlist(settings: Settings) -> str:
-    """auth_file: PgBouncer logs in to the server with the same password, so it must know it in the clear."""
+    """The text of auth_file.
+
+    Passwords are in clear text, because PgBouncer logs in to the server with them.
+    """
     pairs = [("authenticator", settings.authenticator_password), (ADMIN, settings.supervisor_password)]
     return "".join(f'"{name}" "{password.replace(chr(34), chr(34) * 2)}"\n' for name, password in pairs)
 

@@ -95,10 +95,10 @@ def _erp(stack: Stack) -> Program | None:
 
 
 def _adapter_settings(stack: Stack, *prefixes: str) -> dict[str, str]:
-    """What every adapter needs, over the environment and hub.env, over the defaults of declared programs."""
+    """An adapter's settings: defaults of declared programs, over them hub.env, the environment, the stack."""
     return {
         **declared.adapter_settings(stack.folder, *prefixes),
-        **settings.adapter(stack.folder, *prefixes),
+        **settings.read_adapter(stack.folder, *prefixes),
         "gateway_url": stack.settings.gateway_url,
         "jwt_secret": stack.settings.jwt_secret,
         "listen_url": stack.settings.listen_url,

@@ -1,7 +1,7 @@
-"""supervisord, our process manager.
+"""supervisord, which runs the programs of a stack.
 
-It is controlled over a loopback port with a password: the path of a Unix socket may be 107 bytes long, and
-checkouts lie deeper than that.
+It is controlled over a loopback port with a password, because the path of a Unix socket is limited to 107
+bytes.
 """
 
 import http.client
@@ -16,6 +16,7 @@ from typing import Any
 
 from hub import processes
 from hub.cluster import tail
+from hub.environment import child_environment
 from hub.errors import UserError
 from hub.ports import HOST
 from hub.stack.layout import Stack
@@ -23,11 +24,11 @@ from hub.stack.programs import Program
 
 _USER = "hub"
 _START_SECONDS = 20
-_TOLD = ("HUB_WHATSAPP_", "HUB_SMTP_", "HUB_ERP_")
+_ADAPTER_SETTINGS = ("HUB_WHATSAPP_", "HUB_SMTP_", "HUB_ERP_")
 
 
 def config(stack: Stack, programs: list[Program]) -> str:
-    """supervisord.conf for these programs."""
+    """The text of supervisord.conf for these programs. Raises UserError for a path that it cannot contain."""
     settings = stack.settings
     head = f"""\
 [supervisord]
@@ -83,10 +84,12 @@ stdout_logfile_backups = 2
 
 
 def _escaped(value: object) -> str:
-    """supervisord expands %(name)s everywhere, and takes what follows ` ;` for a comment."""
+    """Escape a value: supervisord expands %(name)s, and ` ;` begins a comment."""
     text = str(value).replace("%", "%%")
     if " ;" in text or "\n" in text:
-        raise UserError(f"supervisord cannot be told of '{text}'", hint="move the checkout to a plainer path")
+        raise UserError(
+            f"supervisord.conf cannot contain '{text}'", hint="move the checkout to a path without ' ;'"
+        )
     return text
 
 
@@ -95,7 +98,7 @@ def _quoted(value: str) -> str:
 
 
 class Supervisor:
-    """Our supervisord, over its XML-RPC port."""
+    """The supervisord of a stack, over its XML-RPC port."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -104,18 +107,18 @@ class Supervisor:
         self._rpc: Any = xmlrpc.client.ServerProxy(f"http://{login}@{HOST}:{settings.supervisor_port}/RPC2")
 
     def is_running(self) -> bool:
-        """Whether the supervisord of this very stack answers."""
+        """Whether the supervisord of this stack answers, and not another stack's."""
         try:
             return bool(self._rpc.supervisor.getIdentification() == str(self._stack.folder))
         except (OSError, xmlrpc.client.Error, http.client.HTTPException):
             return False
 
     def states(self) -> dict[str, dict[str, Any]]:
-        """What each program is doing: `statename`, `pid`, `start` (seconds of Unix time), `description`."""
+        """The state of each program: `statename`, `pid`, `start` (Unix time in seconds), `description`."""
         return {entry["name"]: entry for entry in self._rpc.supervisor.getAllProcessInfo()}
 
     def bring_up(self, programs: list[Program]) -> list[str]:
-        """Have exactly these programs running; returns the names of those that were (re)started."""
+        """Run exactly these programs; returns the names of those that were started or restarted."""
         conf = self._stack.run / "supervisord.conf"
         conf.touch(mode=0o600)
         conf.write_text(config(self._stack, programs))
@@ -131,17 +134,17 @@ class Supervisor:
                 started.append(program.name)
         return started
 
-    def end_orphans(self) -> None:
-        """End programs of a supervisord that was killed: they still hold their ports."""
-        processes.end(processes.marked(self._stack.folder))
+    def terminate_orphans(self) -> None:
+        """Terminate the programs of a killed supervisord, which still hold their ports."""
+        processes.terminate(processes.marked(self._stack.folder))
 
     def _start(self, conf: Path) -> None:
         subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf)],
             cwd="/",
             check=False,
-            # What adapters are told stands in their own files: what is no longer set must not live on here.
-            env={k: v for k, v in os.environ.items() if not k.startswith(_TOLD)},
+            # Adapters read their settings from files: a variable that is unset later must not survive here.
+            env=child_environment(without=_ADAPTER_SETTINGS),
             stdin=subprocess.DEVNULL,
             capture_output=True,
         )
@@ -153,7 +156,7 @@ class Supervisor:
             time.sleep(0.05)
 
     def _update(self) -> None:
-        """Take over an edited configuration: what changed is stopped, to be started anew."""
+        """Load an edited configuration; a changed program is stopped, and started again by the caller."""
         added, changed, removed = self._rpc.supervisor.reloadConfig()[0]
         for name in [*changed, *removed]:
             self._rpc.supervisor.stopProcessGroup(name)
@@ -161,17 +164,17 @@ class Supervisor:
         for name in [*added, *changed]:
             self._rpc.supervisor.addProcessGroup(name)
 
-    def refuse_failed(self, name: str, log: Path) -> None:
-        """Raise UserError if supervisord has given the program up."""
+    def check_not_failed(self, name: str, log: Path) -> None:
+        """Raise UserError if supervisord gave up restarting the program."""
         if self.states()[name]["statename"] == "FATAL":
-            raise UserError(f"{name} ends as soon as it is started", hint=f"end of {log}:\n{tail(log)}")
+            raise UserError(f"{name} exits as soon as it is started", hint=f"end of {log}:\n{tail(log)}")
 
     def signal(self, name: str, number: str) -> None:
-        """Send a signal (such as "USR1") to a program."""
+        """Send a signal, such as "USR1", to a program."""
         self._rpc.supervisor.signalProcess(name, number)
 
     def shut_down(self) -> bool:
-        """Stop every program and supervisord itself; returns whether it was running."""
+        """Stop every program and supervisord; returns whether any of them was running."""
         running = self.is_running()
         if running:
             self._rpc.supervisor.shutdown()
@@ -179,5 +182,5 @@ class Supervisor:
             while self.is_running() and time.monotonic() < deadline:
                 time.sleep(0.05)
         left = processes.marked(self._stack.folder)
-        processes.end(left)
+        processes.terminate(left)
         return running or bool(left)

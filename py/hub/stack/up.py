@@ -28,27 +28,27 @@ _SUPERVISED = (
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Two `hub up` at once: the second waits, and finds everything running."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of the stack: a second `hub up` waits, and then finds everything running."""
     with (folder / "up.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another `hub up` or `hub down` is running: waiting for it")
+            say("waiting for another `hub up` or `hub down` to end")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def up(*, quiet: bool = False) -> Stack:
-    """Bring everything up on loopback, migrate, and wait until it answers; harmless when it already runs.
+    """Start the stack on loopback, migrate its database, and wait until every program answers.
 
-    Raises UserError with the end of the log of what did not come up.
+    A second call changes nothing. Raises UserError with the end of the log of a program that does not start.
     """
     stack = Stack.make()
     if stack.remark:
         say(stack.remark)
     stack.prepare()
-    with _alone(stack.folder), out.status("bringing up the stack ...") as status:
+    with _locked(stack.folder), out.status("starting the stack ...") as status:
         status.update("starting PostgreSQL ...")
         stack.start_cluster()
         stack.cluster.ensure_database(stack.settings.database)
@@ -57,7 +57,7 @@ def up(*, quiet: bool = False) -> Stack:
         status.update("choosing the gateway ...")
         gateway = gateways.choose(stack.settings.gateway, paths.root() / ".cache" / "postgrest")
         status.update("starting pgbouncer, gateway and adapters ...")
-        supervisor = _free_supervisor(stack)
+        supervisor = _prepared_supervisor(stack)
         running = programs(stack, gateway)
         started = supervisor.bring_up(running)
         if report.changed and "gateway" not in started:
@@ -73,7 +73,7 @@ def up(*, quiet: bool = False) -> Stack:
 
 
 def migrate_stack(stack: Stack) -> Report:
-    """Migrate the stack's own database, wherever HUB_DATABASE_URL may point."""
+    """Migrate the database of the stack, whatever HUB_DATABASE_URL is."""
     return migrate(
         stack.cluster.url(stack.settings.database),
         jwt_secret=stack.settings.jwt_secret,
@@ -82,8 +82,8 @@ def migrate_stack(stack: Stack) -> Report:
     )
 
 
-def tell_gateway() -> None:
-    """Tell the gateway of the checkout's stack, if it runs, that the schema changed."""
+def notify_gateway() -> None:
+    """Notify the gateway of the checkout's stack, if it runs, that the schema changed."""
     stack = Stack.existing()
     supervisor = Supervisor(stack)
     if supervisor.is_running():
@@ -92,17 +92,17 @@ def tell_gateway() -> None:
 
 
 def reload_gateway(supervisor: Supervisor, kind: str) -> None:
-    """Tell a running PostgREST of a new schema: behind the pooler it cannot LISTEN; the stand-in can."""
+    """Make a running PostgREST reload the schema: behind the pooler it cannot LISTEN, unlike the stand-in."""
     if kind == "postgrest":
         supervisor.signal("gateway", "USR1")
 
 
-def _free_supervisor(stack: Stack) -> Supervisor:
-    """The stack's supervisord; where it is down, orphans are ended and ports that somebody took are moved."""
+def _prepared_supervisor(stack: Stack) -> Supervisor:
+    """The stack's supervisord. If it is down, orphans are terminated and taken ports are replaced."""
     supervisor = Supervisor(stack)
     if supervisor.is_running():
         return supervisor
-    supervisor.end_orphans()
+    supervisor.terminate_orphans()
     stack.settings = settings.move_taken_ports(stack.folder, list(_SUPERVISED))
     return Supervisor(stack)
 
@@ -110,7 +110,7 @@ def _free_supervisor(stack: Stack) -> Supervisor:
 def _wait(stack: Stack, supervisor: Supervisor, program: Program) -> None:
     log = stack.logs / f"{program.name}.log"
     if program.name == "gateway":
-        gateways.wait_ready(program.url, log, lambda: supervisor.refuse_failed(program.name, log))
+        gateways.wait_ready(program.url, log, lambda: supervisor.check_not_failed(program.name, log))
         return
 
     @retry(
@@ -119,7 +119,7 @@ def _wait(stack: Stack, supervisor: Supervisor, program: Program) -> None:
         wait=wait_fixed(0.1),
     )
     def answers() -> None:
-        supervisor.refuse_failed(program.name, log)
+        supervisor.check_not_failed(program.name, log)
         if program.name == "pgbouncer":
             psycopg.connect(stack.settings.authenticator_url, connect_timeout=5).close()
         else:
@@ -136,9 +136,9 @@ def _wait(stack: Stack, supervisor: Supervisor, program: Program) -> None:
 
 
 def down() -> list[str]:
-    """Stop everything of the stack; returns the names of what was running."""
+    """Stop the stack; returns the names of what was running."""
     stack = Stack.existing()
-    with _alone(stack.folder), out.status("stopping ..."):
+    with _locked(stack.folder), out.status("stopping ..."):
         stopped = ["gateway, pgbouncer and adapters"] if Supervisor(stack).shut_down() else []
         stopped += ["PostgreSQL"] if stack.cluster.stop() else []
     return stopped

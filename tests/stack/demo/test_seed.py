@@ -75,7 +75,7 @@ def test_second_seed_changes_nothing_and_reports_it(seeded: str) -> None:
     before = content(seeded)
     result = CliRunner().invoke(app, ["seed", "--database", seeded])
     assert result.exit_code == 0
-    assert "already there" in result.output
+    assert "already loaded" in result.output
     assert content(seeded) == before
 
 
