@@ -6,7 +6,7 @@ hub.env is written once, with random secrets and free ports, and keeps them.
 import os
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,27 +29,36 @@ DEFAULT_PORTS = {
 _FILE = "hub.env"
 
 
+def _port(field: str, description: str) -> Any:
+    return Field(default=DEFAULT_PORTS[field], description=description)
+
+
+def _secret(description: str) -> Any:
+    return Field(default="", repr=False, description=description)
+
+
 class Settings(BaseSettings):
     """The settings of a stack; the environment variable of a field is HUB_<FIELD>."""
 
     model_config = SettingsConfigDict(env_prefix="HUB_", extra="ignore")
 
-    database: str = "hub"
-    postgres_port: int = DEFAULT_PORTS["postgres_port"]
-    pgbouncer_port: int = DEFAULT_PORTS["pgbouncer_port"]
-    gateway_port: int = DEFAULT_PORTS["gateway_port"]
-    gateway_admin_port: int = DEFAULT_PORTS["gateway_admin_port"]
-    supervisor_port: int = DEFAULT_PORTS["supervisor_port"]
-    whatsapp_port: int = DEFAULT_PORTS["whatsapp_port"]
-    erp_port: int = DEFAULT_PORTS["erp_port"]
-    superuser_password: str = Field(default="", repr=False)
-    authenticator_password: str = Field(default="", repr=False)
-    supervisor_password: str = Field(default="", repr=False)
-    jwt_secret: str = Field(default="", repr=False, description="HS256 key, 32 characters or more")
-    gateway: Literal["auto", "postgrest", "standin"] = "auto"
-    database_url: str = Field(
-        default="", repr=False, description="Direct connection of a superuser or the database's owner"
+    database: str = Field(default="hub", description="Name of the stack's database")
+    postgres_port: int = _port("postgres_port", "Loopback port of PostgreSQL")
+    pgbouncer_port: int = _port("pgbouncer_port", "Loopback port of PgBouncer")
+    gateway_port: int = _port("gateway_port", "Loopback port of the HTTP API")
+    gateway_admin_port: int = _port("gateway_admin_port", "Loopback port of the gateway's health checks")
+    supervisor_port: int = _port("supervisor_port", "Loopback port of supervisord")
+    whatsapp_port: int = _port("whatsapp_port", "Loopback port of the WhatsApp adapter")
+    erp_port: int = _port("erp_port", "Loopback port of the ERP adapter")
+    superuser_password: str = _secret("Password of the superuser `postgres` of the stack's cluster")
+    authenticator_password: str = _secret("Password of `authenticator`, as which PostgREST connects")
+    supervisor_password: str = _secret("Password of supervisord and of PgBouncer's console")
+    jwt_secret: str = _secret("HS256 key, 32 characters or more")
+    gateway: Literal["auto", "postgrest", "standin"] = Field(
+        default="auto",
+        description="`auto`: PostgREST where it is available, otherwise the stand-in; the others require one",
     )
+    database_url: str = _secret("Direct connection of a superuser or the database's owner")
 
     @property
     def gateway_url(self) -> str:
