@@ -19,7 +19,7 @@ LINTERS = {
 
 
 def test(arguments: Sequence[str], *, lint: bool) -> None:
-    """Run all tests (pytest takes `arguments`); raises UserError with the number of what failed."""
+    """Run the linters, then pytest with `arguments`. Raises UserError that names what failed."""
     started = time.monotonic()
     failed = []
     if lint:
@@ -28,12 +28,12 @@ def test(arguments: Sequence[str], *, lint: bool) -> None:
         failed.append("pytest")
     took = f"{time.monotonic() - started:.0f} s"
     if failed:
-        raise UserError(f"tests FAILED: {', '.join(failed)} ({took})")
+        raise UserError(f"tests FAILED: {', '.join(failed)} ({took})", hint="their output is above")
     say(f"tests passed ({took})")
 
 
 def _workers(arguments: Sequence[str]) -> tuple[str, ...]:
-    """One worker a core for a run of all tests; a file's tests stay together, as they share its gateway."""
+    """Options for a run of all tests: a worker for each core; tests of one file share its fixtures."""
     return () if arguments else ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
 
 

@@ -1,12 +1,13 @@
 """Settings: secrets and ports are chosen once and kept; a taken port is replaced."""
 
 import os
+import re
 import socket
 from pathlib import Path
 
 import pytest
 
-from hub import settings
+from hub import paths, settings
 from hub.errors import UserError
 
 
@@ -77,3 +78,12 @@ def test_invalid_value_is_reported_with_its_setting(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("HUB_GATEWAY", "nginx")
     with pytest.raises(UserError, match="gateway"):
         settings.read(tmp_path)
+
+
+def test_only_the_settings_modules_read_the_environment() -> None:
+    readers = {
+        path.name
+        for path in (paths.root() / "py" / "hub").rglob("*.py")
+        if re.search(r"\bos\.(environ|getenv)|import .*\b(environ|getenv)\b", path.read_text())
+    }
+    assert readers == {"environment.py", "settings.py"}

@@ -146,6 +146,14 @@ def test_commands_without_a_stack_name_the_command_that_creates_it(hub: Hub) -> 
         assert "Traceback" not in done.stderr
 
 
+def test_doctor_reports_a_machine_without_postgresql_line_by_line(hub: Hub) -> None:
+    done = hub("doctor", HUB_PG_BIN="/nonexistent")
+    assert done.returncode == 1
+    assert "FAIL  no PostgreSQL server of version 15 or newer" in done.stdout
+    assert "ok    pgbouncer" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
 def test_migrating_another_database_leaves_it_its_secrets(
     hub: Hub, folder: Path, empty_database: str, cluster: Cluster, template: str
 ) -> None:

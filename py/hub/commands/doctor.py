@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -23,7 +24,9 @@ def doctor() -> None:
         out.print(f"{'ok  ' if passed else 'FAIL'}  {text}", style="" if passed else "red", markup=False)
     failed = sum(not passed for passed, _ in findings)
     if failed:
-        raise UserError(f"{failed} of {len(findings)} checks failed")
+        raise UserError(
+            f"{failed} of {len(findings)} checks failed", hint="see the lines that begin with FAIL"
+        )
 
 
 def _try(check: Callable[[], str]) -> Finding:
@@ -37,11 +40,16 @@ def _machine() -> Iterator[Finding]:
     yield sys.version_info >= (3, 11), f"Python {sys.version.split()[0]}"
     yield _try(lambda: f"PostgreSQL programs in {postgres.bin_dir()}")
     for extension in ("pg_cron", "plpgsql_check", "pgcrypto", "btree_gist"):
-        installed = postgres.has_extension(extension)
-        yield installed, f"extension {extension} is {'installed' if installed else 'missing'}"
+        yield _try(partial(_extension, extension))
     yield _try(lambda: f"pgbouncer in {pgbouncer.program()}")
     preference = settings.read().gateway
     yield _try(lambda: gateway.choose(preference, paths.root() / ".cache" / "postgrest").banner)
+
+
+def _extension(name: str) -> str:
+    if not postgres.has_extension(name):
+        raise UserError(f"extension {name} is missing")
+    return f"extension {name} is installed"
 
 
 def _stack() -> Iterator[Finding]:
