@@ -129,10 +129,12 @@ def test_accepted_survivor_without_a_sentence_is_refused(tmp_path: Path) -> None
 
 FILES = [
     "tests/api/test_order_life.py",
+    "tests/api/test_wrong_input.py",
     "tests/concurrency/test_deadlocks.py",
     "tests/concurrency/test_lock_interleavings.py",
     "tests/concurrency/test_orders.py",
     "tests/constraints/test_checks.py",
+    "tests/constraints/test_triggers.py",
     "tests/conventions/test_conventions.py",
     "tests/conventions/test_error_codes.py",
     "tests/domain/loyalty/test_rewards.py",
@@ -145,13 +147,24 @@ FILES = [
 @pytest.mark.parametrize(
     ("name", "domain", "near"),
     [
-        ("guard app.redeem_reward REWARD_UNAVAILABLE:1", "loyalty", ["domain/loyalty/test_rewards"]),
+        (
+            "guard app.redeem_reward REWARD_UNAVAILABLE:1",
+            "loyalty",
+            ["domain/loyalty/test_rewards", "api/test_wrong_input"],
+        ),
         (
             "trigger orders._100_guard",
             "orders",
-            ["api/test_order_life", "domain/orders/test_order_states", "domain/partners/test_credit"],
+            [
+                *("api/test_order_life", "domain/orders/test_order_states", "domain/partners/test_credit"),
+                "constraints/test_triggers",
+            ],
         ),
-        ("constraint orders.orders_check", "orders", ["constraints/test_checks"]),
+        (
+            "constraint orders.orders_check",
+            "orders",
+            ["constraints/test_checks", "constraints/test_triggers"],
+        ),
         ("policy orders.partner dropped", "orders", ["rls/test_matrix"]),
         ("grant app.f()", "", ["rls/test_matrix"]),
         ("lock app.f for-update:1", "", ["concurrency/test_lock_interleavings"]),

@@ -42,11 +42,15 @@ _RELATED = {
     "catalog": ("tests/domain/pricing/", "tests/domain/inventory/"),
     "invoices": ("tests/domain/loyalty/",),
     "jobs": ("tests/domain/test_jobs.py",),
+    "messaging": ("tests/domain/shadow/",),
     "orders": ("tests/domain/partners/", "tests/api/test_order_life.py"),
     "regions": ("tests/domain/subdistributors/", "tests/domain/partners/"),
     "statistics": ("tests/domain/test_jobs.py",),
 }
 """Tests of a domain that are outside its own folder."""
+
+_OF_KIND = {"guard": "tests/api/test_wrong_input.py", "trigger": "tests/constraints/test_triggers.py"}
+"""Tests that cover most mutants of a kind, whatever the domain."""
 
 _MAX_HINTS, _MIN_SCORE = 8, 2
 _STOP_WORDS = {
@@ -91,7 +95,7 @@ def choose(mutant: Mutant, files: list[str], seconds: dict[str, float], *, near:
             return _ACCESS.index(folder) if folder in _ACCESS else 2
         if mutant.kind in {"constraint", "required"}:
             return 0 if folder == _CONSTRAINTS else 1 if file.startswith(of_domain) else 2
-        return 0 if file.startswith(of_domain) else 1
+        return 0 if file.startswith(of_domain) or file == _OF_KIND.get(mutant.kind) else 1
 
     def order(file: str) -> tuple[int, bool, float, str]:
         """Nearest first, among them the interleavings and the domain's, then quick ones."""
