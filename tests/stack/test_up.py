@@ -15,6 +15,7 @@ import pytest
 
 from hub import settings
 from hub.cluster import Cluster
+from hub.stack.declared import DeclaredProgram
 from tests.support import test_cluster
 
 Hub = Callable[..., subprocess.CompletedProcess[str]]
@@ -136,6 +137,17 @@ def test_failed_gateway_shows_its_log(hub: Hub, fake_postgrest: Path) -> None:
     assert "gateway exits as soon as it is started" in done.stderr
     assert "the gateway fails" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_failed_declared_program_names_its_file(hub: Hub, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    file = DeclaredProgram("sandbox", ["/bin/false"], 1).write(folder)
+    done = hub("up")
+    assert done.returncode == 1
+    assert f"without {file} the stack starts without sandbox" in done.stderr
+    file.unlink()
+    assert hub("up").returncode == 0
+    assert "sandbox" not in hub("status").stdout
 
 
 def test_commands_without_a_stack_name_the_command_that_creates_it(hub: Hub) -> None:

@@ -31,6 +31,8 @@ class Program:
     version: str
     url: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    declared_in: Path | None = None
+    """The file that declares the program; None for the stack's own."""
 
 
 def programs(stack: Stack, gateway: Gateway) -> list[Program]:
@@ -72,7 +74,15 @@ def _gateway(stack: Stack, gateway: Gateway) -> Program:
 def _declared(stack: Stack, program: declared.DeclaredProgram) -> Program:
     command = tuple(program.command)
     account = stack.account if program.account == "server" else python_account()
-    return Program(program.name, command, program.port, account, _hash(json.dumps(command)), program.url)
+    return Program(
+        program.name,
+        command,
+        program.port,
+        account,
+        _hash(json.dumps(command)),
+        program.url,
+        declared_in=declared.file_of(stack.folder, program.name),
+    )
 
 
 def _whatsapp(stack: Stack) -> Program | None:

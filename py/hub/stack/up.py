@@ -64,7 +64,12 @@ def up(*, quiet: bool = False) -> Stack:
             reload_gateway(supervisor, gateway.kind)
         for program in running:
             status.update(f"waiting for {program.name} ...")
-            _wait(stack, supervisor, program)
+            try:
+                _wait(stack, supervisor, program)
+            except UserError as error:
+                if program.declared_in:
+                    error.hint += f"\n  without {program.declared_in} the stack starts without {program.name}"
+                raise
     if not quiet:
         for line in report.lines() if report.changed else report.remarks:
             say(line)
