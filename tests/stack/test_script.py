@@ -286,7 +286,7 @@ def test_failing_pip_shows_its_reason_and_is_tried_again(checkout: Checkout) -> 
 
 def test_failing_apt_shows_its_reason_and_restores_the_machine(checkout: Checkout) -> None:
     checkout.program("apt-get", 'echo "no space left"; exit 100\n')
-    done = checkout.run("psql")
+    done = checkout.run("up")
     assert done.returncode == 1
     assert "no space left" in done.stderr
     assert not checkout.policy.exists()
@@ -340,11 +340,11 @@ def test_confirmation_can_be_given_beforehand(
 
 @pytest.fixture
 def installing(checkout: Checkout) -> Iterator[subprocess.Popen[bytes]]:
-    """`./hub psql` while apt-get runs."""
+    """`./hub up` while apt-get runs."""
     checkout.program("apt-get", 'touch "$RECORD"; exec sleep 60\n')
     process = subprocess.Popen(
         # A shell cannot trap a signal that was ignored when it started, as SIGINT is for background jobs.
-        ["env", "--default-signal=HUP,INT,TERM", checkout.folder / "hub", "psql"],
+        ["env", "--default-signal=HUP,INT,TERM", checkout.folder / "hub", "up"],
         env=checkout.environment(),
         stdin=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -370,5 +370,10 @@ def test_signal_during_installation_restores_the_machine(
 
 def test_policy_of_the_machine_is_kept(checkout: Checkout) -> None:
     checkout.policy.write_text("the administrator's own\n")
-    checkout.run("psql")
+    checkout.run("up")
     assert checkout.policy.read_text() == "the administrator's own\n"
+
+
+def test_policy_is_written_only_for_servers(checkout: Checkout) -> None:
+    checkout.run("psql")
+    assert not checkout.drop_in.parent.exists()

@@ -60,7 +60,8 @@ def run(database: str | None, *, as_json: bool, since: str | None) -> None:
             findings = check(conn, since)
     except psycopg.Error as error:
         raise UserError(
-            f"the check failed: {str(error).strip()}", hint="is the database migrated (./hub migrate)?"
+            f"the check failed: {str(error).strip()}",
+            hint="is the server running (./hub up), and the database migrated (./hub migrate)?",
         ) from None
     if as_json:
         say(json.dumps([asdict(finding) for finding in findings], indent=2))

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import psycopg
@@ -38,18 +37,14 @@ def _try(check: Callable[[], str]) -> Finding:
 
 def _machine() -> Iterator[Finding]:
     yield sys.version_info >= (3, 11), f"Python {sys.version.split()[0]}"
-    yield _try(lambda: f"PostgreSQL programs in {postgres.bin_dir()}")
-    for extension in ("pg_cron", "plpgsql_check", "pgcrypto", "btree_gist"):
-        yield _try(partial(_extension, extension))
+    installed, text = _try(lambda: f"PostgreSQL programs in {postgres.bin_dir()}")
+    yield installed, text
+    for extension in ("pg_cron", "plpgsql_check", "pgcrypto", "btree_gist") if installed else ():
+        available = postgres.has_extension(extension)
+        yield available, f"extension {extension} is {'installed' if available else 'missing'}"
     yield _try(lambda: f"pgbouncer in {pgbouncer.program()}")
     preference = settings.read().gateway
     yield _try(lambda: gateway.choose(preference, paths.root() / ".cache" / "postgrest").banner)
-
-
-def _extension(name: str) -> str:
-    if not postgres.has_extension(name):
-        raise UserError(f"extension {name} is missing")
-    return f"extension {name} is installed"
 
 
 def _stack() -> Iterator[Finding]:
