@@ -7,6 +7,6 @@ __depends__: set[str] = set()
 steps = [
     schema_file(
         "00_foundation.sql",
-        sha256="148dbd62218690719561a6013828b64f79437f7f6d4e3c90d6b2231cc158ec36",
+        sha256="6c3f27c8249f918cd359799a81c0e9fb3dadeff0e152b3acaa8dc991c7dca51b",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0000_foundation"}
 steps = [
     schema_file(
         "11_regions.sql",
-        sha256="704cf5a64e71e310765166af322c8caa495e9d23e6723d0b8f1eafc88bc57865",
+        sha256="10d8774b3d849354062dfc38b5903ad62be1166f066da164aab3f987517ce3fe",
     ),
 ]

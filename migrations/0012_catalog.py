@@ -7,6 +7,6 @@ __depends__ = {"0011_regions"}
 steps = [
     schema_file(
         "12_catalog.sql",
-        sha256="96a887ce37a720f1bc5e035b31b4436b86c0ee0f84be4bd290ab80dba636e28f",
+        sha256="4000dca3723bf7425fb266ce9af438026d3e8732657cdc65bccdf6ef267a5a31",
     ),
 ]

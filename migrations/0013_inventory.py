@@ -7,6 +7,6 @@ __depends__ = {"0012_catalog"}
 steps = [
     schema_file(
         "13_inventory.sql",
-        sha256="840e4807ad3a6645f6a93248af6f5e2a96c695147d0f50c723d2a5355fa52b85",
+        sha256="8713c9a7cbb6ae8a5814e9c078e617c89fed0a4477a88777e02c6cf32f18ca59",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0013_inventory"}
 steps = [
     schema_file(
         "14_subdistributors.sql",
-        sha256="a70b554c49ef5d30d9d33999a23ef5c6df3e703539ea60f55691d34e5d90a416",
+        sha256="19f511a4529f8130d4acd786dbdc6d8163538f7a4c4a76e5cd0a1097a6b8171e",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0014_subdistributors"}
 steps = [
     schema_file(
         "15_partners.sql",
-        sha256="266a95f08d872d8d94da883b6f66aeef22db6c156035a5abd73cf96bad274f8c",
+        sha256="3630be934f8272b7a86daf118f6e6beb9f88a4e693db5a6a985900e03fa2619a",
     ),
 ]

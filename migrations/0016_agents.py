@@ -7,6 +7,6 @@ __depends__ = {"0015_partners"}
 steps = [
     schema_file(
         "16_agents.sql",
-        sha256="56f57d01001649bda7fc4391a4e4f7604057d5b33e5753447c6ab08bb1c9f482",
+        sha256="c275922e68523ff04ab870bab66ea475cb4dbea08d9cb41e368c4ab6fd64a188",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0016_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="0a976e0384f7f76b30ea77e3a21726d3a99f6334e6eb12ee3e30f18a381a5ef7",
+        sha256="b7679ed919eba972a9e9101c0d40e859447b8d949c185dec65e4e42757fa9bbb",
     ),
 ]

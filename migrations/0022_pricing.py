@@ -7,6 +7,6 @@ __depends__ = {"0021_orders"}
 steps = [
     schema_file(
         "22_pricing.sql",
-        sha256="45ee2aa52ddaff1677a8a11718dc35b0406b87ac2f295a769a6f1d7c7c4f01a9",
+        sha256="23c97856b9702d07cad327bc7d27dd5323d8b6ca91fd87a885d74ed3d1645037",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0022_pricing"}
 steps = [
     schema_file(
         "23_invoices.sql",
-        sha256="d8d15acb365f0a065356022a68a731a89702fd1ef8d6d36cafa36575721c032b",
+        sha256="fc3b47d095fb5fd79b54a270ffbc2d2c99f99e2ea110e5e7fe88af3ea0290684",
     ),
 ]

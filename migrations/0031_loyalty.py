@@ -7,6 +7,6 @@ __depends__ = {"0023_invoices"}
 steps = [
     schema_file(
         "31_loyalty.sql",
-        sha256="d9b8ba24a7aab66cc62d174e744b453ce53e06971e78496befe12e2220c8102f",
+        sha256="3718d72ecb218b1e09b8bf40df4f3590dec23dcffbad770db862b228834d158c",
     ),
 ]

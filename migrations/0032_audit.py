@@ -7,6 +7,6 @@ __depends__ = {"0031_loyalty"}
 steps = [
     schema_file(
         "32_audit.sql",
-        sha256="be25468e1e4bc24a9e6c8b9fe83598638b734b88297935751a4a361026aafd77",
+        sha256="688ca90f29bf6e14a917c6491ec27e024e528da62c9bf1fd0a0dc2fdf3eda72d",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0032_audit"}
 steps = [
     schema_file(
         "33_service_level.sql",
-        sha256="90c0bcb6cfca00888c2910c2f4a495aa643b16f9165005072dd56cad97d050ca",
+        sha256="ebfdd9bf6941f28248c12557d105fb12c4dba9e9271584ab25a52bd0232fd9b6",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0033_service_level"}
 steps = [
     schema_file(
         "34_shadow.sql",
-        sha256="4f72036eb13675f21a9f7616f111ffd2e7ed35d9d6d39d6b3f2608de75f98fec",
+        sha256="1e37374e1131693fe77b167b2327c4648adef4fd7c833983738726d4ed39c270",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0034_shadow"}
 steps = [
     schema_file(
         "35_config.sql",
-        sha256="6859bd73977a6a2fd4ab509bdfe08ea3a16a303348b4758685a392463cf68fc0",
+        sha256="52c2def5c7c8e7fe26317a6cc929379a4584287cf230a0000fb4d0b3156098c8",
     ),
 ]

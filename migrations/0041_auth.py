@@ -7,6 +7,6 @@ __depends__ = {"0035_config"}
 steps = [
     schema_file(
         "41_auth.sql",
-        sha256="d446e64127b2ed08ce8e0b0e760db6d9472cd80cdba9f15b1c08f0ed5033b46c",
+        sha256="a489a8906dee532dedd4032e57ef5dbd8f40a4552b84d72c6c545ebdfc76935a",
     ),
 ]

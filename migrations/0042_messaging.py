@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_messaging.sql",
-        sha256="db4cf9c7d91fb9f205dc699bba2b6ad0b0616ab369da9ab51542d00d28789bfc",
+        sha256="3dad720de7b1feb116e29df2981726ba6584cae1853f69dddee488ca17de1896",
     ),
 ]

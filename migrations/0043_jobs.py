@@ -7,6 +7,6 @@ __depends__ = {"0042_messaging"}
 steps = [
     schema_file(
         "43_jobs.sql",
-        sha256="e629fa914a1dd24e3fc39c81926231b6f71d84e88d859f2ae8e88f6b4b95caab",
+        sha256="e46c3b816eb9ee22c7fa9cf6f83fc8e1d1b0ed4bf69fe365494dd09164e62ab0",
     ),
 ]

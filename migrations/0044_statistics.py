@@ -7,6 +7,6 @@ __depends__ = {"0043_jobs"}
 steps = [
     schema_file(
         "44_statistics.sql",
-        sha256="d3eb3dd5b0379f49348ac0bf29890cd50536fce5e5347f33031a8863fb02dc68",
+        sha256="85d014913dbc96080e14bc90f3904890726d844874e8f8e35a794bd9e7fafc9b",
     ),
 ]

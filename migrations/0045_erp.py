@@ -7,6 +7,6 @@ __depends__ = {"0044_statistics"}
 steps = [
     schema_file(
         "45_erp.sql",
-        sha256="a8efe8563d6af468b27cd03e716fa9e45bfd944019fdcaeadaa1967276499650",
+        sha256="a0566316c1d2767125e808204342479e045902d28fae5a14b68f018e20b17c84",
     ),
 ]

@@ -1,5 +1,6 @@
--- Roles of the whole cluster; run by "hub migrate" before anything else, any number of times, in any of its databases.
--- Nothing is written where nothing differs: roles are shared, and two databases may be migrated at once.
+-- Roles of the whole cluster. "hub migrate" runs this file first, from any of its databases, any
+-- number of times. It writes only what differs: databases of one cluster share the roles, and two
+-- of them may be migrated at the same time.
 
 do $$
 declare
@@ -7,18 +8,21 @@ declare
 begin
   for v_role in
     select * from (values
-      ('hub_owner', 'nologin', 'Owns every object of the Digital Hub; nobody logs in as it'),
-      ('authenticator', 'login noinherit', 'PostgREST logs in as this, owns nothing, and switches to the token''s role'),
-      -- pg_cron opens sessions, which a nologin role may not. It has no password.
-      ('hub_scheduler', 'login noinherit', 'pg_cron runs the jobs of the Digital Hub as this, which is hub_owner at once'),
-      ('anon', 'nologin', 'No token'),
-      ('partner', 'nologin', 'A salon or barber: the token''s sub = app.partners.id'),
-      ('agent', 'nologin', 'A salesman: the token''s sub = app.agents.id'),
-      ('admin', 'nologin', 'Headquarters: the token''s sub = app.agents.id'),
-      ('superadmin', 'nologin', 'Headquarters, with roles and configs: the token''s sub = app.agents.id'),
-      ('subdist', 'nologin', 'A sub-distributor: the token''s sub = app.sub_distributors.id'),
-      ('erp', 'nologin', 'The ERP adapter'),
-      ('messenger', 'nologin', 'The WhatsApp and e-mail adapter')
+      ('hub_owner', 'nologin', 'Owns every object of the Digital Hub; cannot log in'),
+      ('authenticator', 'login noinherit',
+        'Login of PostgREST: owns nothing and switches to the role of the token'),
+      -- pg_cron opens sessions, so this role must be able to log in. It has no password.
+      ('hub_scheduler', 'login noinherit',
+        'Login of pg_cron''s jobs of the Digital Hub; switches to hub_owner at once'),
+      ('anon', 'nologin', 'Caller without a token'),
+      ('partner', 'nologin', 'Salon or barber: the token''s sub is app.partners.id'),
+      ('agent', 'nologin', 'Sales agent: the token''s sub is app.agents.id'),
+      ('admin', 'nologin', 'Headquarters: the token''s sub is app.agents.id'),
+      ('superadmin', 'nologin',
+        'Headquarters with agents'' roles and configs: the token''s sub is app.agents.id'),
+      ('subdist', 'nologin', 'Sub-distributor: the token''s sub is app.sub_distributors.id'),
+      ('erp', 'nologin', 'ERP adapter'),
+      ('messenger', 'nologin', 'WhatsApp and e-mail adapter')
     ) as wanted (name, options, comment)
   loop
     if to_regrole(v_role.name) is null then
@@ -50,15 +54,17 @@ begin
   end loop;
 end $$;
 
--- A caller's statement never runs for ever, nor waits for ever for a lock. PostgREST applies the settings of the role
--- that it switches to; authenticator's hold for whoever else logs in as it. Jobs and migrations set their own.
+-- No statement of a caller runs or waits for a lock without a limit. PostgREST applies the settings
+-- of the role that it switches to; those of authenticator apply to its other logins. Jobs and
+-- migrations set their own.
 do $$
 declare
   v_role text;
   v_setting text;
 begin
   foreach v_role in array array[
-    'authenticator', 'anon', 'partner', 'agent', 'admin', 'superadmin', 'subdist', 'erp', 'messenger'
+    'authenticator', 'anon', 'partner', 'agent', 'admin', 'superadmin', 'subdist', 'erp',
+    'messenger'
   ]
   loop
     foreach v_setting in array array[
@@ -70,13 +76,15 @@ begin
         where setrole = to_regrole(v_role) and setdatabase = 0 and v_setting = any (setconfig)
       );
       execute format(
-        'alter role %I set %I to %L', v_role, split_part(v_setting, '=', 1), split_part(v_setting, '=', 2)
+        'alter role %I set %I to %L',
+        v_role, split_part(v_setting, '=', 1), split_part(v_setting, '=', 2)
       );
     end loop;
   end loop;
   if not exists (
     select from pg_catalog.pg_db_role_setting
-    where setrole = to_regrole('hub_scheduler') and setdatabase = 0 and 'role=hub_owner' = any (setconfig)
+    where setrole = to_regrole('hub_scheduler') and setdatabase = 0
+      and 'role=hub_owner' = any (setconfig)
   ) then
     alter role hub_scheduler set role to 'hub_owner';
   end if;

@@ -1,4 +1,4 @@
 -- job: history-purge
 -- schedule: 37 1 * * *
--- Keeps a week of the scheduler's own history.
+-- Deletes pg_cron's own history after a week.
 select jobs.purge_cron_history();

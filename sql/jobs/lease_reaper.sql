@@ -1,4 +1,4 @@
 -- job: lease-reaper
 -- schedule: * * * * *
--- Settles messages whose messenger died, and webhooks that were left lying.
+-- Settles messages whose lease expired, and processes webhooks that were left over.
 select jobs.reap_leases();

@@ -1,4 +1,4 @@
 -- job: session-purge
 -- schedule: 27 1 * * *
--- Forgets sessions, sign-in attempts and links of long ago.
+-- Deletes old sessions, sign-in attempts, links and conversations.
 select jobs.purge_sessions();

@@ -1,4 +1,4 @@
 -- job: sla-sweep
 -- schedule: * * * * *
--- Reminds and escalates where a sub-distributor has not answered in time.
+-- Reminds and escalates when a sub-distributor has not answered in time.
 select jobs.sweep_service_level();

@@ -1,16 +1,20 @@
--- What every caller role may use at all. Nothing is granted to PUBLIC: default privileges revoke EXECUTE.
--- USAGE on app and auth lets policies and views call their predicates; rows and columns are granted one by one.
+-- What each caller's role may use. Default privileges revoke EXECUTE from PUBLIC. USAGE on app and
+-- auth lets policies and views call their predicates; rows and columns are granted one by one.
 
 revoke all on schema app, api, auth, jobs, extensions from public;
 grant usage on schema api to anon, partner, agent, admin, superadmin, subdist, erp, messenger;
 grant usage on schema app, auth to anon, partner, agent, admin, subdist, erp, messenger;
-grant execute on function auth.request_guard() to anon, partner, agent, admin, subdist, erp, messenger;
+grant execute on function auth.request_guard()
+to anon, partner, agent, admin, subdist, erp, messenger;
 grant execute on function
   auth.current_user_id(), auth.caller_role()
 to anon, partner, agent, admin, subdist, erp, messenger;
 grant execute on function auth.current_subdist_id() to partner, agent, admin, subdist;
--- Views that are not security_invoker still call their functions as the caller: partner_statistics names agent_regions.
+-- A view that is not security_invoker still calls its functions as the caller: partner_statistics
+-- uses agent_regions.
 grant execute on function auth.agent_regions() to partner, agent, admin;
 grant execute on function auth.current_agent_region() to agent;
-grant execute on function auth.current_tier(), app.price_in_force(uuid, numeric, app.tier_enum, timestamptz), app.stock_stale_before()
+grant execute on function
+  auth.current_tier(), app.price_in_force(uuid, numeric, app.tier_enum, timestamptz),
+  app.stock_stale_before()
 to partner, agent, admin, subdist;

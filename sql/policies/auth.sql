@@ -1,4 +1,5 @@
--- Sign-in is reached through functions only: row security without a policy shows nothing, should a grant slip in.
+-- Sign-in: no role reads these tables but through functions. Row security without a policy shows no
+-- row even if a grant is added by mistake.
 
 alter table auth.jwt_secret enable row level security;
 alter table auth.sessions enable row level security;

@@ -7,4 +7,6 @@ grant select on app.system_configs to admin;
 grant select on app.system_config_history to superadmin;
 
 create policy system_configs__admin_select on app.system_configs for select to admin using (true);
-create policy system_config_history__superadmin_select on app.system_config_history for select to superadmin using (true);
+create policy system_config_history__superadmin_select
+on app.system_config_history for select to superadmin
+using (true);

@@ -1,4 +1,4 @@
--- Rows of the ERP in quarantine: headquarters only.
+-- Quarantined rows of the ERP: headquarters only.
 
 alter table app.erp_streams enable row level security;
 alter table app.erp_cancellations enable row level security;
@@ -6,4 +6,4 @@ alter table app.erp_quarantine enable row level security;
 
 grant select on app.erp_quarantine to admin;
 
-create policy erp_set_aside__admin_select on app.erp_quarantine for select to admin using (true);
+create policy erp_quarantine__admin_select on app.erp_quarantine for select to admin using (true);

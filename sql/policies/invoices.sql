@@ -1,5 +1,5 @@
--- Invoices and payments. The partner stands on each row, where the mission's text goes through the orders:
--- the same rows, by an index.
+-- Invoices and payments. Each row carries its partner, so that a policy selects by an index instead
+-- of joining orders; the rows are those of M-5.2-2.
 
 alter table app.invoices enable row level security;
 alter table app.invoice_payments enable row level security;
@@ -9,11 +9,16 @@ grant select on app.invoices, app.invoice_payments to partner, agent, admin;
 create policy partner_invoices on app.invoices for select to partner
 using (partner_id = (select auth.current_user_id()));
 create policy invoices__agent_select on app.invoices for select to agent
-using (partner_id = any (array(select p.id from app.partners as p where p.region_id in (select auth.agent_regions()))));
+using (partner_id = any (array(
+  select p.id from app.partners as p where p.region_id in (select auth.agent_regions())
+)));
 create policy invoices__admin_select on app.invoices for select to admin using (true);
 
 create policy invoice_payments__partner_select on app.invoice_payments for select to partner
 using (partner_id = (select auth.current_user_id()));
 create policy invoice_payments__agent_select on app.invoice_payments for select to agent
-using (partner_id = any (array(select p.id from app.partners as p where p.region_id in (select auth.agent_regions()))));
-create policy invoice_payments__admin_select on app.invoice_payments for select to admin using (true);
+using (partner_id = any (array(
+  select p.id from app.partners as p where p.region_id in (select auth.agent_regions())
+)));
+create policy invoice_payments__admin_select on app.invoice_payments for select to admin
+using (true);

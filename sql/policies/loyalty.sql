@@ -9,11 +9,16 @@ grant select on app.point_transactions, app.redemption_catalog, app.redemptions 
 
 create policy point_transactions__partner_select on app.point_transactions for select to partner
 using (partner_id = (select auth.current_user_id()));
-create policy point_transactions__admin_select on app.point_transactions for select to admin using (true);
+create policy point_transactions__admin_select on app.point_transactions for select to admin
+using (true);
 
 create policy redemption_catalog__partner_select on app.redemption_catalog for select to partner
-using (is_active or id in (select r.catalog_item_id from app.redemptions as r where r.partner_id = (select auth.current_user_id())));
-create policy redemption_catalog__admin_select on app.redemption_catalog for select to admin using (true);
+using (is_active or id in (
+  select r.catalog_item_id from app.redemptions as r
+  where r.partner_id = (select auth.current_user_id())
+));
+create policy redemption_catalog__admin_select on app.redemption_catalog for select to admin
+using (true);
 
 create policy redemptions__partner_select on app.redemptions for select to partner
 using (partner_id = (select auth.current_user_id()));

@@ -1,13 +1,15 @@
--- The outbox without its variables: headquarters only. Row security without a policy hides the inbox from every role.
+-- Messages: headquarters reads the outbox without its variables. Row security without a policy
+-- hides the inbox from every role.
 
 alter table app.inbound_messages enable row level security;
 alter table app.inbound_events enable row level security;
 alter table app.conversations enable row level security;
 alter table app.messages enable row level security;
 
--- variables may hold a sign-in token: they are shown to nobody
+-- no role reads variables, which may contain a sign-in token
 grant select (
-  id, template, channel, recipient_type, recipient_id, order_id, status, attempts, next_attempt_at, lease_until, provider_id,
+  id, template, channel, recipient_type, recipient_id, order_id, status, attempts,
+  next_attempt_at, lease_until, provider_id,
   error_code, sent_at, delivered_at, created_at, priority, expires_at, unknown_since, repeats
 ) on app.messages to admin;
 

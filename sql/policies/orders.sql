@@ -1,5 +1,6 @@
--- Orders and what belongs to them. The four policies of the mission (5.2) are here and in invoices.sql.
--- Sets of ids are arrays made once a statement, so that an index on the filtered column can be used.
+-- Orders and their parts. The policies of M-5.2-1 to M-5.2-4 are here and in invoices.sql.
+-- Sets of ids are arrays, evaluated once per statement, so that an index on the column can be used
+-- (D-4.roles-6).
 
 alter table app.orders enable row level security;
 alter table app.order_items enable row level security;
@@ -10,7 +11,9 @@ grant select on app.orders, app.order_items, app.order_events to partner, agent,
 create policy partner_orders on app.orders for select to partner
 using (partner_id = (select auth.current_user_id()));
 create policy agent_orders on app.orders for select to agent
-using (partner_id = any (array(select p.id from app.partners as p where p.region_id in (select auth.agent_regions()))));
+using (partner_id = any (array(
+  select p.id from app.partners as p where p.region_id in (select auth.agent_regions())
+)));
 create policy subdist_orders on app.orders for select to subdist
 using (routed_to_subdist_id = (select auth.current_subdist_id()));
 create policy orders__admin_select on app.orders for select to admin using (true);
@@ -18,7 +21,9 @@ create policy orders__admin_select on app.orders for select to admin using (true
 create policy order_items__partner_select on app.order_items for select to partner
 using (partner_id = (select auth.current_user_id()));
 create policy order_items__agent_select on app.order_items for select to agent
-using (partner_id = any (array(select p.id from app.partners as p where p.region_id in (select auth.agent_regions()))));
+using (partner_id = any (array(
+  select p.id from app.partners as p where p.region_id in (select auth.agent_regions())
+)));
 create policy order_items__subdist_select on app.order_items for select to subdist
 using (order_id = any (array(
   select o.id from app.orders as o where o.routed_to_subdist_id = (select auth.current_subdist_id())
@@ -28,7 +33,9 @@ create policy order_items__admin_select on app.order_items for select to admin u
 create policy order_events__partner_select on app.order_events for select to partner
 using (partner_id = (select auth.current_user_id()));
 create policy order_events__agent_select on app.order_events for select to agent
-using (partner_id = any (array(select p.id from app.partners as p where p.region_id in (select auth.agent_regions()))));
+using (partner_id = any (array(
+  select p.id from app.partners as p where p.region_id in (select auth.agent_regions())
+)));
 create policy order_events__subdist_select on app.order_events for select to subdist
 using (order_id = any (array(
   select o.id from app.orders as o where o.routed_to_subdist_id = (select auth.current_subdist_id())

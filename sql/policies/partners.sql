@@ -1,13 +1,14 @@
--- Partners. password_hash is granted to no role.
+-- Partners. No role is granted password_hash.
 
 alter table app.partners enable row level security;
 
 grant select (
-  id, email, phone, business_name, tier, salon_type, chair_count, specialization, region_id, credit_limit, credit_used,
+  id, email, phone, business_name, tier, salon_type, chair_count, specialization, region_id,
+  credit_limit, credit_used,
   point_balance, is_active, address, created_at, updated_at, deleted_at
 ) on app.partners to partner, agent, admin;
 grant select (id, business_name, phone, address, region_id, deleted_at) on app.partners to subdist;
--- catalogue views look the caller's tier up, which is null to all but partners
+-- Views of the catalogue look up the caller's tier, which is null for all roles but partner.
 grant select (tier) on app.partners to subdist;
 
 create policy partners__partner_select on app.partners for select to partner

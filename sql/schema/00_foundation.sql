@@ -1,4 +1,4 @@
--- Enum types of the mission (appendix 9) and the identifier function that every table uses.
+-- Enum types (M-9-1 to M-9-14) and the function that generates ids (D-3.ids-1).
 
 create type app.tier_enum as enum ('SILVER', 'GOLD', 'PLATINUM');
 create type app.salon_type_enum as enum ('BARBER', 'BRIDAL', 'UNISEX', 'OTHER');
@@ -17,23 +17,33 @@ create type app.notification_status_enum as enum ('PENDING', 'SENT', 'FAILED');
 create type app.escalation_level_enum as enum ('REMINDER', 'MANAGER', 'HQ_INTERVENTION');
 create type app.notified_type_enum as enum ('SUBDIST', 'AGENT', 'ADMIN');
 
-comment on type app.tier_enum is 'Loyalty tier of a partner: decides price, point multiplier and days to pay';
-comment on type app.salon_type_enum is 'Kind of salon, for profiling';
-comment on type app.agent_role_enum is 'What an agent may do: SALESMAN -> role agent, ADMIN -> admin, SUPERADMIN -> superadmin';
-comment on type app.subdist_status_enum is 'Only ACTIVE sub-distributors are routed to';
+comment on type app.tier_enum is
+  'Loyalty tier of a partner: decides prices, point multiplier and days to pay';
+comment on type app.salon_type_enum is 'Kind of salon';
+comment on type app.agent_role_enum is
+  'Role of an agent: SALESMAN is database role agent, ADMIN admin, SUPERADMIN superadmin';
+comment on type app.subdist_status_enum is
+  'Status of a sub-distributor: orders are routed only to ACTIVE ones';
 comment on type app.order_status_enum is
-  'Life of an order: DRAFT, SUBMITTED, PROCESSING, APPROVED, SHIPPED, COMPLETED; REJECTED and CANCELLED before SHIPPED';
-comment on type app.submission_type_enum is 'Who submitted: the partner (SELF) or an agent in shadow mode (AGENT_ASSISTED)';
-comment on type app.invoice_status_enum is 'Follows from the payments alone; CANCELLED is final';
-comment on type app.point_tx_type_enum is 'Why points moved; EXPIRED is written by an admin only';
-comment on type app.redemption_status_enum is 'Life of a redeemed reward';
-comment on type app.actor_type_enum is 'Who did it: a partner, an agent, or the system (jobs, sub-distributors, adapters)';
-comment on type app.notification_channel_enum is 'How a notice travels';
-comment on type app.notification_status_enum is 'What became of a notice';
-comment on type app.escalation_level_enum is 'Service level: REMINDER (18 h), MANAGER (21 h), HQ_INTERVENTION (24 h)';
-comment on type app.notified_type_enum is 'Who is told of an escalation';
+  'Status of an order: DRAFT, SUBMITTED, PROCESSING, APPROVED, SHIPPED, COMPLETED; REJECTED and '
+  'CANCELLED are possible before SHIPPED';
+comment on type app.submission_type_enum is
+  'Who submitted: the partner (SELF) or an agent in shadow mode (AGENT_ASSISTED)';
+comment on type app.invoice_status_enum is
+  'Status of an invoice: follows from its payments; CANCELLED is final';
+comment on type app.point_tx_type_enum is
+  'Reason of a point transaction; EXPIRED is written by an admin only';
+comment on type app.redemption_status_enum is 'Status of a redeemed reward';
+comment on type app.actor_type_enum is
+  'Kind of actor: a partner, an agent, or the system (jobs, sub-distributors, adapters)';
+comment on type app.notification_channel_enum is 'Channel of a notification';
+comment on type app.notification_status_enum is 'Delivery status of a notification';
+comment on type app.escalation_level_enum is
+  'Level of an escalation: REMINDER (18 h), MANAGER (21 h), HQ_INTERVENTION (24 h)';
+comment on type app.notified_type_enum is 'Kind of recipient of an escalation';
 
--- RFC 9562 version 7: 48 bits of Unix milliseconds, so that ids sort by time and indexes grow at their right edge.
+-- RFC 9562, version 7: 48 bits of Unix milliseconds first, so that ids sort by time and indexes
+-- grow at their right edge.
 do $$
 begin
   if current_setting('server_version_num')::int >= 180000 then
@@ -45,10 +55,12 @@ begin
       select encode(
         set_bit(set_bit(
           overlay(uuid_send(gen_random_uuid())
-            placing substring(int8send((date_part('epoch', clock_timestamp()) * 1000)::bigint) from 3)
+            placing substring(
+              int8send((date_part('epoch', clock_timestamp()) * 1000)::bigint) from 3)
             from 1 for 6),
           52, 1), 53, 1), 'hex')::uuid
     $body$;
   end if;
 end $$;
-comment on function app.uuid_v7() is 'A fresh UUID version 7 (RFC 9562), ordered by creation time to the millisecond';
+comment on function app.uuid_v7() is
+  'A new UUID version 7 (RFC 9562), ordered by creation time to the millisecond';

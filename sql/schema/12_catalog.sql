@@ -1,4 +1,4 @@
--- Phase 1, steps 1 and 2: brands, categories, products.
+-- Phase 1, steps 1 and 2 (M-7.1-1, M-7.1-2): brands, categories, products.
 
 create table app.brands (
   id uuid primary key default app.uuid_v7(),
@@ -7,20 +7,22 @@ create table app.brands (
   display_order int not null default 0,
   is_active boolean not null default true
 );
-comment on table app.brands is 'Cosmetics brands, shown by display_order then name';
+comment on table app.brands is 'Cosmetics brands, listed by display_order, then name';
 
 create table app.categories (
   id uuid primary key default app.uuid_v7(),
   name varchar(255) not null,
   slug varchar(100) not null constraint categories_slug_key unique
   constraint categories_slug_check check (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
-  parent_id uuid constraint categories_parent_id_fkey references app.categories (id) on delete restrict,
+  parent_id uuid
+  constraint categories_parent_id_fkey references app.categories (id) on delete restrict,
   display_order int not null default 0,
   constraint categories_parent_check check (parent_id <> id)
 );
 create index categories_parent_idx on app.categories (parent_id);
 comment on table app.categories is 'Product categories as a tree';
-comment on column app.categories.slug is 'Name in URLs: lower case, digits and single hyphens';
+comment on column app.categories.slug is
+  'Name in URLs: lower-case letters, digits and single hyphens';
 
 create table app.products (
   id uuid primary key default app.uuid_v7(),
@@ -29,7 +31,8 @@ create table app.products (
   name varchar(255) not null,
   description text,
   brand_id uuid constraint products_brand_id_fkey references app.brands (id) on delete restrict,
-  category_id uuid constraint products_category_id_fkey references app.categories (id) on delete restrict,
+  category_id uuid
+  constraint products_category_id_fkey references app.categories (id) on delete restrict,
   base_price numeric(15, 2) not null constraint products_base_price_check check (base_price >= 0),
   retail_price numeric(15, 2) constraint products_retail_price_check check (retail_price >= 0),
   image_url varchar(500),
@@ -39,7 +42,8 @@ create table app.products (
 );
 create index idx_products_brand on app.products (brand_id);
 create index products_category_idx on app.products (category_id);
-comment on table app.products is 'What the distributor sells; mastered in the ERP';
-comment on column app.products.sku is 'Stock keeping unit, the ERP''s key';
-comment on column app.products.base_price is 'IDR a unit, charged where the partner''s tier has no price in force';
-comment on column app.products.retail_price is 'IDR a unit, recommended price to the end customer';
+comment on table app.products is 'Products that the distributor sells; the ERP is their source';
+comment on column app.products.sku is 'Stock keeping unit: the ERP''s key of the product';
+comment on column app.products.base_price is
+  'IDR per unit, charged when the partner''s tier has no price in force';
+comment on column app.products.retail_price is 'IDR per unit: recommended price for end customers';

@@ -1,8 +1,9 @@
--- Phase 1, step 3: sub-distributors, who serve the orders of a region.
+-- Phase 1, step 3 (M-7.1-3): sub-distributors, who serve the orders of a region.
 
 create table app.sub_distributors (
   id uuid primary key default app.uuid_v7(),
-  region_id uuid not null constraint sub_distributors_region_id_fkey references app.regions (id) on delete restrict,
+  region_id uuid not null
+  constraint sub_distributors_region_id_fkey references app.regions (id) on delete restrict,
   business_name varchar(255) not null,
   whatsapp_number varchar(20) not null,
   email varchar(255),
@@ -13,6 +14,9 @@ create table app.sub_distributors (
 );
 create index idx_subdist_region on app.sub_distributors (region_id);
 create index sub_distributors_whatsapp_number_idx on app.sub_distributors (whatsapp_number);
-comment on table app.sub_distributors is 'Who delivers in a region; told of orders over WhatsApp (PII)';
-comment on column app.sub_distributors.whatsapp_number is 'E.164 with +, normalised on writing: orders and sign-in links are sent here';
-comment on column app.sub_distributors.status is 'SUSPENDED ones get no orders and cannot sign in';
+comment on table app.sub_distributors is
+  'Sub-distributors, who deliver in a region and are notified of orders over WhatsApp. PII';
+comment on column app.sub_distributors.whatsapp_number is
+  'Recipient of orders and sign-in links; E.164 with +, normalised on writing';
+comment on column app.sub_distributors.status is
+  'SUSPENDED sub-distributors get no orders and cannot sign in';

@@ -1,6 +1,6 @@
--- Phase 1, step 4: partners, the salons that order.
+-- Phase 1, step 4 (M-7.1-4): partners, the salons that order.
 
--- credit_used changes at every order: half-empty pages keep those updates heap-only.
+-- Every order updates credit_used: half-empty pages keep these updates heap-only.
 create table app.partners (
   id uuid primary key default app.uuid_v7(),
   email varchar(255) not null constraint idx_partners_email unique
@@ -13,8 +13,10 @@ create table app.partners (
   chair_count int constraint partners_chair_count_check check (chair_count >= 0),
   specialization varchar(255),
   region_id uuid constraint partners_region_id_fkey references app.regions (id) on delete restrict,
-  credit_limit numeric(15, 2) not null default 0 constraint partners_credit_limit_check check (credit_limit >= 0),
-  credit_used numeric(15, 2) not null default 0 constraint partners_credit_used_check check (credit_used >= 0),
+  credit_limit numeric(15, 2) not null default 0
+  constraint partners_credit_limit_check check (credit_limit >= 0),
+  credit_used numeric(15, 2) not null default 0
+  constraint partners_credit_used_check check (credit_used >= 0),
   point_balance int not null default 0,
   is_active boolean not null default true,
   address varchar(500),
@@ -25,16 +27,23 @@ create table app.partners (
 create index idx_partners_tier on app.partners (tier);
 create index idx_partners_region on app.partners (region_id);
 create index idx_partners_active on app.partners (tier) where is_active = true;
-comment on table app.partners is 'Salons and barbers that order on credit (PII); soft delete by deleted_at';
-comment on column app.partners.email is 'Login; lower case; never reused, not even after deletion';
-comment on column app.partners.phone is 'WhatsApp number, E.164 with +, normalised on writing';
-comment on column app.partners.password_hash is 'bcrypt; no caller''s role can read it';
-comment on column app.partners.chair_count is 'Chairs in the salon: the size of the business';
-comment on column app.partners.region_id is 'Where orders are routed from; null: every order goes to headquarters';
-comment on column app.partners.credit_limit is 'IDR that may be owed and on order at once; 0 means no credit';
+comment on table app.partners is
+  'Salons and barbers that order on credit. PII; deleted softly by deleted_at';
+comment on column app.partners.email is
+  'Login, in lower case; never reused, not even after deletion';
+comment on column app.partners.phone is 'WhatsApp number; E.164 with +, normalised on writing';
+comment on column app.partners.password_hash is 'bcrypt hash; no caller''s role can read it';
+comment on column app.partners.chair_count is 'Chairs in the salon, a measure of its size';
+comment on column app.partners.region_id is
+  'Region that decides the routing of orders; null: every order goes to headquarters';
+comment on column app.partners.credit_limit is
+  'IDR that may be owed and on order at the same time; 0 means no credit';
 comment on column app.partners.credit_used is
-  'IDR owed and on order: orders SUBMITTED or PROCESSING, and the unpaid part of live invoices; kept by triggers';
+  'IDR owed and on order: orders SUBMITTED or PROCESSING, and the unpaid part of live invoices. '
+  'Kept by triggers';
 comment on column app.partners.point_balance is
-  'Sum of point_transactions.points; kept by trg_point_balance; below 0 only when spent points are taken back';
-comment on column app.partners.address is 'Where goods are delivered';
-comment on column app.partners.deleted_at is 'Soft delete: hidden from every caller since then';
+  'Sum of point_transactions.points, kept by trg_point_balance; below 0 only after a reversal of '
+  'points that were spent already';
+comment on column app.partners.address is 'Delivery address';
+comment on column app.partners.deleted_at is
+  'When the partner was deleted softly; hidden from every caller since then';

@@ -1,4 +1,4 @@
--- Phase 1, step 5: agents, the distributor's own people.
+-- Phase 1, step 5 (M-7.1-5): agents, the distributor's own staff.
 
 create table app.agents (
   id uuid primary key default app.uuid_v7(),
@@ -14,6 +14,7 @@ create table app.agents (
   updated_at timestamptz not null default now()
 );
 create index agents_region_idx on app.agents (region_id);
-comment on table app.agents is 'Sales agents and headquarters staff (PII)';
-comment on column app.agents.password_hash is 'bcrypt; no caller''s role can read it';
-comment on column app.agents.role is 'SALESMAN serves his region and those below it; ADMIN and SUPERADMIN are headquarters';
+comment on table app.agents is 'Sales agents and headquarters staff. PII';
+comment on column app.agents.password_hash is 'bcrypt hash; no caller''s role can read it';
+comment on column app.agents.role is
+  'SALESMAN serves the agent''s region and those below it; ADMIN and SUPERADMIN are headquarters';

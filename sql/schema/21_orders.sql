@@ -1,30 +1,38 @@
--- Phase 2, steps 1 and 2: orders and their lines.
+-- Phase 2, steps 1 and 2 (M-7.2-1, M-7.2-2): orders and their lines.
 
 create sequence app.order_number_seq maxvalue 999999 cycle;
 
--- The day is Jakarta's. The counter runs through a million numbers before it cycles, so a number comes
--- back only on a day with more than a million orders; the unique constraint would refuse it then.
+-- The date is Jakarta's. The counter cycles after a million numbers, so a number repeats only on a
+-- day with more than a million orders; the unique constraint refuses it then.
 create function app.next_order_number() returns varchar language sql volatile
 as $$
   select 'ORD-' || to_char(now() at time zone 'Asia/Jakarta', 'YYMMDD') || '-'
     || lpad(nextval('app.order_number_seq')::text, 6, '0')
 $$;
-comment on function app.next_order_number() is 'Next order number, ORD-YYMMDD-NNNNNN; numbers may have gaps';
+comment on function app.next_order_number() is
+  'Next order number, ORD-YYMMDD-NNNNNN; numbers can have gaps';
 
 create table app.orders (
   id uuid primary key default app.uuid_v7(),
-  order_number varchar(20) not null default app.next_order_number() constraint orders_order_number_key unique,
-  partner_id uuid not null constraint orders_partner_id_fkey references app.partners (id) on delete restrict,
+  order_number varchar(20) not null
+  default app.next_order_number() constraint orders_order_number_key unique,
+  partner_id uuid not null
+  constraint orders_partner_id_fkey references app.partners (id) on delete restrict,
   agent_id uuid constraint orders_agent_id_fkey references app.agents (id) on delete restrict,
   routed_to_subdist_id uuid
-  constraint orders_routed_to_subdist_id_fkey references app.sub_distributors (id) on delete restrict,
+  constraint orders_routed_to_subdist_id_fkey
+  references app.sub_distributors (id) on delete restrict,
   status app.order_status_enum not null default 'DRAFT',
   submission_type app.submission_type_enum not null default 'SELF',
   subtotal numeric(15, 2) not null default 0 constraint orders_subtotal_check check (subtotal >= 0),
-  discount_amount numeric(15, 2) not null default 0 constraint orders_discount_amount_check check (discount_amount >= 0),
-  point_discount numeric(15, 2) not null default 0 constraint orders_point_discount_check check (point_discount >= 0),
-  grand_total numeric(15, 2) not null default 0 constraint orders_grand_total_check check (grand_total >= 0),
-  points_earned int not null default 0 constraint orders_points_earned_check check (points_earned >= 0),
+  discount_amount numeric(15, 2) not null default 0
+  constraint orders_discount_amount_check check (discount_amount >= 0),
+  point_discount numeric(15, 2) not null default 0
+  constraint orders_point_discount_check check (point_discount >= 0),
+  grand_total numeric(15, 2) not null default 0
+  constraint orders_grand_total_check check (grand_total >= 0),
+  points_earned int not null default 0
+  constraint orders_points_earned_check check (points_earned >= 0),
   points_used int not null default 0 constraint orders_points_used_check check (points_used >= 0),
   is_eligible_for_points boolean not null default true,
   notes text constraint orders_notes_check check (length(notes) <= 2000),
@@ -38,7 +46,7 @@ create table app.orders (
   completed_at timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
-  -- what the design adds
+  -- columns beyond the dictionary of M-3.3-1
   shipped_at timestamptz,
   closed_at timestamptz,
   status_reason varchar(500),
@@ -51,11 +59,15 @@ create table app.orders (
   request_hash bytea,
   rules_applied jsonb,
   sla_manager_notified boolean not null default false,
-  sla_clock_started_at timestamptz generated always as (greatest(routed_at, last_response_at)) stored,
-  constraint orders_total_parts_check check (grand_total = subtotal - discount_amount - point_discount),
-  constraint orders_submission_check check ((submission_type = 'AGENT_ASSISTED') = (agent_id is not null)),
+  sla_clock_started_at timestamptz
+  generated always as (greatest(routed_at, last_response_at)) stored,
+  constraint orders_total_parts_check
+  check (grand_total = subtotal - discount_amount - point_discount),
+  constraint orders_submission_check
+  check ((submission_type = 'AGENT_ASSISTED') = (agent_id is not null)),
   constraint orders_clock_check check ((routed_to_subdist_id is null) = (routed_at is null)),
-  constraint orders_submitted_check check (status in ('DRAFT', 'REJECTED', 'CANCELLED') or submitted_at is not null),
+  constraint orders_submitted_check
+  check (status in ('DRAFT', 'REJECTED', 'CANCELLED') or submitted_at is not null),
   constraint orders_over_limit_route_check
   check (not is_over_limit or released_at is not null or routed_to_subdist_id is null),
   constraint orders_release_check check ((released_at is null) = (release_reason is null)),
@@ -71,47 +83,73 @@ create index idx_orders_sla on app.orders (routed_at, sla_reminder_sent);
 create index idx_orders_pending on app.orders (submitted_at) where status = 'SUBMITTED';
 create index idx_orders_sla_pending on app.orders (routed_at)
 where status in ('SUBMITTED', 'PROCESSING') and sla_reminder_sent = false;
-create unique index orders_idempotency_key on app.orders (partner_id, idempotency_key) where idempotency_key is not null;
+create unique index orders_idempotency_key on app.orders (partner_id, idempotency_key)
+where idempotency_key is not null;
 create index orders_partner_created_idx on app.orders (partner_id, created_at desc);
-create index orders_open_subdist_idx on app.orders (routed_to_subdist_id) where status in ('SUBMITTED', 'PROCESSING');
-create index orders_sla_clock_idx on app.orders (sla_clock_started_at) include (id, sla_reminder_sent, sla_manager_notified, sla_escalated)
+create index orders_open_subdist_idx on app.orders (routed_to_subdist_id)
+where status in ('SUBMITTED', 'PROCESSING');
+create index orders_sla_clock_idx on app.orders (sla_clock_started_at)
+include (id, sla_reminder_sent, sla_manager_notified, sla_escalated)
 where status in ('SUBMITTED', 'PROCESSING') and routed_to_subdist_id is not null
   and not (sla_reminder_sent and sla_manager_notified and sla_escalated);
 create index orders_agent_idx on app.orders (agent_id) where agent_id is not null;
 create index orders_erp_pending_idx on app.orders (approved_at)
 where status in ('APPROVED', 'SHIPPED', 'COMPLETED') and erp_reference is null;
-comment on table app.orders is 'Orders of partners; the state machine and every effect of a change of state are triggers of this table';
-comment on column app.orders.order_number is 'What people call the order: ORD-YYMMDD-NNNNNN';
-comment on column app.orders.agent_id is 'The agent who ordered in shadow mode, null when the partner did';
-comment on column app.orders.routed_to_subdist_id is 'Who serves the order; null: headquarters must act';
-comment on column app.orders.subtotal is 'IDR: sum of quantity x list price, before the quantity discount';
-comment on column app.orders.discount_amount is 'IDR: subtotal less the sum of line totals';
-comment on column app.orders.point_discount is 'IDR paid with points: points_used x loyalty.point_value_rupiah at submission';
+comment on table app.orders is
+  'Orders of partners; triggers of this table enforce the status transitions and run their effects';
+comment on column app.orders.order_number is 'Number that people use: ORD-YYMMDD-NNNNNN';
+comment on column app.orders.agent_id is
+  'Agent who placed the order in shadow mode, null when the partner did';
+comment on column app.orders.routed_to_subdist_id is
+  'Sub-distributor who serves the order; null: headquarters must act';
+comment on column app.orders.subtotal is
+  'IDR: sum of quantity x list_price, before the quantity discount';
+comment on column app.orders.discount_amount is 'IDR: subtotal less the sum of the line totals';
+comment on column app.orders.point_discount is
+  'IDR paid with points: points_used x loyalty.point_value_rupiah at submission';
 comment on column app.orders.grand_total is 'IDR: subtotal - discount_amount - point_discount';
-comment on column app.orders.points_earned is 'Points promised at submission; they vest when the invoices are paid';
-comment on column app.orders.points_used is 'Points redeemed at submission; they come back if the order dies';
-comment on column app.orders.is_eligible_for_points is 'grand_total reached order.minimum_threshold at submission';
-comment on column app.orders.is_over_limit is 'The order took credit_used past credit_limit; unrouted until an admin releases it';
-comment on column app.orders.routed_at is 'Start of the service-level clock';
-comment on column app.orders.last_response_at is 'Last response of the sub-distributor; restarts the clock';
-comment on column app.orders.sla_reminder_sent is 'The 18-hour reminder of the running clock has been sent';
-comment on column app.orders.sla_escalated is 'The running clock has been escalated to headquarters';
-comment on column app.orders.sla_manager_notified is 'The region''s agents have been told of the running clock';
-comment on column app.orders.sla_clock_started_at is 'When the running clock started: the later of routed_at and last_response_at';
+comment on column app.orders.points_earned is
+  'Points promised at submission; they vest when the invoices are paid';
+comment on column app.orders.points_used is
+  'Points redeemed at submission; they are returned if the order is rejected or cancelled';
+comment on column app.orders.is_eligible_for_points is
+  'True when grand_total reached order.minimum_threshold at submission';
+comment on column app.orders.is_over_limit is
+  'True when the order took credit_used past credit_limit; it is not routed until an admin '
+  'releases it';
+comment on column app.orders.routed_at is
+  'When the order was routed: starts the service-level clock';
+comment on column app.orders.last_response_at is
+  'Last response of the sub-distributor: restarts the service-level clock';
+comment on column app.orders.sla_reminder_sent is
+  'True when the 18-hour reminder of the running clock was sent';
+comment on column app.orders.sla_escalated is
+  'True when the running clock was escalated to headquarters';
+comment on column app.orders.sla_manager_notified is
+  'True when the region''s agents were notified of the running clock';
+comment on column app.orders.sla_clock_started_at is
+  'Start of the running clock: the later of routed_at and last_response_at';
 comment on column app.orders.closed_at is 'When the order was REJECTED or CANCELLED';
-comment on column app.orders.status_reason is 'Why it was cancelled or rejected';
+comment on column app.orders.status_reason is 'Reason of the rejection or cancellation';
 comment on column app.orders.released_at is 'When an admin released an over-limit order';
-comment on column app.orders.erp_reference is 'The ERP''s own reference once it has taken the order over; its stock then counts it';
-comment on column app.orders.idempotency_key is 'Caller''s key of the submission, unique for a partner';
-comment on column app.orders.request_hash is 'SHA-256 of the submission''s body: the same key with another body is refused';
-comment on column app.orders.rules_applied is 'Configs in force at submission: {key: {"value": ..., "version": n}}';
+comment on column app.orders.erp_reference is
+  'The ERP''s reference, set when the ERP acknowledges the order; its stock includes the order '
+  'from then on';
+comment on column app.orders.idempotency_key is
+  'Caller''s key of the submission, unique per partner';
+comment on column app.orders.request_hash is
+  'SHA-256 of the submission''s body: the same key with another body is refused';
+comment on column app.orders.rules_applied is
+  'Configs at submission: {key: {"value": ..., "version": n}}';
 
 create table app.order_items (
   id uuid primary key default app.uuid_v7(),
   order_id uuid not null,
-  product_id uuid not null constraint order_items_product_id_fkey references app.products (id) on delete restrict,
+  product_id uuid not null
+  constraint order_items_product_id_fkey references app.products (id) on delete restrict,
   quantity int not null constraint order_items_quantity_check check (quantity > 0),
-  unit_price numeric(15, 2) not null constraint order_items_unit_price_check check (unit_price >= 0),
+  unit_price numeric(15, 2) not null
+  constraint order_items_unit_price_check check (unit_price >= 0),
   line_total numeric(15, 2) not null,
   created_at timestamptz not null default now(),
   partner_id uuid not null,
@@ -123,16 +161,20 @@ create table app.order_items (
   references app.orders (id, partner_id) on delete cascade
 );
 create index order_items_partner_idx on app.order_items (partner_id);
-comment on table app.order_items is 'Lines of an order, one a product; frozen once the order is submitted';
-comment on column app.order_items.unit_price is 'IDR charged a unit: the discount price from min_qty_discount units on';
+comment on table app.order_items is
+  'Lines of an order, one per product; frozen once the order is submitted';
+comment on column app.order_items.unit_price is
+  'IDR charged per unit: the discount price from min_qty_discount units on';
 comment on column app.order_items.line_total is 'IDR: quantity x unit_price';
-comment on column app.order_items.list_price is 'IDR a unit before the quantity discount';
-comment on column app.order_items.partner_id is 'The order''s partner, repeated for row security and for distribution by partner';
+comment on column app.order_items.list_price is 'IDR per unit before the quantity discount';
+comment on column app.order_items.partner_id is
+  'The order''s partner, repeated for row security and distribution by partner';
 
 create domain app.order_event as varchar(20)
 constraint order_event_check check (value in ('STATUS', 'RESPONSE', 'ROUTED', 'RELEASED'));
 comment on domain app.order_event is
-  'STATUS: a change of state; RESPONSE: the sub-distributor answered; ROUTED: (re-)routed; RELEASED: credit released';
+  'STATUS: the status changed; RESPONSE: the sub-distributor answered; ROUTED: routed or '
+  're-routed; RELEASED: an over-limit order was released';
 
 create table app.order_events (
   id bigint generated always as identity primary key,
@@ -150,6 +192,8 @@ create table app.order_events (
 );
 create index order_events_order_idx on app.order_events (order_id, id);
 create index order_events_partner_idx on app.order_events (partner_id);
-comment on table app.order_events is 'What happened to an order and who did it; append-only. STATUS rows are the legal path of the order';
-comment on column app.order_events.from_status is 'State before; null when the order was made';
-comment on column app.order_events.actor_role is 'Database role of the caller, or the job''s';
+comment on table app.order_events is
+  'History of each order: what happened and who did it. Append-only; STATUS rows hold every '
+  'status of the order';
+comment on column app.order_events.from_status is 'Status before; null when the order was created';
+comment on column app.order_events.actor_role is 'Database role of the caller, "system" for jobs';

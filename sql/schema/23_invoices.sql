@@ -1,4 +1,4 @@
--- Phase 2, steps 4 and 5: invoices and their payments.
+-- Phase 2, steps 4 and 5 (M-7.2-4, M-7.2-5): invoices and their payments.
 
 create sequence app.invoice_number_seq maxvalue 999999 cycle;
 
@@ -7,12 +7,14 @@ as $$
   select 'INV-' || to_char(now() at time zone 'Asia/Jakarta', 'YYMMDD') || '-'
     || lpad(nextval('app.invoice_number_seq')::text, 6, '0')
 $$;
-comment on function app.next_invoice_number() is 'Next invoice number, INV-YYMMDD-NNNNNN; numbers may have gaps';
+comment on function app.next_invoice_number() is
+  'Next invoice number, INV-YYMMDD-NNNNNN; numbers can have gaps';
 
 create table app.invoices (
   id uuid primary key default app.uuid_v7(),
   order_id uuid not null,
-  invoice_number varchar(30) not null default app.next_invoice_number() constraint invoices_invoice_number_key unique,
+  invoice_number varchar(30) not null
+  default app.next_invoice_number() constraint invoices_invoice_number_key unique,
   amount numeric(15, 2) not null constraint invoices_amount_check check (amount >= 0),
   amount_paid numeric(15, 2) not null default 0,
   status app.invoice_status_enum not null default 'UNPAID',
@@ -44,13 +46,17 @@ create index idx_invoices_status on app.invoices (status);
 create index idx_invoices_due on app.invoices (due_date);
 create index idx_invoices_unpaid on app.invoices (due_date) where status in ('UNPAID', 'PARTIAL');
 create index invoices_partner_idx on app.invoices (partner_id, created_at desc);
-comment on table app.invoices is 'What a partner owes for an order; made on approval. amount_paid and status follow from invoice_payments alone';
+comment on table app.invoices is
+  'What a partner owes for an order, issued on approval. amount_paid and status follow from '
+  'invoice_payments';
 comment on column app.invoices.amount is 'IDR billed';
 comment on column app.invoices.amount_paid is 'IDR: sum of invoice_payments.amount';
 comment on column app.invoices.due_date is 'Approval plus invoice.due_days.<tier> days';
-comment on column app.invoices.paid_at is 'When the last rupiah was paid; points vest from here';
-comment on column app.invoices.created_by is 'The admin who approved, null when a job did';
-comment on column app.invoices.partner_id is 'The order''s partner, repeated for row security and for distribution by partner';
+comment on column app.invoices.paid_at is
+  'When the invoice became PAID; its points vest from then on';
+comment on column app.invoices.created_by is 'Admin who approved the order, null when a job did';
+comment on column app.invoices.partner_id is
+  'The order''s partner, repeated for row security and distribution by partner';
 
 create table app.invoice_payments (
   id uuid primary key default app.uuid_v7(),
@@ -58,9 +64,11 @@ create table app.invoice_payments (
   amount numeric(15, 2) not null constraint invoice_payments_amount_check check (amount > 0),
   payment_method varchar(50),
   reference_number varchar(100)
-  constraint invoice_payments_reference_number_check check (reference_number = btrim(reference_number) and reference_number <> ''),
+  constraint invoice_payments_reference_number_check
+  check (reference_number = btrim(reference_number) and reference_number <> ''),
   notes text constraint invoice_payments_notes_check check (length(notes) <= 2000),
-  recorded_by uuid constraint invoice_payments_recorded_by_fkey references app.agents (id) on delete restrict,
+  recorded_by uuid
+  constraint invoice_payments_recorded_by_fkey references app.agents (id) on delete restrict,
   paid_at timestamptz not null,
   created_at timestamptz not null default now(),
   partner_id uuid not null,
@@ -69,10 +77,16 @@ create table app.invoice_payments (
   constraint invoice_payments_reference_key unique (invoice_id, reference_number)
 );
 create index invoice_payments_partner_idx on app.invoice_payments (partner_id, created_at desc);
-comment on table app.invoice_payments is 'Money received for an invoice; append-only, never above what is due';
+comment on table app.invoice_payments is
+  'Payments received for an invoice; append-only, never above what is due';
 comment on column app.invoice_payments.amount is 'IDR received';
-comment on column app.invoice_payments.payment_method is 'Transfer, cash, giro, ...';
-comment on column app.invoice_payments.reference_number is 'Number of the proof of transfer: the same one on the same invoice counts once';
-comment on column app.invoice_payments.recorded_by is 'The admin who recorded it, null when the ERP did';
-comment on column app.invoice_payments.paid_at is 'When the money came, as told by the recorder';
-comment on column app.invoice_payments.partner_id is 'The invoice''s partner, repeated for row security and for distribution by partner';
+comment on column app.invoice_payments.payment_method is
+  'Method of payment, such as transfer, cash or giro';
+comment on column app.invoice_payments.reference_number is
+  'Number of the proof of transfer; it counts once per invoice';
+comment on column app.invoice_payments.recorded_by is
+  'Admin who recorded the payment, null when the ERP did';
+comment on column app.invoice_payments.paid_at is
+  'When the money arrived, as stated by the recorder';
+comment on column app.invoice_payments.partner_id is
+  'The invoice''s partner, repeated for row security and distribution by partner';

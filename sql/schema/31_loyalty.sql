@@ -1,53 +1,68 @@
--- Phase 3, steps 1 and 2: the ledger of points and the rewards.
+-- Phase 3, steps 1 and 2 (M-7.3-1, M-7.3-2): the ledger of points and the rewards.
 
 create table app.point_transactions (
   id uuid primary key default app.uuid_v7(),
-  partner_id uuid not null constraint point_transactions_partner_id_fkey references app.partners (id) on delete restrict,
-  order_id uuid constraint point_transactions_order_id_fkey references app.orders (id) on delete restrict,
-  invoice_id uuid constraint point_transactions_invoice_id_fkey references app.invoices (id) on delete restrict,
+  partner_id uuid not null
+  constraint point_transactions_partner_id_fkey references app.partners (id) on delete restrict,
+  order_id uuid
+  constraint point_transactions_order_id_fkey references app.orders (id) on delete restrict,
+  invoice_id uuid
+  constraint point_transactions_invoice_id_fkey references app.invoices (id) on delete restrict,
   type app.point_tx_type_enum not null,
   points int not null constraint point_transactions_points_check check (points <> 0),
   multiplier numeric(10, 2),
   description varchar(500),
-  created_by uuid constraint point_transactions_created_by_fkey references app.agents (id) on delete restrict,
+  created_by uuid
+  constraint point_transactions_created_by_fkey references app.agents (id) on delete restrict,
   created_at timestamptz not null default now(),
   constraint point_transactions_earned_check
   check (type <> 'EARNED' or (invoice_id is not null and order_id is not null and points > 0)),
-  constraint point_transactions_spent_check check (type not in ('REDEEMED', 'EXPIRED') or points < 0),
+  constraint point_transactions_spent_check
+  check (type not in ('REDEEMED', 'EXPIRED') or points < 0),
   constraint point_transactions_expired_check check (type <> 'EXPIRED' or created_by is not null)
 );
--- Points of an invoice vest exactly once, and are taken back at most once.
-create unique index point_transactions_earned_key on app.point_transactions (invoice_id) where type = 'EARNED';
-create unique index point_transactions_taken_back_key on app.point_transactions (invoice_id)
+-- Points of an invoice vest exactly once and are reversed at most once.
+create unique index point_transactions_earned_key on app.point_transactions (invoice_id)
+where type = 'EARNED';
+create unique index point_transactions_reversed_key on app.point_transactions (invoice_id)
 where type = 'ADJUSTED' and invoice_id is not null;
 create index point_transactions_partner_idx on app.point_transactions (partner_id, created_at desc);
-create index point_transactions_order_idx on app.point_transactions (order_id) where order_id is not null;
-comment on table app.point_transactions is 'Ledger of points; append-only. partners.point_balance is its sum';
-comment on column app.point_transactions.order_id is 'The order that earned or used the points';
-comment on column app.point_transactions.invoice_id is 'The paid invoice that let them vest; on ADJUSTED: the cancelled one that takes them back';
-comment on column app.point_transactions.points is 'Points, signed: + to the partner, - from him';
-comment on column app.point_transactions.multiplier is 'Tier multiplier at submission, for EARNED';
-comment on column app.point_transactions.created_by is 'The admin behind an ADJUSTED or EXPIRED row';
+create index point_transactions_order_idx on app.point_transactions (order_id)
+where order_id is not null;
+comment on table app.point_transactions is
+  'Ledger of points, append-only; partners.point_balance is its sum';
+comment on column app.point_transactions.order_id is 'Order that earned or used the points';
+comment on column app.point_transactions.invoice_id is
+  'EARNED: the paid invoice that made the points vest; ADJUSTED: the cancelled invoice that '
+  'reversed them';
+comment on column app.point_transactions.points is
+  'Signed points: positive to the partner, negative from the partner';
+comment on column app.point_transactions.multiplier is
+  'Tier multiplier at submission, on EARNED rows';
+comment on column app.point_transactions.created_by is 'Admin behind an ADJUSTED or EXPIRED row';
 
 create table app.redemption_catalog (
   id uuid primary key default app.uuid_v7(),
   name varchar(255) not null,
   description text,
   image_url varchar(500),
-  points_required int not null constraint redemption_catalog_points_required_check check (points_required > 0),
+  points_required int not null
+  constraint redemption_catalog_points_required_check check (points_required > 0),
   stock_available int not null default 0
   constraint redemption_catalog_stock_available_check check (stock_available >= 0),
   is_active boolean not null default true,
   created_at timestamptz not null default now()
 );
-comment on table app.redemption_catalog is 'Rewards that points buy';
+comment on table app.redemption_catalog is 'Rewards that partners can redeem points for';
 comment on column app.redemption_catalog.stock_available is 'Units left';
 
 create table app.redemptions (
   id uuid primary key default app.uuid_v7(),
-  partner_id uuid not null constraint redemptions_partner_id_fkey references app.partners (id) on delete restrict,
+  partner_id uuid not null
+  constraint redemptions_partner_id_fkey references app.partners (id) on delete restrict,
   catalog_item_id uuid not null
-  constraint redemptions_catalog_item_id_fkey references app.redemption_catalog (id) on delete restrict,
+  constraint redemptions_catalog_item_id_fkey
+  references app.redemption_catalog (id) on delete restrict,
   points_spent int not null constraint redemptions_points_spent_check check (points_spent > 0),
   status app.redemption_status_enum not null default 'PENDING',
   created_at timestamptz not null default now(),
@@ -57,18 +72,24 @@ create table app.redemptions (
 create index redemptions_partner_idx on app.redemptions (partner_id, created_at desc);
 create unique index redemptions_idempotency_key on app.redemptions (partner_id, idempotency_key)
 where idempotency_key is not null;
-comment on table app.redemptions is 'Rewards that partners took; cancelling gives points and unit back';
-comment on column app.redemptions.points_spent is 'Points taken at the time';
-comment on column app.redemptions.idempotency_key is 'Caller''s key: the same key returns the same redemption';
+comment on table app.redemptions is
+  'Redeemed rewards; a cancellation returns the points and the unit of stock';
+comment on column app.redemptions.points_spent is 'Points charged at redemption';
+comment on column app.redemptions.idempotency_key is
+  'Caller''s key, unique per partner: the same key returns the same redemption';
 
 alter table app.point_transactions add column redemption_id uuid
 constraint point_transactions_redemption_id_fkey references app.redemptions (id) on delete restrict;
-create index point_transactions_redemption_idx on app.point_transactions (redemption_id) where redemption_id is not null;
-comment on column app.point_transactions.redemption_id is 'The reward that the points paid for, or came back from';
+create index point_transactions_redemption_idx on app.point_transactions (redemption_id)
+where redemption_id is not null;
+comment on column app.point_transactions.redemption_id is
+  'Redemption that spent the points or returned them';
 
--- Invoices that were paid and whose points have not vested yet.
 create table app.point_queue (
-  invoice_id uuid primary key constraint point_queue_invoice_id_fkey references app.invoices (id) on delete restrict,
+  invoice_id uuid primary key
+  constraint point_queue_invoice_id_fkey references app.invoices (id) on delete restrict,
   enqueued_at timestamptz not null default now()
 );
-comment on table app.point_queue is 'Paid invoices whose points are to vest; written with the payment, emptied by jobs.process_point_queue()';
+comment on table app.point_queue is
+  'Paid invoices whose points have not vested yet; filled in the payment''s transaction, emptied '
+  'by jobs.process_point_queue()';

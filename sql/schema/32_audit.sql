@@ -1,4 +1,4 @@
--- Phase 3, step 3: the audit trail.
+-- Phase 3, step 3 (M-7.3-3): the audit trail.
 
 create table app.audit_logs (
   id uuid not null default app.uuid_v7(),
@@ -18,27 +18,32 @@ create table app.audit_logs (
 create index idx_audit_actor on app.audit_logs (actor_id, actor_type);
 create index idx_audit_created on app.audit_logs (created_at);
 create index audit_logs_target_idx on app.audit_logs (target_id, created_at);
--- Rows of a month that has no partition yet are never refused; jobs.make_partitions() keeps months ahead.
+-- Takes rows of a month without a partition; jobs.make_partitions() creates partitions in advance.
 create table app.audit_logs_default partition of app.audit_logs default;
 comment on table app.audit_logs is
-  'Who changed what, and how it was before; append-only, in monthly partitions (UTC), filled from audit_buffer each minute. PII is masked';
-comment on column app.audit_logs.actor_id is 'The one who did it: in shadow mode the agent';
+  'Audit trail: who changed what, with old and new values. Append-only, in monthly partitions '
+  '(UTC), filled from audit_buffer every minute; PII is masked';
+comment on column app.audit_logs.actor_id is 'Actor; in shadow mode the agent';
 comment on column app.audit_logs.target_id is 'Id of the changed row';
 comment on column app.audit_logs.target_type is 'Table of the changed row';
 comment on column app.audit_logs.action is 'INSERT, UPDATE or DELETE';
-comment on column app.audit_logs.old_value is 'Before: the columns that changed; the whole row on DELETE';
-comment on column app.audit_logs.new_value is 'After: the columns that changed; the whole row on INSERT';
-comment on column app.audit_logs.ip_address is 'Caller''s address as the proxy told it (X-Forwarded-For)';
-comment on column app.audit_logs.created_at is 'When the change was made, not when it was moved here';
+comment on column app.audit_logs.old_value is
+  'Values before: the changed columns; on DELETE the whole row';
+comment on column app.audit_logs.new_value is
+  'Values after: the changed columns; on INSERT the whole row';
+comment on column app.audit_logs.ip_address is
+  'Caller''s address as reported by the proxy (X-Forwarded-For)';
+comment on column app.audit_logs.created_at is
+  'When the change was made, not when it was moved to this table';
 comment on column app.audit_logs.actor_role is 'Database role of the caller';
-comment on column app.audit_logs.on_behalf_of is 'The partner for whom an agent acted in shadow mode';
+comment on column app.audit_logs.on_behalf_of is 'Partner for whom an agent acted in shadow mode';
 
--- One row a statement: narrow to write, exploded into audit_logs later.
+-- One row per statement: narrow to write, expanded into audit_logs later.
 create table app.audit_buffer (
   id bigint generated always as identity primary key,
   target_type varchar(63) not null,
   action varchar(10) not null,
-  -- json: written as it is, and taken apart by the job that moves it on
+  -- json, not jsonb: stored as it is, parsed by the job that moves it on
   old_rows json,
   new_rows json,
   claims json,
@@ -46,9 +51,13 @@ create table app.audit_buffer (
   ip_address varchar(45),
   created_at timestamptz not null default clock_timestamp()
 )
--- rows live a minute: compressing them would cost more than the space
+-- Rows live for a minute: compressing them costs more than the space that it saves.
 with (toast_tuple_target = 8160);
-comment on table app.audit_buffer is 'Changes waiting to be moved to audit_logs; committed with the change itself. Private: not masked yet';
-comment on column app.audit_buffer.old_rows is 'Array of the rows before, in the order of new_rows';
-comment on column app.audit_buffer.new_rows is 'Array of the rows after';
-comment on column app.audit_buffer.claims is 'The caller''s claims; app.actor_of() says whom they name';
+comment on table app.audit_buffer is
+  'Changes that wait to be moved to audit_logs, committed with the change itself. Private: PII '
+  'is not masked yet';
+comment on column app.audit_buffer.old_rows is
+  'Array of the rows before the change, in the order of new_rows';
+comment on column app.audit_buffer.new_rows is 'Array of the rows after the change';
+comment on column app.audit_buffer.claims is
+  'The caller''s claims; app.actor_of() derives the actor from them';

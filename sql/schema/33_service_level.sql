@@ -1,8 +1,9 @@
--- Phase 3, step 4: the log of escalations.
+-- Phase 3, step 4 (M-7.3-4): the log of escalations.
 
 create table app.sla_escalation_logs (
   id uuid primary key default app.uuid_v7(),
-  order_id uuid not null constraint sla_escalation_logs_order_id_fkey references app.orders (id) on delete restrict,
+  order_id uuid not null
+  constraint sla_escalation_logs_order_id_fkey references app.orders (id) on delete restrict,
   escalation_level app.escalation_level_enum not null,
   notified_to uuid not null,
   notified_type app.notified_type_enum not null,
@@ -13,12 +14,17 @@ create table app.sla_escalation_logs (
   reason varchar(500),
   acknowledged_by uuid
   constraint sla_escalation_logs_acknowledged_by_fkey references app.agents (id) on delete restrict,
-  constraint sla_escalation_logs_once_key unique (order_id, escalation_level, notified_to, clock_started_at)
+  constraint sla_escalation_logs_once_key
+  unique (order_id, escalation_level, notified_to, clock_started_at)
 );
 create index idx_sla_order on app.sla_escalation_logs (order_id);
-comment on table app.sla_escalation_logs is 'Each notice of a late order: one row for each level, recipient and clock';
-comment on column app.sla_escalation_logs.notified_to is 'Id of the sub-distributor (SUBDIST) or agent (AGENT, ADMIN)';
-comment on column app.sla_escalation_logs.triggered_at is 'When it fired';
-comment on column app.sla_escalation_logs.clock_started_at is 'Start of the clock that ran out: the later of routed_at and last_response_at';
-comment on column app.sla_escalation_logs.due_at is 'When it should have fired';
-comment on column app.sla_escalation_logs.reason is 'Why it escalated early, null when the hours ran out';
+comment on table app.sla_escalation_logs is
+  'Escalations of late orders: one row per level, recipient and clock';
+comment on column app.sla_escalation_logs.notified_to is
+  'Id of the sub-distributor (SUBDIST) or the agent (AGENT, ADMIN)';
+comment on column app.sla_escalation_logs.triggered_at is 'When the escalation was triggered';
+comment on column app.sla_escalation_logs.clock_started_at is
+  'Start of the clock that expired: the later of routed_at and last_response_at';
+comment on column app.sla_escalation_logs.due_at is 'When the escalation was due';
+comment on column app.sla_escalation_logs.reason is
+  'Reason of an early escalation, null when the hours expired';

@@ -1,10 +1,12 @@
--- Phase 3, steps 3 and 5: sessions of agents in shadow mode, and the notices of them to partners.
+-- Phase 3, steps 3 and 5 (M-7.3-3, M-7.3-5): shadow sessions and the partners' notifications.
 
 create table app.agent_sessions (
   id uuid primary key default app.uuid_v7(),
-  agent_id uuid not null constraint agent_sessions_agent_id_fkey references app.agents (id) on delete restrict,
+  agent_id uuid not null
+  constraint agent_sessions_agent_id_fkey references app.agents (id) on delete restrict,
   impersonated_partner_id uuid not null
-  constraint agent_sessions_impersonated_partner_id_fkey references app.partners (id) on delete restrict,
+  constraint agent_sessions_impersonated_partner_id_fkey
+  references app.partners (id) on delete restrict,
   started_at timestamptz not null default now(),
   ended_at timestamptz,
   ip_address varchar(45),
@@ -13,20 +15,26 @@ create table app.agent_sessions (
 );
 create index agent_sessions_open_idx on app.agent_sessions (agent_id) where ended_at is null;
 create index agent_sessions_partner_idx on app.agent_sessions (impersonated_partner_id);
-comment on table app.agent_sessions is 'Shadow mode: an agent ordering for a partner';
-comment on column app.agent_sessions.expires_at is 'The session''s token is dead from here on, or from ended_at if that is earlier';
+comment on table app.agent_sessions is 'Shadow sessions: an agent acts for a partner';
+comment on column app.agent_sessions.expires_at is
+  'End of the session''s token, unless ended_at is earlier';
 
 create table app.impersonation_notifications (
   id uuid primary key default app.uuid_v7(),
   agent_session_id uuid not null
-  constraint impersonation_notifications_agent_session_id_fkey references app.agent_sessions (id) on delete restrict,
+  constraint impersonation_notifications_agent_session_id_fkey
+  references app.agent_sessions (id) on delete restrict,
   order_id uuid not null
-  constraint impersonation_notifications_order_id_fkey references app.orders (id) on delete restrict,
+  constraint impersonation_notifications_order_id_fkey
+  references app.orders (id) on delete restrict,
   channel app.notification_channel_enum not null default 'WHATSAPP',
   status app.notification_status_enum not null default 'PENDING',
   sent_at timestamptz,
   created_at timestamptz not null default now()
 );
-create index impersonation_notifications_session_idx on app.impersonation_notifications (agent_session_id);
+create index impersonation_notifications_session_idx
+on app.impersonation_notifications (agent_session_id);
 create index impersonation_notifications_order_idx on app.impersonation_notifications (order_id);
-comment on table app.impersonation_notifications is 'A partner is told of each order that an agent placed in his name; by e-mail where WhatsApp fails';
+comment on table app.impersonation_notifications is
+  'Notifications to partners of each order that an agent placed for them; by e-mail where '
+  'WhatsApp fails';

@@ -1,17 +1,19 @@
--- Phase 3, step 6: configuration that changes without a deploy.
+-- Phase 3, step 6 (M-7.3-6): configuration that changes without a deployment.
 
 create table app.system_configs (
   id uuid primary key default app.uuid_v7(),
   config_key varchar(100) not null constraint system_configs_config_key_key unique,
   config_value jsonb not null,
   description varchar(500),
-  updated_by uuid constraint system_configs_updated_by_fkey references app.agents (id) on delete restrict,
+  updated_by uuid
+  constraint system_configs_updated_by_fkey references app.agents (id) on delete restrict,
   version int not null default 1 constraint system_configs_version_check check (version > 0),
   updated_at timestamptz not null default now()
 );
-comment on table app.system_configs is 'Settings that rules read at run time; keys and their types stand in app.config_definitions()';
-comment on column app.system_configs.config_value is 'JSON number or string, checked by key on writing';
-comment on column app.system_configs.version is 'Counts the changes of this key';
+comment on table app.system_configs is
+  'Settings that rules read at run time; app.config_definitions() lists the keys and their types';
+comment on column app.system_configs.config_value is 'JSON value, validated by key on writing';
+comment on column app.system_configs.version is 'Number of changes of this key, starting at 1';
 
 create table app.system_config_history (
   id bigint generated always as identity primary key,
@@ -23,5 +25,6 @@ create table app.system_config_history (
   changed_at timestamptz not null default now(),
   constraint system_config_history_version_key unique (config_key, version)
 );
-comment on table app.system_config_history is 'Every value that a config ever had; append-only';
-comment on column app.system_config_history.changed_by is 'Id of the agent, null when it was changed by migration or psql';
+comment on table app.system_config_history is 'Every value that a config has had; append-only';
+comment on column app.system_config_history.changed_by is
+  'Id of the agent, null for a change by migration or psql';

@@ -1,11 +1,13 @@
--- What the design adds: sign-in. No caller's role has any right on these tables.
+-- Sign-in (D-5.anon-1 to D-5.all-3). No caller's role has any right on these tables.
 
 create table auth.jwt_secret (
-  singleton boolean primary key default true constraint jwt_secret_singleton_check check (singleton),
+  singleton boolean primary key default true
+  constraint jwt_secret_singleton_check check (singleton),
   secret text not null constraint jwt_secret_length_check check (length(secret) >= 32)
 );
 comment on table auth.jwt_secret is
-  'The HS256 key with which login signs; put here from the environment by "hub migrate", read only by auth.sign_token()';
+  'HS256 key that signs tokens: written by "hub migrate" from the environment, read only by '
+  'auth.sign_token()';
 
 create table auth.sessions (
   id uuid primary key default app.uuid_v7(),
@@ -20,17 +22,21 @@ create table auth.sessions (
 );
 create index sessions_subject_idx on auth.sessions (subject_id) where revoked_at is null;
 create index sessions_expires_idx on auth.sessions (expires_at);
-comment on table auth.sessions is 'Signed-in sessions: the token claim "sid"; a revoked session''s tokens are dead at once';
+comment on table auth.sessions is
+  'Sign-in sessions, named by the token''s claim "sid"; the tokens of a revoked session are '
+  'refused at once';
 comment on column auth.sessions.subject_id is 'Id of the partner, agent or sub-distributor';
 
 create table auth.refresh_tokens (
   token_hash bytea primary key,
-  session_id uuid not null constraint refresh_tokens_session_id_fkey references auth.sessions (id) on delete cascade,
+  session_id uuid not null
+  constraint refresh_tokens_session_id_fkey references auth.sessions (id) on delete cascade,
   created_at timestamptz not null default now(),
   used_at timestamptz
 );
 create index refresh_tokens_session_idx on auth.refresh_tokens (session_id);
-comment on table auth.refresh_tokens is 'SHA-256 of refresh tokens: each is good once; a second use revokes its session';
+comment on table auth.refresh_tokens is
+  'SHA-256 of refresh tokens: each can be used once; a second use revokes its session';
 
 create table auth.login_attempts (
   key text primary key,
@@ -38,15 +44,19 @@ create table auth.login_attempts (
   window_started_at timestamptz not null default now()
 );
 create index login_attempts_window_idx on auth.login_attempts (window_started_at);
-comment on table auth.login_attempts is 'Failed sign-ins in the running window, by e-mail, address or number';
-comment on column auth.login_attempts.key is 'email:<sha256>, ip:<address> or link:<sha256>';
+comment on table auth.login_attempts is
+  'Sign-in attempts in the running window, by e-mail, account, address or number';
+comment on column auth.login_attempts.key is
+  'email:<sha256>, password:<sha256>, ip:<address> or link:<sha256>';
 
 create table auth.sign_in_links (
   token_hash bytea primary key,
-  subdist_id uuid not null constraint sign_in_links_subdist_id_fkey references app.sub_distributors (id) on delete cascade,
+  subdist_id uuid not null
+  constraint sign_in_links_subdist_id_fkey references app.sub_distributors (id) on delete cascade,
   created_at timestamptz not null default now(),
   expires_at timestamptz not null,
   used_at timestamptz
 );
 create index sign_in_links_subdist_idx on auth.sign_in_links (subdist_id);
-comment on table auth.sign_in_links is 'Single-use links that sub-distributors get over WhatsApp; only the SHA-256 is kept';
+comment on table auth.sign_in_links is
+  'Single-use sign-in links sent to sub-distributors over WhatsApp; only the SHA-256 is stored';

@@ -1,15 +1,19 @@
--- What the design adds: the outbox (messages owed) and the inbox (what came back).
+-- The outbox (messages to send) and the inbox (webhooks received): D-6.outbox-1 to D-6.email-1.
 
--- Domains, because a table's own checks are parsed anew by every statement that writes to it.
+-- Domains, because every statement that writes to a table parses that table's own checks again.
 create domain app.message_status as varchar(10)
 constraint message_status_check
-check (value in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT', 'DELIVERED', 'READ', 'FAILED', 'WITHDRAWN'));
+check (value in (
+  'PENDING', 'CLAIMED', 'UNKNOWN', 'SENT', 'DELIVERED', 'READ', 'FAILED', 'WITHDRAWN'
+));
 comment on domain app.message_status is
-  'PENDING, CLAIMED (leased to a messenger), UNKNOWN (the messenger died, perhaps after sending), SENT (accepted by the provider), DELIVERED, READ, FAILED, WITHDRAWN';
+  'PENDING, CLAIMED (leased to a messenger), UNKNOWN (the lease expired, perhaps after sending), '
+  'SENT (accepted by the provider), DELIVERED, READ, FAILED, WITHDRAWN';
 
 create domain app.message_recipient_type as varchar(10)
 constraint message_recipient_type_check check (value in ('PARTNER', 'SUBDIST', 'AGENT'));
-comment on domain app.message_recipient_type is 'The table that recipient_id names: partners, sub_distributors or agents';
+comment on domain app.message_recipient_type is
+  'Table that recipient_id refers to: partners, sub_distributors or agents';
 
 create table app.messages (
   id uuid primary key default app.uuid_v7(),
@@ -29,11 +33,12 @@ create table app.messages (
   delivered_at timestamptz,
   created_at timestamptz not null default now(),
   position bigint not null generated always as identity,
-  -- what somebody waits for goes before what informs
+  -- what someone waits for is sent before what only informs
   priority smallint not null generated always as (case
     when template = 'sign_in_link' then 0
     when template in (
-      'order_routed', 'order_withdrawn', 'order_unrouted', 'order_over_limit', 'sla_reminder', 'sla_manager', 'sla_escalation'
+      'order_routed', 'order_withdrawn', 'order_unrouted', 'order_over_limit',
+      'sla_reminder', 'sla_manager', 'sla_escalation'
     ) then 1 else 2
   end) stored,
   expires_at timestamptz,
@@ -46,22 +51,35 @@ create index messages_recipient_open_idx on app.messages (recipient_id, priority
 where status in ('PENDING', 'CLAIMED', 'UNKNOWN');
 create index messages_unknown_idx on app.messages (unknown_since) where status = 'UNKNOWN';
 create index messages_lease_idx on app.messages (lease_until) where status = 'CLAIMED';
-create index messages_expiry_idx on app.messages (expires_at) where status = 'PENDING' and expires_at is not null;
-create unique index messages_provider_id_key on app.messages (provider_id) where provider_id is not null;
+create index messages_expiry_idx on app.messages (expires_at)
+where status = 'PENDING' and expires_at is not null;
+create unique index messages_provider_id_key on app.messages (provider_id)
+where provider_id is not null;
 create index messages_order_idx on app.messages (order_id) where order_id is not null;
-comment on table app.messages is 'Outbox: messages owed to people; a row commits with the event that owes it, or not at all';
-comment on column app.messages.template is 'Name in app.message_templates()';
-comment on column app.messages.recipient_id is 'Partner, sub-distributor or agent; the address is looked up when the message is claimed';
-comment on column app.messages.variables is 'Facts of the moment; those of the order are added when the message is claimed';
-comment on column app.messages.next_attempt_at is 'Not to be claimed before';
-comment on column app.messages.lease_until is 'When a claim lapses: whether it was sent is unknown from then on';
-comment on column app.messages.priority is '0: somebody waits at the door; 1: an order waits, or waits no longer; 2: information';
-comment on column app.messages.expires_at is 'Worth nothing from then on: withdrawn instead of sent; null: never';
-comment on column app.messages.unknown_since is 'Since when it is unknown whether it was sent; a status report settles it, outbox.unknown_wait_seconds end the waiting';
-comment on column app.messages.repeats is 'How often it was sent again though an earlier sending may have arrived';
+comment on table app.messages is
+  'Outbox: messages to send; a row commits in the same transaction as its event';
+comment on column app.messages.template is 'Name of a template in app.message_templates()';
+comment on column app.messages.recipient_id is
+  'Partner, sub-distributor or agent; the address is looked up when the message is claimed';
+comment on column app.messages.variables is
+  'Values known when the message was enqueued; those of the order are added when it is claimed';
+comment on column app.messages.next_attempt_at is 'Earliest time of the next claim';
+comment on column app.messages.lease_until is
+  'End of the claim; afterwards it is unknown whether the message was sent';
+comment on column app.messages.priority is
+  '0: someone is waiting for it; 1: it starts or ends work on an order; 2: information';
+comment on column app.messages.expires_at is
+  'When the message becomes useless and is withdrawn instead of sent; null: never';
+comment on column app.messages.unknown_since is
+  'Since when it is unknown whether the message was sent; a status report or '
+  'outbox.unknown_wait_seconds ends this state';
+comment on column app.messages.repeats is
+  'How often the message was sent again although an earlier one may have arrived';
 comment on column app.messages.refused_id is
-  'Provider''s id (empty: none was given) of a free-form sending that came too late for the reader''s last word; from then on it goes as a template';
-comment on column app.messages.position is 'Order in which messages were owed: ids of one millisecond do not tell';
+  'Provider''s id (empty: none was given) of a free-form message that was refused because the '
+  'recipient''s last message was too long ago; further attempts use the template';
+comment on column app.messages.position is
+  'Order in which messages were enqueued; ids of the same millisecond do not show it';
 comment on column app.messages.provider_id is 'The provider''s id (WhatsApp: wamid...)';
 
 create table app.inbound_messages (
@@ -71,31 +89,42 @@ create table app.inbound_messages (
   received_at timestamptz not null default now(),
   processed_at timestamptz
 );
-create index inbound_messages_waiting_idx on app.inbound_messages (received_at) where processed_at is null;
-comment on table app.inbound_messages is 'Inbox: what the provider sent, as it came; a repeated payload is stored once';
-
-comment on column app.inbound_messages.payload is 'A webhook''s body; cleared of nothing, so that it can be worked on again';
+create index inbound_messages_waiting_idx on app.inbound_messages (received_at)
+where processed_at is null;
+comment on table app.inbound_messages is
+  'Inbox: webhooks as the provider sent them; a repeated payload is stored once';
+comment on column app.inbound_messages.payload is
+  'Body of the webhook, unchanged, so that it can be processed again';
 
 create table app.inbound_events (
   event_key text primary key,
   inbound_message_id uuid not null
-  constraint inbound_events_inbound_message_id_fkey references app.inbound_messages (id) on delete cascade,
+  constraint inbound_events_inbound_message_id_fkey
+  references app.inbound_messages (id) on delete cascade,
   outcome varchar(200) not null,
   processed_at timestamptz not null default now()
 );
-comment on table app.inbound_events is 'Each message that came in, worked on once, however often and in whatever batches the provider delivers it';
-comment on column app.inbound_events.event_key is 'The provider''s id of the message (wamid...)';
-comment on column app.inbound_events.outcome is 'What it led to';
+comment on table app.inbound_events is
+  'Inbound messages that were processed: each once, however often and in whatever batches the '
+  'provider delivers it';
+comment on column app.inbound_events.event_key is 'Provider''s id of the message (wamid...)';
+comment on column app.inbound_events.outcome is 'Result of processing';
 
 create table app.conversations (
   number varchar(20) primary key,
   last_inbound_at timestamptz not null
 );
-comment on table app.conversations is 'When somebody last wrote to us over WhatsApp: for 24 hours he may be answered freely, later by templates only';
+comment on table app.conversations is
+  'Last inbound WhatsApp message per number: for 24 hours free-form replies are allowed, '
+  'afterwards templates only';
 comment on column app.conversations.number is 'E.164 with +';
-comment on column app.conversations.last_inbound_at is 'By the provider''s clock, never after ours';
+comment on column app.conversations.last_inbound_at is
+  'By the provider''s clock, but never later than the hub''s';
 
 alter table app.impersonation_notifications add column message_id uuid
-constraint impersonation_notifications_message_id_fkey references app.messages (id) on delete restrict;
-create index impersonation_notifications_message_idx on app.impersonation_notifications (message_id);
-comment on column app.impersonation_notifications.message_id is 'The outbox row that carries the notice';
+constraint impersonation_notifications_message_id_fkey
+references app.messages (id) on delete restrict;
+create index impersonation_notifications_message_idx
+on app.impersonation_notifications (message_id);
+comment on column app.impersonation_notifications.message_id is
+  'Message in the outbox that carries the notification';

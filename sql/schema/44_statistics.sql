@@ -1,4 +1,4 @@
--- What the mission asks for in 6.1: monthly spend and order count of each partner, materialized.
+-- Monthly spend and order count of each partner, materialised (M-6.1-3).
 
 create materialized view app.partner_monthly_statistics as
 select
@@ -9,6 +9,8 @@ select
 from app.orders as o
 where o.status in ('SUBMITTED', 'PROCESSING', 'APPROVED', 'SHIPPED', 'COMPLETED')
 group by 1, 2;
-create unique index partner_monthly_statistics_key on app.partner_monthly_statistics (partner_id, month);
+create unique index partner_monthly_statistics_key
+on app.partner_monthly_statistics (partner_id, month);
 comment on materialized view app.partner_monthly_statistics is
-  'Orders and spend (IDR, live orders) of a partner a month (Jakarta); refreshed concurrently by jobs.refresh_statistics()';
+  'Live orders and spend (IDR) per partner and month (Jakarta), refreshed by '
+  'jobs.refresh_statistics()';

@@ -23,7 +23,7 @@ UNIQUE = {
     "app.partners": {"idx_partners_email": "email", "partners_phone_key": "phone"},
     "app.point_transactions": {
         "point_transactions_earned_key": "EARNED",
-        "point_transactions_taken_back_key": "ADJUSTED",
+        "point_transactions_reversed_key": "ADJUSTED",
     },
     "app.products": {"idx_products_sku": "sku"},
     "app.redemptions": {"redemptions_idempotency_key": "partner_id idempotency_key"},
