@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -133,6 +134,13 @@ def installed_debian(checkout: Checkout) -> str:
 def test_shell_scripts_parse_and_are_executable(command: tuple[str, ...]) -> None:
     subprocess.run(command, cwd=ROOT, check=True)
     assert os.access(ROOT / command[-1], os.X_OK)
+
+
+def test_script_uses_no_feature_of_bash() -> None:
+    """dash refuses at run time what only bash knows; these it would misinterpret."""
+    text = (ROOT / "hub").read_text()
+    assert text.startswith("#!/bin/sh\n")
+    assert not re.search(r"\[\[|\bfunction \w|\blocal \w|<<<|\$'|&>", text)
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
