@@ -1,7 +1,7 @@
 """Two callers, one of whom has not committed yet: who waits, who does not, and what the second then sees.
 
-Each test is a race that is held still: the first deed is done and its transaction left open, the second is
-let go, and only when it waits (or is done) does the first commit. `hub dev mutate` removes each lock in turn.
+Each test is a race that is held still: the first operation is done and its transaction left open, the
+second is let go, and only when it waits (or is done) does the first commit. `hub dev mutate` removes each lock in turn.
 """
 
 import threading
@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.support.concurrency import Deed, asking
+from tests.support.concurrency import Operation, api_call
 from tests.support.context import (
     Caller,
     Connection,
@@ -35,17 +35,17 @@ _PATIENCE = 20
 
 
 class Second:
-    """A deed on a thread of its own."""
+    """A operation on a thread of its own."""
 
-    def __init__(self, url: str, deed: Deed) -> None:
+    def __init__(self, url: str, operation: Operation) -> None:
         self._conn = psycopg.connect(url, autocommit=True)
         self._pid = self._conn.info.backend_pid
         self._outcome: Any = None
-        self._thread = threading.Thread(target=self._act, args=(deed,), daemon=True)
+        self._thread = threading.Thread(target=self._act, args=(operation,), daemon=True)
 
-    def _act(self, deed: Deed) -> None:
+    def _act(self, operation: Operation) -> None:
         try:
-            self._outcome = deed(self._conn)
+            self._outcome = operation(self._conn)
         except BaseException as failure:
             self._outcome = failure
 
@@ -80,8 +80,8 @@ def _open(url: str) -> Iterator[Connection]:
         yield conn
 
 
-def after(url: str, first: Deed, second: Deed) -> Any:
-    """The second deed's outcome, let go while the first is done but not committed."""
+def after(url: str, first: Operation, second: Operation) -> Any:
+    """The second operation's outcome, let go while the first is done but not committed."""
     with _open(url) as opening, psycopg.connect(url, autocommit=True) as watcher:
         first(opening)
         other = Second(url, second)
@@ -90,7 +90,7 @@ def after(url: str, first: Deed, second: Deed) -> Any:
         return other.outcome()
 
 
-def beside(url: str, first: Deed, second: Deed) -> Any:
+def beside(url: str, first: Operation, second: Operation) -> Any:
     """The same, where the second must not wait for the first."""
     with _open(url) as opening, psycopg.connect(url, autocommit=True) as watcher:
         first(opening)
@@ -102,14 +102,14 @@ def beside(url: str, first: Deed, second: Deed) -> Any:
     return outcome
 
 
-def sql(statement: str, *values: Any) -> Deed:
-    """A deed of the owner: the first value that a statement returns."""
+def sql(statement: str, *values: Any) -> Operation:
+    """A operation of the owner: the first value that a statement returns."""
 
-    def deed(conn: Connection) -> Any:
+    def operation(conn: Connection) -> Any:
         done = conn.execute(statement, values or None)
         return done.fetchall()[0][0] if done.description else None
 
-    return deed
+    return operation
 
 
 @pytest.fixture
@@ -132,15 +132,19 @@ def locked(url: str, statement: str, *values: Any) -> bool:
 # --- who waits for a partner holds nothing that the one before him may need ---
 
 
-def _moves(context: Context, order: Any, invoice: Any, redemption: Any) -> dict[str, Deed]:
+def _moves(context: Context, order: Any, invoice: Any, redemption: Any) -> dict[str, Operation]:
     admin = context.admin
     payment = [{"invoice_number": invoice["invoice_number"], "amount": 1000, "reference_number": "E-1"}]
     return {
-        "cancel": asking(admin, "reject_order", order_id=order["id"], reason="test"),
-        "pay": asking(admin, "record_payment", invoice_id=invoice["id"], amount=1000, reference_number="R-1"),
-        "erp": asking(context.erp, "erp_apply_payments", payments=payment),
+        "cancel": api_call(admin, "reject_order", order_id=order["id"], reason="test"),
+        "pay": api_call(
+            admin, "record_payment", invoice_id=invoice["id"], amount=1000, reference_number="R-1"
+        ),
+        "erp": api_call(context.erp, "erp_apply_payments", payments=payment),
         "vest": sql("select app.vest_points(%s)", invoice["id"]),
-        "redemption": asking(admin, "advance_redemption", redemption_id=redemption["id"], status="CANCELLED"),
+        "redemption": api_call(
+            admin, "advance_redemption", redemption_id=redemption["id"], status="CANCELLED"
+        ),
     }
 
 
@@ -155,10 +159,10 @@ def test_who_waits_for_the_partner_holds_nothing_yet(
     invoice = approve(conn, context, order)
     if move == "vest":
         pay(conn, context, invoice)
-    deed = _moves(context, order, invoice, redemption)[move]
+    operation = _moves(context, order, invoice, redemption)[move]
     with _open(url) as before:
         before.execute("select from app.partners where id = %s for no key update", [who.sub])
-        second = Second(url, deed)
+        second = Second(url, operation)
         assert second.start(conn), "it went on without its turn"
         for table in ("orders", "invoices", "redemptions", "redemption_catalog", "inventory", "point_queue"):
             assert not locked(url, f"select from app.{table} for update"), table
@@ -178,7 +182,7 @@ def test_payments_of_the_erp_take_all_partners_before_the_first_invoice(
     ]
     with _open(url) as before:
         before.execute("select from app.partners where id = %s for no key update", [people[1].sub])
-        second = Second(url, asking(context.erp, "erp_apply_payments", payments=payments))
+        second = Second(url, api_call(context.erp, "erp_apply_payments", payments=payments))
         assert second.start(conn)
         assert not locked(url, "select from app.invoices where id = %s for update", invoices[0]["id"])
         before.rollback()
@@ -210,15 +214,15 @@ def test_stock_is_locked_in_product_order(
     lines = [{"sku": sku, "quantity": 1} for _, sku in reversed(reversed_goods)]
     first, others = reversed_goods[0][0], [product for product, _ in reversed_goods[1:]]
     if what == "order":
-        deed = asking(context.partners[0], "submit_order", items=lines, idempotency_key="k")
+        operation = api_call(context.partners[0], "submit_order", items=lines, idempotency_key="k")
     elif what == "stock":
-        deed = asking(context.erp, "erp_apply_stock", levels=lines)
+        operation = api_call(context.erp, "erp_apply_stock", levels=lines)
     else:
         order = submit(conn, context.partners[0], lines)
-        deed = asking(context.partners[0], "cancel_order", order_id=order["id"])
+        operation = api_call(context.partners[0], "cancel_order", order_id=order["id"])
     with _open(url) as before:
         before.execute("select from app.inventory where product_id = %s for no key update", [first])
-        second = Second(url, deed)
+        second = Second(url, operation)
         assert second.start(conn), "it went on without its turn"
         statement = "select from app.inventory where product_id = any (%s) for update"
         assert not locked(url, statement, others)
@@ -285,7 +289,7 @@ def test_an_escalation_is_acknowledged_by_one(url: str, conn: Connection, contex
     conn.execute("select app.escalate_now(%s, 'test')", [order["id"]])
     log = value(conn, "select id from app.sla_escalation_logs limit 1")
     first, second = (
-        asking(admin, "acknowledge_escalation", escalation_id=log)
+        api_call(admin, "acknowledge_escalation", escalation_id=log)
         for admin in (context.admin, context.admin2)
     )
     assert after(url, first, second) == "ALREADY_ACKNOWLEDGED"
@@ -294,7 +298,7 @@ def test_an_escalation_is_acknowledged_by_one(url: str, conn: Connection, contex
 def test_two_corrections_do_not_take_the_same_points(url: str, conn: Connection, context: Context) -> None:
     who = context.partners[0].sub
     call(conn, context.admin, "adjust_points", partner_id=who, points=50, reason="start")
-    take = asking(context.admin, "adjust_points", partner_id=who, points=-50, reason="back")
+    take = api_call(context.admin, "adjust_points", partner_id=who, points=-50, reason="back")
     assert after(url, take, take) == "POINTS_INSUFFICIENT"
     assert value(conn, "select point_balance from app.partners where id = %s", who) == 0
 
@@ -303,14 +307,14 @@ def test_the_last_reward_goes_to_the_first(url: str, conn: Connection, context: 
     for who in context.partners[:2]:
         call(conn, context.admin, "adjust_points", partner_id=who.sub, points=400, reason="start")
     first, second = (
-        asking(who, "redeem_reward", reward_id=context.rewards[1], idempotency_key="k")
+        api_call(who, "redeem_reward", reward_id=context.rewards[1], idempotency_key="k")
         for who in context.partners[:2]
     )
     assert after(url, first, second) == "REWARD_UNAVAILABLE"
 
 
 def test_the_same_key_again_is_the_same_order(url: str, conn: Connection, context: Context) -> None:
-    order = asking(context.partners[0], "submit_order", items=items(SKU_000=1), idempotency_key="the same")
+    order = api_call(context.partners[0], "submit_order", items=items(SKU_000=1), idempotency_key="the same")
     assert after(url, order, order)["status"] == "SUBMITTED"
     assert value(conn, "select count(*) from app.orders") == 1
 
@@ -321,7 +325,8 @@ def test_a_draft_read_before_its_turn_is_not_ordered_twice(
     """The cart was read outside the lock, so it became two orders: shopware/shopware#19943."""
     draft = call(conn, context.partners[0], "save_draft", items=items(SKU_000=2))
     first, second = (
-        asking(context.partners[0], "submit_draft", order_id=draft["id"], idempotency_key=key) for key in "ab"
+        api_call(context.partners[0], "submit_draft", order_id=draft["id"], idempotency_key=key)
+        for key in "ab"
     )
     assert after(url, first, second) == "ILLEGAL_TRANSITION"
     assert value(conn, "select sum(reserved) from app.inventory") == 2
@@ -333,7 +338,7 @@ def test_units_that_were_checked_for_one_are_not_given_to_another(
 ) -> None:
     """Check and allocation in two transactions: vendurehq/vendure PR 4930, saleor/saleor#543."""
     first, second = (
-        asking(who, "submit_order", items=items(SKU_000=600), idempotency_key="k")
+        api_call(who, "submit_order", items=items(SKU_000=600), idempotency_key="k")
         for who in context.partners[:2]
     )
     assert after(url, first, second) == "OUT_OF_STOCK"
@@ -431,7 +436,7 @@ def _unknown(conn: Connection, context: Context) -> str:
     return _message(conn, context, status="'UNKNOWN'", unknown_since="now()")
 
 
-def _report(key: str, status: str, ours: str) -> Deed:
+def _report(key: str, status: str, ours: str) -> Operation:
     return sql("select app.message_status(%s, %s, now(), %s, '131026')", key, status, ours)
 
 
@@ -465,7 +470,7 @@ def test_trouble_that_two_messengers_meet_is_told_once(url: str, conn: Connectio
 
 def test_an_order_that_has_just_died_is_not_escalated(url: str, conn: Connection, context: Context) -> None:
     order = submit(conn, context.partners[0], items(SKU_000=1))
-    cancel = asking(context.partners[0], "cancel_order", order_id=order["id"])
+    cancel = api_call(context.partners[0], "cancel_order", order_id=order["id"])
     after(url, cancel, sql("select app.escalate_now(%s, 'too late')", order["id"]))
     assert value(conn, "select count(*) from app.sla_escalation_logs") == 0
 
@@ -474,7 +479,7 @@ def test_lines_of_a_draft_are_not_changed_while_it_is_submitted(
     url: str, conn: Connection, context: Context
 ) -> None:
     draft = call(conn, context.partners[0], "save_draft", items=items(SKU_000=2))
-    submission = asking(context.partners[0], "submit_draft", order_id=draft["id"], idempotency_key="k")
+    submission = api_call(context.partners[0], "submit_draft", order_id=draft["id"], idempotency_key="k")
     with pytest.raises(psycopg.DatabaseError, match="ORDER_FROZEN"):
         after(url, submission, sql("delete from app.order_items where order_id = %s", draft["id"]))
     assert broken_invariants(conn) == {}
@@ -488,7 +493,7 @@ def test_a_draft_whose_lines_are_being_changed_is_priced_as_it_then_stands(
         "update app.order_items set quantity = 5, line_total = 5 * unit_price where order_id = %s",
         draft["id"],
     )
-    submission = asking(context.partners[0], "submit_draft", order_id=draft["id"], idempotency_key="k")
+    submission = api_call(context.partners[0], "submit_draft", order_id=draft["id"], idempotency_key="k")
     assert after(url, change, submission)["grand_total"] == 500_000
     assert broken_invariants(conn) == {}
 
@@ -505,7 +510,7 @@ def test_a_tap_on_a_button_that_was_just_answered_is_out_of_date(
         order["id"],
         subdist,
     )
-    accept = asking(Caller("subdist", subdist), "respond_order", order_id=order["id"], decision="ACCEPT")
+    accept = api_call(Caller("subdist", subdist), "respond_order", order_id=order["id"], decision="ACCEPT")
     assert (
         after(url, accept, sql("select app.handle_button_reply(%s, %s)", payload, number))
         == "button out of date"
@@ -544,7 +549,7 @@ def test_an_offer_that_fails_while_it_is_withdrawn_is_not_made_again(
     conn.execute("update app.sub_distributors set email = 'a@b.test'")
     order = submit(conn, context.partners[0], items(SKU_000=1))
     [offer] = conn.execute("select id from app.claim_messages(10, 60)").fetchall()
-    cancel = asking(context.partners[0], "cancel_order", order_id=order["id"])
+    cancel = api_call(context.partners[0], "cancel_order", order_id=order["id"])
     failed = sql("select app.message_failed(%s, '131026', %s)", offer[0], retry)
     after(url, failed, cancel)
     offers = (
@@ -615,8 +620,8 @@ def test_an_answer_and_a_rerouting_take_turns(url: str, conn: Connection, contex
     order = submit(conn, context.partners[0], items(SKU_000=1))
     subdist = value(conn, "select routed_to_subdist_id::text from app.orders where id = %s", order["id"])
     other = next(s.sub for s in context.subdists if s.sub != subdist)
-    reroute = asking(context.admin, "reroute_order", order_id=order["id"], subdist_id=other)
-    accept = asking(Caller("subdist", subdist), "respond_order", order_id=order["id"], decision="ACCEPT")
+    reroute = api_call(context.admin, "reroute_order", order_id=order["id"], subdist_id=other)
+    accept = api_call(Caller("subdist", subdist), "respond_order", order_id=order["id"], decision="ACCEPT")
     assert after(url, reroute, accept) == "NOT_FOUND"
 
 
@@ -637,7 +642,7 @@ def test_a_level_and_its_product_that_come_at_once_meet(
         "erp_apply_stock": {"levels": [{"sku": "NEW", "quantity": 9}]},
     }
     [second] = set(told) - {first}
-    after(url, asking(context.erp, first, **told[first]), asking(context.erp, second, **told[second]))
+    after(url, api_call(context.erp, first, **told[first]), api_call(context.erp, second, **told[second]))
     query = "select s.erp_stock from app.inventory s join app.products p on p.id = s.product_id"
     assert value(conn, f"{query} where p.sku = 'NEW'") == 9
     assert value(conn, "select count(*) from app.erp_quarantine") == 0
@@ -686,7 +691,7 @@ def test_two_readers_of_the_inbox_share_it(url: str, conn: Connection) -> None:
 
 
 def test_statistics_are_refreshed_by_one_at_a_time(url: str, conn: Connection) -> None:
-    refresh: Deed = sql("select jobs.refresh_statistics()")
+    refresh: Operation = sql("select jobs.refresh_statistics()")
     with _open(url) as first, psycopg.connect(url, autocommit=True) as watcher:
         first.execute("select jobs.refresh_statistics()")
         second = Second(url, refresh)
@@ -737,7 +742,7 @@ def test_of_two_new_passwords_the_first_stands(
         [who.sub],
     )
     first, second = (
-        asking(who, "change_password", current_password="the old password", new_password=new)
+        api_call(who, "change_password", current_password="the old password", new_password=new)
         for new in ("a first new one", "a second new one")
     )
     assert after(url, first, second)["code"] == "INVALID_CREDENTIALS"
@@ -752,7 +757,7 @@ def test_an_order_routed_while_its_sub_distributor_is_suspended_is_handed_over_b
     order = submit(conn, context.partners[0], items(SKU_000=1))
     serving = value(conn, "select routed_to_subdist_id::text from app.orders where id = %s", order["id"])
     other = next(s.sub for s in context.subdists if s.sub != serving)
-    reroute = asking(context.admin, "reroute_order", order_id=order["id"], subdist_id=other)
+    reroute = api_call(context.admin, "reroute_order", order_id=order["id"], subdist_id=other)
     suspend = sql("update app.sub_distributors set status = 'SUSPENDED' where id = %s", other)
     after(url, reroute, suspend)
     assert value(conn, "select jobs.sweep_service_level()") == 1

@@ -1,4 +1,4 @@
-"""Many callers at the same moment: real connections, real commits."""
+"""Operations of many callers at the same time, on real connections with real commits."""
 
 import threading
 import time
@@ -11,106 +11,108 @@ import psycopg
 
 from tests.support.context import Caller, Connection, RefusedError, broken_invariants, call
 
-Deed = Callable[[Connection], Any]
-_PATIENCE = 20
+Operation = Callable[[Connection], Any]
+"""What one caller does on a connection of their own."""
+
+_TIMEOUT_SECONDS = 20
 
 
-def asking(who: Caller, function: str, **arguments: Any) -> Deed:
-    """The deed of calling `api.<function>` as `who`."""
+def api_call(who: Caller, function: str, **arguments: Any) -> Operation:
+    """The operation that calls `api.<function>` as `who`."""
     return lambda conn: call(conn, who, function, **arguments)
 
 
 def connect(url: str) -> Connection:
-    """A connection that commits each statement; waits while the shared cluster is full."""
-    until = time.monotonic() + _PATIENCE
+    """A connection that commits each statement; waits while the shared cluster has no free connection."""
+    until = time.monotonic() + _TIMEOUT_SECONDS
     while True:
         try:
-            return psycopg.connect(url, autocommit=True, application_name="crowd")
+            return psycopg.connect(url, autocommit=True, application_name="concurrency test")
         except psycopg.OperationalError:
             if time.monotonic() > until:
                 raise
             time.sleep(0.2)
 
 
-class Crowd:
-    """What came of everyone's deed, in the order in which they were given."""
+class ConcurrentRun:
+    """Outcomes of operations that ran concurrently, in the order in which they were given."""
 
     def __init__(self, outcomes: list[Any]) -> None:
         self.outcomes = outcomes
 
     @property
-    def done(self) -> list[Any]:
-        """Results of those who were not refused."""
+    def succeeded(self) -> list[Any]:
+        """Results of the operations that were not refused."""
         return [o for o in self.outcomes if not isinstance(o, RefusedError)]
 
     @property
-    def refused(self) -> Counter[str]:
-        """How many were refused with which code."""
+    def refusals(self) -> Counter[str]:
+        """How many operations were refused with each code."""
         return Counter(o.code for o in self.outcomes if isinstance(o, RefusedError))
 
 
-def at_once(url: str, deeds: Sequence[Deed]) -> Crowd:
-    """Each deed on a connection of its own, all let go at the same moment.
+def run_concurrently(url: str, operations: Sequence[Operation]) -> ConcurrentRun:
+    """Run each operation on its own connection; all start at the same moment.
 
-    A refusal is an outcome; anything else that is raised (a deadlock, a violated constraint) fails the test.
+    A refusal is an outcome. Any other exception (a deadlock, a violated constraint) fails the test.
     """
-    connections = [connect(url) for _ in deeds]
-    outcomes: list[Any] = [None] * len(deeds)
+    connections = [connect(url) for _ in operations]
+    outcomes: list[Any] = [None] * len(operations)
     failures: list[BaseException] = []
-    gate = threading.Barrier(len(deeds))
+    barrier = threading.Barrier(len(operations))
 
-    def act(i: int) -> None:
+    def run(i: int) -> None:
         try:
-            gate.wait(_PATIENCE)
-            outcomes[i] = deeds[i](connections[i])
-        except RefusedError as refused:
-            outcomes[i] = refused
+            barrier.wait(_TIMEOUT_SECONDS)
+            outcomes[i] = operations[i](connections[i])
+        except RefusedError as refusal:
+            outcomes[i] = refusal
         except BaseException as failure:
             failures.append(failure)
 
-    threads = [threading.Thread(target=act, args=(i,), daemon=True) for i in range(len(deeds))]
+    threads = [threading.Thread(target=run, args=(i,), daemon=True) for i in range(len(operations))]
     try:
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(60)
-        assert not any(thread.is_alive() for thread in threads), "somebody still waits after a minute"
+        assert not any(thread.is_alive() for thread in threads), "an operation still waits after a minute"
     finally:
         for connection in connections:
             connection.close()
     if failures:
         raise failures[0]
-    return Crowd(outcomes)
+    return ConcurrentRun(outcomes)
 
 
 @contextmanager
-def meanwhile(url: str, deed: Deed) -> Iterator[list[Any]]:
-    """Repeat a deed on a connection of its own until the block ends; yields the results so far."""
+def running_repeatedly(url: str, operation: Operation) -> Iterator[list[Any]]:
+    """Repeat an operation on its own connection until the block ends; yields the results so far."""
     results: list[Any] = []
     failures: list[BaseException] = []
-    over = threading.Event()
+    stop = threading.Event()
 
-    def act() -> None:
+    def run() -> None:
         try:
             with connect(url) as conn:
-                while not over.is_set():
-                    results.append(deed(conn))
+                while not stop.is_set():
+                    results.append(operation(conn))
         except BaseException as failure:
             failures.append(failure)
 
-    thread = threading.Thread(target=act, daemon=True)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
         yield results
     finally:
-        over.set()
+        stop.set()
         thread.join(30)
     if failures:
         raise failures[0]
 
 
-def assert_sound(conn: Connection) -> None:
-    """Every invariant holds, before and after the trail is flushed."""
+def assert_invariants(conn: Connection) -> None:
+    """Every invariant holds, before and after the audit buffer is flushed."""
     assert broken_invariants(conn) == {}
     conn.execute("select jobs.flush_audit()")
     assert broken_invariants(conn) == {}
