@@ -1,4 +1,4 @@
-"""Enum types of the mission (appendix 9) and the identifier function that every table uses."""
+"""Enum types (M-9-1 to M-9-14) and the function that generates ids (D-3.ids-1)."""
 
 from hub.migrate.steps import schema_file
 

@@ -1,4 +1,4 @@
-"""Phase 1, step 1: regions, the tree along which orders find their sub-distributor."""
+"""Phase 1, step 1 (M-7.1-1): regions, the tree that decides the routing of orders."""
 
 from hub.migrate.steps import schema_file
 

@@ -1,4 +1,4 @@
-"""Phase 1, steps 1 and 2: brands, categories, products."""
+"""Phase 1, steps 1 and 2 (M-7.1-1, M-7.1-2): brands, categories, products."""
 
 from hub.migrate.steps import schema_file
 

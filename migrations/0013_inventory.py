@@ -1,4 +1,4 @@
-"""Phase 1, step 2: stock of each product."""
+"""Phase 1, step 2 (M-7.1-2): stock of each product."""
 
 from hub.migrate.steps import schema_file
 

@@ -1,4 +1,4 @@
-"""Phase 1, step 3: sub-distributors, who serve the orders of a region."""
+"""Phase 1, step 3 (M-7.1-3): sub-distributors, who serve the orders of a region."""
 
 from hub.migrate.steps import schema_file
 

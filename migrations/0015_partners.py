@@ -1,4 +1,4 @@
-"""Phase 1, step 4: partners, the salons that order."""
+"""Phase 1, step 4 (M-7.1-4): partners, the salons that order."""
 
 from hub.migrate.steps import schema_file
 

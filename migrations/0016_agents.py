@@ -1,4 +1,4 @@
-"""Phase 1, step 5: agents, the distributor's own people."""
+"""Phase 1, step 5 (M-7.1-5): agents, the distributor's own staff."""
 
 from hub.migrate.steps import schema_file
 

@@ -1,4 +1,4 @@
-"""Phase 2, steps 1 and 2: orders and their lines."""
+"""Phase 2, steps 1 and 2 (M-7.2-1, M-7.2-2): orders and their lines."""
 
 from hub.migrate.steps import schema_file
 

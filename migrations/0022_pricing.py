@@ -1,4 +1,4 @@
-"""Phase 2, step 3: prices a tier pays, with their time of validity."""
+"""Phase 2, step 3 (M-7.2-3): prices of a tier and their periods."""
 
 from hub.migrate.steps import schema_file
 

@@ -1,4 +1,4 @@
-"""Phase 2, steps 4 and 5: invoices and their payments."""
+"""Phase 2, steps 4 and 5 (M-7.2-4, M-7.2-5): invoices and their payments."""
 
 from hub.migrate.steps import schema_file
 

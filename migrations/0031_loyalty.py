@@ -1,4 +1,4 @@
-"""Phase 3, steps 1 and 2: the ledger of points and the rewards."""
+"""Phase 3, steps 1 and 2 (M-7.3-1, M-7.3-2): the ledger of points and the rewards."""
 
 from hub.migrate.steps import schema_file
 

@@ -1,4 +1,4 @@
-"""Phase 3, step 3: the audit trail."""
+"""Phase 3, step 3 (M-7.3-3): the audit trail."""
 
 from hub.migrate.steps import schema_file
 

@@ -1,4 +1,4 @@
-"""Phase 3, step 4: the log of escalations."""
+"""Phase 3, step 4 (M-7.3-4): the log of escalations."""
 
 from hub.migrate.steps import schema_file
 

@@ -1,4 +1,4 @@
-"""Phase 3, steps 3 and 5: sessions of agents in shadow mode, and the notices of them to partners."""
+"""Phase 3, steps 3 and 5 (M-7.3-3, M-7.3-5): shadow sessions and the partners' notifications."""
 
 from hub.migrate.steps import schema_file
 

@@ -1,4 +1,4 @@
-"""Phase 3, step 6: configuration that changes without a deploy."""
+"""Phase 3, step 6 (M-7.3-6): configuration that changes without a deployment."""
 
 from hub.migrate.steps import schema_file
 

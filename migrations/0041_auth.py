@@ -1,4 +1,4 @@
-"""What the design adds: sign-in. No caller's role has any right on these tables."""
+"""Sign-in (D-5.anon-1 to D-5.all-3). No caller's role has any right on these tables."""
 
 from hub.migrate.steps import schema_file
 

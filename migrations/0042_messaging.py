@@ -1,4 +1,4 @@
-"""What the design adds: the outbox (messages owed) and the inbox (what came back)."""
+"""The outbox (messages to send) and the inbox (webhooks received): D-6.outbox-1 to D-6.email-1."""
 
 from hub.migrate.steps import schema_file
 

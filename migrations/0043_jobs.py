@@ -1,4 +1,4 @@
-"""What the design adds: the scheduled jobs and when they last worked."""
+"""The schedule of the jobs and their last runs (D-6.cron-1 to D-6.cron-4)."""
 
 from hub.migrate.steps import schema_file
 

@@ -1,4 +1,4 @@
-"""What the mission asks for in 6.1: monthly spend and order count of each partner, materialized."""
+"""Monthly spend and order count of each partner, materialised (M-6.1-3)."""
 
 from hub.migrate.steps import schema_file
 

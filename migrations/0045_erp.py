@@ -1,4 +1,4 @@
-"""The exchange with the ERP: progress of each stream, rows in quarantine, cancellations to pass on."""
+"""The exchange with the ERP: progress of each stream, quarantined rows, cancellations to pass on."""
 
 from hub.migrate.steps import schema_file
 

@@ -1,4 +1,4 @@
-"""The mission's document to the letter: its sections 2, 3, 4, 5.2 and 9 are data in mission.toml."""
+"""The mission to the letter, from M-2-1 to M-9-14, as data in mission.toml."""
 
 import re
 import tomllib
@@ -126,7 +126,7 @@ def test_tables_are_created_in_the_phases_of_the_mission() -> None:
     ]
     step = {table: number for number, tables in enumerate(MISSION["phases"]) for table in tables}
     assert sorted(created) == sorted(step) == sorted(TABLES)
-    late = ["agent_sessions"]  # created with their notices, in the file of their domain
+    late = ["agent_sessions"]  # with their notices, in the file of their domain: ADR 9
     in_order = [step[table] for table in created if table not in late]
     assert in_order == sorted(in_order)
 
