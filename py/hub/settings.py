@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hub import paths
@@ -34,7 +34,7 @@ def _port(field: str, description: str) -> Any:
 
 
 def _secret(description: str) -> Any:
-    return Field(default="", repr=False, description=description)
+    return Field(default=SecretStr(""), description=description)
 
 
 class Settings(BaseSettings):
@@ -50,15 +50,17 @@ class Settings(BaseSettings):
     supervisor_port: int = _port("supervisor_port", "Loopback port of supervisord")
     whatsapp_port: int = _port("whatsapp_port", "Loopback port of the WhatsApp adapter")
     erp_port: int = _port("erp_port", "Loopback port of the ERP adapter")
-    superuser_password: str = _secret("Password of the superuser `postgres` of the stack's cluster")
-    authenticator_password: str = _secret("Password of `authenticator`, as which PostgREST connects")
-    supervisor_password: str = _secret("Password of supervisord and of PgBouncer's console")
-    jwt_secret: str = _secret("HS256 key, 32 characters or more")
+    superuser_password: SecretStr = _secret("Password of the superuser `postgres` of the stack's cluster")
+    authenticator_password: SecretStr = _secret("Password of `authenticator`, as which PostgREST connects")
+    supervisor_password: SecretStr = _secret("Password of supervisord and of PgBouncer's console")
+    jwt_secret: SecretStr = _secret("HS256 key, 32 characters or more")
     gateway: Literal["auto", "postgrest", "standin"] = Field(
         default="auto",
         description="`auto`: PostgREST where it is available, otherwise the stand-in; the others require one",
     )
-    database_url: str = _secret("Direct connection of a superuser or the database's owner")
+    database_url: str = Field(
+        default="", repr=False, description="Direct connection of a superuser or the database's owner"
+    )
 
     @property
     def gateway_url(self) -> str:
@@ -80,8 +82,8 @@ class Settings(BaseSettings):
         """Direct URL of the stack's own database, as superuser."""
         return self._url("postgres", self.superuser_password, self.postgres_port)
 
-    def _url(self, user: str, password: str, port: int) -> str:
-        return f"postgresql://{user}:{password}@{HOST}:{port}/{self.database}"
+    def _url(self, user: str, password: SecretStr, port: int) -> str:
+        return f"postgresql://{user}:{password.get_secret_value()}@{HOST}:{port}/{self.database}"
 
 
 def env_file(folder: Path) -> Path:
@@ -155,7 +157,7 @@ def ensure(folder: Path) -> Settings:
     stored = _parse(env_file(folder))
     missing = {name: value for name, value in _new_values(stored).items() if name not in stored}
     settings = _store(folder, stored | missing, write=bool(missing))
-    if len(settings.jwt_secret) < 32:
+    if len(settings.jwt_secret.get_secret_value()) < 32:
         raise UserError("HUB_JWT_SECRET has fewer than 32 characters", hint="unset it, or set a longer one")
     return settings
 

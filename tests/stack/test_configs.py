@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from hub import settings
 from hub.errors import UserError
@@ -53,7 +54,7 @@ def test_gateway_configuration_is_readable_by_its_account_only(tmp_path: Path) -
 
 
 def test_pgbouncer_pools_transactions_on_loopback(tmp_path: Path) -> None:
-    chosen = settings.Settings(authenticator_password='a"b', supervisor_password="c")
+    chosen = settings.Settings(authenticator_password=SecretStr('a"b'), supervisor_password=SecretStr("c"))
     parser = configparser.ConfigParser()
     parser.read_string(pgbouncer.ini(chosen, tmp_path / "users.txt"))
     assert parser["pgbouncer"]["pool_mode"] == "transaction"
@@ -64,7 +65,7 @@ def test_pgbouncer_pools_transactions_on_loopback(tmp_path: Path) -> None:
 
 
 def test_supervisord_configuration_contains_every_program(tmp_path: Path) -> None:
-    stack = Stack(tmp_path, settings.Settings(supervisor_password="50%"))
+    stack = Stack(tmp_path, settings.Settings(supervisor_password=SecretStr("50%")))
     program = Program("one", ("/bin/echo", "two words"), 1, stack.account, "v1", environment={"A": 'x"%y'})
     parser = configparser.RawConfigParser(inline_comment_prefixes=(" ;",))
     parser.read_string(supervise.config(stack, [program]))

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from hub import settings
 from hub.errors import UserError
@@ -24,7 +25,7 @@ SANDBOX = DeclaredProgram(
 
 def erp_adapter(folder: Path) -> Program | None:
     """The ERP adapter of a stack in this folder, if the stack runs one."""
-    stack = Stack(folder, settings.Settings(jwt_secret="s" * 40))
+    stack = Stack(folder, settings.Settings(jwt_secret=SecretStr("s" * 40)))
     stack.prepare()
     return next((found for adapter in ADAPTERS if (found := adapter(stack)) and found.name == "erp"), None)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from pydantic import SecretStr
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from hub import paths, postgres, processes
@@ -54,8 +55,8 @@ class Environment:
             gateway_port=_port(24000),
             gateway_admin_port=_port(25000),
             whatsapp_port=_port(26000),
-            authenticator_password=self.authenticator_password,
-            supervisor_password=new_password(),
+            authenticator_password=SecretStr(self.authenticator_password),
+            supervisor_password=SecretStr(new_password()),
         )
 
     @property

@@ -32,7 +32,7 @@ def token(role: str, sub: str | None, minutes: float) -> None:
     """Print a token for `role`, with the claim `sub`, that expires in `minutes`."""
     if role not in ROLES:
         raise UserError(f"unknown role '{role}'", hint=f"roles: {', '.join(ROLES)}")
-    secret = settings.read().jwt_secret
+    secret = settings.read().jwt_secret.get_secret_value()
     if not secret:
         raise UserError(
             "no signing secret; set HUB_JWT_SECRET", hint="./hub up creates one for the local stack"

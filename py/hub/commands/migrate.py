@@ -20,8 +20,8 @@ def migrate(database: str | None, *, require_cron: bool) -> None:
     report = run(
         external or known.database_url,
         require_cron=require_cron,
-        jwt_secret=known.jwt_secret or None,
-        authenticator_password=known.authenticator_password or None,
+        jwt_secret=known.jwt_secret.get_secret_value() or None,
+        authenticator_password=known.authenticator_password.get_secret_value() or None,
         say=say,
     )
     for line in report.lines():

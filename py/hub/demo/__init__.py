@@ -36,7 +36,7 @@ def run(connect_erp: Callable[[Stack], AbstractContextManager[Erp]] | None = Non
             Narrator(out),
             gateway_url=stack.settings.gateway_url,
             database_url=stack.settings.database_url,
-            jwt_secret=stack.settings.jwt_secret,
+            jwt_secret=stack.settings.jwt_secret.get_secret_value(),
             messages=messages_file(stack),
             erp=erp,
         ) as demo,

@@ -41,7 +41,7 @@ class Stack:
         return Cluster(
             self.folder / "postgres",
             self.settings.postgres_port,
-            self.settings.superuser_password,
+            self.settings.superuser_password.get_secret_value(),
             settings=cron_settings(self.settings.database),
             account=self.account,
         )

@@ -55,7 +55,10 @@ def userlist(settings: Settings) -> str:
 
     Passwords are in clear text, because PgBouncer logs in to the server with them.
     """
-    pairs = [("authenticator", settings.authenticator_password), (ADMIN, settings.supervisor_password)]
+    pairs = [
+        ("authenticator", settings.authenticator_password.get_secret_value()),
+        (ADMIN, settings.supervisor_password.get_secret_value()),
+    ]
     return "".join(f'"{name}" "{password.replace(chr(34), chr(34) * 2)}"\n' for name, password in pairs)
 
 

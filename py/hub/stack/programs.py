@@ -59,7 +59,7 @@ def _gateway(stack: Stack, gateway: Gateway) -> Program:
     config = GatewayConfig(
         db_uri=settings.authenticator_url,
         listen_uri=settings.listen_url,
-        jwt_secret=settings.jwt_secret,
+        jwt_secret=settings.jwt_secret.get_secret_value(),
         port=settings.gateway_port,
         admin_port=settings.gateway_admin_port,
     )
@@ -110,7 +110,7 @@ def _adapter_settings(stack: Stack, *prefixes: str) -> dict[str, str]:
         **declared.adapter_settings(stack.folder, *prefixes),
         **settings.read_adapter(stack.folder, *prefixes),
         "gateway_url": stack.settings.gateway_url,
-        "jwt_secret": stack.settings.jwt_secret,
+        "jwt_secret": stack.settings.jwt_secret.get_secret_value(),
         "listen_url": stack.settings.listen_url,
     }
 

@@ -42,7 +42,7 @@ identifier = {_escaped(stack.folder)}
 [inet_http_server]
 port = {HOST}:{settings.supervisor_port}
 username = {_USER}
-password = {_escaped(settings.supervisor_password)}
+password = {_escaped(settings.supervisor_password.get_secret_value())}
 
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
@@ -103,7 +103,7 @@ class Supervisor:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         settings = stack.settings
-        login = f"{_USER}:{settings.supervisor_password}"
+        login = f"{_USER}:{settings.supervisor_password.get_secret_value()}"
         self._rpc: Any = xmlrpc.client.ServerProxy(f"http://{login}@{HOST}:{settings.supervisor_port}/RPC2")
 
     def is_running(self) -> bool:

@@ -81,8 +81,8 @@ def migrate_stack(stack: Stack) -> Report:
     """Migrate the database of the stack, whatever HUB_DATABASE_URL is."""
     return migrate(
         stack.cluster.url(stack.settings.database),
-        jwt_secret=stack.settings.jwt_secret,
-        authenticator_password=stack.settings.authenticator_password,
+        jwt_secret=stack.settings.jwt_secret.get_secret_value(),
+        authenticator_password=stack.settings.authenticator_password.get_secret_value(),
         say=say,
     )
 
