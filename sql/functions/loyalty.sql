@@ -77,13 +77,19 @@ create function app.points_headroom(p_partner_id uuid)
 returns bigint language plpgsql stable
 as $$
 begin
-  return 2000000000 - p.point_balance
-    - coalesce((
-      select sum(o.points_used) from app.orders as o
-      where o.partner_id = p.id and o.points_used > 0 and o.status in ('SUBMITTED', 'PROCESSING', 'APPROVED')
-    ), 0)
-    - coalesce((select sum(r.points_spent) from app.redemptions as r where r.partner_id = p.id and r.status = 'PENDING'), 0)
-  from app.partners as p where p.id = p_partner_id;
+  return (
+    select 2000000000 - p.point_balance
+      - coalesce((
+        select sum(o.points_used) from app.orders as o
+        where o.partner_id = p.id and o.points_used > 0
+          and o.status in ('SUBMITTED', 'PROCESSING', 'APPROVED')
+      ), 0)
+      - coalesce((
+        select sum(r.points_spent) from app.redemptions as r
+        where r.partner_id = p.id and r.status = 'PENDING'
+      ), 0)
+    from app.partners as p where p.id = p_partner_id
+  );
 end $$;
 comment on function app.points_headroom(uuid) is
   'How many points a partner can still be given: no balance passes 2,000,000,000, even when all comes back that he used';
