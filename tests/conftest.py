@@ -9,11 +9,10 @@ import psycopg
 import pytest
 from pytest_postgresql.janitor import DatabaseJanitor
 
-from hub import paths, settings
 from hub.cluster import Cluster
-from hub.stack import gateway as gateways
 from tests.support import test_cluster
 from tests.support.client import RunningGateway
+from tests.support.gateway import running_gateway
 
 SLOW_FIRST = [
     "tests/erp/test_tryton_round_trip.py",
@@ -130,18 +129,8 @@ def db(shared_database: str) -> Iterator[psycopg.Connection[Any]]:
 @pytest.fixture(scope="module")
 def gateway(cluster: Cluster, template: str) -> Iterator[RunningGateway]:
     """The chosen gateway (HUB_GATEWAY is heeded) on a migrated database of this module's own."""
-    choice = gateways.choose(settings.read().gateway, paths.root() / ".cache" / "postgrest")
-    with test_cluster.scratch_folder() as folder, _janitor(cluster, "gateway", template) as janitor:
-        url = cluster.url(janitor.dbname, "authenticator", test_cluster.AUTHENTICATOR_PASSWORD)
-        port, admin_port = test_cluster.free_port(28000), test_cluster.free_port(29000)
-        config = gateways.GatewayConfig(url, url, test_cluster.JWT_SECRET, port, admin_port, pooled=False)
-        file, log = folder / "gateway.conf", folder / "gateway.log"
-        config.write(file, choice.kind, gateways.account_for(choice))
-        process = gateways.start(choice, file, log)
-        try:
-            base = f"http://{cluster.host}:{port}"
-            gateways.wait_ready(base, log, lambda: gateways.check_running(process, log))
-            yield RunningGateway(base, cluster.url(janitor.dbname), test_cluster.JWT_SECRET, choice.kind)
-        finally:
-            process.terminate()
-            process.wait(10)
+    with (
+        _janitor(cluster, "gateway", template) as janitor,
+        running_gateway(cluster, janitor.dbname) as running,
+    ):
+        yield running

@@ -1,1 +1,1 @@
-"""Adapters do what a database cannot: speak to the world outside. None of them holds a business rule."""
+"""Adapters connect the hub to external services; none of them holds a business rule."""

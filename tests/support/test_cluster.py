@@ -126,6 +126,21 @@ def fresh_name(what: str) -> str:
     return f"hub_t_{os.getpid()}_{what}_{uuid.uuid4().hex[:8]}"
 
 
+@contextmanager
+def scratch_database(cluster: Cluster, what: str, template: str, owner: str | None = None) -> Iterator[str]:
+    """Name of a copy of the database `template`, dropped when the block ends."""
+    name = fresh_name(what)
+    create = sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
+    if owner:
+        create += sql.SQL(" owner {}").format(sql.Identifier(owner))
+    with psycopg.connect(cluster.url(), autocommit=True) as conn:
+        conn.execute(create)
+        try:
+            yield name
+        finally:
+            conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
 def sweep(cluster: Cluster, keep: str) -> None:
     """Drop what killed runs left behind, and templates that are older than the last three."""
     with psycopg.connect(cluster.url(), autocommit=True) as conn:

@@ -1,6 +1,6 @@
-"""A local Graph API: checks what Meta checks, answers as Meta answers, misbehaves on demand.
+"""A fake Meta server: checks requests and answers like the Graph API, and fails on demand.
 
-docs/whatsapp-contract.md says from which public page each fact is.
+docs/whatsapp/contract.md names the public page that documents each fact.
 """
 
 import asyncio
@@ -17,7 +17,6 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -36,27 +35,28 @@ VERSION = "24.0"
 PER_SECOND = 80
 PAIR_SECONDS = 6.0
 PAIR_BURST = 45
-LONGEST_TEXT = 1024
-LONGEST_PAYLOAD = 256
-LONGEST_OPAQUE = 512
-LONGEST_TITLE = 20
-MOST_BUTTONS = 3
+MAX_TEXT_LENGTH = 1024
+MAX_PAYLOAD_LENGTH = 256
+MAX_OPAQUE_LENGTH = 512
+MAX_TITLE_LENGTH = 20
+MAX_BUTTONS = 3
 WINDOW_SECONDS = 24 * 3600
 
 Json = dict[str, Any]
 
 _NO_TLS = ssl.create_default_context()
-"""One for all clients, since making one takes long; webhooks go over loopback in plain."""
+"""Shared by all clients, because creating a context is slow; webhooks are sent unencrypted on loopback."""
 
 
 class MetaError(Exception):
-    """An error as the Graph API tells it."""
+    """An error in the form of the Graph API."""
 
     def __init__(self, code: int, details: str, *, http: int = 400) -> None:
         super().__init__(details)
         self.code, self.details, self.http = code, details, http
 
     def body(self) -> Json:
+        """The body of the answer."""
         data = {"messaging_product": "whatsapp", "details": self.details}
         return {
             "error": {
@@ -70,8 +70,8 @@ class MetaError(Exception):
 
 
 @dataclass(frozen=True)
-class Approved:
-    """A template that was submitted: docs/whatsapp-templates.md."""
+class ApprovedTemplate:
+    """A template of docs/whatsapp/templates.md, as Meta approves it."""
 
     text: str
     buttons: int
@@ -81,9 +81,9 @@ class Approved:
         return len(set(re.findall(r"\{\{(\d+)\}\}", self.text)))
 
 
-def approved(page: Path | None = None) -> dict[tuple[str, str], Approved]:
-    """All templates of the page, by name and language; a page that Meta would refuse raises ValueError."""
-    text = (page or paths.root() / "docs" / "whatsapp-templates.md").read_text()
+def approved_templates() -> dict[tuple[str, str], ApprovedTemplate]:
+    """The templates of the page by name and language. Raises ValueError if Meta would refuse one."""
+    text = (paths.root() / "docs" / "whatsapp" / "templates.md").read_text()
     found = {}
     for block in re.findall(r"```json\n(.*?)\n```", text, re.DOTALL):
         template = json.loads(block)
@@ -92,68 +92,72 @@ def approved(page: Path | None = None) -> dict[tuple[str, str], Approved]:
         _review(template["name"], body)
         buttons = parts.get("BUTTONS", {"buttons": []})["buttons"]
         if any(len(button["text"]) > 25 for button in buttons):
-            raise ValueError(f"{template['name']}: a button's text has 25 characters at most")
-        found[template["name"], template["language"]] = Approved(body, len(buttons))
+            raise ValueError(f"{template['name']}: a button has more than 25 characters")
+        found[template["name"], template["language"]] = ApprovedTemplate(body, len(buttons))
     return found
 
 
 def _review(name: str, body: str) -> None:
-    """What Meta's review refuses at once."""
+    """Apply the rules of Meta's automatic review. Raises ValueError with the broken rule."""
     numbers = re.findall(r"\{\{(\w+)\}\}", body)
     words = re.sub(r"\{\{\w+\}\}", " ", body)
-    for rule, kept in {
-        "the name is of small letters, digits and _": re.fullmatch(r"[a-z0-9_]{1,512}", name),
-        "variables are numbered from 1": numbers == [str(n) for n in range(1, len(numbers) + 1)],
-        "no variable at the start": not re.match(r"\W*\{\{", body),
-        "no variable at the end": not re.search(r"\}\}\W*$", body),
-        "no two variables side by side": not re.search(r"\}\}\W*\{\{", body.replace(":\n", " x ")),
-        "words enough for the variables": len(re.findall(r"\w+", words)) >= 2 * len(numbers) + 1,
-        "the length": len(body) <= LONGEST_TEXT,
-        "no runs of spaces, tabs or empty lines": not re.search(r" {4}|\t|\n{3}", body),
+    for rule, is_kept in {
+        "the name may have lower-case letters, digits and _": re.fullmatch(r"[a-z0-9_]{1,512}", name),
+        "variables must be numbered from 1": numbers == [str(n) for n in range(1, len(numbers) + 1)],
+        "the text may not start with a variable": not re.match(r"\W*\{\{", body),
+        "the text may not end with a variable": not re.search(r"\}\}\W*$", body),
+        "two variables may not be adjacent": not re.search(r"\}\}\W*\{\{", body.replace(":\n", " x ")),
+        "n variables need 2n + 1 words": len(re.findall(r"\w+", words)) >= 2 * len(numbers) + 1,
+        "the text is too long": len(body) <= MAX_TEXT_LENGTH,
+        "the text may not have runs of spaces, tabs or empty lines": not re.search(r" {4}|\t|\n{3}", body),
     }.items():
-        if not kept:
+        if not is_kept:
             raise ValueError(f"{name}: {rule}")
 
 
 @dataclass
-class Double:
-    """What it has seen, and how it is to behave."""
+class FakeMeta:
+    """The state of the fake server and its configured faults."""
 
     url: str = ""
     webhook_url: str = ""
-    templates: dict[tuple[str, str], Approved] = field(default_factory=approved)
+    templates: dict[tuple[str, str], ApprovedTemplate] = field(default_factory=approved_templates)
     token: str = TOKEN
     per_second: int = PER_SECOND
     callbacks: bool = True
-    """Whether statuses are sent back."""
+    """Whether status webhooks are sent."""
     callback_copies: int = 1
+    """How often each status is sent."""
     shuffled: bool = False
+    """Whether the statuses of a message are sent in random order."""
     rejections: deque[MetaError | int] = field(default_factory=deque)
-    """For the next requests: an error, or an HTTP status of something on the way."""
-    swallow: int = 0
-    """So many messages are taken, and the answer is lost."""
+    """Answers to the next requests: an error of Meta, or the HTTP status of a proxy in between."""
+    lost_answers: int = 0
+    """The next so many messages are accepted without an answer."""
     delay: float = 0
+    """Seconds between accepting a message and answering."""
     dead_numbers: dict[str, int] = field(default_factory=dict)
-    """Numbers to which nothing can be delivered, with the code of the `failed` status."""
-    wrote: dict[str, float] = field(default_factory=dict)
-    """When each number last wrote to us, by Unix time."""
+    """Unreachable numbers with the error code of their `failed` status."""
+    last_inbound: dict[str, float] = field(default_factory=dict)
+    """Unix time of the last message from each number."""
     late_refusals: bool = False
-    """Whether a closed window is told by a `failed` status, as Meta mostly does, or at once."""
-    seen: list[Json] = field(default_factory=list)
-    """Messages that were taken, as they came, with their `id`."""
+    """Whether a closed window is reported by a `failed` status, as Meta mostly does, or in the answer."""
+    accepted: list[Json] = field(default_factory=list)
+    """The bodies of accepted messages, with their `id`."""
     requests: int = 0
-    messenger: httpx.AsyncClient | None = None
-    """Brings the statuses; of the double's own event loop."""
+    """Number of requests, refused ones included."""
+    webhook_client: httpx.AsyncClient | None = None
+    """Sends the statuses; belongs to the event loop of the server."""
     _recent: deque[float] = field(default_factory=deque)
     _pairs: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def readers(self) -> Counter[str]:
-        """How often each message (by our id) reached its reader."""
-        return Counter(message["biz_opaque_callback_data"] for message in self.seen)
+    def deliveries(self) -> Counter[str]:
+        """How often each message, by the hub's id, was delivered."""
+        return Counter(message["biz_opaque_callback_data"] for message in self.accepted)
 
-    def take(self, version: str, number_id: str, token: str | None, raw: bytes) -> Json:
-        """Check a request as Meta does; returns the answer. Raises MetaError."""
+    def accept(self, version: str, number_id: str, token: str | None, raw: bytes) -> Json:
+        """Check a request like Meta and accept its message; returns the answer. Raises MetaError."""
         if not re.fullmatch(r"v\d{2}\.0", version) or float(version[1:]) < 20:
             raise MetaError(2635, "You are calling a deprecated version of the API")
         if token != f"Bearer {self.token}":
@@ -169,7 +173,7 @@ class Double:
         to = body.get("to", "")
         if not re.fullmatch(r"[1-9]\d{7,14}", to):
             raise MetaError(131009, "Parameter value is not valid: to")
-        if len(body.get("biz_opaque_callback_data", "")) > LONGEST_OPAQUE:
+        if len(body.get("biz_opaque_callback_data", "")) > MAX_OPAQUE_LENGTH:
             raise MetaError(131009, "biz_opaque_callback_data is too long")
         if body.get("type") == "template":
             self._check_template(body["template"])
@@ -178,9 +182,9 @@ class Double:
             if self._window_is_closed(to):
                 return self._refuse_window(to, body)
         else:
-            raise MetaError(100, f"type '{body.get('type')}' is not ours")
+            raise MetaError(100, f"type '{body.get('type')}' is not supported")
         self._limit(to)
-        return self._accept(to, body)
+        return self._record(to, body)
 
     def _check_template(self, template: Json) -> None:
         language = template["language"]["code"]
@@ -204,7 +208,7 @@ class Double:
                     132018, "Param text cannot have new-line/tab characters or more than 4 consecutive spaces"
                 )
             length += len(text)
-        if length > LONGEST_TEXT:
+        if length > MAX_TEXT_LENGTH:
             raise MetaError(132005, "Translated text too long")
         buttons = [c for c in template.get("components", []) if c["type"] == "button"]
         if sorted(int(b["index"]) for b in buttons) != list(range(known.buttons)):
@@ -213,35 +217,35 @@ class Double:
             [parameter] = button["parameters"]
             if button["sub_type"] != "quick_reply" or parameter["type"] != "payload":
                 raise MetaError(132012, "Template parameter format mismatch")
-            if not 0 < len(parameter["payload"]) <= LONGEST_PAYLOAD:
+            if not 0 < len(parameter["payload"]) <= MAX_PAYLOAD_LENGTH:
                 raise MetaError(131009, "Parameter value is not valid: payload")
 
     def _check_interactive(self, interactive: Json) -> None:
         replies = [button["reply"] for button in interactive.get("action", {}).get("buttons", [])]
-        if interactive.get("type") != "button" or not 1 <= len(replies) <= MOST_BUTTONS:
+        if interactive.get("type") != "button" or not 1 <= len(replies) <= MAX_BUTTONS:
             raise MetaError(131009, "Parameter value is not valid: interactive.action.buttons")
         if any(button.get("type") != "reply" for button in interactive["action"]["buttons"]):
             raise MetaError(131009, "Parameter value is not valid: interactive.action.buttons.type")
-        if not 0 < len(interactive.get("body", {}).get("text", "")) <= LONGEST_TEXT:
+        if not 0 < len(interactive.get("body", {}).get("text", "")) <= MAX_TEXT_LENGTH:
             raise MetaError(131009, "Parameter value is not valid: interactive.body.text")
         for reply in replies:
-            if not 0 < len(reply["title"]) <= LONGEST_TITLE:
+            if not 0 < len(reply["title"]) <= MAX_TITLE_LENGTH:
                 raise MetaError(131009, "Button title length invalid. Min length: 1, Max length: 20")
-            if not 0 < len(reply["id"]) <= LONGEST_PAYLOAD:
+            if not 0 < len(reply["id"]) <= MAX_PAYLOAD_LENGTH:
                 raise MetaError(131009, "Button id length invalid. Min length: 1, Max length: 256")
         if any(len({reply[key] for reply in replies}) < len(replies) for key in ("title", "id")):
             raise MetaError(131009, "Duplicated button titles or ids")
 
     def _window_is_closed(self, to: str) -> bool:
-        return time.time() - self.wrote.get(to, 0) > WINDOW_SECONDS
+        return time.time() - self.last_inbound.get(to, 0) > WINDOW_SECONDS
 
     def _refuse_window(self, to: str, body: Json) -> Json:
-        """At once, or by a `failed` status after the message was taken: it reaches nobody."""
+        """Refuse a free-form message in the answer, or by a `failed` status after it was accepted."""
         if not self.late_refusals:
             raise MetaError(131047, "More than 24 hours have passed since the recipient last replied")
         message = body | {"id": f"wamid.{uuid.uuid4().hex}"}
-        self._spawn(self._report(message, 131047))
-        return _taken(to, message)
+        self._spawn(self._send_statuses(message, 131047))
+        return _acceptance(to, message)
 
     def _limit(self, to: str) -> None:
         now = time.monotonic()
@@ -255,19 +259,19 @@ class Double:
         self._pairs[to] = free_at + PAIR_SECONDS
         self._recent.append(now)
 
-    def _accept(self, to: str, body: Json) -> Json:
+    def _record(self, to: str, body: Json) -> Json:
         message = body | {"id": f"wamid.{uuid.uuid4().hex}"}
-        self.seen.append(message)
+        self.accepted.append(message)
         if self.callbacks:
-            self._spawn(self._report(message, self.dead_numbers.get(to)))
-        return _taken(to, message)
+            self._spawn(self._send_statuses(message, self.dead_numbers.get(to)))
+        return _acceptance(to, message)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _report(self, message: Json, error: int | None) -> None:
+    async def _send_statuses(self, message: Json, error: int | None) -> None:
         statuses = ["sent", "delivered", "read"] if error is None else ["sent", "failed"]
         if self.shuffled:
             statuses = random.sample(statuses, len(statuses))
@@ -281,12 +285,15 @@ class Double:
             }
             if status == "failed":
                 entry["errors"] = [{"code": error, "title": "Message undeliverable"}]
-            self.messenger = self.messenger or _client()
-            await self.send_webhook({"statuses": [entry]}, self.messenger)
+            self.webhook_client = self.webhook_client or _client()
+            await self.send_webhook({"statuses": [entry]}, self.webhook_client)
 
-    async def send_webhook(self, value: Json, by: httpx.AsyncClient | None = None) -> int:
-        """Bring it until it is taken, as Meta does (only quicker); returns how often it was brought."""
-        self.wrote |= {message["from"]: time.time() for message in value.get("messages", [])}
+    async def send_webhook(self, value: Json, client: httpx.AsyncClient | None = None) -> int:
+        """Send a webhook until it is answered 200, like Meta but with shorter pauses.
+
+        Returns the number of attempts, 0 if all of them failed.
+        """
+        self.last_inbound |= {message["from"]: time.time() for message in value.get("messages", [])}
         metadata = {"display_phone_number": "6281100000000", "phone_number_id": PHONE_NUMBER_ID}
         change = {
             "field": "messages",
@@ -296,10 +303,10 @@ class Double:
             {"object": "whatsapp_business_account", "entry": [{"id": "1029384756", "changes": [change]}]}
         ).encode()
         async with AsyncExitStack() as stack:
-            client = by if by is not None else await stack.enter_async_context(_client())
+            sender = client if client is not None else await stack.enter_async_context(_client())
             for attempt in range(1, 400):
                 try:
-                    answer = await client.post(self.webhook_url, content=body, headers=signed(body))
+                    answer = await sender.post(self.webhook_url, content=body, headers=signed(body))
                     if answer.status_code == 200:
                         return attempt
                 except httpx.HTTPError:
@@ -309,11 +316,11 @@ class Double:
 
 
 def _client() -> httpx.AsyncClient:
-    """One that brings webhooks, over loopback."""
+    """A client that sends webhooks over loopback."""
     return httpx.AsyncClient(trust_env=False, verify=_NO_TLS, timeout=10)
 
 
-def _taken(to: str, message: Json) -> Json:
+def _acceptance(to: str, message: Json) -> Json:
     """The answer to a message that was accepted."""
     return {
         "messaging_product": "whatsapp",
@@ -322,22 +329,22 @@ def _taken(to: str, message: Json) -> Json:
     }
 
 
-def payloads(seen: Json) -> list[str]:
-    """What the buttons of a message bring back when they are tapped."""
-    if seen["type"] == "interactive":
-        return [button["reply"]["id"] for button in seen["interactive"]["action"]["buttons"]]
-    parts = [part for part in seen["template"].get("components", []) if part["type"] == "button"]
+def payloads(message: Json) -> list[str]:
+    """The payloads of an accepted message's buttons, which a tap sends back."""
+    if message["type"] == "interactive":
+        return [button["reply"]["id"] for button in message["interactive"]["action"]["buttons"]]
+    parts = [part for part in message["template"].get("components", []) if part["type"] == "button"]
     return [part["parameters"][0]["payload"] for part in parts]
 
 
 def signed(body: bytes, secret: str = APP_SECRET) -> dict[str, str]:
-    """Headers of a webhook."""
+    """The headers of a webhook, with the signature of its body."""
     digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     return {"Content-Type": "application/json", "X-Hub-Signature-256": f"sha256={digest}"}
 
 
 def tap(sender: str, payload: str) -> Json:
-    """The `value` of a webhook: somebody tapped a template's button."""
+    """The `value` of a webhook after a tap on a template's button."""
     message = {
         "from": sender.removeprefix("+"),
         "id": f"wamid.{uuid.uuid4().hex}",
@@ -348,37 +355,37 @@ def tap(sender: str, payload: str) -> Json:
     return {"contacts": [{"wa_id": message["from"], "profile": {"name": "CV"}}], "messages": [message]}
 
 
-def _app(double: Double) -> Litestar:
+def _app(meta: FakeMeta) -> Litestar:
     @post("/{version:str}/{number_id:str}/messages", status_code=200)
     async def messages(request: Request[Any, Any, Any]) -> Response[Any]:
-        double.requests += 1
+        meta.requests += 1
         version, number_id = request.path_params["version"], request.path_params["number_id"]
         raw = await request.body()
-        if double.rejections:
-            rejection = double.rejections.popleft()
+        if meta.rejections:
+            rejection = meta.rejections.popleft()
             if isinstance(rejection, int):
                 return Response("<html>Bad Gateway</html>", status_code=rejection, media_type="text/html")
             return Response(rejection.body(), status_code=rejection.http)
         try:
-            answer = double.take(version, number_id, request.headers.get("authorization"), raw)
+            answer = meta.accept(version, number_id, request.headers.get("authorization"), raw)
         except MetaError as error:
             return Response(error.body(), status_code=error.http)
-        if double.swallow:
-            double.swallow -= 1
+        if meta.lost_answers:
+            meta.lost_answers -= 1
             await asyncio.sleep(3600)
-        await asyncio.sleep(double.delay)
+        await asyncio.sleep(meta.delay)
         return Response(answer)
 
     return Litestar([messages], openapi_config=None, logging_config=None)
 
 
 @contextmanager
-def running() -> Iterator[Double]:
-    """The double on a loopback port."""
-    double = Double()
+def running() -> Iterator[FakeMeta]:
+    """A fake Meta server on a loopback port."""
+    meta = FakeMeta()
     port = free_port(27400)
     config = uvicorn.Config(
-        _app(double),
+        _app(meta),
         host="127.0.0.1",
         port=port,
         log_config=None,
@@ -390,9 +397,9 @@ def running() -> Iterator[Double]:
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    double.url = f"http://127.0.0.1:{port}"
+    meta.url = f"http://127.0.0.1:{port}"
     try:
-        yield double
+        yield meta
     finally:
         server.should_exit = server.force_exit = True
         thread.join(10)

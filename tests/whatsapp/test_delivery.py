@@ -1,4 +1,4 @@
-"""Delivery over Meta's Cloud API, against the double."""
+"""Delivery over Meta's Cloud API, against the fake Meta server."""
 
 import asyncio
 import time
@@ -12,19 +12,18 @@ from pydantic import ValidationError
 from adapters.whatsapp.delivery import DeliveryError, UnknownOutcomeError
 from adapters.whatsapp.messages import Button, Message
 from adapters.whatsapp.meta import MetaDelivery
-from adapters.whatsapp.rate_limit import Pace
+from adapters.whatsapp.rate_limit import RateLimit
 from adapters.whatsapp.settings import Settings
-from adapters.whatsapp.template_export import Template, page
+from adapters.whatsapp.template_export import QUERY, Template
 from adapters.whatsapp.templates import (
-    LONGEST_BODY,
+    MAX_BODY_LENGTH,
     free_form_buttons,
     parameters,
     positional,
     variable_names,
 )
-from hub import paths
 from tests.support.context import Connection
-from tests.whatsapp.fake_meta import Double, MetaError, approved, payloads
+from tests.whatsapp.fake_meta import FakeMeta, MetaError, approved_templates, payloads
 
 BODY = "Kabar pesanan {{order_number}}: kini {{status_text}}. Terima kasih."
 
@@ -47,16 +46,18 @@ def message(number: str | None = "+6284000000001", **more: Any) -> Message:
     return Message(**(fields | more))
 
 
-def using(told: Settings, do: Callable[[MetaDelivery], Awaitable[Any]], pace: Pace | None = None) -> Any:
+def with_delivery(
+    settings: Settings, do: Callable[[MetaDelivery], Awaitable[Any]], rate_limit: RateLimit | None = None
+) -> Any:
     async def run() -> Any:
-        async with MetaDelivery(told, pace) as delivery:
+        async with MetaDelivery(settings, rate_limit) as delivery:
             return await do(delivery)
 
     return asyncio.run(run())
 
 
-def deliver(told: Settings, *messages: Message) -> list[str]:
-    """What became of each: Meta's id, or the error."""
+def deliver(settings: Settings, *messages: Message) -> list[str]:
+    """The outcome of each message: Meta's id, `<code> again`, `<code> never` or `unknown`."""
 
     async def run(delivery: MetaDelivery) -> list[str]:
         found = []
@@ -69,39 +70,34 @@ def deliver(told: Settings, *messages: Message) -> list[str]:
                 found.append("unknown")
         return found
 
-    outcome: list[str] = using(told, run)
+    outcome: list[str] = with_delivery(settings, run)
     return outcome
 
 
 def templates(db: Connection) -> list[Template]:
-    rows = db.execute("select template, body, buttons from app.message_templates()").fetchall()
+    rows = db.execute(QUERY).fetchall()
     return [Template(*row) for row in rows]
 
 
-def test_the_page_for_meta_is_that_of_the_database(db: Connection) -> None:
-    text = (paths.root() / "docs" / "whatsapp-templates.md").read_text()
-    assert text == page(templates(db)), "./hub docs writes it anew"
+def test_every_template_passes_metas_review(db: Connection) -> None:
+    assert {name for name, _ in approved_templates()} == {template.name for template in templates(db)}
 
 
-def test_meta_would_approve_every_template(db: Connection) -> None:
-    assert {name for name, _ in approved()} == {template.name for template in templates(db)}
-
-
-def test_every_template_is_taken_with_its_variables_and_buttons(
-    db: Connection, meta: Double, told: Settings
+def test_meta_accepts_every_template_with_its_variables_and_buttons(
+    db: Connection, meta: FakeMeta, settings: Settings
 ) -> None:
-    sent = []
+    messages = []
     for template in templates(db):
         variables = dict.fromkeys(variable_names(template.body), "- satu\n- dua  \t tiga")
         buttons = [Button(title=title, payload="x" * 256) for title in template.buttons]
-        sent.append(
+        messages.append(
             message(template=template.name, template_body=template.body, variables=variables, buttons=buttons)
         )
-    outcome = deliver(told, *sent)
-    assert [line[:6] for line in outcome] == ["wamid."] * len(sent)
-    assert [seen["biz_opaque_callback_data"] for seen in meta.seen] == [str(each.id) for each in sent]
-    assert meta.seen[0]["to"] == "6284000000001"
-    parts = meta.seen[0]["template"]["components"]
+    outcome = deliver(settings, *messages)
+    assert [line[:6] for line in outcome] == ["wamid."] * len(messages)
+    assert [body["biz_opaque_callback_data"] for body in meta.accepted] == [str(each.id) for each in messages]
+    assert meta.accepted[0]["to"] == "6284000000001"
+    parts = meta.accepted[0]["template"]["components"]
     assert parts[0]["parameters"][2] == {"type": "text", "text": "satu; dua tiga"}
     assert [part["index"] for part in parts[1:]] == ["0", "1"]
 
@@ -109,18 +105,18 @@ def test_every_template_is_taken_with_its_variables_and_buttons(
 BUTTONS = [Button(title="Terima", payload="x" * 256), Button(title="Tolak", payload="y")]
 
 
-def test_buttons_go_in_free_form_while_the_window_is_open(meta: Double, told: Settings) -> None:
-    meta.wrote["6284000000001"] = time.time()
+def test_buttons_are_sent_in_free_form_while_the_window_is_open(meta: FakeMeta, settings: Settings) -> None:
+    meta.last_inbound["6284000000001"] = time.time()
     text = "Pesanan baru\n- satu\n- dua"
-    open_ones = [
+    messages = [
         message(body=text, buttons=BUTTONS, window_open=True),
         message(body="x" * 1024, buttons=[*BUTTONS, Button(title="t" * 20, payload="z")], window_open=True),
     ]
-    assert [found[:6] for found in deliver(told, *open_ones)] == ["wamid."] * 2
-    assert meta.seen[0]["type"] == "interactive"
-    assert meta.seen[0]["interactive"]["body"]["text"] == text
-    assert payloads(meta.seen[0]) == ["x" * 256, "y"]
-    assert meta.seen[0]["biz_opaque_callback_data"] == str(open_ones[0].id)
+    assert [found[:6] for found in deliver(settings, *messages)] == ["wamid."] * 2
+    assert meta.accepted[0]["type"] == "interactive"
+    assert meta.accepted[0]["interactive"]["body"]["text"] == text
+    assert payloads(meta.accepted[0]) == ["x" * 256, "y"]
+    assert meta.accepted[0]["biz_opaque_callback_data"] == str(messages[0].id)
 
 
 @pytest.mark.parametrize(
@@ -135,31 +131,33 @@ def test_buttons_go_in_free_form_while_the_window_is_open(meta: Double, told: Se
     ],
     ids=["closed", "long", "no-buttons", "four-buttons", "long-title", "long-payload"],
 )
-def test_what_does_not_fit_goes_as_a_template(more: dict[str, Any]) -> None:
+def test_message_outside_free_form_limits_is_sent_as_template(more: dict[str, Any]) -> None:
     fits: dict[str, Any] = {"body": "x", "buttons": BUTTONS, "window_open": True}
     assert free_form_buttons(message(**fits)) == BUTTONS
     assert free_form_buttons(message(**(fits | more))) == []
 
 
-def test_a_closed_window_is_told(meta: Double, told: Settings) -> None:
-    meta.wrote["6284000000001"] = time.time() - 24 * 3600 - 1
-    assert deliver(told, message(buttons=BUTTONS, window_open=True)) == ["131047 never"]
-    assert meta.seen == []
+def test_free_form_message_outside_the_window_is_reported_as_131047(
+    meta: FakeMeta, settings: Settings
+) -> None:
+    meta.last_inbound["6284000000001"] = time.time() - 24 * 3600 - 1
+    assert deliver(settings, message(buttons=BUTTONS, window_open=True)) == ["131047 never"]
+    assert meta.accepted == []
 
 
-def test_an_order_of_five_hundred_lines_fits() -> None:
+def test_variables_of_an_order_with_500_lines_are_cut_to_the_maximum_length() -> None:
     body = "Isi:\n{{lines}}\nTotal {{grand_total}} ya."
     lines = "\n".join(f"- {n} x Sampo {n} (SKU-{n:03})" for n in range(500))
     values = parameters(body, {"lines": lines, "grand_total": "Rp1"})
     length = len("Isi:\n\nTotal  ya.") + sum(map(len, values))
-    assert length <= LONGEST_BODY
-    assert length > LONGEST_BODY - 10
+    assert length <= MAX_BODY_LENGTH
+    assert length > MAX_BODY_LENGTH - 10
     assert values[0].startswith("0 x Sampo 0 (SKU-000); 1 x")
     assert values[0].endswith("…")
     assert values[1] == "Rp1"
 
 
-def test_what_is_missing_or_empty_is_a_dash() -> None:
+def test_missing_or_empty_variable_becomes_a_dash() -> None:
     assert parameters("a {{x}} b {{y}} c {{z}} d", {"x": "", "y": None}) == ["-", "-", "-"]
     assert positional("a {{x}} b {{y}}") == "a {{1}} b {{2}}"
 
@@ -186,21 +184,23 @@ def test_what_is_missing_or_empty_is_a_dash() -> None:
         (999999, "never"),
     ],
 )
-def test_each_code_is_judged(meta: Double, told: Settings, code: int, expected: str) -> None:
+def test_error_code_decides_whether_a_message_is_retried(
+    meta: FakeMeta, settings: Settings, code: int, expected: str
+) -> None:
     meta.rejections.append(MetaError(code, "no"))
-    assert deliver(told, message()) == [f"{code} {expected}"]
-    assert meta.seen == []
+    assert deliver(settings, message()) == [f"{code} {expected}"]
+    assert meta.accepted == []
 
 
-def test_a_bad_token_stops_everything(meta: Double, told: Settings) -> None:
+def test_refused_token_pauses_all_sending(meta: FakeMeta, settings: Settings) -> None:
     meta.token = "another"
-    assert deliver(told, message(), message(), message()) == ["190 again"] * 3
+    assert deliver(settings, message(), message(), message()) == ["190 again"] * 3
     assert meta.requests == 1
 
 
-def test_too_many_a_second_backs_off_longer_each_time(meta: Double, told: Settings) -> None:
+def test_repeated_rate_limit_errors_double_the_pause(meta: FakeMeta, settings: Settings) -> None:
     now = 1000.0
-    pace = Pace(1e9, lambda: now)
+    rate_limit = RateLimit(1e9, lambda: now)
 
     async def run(delivery: MetaDelivery) -> list[float]:
         nonlocal now
@@ -209,62 +209,64 @@ def test_too_many_a_second_backs_off_longer_each_time(meta: Double, told: Settin
             meta.rejections.append(MetaError(130429, "Rate limit hit"))
             with pytest.raises(DeliveryError, match="130429"):
                 await delivery.deliver(message())
-            pauses.append(pace.closed_until - now)
+            pauses.append(rate_limit.paused_until - now)
             with pytest.raises(DeliveryError, match="130429"):
                 await delivery.deliver(message())
-            now = pace.closed_until
+            now = rate_limit.paused_until
         return pauses
 
-    assert using(told, run, pace) == [2, 4, 8]
+    assert with_delivery(settings, run, rate_limit) == [2, 4, 8]
     assert meta.requests == 3
 
 
-def test_our_own_pace_stays_below_metas(meta: Double, told: Settings) -> None:
+def test_own_rate_limit_keeps_sending_below_metas_limit(meta: FakeMeta, settings: Settings) -> None:
     meta.per_second = 40
-    told.whatsapp_per_second = 30
+    settings.whatsapp_per_second = 30
 
     async def run(delivery: MetaDelivery) -> None:
         await asyncio.gather(*(delivery.deliver(message(f"+62840{n:08}")) for n in range(50)))
 
-    using(told, run)
-    assert len(meta.seen) == 50
+    with_delivery(settings, run)
+    assert len(meta.accepted) == 50
 
 
-def test_one_reader_gets_a_burst_and_then_one_in_six_seconds() -> None:
+def test_recipient_gets_a_burst_of_45_then_one_message_in_six_seconds() -> None:
     now = 0.0
-    pace = Pace(1000, lambda: now)
-    assert [pace.pair_allows("62") for _ in range(47)] == [True] * 45 + [False] * 2
-    assert pace.pair_allows("63")
+    rate_limit = RateLimit(1000, lambda: now)
+    assert [rate_limit.acquire_pair("62") for _ in range(47)] == [True] * 45 + [False] * 2
+    assert rate_limit.acquire_pair("63")
     now = 6.0
-    assert [pace.pair_allows("62") for _ in range(2)] == [True, False]
+    assert [rate_limit.acquire_pair("62") for _ in range(2)] == [True, False]
     now = 1000.0
-    assert all(pace.pair_allows("62") for _ in range(45))
+    assert all(rate_limit.acquire_pair("62") for _ in range(45))
 
 
-def test_a_timeout_is_unknown_and_not_failed(meta: Double, told: Settings) -> None:
-    meta.swallow = 1
-    told.whatsapp_timeout_seconds = 0.3
-    assert deliver(told, message()) == ["unknown"]
-    assert len(meta.seen) == 1
+def test_timeout_leaves_the_outcome_unknown(meta: FakeMeta, settings: Settings) -> None:
+    meta.lost_answers = 1
+    settings.whatsapp_timeout_seconds = 0.3
+    assert deliver(settings, message()) == ["unknown"]
+    assert len(meta.accepted) == 1
 
 
-def test_an_answer_from_something_on_the_way_is_unknown(meta: Double, told: Settings) -> None:
+def test_http_error_of_a_proxy_leaves_the_outcome_unknown(meta: FakeMeta, settings: Settings) -> None:
     meta.rejections.extend([502, 504])
-    assert deliver(told, message(), message()) == ["unknown"] * 2
+    assert deliver(settings, message(), message()) == ["unknown"] * 2
 
 
-def test_meta_out_of_reach_is_tried_again(told: Settings) -> None:
-    told.whatsapp_graph_url = "http://127.0.0.1:1"
-    assert deliver(told, message()) == ["Meta is out of reach again"]
+def test_message_is_retried_when_meta_is_unreachable(settings: Settings) -> None:
+    settings.whatsapp_graph_url = "http://127.0.0.1:1"
+    assert deliver(settings, message()) == ["Meta is unreachable again"]
 
 
 @pytest.mark.parametrize("number", [None, "", "+62-84", "salon@hub.test"])
-def test_what_is_no_number_is_not_sent(meta: Double, told: Settings, number: str | None) -> None:
-    [outcome] = deliver(told, message(number))
+def test_message_without_a_valid_phone_number_is_not_sent(
+    meta: FakeMeta, settings: Settings, number: str | None
+) -> None:
+    [outcome] = deliver(settings, message(number))
     assert outcome.endswith(" never")
     assert meta.requests == 0
 
 
-def test_credentials_come_all_or_none() -> None:
+def test_incomplete_credentials_are_refused() -> None:
     with pytest.raises(ValidationError, match="HUB_WHATSAPP_APP_SECRET"):
-        Settings(jwt_secret="x" * 32, whatsapp_token="x")
+        Settings.model_validate({"jwt_secret": "x" * 32, "whatsapp_token": "x"})

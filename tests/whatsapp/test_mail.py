@@ -1,4 +1,4 @@
-"""E-mail over a real SMTP server: sign-in, TLS, refusals for now and for good, names that are no headers."""
+"""E-mail over a real SMTP server: login, TLS, temporary and permanent refusals, header injection."""
 
 import asyncio
 import email
@@ -28,94 +28,97 @@ PASSWORD = 'rahasia ; "%'
 
 
 @dataclass
-class PostOffice:
-    """The server's handler: keeps what comes, refuses on demand."""
+class FakeSmtpServer:
+    """The handler of the SMTP server: keeps e-mails, or refuses them on demand."""
 
     port: int = 0
-    at_rcpt: str = ""
-    at_data: str = ""
+    rcpt_answer: str = ""
+    """Refusal of every recipient."""
+    data_answer: str = ""
+    """Refusal of every e-mail."""
     hang_up: bool = False
+    """Whether the connection is cut after an e-mail was accepted."""
     mails: list[EmailMessage] = field(default_factory=list)
-    readers: list[list[str]] = field(default_factory=list)
+    recipients: list[list[str]] = field(default_factory=list)
 
     async def handle_RCPT(  # noqa: N802
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
     ) -> str:
-        if self.at_rcpt:
-            return self.at_rcpt
+        if self.rcpt_answer:
+            return self.rcpt_answer
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        if self.at_data:
-            return self.at_data
+        if self.data_answer:
+            return self.data_answer
         parsed = email.message_from_bytes(envelope.content, policy=default)
         assert isinstance(parsed, EmailMessage)
         self.mails.append(parsed)
-        self.readers.append(envelope.rcpt_tos)
+        self.recipients.append(envelope.rcpt_tos)
         if self.hang_up:
             server.transport.abort()
         return "250 OK"
 
 
 @contextmanager
-def open_office(**options: Any) -> Iterator[PostOffice]:
-    office = PostOffice(port=free_port(27000))
-    controller = Controller(office, hostname="127.0.0.1", port=office.port, **options)
+def running_server(**options: Any) -> Iterator[FakeSmtpServer]:
+    server = FakeSmtpServer(port=free_port(27000))
+    controller = Controller(server, hostname="127.0.0.1", port=server.port, **options)
     controller.start()
     try:
-        yield office
+        yield server
     finally:
         controller.stop()
 
 
 @pytest.fixture
-def office() -> Iterator[PostOffice]:
-    """In plain, for everybody."""
-    with open_office() as opened:
-        yield opened
+def server() -> Iterator[FakeSmtpServer]:
+    """A server without TLS and login."""
+    with running_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Key and certificate of 127.0.0.1, in one file."""
+    """File with the key and the certificate of 127.0.0.1."""
     file = tmp_path_factory.mktemp("tls") / "both.pem"
-    made = file.with_suffix(".crt")
-    wanted = "-x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+    certificate = file.with_suffix(".crt")
+    options = "-x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
     subprocess.run(
-        ["openssl", "req", *wanted.split(), "-keyout", str(file), "-out", str(made)],
+        ["openssl", "req", *options.split(), "-keyout", str(file), "-out", str(certificate)],
         check=True,
         capture_output=True,
     )
-    file.write_text(file.read_text() + made.read_text())
+    file.write_text(file.read_text() + certificate.read_text())
     return file
 
 
 @pytest.fixture
-def secured(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostOffice]:
-    """STARTTLS and AUTH, with a certificate that is trusted."""
+def secured(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSmtpServer]:
+    """A server that requires STARTTLS and a login; its certificate is trusted."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
 
-    def knows(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+    def authenticate(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
         return AuthResult(success=(data.login, data.password) == (b"hub", PASSWORD.encode()), handled=False)
 
-    with open_office(
-        tls_context=context, require_starttls=True, auth_required=True, authenticator=knows
-    ) as opened:
-        yield opened
+    with running_server(
+        tls_context=context, require_starttls=True, auth_required=True, authenticator=authenticate
+    ) as server:
+        yield server
 
 
-def post(
-    office: PostOffice | int, *, security: str = "none", user: str = "", password: str = "", **more: Any
+def send(
+    server: FakeSmtpServer | int, *, security: str = "none", user: str = "", password: str = "", **more: Any
 ) -> str:
-    """What became of a mail."""
-    told = Settings.model_validate(
+    """Deliver an e-mail; returns its id, `<code> again`, `<code> never` or `unknown`."""
+    settings = Settings.model_validate(
         {
             "jwt_secret": JWT_SECRET,
             "smtp_host": "127.0.0.1",
-            "smtp_port": office if isinstance(office, int) else office.port,
+            "smtp_port": server if isinstance(server, int) else server.port,
             "smtp_security": security,
             "smtp_user": user,
             "smtp_password": password,
@@ -134,42 +137,42 @@ def post(
         "attempts": 1,
     }
     try:
-        return asyncio.run(MailDelivery(told).deliver(Message(**(fields | more))))
+        return asyncio.run(MailDelivery(settings).deliver(Message(**(fields | more))))
     except DeliveryError as error:
         return f"{error.code} {'again' if error.retry else 'never'}"
     except UnknownOutcomeError:
         return "unknown"
 
 
-def test_a_mail_arrives_as_it_was_written(office: PostOffice) -> None:
+def test_mail_arrives_with_recipient_subject_id_and_text(server: FakeSmtpServer) -> None:
     assert (
-        post(office, recipient_name="Salón “Melati” … Bogor, 美") == f"<{uuid.UUID(int=7)}@hub.alfabeauty>-1"
+        send(server, recipient_name="Salón “Melati” … Bogor, 美") == f"<{uuid.UUID(int=7)}@hub.alfabeauty>-1"
     )
-    [mail] = office.mails
-    assert office.readers == [["salon@hub.test"]]
-    [reader] = mail["To"].addresses
-    assert (reader.display_name, reader.addr_spec) == ("Salón “Melati” … Bogor, 美", "salon@hub.test")
+    [mail] = server.mails
+    assert server.recipients == [["salon@hub.test"]]
+    [recipient] = mail["To"].addresses
+    assert (recipient.display_name, recipient.addr_spec) == ("Salón “Melati” … Bogor, 美", "salon@hub.test")
     assert mail["Subject"] == "Kabar pesanan ORD-1"
     assert mail["Message-ID"] == f"<{uuid.UUID(int=7)}@hub.alfabeauty>"
     assert mail.get_content().strip() == "Kabar pesanan ORD-1: kini selesai … terima kasih."
 
 
-def test_unicode_in_the_subject_survives(office: PostOffice) -> None:
-    post(office, variables={"order_number": "№ 1 … é"})
-    assert office.mails[0]["Subject"] == "Kabar pesanan № 1 … é"
+def test_unicode_in_the_subject_is_kept(server: FakeSmtpServer) -> None:
+    send(server, variables={"order_number": "№ 1 … é"})
+    assert server.mails[0]["Subject"] == "Kabar pesanan № 1 … é"
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r", "\u2028", "\x0b"])
-def test_a_name_does_not_become_a_header(office: PostOffice, newline: str) -> None:
-    post(
-        office,
+def test_newline_in_a_name_adds_no_header(server: FakeSmtpServer, newline: str) -> None:
+    send(
+        server,
         recipient_name=f"Salon{newline}Bcc: thief@hub.test",
         variables={"order_number": f"ORD{newline}Bcc: thief@hub.test"},
         body=f"Halo{newline}Bcc: thief@hub.test",
     )
-    [mail] = office.mails
+    [mail] = server.mails
     assert mail["Bcc"] is None
-    assert office.readers == [["salon@hub.test"]]
+    assert server.recipients == [["salon@hub.test"]]
 
 
 @pytest.mark.parametrize(
@@ -186,64 +189,64 @@ def test_a_name_does_not_become_a_header(office: PostOffice, newline: str) -> No
         "@",
     ],
 )
-def test_what_is_no_address_is_refused_before_it_is_sent(office: PostOffice, address: str | None) -> None:
-    assert post(office, recipient=address).endswith("address never")
-    assert office.mails == []
+def test_mail_to_an_invalid_address_is_not_sent(server: FakeSmtpServer, address: str | None) -> None:
+    assert send(server, recipient=address).endswith("address never")
+    assert server.mails == []
 
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
-    [("450 later", "SMTP 450 again"), ("421 busy", "SMTP 421 again"), ("550 nobody", "SMTP 550 never")],
+    [("450 later", "SMTP 450 again"), ("421 busy", "SMTP 421 again"), ("550 no such user", "SMTP 550 never")],
 )
-def test_refused_for_now_is_tried_again_and_for_good_is_not(
-    office: PostOffice, answer: str, expected: str
+def test_temporary_refusal_is_retried_and_permanent_refusal_is_not(
+    server: FakeSmtpServer, answer: str, expected: str
 ) -> None:
-    office.at_rcpt = answer
-    assert post(office) == expected
-    office.at_rcpt, office.at_data = "", answer
-    assert post(office) == expected
-    assert office.mails == []
+    server.rcpt_answer = answer
+    assert send(server) == expected
+    server.rcpt_answer, server.data_answer = "", answer
+    assert send(server) == expected
+    assert server.mails == []
 
 
-def test_a_connection_cut_after_the_mail_is_unknown(office: PostOffice) -> None:
-    office.hang_up = True
-    assert post(office) == "unknown"
-    assert len(office.mails) == 1
+def test_connection_cut_after_the_mail_leaves_the_outcome_unknown(server: FakeSmtpServer) -> None:
+    server.hang_up = True
+    assert send(server) == "unknown"
+    assert len(server.mails) == 1
 
 
-def test_nobody_listening_is_tried_again() -> None:
-    assert post(1) == "SMTP SMTPConnectError again"
+def test_mail_is_retried_when_the_server_is_unreachable() -> None:
+    assert send(1) == "SMTP SMTPConnectError again"
 
 
-def test_signed_in_over_starttls(secured: PostOffice) -> None:
-    assert post(secured, security="starttls", user="hub", password=PASSWORD).startswith("<")
+def test_mail_is_sent_after_login_over_starttls(secured: FakeSmtpServer) -> None:
+    assert send(secured, security="starttls", user="hub", password=PASSWORD).startswith("<")
     assert len(secured.mails) == 1
 
 
-def test_a_wrong_password_is_tried_again_when_it_may_have_been_put_right(secured: PostOffice) -> None:
-    told = post(secured, security="starttls", user="hub", password="wrong")
-    assert told == "SMTP SMTPAuthenticationError 535 again"
+def test_mail_is_retried_after_a_refused_login(secured: FakeSmtpServer) -> None:
+    outcome = send(secured, security="starttls", user="hub", password="wrong")
+    assert outcome == "SMTP SMTPAuthenticationError 535 again"
     assert secured.mails == []
 
 
-def test_a_server_that_wants_tls_gets_no_mail_in_plain(secured: PostOffice) -> None:
-    assert post(secured, security="none") == "SMTP 530 never"
+def test_server_that_requires_tls_refuses_unencrypted_mail_permanently(secured: FakeSmtpServer) -> None:
+    assert send(secured, security="none") == "SMTP 530 never"
 
 
-def test_without_the_tls_that_was_asked_for_nothing_is_sent(office: PostOffice) -> None:
-    assert post(office, security="starttls") == "SMTP SMTPException again"
-    assert office.mails == []
+def test_nothing_is_sent_when_the_server_lacks_the_required_starttls(server: FakeSmtpServer) -> None:
+    assert send(server, security="starttls") == "SMTP SMTPException again"
+    assert server.mails == []
 
 
-def test_a_certificate_that_nobody_vouches_for_is_not_believed(
-    secured: PostOffice, monkeypatch: pytest.MonkeyPatch
+def test_nothing_is_sent_to_a_server_with_an_untrusted_certificate(
+    secured: FakeSmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/dev/null")
-    told = post(secured, security="starttls", user="hub", password=PASSWORD)
-    assert told.endswith(" again")
+    outcome = send(secured, security="starttls", user="hub", password=PASSWORD)
+    assert outcome.endswith(" again")
     assert secured.mails == []
 
 
-def test_the_server_of_these_tests_is_one(office: PostOffice) -> None:
-    with smtplib.SMTP("127.0.0.1", office.port) as client:
+def test_fake_smtp_server_answers_noop(server: FakeSmtpServer) -> None:
+    with smtplib.SMTP("127.0.0.1", server.port) as client:
         assert client.noop()[0] == 250

@@ -1,4 +1,4 @@
-"""The webhook: who may bring what, and how it is answered."""
+"""The webhook: signatures, limits and answers."""
 
 import asyncio
 import json
@@ -12,63 +12,65 @@ from postgrest import APIError
 
 from adapters.whatsapp.settings import Settings
 from adapters.whatsapp.signature import is_genuine
-from adapters.whatsapp.webhook import LARGEST, Processor, parse, router
+from adapters.whatsapp.webhook import MAX_BODY_BYTES, InboxProcessor, parse, router
 from tests.support.test_cluster import JWT_SECRET
 from tests.whatsapp.fake_meta import APP_SECRET, VERIFY_TOKEN, signed
 
 
-class Inbox:
-    """Keeps what it is told."""
+class FakeInbox:
+    """Keeps stored webhooks; the first call of process_inbox fails, the second finds a full batch."""
 
     def __init__(self) -> None:
         self.stored: list[dict[str, Any]] = []
-        self.worked = 0
+        self.process_calls = 0
         self.error: Exception | None = None
 
-    async def inbound(self, payload: dict[str, Any]) -> None:
+    async def store_inbound(self, payload: dict[str, Any]) -> None:
         if self.error:
             raise self.error
         self.stored.append(payload)
 
-    async def process_inbox(self, most: int) -> int:
-        self.worked += 1
-        if self.worked == 1:
+    async def process_inbox(self, limit: int) -> int:
+        self.process_calls += 1
+        if self.process_calls == 1:
             raise httpx.ConnectError("away")
-        return most if self.worked == 2 else 0
+        return limit if self.process_calls == 2 else 0
 
 
 @pytest.fixture
-def inbox() -> Inbox:
-    return Inbox()
+def inbox() -> FakeInbox:
+    return FakeInbox()
 
 
 @pytest.fixture
-def client(inbox: Inbox) -> TestClient[Litestar]:
-    told = Settings(
-        jwt_secret=JWT_SECRET,
-        whatsapp_token="t",
-        whatsapp_phone_number_id="1",
-        whatsapp_app_secret=APP_SECRET,
-        whatsapp_verify_token=VERIFY_TOKEN,
+def client(inbox: FakeInbox) -> TestClient[Litestar]:
+    settings = Settings.model_validate(
+        {
+            "jwt_secret": JWT_SECRET,
+            "whatsapp_token": "t",
+            "whatsapp_phone_number_id": "1",
+            "whatsapp_app_secret": APP_SECRET,
+            "whatsapp_verify_token": VERIFY_TOKEN,
+        }
     )
-    processor = Processor(inbox)
-    return TestClient(Litestar([router(told, lambda: inbox, lambda: processor)], openapi_config=None))
+    processor = InboxProcessor(inbox)
+    return TestClient(Litestar([router(settings, lambda: inbox, lambda: processor)], openapi_config=None))
 
 
 BODY = json.dumps({"object": "whatsapp_business_account", "entry": []}, indent=3).encode()
 
 
-def test_the_handshake_echoes_the_challenge_to_who_knows_the_token(client: TestClient[Litestar]) -> None:
-    asked = {"hub.mode": "subscribe", "hub.challenge": "1158201444", "hub.verify_token": VERIFY_TOKEN}
-    answer = client.get("/webhook", params=asked)
+def test_handshake_returns_the_challenge_only_for_the_verify_token(client: TestClient[Litestar]) -> None:
+    query = {"hub.mode": "subscribe", "hub.challenge": "1158201444", "hub.verify_token": VERIFY_TOKEN}
+    answer = client.get("/webhook", params=query)
     assert (answer.status_code, answer.text) == (200, "1158201444")
     assert answer.headers["content-type"].startswith("text/plain")
     for wrong in ({"hub.verify_token": "x"}, {"hub.mode": "x"}, {"hub.verify_token": "é"}):
-        assert client.get("/webhook", params=asked | wrong).status_code == 403
+        assert client.get("/webhook", params=query | wrong).status_code == 403
     assert client.get("/webhook").status_code == 403
 
 
-def test_what_is_signed_is_stored_and_answered(client: TestClient[Litestar], inbox: Inbox) -> None:
+def test_signed_webhook_is_stored_and_answered_200(client: TestClient[Litestar], inbox: FakeInbox) -> None:
     answer = client.post("/webhook", content=BODY, headers=signed(BODY))
     assert (answer.status_code, answer.text) == (200, "")
     assert inbox.stored == [json.loads(BODY)]
@@ -88,38 +90,40 @@ def test_what_is_signed_is_stored_and_answered(client: TestClient[Litestar], inb
     ],
     ids=["none", "empty", "bare", "zeros", "other-secret", "no-prefix", "sha1", "re-serialised"],
 )
-def test_what_is_not_signed_is_refused(
-    client: TestClient[Litestar], inbox: Inbox, header: str | None
+def test_webhook_without_a_valid_signature_is_refused(
+    client: TestClient[Litestar], inbox: FakeInbox, header: str | None
 ) -> None:
     headers = {} if header is None else {"X-Hub-Signature-256": header}
     assert client.post("/webhook", content=BODY, headers=headers).status_code == 401
     assert inbox.stored == []
 
 
-def test_without_a_secret_nothing_is_genuine() -> None:
+def test_no_signature_is_genuine_without_a_secret() -> None:
     assert not is_genuine("", BODY, signed(BODY, "")["X-Hub-Signature-256"])
     assert not is_genuine(APP_SECRET, BODY, "sha256=é")
 
 
-def test_what_is_too_large_is_refused(client: TestClient[Litestar], inbox: Inbox) -> None:
-    body = b'{"x": "' + b"y" * LARGEST + b'"}'
+def test_webhook_above_the_maximum_size_is_refused(client: TestClient[Litestar], inbox: FakeInbox) -> None:
+    body = b'{"x": "' + b"y" * MAX_BODY_BYTES + b'"}'
     assert client.post("/webhook", content=body, headers=signed(body)).status_code == 413
     assert inbox.stored == []
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"1", b"\xff\xfe", b"[" * 100_000])
-def test_what_is_no_object_is_answered_400(client: TestClient[Litestar], inbox: Inbox, body: bytes) -> None:
+def test_body_that_is_not_a_json_object_is_answered_400(
+    client: TestClient[Litestar], inbox: FakeInbox, body: bytes
+) -> None:
     assert client.post("/webhook", content=body, headers=signed(body)).status_code == 400
     assert inbox.stored == []
 
 
-def test_what_jsonb_cannot_hold_is_made_to_fit() -> None:
+def test_values_that_jsonb_cannot_store_are_replaced() -> None:
     payload = parse(b'{"a\\u0000": ["\\ud800x", 1e999, -1e999, null, true, 1.5]}')
     assert payload == {"a\ufffd": ["?x", "inf", "-inf", None, True, 1.5]}
 
 
-def test_while_the_gateway_is_away_meta_is_asked_to_come_again(
-    client: TestClient[Litestar], inbox: Inbox
+def test_answer_asks_for_a_retry_only_after_a_transient_error(
+    client: TestClient[Litestar], inbox: FakeInbox
 ) -> None:
     inbox.error = httpx.ConnectError("away")
     assert client.post("/webhook", content=BODY, headers=signed(BODY)).status_code == 503
@@ -127,12 +131,12 @@ def test_while_the_gateway_is_away_meta_is_asked_to_come_again(
     assert client.post("/webhook", content=BODY, headers=signed(BODY)).status_code == 400
 
 
-def test_the_inbox_is_worked_on_until_it_is_empty_whatever_fails(inbox: Inbox) -> None:
+def test_inbox_is_processed_until_empty_despite_an_error(inbox: FakeInbox) -> None:
     async def run() -> None:
-        processor = Processor(inbox, idle_seconds=0.01)
+        processor = InboxProcessor(inbox, idle_seconds=0.01)
         task = asyncio.create_task(processor.run())
         async with asyncio.timeout(5):
-            while inbox.worked < 4:
+            while inbox.process_calls < 4:
                 processor.wake()
                 await asyncio.sleep(0)
             processor.stop()

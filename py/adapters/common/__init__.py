@@ -1,1 +1,1 @@
-"""What every adapter shares."""
+"""Code that all adapters share."""

@@ -1,4 +1,4 @@
-"""Minting tokens as `login` does: HS256, `role`, `sub`, whole seconds."""
+"""JSON Web Tokens like those of `login`: HS256 with `role`, `sub`, `iat` and `exp`."""
 
 import time
 from typing import Any
@@ -7,7 +7,11 @@ import jwt
 
 
 def mint(secret: str, role: str, sub: str | None = None, *, minutes: float = 60, **claims: Any) -> str:
-    """A token for `role` and the row `sub` that lives `minutes`; further claims (`sid`, `act`) as given."""
+    """Mint a token for `role` that expires after `minutes`.
+
+    `secret` is the gateway's HS256 key, `sub` the id of the caller's row; further claims (`sid`, `act`) are
+    added as given.
+    """
     now = int(time.time())
     payload: dict[str, Any] = {"role": role, "iat": now, "exp": now + int(minutes * 60)}
     if sub is not None:

@@ -1,1 +1,1 @@
-"""The WhatsApp adapter: takes messages from the outbox, delivers them, says what became of them."""
+"""The WhatsApp adapter: delivers the outbox, reports the outcomes and receives Meta's webhooks."""

@@ -1,4 +1,4 @@
-"""The Litestar app: the worker runs as long as the app; /webhook is Meta's, /health tells how it fares."""
+"""The Litestar application: runs the worker, receives Meta's webhooks and serves /health."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,12 +14,12 @@ from adapters.whatsapp.mail import MailDelivery
 from adapters.whatsapp.meta import MetaDelivery
 from adapters.whatsapp.outbox import Outbox
 from adapters.whatsapp.settings import Settings
-from adapters.whatsapp.webhook import Processor, router
+from adapters.whatsapp.webhook import InboxProcessor, router
 from adapters.whatsapp.worker import Worker
 
 
 async def _delivery(settings: Settings, stack: AsyncExitStack) -> Delivery:
-    """As configured; what is not, is printed."""
+    """The configured providers; a channel without one is printed."""
     console = ConsoleDelivery(settings.whatsapp_file)
     email: Delivery = MailDelivery(settings) if settings.smtp_host else console
     if not settings.has_credentials:
@@ -28,10 +28,10 @@ async def _delivery(settings: Settings, stack: AsyncExitStack) -> Delivery:
 
 
 def create(settings: Settings, delivery: Delivery | None = None) -> Litestar:
-    """The app; another `delivery` takes the place of the configured ones."""
+    """Create the application; `delivery` replaces the configured providers."""
 
     @asynccontextmanager
-    async def running(app: Litestar) -> AsyncIterator[None]:
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             outbox = await stack.enter_async_context(Outbox(settings))
             worker = Worker(
@@ -39,16 +39,15 @@ def create(settings: Settings, delivery: Delivery | None = None) -> Litestar:
                 delivery or await _delivery(settings, stack),
                 lease_seconds=settings.whatsapp_lease_seconds,
                 poll_seconds=settings.whatsapp_poll_seconds,
-                at_once=settings.whatsapp_at_once,
+                concurrency=settings.whatsapp_at_once,
             )
-            processor = Processor(outbox)
+            processor = InboxProcessor(outbox)
             app.state.worker, app.state.outbox, app.state.processor = worker, outbox, processor
             tasks = [asyncio.create_task(worker.run())]
             if settings.has_credentials:
                 tasks.append(asyncio.create_task(processor.run()))
-            listener = (
-                asyncio.create_task(listen(settings.listen_url, worker.wake)) if settings.listen_url else None
-            )
+            listen_url = settings.listen_url.get_secret_value()
+            listener = asyncio.create_task(listen(listen_url, worker.wake)) if listen_url else None
             try:
                 yield
             finally:
@@ -62,7 +61,7 @@ def create(settings: Settings, delivery: Delivery | None = None) -> Litestar:
 
     @get("/health", sync_to_thread=False)
     def health() -> Response[dict[str, Any]]:
-        """200 while the gateway answers, else 503."""
+        """200 while the gateway answers, otherwise 503."""
         state = app.state.worker.health
         body = {
             "status": "ok" if state.gateway_answers else "gateway away",
@@ -76,5 +75,5 @@ def create(settings: Settings, delivery: Delivery | None = None) -> Litestar:
     handlers: list[Any] = [health]
     if settings.has_credentials:
         handlers.append(router(settings, lambda: app.state.outbox, lambda: app.state.processor))
-    app = Litestar(handlers, lifespan=[running], openapi_config=None, logging_config=None)
+    app = Litestar(handlers, lifespan=[lifespan], openapi_config=None, logging_config=None)
     return app

@@ -1,4 +1,4 @@
-"""Delivery without credentials: a message is printed as the phone would show it, and kept as a JSON line."""
+"""Delivery without credentials: prints a message as the phone shows it and keeps it as a JSON line."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from adapters.whatsapp.messages import Message
 
 
 def bubble(name: str, number: str, body: str, buttons: Sequence[str] = ()) -> RenderableType:
-    """A chat bubble with its reply buttons below."""
+    """A chat bubble with the titles of its reply buttons below."""
     parts: list[RenderableType] = [Text(body)]
     if buttons:
         row = Text("   ").join(Text(f" {title} ", style="bold reverse green") for title in buttons)
@@ -30,14 +30,14 @@ def bubble(name: str, number: str, body: str, buttons: Sequence[str] = ()) -> Re
 
 
 class ConsoleDelivery:
-    """Prints to the log and appends to `file`, if there is one."""
+    """Prints messages to the log and appends them to `file`, if given."""
 
     def __init__(self, file: Path | None = None, console: Console | None = None) -> None:
         self._file = file
         self._console = console or Console(width=80, highlight=False)
 
     async def deliver(self, message: Message) -> str:
-        """Show and keep it; the id is made up."""
+        """Print and keep the message; returns a generated id. Raises DeliveryError without a recipient."""
         if not message.recipient:
             raise DeliveryError("no address", retry=False)
         provider_id = f"console-{message.id}-{message.attempts}"
@@ -50,11 +50,12 @@ class ConsoleDelivery:
 
 
 def _append(file: Path, message: Message, provider_id: str) -> None:
-    kept = message.model_dump(mode="json", exclude={"variables", "template_body"})
-    told = kept | {"provider_id": provider_id, "delivered_at": datetime.now(UTC).isoformat()}
-    # One write each: lines of two workers never mix. Sign-in codes are in it: nobody else may read.
+    record = message.model_dump(mode="json", exclude={"variables", "template_body"})
+    record |= {"provider_id": provider_id, "delivered_at": datetime.now(UTC).isoformat()}
+    # A single write, so that lines of two workers never mix. Sign-in codes are in the file: only its owner
+    # may read it.
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(descriptor, json.dumps(told, ensure_ascii=False).encode() + b"\n")
+        os.write(descriptor, json.dumps(record, ensure_ascii=False).encode() + b"\n")
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""What a way of delivering has to offer: Meta's Cloud API, SMTP, the console."""
+"""The interface of a delivery provider: Meta's Cloud API, SMTP or the console."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from adapters.whatsapp.messages import Message
 
 
 class DeliveryError(Exception):
-    """The provider did not take the message. `retry` says whether trying again makes sense."""
+    """The provider did not accept the message. `retry`: a later attempt can succeed."""
 
     def __init__(self, code: str, *, retry: bool) -> None:
         super().__init__(code)
@@ -15,29 +15,29 @@ class DeliveryError(Exception):
 
 
 class UnknownOutcomeError(Exception):
-    """It may have been sent: nothing is reported, and the provider's callback, or time, will tell."""
+    """The message may have been sent. It is not reported; a callback or the lapse of its lease settles it."""
 
 
 class Delivery(Protocol):
-    """A provider."""
+    """A delivery provider."""
 
     async def deliver(self, message: Message) -> str:
-        """Send it; returns the provider's id.
+        """Send the message; returns the provider's id.
 
-        Raises DeliveryError when it was surely not sent, UnknownOutcomeError when nobody can say.
+        Raises DeliveryError if it was certainly not sent, UnknownOutcomeError if it may have been sent.
         """
         ...
 
 
 class Channels:
-    """WhatsApp messages one way, e-mails another."""
+    """Delivers each message by the provider of its channel."""
 
     def __init__(self, whatsapp: Delivery, email: Delivery) -> None:
-        self._ways = {"WHATSAPP": whatsapp, "EMAIL": email}
+        self._providers = {"WHATSAPP": whatsapp, "EMAIL": email}
 
     async def deliver(self, message: Message) -> str:
-        """By the message's channel."""
-        way = self._ways.get(message.channel)
-        if way is None:
-            raise DeliveryError(f"no way to deliver by {message.channel}", retry=False)
-        return await way.deliver(message)
+        """Send the message over its channel. Raises as `Delivery.deliver`."""
+        provider = self._providers.get(message.channel)
+        if provider is None:
+            raise DeliveryError(f"channel {message.channel} is not supported", retry=False)
+        return await provider.deliver(message)

@@ -1,15 +1,15 @@
-"""Meta's error codes, and what to do about each. docs/whatsapp-contract.md names the page."""
+"""Meta's error codes and the action that each requires; sources in docs/whatsapp/contract.md."""
 
 from enum import Enum
 
 
 class Action(Enum):
-    """What an error means for the message, and for those after it."""
+    """The consequence of an error for this message and for those after it."""
 
     RETRY = "try this message again later"
-    BACK_OFF = "send nothing for a while, then try again"
-    STOP = "send nothing until the token or the account is put right"
-    GIVE_UP = "this message will never go out this way"
+    BACK_OFF = "pause all sending for a while"
+    STOP = "pause all sending until the token or the account is fixed"
+    GIVE_UP = "this message can never be delivered over WhatsApp"
 
 
 _ACTIONS = {
@@ -21,7 +21,7 @@ _BY_CODE = {code: action for action, codes in _ACTIONS.items() for code in codes
 
 
 def action(code: int) -> Action:
-    """What is to be done. What is not known is taken for the message's own fault."""
+    """The action for Meta's error `code`; an unknown code counts as a fault of the message."""
     if 200 <= code <= 299:
         return Action.STOP  # permissions
     return _BY_CODE.get(code, Action.GIVE_UP)

@@ -1,4 +1,7 @@
-"""LISTEN: being woken when a message is owed. Polling goes on beside it, so that nothing depends on it."""
+"""LISTEN for enqueued messages, so that the worker need not wait for its next poll.
+
+Polling continues beside it: a lost notification delays a message and loses none.
+"""
 
 import asyncio
 import logging
@@ -9,11 +12,11 @@ import psycopg
 logger = logging.getLogger(__name__)
 
 CHANNEL = "hub_messages"
-_LONGEST_PAUSE = 30.0
+_MAX_PAUSE_SECONDS = 30.0
 
 
 async def listen(url: str, wake: Callable[[], None]) -> None:
-    """Call `wake` at each notice, until cancelled; a lost connection is made anew."""
+    """Call `wake` for each notification until cancelled; reconnects to `url` when the connection is lost."""
     pause = 1.0
     while True:
         try:
@@ -24,6 +27,6 @@ async def listen(url: str, wake: Callable[[], None]) -> None:
                 async for _ in conn.notifies():
                     wake()
         except psycopg.Error as error:
-            logger.warning("not listening, polling only: %s", str(error).strip().splitlines()[:1])
+            logger.warning("cannot listen, polling only: %s", str(error).strip().splitlines()[:1])
         await asyncio.sleep(pause)
-        pause = min(_LONGEST_PAUSE, pause * 2)
+        pause = min(_MAX_PAUSE_SECONDS, pause * 2)

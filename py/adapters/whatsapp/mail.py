@@ -1,4 +1,4 @@
-"""E-mail, the second channel."""
+"""Delivery by e-mail over SMTP, the second channel."""
 
 from contextlib import suppress
 from email.errors import HeaderParseError
@@ -34,57 +34,57 @@ SUBJECTS = {
     "erp_trouble": "Pertukaran data dengan ERP terganggu",
     "erp_cancel_refused": "ERP menolak pembatalan pesanan",
 }
-"""Subject by template, before the order's number."""
+"""Subjects by template; the order's number follows."""
 
 
 def compose(message: Message, sender: str) -> EmailMessage:
-    """The message as an e-mail. Raises ValueError where the recipient's address is none."""
+    """The message as an e-mail. Raises ValueError if the recipient's address is invalid."""
     mail = EmailMessage()
     mail["From"] = sender
-    # Address takes one address and nothing else: no second reader, no second header.
+    # Address accepts exactly one address: no injection of a second recipient or header.
     mail["To"] = Address(one_line(message.recipient_name), addr_spec=message.recipient)
     subject = SUBJECTS.get(message.template, "Digital Hub Alfa Beauty")
     number = message.variables.get("order_number")
     mail["Subject"] = f"{subject} {one_line(number)}" if number else subject
-    # Repeated after a doubtful sending, it is the same mail to the reader's program.
+    # The same id in every attempt lets mail programs recognise a duplicate.
     mail["Message-ID"] = f"<{message.id}@hub.alfabeauty>"
     mail.set_content(message.body)
     return mail
 
 
 class MailDelivery:
-    """Sends by SMTP, a connection for each mail."""
+    """Sends over SMTP, with one connection for each e-mail."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     async def deliver(self, message: Message) -> str:
-        """Send it; returns its Message-ID."""
+        """Send the e-mail; returns its Message-ID and the attempt. Raises as `Delivery.deliver`."""
         if not message.recipient:
             raise DeliveryError("no address", retry=False)
         try:
             mail = compose(message, self._settings.smtp_sender)
         except (ValueError, IndexError, HeaderParseError) as error:
             raise DeliveryError("not an e-mail address", retry=False) from error
-        server = await self._connected()
+        server = await self._connect()
         try:
             await _send(server, mail)
             with suppress(aiosmtplib.SMTPException):
-                await server.quit()  # it is taken: how the server parts is no matter
+                await server.quit()  # the e-mail is accepted: an error while closing changes nothing
         finally:
             server.close()
         return f"{mail['Message-ID']}-{message.attempts}"
 
-    async def _connected(self) -> aiosmtplib.SMTP:
-        """Connected and signed in. What fails here is no mail's fault, and nothing was sent."""
-        told = self._settings
+    async def _connect(self) -> aiosmtplib.SMTP:
+        """Connect and log in. An error here is temporary: nothing was sent, and no e-mail is at fault."""
+        settings = self._settings
         server = aiosmtplib.SMTP(
-            hostname=told.smtp_host,
-            port=told.smtp_port,
-            username=told.smtp_user or None,
-            password=told.smtp_password or None,
-            start_tls=told.smtp_security == "starttls",
-            use_tls=told.smtp_security == "tls",
+            hostname=settings.smtp_host,
+            port=settings.smtp_port,
+            username=settings.smtp_user or None,
+            password=settings.smtp_password.get_secret_value() or None,
+            start_tls=settings.smtp_security == "starttls",
+            use_tls=settings.smtp_security == "tls",
             timeout=20,
         )
         try:
@@ -107,5 +107,5 @@ async def _send(server: aiosmtplib.SMTP, mail: EmailMessage) -> None:
     except aiosmtplib.SMTPNotSupported as error:
         raise DeliveryError("SMTP SMTPNotSupported", retry=False) from error
     except Exception as error:
-        # A cut connection, a timeout: the server may have taken it.
+        # A cut connection or a timeout: the server may have accepted the e-mail.
         raise UnknownOutcomeError(type(error).__name__) from error

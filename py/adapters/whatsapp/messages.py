@@ -1,4 +1,4 @@
-"""A message as the outbox hands it out."""
+"""A message as the outbox returns it."""
 
 from typing import Any
 from uuid import UUID
@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 
 class Button(BaseModel):
-    """A reply button; `payload` comes back when it is tapped."""
+    """A reply button; a tap sends `payload` back."""
 
     title: str
     payload: str
@@ -30,4 +30,4 @@ class Message(BaseModel):
     template_body: str = ""
     """The template's text with the names of its variables."""
     window_open: bool = False
-    """The reader wrote within a day: WhatsApp takes a free-form message."""
+    """The recipient wrote in the last 24 hours: WhatsApp accepts a free-form message."""

@@ -1,4 +1,4 @@
-"""The gateway's outbox RPCs, as role `messenger`."""
+"""The gateway's outbox and inbox RPCs, called with role `messenger`."""
 
 import time
 from types import TracebackType
@@ -13,22 +13,22 @@ from adapters.common.tokens import mint
 from adapters.whatsapp.messages import Message
 from adapters.whatsapp.settings import SERVICE_ID, Settings
 
-FINAL = {"NOT_FOUND", "INVALID_ARGUMENT"}
-"""Codes that asking again does not change."""
+PERMANENT_ERRORS = {"NOT_FOUND", "INVALID_ARGUMENT"}
+"""Error codes that a retry does not change."""
 
 _TOKEN_MINUTES = 10
 _MESSAGES = TypeAdapter(list[Message])
 
 
-def may_pass(error: BaseException) -> bool:
-    """Whether the same call may succeed later: the gateway or the database is away, or busy."""
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call can succeed later: the gateway or the database is unreachable or busy."""
     if isinstance(error, APIError):
-        return error.code not in FINAL
+        return error.code not in PERMANENT_ERRORS
     return isinstance(error, httpx.TransportError)
 
 
 class Outbox:
-    """Claims messages and reports on them. Raises httpx.TransportError or postgrest.APIError."""
+    """A client of the gateway. Its methods raise httpx.TransportError or postgrest.APIError."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -36,7 +36,7 @@ class Outbox:
         self._client = AsyncPostgrestClient(
             settings.gateway_url,
             schema="api",
-            # A proxy of the environment is not for calls between neighbours.
+            # trust_env=False: the environment's proxy is for calls to the internet.
             http_client=httpx.AsyncClient(timeout=httpx.Timeout(20, connect=5), trust_env=False),
         )
 
@@ -49,34 +49,34 @@ class Outbox:
         await self._client.aclose()
 
     async def claim(self) -> list[Message]:
-        """Lease what is due, at most a batch."""
+        """Lease the due messages, at most `whatsapp_batch` of them."""
         rows = await self._call(
             "claim_messages",
             {"max": self._settings.whatsapp_batch, "lease_seconds": self._settings.whatsapp_lease_seconds},
         )
         return _MESSAGES.validate_python(rows)
 
-    async def sent(self, message_id: UUID, provider_id: str) -> None:
-        """The provider took it."""
+    async def report_sent(self, message_id: UUID, provider_id: str) -> None:
+        """Report that the provider accepted the message."""
         await self._call("message_sent", {"message_id": str(message_id), "provider_id": provider_id})
 
-    async def failed(self, message_id: UUID, error_code: str, *, retry: bool) -> None:
-        """The provider did not take it."""
+    async def report_failed(self, message_id: UUID, error_code: str, *, retry: bool) -> None:
+        """Report that the provider did not accept the message; `retry` asks for another attempt."""
         await self._call(
             "message_failed", {"message_id": str(message_id), "error_code": error_code, "retry": retry}
         )
 
-    async def inbound(self, payload: dict[str, Any]) -> None:
-        """Store what the provider sent."""
+    async def store_inbound(self, payload: dict[str, Any]) -> None:
+        """Store a webhook's body in the inbox."""
         await self._call("inbound_message", {"payload": payload})
 
-    async def process_inbox(self, most: int) -> int:
-        """Work on what was stored; returns how many webhooks."""
-        return int(await self._call("process_inbox", {"max": most}))
+    async def process_inbox(self, limit: int) -> int:
+        """Process at most `limit` stored webhooks; returns how many were processed."""
+        return int(await self._call("process_inbox", {"max": limit}))
 
     async def _call(self, function: str, arguments: dict[str, Any]) -> Any:
-        if time.monotonic() - self._minted_at > _TOKEN_MINUTES * 30:  # half its life
-            secret = self._settings.jwt_secret
+        if time.monotonic() - self._minted_at > _TOKEN_MINUTES * 30:  # half of its life, in seconds
+            secret = self._settings.jwt_secret.get_secret_value()
             self._client.auth(mint(secret, "messenger", str(SERVICE_ID), minutes=_TOKEN_MINUTES))
             self._minted_at = time.monotonic()
         return (await self._client.rpc(function, arguments).execute()).data

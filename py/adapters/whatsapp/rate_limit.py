@@ -1,4 +1,4 @@
-"""Meta's limits, kept by ourselves: so many a second for the number, and one in six seconds to a reader."""
+"""Meta's rate limits, enforced before sending: messages per second in total, and per recipient."""
 
 import asyncio
 import time
@@ -6,46 +6,47 @@ from collections.abc import Callable
 
 PAIR_SECONDS = 6.0
 PAIR_BURST = 45
-_FORGET = 10_000
-"""Readers remembered; a reader at rest costs nothing but the memory."""
+_MAX_RECIPIENTS = 10_000
+"""Recipients kept in memory before those without a debt are dropped."""
 
 
-class Pace:
-    """When the next message may go out."""
+class RateLimit:
+    """Decides when the next message may be sent."""
 
     def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._gap = 1 / per_second
         self._clock = clock
         self._next = 0.0
         self._pairs: dict[str, float] = {}
-        self.closed_until = 0.0
+        self.paused_until = 0.0
 
-    def close(self, seconds: float) -> None:
-        """Send nothing for so long."""
-        self.closed_until = max(self.closed_until, self._clock() + seconds)
+    def pause(self, seconds: float) -> None:
+        """Send nothing for so many seconds."""
+        self.paused_until = max(self.paused_until, self._clock() + seconds)
 
     @property
-    def closed(self) -> bool:
+    def paused(self) -> bool:
         """Whether nothing may be sent now."""
-        return self._clock() < self.closed_until
+        return self._clock() < self.paused_until
 
-    def pair_allows(self, reader: str) -> bool:
-        """Whether this reader may be written to now; counts the message if so.
+    def acquire_pair(self, recipient: str) -> bool:
+        """Whether a message to this recipient may be sent now; counts it if so.
 
-        A reader's debt is what was sent to him in excess of one in six seconds; a burst of 45 may run up.
+        The debt of a recipient is what was sent in excess of one message in PAIR_SECONDS; it may grow to a
+        burst of PAIR_BURST messages.
         """
         now = self._clock()
-        free_at = max(self._pairs.get(reader, now), now)
+        free_at = max(self._pairs.get(recipient, now), now)
         if free_at + PAIR_SECONDS - now > PAIR_BURST * PAIR_SECONDS:
             return False
-        if len(self._pairs) >= _FORGET:
+        if len(self._pairs) >= _MAX_RECIPIENTS:
             self._pairs = {number: at for number, at in self._pairs.items() if at > now}
-        self._pairs[reader] = free_at + PAIR_SECONDS
+        self._pairs[recipient] = free_at + PAIR_SECONDS
         return True
 
-    async def turn(self) -> None:
-        """Wait for one's turn."""
+    async def acquire(self) -> None:
+        """Wait until the total rate allows another message."""
         now = self._clock()
-        mine = self._next = max(self._next + self._gap, now)
-        if mine > now:
-            await asyncio.sleep(mine - now)
+        slot = self._next = max(self._next + self._gap, now)
+        if slot > now:
+            await asyncio.sleep(slot - now)

@@ -5,49 +5,49 @@ from typing import Any
 
 from adapters.whatsapp.messages import Button, Message
 
-LONGEST_BODY = 1024
-"""Characters of a body with its variables filled in."""
+MAX_BODY_LENGTH = 1024
+"""Characters of a body, its variables filled in."""
 
-LONGEST_PAYLOAD = 256
-MOST_BUTTONS = 3
-LONGEST_TITLE = 20
+MAX_PAYLOAD_LENGTH = 256
+MAX_BUTTONS = 3
+MAX_TITLE_LENGTH = 20
 _VARIABLE = re.compile(r"\{\{(\w+)\}\}")
 
 
 def variable_names(body: str) -> list[str]:
-    """The names in a template's text, in order."""
+    """The names of the variables of a template's text, in order."""
     return _VARIABLE.findall(body)
 
 
 def positional(body: str) -> str:
-    """The text as it is submitted to Meta: {{1}}, {{2}} ..."""
+    """The text in the form that Meta reviews: {{1}}, {{2}} ... instead of names."""
     numbers = {name: str(n) for n, name in enumerate(variable_names(body), 1)}
     return _VARIABLE.sub(lambda found: "{{" + numbers[found[1]] + "}}", body)
 
 
 def one_line(value: object) -> str:
-    """A variable as Meta takes it: one line, no tabs, no runs of spaces, not empty."""
+    """A variable as Meta accepts it: one line, no tabs, no runs of spaces, not empty."""
     lines = [re.sub(r"\s+", " ", line).strip() for line in str("" if value is None else value).splitlines()]
     return "; ".join(line.removeprefix("- ") for line in lines if line) or "-"
 
 
 def parameters(body: str, variables: dict[str, Any]) -> list[str]:
-    """Values for a template's variables. What would make the text too long is cut where it is longest."""
+    """The values of a template's variables, the longest cut until the text fits MAX_BODY_LENGTH."""
     values = [one_line(variables.get(name)) for name in variable_names(body)]
-    excess = len(_VARIABLE.sub("", body)) + sum(map(len, values)) - LONGEST_BODY
+    excess = len(_VARIABLE.sub("", body)) + sum(map(len, values)) - MAX_BODY_LENGTH
     while excess > 0:
         longest = max(range(len(values)), key=lambda n: len(values[n]))
         kept = max(1, len(values[longest]) - excess - 2)
         cut = values[longest][:kept].rstrip("; ") + " …"
         if len(cut) >= len(values[longest]):
-            break  # nothing left to cut: Meta will say so
+            break  # nothing left to cut: Meta refuses the message
         excess -= len(values[longest]) - len(cut)
         values[longest] = cut
     return values
 
 
 def components(message: Message, body: str) -> list[dict[str, Any]]:
-    """The `components` of a template message; `body` is the template's text with its variables' names."""
+    """The `components` of a template message; `body` is the template's text with named variables."""
     texts = parameters(body, message.variables)
     found: list[dict[str, Any]] = []
     if texts:
@@ -65,15 +65,15 @@ def components(message: Message, body: str) -> list[dict[str, Any]]:
 
 
 def free_form_buttons(message: Message) -> list[Button]:
-    """The buttons with which the text may go out as it stands; empty where a template has to carry it.
+    """The buttons of a message that can be sent in free form; empty if it needs a template.
 
-    Within a day of the reader's last word an interactive message keeps its lines as they are. A text that is
-    too long for it is cut as a template's variable.
+    Free form keeps the line breaks of the text. Meta accepts it for 24 hours after the recipient's last
+    message, within limits of length; a longer text is sent as a template, whose variables can be cut.
     """
     buttons = message.buttons or []
     fits = (
-        len(message.body) <= LONGEST_BODY
-        and len(buttons) <= MOST_BUTTONS
-        and all(len(b.title) <= LONGEST_TITLE and len(b.payload) <= LONGEST_PAYLOAD for b in buttons)
+        len(message.body) <= MAX_BODY_LENGTH
+        and len(buttons) <= MAX_BUTTONS
+        and all(len(b.title) <= MAX_TITLE_LENGTH and len(b.payload) <= MAX_PAYLOAD_LENGTH for b in buttons)
     )
     return buttons if message.window_open and fits else []

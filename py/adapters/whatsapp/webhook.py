@@ -1,4 +1,4 @@
-"""Meta's webhook: check the signature, store, answer; what came in is worked on after the answer."""
+"""Meta's webhook: checks the signature, stores the body and answers; processing follows the answer."""
 
 import asyncio
 import hmac
@@ -13,27 +13,28 @@ import httpx
 from litestar import Request, Response, Router, get, post
 from postgrest import APIError
 
-from adapters.whatsapp.outbox import may_pass
+from adapters.whatsapp.outbox import is_transient
 from adapters.whatsapp.settings import Settings
 from adapters.whatsapp.signature import is_genuine
 
 logger = logging.getLogger(__name__)
 
-LARGEST = 3 * 1024 * 1024 + 1024
-"""Bytes; Meta's largest webhook has 3 MB."""
+MAX_BODY_BYTES = 3 * 1024 * 1024 + 1024
+"""Meta's largest webhook has 3 MB."""
 
 BATCH = 100
+"""Webhooks that one call of `process_inbox` processes."""
 
 
 class Inbox(Protocol):
-    """What the webhook needs of the gateway."""
+    """The part of the gateway that the webhook calls."""
 
-    async def inbound(self, payload: dict[str, Any]) -> None: ...
-    async def process_inbox(self, most: int) -> int: ...
+    async def store_inbound(self, payload: dict[str, Any]) -> None: ...
+    async def process_inbox(self, limit: int) -> int: ...
 
 
-class Processor:
-    """Works on the inbox whenever something was stored, and now and then all the same."""
+class InboxProcessor:
+    """Processes the inbox when a webhook was stored, and every `idle_seconds` to catch up after failures."""
 
     def __init__(self, inbox: Inbox, idle_seconds: float = 5) -> None:
         self._inbox = inbox
@@ -42,16 +43,16 @@ class Processor:
         self._stop = False
 
     def wake(self) -> None:
-        """There is something to do."""
+        """Process the inbox now."""
         self._wake.set()
 
     def stop(self) -> None:
-        """End after the round that is under way."""
+        """End after the current batch."""
         self._stop = True
         self._wake.set()
 
     async def run(self) -> None:
-        """Until `stop` is called."""
+        """Process the inbox until `stop` is called."""
         while not self._stop:
             self._wake.clear()
             try:
@@ -64,7 +65,7 @@ class Processor:
 
 
 def storable(value: Any) -> Any:
-    """JSON as jsonb takes it: no NUL, no half of a surrogate pair, no number beyond all bounds."""
+    """Replace what jsonb cannot store: NUL, unpaired surrogates and infinite numbers."""
     if isinstance(value, str):
         return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
     if isinstance(value, float) and not math.isfinite(value):
@@ -77,7 +78,7 @@ def storable(value: Any) -> Any:
 
 
 def parse(body: bytes) -> dict[str, Any] | None:
-    """A webhook's body; None where it is not a JSON object."""
+    """A webhook's body as jsonb can store it; None if it is not a JSON object."""
     try:
         payload = storable(json.loads(body))
     except (ValueError, RecursionError):
@@ -85,35 +86,35 @@ def parse(body: bytes) -> dict[str, Any] | None:
     return payload if isinstance(payload, dict) else None
 
 
-def router(settings: Settings, inbox: Callable[[], Inbox], processor: Callable[[], Processor]) -> Router:
-    """`/webhook`, as Meta calls it."""
+def router(settings: Settings, inbox: Callable[[], Inbox], processor: Callable[[], InboxProcessor]) -> Router:
+    """The routes of `/webhook`, as Meta calls them."""
 
     @get("/")
     async def verify(request: Request[Any, Any, Any]) -> Response[str]:
-        """The handshake when the webhook's URL is entered at Meta."""
-        asked = request.query_params
-        known = settings.whatsapp_verify_token
-        token = asked.get("hub.verify_token", "")
+        """Answer the handshake that Meta makes when the webhook's URL is entered."""
+        query = request.query_params
+        expected = settings.whatsapp_verify_token.get_secret_value()
+        token = query.get("hub.verify_token", "")
         if (
-            not known
-            or asked.get("hub.mode") != "subscribe"
-            or not hmac.compare_digest(token.encode(), known.encode())
+            not expected
+            or query.get("hub.mode") != "subscribe"
+            or not hmac.compare_digest(token.encode(), expected.encode())
         ):
             return Response("", status_code=403, media_type="text/plain")
-        return Response(asked.get("hub.challenge", "")[:1000], media_type="text/plain")
+        return Response(query.get("hub.challenge", "")[:1000], media_type="text/plain")
 
-    @post("/", status_code=200, request_max_body_size=LARGEST)
+    @post("/", status_code=200, request_max_body_size=MAX_BODY_BYTES)
     async def receive(request: Request[Any, Any, Any]) -> Response[str]:
-        """Store first; 200 says that it is stored, or can never be."""
+        """Store a webhook before answering 200; 400 if it can never be stored, 503 if Meta should retry."""
         body = await request.body()
-        if not is_genuine(settings.whatsapp_app_secret, body, request.headers.get("x-hub-signature-256")):
+        secret = settings.whatsapp_app_secret.get_secret_value()
+        if not is_genuine(secret, body, request.headers.get("x-hub-signature-256")):
             return Response("", status_code=401, media_type="text/plain")
         payload = parse(body)
         if payload is None:
             return Response("", status_code=400, media_type="text/plain")
-        return Response(
-            "", status_code=await _store(inbox().inbound, payload, processor().wake), media_type="text/plain"
-        )
+        status = await _store(inbox().store_inbound, payload, processor().wake)
+        return Response("", status_code=status, media_type="text/plain")
 
     return Router("/webhook", route_handlers=[verify, receive])
 
@@ -121,10 +122,11 @@ def router(settings: Settings, inbox: Callable[[], Inbox], processor: Callable[[
 async def _store(
     store: Callable[[dict[str, Any]], Awaitable[None]], payload: dict[str, Any], wake: Callable[[], None]
 ) -> int:
+    """Store the payload; returns the HTTP status of the answer."""
     try:
         await store(payload)
     except (httpx.HTTPError, APIError) as error:
         logger.warning("inbound_message: %s", error)
-        return 503 if may_pass(error) else 400  # 503: Meta brings it again
+        return 503 if is_transient(error) else 400  # Meta repeats a webhook that is answered 503
     wake()
     return 200

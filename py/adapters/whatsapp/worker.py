@@ -1,4 +1,4 @@
-"""The loop: claim, deliver, report. At least once; the lease says whose turn it is."""
+"""The delivery loop: claim, deliver, report. Delivery is at least once, and a lease guards each message."""
 
 import asyncio
 import logging
@@ -25,26 +25,26 @@ from tenacity.stop import stop_base
 
 from adapters.whatsapp.delivery import Delivery, DeliveryError, UnknownOutcomeError
 from adapters.whatsapp.messages import Message
-from adapters.whatsapp.outbox import may_pass
+from adapters.whatsapp.outbox import is_transient
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_LONGEST_PAUSE = 15
-"""Seconds between two tries to reach a gateway that is away."""
+_MAX_PAUSE_SECONDS = 15
+"""The longest pause between two attempts to reach the gateway."""
 
 
-class Claims(Protocol):
-    """What the worker needs of the outbox."""
+class MessageSource(Protocol):
+    """The part of the outbox that the worker calls."""
 
     async def claim(self) -> list[Message]: ...
-    async def sent(self, message_id: UUID, provider_id: str) -> None: ...
-    async def failed(self, message_id: UUID, error_code: str, *, retry: bool) -> None: ...
+    async def report_sent(self, message_id: UUID, provider_id: str) -> None: ...
+    async def report_failed(self, message_id: UUID, error_code: str, *, retry: bool) -> None: ...
 
 
 @dataclass
 class Health:
-    """What /health tells."""
+    """The state that /health returns; the counters start at 0 with the process."""
 
     last_claim_at: datetime | None = None
     gateway_answers: bool = False
@@ -55,55 +55,55 @@ class Health:
 
 @dataclass
 class Worker:
-    """Delivers what is owed until it is told to stop; finishes the batch in its hands before it does."""
+    """Delivers due messages until it is stopped; completes the claimed batch before it stops."""
 
-    outbox: Claims
+    outbox: MessageSource
     delivery: Delivery
     lease_seconds: float = 60
     poll_seconds: float = 0.5
-    at_once: int = 8
+    concurrency: int = 8
     health: Health = field(default_factory=Health)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
-    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _unreported: dict[UUID, str] = field(default_factory=dict)
-    """Delivered, but the gateway could not be told: if they come again, they are not sent again."""
+    """Provider ids of delivered messages whose report failed; claimed again, they are not sent again."""
 
     def stop(self) -> None:
-        """Claim no more."""
+        """Claim no more messages."""
         self._stop.set()
-        self._woken.set()
+        self._wake.set()
 
     def wake(self) -> None:
-        """Something is owed: pause no longer."""
-        self._woken.set()
+        """A message was enqueued: end the pause."""
+        self._wake.set()
 
     async def run(self) -> None:
-        """Until `stop` is called."""
+        """Deliver until `stop` is called."""
         while not self._stop.is_set():
-            self._woken.clear()
+            self._wake.clear()
             try:
                 claimed = await self.step()
             except RetryError:
-                break  # told to stop while the gateway was away
+                break  # stopped while the gateway was unreachable
             except Exception:
-                # A defect, or an answer that makes no sense: say so, and do not spin.
+                # A defect or an invalid answer: pause, or the loop would spin.
                 logger.exception("this round failed")
-                await self._pause(_LONGEST_PAUSE)
+                await self._pause(_MAX_PAUSE_SECONDS)
                 continue
             if not claimed:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), self.poll_seconds)
+                    await asyncio.wait_for(self._wake.wait(), self.poll_seconds)
 
     async def step(self) -> int:
-        """One claim and its deliveries; returns how many messages were claimed."""
+        """Claim once and deliver the batch; returns the number of claimed messages."""
         claimed, deadline = await self._claim()
-        places = asyncio.Semaphore(self.at_once)
+        slots = asyncio.Semaphore(self.concurrency)
 
         async def handle(message: Message) -> None:
-            async with places:
+            async with slots:
                 await self._handle(message, deadline)
 
-        # The outbox hands out one message of a reader and priority at a time: nothing overtakes.
+        # Concurrency keeps the order: a claim holds one message per recipient and priority.
         async with asyncio.TaskGroup() as tasks:
             for message in claimed:
                 tasks.create_task(handle(message))
@@ -114,17 +114,17 @@ class Worker:
 
         async def claim() -> list[Message]:
             nonlocal deadline
-            deadline = time.monotonic() + self.lease_seconds  # counted from before the database does
+            deadline = time.monotonic() + self.lease_seconds  # before the database's own lease begins
             return await self.outbox.claim()
 
-        claimed = await self._insist("claim_messages", claim, stop_never)
+        claimed = await self._call_with_retries("claim_messages", claim, stop_never)
         self.health.last_claim_at = datetime.now(UTC)
         self.health.gateway_answers = True
         return claimed, deadline
 
     async def _handle(self, message: Message, deadline: float) -> None:
         if time.monotonic() >= deadline:
-            logger.warning("%s: the lease has lapsed, it is another's turn", message.id)
+            logger.warning("%s: the lease has lapsed, another worker may have the message", message.id)
             return
         provider_id = self._unreported.get(message.id)
         try:
@@ -134,11 +134,11 @@ class Worker:
         except DeliveryError as error:
             await self._report_failure(message, error.code, deadline, retry=error.retry)
         except (TimeoutError, UnknownOutcomeError) as error:
-            # It may have been sent. The lease lapses, and the database knows what to do with the unknown.
+            # It may have been sent. Without a report the lease lapses, and the database sets it to UNKNOWN.
             self.health.unknown += 1
             logger.warning("%s: unknown whether it was sent (%s)", message.id, error or "no answer in time")
         except Exception as error:
-            logger.exception("%s: the delivery broke", message.id)
+            logger.exception("%s: the delivery raised an unexpected error", message.id)
             await self._report_failure(message, type(error).__name__, deadline, retry=True)
         else:
             self._unreported[message.id] = provider_id
@@ -152,42 +152,45 @@ class Worker:
         await self._report("message_failed", message, deadline, code, retry=retry)
 
     async def _report(
-        self, what: str, message: Message, deadline: float, text: str, *, retry: bool = False
+        self, function: str, message: Message, deadline: float, text: str, *, retry: bool = False
     ) -> bool:
-        async def report() -> None:
-            if what == "message_sent":
-                await self.outbox.sent(message.id, text)
-            else:
-                await self.outbox.failed(message.id, text, retry=retry)
+        """Report an outcome before the lease lapses; returns whether the gateway answered."""
 
+        async def report() -> None:
+            if function == "message_sent":
+                await self.outbox.report_sent(message.id, text)
+            else:
+                await self.outbox.report_failed(message.id, text, retry=retry)
+
+        remaining = stop_after_delay(max(0.0, deadline - time.monotonic()))
         try:
-            await self._insist(what, report, stop_after_delay(max(0.0, deadline - time.monotonic())))
+            await self._call_with_retries(function, report, remaining)
         except RetryError:
-            logger.warning("%s: the gateway could not be told (%s)", message.id, what)
+            logger.warning("%s: %s did not reach the gateway", message.id, function)
             return False
         except APIError as error:
-            logger.warning("%s: the gateway refused %s: %s", message.id, what, error.code)
+            logger.warning("%s: the gateway refused %s: %s", message.id, function, error.code)
         return True
 
-    async def _insist(self, what: str, call: Callable[[], Awaitable[T]], stop: stop_base) -> T:
-        """Call until it works, with growing pauses; raises RetryError when told to stop or out of time."""
+    async def _call_with_retries(self, name: str, call: Callable[[], Awaitable[T]], stop: stop_base) -> T:
+        """Retry transient errors with growing pauses; raises RetryError when stopped or out of time."""
 
-        def complain(state: RetryCallState) -> None:
+        def log_retry(state: RetryCallState) -> None:
             self.health.gateway_answers = False
             error = state.outcome and state.outcome.exception()
-            logger.warning("%s: %s; trying again", what, error if error else "no answer")
+            logger.warning("%s: %s; retrying", name, error if error else "no answer")
 
         retrying = AsyncRetrying(
-            retry=retry_if_exception(may_pass),
-            # An asyncio.Event has the one method that is asked for.
+            retry=retry_if_exception(is_transient),
+            # tenacity expects a threading.Event and only calls is_set().
             stop=stop | stop_when_event_set(self._stop),  # type: ignore[arg-type]
-            wait=wait_random_exponential(multiplier=0.2, max=_LONGEST_PAUSE),
+            wait=wait_random_exponential(multiplier=0.2, max=_MAX_PAUSE_SECONDS),
             sleep=self._pause,
-            before_sleep=complain,
+            before_sleep=log_retry,
         )
         return await retrying(call)
 
     async def _pause(self, seconds: float) -> None:
-        """Sleep, unless told to stop."""
+        """Sleep for so many seconds or until `stop` is called."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)

@@ -1,0 +1,30 @@
+"""A gateway process of the tests."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hub import paths, settings
+from hub.cluster import Cluster
+from hub.stack import gateway as gateways
+from tests.support import test_cluster
+from tests.support.client import RunningGateway
+
+
+@contextmanager
+def running_gateway(cluster: Cluster, database: str) -> Iterator[RunningGateway]:
+    """The gateway that HUB_GATEWAY names, on a migrated database of `cluster`, until the block ends."""
+    choice = gateways.choose(settings.read().gateway, paths.root() / ".cache" / "postgrest")
+    with test_cluster.scratch_folder() as folder:
+        url = cluster.url(database, "authenticator", test_cluster.AUTHENTICATOR_PASSWORD)
+        port, admin_port = test_cluster.free_port(28000), test_cluster.free_port(29000)
+        config = gateways.GatewayConfig(url, url, test_cluster.JWT_SECRET, port, admin_port, pooled=False)
+        file, log = folder / "gateway.conf", folder / "gateway.log"
+        config.write(file, choice.kind, gateways.account_for(choice))
+        process = gateways.start(choice, file, log)
+        try:
+            base = f"http://{cluster.host}:{port}"
+            gateways.wait_ready(base, log, lambda: gateways.check_running(process, log))
+            yield RunningGateway(base, cluster.url(database), test_cluster.JWT_SECRET, choice.kind)
+        finally:
+            process.terminate()
+            process.wait(10)
