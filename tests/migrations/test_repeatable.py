@@ -64,6 +64,26 @@ def test_objects_created_by_hand_are_dropped_and_those_of_schema_files_stay(
     assert query(empty_database, "select count(*) from app.listed") == [(1,)]
 
 
+def test_a_file_may_need_objects_of_later_files(sample: Sample, empty_database: str) -> None:
+    sample.write("functions/aaa.sql", "create view app.early as select app.late_number() as number;\n")
+    sample.write(
+        "functions/zzz.sql",
+        "create function app.late_number() returns int language sql stable as $$ select 3 $$;\n",
+    )
+    sample.migrate(empty_database)
+    assert query(empty_database, "select number from app.early") == [(3,)]
+
+
+def test_files_that_need_each_other_are_refused_with_the_first_error(
+    sample: Sample, empty_database: str
+) -> None:
+    sample.write("functions/aaa.sql", "create view app.early as select 1 from app.late;\n")
+    sample.write("functions/zzz.sql", "create view app.late as select 1 from app.early;\n")
+    with pytest.raises(MigrationError, match=r'aaa\.sql:1: relation "app\.late" does not exist'):
+        sample.migrate(empty_database)
+    assert query(empty_database, "select count(*) from migration.repeatable") == [(0,)]
+
+
 def test_grants_to_roles_of_the_dba_survive(sample: Sample, empty_database: str) -> None:
     sample.migrate(empty_database)
     with psycopg.connect(empty_database, autocommit=True) as conn:
