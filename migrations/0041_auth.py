@@ -7,6 +7,6 @@ __depends__ = {"0035_config"}
 steps = [
     schema_file(
         "41_auth.sql",
-        sha256="a489a8906dee532dedd4032e57ef5dbd8f40a4552b84d72c6c545ebdfc76935a",
+        sha256="12d4341b49650c8b08a2051278be37825a11dfc86ade7a4c882a927a3d51eee8",
     ),
 ]

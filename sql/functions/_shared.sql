@@ -1,4 +1,25 @@
--- What every domain uses: phone numbers, updated_at, append-only tables.
+-- What every domain uses: limits, phone numbers, updated_at, append-only tables.
+--
+-- search_path: every name in a function is qualified by its schema. A SECURITY DEFINER function
+-- pins search_path = pg_catalog, pg_temp; no other function sets one, because its caller has, and
+-- because a SET clause costs time in each call and prevents inlining. Enforced: `hub migrate`
+-- checks each body under an empty path, and tests/conventions/test_conventions.py looks at the
+-- catalogue.
+
+create function app.amount_limit() returns numeric language sql immutable
+as $$ select 1e13 $$;
+comment on function app.amount_limit() is
+  'IDR below which every amount stays (D-3.ids-2): numeric(15, 2) holds no more';
+
+create function app.max_points() returns int language sql immutable
+as $$ select 1000000000 $$;
+comment on function app.max_points() is
+  'Most points that one order promises or one correction moves';
+
+create function app.max_point_balance() returns bigint language sql immutable
+as $$ select 2000000000::bigint $$;
+comment on function app.max_point_balance() is
+  'Most points that a partner can have: partners.point_balance is an int';
 
 create function app.normalise_phone(p_phone text) returns text language sql immutable
 as $$
@@ -11,19 +32,24 @@ as $$
     when d.digits like '8%' then '+62' || d.digits
     else d.digits
   end, '^\+620', '+62')
-  from (select nullif(nullif(regexp_replace(btrim(p_phone), '(?!^\+)[^0-9]', '', 'g'), ''), '+') as digits) as d
+  from (
+    select nullif(nullif(
+      regexp_replace(btrim(p_phone), '(?!^\+)[^0-9]', '', 'g'), ''), '+') as digits
+  ) as d
 $$;
-comment on function app.normalise_phone(text) is 'Indonesian phone number as E.164 with +: 0812..., 62812..., +62 812-... all become +62812...';
+comment on function app.normalise_phone(text) is
+  'Indonesian phone number as E.164 with +: 0812..., 62812... and +62 812-... become +62812...; '
+  'null without digits';
 
 create function app.tg_normalise_phone() returns trigger
-language plpgsql set search_path = ''
+language plpgsql
 as $$
 begin
   new.phone := app.normalise_phone(new.phone);
   return new;
 end $$;
 create function app.tg_normalise_whatsapp_number() returns trigger
-language plpgsql set search_path = ''
+language plpgsql
 as $$
 begin
   new.whatsapp_number := app.normalise_phone(new.whatsapp_number);
@@ -31,16 +57,16 @@ begin
 end $$;
 
 create function app.tg_touch_updated_at() returns trigger
-language plpgsql set search_path = ''
+language plpgsql
 as $$
 begin
   new.updated_at := now();
   return new;
 end $$;
 
--- Ledgers and trails: not even the owner changes them by accident.
+-- Protects ledgers, histories and the audit trail from everyone, the owner included.
 create function app.tg_append_only() returns trigger
-language plpgsql set search_path = ''
+language plpgsql
 as $$
 begin
   perform app.fail('APPEND_ONLY', format('%s of %s', lower(tg_op), tg_table_name));

@@ -1,68 +1,143 @@
--- Every refusal of the hub: its stable code, its HTTP status, its message. docs/error-codes.md is made from this list.
+-- Every error of the hub: stable code, HTTP status, message, next step.
+-- docs/reference/error-codes.md is generated from this list.
 
 create function app.error_catalog()
-returns table (code text, http_status int, message text, meaning text)
+returns table (code text, http_status int, message text, hint text, meaning text)
 language sql immutable
 as $$
   values
-    ('INVALID_ITEMS', 400, 'The items are not valid',
-      'items is not an array of {"sku": text, "quantity": whole number from 1 to 100000}, or is empty'),
-    ('INVALID_ARGUMENT', 400, 'An argument is not valid', 'Missing, too long, negative or not of the expected form; details names it'),
-    ('UNAUTHENTICATED', 401, 'Sign in first', 'No token, or one without a subject'),
-    ('INVALID_CREDENTIALS', 401, 'E-mail or password is wrong', 'Also for accounts that are inactive or deleted'),
-    ('INVALID_REFRESH_TOKEN', 401, 'The refresh token is not valid', 'Unknown or expired; sign in again'),
+    ('INVALID_ITEMS', 400, 'The list of items is not valid',
+      'Send items as [{"sku": "...", "quantity": 2}, ...] with whole quantities from 1 to 100000',
+      'items is not an array of this form, is empty, or comes to more than can be stored'),
+    ('INVALID_ARGUMENT', 400, 'An argument is missing or not valid',
+      'Correct the argument that details names',
+      'Missing, too long, negative or not of the expected form'),
+    ('UNAUTHENTICATED', 401, 'You are not signed in',
+      'Sign in and send the access token',
+      'The request has no token, or a token without a subject'),
+    ('INVALID_CREDENTIALS', 401, 'The e-mail address or the password is wrong',
+      'Check both and try again',
+      'Inactive and deleted accounts get the same answer'),
+    ('INVALID_REFRESH_TOKEN', 401, 'The refresh token is not valid',
+      'Sign in again',
+      'Unknown or expired, or its session or account is closed'),
     ('REFRESH_TOKEN_REUSED', 401, 'The refresh token was used before',
-      'Each refresh token is good once; its session is closed now, sign in again'),
-    ('INVALID_LINK', 401, 'The sign-in link is not valid', 'Unknown, used or expired; ask for a new one'),
-    ('ACCOUNT_INACTIVE', 401, 'This account is not active', 'Deactivated, suspended or deleted since the token was issued'),
-    ('SESSION_CLOSED', 401, 'This session is closed', 'Logged out, revoked, or the shadow session has ended'),
+      'Sign in again',
+      'A refresh token can be used once; its second use closes the session'),
+    ('INVALID_LINK', 401, 'The sign-in link is not valid',
+      'Request a new link',
+      'Unknown, used or expired'),
+    ('ACCOUNT_INACTIVE', 401, 'This account is not active',
+      'Ask headquarters to activate the account',
+      'Deactivated, suspended or deleted since the token was issued'),
+    ('SESSION_CLOSED', 401, 'This session is closed',
+      'Sign in again, or start a new shadow session',
+      'Logged out, revoked or expired, or the shadow session has ended'),
     ('CREDIT_LIMIT_EXCEEDED', 402, 'The order exceeds the credit limit',
-      'Only under credit.over_limit_policy BLOCK; details tells by how much'),
-    ('NOT_ALLOWED', 403, 'This is not allowed to you', 'The caller''s role or region does not permit it'),
-    ('NOT_FOUND', 404, 'There is no such record', 'Unknown id, or a record of somebody else'),
-    ('IDEMPOTENCY_CONFLICT', 409, 'This idempotency key was used for another request', 'Use a fresh key for a new request'),
-    ('OUT_OF_STOCK', 409, 'Not enough stock', 'details lists the SKUs with what is left'),
-    ('ILLEGAL_TRANSITION', 409, 'The order cannot change so', 'The order''s state does not permit it; details tells both states'),
-    ('ORDER_FROZEN', 409, 'A submitted order cannot be edited', 'Lines, prices and totals freeze at submission'),
-    ('NOT_RELEASABLE', 409, 'The order does not wait for a release', 'It is not over the limit, was released before, or is not SUBMITTED'),
-    ('NOT_ROUTABLE', 409, 'The order cannot be routed', 'It is neither SUBMITTED nor PROCESSING, or waits for a credit release'),
-    ('SUBDIST_UNAVAILABLE', 409, 'The sub-distributor takes no orders', 'It is suspended'),
-    ('INVOICE_CLOSED', 409, 'The invoice takes no payment', 'It is paid or cancelled'),
-    ('PAYMENT_REFERENCE_REUSED', 409, 'This reference was recorded with another amount', 'The same reference on the same invoice counts once'),
-    ('REWARD_UNAVAILABLE', 409, 'The reward is not available', 'Out of stock or withdrawn'),
-    ('ALREADY_ACKNOWLEDGED', 409, 'The escalation was acknowledged before', 'details tells when'),
-    ('ERP_REFERENCE_CONFLICT', 409, 'The order was acknowledged with another ERP reference', 'details tells which'),
-    ('APPEND_ONLY', 409, 'This record cannot be changed', 'Ledgers and trails are append-only, for everybody'),
-    ('UNKNOWN_SKU', 422, 'Unknown product', 'details lists the SKUs that are not sold'),
-    ('TOO_MANY_LINES', 422, 'Too many lines', 'An order has at most order.max_lines different products'),
-    ('POINTS_INSUFFICIENT', 422, 'Not enough points', 'details tells the balance'),
-    ('POINTS_EXCEED_TOTAL', 422, 'More points than the order is worth', 'Points pay at most the total after discount'),
-    ('PAYMENT_EXCEEDS_DUE', 422, 'The payment is more than what is due', 'details tells what is due'),
-    ('PASSWORD_TOO_WEAK', 422, 'The password is too short or too long', 'At least 10 characters, at most 72 bytes'),
-    ('UNKNOWN_CONFIG', 422, 'There is no such configuration', 'See app.config_definitions() for the keys'),
-    ('INVALID_CONFIG_VALUE', 422, 'The configuration value is not valid', 'details tells what the key takes'),
-    ('INVALID_REGION', 422, 'The region cannot be placed there', 'A region would be its own ancestor'),
-    ('TOO_MANY_ATTEMPTS', 429, 'Too many attempts', 'Wait for the time in Retry-After')
+      'Reduce the order, or pay open invoices first',
+      'Only under credit.over_limit_policy BLOCK; details states by how much'),
+    ('NOT_ALLOWED', 403, 'You are not allowed to do this',
+      'Use an account whose role and region permit it',
+      'The caller''s role or region does not permit it'),
+    ('NOT_FOUND', 404, 'There is no such record',
+      'Check the id',
+      'The id is unknown, or its record is not the caller''s; details names the kind of record'),
+    ('IDEMPOTENCY_CONFLICT', 409, 'This idempotency key was used for another request',
+      'Use a new key for a new request',
+      'The same key came with another body'),
+    ('OUT_OF_STOCK', 409, 'There is not enough stock',
+      'Reduce the quantities to what is left',
+      'details lists the SKUs with the units left'),
+    ('ILLEGAL_TRANSITION', 409, 'The order cannot move to that status',
+      'Read the current status and decide again',
+      'The status of the order or redemption does not permit it; details states both statuses'),
+    ('ORDER_FROZEN', 409, 'A submitted order cannot be edited',
+      'Cancel the order and submit a new one',
+      'Lines, prices and totals freeze at submission'),
+    ('NOT_RELEASABLE', 409, 'The order does not wait for a credit release',
+      'Read the order again',
+      'It is not over the limit, was released before, or is not SUBMITTED'),
+    ('NOT_ROUTABLE', 409, 'The order cannot be routed',
+      'Release the order first if it is over the limit',
+      'It is neither SUBMITTED nor PROCESSING, or waits for a credit release'),
+    ('SUBDIST_UNAVAILABLE', 409, 'The sub-distributor takes no orders',
+      'Choose an active sub-distributor',
+      'The sub-distributor is suspended'),
+    ('INVOICE_CLOSED', 409, 'The invoice cannot be paid or changed',
+      'Read the invoice again',
+      'It is paid or cancelled, or the change concerns what was billed'),
+    ('PAYMENT_REFERENCE_REUSED', 409, 'This reference was recorded with another amount',
+      'Check the reference and the amount',
+      'A reference counts once per invoice; details states the recorded amount'),
+    ('REWARD_UNAVAILABLE', 409, 'The reward is not available',
+      'Choose another reward',
+      'Out of stock or withdrawn'),
+    ('ALREADY_ACKNOWLEDGED', 409, 'The escalation was acknowledged before',
+      'No further step is needed',
+      'details states when'),
+    ('ERP_REFERENCE_CONFLICT', 409, 'The order was acknowledged with another ERP reference',
+      'Compare both references in the ERP',
+      'details states the recorded reference'),
+    ('APPEND_ONLY', 409, 'This record cannot be changed or deleted',
+      'Record a correction instead',
+      'Ledgers, histories and the audit trail are append-only for everyone'),
+    ('UNKNOWN_SKU', 422, 'The order contains an unknown product',
+      'Remove the products that details lists',
+      'details lists the SKUs that do not exist or are withdrawn'),
+    ('TOO_MANY_LINES', 422, 'The order has too many lines',
+      'Split the order',
+      'An order has at most order.max_lines different products'),
+    ('POINTS_INSUFFICIENT', 422, 'There are not enough points',
+      'Use at most the points of the balance',
+      'details states the balance'),
+    ('POINTS_EXCEED_TOTAL', 422, 'The points are worth more than the order',
+      'Use fewer points',
+      'Points pay at most the total after the quantity discount'),
+    ('PAYMENT_EXCEEDS_DUE', 422, 'The payment exceeds what is due',
+      'Record at most what is due',
+      'details states what is due'),
+    ('PASSWORD_TOO_WEAK', 422, 'The password is too short or too long',
+      'Choose a password of at least 10 characters and at most 72 bytes',
+      'A password has at least 10 characters and at most 72 bytes'),
+    ('UNKNOWN_CONFIG', 422, 'There is no such configuration key',
+      'Choose a key that system_configs lists',
+      'The key is not defined in app.config_definitions()'),
+    ('INVALID_CONFIG_VALUE', 422, 'The configuration value is not valid',
+      'Send a value that details describes',
+      'details states what the key accepts'),
+    ('INVALID_REGION', 422, 'The region cannot be placed there',
+      'Choose a parent region that is not below it',
+      'The region would be its own ancestor'),
+    ('TOO_MANY_ATTEMPTS', 429, 'There were too many attempts',
+      'Wait for the seconds that the Retry-After header states',
+      'Too many failed attempts of one account, number or address')
 $$;
-comment on function app.error_catalog() is 'All refusals: stable code, HTTP status, message, meaning';
+comment on function app.error_catalog() is
+  'All errors of the hub: stable code, HTTP status, message, hint, meaning';
 
 -- PostgREST turns SQLSTATE PGRST into an answer with this status and body.
 create function app.fail(p_code text, p_details text default null, p_hint text default null)
-returns void language plpgsql stable set search_path = ''
+returns void language plpgsql stable
 as $$
 declare
   v_error record;
 begin
   select * into strict v_error from app.error_catalog() as e where e.code = p_code;
   raise sqlstate 'PGRST' using
-    message = json_build_object('code', v_error.code, 'message', v_error.message, 'details', p_details, 'hint', p_hint),
+    message = json_build_object(
+      'code', v_error.code, 'message', v_error.message, 'details', p_details,
+      'hint', coalesce(p_hint, v_error.hint)),
     detail = json_build_object('status', v_error.http_status, 'headers', json_build_object());
 end $$;
-comment on function app.fail(text, text, text) is 'Raises the refusal with this code of app.error_catalog(); never returns';
+comment on function app.fail(text, text, text) is
+  'Raises the error of this code in app.error_catalog(); never returns';
 
--- For refusals that must leave a trace (a counted failure, a revoked session): an exception would undo it.
-create function app.refuse(p_code text, p_details text default null, p_retry_after_seconds int default null)
-returns json language plpgsql volatile set search_path = ''
+-- For errors whose transaction must commit, because it counts a failure or revokes a session: an
+-- exception would undo that.
+create function app.refuse(
+  p_code text, p_details text default null, p_retry_after_seconds int default null
+)
+returns json language plpgsql volatile
 as $$
 declare
   v_error record;
@@ -73,10 +148,12 @@ begin
     perform set_config('response.headers',
       json_build_array(json_build_object('Retry-After', p_retry_after_seconds::text))::text, true);
   end if;
-  return json_build_object('code', v_error.code, 'message', v_error.message, 'details', p_details, 'hint', null);
+  return json_build_object(
+    'code', v_error.code, 'message', v_error.message, 'details', p_details, 'hint', v_error.hint);
 end $$;
 comment on function app.refuse(text, text, int) is
-  'The body of a refusal whose transaction commits; sets the HTTP status and, in seconds, Retry-After';
+  'Returns the body of an error whose transaction commits, and sets the HTTP status and, in '
+  'seconds, Retry-After';
 
 create function app.require_text(p_name text, p_value text, p_max int, p_min int default 1)
 returns text language plpgsql stable
@@ -89,7 +166,8 @@ begin
   end if;
   return btrim(p_value);
 end $$;
-comment on function app.require_text(text, text, int, int) is 'The trimmed text, or INVALID_ARGUMENT when it is missing or too long';
+comment on function app.require_text(text, text, int, int) is
+  'Returns the trimmed text; raises INVALID_ARGUMENT when it is missing or too long';
 
 create function app.optional_text(p_name text, p_value text, p_max int)
 returns text language plpgsql stable
@@ -100,15 +178,19 @@ begin
   end if;
   return nullif(btrim(p_value), '');
 end $$;
-comment on function app.optional_text(text, text, int) is 'The trimmed text or null, or INVALID_ARGUMENT when it is too long';
+comment on function app.optional_text(text, text, int) is
+  'Returns the trimmed text, null when it is blank; raises INVALID_ARGUMENT when it is too long';
 
 create function app.optional_timestamp(p_name text, p_value timestamptz)
-returns timestamptz language plpgsql stable set search_path = ''
+returns timestamptz language plpgsql stable
 as $$
 begin
   if p_value not between '2000-01-01T00:00:00Z' and now() + interval '1 year' then
-    perform app.fail('INVALID_ARGUMENT', format('%s is before the year 2000 or more than a year ahead', p_name));
+    perform app.fail('INVALID_ARGUMENT',
+      format('%s is before the year 2000 or more than a year ahead', p_name));
   end if;
   return p_value;
 end $$;
-comment on function app.optional_timestamp(text, timestamptz) is 'The moment or null, or INVALID_ARGUMENT when it is out of this world: infinity, year 9999';
+comment on function app.optional_timestamp(text, timestamptz) is
+  'Returns the time or null; raises INVALID_ARGUMENT when it is implausible, such as infinity or '
+  'year 9999';

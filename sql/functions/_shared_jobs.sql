@@ -1,4 +1,4 @@
--- The scheduled jobs: what each run records, and the health of jobs and ERP streams for headquarters.
+-- The scheduled jobs: the record of their runs, and the health of jobs and ERP streams.
 
 create function jobs.record_run(p_job text, p_started_at timestamptz, p_rows bigint)
 returns bigint language sql volatile
@@ -10,11 +10,12 @@ as $$
     last_rows = excluded.last_rows, total_runs = r.total_runs + 1
   returning last_rows
 $$;
-comment on function jobs.record_run(text, timestamptz, bigint) is 'Notes a success for job_health; returns the rows';
+comment on function jobs.record_run(text, timestamptz, bigint) is
+  'Records a successful run for job_health; returns the rows';
 
--- Not SECURITY DEFINER: the history belongs to pg_cron, and the job runs as the user who scheduled it.
+-- Not SECURITY DEFINER: pg_cron owns the history, and the job runs as the user who scheduled it.
 create function jobs.purge_cron_history()
-returns bigint language plpgsql volatile set search_path = ''
+returns bigint language plpgsql volatile
 as $$
 declare
   v_started_at timestamptz := clock_timestamp();
@@ -27,7 +28,8 @@ begin
   end if;
   return jobs.record_run('history-purge', v_started_at, v_count);
 end $$;
-comment on function jobs.purge_cron_history() is 'Keeps a week of pg_cron''s own history; returns how many rows it deleted';
+comment on function jobs.purge_cron_history() is
+  'Deletes pg_cron''s own history after a week; returns the number of rows deleted';
 
 create function jobs.cron_field_matches(p_field text, p_value int)
 returns boolean language sql immutable
@@ -38,7 +40,8 @@ as $$
     when p_field ~ '^[0-9]+$' then p_value = p_field::int
   end
 $$;
-comment on function jobs.cron_field_matches(text, int) is 'Whether a field of a cron expression (*, */n or n) holds for a value; null where it is of another form';
+comment on function jobs.cron_field_matches(text, int) is
+  'Whether a field of a cron expression (*, */n or n) matches a value; null for other forms';
 
 create function jobs.next_run(p_schedule text, p_after timestamptz)
 returns timestamptz language plpgsql immutable
@@ -49,15 +52,19 @@ begin
   return (
     select m.minute at time zone 'UTC'
     from generate_series(
-      date_trunc('minute', p_after at time zone 'UTC') + interval '1 minute', (p_after at time zone 'UTC') + interval '1 day',
-      interval '1 minute') as m (minute)
-    where v_fields[3:5] = '{*,*,*}' and jobs.cron_field_matches(v_fields[1], extract(minute from m.minute)::int)
+      date_trunc('minute', p_after at time zone 'UTC') + interval '1 minute',
+      (p_after at time zone 'UTC') + interval '1 day',
+      interval '1 minute'
+    ) as m (minute)
+    where v_fields[3:5] = '{*,*,*}'
+      and jobs.cron_field_matches(v_fields[1], extract(minute from m.minute)::int)
       and jobs.cron_field_matches(v_fields[2], extract(hour from m.minute)::int)
     limit 1
   );
 end $$;
 comment on function jobs.next_run(text, timestamptz) is
-  'The next minute, GMT, that a cron expression names: minute and hour as *, */n or n, every day. Null for other forms';
+  'The next minute (GMT) that a daily cron expression with minute and hour as *, */n or n '
+  'matches; null for other forms';
 
 create function jobs.failures()
 returns table (job text, failed_at timestamptz, error text)
@@ -70,26 +77,33 @@ begin
   -- pg_cron's tables exist in one database of a cluster only.
   if v_history is not null then
     return query execute format(
-      'select distinct on (j.jobname) substr(j.jobname, 5), coalesce(d.end_time, d.start_time), left(d.return_message, 1000)'
+      'select distinct on (j.jobname)'
+      ' substr(j.jobname, 5), coalesce(d.end_time, d.start_time), left(d.return_message, 1000)'
       ' from %s as j join %s as d on d.jobid = j.jobid'
-      ' where left(j.jobname, 4) = ''hub:'' and d.database = current_database() and d.status = ''failed'''
+      ' where left(j.jobname, 4) = ''hub:'' and d.database = current_database()'
+      ' and d.status = ''failed'''
       ' order by j.jobname, d.runid desc', v_jobs, v_history);
   end if;
 end $$;
-comment on function jobs.failures() is 'The last failure of each job that pg_cron still remembers';
+comment on function jobs.failures() is 'The last failure of each job in pg_cron''s history';
 
 create function jobs.health()
 returns table (
-  job text, schedule text, description text, last_started_at timestamptz, last_succeeded_at timestamptz, last_rows bigint,
-  total_runs bigint, seconds_since_success bigint, last_failed_at timestamptz, last_error text, next_run_at timestamptz, is_late boolean
+  job text, schedule text, description text, last_started_at timestamptz,
+  last_succeeded_at timestamptz, last_rows bigint, total_runs bigint, seconds_since_success bigint,
+  last_failed_at timestamptz, last_error text, next_run_at timestamptz, is_late boolean
 )
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
   select
-    coalesce(s.job, r.job), s.schedule, s.description, r.last_started_at, r.last_succeeded_at, r.last_rows, coalesce(r.total_runs, 0),
-    extract(epoch from now() - r.last_succeeded_at)::bigint, f.failed_at, f.error, jobs.next_run(s.schedule, now()),
-    -- one run may be under way or have been passed over; two are missing
-    jobs.next_run(s.schedule, jobs.next_run(s.schedule, coalesce(r.last_succeeded_at, s.scheduled_at))) + interval '1 minute' < now()
+    coalesce(s.job, r.job), s.schedule, s.description, r.last_started_at, r.last_succeeded_at,
+    r.last_rows, coalesce(r.total_runs, 0),
+    extract(epoch from now() - r.last_succeeded_at)::bigint, f.failed_at, f.error,
+    jobs.next_run(s.schedule, now()),
+    -- One run may be under way or have been skipped; two missing runs are late.
+    jobs.next_run(
+      s.schedule, jobs.next_run(s.schedule, coalesce(r.last_succeeded_at, s.scheduled_at))
+    ) + interval '1 minute' < now()
   from jobs.schedule as s
   full join jobs.runs as r on r.job = s.job
   left join jobs.failures() as f on f.job = s.job
@@ -97,10 +111,12 @@ as $$
   union all
   select
     'erp:' || e.stream, null, 'Exchange with the ERP', null, e.last_succeeded_at, null, null,
-    extract(epoch from now() - e.last_succeeded_at)::bigint, e.last_failed_at, e.last_error, e.next_run_at, e.is_late
+    extract(epoch from now() - e.last_succeeded_at)::bigint, e.last_failed_at, e.last_error,
+    e.next_run_at, e.is_late
   from app.erp_health() as e
   where auth.caller_role() in ('admin', 'superadmin', 'system')
 $$;
 comment on function jobs.health() is
-  'Jobs and streams of the ERP: last success, last error, lag, next run, late or not; nothing to anyone but headquarters';
+  'Jobs and ERP streams with their last success, last error, next run, and whether they are '
+  'late; no rows for callers outside headquarters';
 grant execute on function jobs.health() to admin;

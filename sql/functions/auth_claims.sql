@@ -1,21 +1,24 @@
--- Who is calling, from the claims that the gateway sets. An unset claim reads as '' and is null here.
+-- The caller, from the claims that the gateway sets. An unset claim reads as '' and is null here.
 -- The predicates that policies use are SECURITY INVOKER without SET, so that they can be inlined.
 
 create function auth.claims_text() returns text language sql stable
 as $$ select nullif(current_setting('request.jwt.claims', true), '') $$;
-comment on function auth.claims_text() is 'The claims of the token as the gateway wrote them, null without one';
+comment on function auth.claims_text() is
+  'The claims of the token as the gateway wrote them, null without a token';
 
 create function auth.claims() returns jsonb language sql stable
 as $$ select nullif(current_setting('request.jwt.claims', true), '')::jsonb $$;
-comment on function auth.claims() is 'The claims of the token, null without one';
+comment on function auth.claims() is 'The claims of the token, null without a token';
 
 create function auth.current_user_id() returns uuid language sql stable
 as $$ select (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid $$;
-comment on function auth.current_user_id() is 'Claim sub: id of the calling partner, agent or sub-distributor';
+comment on function auth.current_user_id() is
+  'Claim sub: id of the calling partner, agent or sub-distributor';
 
 create function auth.current_subdist_id() returns uuid language sql stable
 as $$ select case when current_setting('role', true) = 'subdist' then auth.current_user_id() end $$;
-comment on function auth.current_subdist_id() is 'Id of the calling sub-distributor, null for any other role';
+comment on function auth.current_subdist_id() is
+  'Id of the calling sub-distributor, null for other roles';
 
 create function auth.current_agent_region() returns uuid language sql stable
 as $$ select a.region_id from app.agents as a where a.id = auth.current_user_id() $$;
@@ -30,34 +33,41 @@ as $$
   )
   select b.id from below as b where b.id is not null
 $$;
-comment on function auth.agent_regions() is 'Regions of the calling agent: his own and all below it';
+comment on function auth.agent_regions() is 'The calling agent''s region and all regions below it';
 
 create function auth.current_tier() returns app.tier_enum language sql stable
 as $$ select p.tier from app.partners as p where p.id = auth.current_user_id() $$;
-comment on function auth.current_tier() is 'Tier of the calling partner, null for anyone else';
+comment on function auth.current_tier() is 'Tier of the calling partner, null for other callers';
 
--- Inside SECURITY DEFINER functions current_user is the owner; the role that the gateway switched to stays in this setting.
+-- Inside SECURITY DEFINER functions current_user is the owner; this setting keeps the role that the
+-- gateway switched to.
 create function auth.caller_role() returns text language sql stable
 as $$ select coalesce(nullif(current_setting('role', true), 'none'), 'system') $$;
-comment on function auth.caller_role() is 'Database role of the caller, "system" for jobs and maintenance';
+comment on function auth.caller_role() is
+  'Database role of the caller, "system" for jobs and maintenance';
 
 create function auth.acting_agent_id() returns uuid language sql stable
-as $$ select (nullif(current_setting('request.jwt.claims', true), '')::jsonb #>> '{act,sub}')::uuid $$;
-comment on function auth.acting_agent_id() is 'Claim act.sub (RFC 8693): the agent in shadow mode, null otherwise';
+as $$
+  select (nullif(current_setting('request.jwt.claims', true), '')::jsonb #>> '{act,sub}')::uuid
+$$;
+comment on function auth.acting_agent_id() is
+  'Claim act.sub (RFC 8693): the agent in shadow mode, null otherwise';
 
 create function auth.session_id() returns uuid language sql stable
 as $$ select (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sid')::uuid $$;
-comment on function auth.session_id() is 'Claim sid: auth.sessions.id, or app.agent_sessions.id in shadow mode';
+comment on function auth.session_id() is
+  'Claim sid: auth.sessions.id, or app.agent_sessions.id in shadow mode';
 
 create function auth.headers() returns jsonb language sql stable
 as $$ select nullif(current_setting('request.headers', true), '')::jsonb $$;
-comment on function auth.headers() is 'Headers of the request, names in lower case; null outside a request';
+comment on function auth.headers() is
+  'Headers of the request, names in lower case; null outside a request';
 
 create function auth.client_ip() returns text language sql stable
 as $$ select left(btrim(split_part(auth.headers() ->> 'x-forwarded-for', ',', 1)), 45) $$;
-comment on function auth.client_ip() is 'First address of X-Forwarded-For, null where no proxy told it';
+comment on function auth.client_ip() is 'First address of X-Forwarded-For, null if no proxy set it';
 
--- The agent on whose authority something is done: headquarters staff, or the agent in shadow mode.
+-- The agent who is responsible for a change: headquarters staff, or the agent in shadow mode.
 create function auth.current_agent_id() returns uuid language sql stable
 as $$
   select case
@@ -65,4 +75,5 @@ as $$
     else auth.acting_agent_id()
   end
 $$;
-comment on function auth.current_agent_id() is 'Id of the calling or acting agent, null for partners and the system';
+comment on function auth.current_agent_id() is
+  'Id of the calling or acting agent, null for partners and the system';

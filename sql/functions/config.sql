@@ -1,56 +1,85 @@
--- Typed, versioned configuration. Rules read it at run time through app.config_numeric and its kin.
+-- Typed, versioned configuration. Rules read it at run time through app.config_numeric(),
+-- app.config_int() and app.config_text().
 
 create function app.config_definitions()
 returns table (
-  config_key text, value_type text, default_value jsonb, minimum numeric, maximum numeric, allowed text[], description text
+  config_key text, value_type text, default_value jsonb, minimum numeric, maximum numeric,
+  allowed text[], description text
 )
 language sql immutable
 as $$
   values
-    ('loyalty.multiplier.silver', 'DECIMAL', '1.00'::jsonb, 0, 100, null::text[], 'Point multiplier of tier SILVER'),
+    ('loyalty.multiplier.silver', 'DECIMAL', '1.00'::jsonb, 0, 100, null::text[],
+      'Point multiplier of tier SILVER'),
     ('loyalty.multiplier.gold', 'DECIMAL', '1.20', 0, 100, null, 'Point multiplier of tier GOLD'),
-    ('loyalty.multiplier.platinum', 'DECIMAL', '1.50', 0, 100, null, 'Point multiplier of tier PLATINUM'),
-    ('loyalty.expiration_policy', 'STRING', '"NEVER"', null, null, '{NEVER}', 'When points expire; NEVER: they do not'),
-    ('loyalty.rupiah_per_point', 'DECIMAL', '10000', 1, 1000000000, null, 'IDR of an order that promise one point, before the multiplier'),
-    ('loyalty.point_value_rupiah', 'DECIMAL', '100', 0.01, 1000000, null, 'IDR that one used point pays'),
-    ('order.minimum_threshold', 'DECIMAL', '500000', 0, 1000000000000, null, 'IDR from which an order earns points'),
-    ('order.max_lines', 'INT', '500', 1, 1000, null, 'Different products that one order may hold'),
+    ('loyalty.multiplier.platinum', 'DECIMAL', '1.50', 0, 100, null,
+      'Point multiplier of tier PLATINUM'),
+    ('loyalty.expiration_policy', 'STRING', '"NEVER"', null, null, '{NEVER}',
+      'When points expire; NEVER: they do not'),
+    ('loyalty.rupiah_per_point', 'DECIMAL', '10000', 1, 1000000000, null,
+      'IDR of an order that promise one point, before the multiplier'),
+    ('loyalty.point_value_rupiah', 'DECIMAL', '100', 0.01, 1000000, null,
+      'IDR that one redeemed point pays'),
+    ('order.minimum_threshold', 'DECIMAL', '500000', 0, 1000000000000, null,
+      'IDR from which an order earns points'),
+    ('order.max_lines', 'INT', '500', 1, 1000, null,
+      'Different products that one order may contain'),
     ('credit.over_limit_policy', 'STRING', '"FLAG"', null, null, '{FLAG,BLOCK}',
-      'FLAG: orders past the limit wait for a release; BLOCK: they are refused'),
+      'FLAG: an order past the limit waits for a release; BLOCK: it is refused'),
     ('invoice.due_days.silver', 'INT', '30', 0, 365, null, 'Days a SILVER partner has to pay'),
     ('invoice.due_days.gold', 'INT', '45', 0, 365, null, 'Days a GOLD partner has to pay'),
     ('invoice.due_days.platinum', 'INT', '60', 0, 365, null, 'Days a PLATINUM partner has to pay'),
-    ('stock.sync_interval_minutes', 'INT', '15', 1, 1440, null, 'Minutes between two stock syncs with the ERP'),
-    ('sla.reminder_hours', 'INT', '18', 1, 720, null, 'Hours without response until the sub-distributor is reminded'),
-    ('sla.manager_hours', 'INT', '21', 1, 720, null, 'Hours without response until the region''s agents are told'),
-    ('sla.escalation_hours', 'INT', '24', 1, 720, null, 'Hours without response until headquarters is told'),
-    ('outbox.max_attempts', 'INT', '8', 1, 100, null, 'Attempts until a message that cannot be sent is given up'),
+    ('stock.sync_interval_minutes', 'INT', '15', 1, 1440, null,
+      'Minutes between two stock syncs with the ERP'),
+    ('sla.reminder_hours', 'INT', '18', 1, 720, null,
+      'Hours without a response until the sub-distributor is reminded'),
+    ('sla.manager_hours', 'INT', '21', 1, 720, null,
+      'Hours without a response until the region''s agents are notified'),
+    ('sla.escalation_hours', 'INT', '24', 1, 720, null,
+      'Hours without a response until headquarters is notified'),
+    ('outbox.max_attempts', 'INT', '8', 1, 100, null,
+      'Attempts until a message that cannot be sent is given up'),
     ('outbox.unknown_wait_seconds', 'INT', '120', 1, 86400, null,
-      'Seconds to wait for the provider''s report on a message that may have been sent, before it is sent again'),
+      'Seconds to wait for the provider''s report on a message that may have been sent, '
+      'before it is sent again'),
     ('sla.calendar', 'CALENDAR', '"ALWAYS"', null, null, null,
-      'When the clock runs: "ALWAYS", or {"days": [1..7], "from": "08:00", "until": "17:00", "holidays": ["2026-12-25"]} in the zone of the region'),
-    ('auth.access_token_minutes', 'INT', '15', 1, 1440, null, 'Minutes an access token lives'),
-    ('auth.session_days', 'INT', '30', 1, 365, null, 'Days until a session needs the password again'),
-    ('auth.shadow_session_minutes', 'INT', '60', 1, 480, null, 'Minutes a shadow session lives'),
-    ('auth.link_minutes', 'INT', '15', 1, 1440, null, 'Minutes a sign-in link is good'),
-    ('auth.max_failures', 'INT', '5', 1, 100, null, 'Failed sign-ins of one account until it has to wait'),
-    ('auth.max_failures_per_address', 'INT', '50', 1, 10000, null, 'Failed sign-ins of one address until it has to wait'),
-    ('auth.failure_window_minutes', 'INT', '15', 1, 1440, null, 'Minutes that failures count, and the longest wait')
+      'When the clock runs: "ALWAYS", or {"days": [1..7], "from": "08:00", "until": "17:00", '
+      '"holidays": ["2026-12-25"]} in the zone of the region'),
+    ('auth.access_token_minutes', 'INT', '15', 1, 1440, null,
+      'Minutes that an access token is valid'),
+    ('auth.session_days', 'INT', '30', 1, 365, null,
+      'Days until a session needs the password again'),
+    ('auth.shadow_session_minutes', 'INT', '60', 1, 480, null,
+      'Minutes that a shadow session is valid'),
+    ('auth.link_minutes', 'INT', '15', 1, 1440, null, 'Minutes that a sign-in link is valid'),
+    ('auth.max_failures', 'INT', '5', 1, 100, null,
+      'Failed sign-ins of one account until it has to wait'),
+    ('auth.max_failures_per_address', 'INT', '50', 1, 10000, null,
+      'Failed sign-ins of one address until it has to wait'),
+    ('auth.failure_window_minutes', 'INT', '15', 1, 1440, null,
+      'Minutes during which failures count; also the longest wait')
 $$;
-comment on function app.config_definitions() is 'Every config key with its type, bounds and default';
+comment on function app.config_definitions() is
+  'Every config key with its type, default, bounds and description';
 
--- In PL/pgSQL, which keeps their plans: as SQL functions they were planned at every call.
+-- In PL/pgSQL, because it keeps their plans: SQL functions are planned at every call.
 create function app.config_numeric(p_key text) returns numeric language plpgsql stable
 as $$
 begin
-  return (select (c.config_value #>> '{}')::numeric from app.system_configs as c where c.config_key = p_key);
+  return (
+    select (c.config_value #>> '{}')::numeric
+    from app.system_configs as c where c.config_key = p_key
+  );
 end $$;
 comment on function app.config_numeric(text) is 'Value of a DECIMAL or INT config';
 
 create function app.config_int(p_key text) returns int language plpgsql stable
 as $$
 begin
-  return (select (c.config_value #>> '{}')::numeric::int from app.system_configs as c where c.config_key = p_key);
+  return (
+    select (c.config_value #>> '{}')::numeric::int
+    from app.system_configs as c where c.config_key = p_key
+  );
 end $$;
 comment on function app.config_int(text) is 'Value of an INT config';
 
@@ -65,21 +94,28 @@ create function app.is_calendar(p_value jsonb) returns boolean language sql immu
 as $$
   select p_value = '"ALWAYS"' or case
     when jsonb_typeof(p_value) <> 'object' then false
-    when jsonb_typeof(p_value -> 'days') is distinct from 'array' or jsonb_typeof(p_value -> 'from') is distinct from 'string'
+    when jsonb_typeof(p_value -> 'days') is distinct from 'array'
+      or jsonb_typeof(p_value -> 'from') is distinct from 'string'
       or jsonb_typeof(p_value -> 'until') is distinct from 'string'
       or coalesce(jsonb_typeof(p_value -> 'holidays'), 'array') <> 'array' then false
-    else p_value ->> 'from' ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$' and p_value ->> 'until' ~ '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$'
+    else p_value ->> 'from' ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$'
+      and p_value ->> 'until' ~ '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$'
       and p_value ->> 'from' < p_value ->> 'until'
       and jsonb_array_length(p_value -> 'days') between 1 and 7
-      and not exists (select from jsonb_array_elements(p_value -> 'days') as d where d::text not in ('1', '2', '3', '4', '5', '6', '7'))
+      and not exists (
+        select from jsonb_array_elements(p_value -> 'days') as d
+        where d::text not in ('1', '2', '3', '4', '5', '6', '7')
+      )
       and coalesce(jsonb_array_length(p_value -> 'holidays'), 0) <= 1000
       and not exists (
-        select from jsonb_array_elements_text(coalesce(p_value -> 'holidays', '[]')) as h where h !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
+        select from jsonb_array_elements_text(coalesce(p_value -> 'holidays', '[]')) as h
+        where h !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
       )
   end
 $$;
 comment on function app.is_calendar(jsonb) is
-  'True for "ALWAYS" and for {"days": [1 = Monday .. 7], "from": "HH:MM", "until": "HH:MM", "holidays": ["YYYY-MM-DD", ...]} with working time in it';
+  'True for "ALWAYS", and for {"days": [1 = Monday .. 7], "from": "HH:MM", "until": "HH:MM", '
+  '"holidays": ["YYYY-MM-DD", ...]} with working time in it';
 
 create function app.check_config(p_key text, p_value jsonb)
 returns void language plpgsql stable
@@ -93,8 +129,11 @@ begin
     perform app.fail('UNKNOWN_CONFIG', format('%s', left(p_key, 100)));
   end if;
   if v_definition.value_type = 'STRING' then
-    if jsonb_typeof(p_value) is distinct from 'string' or p_value #>> '{}' <> all (v_definition.allowed) then
-      perform app.fail('INVALID_CONFIG_VALUE', format('%s takes one of %s', p_key, array_to_string(v_definition.allowed, ', ')));
+    if jsonb_typeof(p_value) is distinct from 'string'
+      or p_value #>> '{}' <> all (v_definition.allowed)
+    then
+      perform app.fail('INVALID_CONFIG_VALUE',
+        format('%s takes one of %s', p_key, array_to_string(v_definition.allowed, ', ')));
     end if;
     return;
   end if;
@@ -116,23 +155,25 @@ begin
       v_definition.minimum, v_definition.maximum));
   end if;
 end $$;
-comment on function app.check_config(text, jsonb) is 'Raises UNKNOWN_CONFIG or INVALID_CONFIG_VALUE unless the key takes the value';
+comment on function app.check_config(text, jsonb) is
+  'Raises UNKNOWN_CONFIG or INVALID_CONFIG_VALUE unless the key takes the value';
 
 create function app.tg_system_configs__validate() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   if tg_op = 'DELETE' then
-    perform app.fail('APPEND_ONLY', 'A config cannot be deleted: rules read it');
+    perform app.fail('APPEND_ONLY', 'A config cannot be deleted, because rules read it',
+      'Change its value instead');
   end if;
   perform app.check_config(new.config_key, new.config_value);
-  -- 5.0 is 5, and is kept so.
+  -- 5.0 is stored as 5.
   if jsonb_typeof(new.config_value) = 'number' then
     new.config_value := to_jsonb(trim_scale((new.config_value #>> '{}')::numeric));
   end if;
   if tg_op = 'UPDATE' then
     if new.config_key <> old.config_key then
-      perform app.fail('APPEND_ONLY', 'config_key');
+      perform app.fail('APPEND_ONLY', 'config_key', 'Change the value only');
     end if;
     if new.config_value = old.config_value then
       new.version := old.version;
@@ -149,29 +190,36 @@ end $$;
 create trigger _100_validate before insert or update or delete on app.system_configs
 for each row execute function app.tg_system_configs__validate();
 
--- The three hours must rise, or an order would be escalated before anyone was reminded.
-create function app.tg_system_configs__sla_order() returns trigger
+-- Otherwise an order could be escalated before anyone was reminded.
+create function app.tg_system_configs__sla_hours_ascend() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- One at a time: each of two changes that do not see each other may be right, and both together wrong.
+  -- One change at a time: two concurrent ones that do not see each other could both be valid, but
+  -- not their result.
   perform pg_advisory_xact_lock(hashtext('app.sla_hours'));
   if app.config_numeric('sla.reminder_hours') > app.config_numeric('sla.manager_hours')
     or app.config_numeric('sla.manager_hours') > app.config_numeric('sla.escalation_hours')
   then
-    perform app.fail('INVALID_CONFIG_VALUE', 'sla.reminder_hours <= sla.manager_hours <= sla.escalation_hours');
+    perform app.fail('INVALID_CONFIG_VALUE',
+      'sla.reminder_hours <= sla.manager_hours <= sla.escalation_hours',
+      'Change the other hours first');
   end if;
   return null;
 end $$;
-create trigger _200_sla_order after insert or update on app.system_configs
-for each row when (new.config_key like 'sla.%\_hours') execute function app.tg_system_configs__sla_order();
+create trigger _200_sla_hours_ascend after insert or update on app.system_configs
+for each row when (new.config_key like 'sla.%\_hours')
+execute function app.tg_system_configs__sla_hours_ascend();
 
 create function app.tg_system_configs__history() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   insert into app.system_config_history (config_key, version, old_value, new_value, changed_by)
-  values (new.config_key, new.version, case when tg_op = 'UPDATE' then old.config_value end, new.config_value, new.updated_by);
+  values (
+    new.config_key, new.version, case when tg_op = 'UPDATE' then old.config_value end,
+    new.config_value, new.updated_by
+  );
   return null;
 end $$;
 create trigger _300_history_insert after insert on app.system_configs
@@ -179,17 +227,19 @@ for each row execute function app.tg_system_configs__history();
 create trigger _300_history_update after update on app.system_configs
 for each row when (old.version <> new.version) execute function app.tg_system_configs__history();
 
--- Configs in force now, with their versions: what an order pins in rules_applied.
 create function app.config_snapshot(p_keys text[])
 returns jsonb language plpgsql stable
 as $$
 begin
   return (
-    select jsonb_object_agg(c.config_key, jsonb_build_object('value', c.config_value, 'version', c.version))
+    select jsonb_object_agg(
+      c.config_key, jsonb_build_object('value', c.config_value, 'version', c.version))
     from app.system_configs as c where c.config_key = any (p_keys)
   );
 end $$;
-comment on function app.config_snapshot(text[]) is '{key: {"value": ..., "version": n}} of these configs';
+comment on function app.config_snapshot(text[]) is
+  'The current values and versions of these configs, as orders pin them in rules_applied: {key: '
+  '{"value": ..., "version": n}}';
 
 insert into app.system_configs (config_key, config_value, description)
 select d.config_key, d.default_value, d.description
@@ -207,15 +257,20 @@ begin
   if p_value is null then
     perform app.fail('INVALID_ARGUMENT', 'config_value is missing');
   end if;
-  update app.system_configs as c set config_value = p_value where c.config_key = v_key returning * into v_config;
+  update app.system_configs as c set config_value = p_value
+  where c.config_key = v_key
+  returning * into v_config;
   if not found then
     perform app.fail('UNKNOWN_CONFIG', v_key);
   end if;
-  return json_build_object('config_key', v_config.config_key, 'config_value', v_config.config_value, 'version', v_config.version);
+  return json_build_object(
+    'config_key', v_config.config_key, 'config_value', v_config.config_value,
+    'version', v_config.version);
 end $$;
-comment on function app.set_config_value(text, jsonb) is 'Changes a config; raises UNKNOWN_CONFIG, INVALID_CONFIG_VALUE';
+comment on function app.set_config_value(text, jsonb) is
+  'Changes a config; raises UNKNOWN_CONFIG, INVALID_CONFIG_VALUE';
 
 create trigger _100_append_only before update or delete on app.system_config_history
 for each row execute function app.tg_append_only();
-create trigger _200_never_empty before truncate on app.system_config_history
+create trigger _200_no_truncate before truncate on app.system_config_history
 for each statement execute function app.tg_append_only();

@@ -1,32 +1,24 @@
--- Points: promised at submission, vested when an invoice is paid, reversed when it is cancelled; rewards and manual corrections.
-
--- One statement, one moment: what an order promises, what its points pay and what it pins are the same configs,
--- also while headquarters changes them.
-create function app.submission_rules(p_tier app.tier_enum) returns jsonb language sql stable
-as $$
-  select app.config_snapshot(array[
-    'loyalty.multiplier.' || lower(p_tier::text), 'loyalty.rupiah_per_point', 'loyalty.point_value_rupiah',
-    'order.minimum_threshold', 'credit.over_limit_policy'
-  ])
-$$;
-comment on function app.submission_rules(app.tier_enum) is 'The configs that decide an order of this tier now: what orders.rules_applied pins';
+-- Points: promised at submission, vested when an invoice is paid, reversed when it is cancelled,
+-- corrected by hand. Rewards are in loyalty_rewards.sql.
 
 create function app.promised_points(p_grand_total numeric, p_tier app.tier_enum, p_rules jsonb)
 returns int language sql stable
 as $$
   select case
     when p_grand_total >= (p_rules #>> '{order.minimum_threshold,value}')::numeric then
-      -- Multiplied before it is divided: 500,000 / 15,000 x 1.2 are 40 points, not 39.999... rounded down. No more than
-      -- the ledger's column holds.
+      -- Multiplies before it divides: 500,000 / 15,000 x 1.2 are 40 points, not 39.999... rounded
+      -- down.
       least(floor(
-        p_grand_total * (p_rules #>> array['loyalty.multiplier.' || lower(p_tier::text), 'value'])::numeric
+        p_grand_total
+        * (p_rules #>> array['loyalty.multiplier.' || lower(p_tier::text), 'value'])::numeric
         / (p_rules #>> '{loyalty.rupiah_per_point,value}')::numeric
-      ), 1000000000)::int
+      ), app.max_points())::int
     else 0
   end
 $$;
 comment on function app.promised_points(numeric, app.tier_enum, jsonb) is
-  'floor(grand_total / loyalty.rupiah_per_point x tier multiplier) from order.minimum_threshold on, else 0, by these rules';
+  'floor(grand_total x tier multiplier / loyalty.rupiah_per_point) from order.minimum_threshold '
+  'on, else 0, by the configs in p_rules';
 
 create function app.point_discount(p_points int, p_balance int, p_payable numeric, p_rules jsonb)
 returns numeric language plpgsql stable
@@ -37,7 +29,7 @@ begin
   if p_points < 0 then
     perform app.fail('INVALID_ARGUMENT', 'points is negative');
   elsif p_points > greatest(p_balance, 0) then
-    perform app.fail('POINTS_INSUFFICIENT', format('%s points in hand', p_balance));
+    perform app.fail('POINTS_INSUFFICIENT', format('the balance is %s points', p_balance));
   elsif v_discount > p_payable then
     perform app.fail('POINTS_EXCEED_TOTAL', format('%s points are worth %s, the order %s',
       p_points, app.format_rupiah(v_discount), app.format_rupiah(p_payable)));
@@ -45,20 +37,22 @@ begin
   return round(v_discount, 2);
 end $$;
 comment on function app.point_discount(int, int, numeric, jsonb) is
-  'IDR that these points pay by these rules; raises POINTS_INSUFFICIENT, POINTS_EXCEED_TOTAL, or INVALID_ARGUMENT when negative';
+  'IDR that these points pay by the configs in p_rules; raises INVALID_ARGUMENT, '
+  'POINTS_INSUFFICIENT, POINTS_EXCEED_TOTAL';
 
--- Mission 6.2.
+-- Keeps its specified name (M-6.2-1).
 create function app.update_partner_point_balance() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  update app.partners as p set point_balance = p.point_balance + new.points where p.id = new.partner_id;
+  update app.partners as p set point_balance = p.point_balance + new.points
+  where p.id = new.partner_id;
   return null;
 end $$;
 create trigger trg_point_balance after insert on app.point_transactions
 for each row execute function app.update_partner_point_balance();
 
-create function app.tg_point_transactions__earned_is_paid() returns trigger
+create function app.tg_point_transactions__require_paid_invoice() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -66,19 +60,22 @@ begin
     select from app.invoices as i where i.id = new.invoice_id and i.order_id = new.order_id
       and i.partner_id = new.partner_id and i.status = 'PAID'
   ) then
-    perform app.fail('INVALID_ARGUMENT', 'EARNED points need a PAID invoice of the same order and partner');
+    perform app.fail('INVALID_ARGUMENT',
+      'EARNED points need a PAID invoice of the same order and partner',
+      'Record the payment: its points vest by themselves');
   end if;
   return new;
 end $$;
-create trigger _200_earned_is_paid before insert on app.point_transactions
-for each row when (new.type = 'EARNED') execute function app.tg_point_transactions__earned_is_paid();
+create trigger _200_require_paid_invoice before insert on app.point_transactions
+for each row when (new.type = 'EARNED')
+execute function app.tg_point_transactions__require_paid_invoice();
 
 create function app.points_headroom(p_partner_id uuid)
 returns bigint language plpgsql stable
 as $$
 begin
   return (
-    select 2000000000 - p.point_balance
+    select app.max_point_balance() - p.point_balance
       - coalesce((
         select sum(o.points_used) from app.orders as o
         where o.partner_id = p.id and o.points_used > 0
@@ -92,9 +89,10 @@ begin
   );
 end $$;
 comment on function app.points_headroom(uuid) is
-  'How many points a partner can still be given: no balance passes 2,000,000,000, even when all comes back that he used';
+  'Points that a partner can still receive without passing app.max_point_balance(), even if all '
+  'points that can come back do';
 
--- The partner is locked first, as everywhere: a payment, a cancellation and this job take turns.
+-- Locks the partner first, so that payments, cancellations and this job run one after another.
 create function app.vest_points(p_invoice_id uuid)
 returns int language plpgsql volatile
 as $$
@@ -107,7 +105,8 @@ declare
 begin
   select * into strict v_invoice from app.invoices as i where i.id = p_invoice_id;
   perform from app.partners as p where p.id = v_invoice.partner_id for no key update;
-  select * into strict v_invoice from app.invoices as i where i.id = p_invoice_id for no key update;
+  select * into strict v_invoice
+  from app.invoices as i where i.id = p_invoice_id for no key update;
   select * into strict v_order from app.orders as o where o.id = v_invoice.order_id;
   if v_invoice.status <> 'PAID' or v_order.points_earned = 0 or exists (
     select from app.point_transactions as t where t.invoice_id = p_invoice_id and t.type = 'EARNED'
@@ -116,17 +115,23 @@ begin
   end if;
 
   select coalesce(sum(t.points), 0) into v_vested
-  from app.point_transactions as t where t.order_id = v_order.id and t.invoice_id is not null;
-  -- The invoice that settles the order gets what is left of the promise, so that the parts add up to it. Paid ones that
-  -- still wait in the queue do not count yet, or the first of them would get the others' parts too.
+  from app.point_transactions as t
+  where t.order_id = v_order.id and t.invoice_id is not null;
+  -- The invoice that settles the order gets the rest of the promise, so that the parts add up to
+  -- it. Paid invoices that still wait in the queue do not count yet, or the first of them would get
+  -- the parts of the others too.
   if v_order.grand_total = (
     select sum(i.amount) from app.invoices as i
-    where i.order_id = v_order.id and i.status = 'PAID'
-      and (i.id = p_invoice_id or not exists (select from app.point_queue as q where q.invoice_id = i.id))
+    where i.order_id = v_order.id and i.status = 'PAID' and (
+      i.id = p_invoice_id
+      or not exists (select from app.point_queue as q where q.invoice_id = i.id)
+    )
   ) then
     v_points := v_order.points_earned - v_vested;
   else
-    v_points := least(floor(v_order.points_earned * v_invoice.amount / v_order.grand_total)::int, v_order.points_earned - v_vested);
+    v_points := least(
+      floor(v_order.points_earned * v_invoice.amount / v_order.grand_total)::int,
+      v_order.points_earned - v_vested);
   end if;
   if v_points <= 0 then
     return 0;
@@ -134,9 +139,15 @@ begin
     return null;
   end if;
 
-  insert into app.point_transactions (partner_id, order_id, invoice_id, type, points, multiplier, description)
-  select v_invoice.partner_id, v_order.id, v_invoice.id, 'EARNED', v_points,
-    (select (r.value ->> 'value')::numeric from jsonb_each(v_order.rules_applied) as r where r.key like 'loyalty.multiplier.%'),
+  insert into app.point_transactions (
+    partner_id, order_id, invoice_id, type, points, multiplier, description
+  )
+  select
+    v_invoice.partner_id, v_order.id, v_invoice.id, 'EARNED', v_points,
+    (
+      select (r.value ->> 'value')::numeric from jsonb_each(v_order.rules_applied) as r
+      where r.key like 'loyalty.multiplier.%'
+    ),
     format('%s, %s', v_order.order_number, v_invoice.invoice_number);
   select p.point_balance into v_balance from app.partners as p where p.id = v_invoice.partner_id;
   perform app.enqueue_message('points_vested', 'PARTNER', v_invoice.partner_id, v_order.id,
@@ -144,141 +155,54 @@ begin
   return v_points;
 end $$;
 comment on function app.vest_points(uuid) is
-  'Vests the points of a PAID invoice, pro rata of the order''s promise, exactly once; returns them, 0 where none are owed,
-null where the partner has no room for them yet';
+  'Vests the points of a PAID invoice once, pro rata of the order''s promise; returns the '
+  'points, 0 if there are none to vest, null while the partner''s balance has no room for them';
 
 create function app.reverse_vested_points(p_invoice app.invoices)
 returns void language sql volatile
 as $$
-  insert into app.point_transactions (partner_id, order_id, invoice_id, type, points, description, created_by)
-  select t.partner_id, t.order_id, t.invoice_id, 'ADJUSTED', -t.points,
+  insert into app.point_transactions (
+    partner_id, order_id, invoice_id, type, points, description, created_by
+  )
+  select
+    t.partner_id, t.order_id, t.invoice_id, 'ADJUSTED', -t.points,
     p_invoice.invoice_number || ' cancelled', auth.current_agent_id()
   from app.point_transactions as t
   where t.invoice_id = p_invoice.id and t.type = 'EARNED'
 $$;
-comment on function app.reverse_vested_points(app.invoices) is 'Takes the vested points of a cancelled invoice back; the balance may fall below 0';
-
-create function app.redeem_reward(p_reward_id uuid, p_idempotency_key text)
-returns uuid language plpgsql volatile set search_path = ''
-as $$
-declare
-  v_key text := app.require_text('idempotency_key', p_idempotency_key, 200);
-  v_partner app.partners := app.lock_calling_partner();
-  v_done app.redemptions;
-  v_reward app.redemption_catalog;
-  v_redemption_id uuid;
-begin
-  perform app.acting_agent(v_partner.id);
-  select * into v_done from app.redemptions as r where r.partner_id = v_partner.id and r.idempotency_key = v_key;
-  if found then
-    if v_done.catalog_item_id is distinct from p_reward_id then
-      perform app.fail('IDEMPOTENCY_CONFLICT', left(v_key, 200));
-    end if;
-    return v_done.id;
-  end if;
-  select * into v_reward from app.redemption_catalog as c where c.id = p_reward_id for no key update;
-  if not found then
-    perform app.fail('NOT_FOUND', 'reward');
-  elsif not v_reward.is_active or v_reward.stock_available < 1 then
-    perform app.fail('REWARD_UNAVAILABLE', v_reward.name);
-  elsif v_reward.points_required > v_partner.point_balance then
-    perform app.fail('POINTS_INSUFFICIENT', format('%s points in hand, %s needed', v_partner.point_balance, v_reward.points_required));
-  end if;
-  update app.redemption_catalog as c set stock_available = c.stock_available - 1 where c.id = p_reward_id;
-  insert into app.redemptions (partner_id, catalog_item_id, points_spent, idempotency_key)
-  values (v_partner.id, p_reward_id, v_reward.points_required, v_key)
-  returning id into v_redemption_id;
-  insert into app.point_transactions (partner_id, redemption_id, type, points, description)
-  values (v_partner.id, v_redemption_id, 'REDEEMED', -v_reward.points_required, v_reward.name);
-  perform app.enqueue_message('reward_redeemed', 'PARTNER', v_partner.id, null, jsonb_build_object(
-    'reward', v_reward.name, 'points', v_reward.points_required,
-    'point_balance', v_partner.point_balance - v_reward.points_required));
-  return v_redemption_id;
-end $$;
-comment on function app.redeem_reward(uuid, text) is
-  'Takes a reward for points; idempotent by key; raises NOT_FOUND, REWARD_UNAVAILABLE, POINTS_INSUFFICIENT';
-
-create function app.tg_redemptions__guard() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if (new.partner_id, new.catalog_item_id, new.points_spent) is distinct from (old.partner_id, old.catalog_item_id, old.points_spent) then
-    perform app.fail('APPEND_ONLY', 'redemption');
-  elsif new.status <> old.status then
-    if (old.status, new.status) not in (
-      ('PENDING', 'SHIPPED'), ('SHIPPED', 'DELIVERED'), ('PENDING', 'CANCELLED')
-    ) then
-      perform app.fail('ILLEGAL_TRANSITION', format('%s to %s', old.status, new.status));
-    end if;
-    if new.status = 'SHIPPED' then
-      new.shipped_at := now();
-    end if;
-  end if;
-  return new;
-end $$;
-create trigger _100_guard before update on app.redemptions for each row execute function app.tg_redemptions__guard();
-
-create function app.tg_redemptions__refund() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-  update app.redemption_catalog as c set stock_available = c.stock_available + 1 where c.id = new.catalog_item_id;
-  insert into app.point_transactions (partner_id, redemption_id, type, points, description, created_by)
-  values (new.partner_id, new.id, 'ADJUSTED', new.points_spent, 'redemption cancelled', auth.current_agent_id());
-  return null;
-end $$;
-create trigger _200_refund after update on app.redemptions
-for each row when (new.status = 'CANCELLED' and old.status <> 'CANCELLED') execute function app.tg_redemptions__refund();
-
-create function app.advance_redemption(p_redemption_id uuid, p_status text)
-returns uuid language plpgsql volatile set search_path = ''
-as $$
-declare
-  v_partner_id uuid;
-begin
-  if p_status is null or p_status not in ('SHIPPED', 'DELIVERED', 'CANCELLED') then
-    perform app.fail('INVALID_ARGUMENT', 'status is SHIPPED, DELIVERED or CANCELLED');
-  end if;
-  select r.partner_id into v_partner_id from app.redemptions as r where r.id = p_redemption_id;
-  if not found then
-    perform app.fail('NOT_FOUND', 'redemption');
-  end if;
-  perform from app.partners as p where p.id = v_partner_id for no key update;
-  update app.redemptions as r set status = p_status::app.redemption_status_enum
-  where r.id = p_redemption_id and r.status::text <> p_status;
-  if not found then
-    perform app.fail('ILLEGAL_TRANSITION', format('%s to %s', p_status, p_status));
-  end if;
-  return p_redemption_id;
-end $$;
-comment on function app.advance_redemption(uuid, text) is
-  'PENDING to SHIPPED to DELIVERED, or PENDING to CANCELLED, which gives points and unit back';
+comment on function app.reverse_vested_points(app.invoices) is
+  'Reverses the vested points of a cancelled invoice; the balance can fall below 0';
 
 create function app.adjust_points(p_partner_id uuid, p_points int, p_reason text)
-returns uuid language plpgsql volatile set search_path = ''
+returns uuid language plpgsql volatile
 as $$
 declare
   v_reason text := app.require_text('reason', p_reason, 500);
   v_partner app.partners;
   v_id uuid;
 begin
-  if p_points is null or p_points = 0 or abs(p_points::bigint) > 1000000000 then
-    perform app.fail('INVALID_ARGUMENT', 'points is a whole number other than 0, at most 1,000,000,000');
+  if p_points is null or p_points = 0 or abs(p_points::bigint) > app.max_points() then
+    perform app.fail('INVALID_ARGUMENT',
+      'points is a whole number other than 0, at most 1,000,000,000');
   end if;
   select * into v_partner from app.partners as p where p.id = p_partner_id for no key update;
   if not found then
     perform app.fail('NOT_FOUND', 'partner');
   elsif p_points < 0 and v_partner.point_balance + p_points < 0 then
-    perform app.fail('POINTS_INSUFFICIENT', format('%s points in hand', v_partner.point_balance));
+    perform app.fail('POINTS_INSUFFICIENT',
+      format('the balance is %s points', v_partner.point_balance));
   elsif p_points > app.points_headroom(p_partner_id) then
-    perform app.fail('INVALID_ARGUMENT', 'the balance could pass 2,000,000,000');
+    perform app.fail('INVALID_ARGUMENT', 'the balance could pass 2,000,000,000',
+      'Add fewer points');
   end if;
   insert into app.point_transactions (partner_id, type, points, description, created_by)
   values (p_partner_id, 'ADJUSTED', p_points, v_reason, auth.current_agent_id())
   returning id into v_id;
   return v_id;
 end $$;
-comment on function app.adjust_points(uuid, int, text) is 'An admin''s correction of a balance, never below 0';
+comment on function app.adjust_points(uuid, int, text) is
+  'Corrects a balance by hand, never below 0; returns the transaction''s id. Raises '
+  'INVALID_ARGUMENT, NOT_FOUND, POINTS_INSUFFICIENT';
 
 create function jobs.process_point_queue(p_limit int default 1000)
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -286,12 +210,13 @@ as $$
 declare
   v_started_at timestamptz := clock_timestamp();
   v_invoice_ids uuid[] := array(
-    select q.invoice_id from app.point_queue as q order by q.enqueued_at, q.invoice_id limit p_limit for update skip locked
+    select q.invoice_id from app.point_queue as q
+    order by q.enqueued_at, q.invoice_id limit p_limit for update skip locked
   );
   v_invoice_id uuid;
   v_count bigint := 0;
 begin
-  -- Vesting locks the partner: in the order in which a set of payments locks them.
+  -- Vesting locks partners: in the order of their ids, as erp_apply_payments does.
   for v_invoice_id in
     select i.id from app.invoices as i where i.id = any (v_invoice_ids) order by i.partner_id, i.id
   loop
@@ -302,9 +227,11 @@ begin
   end loop;
   return jobs.record_run('point-queue', v_started_at, v_count);
 end $$;
-comment on function jobs.process_point_queue(int) is 'Vests the points of paid invoices; returns how many it took. One whose partner has no room for its points waits';
+comment on function jobs.process_point_queue(int) is
+  'Vests the points of paid invoices; returns the number of invoices processed. An invoice waits '
+  'while its partner''s balance has no room for the points';
 
 create trigger _100_append_only before update or delete on app.point_transactions
 for each row execute function app.tg_append_only();
-create trigger _200_never_empty before truncate on app.point_transactions
+create trigger _200_no_truncate before truncate on app.point_transactions
 for each statement execute function app.tg_append_only();

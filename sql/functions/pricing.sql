@@ -1,6 +1,12 @@
--- What a unit costs, and what the lines of an order come to.
+-- Prices: what a unit costs, and what the lines of an order come to.
 
-create function app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamptz)
+create function app.max_quantity() returns int language sql immutable
+as $$ select 100000 $$;
+comment on function app.max_quantity() is 'Most units of one product in an order';
+
+create function app.price_in_force(
+  p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamptz
+)
 returns table (price numeric, min_qty_discount numeric, discount_price numeric)
 language sql stable
 as $$
@@ -11,31 +17,38 @@ as $$
     and t.effective_from <= p_at and (t.effective_until > p_at or t.effective_until is null)
 $$;
 comment on function app.price_in_force(uuid, numeric, app.tier_enum, timestamptz) is
-  'IDR a unit: the tier''s price whose [effective_from, effective_until) holds the moment, else products.base_price; always one row';
+  'The tier''s price at a time, else the base price, in IDR per unit; always one row';
 
 create function app.check_items(p_items jsonb) returns void
 language plpgsql stable
 as $$
 declare
-  v_good constant jsonpath := 'strict $[*] ? (@.sku.type() == "string" && @.quantity >= 1 && @.quantity <= 100000 && @.quantity.floor() == @.quantity)'::jsonpath;
+  v_max_lines constant int := 5000;
+  v_valid_item constant jsonpath := 'strict $[*] ? (@.sku.type() == "string" && @.quantity >= 1'
+    ' && @.quantity <= $max && @.quantity.floor() == @.quantity)'::jsonpath;
+  v_limits constant jsonb := jsonb_build_object('max', app.max_quantity());
   v_line bigint;
 begin
   if jsonb_typeof(p_items) is distinct from 'array' then
     perform app.fail('INVALID_ITEMS', 'items is not an array');
-  elsif jsonb_array_length(p_items) not between 1 and 5000 then
-    perform app.fail(case jsonb_array_length(p_items) when 0 then 'INVALID_ITEMS' else 'TOO_MANY_LINES' end,
+  elsif jsonb_array_length(p_items) not between 1 and v_max_lines then
+    perform app.fail(
+      case jsonb_array_length(p_items) when 0 then 'INVALID_ITEMS' else 'TOO_MANY_LINES' end,
       format('items has %s lines', jsonb_array_length(p_items)));
-  elsif jsonb_array_length(jsonb_path_query_array(p_items, v_good, silent => true)) < jsonb_array_length(p_items) then
+  elsif jsonb_array_length(jsonb_path_query_array(p_items, v_valid_item, v_limits, silent => true))
+    < jsonb_array_length(p_items)
+  then
     select min(i.line) into v_line
     from jsonb_array_elements(p_items) with ordinality as i (item, line)
-    where not jsonb_path_exists(jsonb_build_array(i.item), v_good, silent => true);
-    perform app.fail('INVALID_ITEMS', format('line %s', v_line),
-      'items is [{"sku": "...", "quantity": 2}, ...] with whole quantities from 1 to 100000');
+    where not jsonb_path_exists(
+      jsonb_build_array(i.item), v_valid_item, v_limits, silent => true);
+    perform app.fail('INVALID_ITEMS', format('line %s', v_line));
   end if;
 end $$;
-comment on function app.check_items(jsonb) is 'Raises INVALID_ITEMS or TOO_MANY_LINES unless the items have the promised form';
+comment on function app.check_items(jsonb) is
+  'Raises INVALID_ITEMS or TOO_MANY_LINES unless the items have the promised form';
 
--- Two lines of one SKU are one: stock and quantity discount look at their sum.
+-- Adds up lines of one SKU: stock and quantity discount apply to their sum.
 create function app.price_lines(p_items jsonb, p_tier app.tier_enum, p_at timestamptz)
 returns app.priced_lines language plpgsql stable
 as $$
@@ -47,20 +60,25 @@ begin
   perform app.check_items(p_items);
   select array_agg(w.sku), array_agg(w.quantity) into v_skus, v_quantities
   from (
-    select r.sku, sum(r.quantity)::int as quantity from jsonb_to_recordset(p_items) as r (sku text, quantity numeric) group by r.sku
+    select r.sku, sum(r.quantity)::int as quantity
+    from jsonb_to_recordset(p_items) as r (sku text, quantity numeric) group by r.sku
   ) as w;
-  if 100000 < any (v_quantities) then
-    perform app.fail('INVALID_ITEMS', 'one product comes more than 100000 times');
+  if app.max_quantity() < any (v_quantities) then
+    perform app.fail('INVALID_ITEMS',
+      format('one product comes more than %s times', app.max_quantity()));
   end if;
-  -- From arrays, so that the plan looks few products up by index, whatever the statistics say.
+  -- From arrays, so that the planner looks up few products by index, whatever the statistics.
   select
-    array_agg(w.product_id), array_agg(w.sku), array_agg(w.name), array_agg(w.quantity), array_agg(w.price),
-    array_agg(w.unit_price), array_agg(w.display_stock), sum(w.quantity * w.price), sum(w.quantity * w.unit_price)
+    array_agg(w.product_id), array_agg(w.sku), array_agg(w.name), array_agg(w.quantity),
+    array_agg(w.price), array_agg(w.unit_price), array_agg(w.display_stock),
+    sum(w.quantity * w.price), sum(w.quantity * w.unit_price)
   into v_lines
   from (
     select
-      p.id as product_id, i.sku, p.name, i.quantity, f.price, coalesce(s.display_stock, 0) as display_stock,
-      case when i.quantity >= f.min_qty_discount then f.discount_price else f.price end as unit_price
+      p.id as product_id, i.sku, p.name, i.quantity, f.price,
+      coalesce(s.display_stock, 0) as display_stock,
+      case when i.quantity >= f.min_qty_discount then f.discount_price else f.price end
+        as unit_price
     from unnest(v_skus, v_quantities) as i (sku, quantity)
     left join app.products as p on p.sku = i.sku and p.is_active
     left join lateral app.price_in_force(p.id, p.base_price, p_tier, p_at) as f on true
@@ -70,21 +88,20 @@ begin
   if array_position(v_lines.product_ids, null) is not null then
     perform app.fail('UNKNOWN_SKU', (
       select string_agg(left(u.sku, 64), ', ' order by u.sku)
-      from (select l.sku from unnest(v_lines.skus, v_lines.product_ids) as l (sku, product_id) where l.product_id is null limit 20) as u
+      from (
+        select l.sku from unnest(v_lines.skus, v_lines.product_ids) as l (sku, product_id)
+        where l.product_id is null limit 20
+      ) as u
     ));
   elsif cardinality(v_lines.product_ids) > app.config_int('order.max_lines') then
     perform app.fail('TOO_MANY_LINES', format('%s products, at most %s',
       cardinality(v_lines.product_ids), app.config_int('order.max_lines')));
-  elsif v_lines.subtotal >= 1e13 then
-    perform app.fail('INVALID_ITEMS', 'The total is beyond 9,999,999,999,999.99');
+  elsif v_lines.subtotal >= app.amount_limit() then
+    perform app.fail('INVALID_ITEMS', 'The total is beyond 9,999,999,999,999.99',
+      'Split the order');
   end if;
   return v_lines;
 end $$;
 comment on function app.price_lines(jsonb, app.tier_enum, timestamptz) is
-  'The lines of an order at the prices in force, ordered by product id; raises INVALID_ITEMS, TOO_MANY_LINES, UNKNOWN_SKU';
-
--- A definer, so that reading the catalogue needs no right on the configuration; called once a statement.
-create function app.stock_stale_before() returns timestamptz
-language sql stable security definer set search_path = pg_catalog, pg_temp
-as $$ select now() - make_interval(mins => 2 * app.config_int('stock.sync_interval_minutes')) $$;
-comment on function app.stock_stale_before() is 'Stock last synced before this moment is stale: two intervals were missed';
+  'The lines of an order at the prices in force, ordered by product id; raises INVALID_ITEMS, '
+  'TOO_MANY_LINES, UNKNOWN_SKU';

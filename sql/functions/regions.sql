@@ -3,29 +3,43 @@
 create function app.ancestor_regions(p_region_id uuid)
 returns table (region_id uuid, distance int) language sql stable
 as $$
-  with recursive up as (
+  with recursive ancestors as (
     select r.id, r.parent_region_id, 0 as distance from app.regions as r where r.id = p_region_id
     union all
-    select r.id, r.parent_region_id, u.distance + 1
-    from up as u join app.regions as r on r.id = u.parent_region_id
+    select r.id, r.parent_region_id, a.distance + 1
+    from ancestors as a join app.regions as r on r.id = a.parent_region_id
   )
-  select u.id, u.distance from up as u
+  select a.id, a.distance from ancestors as a
 $$;
-comment on function app.ancestor_regions(uuid) is 'The region (distance 0) and its ancestors, each one step further away';
+comment on function app.ancestor_regions(uuid) is
+  'The region (distance 0) and its ancestors, the distance growing by 1 with each';
 
--- The tree is small and rarely edited: one edit at a time, so that two cannot close a cycle together.
+create function app.region_time_zone(p_region_id uuid) returns text language sql stable
+as $$
+  select coalesce((
+    select r.time_zone
+    from app.ancestor_regions(p_region_id) as a join app.regions as r on r.id = a.region_id
+    where r.time_zone is not null order by a.distance limit 1
+  ), 'Asia/Jakarta')
+$$;
+comment on function app.region_time_zone(uuid) is
+  'Time zone of a region: its own, else that of the nearest ancestor, else Asia/Jakarta';
+
+-- One edit at a time, so that two concurrent edits cannot close a cycle together. The tree is small
+-- and rarely edited.
 create function app.tg_regions__acyclic() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform pg_advisory_xact_lock(hashtext('app.regions'));
   if exists (
-    with recursive up as (
+    with recursive ancestors as (
       select r.id, r.parent_region_id from app.regions as r where r.id = new.parent_region_id
       union
-      select r.id, r.parent_region_id from up as u join app.regions as r on r.id = u.parent_region_id
+      select r.id, r.parent_region_id
+      from ancestors as a join app.regions as r on r.id = a.parent_region_id
     )
-    select from up as u where u.id = new.id
+    select from ancestors as a where a.id = new.id
   ) then
     perform app.fail('INVALID_REGION', format('%s would be its own ancestor', new.code));
   end if;

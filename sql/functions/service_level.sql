@@ -1,18 +1,13 @@
--- The service level: a reminder, then the region's agents, then headquarters, each once for each running clock.
-
-create function app.region_time_zone(p_region_id uuid) returns text language sql stable
-as $$
-  select coalesce((
-    select r.time_zone from app.ancestor_regions(p_region_id) as a join app.regions as r on r.id = a.region_id
-    where r.time_zone is not null order by a.distance limit 1
-  ), 'Asia/Jakarta')
-$$;
-comment on function app.region_time_zone(uuid) is 'Zone of a region: its own, else that of the nearest region above, else Asia/Jakarta';
+-- The service level of sub-distributors: a reminder, then the region's agents, then headquarters,
+-- each once per running clock.
 
 create function app.sla_due_at(p_start timestamptz, p_hours numeric, p_calendar jsonb, p_zone text)
-returns timestamptz language plpgsql stable set search_path = ''
+returns timestamptz language plpgsql stable
 as $$
 declare
+  -- A calendar of holidays only must not loop for ever, nor take long for thousands of orders.
+  v_max_days constant int := 3660;
+  v_max_closed_days constant int := 100;
   v_left interval := p_hours * interval '1 hour';
   v_day date := (p_start at time zone p_zone)::date;
   v_days int[];
@@ -26,13 +21,13 @@ begin
   end if;
   v_days := array(select d::numeric::int from jsonb_array_elements_text(p_calendar -> 'days') as d);
   v_holidays := array(select h from jsonb_array_elements_text(p_calendar -> 'holidays') as h);
-  -- Bounded: a calendar of holidays only must not loop for ever, nor take its time for each of ten thousand orders.
-  for i in 0..3660 loop
+  for i in 0..v_max_days loop
     if extract(isodow from v_day)::int = any (v_days)
       and to_char(v_day, 'YYYY-MM-DD') <> all (v_holidays)
     then
       v_closed := 0;
-      v_opens := greatest(p_start, (v_day + (p_calendar ->> 'from')::interval) at time zone p_zone);
+      v_opens := greatest(
+        p_start, (v_day + (p_calendar ->> 'from')::interval) at time zone p_zone);
       v_closes := (v_day + (p_calendar ->> 'until')::interval) at time zone p_zone;
       if v_closes - v_opens >= v_left then
         return v_opens + v_left;
@@ -40,17 +35,21 @@ begin
       v_left := v_left - greatest(v_closes - v_opens, interval '0');
     else
       v_closed := v_closed + 1;
-      exit when v_closed > 100;
+      exit when v_closed > v_max_closed_days;
     end if;
     v_day := v_day + 1;
   end loop;
   return p_start + p_hours * interval '1 hour';
 end $$;
 comment on function app.sla_due_at(timestamptz, numeric, jsonb, text) is
-  'When so many hours of the calendar have run since the start, in this zone; by the wall where it is closed for a hundred days on end';
+  'When this many hours of the calendar have passed since the start, in this zone; by the wall '
+  'clock if the calendar is closed for 100 days in a row';
 
--- Answered by orders_sla_clock_idx alone, which holds only open orders on which a level has yet to fire: closed ones cost nothing.
-create function app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_limit int)
+-- orders_sla_clock_idx alone answers this: it holds only open orders with a level that has not been
+-- reached, so that closed orders cost nothing.
+create function app.late_orders(
+  p_reminder numeric, p_manager numeric, p_escalation numeric, p_limit int
+)
 returns table (id uuid) language plpgsql stable
 as $$
 begin
@@ -61,21 +60,41 @@ begin
     and o.sla_clock_started_at <= now() - p_reminder * interval '1 hour'
     and (
       not o.sla_reminder_sent
-      or (not o.sla_manager_notified and o.sla_clock_started_at <= now() - p_manager * interval '1 hour')
-      or (not o.sla_escalated and o.sla_clock_started_at <= now() - p_escalation * interval '1 hour')
+      or (
+        not o.sla_manager_notified
+        and o.sla_clock_started_at <= now() - p_manager * interval '1 hour'
+      )
+      or (
+        not o.sla_escalated
+        and o.sla_clock_started_at <= now() - p_escalation * interval '1 hour'
+      )
     )
   order by o.sla_clock_started_at
   limit p_limit;
 end $$;
 comment on function app.late_orders(numeric, numeric, numeric, int) is
-  'Orders whose clock, by the wall, has run out on a level that has not fired; oldest clocks first';
+  'Orders whose clock has passed the hours of a level that was not escalated, by the wall clock; '
+  'oldest clocks first';
 
--- The log's unique key is what makes "once": run twice, at once, or after days, it adds nothing.
+create function app.waiting_since(p_clock timestamptz) returns jsonb language sql stable
+as $$
+  select jsonb_build_object(
+    'waiting_since', to_char(p_clock at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB',
+    'reason', 'batas waktu terlampaui'
+  )
+$$;
+comment on function app.waiting_since(timestamptz) is
+  'Message variables that describe a running clock';
+
+-- The unique key of the log makes each escalation happen once: a repeated, concurrent or late run
+-- adds nothing.
 create function app.sweep_service_level(p_limit int default 20000)
-returns int language plpgsql volatile set search_path = ''
+returns int language plpgsql volatile
 as $$
 declare
-  v_calendar jsonb := (select c.config_value from app.system_configs as c where c.config_key = 'sla.calendar');
+  v_calendar jsonb := (
+    select c.config_value from app.system_configs as c where c.config_key = 'sla.calendar'
+  );
   v_reminder numeric := app.config_numeric('sla.reminder_hours');
   v_manager numeric := app.config_numeric('sla.manager_hours');
   v_escalation numeric := app.config_numeric('sla.escalation_hours');
@@ -83,19 +102,23 @@ declare
 begin
   with late as (
     select
-      o.id, o.partner_id, o.routed_to_subdist_id, o.sla_clock_started_at as clock, o.sla_reminder_sent, o.sla_manager_notified, o.sla_escalated
+      o.id, o.partner_id, o.routed_to_subdist_id, o.sla_clock_started_at as clock,
+      o.sla_reminder_sent, o.sla_manager_notified, o.sla_escalated
     from app.orders as o
-    where o.id = any (array(select l.id from app.late_orders(v_reminder, v_manager, v_escalation, p_limit) as l))
-      -- said again for what changed while its lock was awaited
+    where o.id = any (array(
+        select l.id from app.late_orders(v_reminder, v_manager, v_escalation, p_limit) as l
+      ))
+      -- repeated for orders that changed while this waited for their lock
       and o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null
       and o.sla_clock_started_at <= now() - v_reminder * interval '1 hour'
     for no key update skip locked
   ),
-  placed as (
+  located as (
     select l.*, p.region_id from late as l join app.partners as p on p.id = l.partner_id
   ),
   zones as materialized (
-    select r.region_id, app.region_time_zone(r.region_id) as zone from (select distinct w.region_id from placed as w) as r
+    select r.region_id, app.region_time_zone(r.region_id) as zone
+    from (select distinct w.region_id from located as w) as r
   ),
   headquarters as materialized (
     select a.id from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
@@ -108,7 +131,7 @@ begin
   ),
   due as (
     select w.id, w.region_id, w.routed_to_subdist_id, w.clock, l.level, d.due_at
-    from placed as w
+    from located as w
     join zones as z on z.region_id is not distinct from w.region_id
     cross join lateral (values
       ('REMINDER'::app.escalation_level_enum, v_reminder, not w.sla_reminder_sent),
@@ -118,8 +141,10 @@ begin
     cross join lateral app.sla_due_at(w.clock, l.hours, v_calendar, z.zone) as d (due_at)
     where l.is_open and d.due_at <= now()
   ),
-  owed as (
-    select d.id, d.level, d.clock, d.due_at, d.routed_to_subdist_id as notified_to, 'SUBDIST'::app.notified_type_enum as notified_type
+  escalations as (
+    select
+      d.id, d.level, d.clock, d.due_at, d.routed_to_subdist_id as notified_to,
+      'SUBDIST'::app.notified_type_enum as notified_type
     from due as d where d.level = 'REMINDER'
     union all
     select d.id, d.level, d.clock, d.due_at, m.id, 'AGENT'
@@ -127,62 +152,71 @@ begin
     union all
     select d.id, d.level, d.clock, d.due_at, h.id, 'ADMIN'
     from due as d cross join headquarters as h
-    -- where no agent serves the region, headquarters stands in
-    where d.level = 'HQ_INTERVENTION'
-      or (d.level = 'MANAGER' and not exists (select from managers as m where m.region_id = d.region_id))
+    -- Headquarters replaces the agents in a region without any.
+    where d.level = 'HQ_INTERVENTION' or (
+      d.level = 'MANAGER'
+      and not exists (select from managers as m where m.region_id = d.region_id)
+    )
   ),
   logged as (
-    insert into app.sla_escalation_logs (order_id, escalation_level, notified_to, notified_type, clock_started_at, due_at)
-    select w.id, w.level, w.notified_to, w.notified_type, w.clock, w.due_at from owed as w order by w.level, w.due_at, w.id
+    insert into app.sla_escalation_logs (
+      order_id, escalation_level, notified_to, notified_type, clock_started_at, due_at
+    )
+    select e.id, e.level, e.notified_to, e.notified_type, e.clock, e.due_at
+    from escalations as e order by e.level, e.due_at, e.id
     on conflict do nothing
     returning *
   ),
-  told as (
+  enqueued as (
     insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
     select
-      case g.escalation_level when 'REMINDER' then 'sla_reminder' when 'MANAGER' then 'sla_manager' else 'sla_escalation' end,
-      case g.notified_type when 'SUBDIST' then 'SUBDIST' else 'AGENT' end, g.notified_to, g.order_id, app.waiting_since(g.clock_started_at)
+      case g.escalation_level
+        when 'REMINDER' then 'sla_reminder' when 'MANAGER' then 'sla_manager'
+        else 'sla_escalation'
+      end,
+      case g.notified_type when 'SUBDIST' then 'SUBDIST' else 'AGENT' end,
+      g.notified_to, g.order_id, app.waiting_since(g.clock_started_at)
     from logged as g
     order by g.escalation_level, g.due_at, g.order_id
   )
   update app.orders as o set
     sla_reminder_sent = o.sla_reminder_sent or f.reminded,
-    sla_manager_notified = o.sla_manager_notified or f.managed,
+    sla_manager_notified = o.sla_manager_notified or f.manager_notified,
     sla_escalated = o.sla_escalated or f.escalated
   from (
     select
-      w.id, bool_or(w.level = 'REMINDER') as reminded, bool_or(w.level = 'MANAGER') as managed,
-      bool_or(w.level = 'HQ_INTERVENTION') as escalated
-    from owed as w group by w.id
+      e.id, bool_or(e.level = 'REMINDER') as reminded,
+      bool_or(e.level = 'MANAGER') as manager_notified,
+      bool_or(e.level = 'HQ_INTERVENTION') as escalated
+    from escalations as e group by e.id
   ) as f
   where o.id = f.id;
   get diagnostics v_count = row_count;
   return v_count;
 end $$;
 comment on function app.sweep_service_level(int) is
-  'Logs and tells every escalation that is due, oldest clocks first, for up to so many orders; returns how many orders it escalated';
-
-create function app.waiting_since(p_clock timestamptz) returns jsonb language sql stable
-as $$
-  select jsonb_build_object('waiting_since', to_char(p_clock at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB', 'reason', 'batas waktu terlampaui')
-$$;
-comment on function app.waiting_since(timestamptz) is 'What a message says of a clock';
+  'Logs every escalation that is due and enqueues its message, for up to p_limit orders, oldest '
+  'clocks first; returns the number of orders escalated';
 
 create function app.escalate_now(p_order_id uuid, p_reason text)
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 declare
   v_order app.orders;
 begin
   select * into v_order from app.orders as o
-  where o.id = p_order_id and o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null and not o.sla_escalated
+  where o.id = p_order_id and o.status in ('SUBMITTED', 'PROCESSING')
+    and o.routed_to_subdist_id is not null and not o.sla_escalated
   for no key update;
   if not found then
     return;
   end if;
   with logged as (
-    insert into app.sla_escalation_logs (order_id, escalation_level, notified_to, notified_type, clock_started_at, due_at, reason)
-    select p_order_id, 'HQ_INTERVENTION', a.id, 'ADMIN', v_order.sla_clock_started_at, now(), p_reason
+    insert into app.sla_escalation_logs (
+      order_id, escalation_level, notified_to, notified_type, clock_started_at, due_at, reason
+    )
+    select
+      p_order_id, 'HQ_INTERVENTION', a.id, 'ADMIN', v_order.sla_clock_started_at, now(), p_reason
     from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
     on conflict do nothing
     returning *
@@ -194,43 +228,54 @@ begin
   update app.orders as o set sla_escalated = true
   where o.id = p_order_id and exists (
     select from app.sla_escalation_logs as l
-    where l.order_id = p_order_id and l.escalation_level = 'HQ_INTERVENTION' and l.clock_started_at = v_order.sla_clock_started_at
+    where l.order_id = p_order_id and l.escalation_level = 'HQ_INTERVENTION'
+      and l.clock_started_at = v_order.sla_clock_started_at
   );
 end $$;
-comment on function app.escalate_now(uuid, text) is 'Tells headquarters of an open order at once, with the reason; once for each clock';
+comment on function app.escalate_now(uuid, text) is
+  'Escalates an open order to headquarters at once, with the reason; once per clock';
 
--- Whoever was about to be bothered about an order that has been answered, need not be.
+-- Withdraws messages about an order that was answered in the meantime.
 create function app.tg_orders__withdraw_reminders() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform app.withdraw_messages(new.id, '{sla_reminder,sla_manager,sla_escalation}', 'answered');
+  perform app.withdraw_messages(
+    new.id, '{sla_reminder,sla_manager,sla_escalation}', 'answered');
   return null;
 end $$;
 create trigger _400_withdraw_reminders after update on app.orders
 for each row when (
   (old.sla_reminder_sent or old.sla_escalated)
-  and (old.sla_clock_started_at is distinct from new.sla_clock_started_at or new.status not in ('SUBMITTED', 'PROCESSING'))
+  and (
+    old.sla_clock_started_at is distinct from new.sla_clock_started_at
+    or new.status not in ('SUBMITTED', 'PROCESSING')
+  )
 )
 execute function app.tg_orders__withdraw_reminders();
 
 create function app.acknowledge_escalation(p_escalation_id uuid)
-returns json language plpgsql volatile set search_path = ''
+returns json language plpgsql volatile
 as $$
 declare
   v_log app.sla_escalation_logs;
 begin
-  select * into v_log from app.sla_escalation_logs as l where l.id = p_escalation_id for no key update;
+  select * into v_log
+  from app.sla_escalation_logs as l where l.id = p_escalation_id for no key update;
   if not found then
     perform app.fail('NOT_FOUND', 'escalation');
   elsif v_log.acknowledged_at is not null then
     perform app.fail('ALREADY_ACKNOWLEDGED', format('at %s', v_log.acknowledged_at));
   end if;
-  update app.sla_escalation_logs as l set acknowledged_at = now(), acknowledged_by = auth.current_agent_id()
+  update app.sla_escalation_logs as l
+  set acknowledged_at = now(), acknowledged_by = auth.current_agent_id()
   where l.id = p_escalation_id returning * into v_log;
-  return json_build_object('escalation_id', v_log.id, 'order_id', v_log.order_id, 'acknowledged_at', v_log.acknowledged_at);
+  return json_build_object(
+    'escalation_id', v_log.id, 'order_id', v_log.order_id,
+    'acknowledged_at', v_log.acknowledged_at);
 end $$;
-comment on function app.acknowledge_escalation(uuid) is 'Records who looks after an escalation; raises NOT_FOUND, ALREADY_ACKNOWLEDGED';
+comment on function app.acknowledge_escalation(uuid) is
+  'Records who follows up an escalation; raises NOT_FOUND, ALREADY_ACKNOWLEDGED';
 
 create function jobs.sweep_service_level()
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -239,13 +284,16 @@ declare
   v_started_at timestamptz := clock_timestamp();
   v_handed_over bigint;
 begin
-  -- An order that was being routed while its sub-distributor was being suspended was not seen by the suspension.
+  -- A suspension does not see orders that a concurrent transaction routes to the sub-distributor.
   select coalesce(sum(app.hand_over_orders(s.id)), 0) into v_handed_over
   from app.sub_distributors as s
   where s.status = 'SUSPENDED' and exists (
-    select from app.orders as o where o.routed_to_subdist_id = s.id and o.status in ('SUBMITTED', 'PROCESSING')
+    select from app.orders as o
+    where o.routed_to_subdist_id = s.id and o.status in ('SUBMITTED', 'PROCESSING')
   );
-  return jobs.record_run('sla-sweep', v_started_at, v_handed_over + app.sweep_service_level());
+  return jobs.record_run(
+    'sla-sweep', v_started_at, v_handed_over + app.sweep_service_level());
 end $$;
 comment on function jobs.sweep_service_level() is
-  'Escalates orders that wait too long, and hands over what a suspended sub-distributor still has; returns how many';
+  'Escalates late orders, and hands over the orders of suspended sub-distributors; returns the '
+  'number of orders';

@@ -1,7 +1,44 @@
--- Shadow mode: an agent orders in a partner's name, and the partner is told.
+-- Shadow mode: an agent orders for a partner, and the partner is notified.
+
+create function auth.may_act_for(p_agent_id uuid, p_partner_id uuid)
+returns boolean language sql stable
+as $$
+  select exists (
+    select from app.agents as a, app.partners as p
+    where a.id = p_agent_id and a.is_active and p.id = p_partner_id
+      and (a.role <> 'SALESMAN' or a.region_id in (
+        select r.region_id from app.ancestor_regions(p.region_id) as r
+      ))
+  )
+$$;
+comment on function auth.may_act_for(uuid, uuid) is
+  'True for active headquarters staff, and for an active agent of the partner''s region or of '
+  'one above it';
+
+-- Checks the session too for callers that the gateway's guard did not check.
+create function app.acting_agent(p_partner_id uuid)
+returns uuid language plpgsql stable
+as $$
+declare
+  v_agent_id uuid := auth.acting_agent_id();
+begin
+  if v_agent_id is not null and not exists (
+    select from app.agent_sessions as s
+    where s.id = auth.session_id() and s.agent_id = v_agent_id
+      and s.impersonated_partner_id = p_partner_id
+      and s.ended_at is null and s.expires_at > now()
+      and auth.may_act_for(v_agent_id, p_partner_id)
+  ) then
+    perform app.fail('SESSION_CLOSED', 'shadow session', 'Start a new shadow session');
+  end if;
+  return v_agent_id;
+end $$;
+comment on function app.acting_agent(uuid) is
+  'The agent who acts for the partner, null outside shadow mode; raises SESSION_CLOSED when the '
+  'shadow session has ended';
 
 create function app.start_shadow_session(p_partner_id uuid)
-returns json language plpgsql volatile set search_path = ''
+returns json language plpgsql volatile
 as $$
 declare
   v_agent_id uuid := auth.current_user_id();
@@ -11,9 +48,9 @@ begin
   if v_role not in ('agent', 'admin', 'superadmin')
     or not exists (select from app.agents as a where a.id = v_agent_id and a.is_active)
   then
-    perform app.fail('NOT_ALLOWED', 'Only agents open shadow sessions');
+    perform app.fail('NOT_ALLOWED', 'Only agents open shadow sessions', 'Sign in as an agent');
   end if;
-  -- Somebody else's region is answered as an unknown partner: ids are not to be probed.
+  -- A partner of another region is answered as an unknown one, so that agents cannot find out ids.
   if not exists (
     select from app.partners as p
     where p.id = p_partner_id and p.is_active and p.deleted_at is null
@@ -22,50 +59,61 @@ begin
     perform app.fail('NOT_FOUND', 'partner');
   end if;
   insert into app.agent_sessions (agent_id, impersonated_partner_id, ip_address, expires_at)
-  values (v_agent_id, p_partner_id, auth.client_ip(), now() + make_interval(mins => app.config_int('auth.shadow_session_minutes')))
+  values (
+    v_agent_id, p_partner_id, auth.client_ip(),
+    now() + make_interval(mins => app.config_int('auth.shadow_session_minutes'))
+  )
   returning * into v_session;
   return json_build_object(
     'session_id', v_session.id,
     'expires_at', v_session.expires_at,
     'access_token', auth.sign_token(jsonb_build_object(
-      'role', 'partner', 'sub', p_partner_id, 'act', jsonb_build_object('sub', v_agent_id), 'sid', v_session.id
+      'role', 'partner', 'sub', p_partner_id, 'act', jsonb_build_object('sub', v_agent_id),
+      'sid', v_session.id
     ), v_session.expires_at)
   );
 end $$;
 comment on function app.start_shadow_session(uuid) is
-  'Token to act as the partner: role partner, sub the partner, act.sub the agent (RFC 8693), sid the session';
+  'Opens a shadow session; returns a token with role partner, sub the partner, act.sub the agent '
+  '(RFC 8693) and sid the session. Raises NOT_ALLOWED, NOT_FOUND';
 
 create function app.end_shadow_session()
-returns int language plpgsql volatile set search_path = ''
+returns int language plpgsql volatile
 as $$
 declare
   v_count int;
 begin
   update app.agent_sessions as s set ended_at = greatest(now(), s.started_at)
   where s.agent_id = auth.current_agent_id() and s.ended_at is null and s.expires_at > now()
-    -- with the shadow token just this session, with his own token all of the agent's
+    -- A shadow token closes its own session, the agent's own token closes all of their sessions.
     and (auth.acting_agent_id() is null or s.id = auth.session_id());
   get diagnostics v_count = row_count;
   return v_count;
 end $$;
-comment on function app.end_shadow_session() is 'Closes the agent''s open shadow sessions; returns how many';
+comment on function app.end_shadow_session() is
+  'Closes the agent''s open shadow sessions; returns the number closed';
 
 create function app.notify_impersonation(p_order app.orders)
 returns void language sql volatile
 as $$
   insert into app.impersonation_notifications (agent_session_id, order_id, message_id)
-  select s.id, p_order.id, app.enqueue_message('order_placed_for_you', 'PARTNER', p_order.partner_id, p_order.id)
+  select
+    s.id, p_order.id,
+    app.enqueue_message('order_placed_for_you', 'PARTNER', p_order.partner_id, p_order.id)
   from app.agent_sessions as s
   where s.id = auth.session_id()
 $$;
-comment on function app.notify_impersonation(app.orders) is 'Tells the partner of an order that an agent placed in his name';
+comment on function app.notify_impersonation(app.orders) is
+  'Notifies the partner of an order that an agent placed for them';
 
--- The notice says by which channel it went: where WhatsApp failed for good, the e-mail that follows takes its place.
+-- The notification names its channel: the e-mail that follows a failed WhatsApp message replaces
+-- it.
 create function app.tg_messages__impersonation_mail() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  update app.impersonation_notifications as n set channel = 'EMAIL', status = 'PENDING', sent_at = null, message_id = new.id
+  update app.impersonation_notifications as n
+  set channel = 'EMAIL', status = 'PENDING', sent_at = null, message_id = new.id
   where n.order_id = new.order_id and n.channel = 'WHATSAPP';
   return null;
 end $$;

@@ -10,6 +10,8 @@ begin
     return 0;
   end if;
   refresh materialized view concurrently app.partner_monthly_statistics;
-  return jobs.record_run('statistics-refresh', v_started_at, (select count(*) from app.partner_monthly_statistics));
+  return jobs.record_run(
+    'statistics-refresh', v_started_at, (select count(*) from app.partner_monthly_statistics));
 end $$;
-comment on function jobs.refresh_statistics() is 'Refreshes the partner statistics without locking readers out; returns their rows';
+comment on function jobs.refresh_statistics() is
+  'Refreshes the partner statistics without locking readers; returns their rows';

@@ -1,4 +1,4 @@
--- Sub-distributors: who serves an order, and what happens to their orders when they are suspended.
+-- Sub-distributors: which one serves an order, and what a suspension does to their orders.
 
 create function app.nearest_subdist(p_region_id uuid)
 returns uuid language plpgsql stable
@@ -20,15 +20,16 @@ begin
     select c.id
     from unnest(v_candidates) as c (id)
     order by (
-      select count(*) from app.orders as o where o.routed_to_subdist_id = c.id and o.status in ('SUBMITTED', 'PROCESSING')
+      select count(*) from app.orders as o
+      where o.routed_to_subdist_id = c.id and o.status in ('SUBMITTED', 'PROCESSING')
     ), c.id
     limit 1
   );
 end $$;
 comment on function app.nearest_subdist(uuid) is
-  'The ACTIVE sub-distributor of the region, else of its nearest ancestor; among several the one with the fewest open orders; null: none';
+  'The ACTIVE sub-distributor of the region, else of its nearest ancestor; among several the one '
+  'with the fewest open orders; null if there is none';
 
--- A suspended sub-distributor answers no more: his open orders go on to the next.
 create function app.hand_over_orders(p_subdist_id uuid)
 returns int language plpgsql volatile
 as $$
@@ -39,19 +40,25 @@ declare
 begin
   for v_id in
     select o.id from app.orders as o
-    where o.routed_to_subdist_id = p_subdist_id and o.status in ('SUBMITTED', 'PROCESSING') order by o.partner_id, o.id
+    where o.routed_to_subdist_id = p_subdist_id and o.status in ('SUBMITTED', 'PROCESSING')
+    order by o.partner_id, o.id
   loop
     v_order := app.lock_order(v_id);
-    if v_order.routed_to_subdist_id = p_subdist_id and v_order.status in ('SUBMITTED', 'PROCESSING') then
+    if v_order.routed_to_subdist_id = p_subdist_id
+      and v_order.status in ('SUBMITTED', 'PROCESSING')
+    then
       perform app.assign_order(v_id, (
-        select app.nearest_subdist(p.region_id) from app.partners as p where p.id = v_order.partner_id
+        select app.nearest_subdist(p.region_id)
+        from app.partners as p where p.id = v_order.partner_id
       ), 'ROUTED', 'suspended');
       v_count := v_count + 1;
     end if;
   end loop;
   return v_count;
 end $$;
-comment on function app.hand_over_orders(uuid) is 'Routes the open orders of a sub-distributor anew; returns how many';
+comment on function app.hand_over_orders(uuid) is
+  'Routes the open orders of a suspended sub-distributor to the next one; returns the number of '
+  'orders';
 
 create function app.tg_sub_distributors__hand_over() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -61,8 +68,11 @@ begin
   return null;
 end $$;
 create trigger _200_hand_over after update on app.sub_distributors
-for each row when (old.status = 'ACTIVE' and new.status = 'SUSPENDED') execute function app.tg_sub_distributors__hand_over();
+for each row when (old.status = 'ACTIVE' and new.status = 'SUSPENDED')
+execute function app.tg_sub_distributors__hand_over();
 
-create trigger _100_normalise_whatsapp_number before insert or update of whatsapp_number on app.sub_distributors
+create trigger _100_normalise_whatsapp_number
+before insert or update of whatsapp_number on app.sub_distributors
 for each row execute function app.tg_normalise_whatsapp_number();
-create trigger _900_touch before update on app.sub_distributors for each row execute function app.tg_touch_updated_at();
+create trigger _900_touch before update on app.sub_distributors
+for each row execute function app.tg_touch_updated_at();

@@ -18,7 +18,7 @@ create table auth.sessions (
   created_at timestamptz not null default now(),
   expires_at timestamptz not null,
   revoked_at timestamptz,
-  revoked_because varchar(50)
+  revoked_reason varchar(50)
 );
 create index sessions_subject_idx on auth.sessions (subject_id) where revoked_at is null;
 create index sessions_expires_idx on auth.sessions (expires_at);

@@ -1,0 +1,127 @@
+-- Moves buffered changes into the audit trail, with their actor and with personal data masked.
+
+create function app.uuid_or_null(p_text text) returns uuid language sql immutable
+as $$
+  select case
+    when p_text ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then p_text::uuid
+  end
+$$;
+comment on function app.uuid_or_null(text) is 'Returns the text as a UUID, null when it is not one';
+
+-- The buffer holds the claims as received; the actor is derived when the row is moved.
+create function app.actor_of(p_claims json, p_role text)
+returns table (actor_id uuid, actor_type app.actor_type_enum, on_behalf_of uuid)
+language sql immutable
+as $$
+  select
+    coalesce(c.act, c.sub),
+    case
+      when c.act is not null or p_role in ('agent', 'admin', 'superadmin') then 'AGENT'
+      when p_role = 'partner' then 'PARTNER'
+      else 'SYSTEM'
+    end::app.actor_type_enum,
+    case when c.act is not null then c.sub end
+  from (
+    select
+      app.uuid_or_null(p_claims ->> 'sub') as sub,
+      app.uuid_or_null(p_claims #>> '{act,sub}') as act
+  ) as c
+$$;
+comment on function app.actor_of(json, text) is
+  'The actor by these claims and this role; in shadow mode the agent, on behalf of the partner';
+
+create function app.mask(p_text text) returns text language sql immutable
+as $$
+  select case
+    when p_text ~ '^[^@[:space:]]+@[^@[:space:]]+$'
+      then left(p_text, 1) || '***@' || split_part(p_text, '@', 2)
+    when length(p_text) > 4
+      then left(p_text, 2) || repeat('*', length(p_text) - 4) || right(p_text, 2)
+    else '***'
+  end
+$$;
+comment on function app.mask(text) is
+  'Masks personal data so that it is unreadable but recognisable: s***@example.com, +6********89';
+
+create function app.mask_row(p_row jsonb) returns jsonb language sql immutable
+as $$
+  select jsonb_object_agg(k.key, case
+    when k.value = 'null' then k.value
+    when k.key in ('password_hash', 'request_hash') then '"***"'::jsonb
+    when k.key in (
+      'email', 'phone', 'whatsapp_number', 'address', 'contact_person', 'full_name', 'ip_address'
+    ) then to_jsonb(app.mask(k.value #>> '{}'))
+    else k.value
+  end)
+  from jsonb_each(p_row) as k
+$$;
+comment on function app.mask_row(jsonb) is
+  'A row with its personal data masked and its hashes removed';
+
+create function app.changed_columns(p_row jsonb, p_other jsonb) returns jsonb language sql immutable
+as $$
+  select case when p_other is null then p_row else (
+    select coalesce(jsonb_object_agg(k.key, k.value), '{}')
+    from jsonb_each(p_row) as k
+    where k.value is distinct from p_other -> k.key and k.key <> 'updated_at'
+  ) end
+$$;
+comment on function app.changed_columns(jsonb, jsonb) is
+  'The columns of a row that differ from the other row, without updated_at; the whole row if '
+  'there is no other';
+
+create function app.flush_audit_buffer(p_limit int default 10000)
+returns int language plpgsql volatile
+as $$
+declare
+  v_count int;
+begin
+  with taken as (
+    delete from app.audit_buffer as b
+    -- An array, so that the rows are chosen once: a plan that repeats the sub-query would choose
+    -- other rows each time.
+    where b.id = any (array(
+      select u.id from app.audit_buffer as u order by u.id limit p_limit for update skip locked
+    ))
+    returning *
+  ),
+  rows as (
+    -- Both arrays hold the rows in the order in which the statement touched them; the shorter one
+    -- is filled up with nulls.
+    select t.*, c.old_row, c.new_row
+    from taken as t
+    cross join lateral rows from (
+      jsonb_array_elements(t.old_rows::jsonb), jsonb_array_elements(t.new_rows::jsonb)
+    ) as c (old_row, new_row)
+  )
+  insert into app.audit_logs (
+    actor_id, actor_type, target_id, target_type, action,
+    old_value, new_value,
+    ip_address, created_at, actor_role, on_behalf_of
+  )
+  select
+    a.actor_id, a.actor_type, (coalesce(r.new_row, r.old_row) ->> 'id')::uuid, r.target_type,
+    r.action,
+    app.mask_row(app.changed_columns(r.old_row, r.new_row)),
+    app.mask_row(app.changed_columns(r.new_row, r.old_row)),
+    r.ip_address, r.created_at, r.actor_role, a.on_behalf_of
+  from rows as r
+  cross join lateral app.actor_of(r.claims, r.actor_role) as a
+  order by r.created_at, r.id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+comment on function app.flush_audit_buffer(int) is
+  'Moves up to p_limit buffered statements to audit_logs, masked; returns the rows written. '
+  'Concurrent calls share the work';
+
+create function jobs.flush_audit()
+returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_started_at timestamptz := clock_timestamp();
+begin
+  return jobs.record_run('audit-flush', v_started_at, app.flush_audit_buffer());
+end $$;
+comment on function jobs.flush_audit() is
+  'Moves buffered changes to audit_logs; returns the rows written';

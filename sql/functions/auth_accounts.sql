@@ -1,0 +1,68 @@
+-- Accounts of partners, agents and sub-distributors: their roles, whether they are active, me().
+
+create function auth.agent_database_role(p_role app.agent_role_enum)
+returns text language sql immutable
+as $$
+  select case p_role
+    when 'SALESMAN' then 'agent' when 'ADMIN' then 'admin' when 'SUPERADMIN' then 'superadmin'
+  end
+$$;
+comment on function auth.agent_database_role(app.agent_role_enum) is 'Database role of an agent';
+
+create function auth.subject_is_active(p_subject_id uuid, p_role text)
+returns boolean language sql stable
+as $$
+  select case
+    when p_role = 'partner' then exists (
+      select from app.partners as p
+      where p.id = p_subject_id and p.is_active and p.deleted_at is null)
+    when p_role in ('agent', 'admin', 'superadmin') then exists (
+      select from app.agents as a
+      where a.id = p_subject_id and a.is_active and p_role = auth.agent_database_role(a.role))
+    when p_role = 'subdist' then exists (
+      select from app.sub_distributors as s where s.id = p_subject_id and s.status = 'ACTIVE')
+    else p_role in ('erp', 'messenger')
+  end
+$$;
+comment on function auth.subject_is_active(uuid, text) is
+  'True if the account exists, is active and has this role';
+
+create function auth.me()
+returns table (
+  id uuid, role text, name text, email text, phone text, region_id uuid, tier app.tier_enum,
+  credit_limit numeric, credit_used numeric, credit_left numeric, point_balance int,
+  acting_agent_id uuid
+)
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+  select
+    p.id, 'partner', p.business_name, p.email, p.phone, p.region_id, p.tier,
+    p.credit_limit, p.credit_used, greatest(p.credit_limit - p.credit_used, 0), p.point_balance,
+    auth.acting_agent_id()
+  from app.partners as p
+  where auth.caller_role() = 'partner' and p.id = auth.current_user_id()
+    and p.is_active and p.deleted_at is null
+  union all
+  select
+    a.id, auth.caller_role(), a.full_name, a.email, a.phone, a.region_id, null,
+    null, null, null, null,
+    null
+  from app.agents as a
+  where auth.caller_role() in ('agent', 'admin', 'superadmin') and a.id = auth.current_user_id()
+    and a.is_active
+  union all
+  select
+    s.id, 'subdist', s.business_name, s.email, s.whatsapp_number, s.region_id, null,
+    null, null, null, null,
+    null
+  from app.sub_distributors as s
+  where auth.caller_role() = 'subdist' and s.id = auth.current_user_id() and s.status = 'ACTIVE'
+  union all
+  select
+    auth.current_user_id(), auth.caller_role(), auth.caller_role(), null, null, null, null,
+    null, null, null, null,
+    null
+  where auth.caller_role() in ('erp', 'messenger')
+$$;
+comment on function auth.me() is
+  'The caller''s own account; credit in IDR, null for callers other than partners';
