@@ -15,15 +15,15 @@ Connection = psycopg.Connection[Any]
 def error_codes_page(conn: Connection) -> str:
     """The codes of app.error_catalog()."""
     rows = conn.execute(
-        "select code, http_status, message, meaning from app.error_catalog() order by http_status, code"
+        "select code, http_status, message, meaning, hint from app.error_catalog() order by http_status, code"
     ).fetchall()
     return page(
         "Error codes",
         "The codes with which the hub refuses a call. [Errors and retries](../api/errors.md) lists those of"
         " the gateway and of PostgreSQL, and says when to retry.",
         table(
-            ["Code", "HTTP", "Message", "Meaning"],
-            [(code(row[0]), row[1], text(row[2]), text(row[3])) for row in rows],
+            ["Code", "HTTP", "Message", "Meaning", "What to do"],
+            [(code(row[0]), row[1], text(row[2]), text(row[3]), text(row[4])) for row in rows],
         ),
     )
 
