@@ -1,4 +1,4 @@
-"""A database per file, committed to for real; each test brings its own people and goods."""
+"""Fixtures: a database for each test, on which the tests commit."""
 
 from collections.abc import Iterator
 
@@ -17,6 +17,6 @@ def url(clone: Clone) -> str:
 
 @pytest.fixture
 def conn(url: str) -> Iterator[Connection]:
-    """A superuser's connection to it that commits each statement."""
+    """A superuser's connection to that database that commits each statement."""
     with psycopg.connect(url, autocommit=True) as connection:
         yield connection

@@ -1,4 +1,4 @@
-"""Deadlock hunt: 10,000 orders of the same products in opposite order, with everything else going on."""
+"""Ten thousand orders of the same products in opposite order never deadlock, while other calls run."""
 
 import json
 import threading
@@ -13,8 +13,8 @@ from tests.support.context import Connection, RefusedError, call, line, make_con
 BUYERS = 8
 ORDERS = 10_000
 
-# One buyer's life, committed order by order: lines in this order and that, a cancellation now and then.
-_BUY = """
+# The orders of one buyer, each committed: lines in changing order, and every tenth order is cancelled.
+_PLACE_ORDERS = """
 do $$
 declare
   v_order api.orders;
@@ -36,49 +36,49 @@ end $$
 """
 
 
-def _lines(*products: int) -> sql.Literal:
+def _order_lines(*products: int) -> sql.Literal:
     return sql.Literal(json.dumps([line(f"SKU-00{i}", 1) for i in products]))
 
 
-def _deadlocks(conn: Connection) -> int:
+def _deadlock_count(conn: Connection) -> int:
     conn.execute("select pg_stat_force_next_flush()")
-    found: int = value(conn, "select deadlocks from pg_stat_database where datname = current_database()")
-    return found
+    count: int = value(conn, "select deadlocks from pg_stat_database where datname = current_database()")
+    return count
 
 
 @pytest.mark.timeout(600)
-def test_ten_thousand_orders_in_opposite_order_never_deadlock(url: str, conn: Connection) -> None:
+def test_orders_of_the_same_products_in_opposite_order_never_deadlock(url: str, conn: Connection) -> None:
     context = make_context(conn, partners=BUYERS, products=3, stock=10_000_000, credit=10**12)
     conn.execute(
         "update app.sub_distributors set status = 'SUSPENDED' where id = %s", [context.subdists[1].sub]
     )
-    before = _deadlocks(conn)
+    before = _deadlock_count(conn)
     failures: list[BaseException] = []
-    over = threading.Event()
+    stop = threading.Event()
 
-    def buy(buyer: int) -> None:
+    def place_orders(buyer: int) -> None:
         try:
             with connect(url) as c:
-                # one partner for two buyers, so that they meet on his row too
+                # two buyers share a partner, so that they also contend for the partner's row
                 claims = context.partners[buyer // 2].claims
                 c.execute(
-                    sql.SQL(_BUY.replace("'k'", f"'{buyer}-'")).format(
+                    sql.SQL(_PLACE_ORDERS.replace("'k'", f"'{buyer}-'")).format(
                         orders=sql.Literal(ORDERS // BUYERS),
                         claims=sql.Literal(claims),
-                        ascending=_lines(0, 1, 2),
-                        descending=_lines(2, 1, 0),
-                        mixed=_lines(1, 0),
+                        ascending=_order_lines(0, 1, 2),
+                        descending=_order_lines(2, 1, 0),
+                        mixed=_order_lines(1, 0),
                     )
                 )
         except BaseException as failure:
             failures.append(failure)
 
-    def disturb() -> None:
-        """The ERP's syncs in yet another order, jobs, answers and approvals."""
+    def run_other_calls() -> None:
+        """Sync stock in a third order, run jobs, and accept, approve and acknowledge orders."""
         levels = [{"sku": f"SKU-00{i}", "quantity": 10_000_000} for i in (1, 2, 0)]
         try:
             with connect(url) as c:
-                while not over.is_set():
+                while not stop.is_set():
                     call(c, context.erp, "erp_apply_stock", levels=levels)
                     c.execute("select jobs.process_point_queue(), jobs.sweep_service_level()")
                     open_order = c.execute(
@@ -92,20 +92,20 @@ def test_ten_thousand_orders_in_opposite_order_never_deadlock(url: str, conn: Co
                             call(c, context.admin, "approve_order", order_id=open_order[0])
                             call(c, context.erp, "erp_ack_order", order_id=open_order[0], erp_reference="S")
                         except RefusedError:
-                            pass  # it was cancelled meanwhile
+                            pass  # its buyer cancelled it first
                     time.sleep(0.01)
         except BaseException as failure:
             failures.append(failure)
 
-    buyers = [threading.Thread(target=buy, args=(i,), daemon=True) for i in range(BUYERS)]
-    disturber = threading.Thread(target=disturb, daemon=True)
-    for thread in (*buyers, disturber):
+    buyers = [threading.Thread(target=place_orders, args=(i,), daemon=True) for i in range(BUYERS)]
+    other_calls = threading.Thread(target=run_other_calls, daemon=True)
+    for thread in (*buyers, other_calls):
         thread.start()
     for thread in buyers:
         thread.join(400)
-    over.set()
-    disturber.join(30)
+    stop.set()
+    other_calls.join(30)
     assert not failures, failures[0]
     assert value(conn, "select count(*) from app.orders") == ORDERS
-    assert _deadlocks(conn) == before
+    assert _deadlock_count(conn) == before
     assert_invariants(conn)

@@ -1,7 +1,8 @@
-"""Two callers, one of whom has not committed yet: who waits, who does not, and what the second then sees.
+"""Two overlapping transactions: whether the second waits for the first, and what it sees afterwards.
 
-Each test is a race that is held still: the first operation is done and its transaction left open, the
-second is let go, and only when it waits (or is done) does the first commit. `hub dev mutate` removes each lock in turn.
+Each test fixes one interleaving: the first operation runs and its transaction stays open, the second starts,
+and the first commits only when the second waits for a lock or has finished. `hub dev mutate` removes each
+lock in turn and runs these tests.
 """
 
 import threading
@@ -31,28 +32,28 @@ from tests.support.context import (
     value,
 )
 
-_PATIENCE = 20
+_TIMEOUT_SECONDS = 20
 
 
-class Second:
-    """A operation on a thread of its own."""
+class BackgroundOperation:
+    """An operation that runs on its own connection and thread."""
 
     def __init__(self, url: str, operation: Operation) -> None:
         self._conn = psycopg.connect(url, autocommit=True)
         self._pid = self._conn.info.backend_pid
         self._outcome: Any = None
-        self._thread = threading.Thread(target=self._act, args=(operation,), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(operation,), daemon=True)
 
-    def _act(self, operation: Operation) -> None:
+    def _run(self, operation: Operation) -> None:
         try:
             self._outcome = operation(self._conn)
         except BaseException as failure:
             self._outcome = failure
 
     def start(self, watcher: Connection) -> bool:
-        """Let go; returns True once it waits for somebody, False when it is done without having waited."""
+        """Start it; returns True once it waits for a lock, False when it has finished without waiting."""
         self._thread.start()
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + _TIMEOUT_SECONDS
         while self._thread.is_alive() and time.monotonic() < until:
             blockers = watcher.execute("select pg_blocking_pids(%s)", [self._pid]).fetchall()[0][0]
             if blockers:
@@ -61,9 +62,9 @@ class Second:
         return False
 
     def outcome(self) -> Any:
-        """What came of it; a refusal is its code."""
-        self._thread.join(_PATIENCE)
-        assert not self._thread.is_alive(), "still waits though the first has committed"
+        """The operation's result, or the code of its refusal. Raises any other error of the operation."""
+        self._thread.join(_TIMEOUT_SECONDS)
+        assert not self._thread.is_alive(), "the operation still waits although the first has committed"
         self._conn.close()
         if isinstance(self._outcome, RefusedError):
             return self._outcome.code
@@ -73,41 +74,41 @@ class Second:
 
 
 @contextmanager
-def _open(url: str) -> Iterator[Connection]:
-    """A connection in a transaction that the test ends."""
+def open_transaction(url: str) -> Iterator[Connection]:
+    """A connection with an open transaction; the test commits it or rolls it back."""
     with psycopg.connect(url) as conn:
         conn.execute("select 1")
         yield conn
 
 
-def after(url: str, first: Operation, second: Operation) -> Any:
-    """The second operation's outcome, let go while the first is done but not committed."""
-    with _open(url) as opening, psycopg.connect(url, autocommit=True) as watcher:
-        first(opening)
-        other = Second(url, second)
-        other.start(watcher)
-        opening.commit()
-        return other.outcome()
+def run_overlapping(url: str, first: Operation, second: Operation) -> Any:
+    """The outcome of the second operation, started while the first has run but not committed."""
+    with open_transaction(url) as conn, psycopg.connect(url, autocommit=True) as watcher:
+        first(conn)
+        background = BackgroundOperation(url, second)
+        background.start(watcher)
+        conn.commit()
+        return background.outcome()
 
 
-def beside(url: str, first: Operation, second: Operation) -> Any:
-    """The same, where the second must not wait for the first."""
-    with _open(url) as opening, psycopg.connect(url, autocommit=True) as watcher:
-        first(opening)
-        other = Second(url, second)
-        waited = other.start(watcher)
-        opening.commit()
-        outcome = other.outcome()
-    assert not waited, "it waited"
+def run_without_waiting(url: str, first: Operation, second: Operation) -> Any:
+    """As `run_overlapping`; fails if the second operation waits for the first."""
+    with open_transaction(url) as conn, psycopg.connect(url, autocommit=True) as watcher:
+        first(conn)
+        background = BackgroundOperation(url, second)
+        waited = background.start(watcher)
+        conn.commit()
+        outcome = background.outcome()
+    assert not waited, "the second operation waited for the first"
     return outcome
 
 
-def sql(statement: str, *values: Any) -> Operation:
-    """A operation of the owner: the first value that a statement returns."""
+def sql_operation(statement: str, *values: Any) -> Operation:
+    """The operation that runs a statement as the owner and returns its first value."""
 
     def operation(conn: Connection) -> Any:
-        done = conn.execute(statement, values or None)
-        return done.fetchall()[0][0] if done.description else None
+        cursor = conn.execute(statement, values or None)
+        return cursor.fetchall()[0][0] if cursor.description else None
 
     return operation
 
@@ -117,8 +118,8 @@ def context(conn: Connection) -> Context:
     return make_context(conn)
 
 
-def locked(url: str, statement: str, *values: Any) -> bool:
-    """Whether somebody else holds these rows."""
+def is_locked(url: str, statement: str, *values: Any) -> bool:
+    """Whether another transaction holds a lock on these rows."""
     with psycopg.connect(url) as conn:
         try:
             conn.execute(statement + " nowait", values or None)
@@ -129,10 +130,10 @@ def locked(url: str, statement: str, *values: Any) -> bool:
     return False
 
 
-# --- who waits for a partner holds nothing that the one before him may need ---
+# --- Every transaction takes its locks in the same order (D-3.orders-9) ---
 
 
-def _moves(context: Context, order: Any, invoice: Any, redemption: Any) -> dict[str, Operation]:
+def _transitions(context: Context, order: Any, invoice: Any, redemption: Any) -> dict[str, Operation]:
     admin = context.admin
     payment = [{"invoice_number": invoice["invoice_number"], "amount": 1000, "reference_number": "E-1"}]
     return {
@@ -141,96 +142,96 @@ def _moves(context: Context, order: Any, invoice: Any, redemption: Any) -> dict[
             admin, "record_payment", invoice_id=invoice["id"], amount=1000, reference_number="R-1"
         ),
         "erp": api_call(context.erp, "erp_apply_payments", payments=payment),
-        "vest": sql("select app.vest_points(%s)", invoice["id"]),
+        "vest": sql_operation("select app.vest_points(%s)", invoice["id"]),
         "redemption": api_call(
             admin, "advance_redemption", redemption_id=redemption["id"], status="CANCELLED"
         ),
     }
 
 
-@pytest.mark.parametrize("move", ["cancel", "pay", "erp", "vest", "redemption"])
-def test_who_waits_for_the_partner_holds_nothing_yet(
-    url: str, conn: Connection, context: Context, move: str
+@pytest.mark.parametrize("transition", ["cancel", "pay", "erp", "vest", "redemption"])
+def test_transition_locks_the_partner_before_any_other_row(
+    url: str, conn: Connection, context: Context, transition: str
 ) -> None:
-    who = context.partners[0]
-    call(conn, context.admin, "adjust_points", partner_id=who.sub, points=100, reason="start")
-    redemption = call(conn, who, "redeem_reward", reward_id=context.rewards[0], idempotency_key="r")
-    order = submit(conn, who, items(SKU_000=10))
+    partner = context.partners[0]
+    call(conn, context.admin, "adjust_points", partner_id=partner.sub, points=100, reason="start")
+    redemption = call(conn, partner, "redeem_reward", reward_id=context.rewards[0], idempotency_key="r")
+    order = submit(conn, partner, items(SKU_000=10))
     invoice = approve(conn, context, order)
-    if move == "vest":
+    if transition == "vest":
         pay(conn, context, invoice)
-    operation = _moves(context, order, invoice, redemption)[move]
-    with _open(url) as before:
-        before.execute("select from app.partners where id = %s for no key update", [who.sub])
-        second = Second(url, operation)
-        assert second.start(conn), "it went on without its turn"
+    operation = _transitions(context, order, invoice, redemption)[transition]
+    with open_transaction(url) as holder:
+        holder.execute("select from app.partners where id = %s for no key update", [partner.sub])
+        second = BackgroundOperation(url, operation)
+        assert second.start(conn), "the operation did not wait for the lock"
         for table in ("orders", "invoices", "redemptions", "redemption_catalog", "inventory", "point_queue"):
-            assert not locked(url, f"select from app.{table} for update"), table
-        before.rollback()
+            assert not is_locked(url, f"select from app.{table} for update"), table
+        holder.rollback()
     second.outcome()
     conn.execute("select jobs.process_point_queue()")
     assert broken_invariants(conn) == {}
 
 
-def test_payments_of_the_erp_take_all_partners_before_the_first_invoice(
+def test_erp_payments_lock_all_partners_before_the_first_invoice(
     url: str, conn: Connection, context: Context
 ) -> None:
-    people = sorted(context.partners, key=lambda p: str(p.sub))[:2]
-    invoices = [approve(conn, context, submit(conn, p, items(SKU_000=2))) for p in people]
+    partners = sorted(context.partners, key=lambda p: str(p.sub))[:2]
+    invoices = [approve(conn, context, submit(conn, p, items(SKU_000=2))) for p in partners]
     payments = [
         {"invoice_number": i["invoice_number"], "amount": 1000, "reference_number": "E"} for i in invoices
     ]
-    with _open(url) as before:
-        before.execute("select from app.partners where id = %s for no key update", [people[1].sub])
-        second = Second(url, api_call(context.erp, "erp_apply_payments", payments=payments))
+    with open_transaction(url) as holder:
+        holder.execute("select from app.partners where id = %s for no key update", [partners[1].sub])
+        second = BackgroundOperation(url, api_call(context.erp, "erp_apply_payments", payments=payments))
         assert second.start(conn)
-        assert not locked(url, "select from app.invoices where id = %s for update", invoices[0]["id"])
-        before.rollback()
+        assert not is_locked(url, "select from app.invoices where id = %s for update", invoices[0]["id"])
+        holder.rollback()
     assert [r["result"] for r in second.outcome()] == ["APPLIED", "APPLIED"]
 
 
 @pytest.fixture
-def reversed_goods(conn: Connection, context: Context) -> list[tuple[str, str]]:
-    """Sixty products (id, SKU) by id, whose rows and SKUs stand in the opposite order."""
+def reversed_products(conn: Connection, context: Context) -> list[tuple[str, str]]:
+    """Sixty products (id, SKU) in the order of their ids; their rows and SKUs have the opposite order."""
     ids = sorted(str(uuid.uuid4()) for _ in range(60))
-    goods = list(zip(ids, [f"T-{99 - i}" for i in range(60)], strict=True))
-    for product, sku in reversed(goods):
+    products = list(zip(ids, [f"T-{99 - i}" for i in range(60)], strict=True))
+    for product, sku in reversed(products):
         conn.execute(
             "insert into app.products (id, sku, name, base_price) values (%s, %s, %s, 1000)",
             [product, sku, sku],
         )
         conn.execute("insert into app.inventory (product_id, erp_stock) values (%s, 100)", [product])
-    return goods
+    return products
 
 
-@pytest.mark.parametrize("what", ["order", "stock", "release"])
+@pytest.mark.parametrize("transition", ["order", "stock", "release"])
 def test_stock_is_locked_in_product_order(
-    url: str, conn: Connection, context: Context, reversed_goods: list[tuple[str, str]], what: str
+    url: str, conn: Connection, context: Context, reversed_products: list[tuple[str, str]], transition: str
 ) -> None:
-    # However the rows are found: without nested loops they come as they lie on the disk.
+    # Without nested loops and merge joins, a plan returns the rows in their order on disk.
     database = psycopg.sql.Identifier(conn.info.dbname)
-    for way in ("nestloop", "mergejoin"):
-        conn.execute(psycopg.sql.SQL(f"alter database {{}} set enable_{way} = off").format(database))
-    lines = [{"sku": sku, "quantity": 1} for _, sku in reversed(reversed_goods)]
-    first, others = reversed_goods[0][0], [product for product, _ in reversed_goods[1:]]
-    if what == "order":
+    for plan in ("nestloop", "mergejoin"):
+        conn.execute(psycopg.sql.SQL(f"alter database {{}} set enable_{plan} = off").format(database))
+    lines = [{"sku": sku, "quantity": 1} for _, sku in reversed(reversed_products)]
+    first, others = reversed_products[0][0], [product for product, _ in reversed_products[1:]]
+    if transition == "order":
         operation = api_call(context.partners[0], "submit_order", items=lines, idempotency_key="k")
-    elif what == "stock":
+    elif transition == "stock":
         operation = api_call(context.erp, "erp_apply_stock", levels=lines)
     else:
         order = submit(conn, context.partners[0], lines)
         operation = api_call(context.partners[0], "cancel_order", order_id=order["id"])
-    with _open(url) as before:
-        before.execute("select from app.inventory where product_id = %s for no key update", [first])
-        second = Second(url, operation)
-        assert second.start(conn), "it went on without its turn"
+    with open_transaction(url) as holder:
+        holder.execute("select from app.inventory where product_id = %s for no key update", [first])
+        second = BackgroundOperation(url, operation)
+        assert second.start(conn), "the operation did not wait for the lock"
         statement = "select from app.inventory where product_id = any (%s) for update"
-        assert not locked(url, statement, others)
-        before.rollback()
+        assert not is_locked(url, statement, others)
+        holder.rollback()
     second.outcome()
 
 
-def test_reports_of_one_batch_lock_messages_in_the_order_of_their_ids(
+def test_batch_of_sent_reports_locks_messages_in_id_order(
     url: str, conn: Connection, context: Context
 ) -> None:
     conn.execute(
@@ -238,20 +239,20 @@ def test_reports_of_one_batch_lock_messages_in_the_order_of_their_ids(
             psycopg.sql.Identifier(conn.info.dbname)
         )
     )
-    messages = sorted(_message(conn, context, status="'CLAIMED'") for _ in range(100))
-    # The first by its id becomes the last on the disk, and the last to be told.
+    messages = sorted(_insert_message(conn, context, status="'CLAIMED'") for _ in range(100))
+    # The message with the lowest id becomes the last on disk and the last in the report.
     conn.execute("update app.messages set attempts = 1 where id = %s", [messages[0]])
     sent = [{"message_id": m, "provider_id": m} for m in reversed(messages)]
-    with _open(url) as before:
-        before.execute("select from app.messages where id = %s for no key update", [messages[0]])
-        second = Second(url, sql("select app.messages_sent(%s)", Jsonb(sent)))
-        assert second.start(conn), "it went on without its turn"
-        assert not locked(url, "select from app.messages where id = any (%s) for update", messages[1:])
-        before.rollback()
+    with open_transaction(url) as holder:
+        holder.execute("select from app.messages where id = %s for no key update", [messages[0]])
+        second = BackgroundOperation(url, sql_operation("select app.messages_sent(%s)", Jsonb(sent)))
+        assert second.start(conn), "the operation did not wait for the lock"
+        assert not is_locked(url, "select from app.messages where id = any (%s) for update", messages[1:])
+        holder.rollback()
     assert second.outcome() == {"unknown_ids": []}
 
 
-# --- a function that promises a lock holds it ---
+# --- A function holds the locks that its callers rely on ---
 
 
 @pytest.mark.parametrize(
@@ -265,26 +266,29 @@ def test_reports_of_one_batch_lock_messages_in_the_order_of_their_ids(
         ("app.vest_points", "app.partners where id", "for no key update"),
     ],
 )
-def test_what_a_function_promises_to_lock_is_locked(
+def test_function_holds_the_row_locks_that_callers_rely_on(
     url: str, conn: Connection, context: Context, function: str, rows: str, mode: str
 ) -> None:
-    who = context.partners[0]
-    order = submit(conn, who, items(SKU_000=1))  # too small for points: vesting writes nothing
+    partner = context.partners[0]
+    # the order is too small to earn points, so that vesting writes nothing
+    order = submit(conn, partner, items(SKU_000=1))
     invoice = approve(conn, context, order)
     pay(conn, context, invoice)
     argument = order["id"] if function == "app.lock_order" else invoice["id"]
-    row = {"orders": order["id"], "partners": who.sub, "invoices": invoice["id"]}[
+    row = {"orders": order["id"], "partners": partner.sub, "invoices": invoice["id"]}[
         rows.split(maxsplit=1)[0][4:]
     ]
-    with _open(url) as holder:
+    with open_transaction(url) as holder:
         holder.execute(f"select {function}(%s)", [argument])
-        assert locked(url, f"select from {rows} = %s {mode}", row)
+        assert is_locked(url, f"select from {rows} = %s {mode}", row)
 
 
-# --- the second sees what the first left ---
+# --- The second transaction sees what the first committed ---
 
 
-def test_an_escalation_is_acknowledged_by_one(url: str, conn: Connection, context: Context) -> None:
+def test_escalation_is_acknowledged_by_the_first_admin_only(
+    url: str, conn: Connection, context: Context
+) -> None:
     order = submit(conn, context.partners[0], items(SKU_000=1))
     conn.execute("select app.escalate_now(%s, 'test')", [order["id"]])
     log = value(conn, "select id from app.sla_escalation_logs limit 1")
@@ -292,73 +296,80 @@ def test_an_escalation_is_acknowledged_by_one(url: str, conn: Connection, contex
         api_call(admin, "acknowledge_escalation", escalation_id=log)
         for admin in (context.admin, context.admin2)
     )
-    assert after(url, first, second) == "ALREADY_ACKNOWLEDGED"
+    assert run_overlapping(url, first, second) == "ALREADY_ACKNOWLEDGED"
 
 
-def test_two_corrections_do_not_take_the_same_points(url: str, conn: Connection, context: Context) -> None:
-    who = context.partners[0].sub
-    call(conn, context.admin, "adjust_points", partner_id=who, points=50, reason="start")
-    take = api_call(context.admin, "adjust_points", partner_id=who, points=-50, reason="back")
-    assert after(url, take, take) == "POINTS_INSUFFICIENT"
-    assert value(conn, "select point_balance from app.partners where id = %s", who) == 0
+def test_second_correction_of_the_same_points_is_refused(
+    url: str, conn: Connection, context: Context
+) -> None:
+    partner = context.partners[0].sub
+    call(conn, context.admin, "adjust_points", partner_id=partner, points=50, reason="start")
+    take = api_call(context.admin, "adjust_points", partner_id=partner, points=-50, reason="back")
+    assert run_overlapping(url, take, take) == "POINTS_INSUFFICIENT"
+    assert value(conn, "select point_balance from app.partners where id = %s", partner) == 0
 
 
-def test_the_last_reward_goes_to_the_first(url: str, conn: Connection, context: Context) -> None:
-    for who in context.partners[:2]:
-        call(conn, context.admin, "adjust_points", partner_id=who.sub, points=400, reason="start")
+def test_last_reward_unit_goes_to_the_first_redemption(url: str, conn: Connection, context: Context) -> None:
+    for partner in context.partners[:2]:
+        call(conn, context.admin, "adjust_points", partner_id=partner.sub, points=400, reason="start")
     first, second = (
-        api_call(who, "redeem_reward", reward_id=context.rewards[1], idempotency_key="k")
-        for who in context.partners[:2]
+        api_call(partner, "redeem_reward", reward_id=context.rewards[1], idempotency_key="k")
+        for partner in context.partners[:2]
     )
-    assert after(url, first, second) == "REWARD_UNAVAILABLE"
+    assert run_overlapping(url, first, second) == "REWARD_UNAVAILABLE"
 
 
-def test_the_same_key_again_is_the_same_order(url: str, conn: Connection, context: Context) -> None:
+def test_repeat_of_an_uncommitted_submission_returns_the_same_order(
+    url: str, conn: Connection, context: Context
+) -> None:
     order = api_call(context.partners[0], "submit_order", items=items(SKU_000=1), idempotency_key="the same")
-    assert after(url, order, order)["status"] == "SUBMITTED"
+    assert run_overlapping(url, order, order)["status"] == "SUBMITTED"
     assert value(conn, "select count(*) from app.orders") == 1
 
 
-def test_a_draft_read_before_its_turn_is_not_ordered_twice(
+@pytest.mark.regression("shopware/shopware#19943")
+def test_draft_is_submitted_once_by_overlapping_submissions(
     url: str, conn: Connection, context: Context
 ) -> None:
-    """The cart was read outside the lock, so it became two orders: shopware/shopware#19943."""
+    """In shopware/shopware#19943 the cart is read before it is locked, and becomes two orders."""
     draft = call(conn, context.partners[0], "save_draft", items=items(SKU_000=2))
     first, second = (
         api_call(context.partners[0], "submit_draft", order_id=draft["id"], idempotency_key=key)
         for key in "ab"
     )
-    assert after(url, first, second) == "ILLEGAL_TRANSITION"
+    assert run_overlapping(url, first, second) == "ILLEGAL_TRANSITION"
     assert value(conn, "select sum(reserved) from app.inventory") == 2
     assert broken_invariants(conn) == {}
 
 
-def test_units_that_were_checked_for_one_are_not_given_to_another(
+@pytest.mark.regression("vendurehq/vendure#4930")
+@pytest.mark.regression("saleor/saleor#543")
+def test_units_reserved_by_an_uncommitted_order_are_not_sold_again(
     url: str, conn: Connection, context: Context
 ) -> None:
-    """Check and allocation in two transactions: vendurehq/vendure PR 4930, saleor/saleor#543."""
+    """In vendurehq/vendure#4930 and saleor/saleor#543 check and allocation are two transactions."""
     first, second = (
-        api_call(who, "submit_order", items=items(SKU_000=600), idempotency_key="k")
-        for who in context.partners[:2]
+        api_call(partner, "submit_order", items=items(SKU_000=600), idempotency_key="k")
+        for partner in context.partners[:2]
     )
-    assert after(url, first, second) == "OUT_OF_STOCK"
+    assert run_overlapping(url, first, second) == "OUT_OF_STOCK"
     assert broken_invariants(conn) == {}
 
 
-def test_an_order_written_by_hand_meets_the_credit_that_another_used(
+def test_inserted_order_is_flagged_when_an_uncommitted_order_uses_the_credit(
     url: str, conn: Connection, context: Context
 ) -> None:
-    who = context.partners[0].sub
-    conn.execute("update app.partners set credit_limit = 1000 where id = %s", [who])
-    by_hand = sql(
+    partner = context.partners[0].sub
+    conn.execute("update app.partners set credit_limit = 1000 where id = %s", [partner])
+    insert_order = sql_operation(
         "insert into app.orders (partner_id, status, subtotal, grand_total)"
         " values (%s, 'SUBMITTED', 600, 600) returning is_over_limit",
-        who,
+        partner,
     )
-    assert after(url, by_hand, by_hand) is True
+    assert run_overlapping(url, insert_order, insert_order) is True
 
 
-def test_two_messengers_do_not_hold_two_messages_of_one_recipient(
+def test_overlapping_claims_hold_one_message_of_a_recipient(
     url: str, conn: Connection, context: Context
 ) -> None:
     for text in ("one", "two"):
@@ -366,12 +377,12 @@ def test_two_messengers_do_not_hold_two_messages_of_one_recipient(
             "select app.enqueue_message('inbound_text', 'AGENT', %s, null, %s)",
             [context.admin.sub, Jsonb({"sender": "x", "text": text})],
         )
-    claim = sql("select count(*) from app.claim_messages(1, 60)")
-    assert after(url, claim, claim) == 0
+    claim = sql_operation("select count(*) from app.claim_messages(1, 60)")
+    assert run_overlapping(url, claim, claim) == 0
 
 
-def _message(conn: Connection, context: Context, **columns: Any) -> str:
-    """A message in a state; returns its id."""
+def _insert_message(conn: Connection, context: Context, **columns: Any) -> str:
+    """Insert a message with these SQL values of columns; returns its id."""
     names = ", ".join(columns)
     values = ", ".join(str(v) for v in columns.values())
     return str(
@@ -395,110 +406,128 @@ def _message(conn: Connection, context: Context, **columns: Any) -> str:
     ],
     ids=["lapsed", "unknown", "given up", "expired"],
 )
-def test_the_reaper_waits_for_nobody(
+def test_reaper_skips_locked_messages(
     url: str, conn: Connection, context: Context, columns: dict[str, str]
 ) -> None:
-    message = _message(conn, context, **columns)
-    hold = sql("select id from app.messages where id = %s for update", message)
-    assert beside(url, hold, sql("select app.reap_messages()")) == 0
+    message = _insert_message(conn, context, **columns)
+    hold = sql_operation("select id from app.messages where id = %s for update", message)
+    assert run_without_waiting(url, hold, sql_operation("select app.reap_messages()")) == 0
     assert value(conn, "select app.reap_messages()") >= 1
 
 
-def test_a_claim_waits_for_nobody_who_holds_a_message(url: str, conn: Connection, context: Context) -> None:
-    message = _message(conn, context)
-    hold = sql("select id from app.messages where id = %s for update", message)
-    assert beside(url, hold, sql("select count(*) from app.claim_messages(10, 60)")) == 0
+def test_claim_skips_locked_messages(url: str, conn: Connection, context: Context) -> None:
+    message = _insert_message(conn, context)
+    hold = sql_operation("select id from app.messages where id = %s for update", message)
+    assert (
+        run_without_waiting(url, hold, sql_operation("select count(*) from app.claim_messages(10, 60)")) == 0
+    )
     assert value(conn, "select count(*) from app.claim_messages(10, 60)") == 1
 
 
-def test_a_message_that_failed_twice_at_once_goes_out_by_mail_once(
+def test_message_reported_failed_twice_is_sent_by_email_once(
     url: str, conn: Connection, context: Context
 ) -> None:
     conn.execute("update app.sub_distributors set email = 'a@b.test'")
-    message = _message(conn, context, status="'CLAIMED'", lease_until="now() + interval '1 h'")
-    failed = sql("select app.message_failed(%s, 'E', false)", message)
-    after(url, failed, failed)
+    message = _insert_message(conn, context, status="'CLAIMED'", lease_until="now() + interval '1 h'")
+    failed = sql_operation("select app.message_failed(%s, 'E', false)", message)
+    run_overlapping(url, failed, failed)
     assert value(conn, "select count(*) from app.messages where channel = 'EMAIL'") == 1
 
 
-def test_a_late_report_does_not_take_back_an_earlier_one(
+def test_delivered_report_does_not_overwrite_an_uncommitted_read_report(
     url: str, conn: Connection, context: Context
 ) -> None:
-    message = _message(conn, context, status="'SENT'", provider_id="'wamid.1'")
+    message = _insert_message(conn, context, status="'SENT'", provider_id="'wamid.1'")
     first, second = (
-        sql("select app.message_status('wamid.1', %s, now())", status) for status in ("read", "delivered")
+        sql_operation("select app.message_status('wamid.1', %s, now())", status)
+        for status in ("read", "delivered")
     )
-    after(url, first, second)
+    run_overlapping(url, first, second)
     assert value(conn, "select status from app.messages where id = %s", message) == "READ"
 
 
-def _unknown(conn: Connection, context: Context) -> str:
-    return _message(conn, context, status="'UNKNOWN'", unknown_since="now()")
+def _insert_unknown_message(conn: Connection, context: Context) -> str:
+    return _insert_message(conn, context, status="'UNKNOWN'", unknown_since="now()")
 
 
-def _report(key: str, status: str, ours: str) -> Operation:
-    return sql("select app.message_status(%s, %s, now(), %s, '131026')", key, status, ours)
+def _status_report(provider_id: str, status: str, message: str) -> Operation:
+    return sql_operation(
+        "select app.message_status(%s, %s, now(), %s, '131026')", provider_id, status, message
+    )
 
 
-def test_a_report_beside_the_first_one_is_not_taken_for_that_of_another_sending(
+def test_report_overlapping_the_first_belongs_to_the_same_sending(
     url: str, conn: Connection, context: Context
 ) -> None:
-    message = _unknown(conn, context)
-    after(url, _report("wamid.1", "sent", message), _report("wamid.1", "delivered", message))
+    message = _insert_unknown_message(conn, context)
+    run_overlapping(
+        url, _status_report("wamid.1", "sent", message), _status_report("wamid.1", "delivered", message)
+    )
     assert value(conn, "select status from app.messages where id = %s", message) == "DELIVERED"
 
 
-def test_a_failure_of_one_sending_does_not_undo_another_that_just_arrived(
+def test_failure_of_another_sending_does_not_overwrite_an_uncommitted_sent_report(
     url: str, conn: Connection, context: Context
 ) -> None:
-    message = _unknown(conn, context)
-    after(url, _report("wamid.1", "sent", message), _report("wamid.2", "failed", message))
+    message = _insert_unknown_message(conn, context)
+    run_overlapping(
+        url, _status_report("wamid.1", "sent", message), _status_report("wamid.2", "failed", message)
+    )
     assert value(conn, "select status from app.messages where id = %s", message) == "SENT"
 
 
-def test_trouble_that_two_messengers_meet_is_told_once(url: str, conn: Connection, context: Context) -> None:
+def test_overlapping_provider_errors_notify_headquarters_once(
+    url: str, conn: Connection, context: Context
+) -> None:
     claimed = {"status": "'CLAIMED'", "lease_until": "now() + interval '1 h'"}
     first, second = (
-        sql("select app.message_failed(%s, '190', false)", _message(conn, context, **claimed)) for _ in "ab"
+        sql_operation(
+            "select app.message_failed(%s, '190', false)", _insert_message(conn, context, **claimed)
+        )
+        for _ in "ab"
     )
-    beside(url, first, second)
-    told = (
+    run_without_waiting(url, first, second)
+    notifications = (
         "select count(*), count(distinct recipient_id) from app.messages where template = 'messenger_trouble'"
     )
-    assert conn.execute(told).fetchall() == [(2, 2)]
+    assert conn.execute(notifications).fetchall() == [(2, 2)]
 
 
-def test_an_order_that_has_just_died_is_not_escalated(url: str, conn: Connection, context: Context) -> None:
+def test_order_with_an_uncommitted_cancellation_is_not_escalated(
+    url: str, conn: Connection, context: Context
+) -> None:
     order = submit(conn, context.partners[0], items(SKU_000=1))
     cancel = api_call(context.partners[0], "cancel_order", order_id=order["id"])
-    after(url, cancel, sql("select app.escalate_now(%s, 'too late')", order["id"]))
+    run_overlapping(url, cancel, sql_operation("select app.escalate_now(%s, 'too late')", order["id"]))
     assert value(conn, "select count(*) from app.sla_escalation_logs") == 0
 
 
-def test_lines_of_a_draft_are_not_changed_while_it_is_submitted(
+def test_lines_of_a_draft_cannot_be_deleted_while_it_is_submitted(
     url: str, conn: Connection, context: Context
 ) -> None:
     draft = call(conn, context.partners[0], "save_draft", items=items(SKU_000=2))
     submission = api_call(context.partners[0], "submit_draft", order_id=draft["id"], idempotency_key="k")
     with pytest.raises(psycopg.DatabaseError, match="ORDER_FROZEN"):
-        after(url, submission, sql("delete from app.order_items where order_id = %s", draft["id"]))
+        run_overlapping(
+            url, submission, sql_operation("delete from app.order_items where order_id = %s", draft["id"])
+        )
     assert broken_invariants(conn) == {}
 
 
-def test_a_draft_whose_lines_are_being_changed_is_priced_as_it_then_stands(
+def test_submission_prices_a_draft_after_an_uncommitted_change_of_its_lines(
     url: str, conn: Connection, context: Context
 ) -> None:
     draft = call(conn, context.partners[0], "save_draft", items=items(SKU_000=2))
-    change = sql(
+    change = sql_operation(
         "update app.order_items set quantity = 5, line_total = 5 * unit_price where order_id = %s",
         draft["id"],
     )
     submission = api_call(context.partners[0], "submit_draft", order_id=draft["id"], idempotency_key="k")
-    assert after(url, change, submission)["grand_total"] == 500_000
+    assert run_overlapping(url, change, submission)["grand_total"] == 500_000
     assert broken_invariants(conn) == {}
 
 
-def test_a_tap_on_a_button_that_was_just_answered_is_out_of_date(
+def test_button_reply_after_an_uncommitted_response_is_out_of_date(
     url: str, conn: Connection, context: Context
 ) -> None:
     order = submit(conn, context.partners[0], items(SKU_000=1))
@@ -512,14 +541,16 @@ def test_a_tap_on_a_button_that_was_just_answered_is_out_of_date(
     )
     accept = api_call(Caller("subdist", subdist), "respond_order", order_id=order["id"], decision="ACCEPT")
     assert (
-        after(url, accept, sql("select app.handle_button_reply(%s, %s)", payload, number))
+        run_overlapping(url, accept, sql_operation("select app.handle_button_reply(%s, %s)", payload, number))
         == "button out of date"
     )
     assert value(conn, "select status::text from app.orders where id = %s", order["id"]) == "PROCESSING"
 
 
-def test_a_tap_is_not_lost_because_the_order_is_busy(url: str, conn: Connection, context: Context) -> None:
-    """It is noted as failed, and the order escalated although he accepted."""
+def test_button_reply_is_processed_later_when_its_order_is_locked(
+    url: str, conn: Connection, context: Context
+) -> None:
+    """Otherwise the reply is stored as failed, and the order is escalated although it was accepted."""
     order = submit(conn, context.partners[0], items(SKU_000=1))
     buttons, number = conn.execute("select buttons, recipient from app.claim_messages(10, 60)").fetchall()[0]
     payload = next(b["payload"] for b in buttons if b["title"] == "Terima")
@@ -532,26 +563,26 @@ def test_a_tap_is_not_lost_because_the_order_is_busy(url: str, conn: Connection,
     conn.execute(
         "select app.inbound_message(%s)", [Jsonb({"entry": [{"changes": [{"value": {"messages": [tap]}}]}]})]
     )
-    with _open(url) as busy:
-        busy.execute("select from app.orders where id = %s for no key update", [order["id"]])
+    with open_transaction(url) as holder:
+        holder.execute("select from app.orders where id = %s for no key update", [order["id"]])
         conn.execute("set lock_timeout = '100ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             conn.execute("select app.process_inbox()")
-        busy.rollback()
+        holder.rollback()
     assert value(conn, "select app.process_inbox()") == 1
     assert value(conn, "select status::text from app.orders where id = %s", order["id"]) == "PROCESSING"
 
 
 @pytest.mark.parametrize("retry", [True, False])
-def test_an_offer_that_fails_while_it_is_withdrawn_is_not_made_again(
+def test_offer_that_fails_while_it_is_withdrawn_is_not_sent_again(
     url: str, conn: Connection, context: Context, retry: bool
 ) -> None:
     conn.execute("update app.sub_distributors set email = 'a@b.test'")
     order = submit(conn, context.partners[0], items(SKU_000=1))
     [offer] = conn.execute("select id from app.claim_messages(10, 60)").fetchall()
     cancel = api_call(context.partners[0], "cancel_order", order_id=order["id"])
-    failed = sql("select app.message_failed(%s, '131026', %s)", offer[0], retry)
-    after(url, failed, cancel)
+    failed = sql_operation("select app.message_failed(%s, '131026', %s)", offer[0], retry)
+    run_overlapping(url, failed, cancel)
     offers = (
         "select count(*) from app.messages where template = 'order_routed'"
         " and (status = 'CLAIMED' or status = 'PENDING' and (expires_at > now()) is not false)"
@@ -559,20 +590,20 @@ def test_an_offer_that_fails_while_it_is_withdrawn_is_not_made_again(
     assert value(conn, offers) == 0
 
 
-def test_who_withdraws_an_offer_and_who_reports_it_failed_do_not_wait_for_each_other(
+def test_delivery_failure_waits_for_the_order_without_locking_the_message(
     url: str, conn: Connection, context: Context
 ) -> None:
     order = submit(conn, context.partners[0], items(SKU_000=1))
     [offer] = conn.execute("select id from app.claim_messages(10, 60)").fetchall()
-    with _open(url) as holder:
+    with open_transaction(url) as holder:
         holder.execute("select from app.orders where id = %s for no key update", [order["id"]])
         for report in (
             "select app.message_failed(%s, '131026', false)",
             "select app.message_status('wamid.1', 'failed', now(), %s)",
         ):
-            second = Second(url, sql(report, offer[0]))
-            assert second.start(conn), "it went on without its turn"
-            assert not locked(url, "select from app.messages where id = %s for update", offer[0])
+            second = BackgroundOperation(url, sql_operation(report, offer[0]))
+            assert second.start(conn), "the operation did not wait for the lock"
+            assert not is_locked(url, "select from app.messages where id = %s for update", offer[0])
             holder.rollback()
             second.outcome()
             conn.execute(
@@ -581,185 +612,197 @@ def test_who_withdraws_an_offer_and_who_reports_it_failed_do_not_wait_for_each_o
             holder.execute("select from app.orders where id = %s for no key update", [order["id"]])
 
 
-def test_the_reaper_passes_by_an_offer_whose_order_is_busy(
-    url: str, conn: Connection, context: Context
-) -> None:
+def test_reaper_skips_offers_of_locked_orders(url: str, conn: Connection, context: Context) -> None:
     order = submit(conn, context.partners[0], items(SKU_000=1))
     conn.execute(
         "update app.messages set status = 'UNKNOWN', unknown_since = now() - interval '1 day', attempts = 100"
     )
-    hold = sql("select id from app.orders where id = %s for no key update", order["id"])
-    assert beside(url, hold, sql("select app.reap_messages()")) == 0
+    hold = sql_operation("select id from app.orders where id = %s for no key update", order["id"])
+    assert run_without_waiting(url, hold, sql_operation("select app.reap_messages()")) == 0
     assert value(conn, "select app.reap_messages()") == 1
 
 
-def test_hours_that_are_changed_at_once_still_rise(url: str, conn: Connection) -> None:
-    first = sql("select app.set_config_value('sla.manager_hours', '18')")
-    second = sql("select app.set_config_value('sla.reminder_hours', '20')")
+def test_overlapping_changes_of_service_level_hours_keep_them_ascending(url: str, conn: Connection) -> None:
+    first = sql_operation("select app.set_config_value('sla.manager_hours', '18')")
+    second = sql_operation("select app.set_config_value('sla.reminder_hours', '20')")
     with pytest.raises(psycopg.DatabaseError, match="INVALID_CONFIG_VALUE"):
-        after(url, first, second)
+        run_overlapping(url, first, second)
 
 
-def test_points_and_payments_take_the_partners_in_one_order(
-    url: str, conn: Connection, context: Context
-) -> None:
-    """The queue by its age, a set of payments by the partners' ids: each then had whom the other wanted."""
+def test_point_queue_locks_partners_in_id_order(url: str, conn: Connection, context: Context) -> None:
+    """A batch of payments locks partners by id; a queue that locks them by age would deadlock with it."""
     low, high = sorted(context.partners[:2], key=lambda p: str(p.sub))
-    for who in (high, low):
-        pay(conn, context, approve(conn, context, submit(conn, who, items(SKU_000=10))))
-    with _open(url) as before:
-        before.execute("select from app.partners where id = %s for no key update", [low.sub])
-        second = Second(url, sql("select jobs.process_point_queue()"))
-        assert second.start(conn), "it went on without its turn"
-        assert not locked(url, "select from app.partners where id = %s for no key update", high.sub)
-        before.rollback()
+    for partner in (high, low):
+        pay(conn, context, approve(conn, context, submit(conn, partner, items(SKU_000=10))))
+    with open_transaction(url) as holder:
+        holder.execute("select from app.partners where id = %s for no key update", [low.sub])
+        second = BackgroundOperation(url, sql_operation("select jobs.process_point_queue()"))
+        assert second.start(conn), "the operation did not wait for the lock"
+        assert not is_locked(url, "select from app.partners where id = %s for no key update", high.sub)
+        holder.rollback()
     assert second.outcome() == 2
 
 
-def test_an_answer_and_a_rerouting_take_turns(url: str, conn: Connection, context: Context) -> None:
+def test_response_after_an_uncommitted_rerouting_is_refused(
+    url: str, conn: Connection, context: Context
+) -> None:
     order = submit(conn, context.partners[0], items(SKU_000=1))
     subdist = value(conn, "select routed_to_subdist_id::text from app.orders where id = %s", order["id"])
     other = next(s.sub for s in context.subdists if s.sub != subdist)
     reroute = api_call(context.admin, "reroute_order", order_id=order["id"], subdist_id=other)
     accept = api_call(Caller("subdist", subdist), "respond_order", order_id=order["id"], decision="ACCEPT")
-    assert after(url, reroute, accept) == "NOT_FOUND"
+    assert run_overlapping(url, reroute, accept) == "NOT_FOUND"
 
 
-def test_two_edits_cannot_close_a_cycle_of_regions(url: str, conn: Connection, context: Context) -> None:
+def test_overlapping_edits_cannot_create_a_cycle_of_regions(
+    url: str, conn: Connection, context: Context
+) -> None:
     under = "update app.regions set parent_region_id = %s where id = %s"
     one, two = context.regions["id"], context.regions["papua"]
     with pytest.raises(psycopg.DatabaseError, match="INVALID_REGION"):
-        after(url, sql(under, one, two), sql(under, two, one))
+        run_overlapping(url, sql_operation(under, one, two), sql_operation(under, two, one))
 
 
 @pytest.mark.parametrize("first", ["erp_apply_products", "erp_apply_stock"])
-def test_a_level_and_its_product_that_come_at_once_meet(
+def test_stock_level_reaches_a_product_that_is_created_concurrently(
     url: str, conn: Connection, context: Context, first: str
 ) -> None:
-    """Neither sees what the other has not committed: unless they take turns, the level waits for ever."""
-    told = {
+    """Neither call sees what the other has not committed. Unless they wait for each other, the level stays
+    in quarantine.
+    """
+    arguments = {
         "erp_apply_products": {"products": [{"sku": "NEW", "name": "Sampo", "base_price": 1000}]},
         "erp_apply_stock": {"levels": [{"sku": "NEW", "quantity": 9}]},
     }
-    [second] = set(told) - {first}
-    after(url, api_call(context.erp, first, **told[first]), api_call(context.erp, second, **told[second]))
+    [second] = set(arguments) - {first}
+    run_overlapping(
+        url,
+        api_call(context.erp, first, **arguments[first]),
+        api_call(context.erp, second, **arguments[second]),
+    )
     query = "select s.erp_stock from app.inventory s join app.products p on p.id = s.product_id"
     assert value(conn, f"{query} where p.sku = 'NEW'") == 9
     assert value(conn, "select count(*) from app.erp_quarantine") == 0
 
 
-def test_two_makers_of_partitions_do_not_trip_over_each_other(url: str, conn: Connection) -> None:
-    make = sql("select app.make_audit_partitions(7)")
-    assert after(url, make, make) == 0
+def test_second_of_overlapping_partition_runs_creates_none(url: str, conn: Connection) -> None:
+    make = sql_operation("select app.make_audit_partitions(7)")
+    assert run_overlapping(url, make, make) == 0
 
 
-# --- what shares the work does not wait ---
+# --- Jobs and workers that share a queue do not wait for each other ---
 
 
-def test_two_flushes_share_the_trail(url: str, conn: Connection, context: Context) -> None:
-    flush = sql("select app.flush_audit_buffer()")
-    assert beside(url, flush, flush) == 0
+def test_overlapping_audit_flushes_do_not_wait(url: str, conn: Connection, context: Context) -> None:
+    flush = sql_operation("select app.flush_audit_buffer()")
+    assert run_without_waiting(url, flush, flush) == 0
     assert broken_invariants(conn) == {}
 
 
-def test_two_sweeps_share_the_late_orders(url: str, conn: Connection, context: Context) -> None:
+def test_overlapping_sweeps_remind_once_without_waiting(url: str, conn: Connection, context: Context) -> None:
     submit(conn, context.partners[0], items(SKU_000=1))
     conn.execute("update app.orders set routed_at = now() - interval '2 days'")
-    sweep = sql("select app.sweep_service_level()")
-    assert beside(url, sweep, sweep) == 0
+    sweep = sql_operation("select app.sweep_service_level()")
+    assert run_without_waiting(url, sweep, sweep) == 0
     assert (
         value(conn, "select count(*) from app.sla_escalation_logs where escalation_level = 'REMINDER'") == 1
     )
 
 
-def test_two_runs_of_the_point_queue_share_it(url: str, conn: Connection, context: Context) -> None:
+def test_point_queue_skips_locked_entries(url: str, conn: Connection, context: Context) -> None:
     pay(conn, context, approve(conn, context, submit(conn, context.partners[0], items(SKU_000=10))))
-    vest = sql("select jobs.process_point_queue()")
-    with _open(url) as first, psycopg.connect(url, autocommit=True) as watcher:
+    vest = sql_operation("select jobs.process_point_queue()")
+    with open_transaction(url) as first, psycopg.connect(url, autocommit=True) as watcher:
         first.execute("select from app.point_queue for update")
-        second = Second(url, vest)
-        assert not second.start(watcher), "it waited"
+        second = BackgroundOperation(url, vest)
+        assert not second.start(watcher), "the second operation waited for the first"
         first.rollback()
     assert second.outcome() == 0
     assert value(conn, "select jobs.process_point_queue()") == 1
 
 
-def test_two_readers_of_the_inbox_share_it(url: str, conn: Connection) -> None:
+def test_overlapping_inbox_runs_do_not_wait(url: str, conn: Connection) -> None:
     conn.execute("""select app.inbound_message('{"entry": []}')""")
-    work = sql("select app.process_inbox()")
-    assert beside(url, work, work) == 0
+    work = sql_operation("select app.process_inbox()")
+    assert run_without_waiting(url, work, work) == 0
 
 
-def test_statistics_are_refreshed_by_one_at_a_time(url: str, conn: Connection) -> None:
-    refresh: Operation = sql("select jobs.refresh_statistics()")
-    with _open(url) as first, psycopg.connect(url, autocommit=True) as watcher:
+def test_second_statistics_refresh_is_skipped_while_one_runs(url: str, conn: Connection) -> None:
+    refresh = sql_operation("select jobs.refresh_statistics()")
+    with open_transaction(url) as first, psycopg.connect(url, autocommit=True) as watcher:
         first.execute("select jobs.refresh_statistics()")
-        second = Second(url, refresh)
-        assert not second.start(watcher), "it waited"
+        second = BackgroundOperation(url, refresh)
+        assert not second.start(watcher), "the second operation waited for the first"
         first.commit()
     assert second.outcome() == 0
 
 
-# --- signing in ---
+# --- Authentication ---
 
 
-def _signed_in(conn: Connection, who: Caller) -> Any:
-    return value(conn, "select auth.open_session(%s, %s)", who.sub, who.role)
+def _open_session(conn: Connection, user: Caller) -> Any:
+    return value(conn, "select auth.open_session(%s, %s)", user.sub, user.role)
 
 
-def test_a_refresh_token_is_good_for_one_of_two_thieves(url: str, conn: Connection, context: Context) -> None:
-    token = _signed_in(conn, context.partners[0])["refresh_token"]
-    refresh = sql("select auth.refresh_session(%s)", token)
-    assert after(url, refresh, refresh)["code"] == "REFRESH_TOKEN_REUSED"
-
-
-def test_a_session_that_is_just_being_closed_gives_no_new_tokens(
+def test_refresh_token_is_accepted_once_by_overlapping_refreshes(
     url: str, conn: Connection, context: Context
 ) -> None:
-    tokens = _signed_in(conn, context.partners[0])
+    token = _open_session(conn, context.partners[0])["refresh_token"]
+    refresh = sql_operation("select auth.refresh_session(%s)", token)
+    assert run_overlapping(url, refresh, refresh)["code"] == "REFRESH_TOKEN_REUSED"
+
+
+def test_session_that_is_being_closed_issues_no_new_tokens(
+    url: str, conn: Connection, context: Context
+) -> None:
+    tokens = _open_session(conn, context.partners[0])
     session = value(conn, "select id::text from auth.sessions")
-    close = sql("select auth.revoke_session(%s, 'logout')", session)
-    answer = after(url, close, sql("select auth.refresh_session(%s)", tokens["refresh_token"]))
+    close = sql_operation("select auth.revoke_session(%s, 'logout')", session)
+    answer = run_overlapping(
+        url, close, sql_operation("select auth.refresh_session(%s)", tokens["refresh_token"])
+    )
     assert answer["code"] == "INVALID_REFRESH_TOKEN"
 
 
-def test_a_link_is_good_for_one_of_two(url: str, conn: Connection, context: Context) -> None:
+def test_sign_in_link_is_accepted_once_by_overlapping_redemptions(
+    url: str, conn: Connection, context: Context
+) -> None:
     number = value(conn, "select whatsapp_number from app.sub_distributors limit 1")
     conn.execute("select auth.request_link(%s)", [number])
     token = value(conn, "select variables ->> 'token' from app.messages where template = 'sign_in_link'")
-    redeem = sql("select auth.redeem_link(%s)", token)
-    assert after(url, redeem, redeem)["code"] == "INVALID_LINK"
+    redeem = sql_operation("select auth.redeem_link(%s)", token)
+    assert run_overlapping(url, redeem, redeem)["code"] == "INVALID_LINK"
 
 
 @pytest.mark.parametrize("role", ["partner", "agent"])
-def test_of_two_new_passwords_the_first_stands(
+def test_first_of_overlapping_password_changes_is_kept(
     url: str, conn: Connection, context: Context, role: str
 ) -> None:
-    who = context.partners[0] if role == "partner" else context.agents[0]
+    user = context.partners[0] if role == "partner" else context.agents[0]
     table = "partners" if role == "partner" else "agents"
     conn.execute(
         f"update app.{table} set password_hash = auth.hash_password('the old password') where id = %s",
-        [who.sub],
+        [user.sub],
     )
     first, second = (
-        api_call(who, "change_password", current_password="the old password", new_password=new)
+        api_call(user, "change_password", current_password="the old password", new_password=new)
         for new in ("a first new one", "a second new one")
     )
-    assert after(url, first, second)["code"] == "INVALID_CREDENTIALS"
+    assert run_overlapping(url, first, second)["code"] == "INVALID_CREDENTIALS"
 
 
-# --- and what no lock can see is mended ---
+# --- A sweep repairs what locks cannot prevent ---
 
 
-def test_an_order_routed_while_its_sub_distributor_is_suspended_is_handed_over_by_the_sweep(
+def test_order_rerouted_during_a_suspension_is_handed_over_by_the_sweep(
     url: str, conn: Connection, context: Context
 ) -> None:
     order = submit(conn, context.partners[0], items(SKU_000=1))
     serving = value(conn, "select routed_to_subdist_id::text from app.orders where id = %s", order["id"])
     other = next(s.sub for s in context.subdists if s.sub != serving)
     reroute = api_call(context.admin, "reroute_order", order_id=order["id"], subdist_id=other)
-    suspend = sql("update app.sub_distributors set status = 'SUSPENDED' where id = %s", other)
-    after(url, reroute, suspend)
+    suspend = sql_operation("update app.sub_distributors set status = 'SUSPENDED' where id = %s", other)
+    run_overlapping(url, reroute, suspend)
     assert value(conn, "select jobs.sweep_service_level()") == 1
     routed = value(conn, "select routed_to_subdist_id::text from app.orders where id = %s", order["id"])
     assert routed != other

@@ -1,4 +1,4 @@
-"""Stock, credit and idempotency when everybody comes at the same moment."""
+"""Stock, credit, points and idempotency under concurrent calls on orders."""
 
 import uuid
 from typing import Any
@@ -27,30 +27,36 @@ from tests.support.context import (
 )
 
 
-def ordering(who: Caller, lines: list[dict[str, Any]], points: int = 0, key: str | None = None) -> Operation:
+def order_operation(
+    partner: Caller, lines: list[dict[str, Any]], points: int = 0, key: str | None = None
+) -> Operation:
     return lambda conn: call(
-        conn, who, "submit_order", items=lines, points=points, idempotency_key=key or str(uuid.uuid4())
+        conn, partner, "submit_order", items=lines, points=points, idempotency_key=key or str(uuid.uuid4())
     )
 
 
-@pytest.mark.parametrize(("stock", "each", "served"), [(10, 1, 10), (95, 10, 9)])
-def test_a_hundred_buyers_never_buy_more_than_there_is(
-    url: str, conn: Connection, stock: int, each: int, served: int
+@pytest.mark.parametrize(("stock", "quantity", "served"), [(10, 1, 10), (95, 10, 9)])
+def test_concurrent_orders_never_exceed_the_stock(
+    url: str, conn: Connection, stock: int, quantity: int, served: int
 ) -> None:
     context = make_context(conn, partners=100, products=1, stock=stock)
-    run = run_concurrently(url, [ordering(p, items(SKU_000=each)) for p in context.partners])
+    run = run_concurrently(
+        url, [order_operation(partner, items(SKU_000=quantity)) for partner in context.partners]
+    )
     assert len(run.succeeded) == served
     assert run.refusals == {"OUT_OF_STOCK": 100 - served}
     left = conn.execute("select erp_stock, reserved, display_stock from app.inventory").fetchone()
-    assert left == (stock, served * each, stock - served * each)
+    assert left == (stock, served * quantity, stock - served * quantity)
     assert_invariants(conn)
 
 
-def test_stock_syncs_between_a_hundred_buyers_resurrect_nothing(url: str, conn: Connection) -> None:
+def test_stock_syncs_during_orders_never_restore_reserved_units(url: str, conn: Connection) -> None:
     context = make_context(conn, partners=60, products=1, stock=20)
     levels = [{"sku": "SKU-000", "quantity": 20}]
     with running_repeatedly(url, api_call(context.erp, "erp_apply_stock", levels=levels)) as syncs:
-        run = run_concurrently(url, [ordering(p, items(SKU_000=1)) for p in context.partners])
+        run = run_concurrently(
+            url, [order_operation(partner, items(SKU_000=1)) for partner in context.partners]
+        )
     assert len(syncs) > 1
     assert len(run.succeeded) == 20
     assert run.refusals == {"OUT_OF_STOCK": 40}
@@ -58,10 +64,12 @@ def test_stock_syncs_between_a_hundred_buyers_resurrect_nothing(url: str, conn: 
 
 
 @pytest.mark.parametrize("policy", ["FLAG", "BLOCK"])
-def test_fifty_orders_against_a_limit_that_holds_twenty(url: str, conn: Connection, policy: str) -> None:
+def test_concurrent_orders_past_the_credit_limit_are_flagged_or_refused(
+    url: str, conn: Connection, policy: str
+) -> None:
     context = make_context(conn, partners=1, products=1, credit=2_000_000)
     call(conn, context.admin, "set_config", config_key="credit.over_limit_policy", config_value=policy)
-    run = run_concurrently(url, [ordering(context.partners[0], items(SKU_000=1))] * 50)
+    run = run_concurrently(url, [order_operation(context.partners[0], items(SKU_000=1))] * 50)
     flagged = [o for o in run.succeeded if o["is_over_limit"]]
     used = value(conn, "select credit_used from app.partners")
     if policy == "FLAG":
@@ -73,9 +81,9 @@ def test_fifty_orders_against_a_limit_that_holds_twenty(url: str, conn: Connecti
     assert_invariants(conn)
 
 
-def test_the_same_key_forty_times_at_once_is_one_order(url: str, conn: Connection) -> None:
+def test_concurrent_submissions_with_one_key_create_one_order(url: str, conn: Connection) -> None:
     context = make_context(conn, partners=1)
-    run = run_concurrently(url, [ordering(context.partners[0], items(SKU_000=2), key="once")] * 40)
+    run = run_concurrently(url, [order_operation(context.partners[0], items(SKU_000=2), key="once")] * 40)
     assert len({o["id"] for o in run.succeeded}) == 1
     assert not run.refusals
     assert value(conn, "select count(*) from app.orders") == 1
@@ -83,57 +91,64 @@ def test_the_same_key_forty_times_at_once_is_one_order(url: str, conn: Connectio
     assert_invariants(conn)
 
 
-def test_one_key_with_two_bodies_at_once_is_one_order_and_a_conflict(url: str, conn: Connection) -> None:
+def test_concurrent_submissions_with_one_key_and_two_bodies_create_one_order(
+    url: str, conn: Connection
+) -> None:
     context = make_context(conn, partners=1)
-    who = context.partners[0]
-    run = run_concurrently(url, [ordering(who, items(SKU_000=1 + i % 2), key="once") for i in range(20)])
+    partner = context.partners[0]
+    run = run_concurrently(
+        url, [order_operation(partner, items(SKU_000=1 + i % 2), key="once") for i in range(20)]
+    )
     assert len({o["id"] for o in run.succeeded}) == 1
     assert len(run.succeeded) == 10
     assert run.refusals == {"IDEMPOTENCY_CONFLICT": 10}
     assert_invariants(conn)
 
 
-def test_points_are_used_once_by_ten_orders_at_once(url: str, conn: Connection) -> None:
+def test_concurrent_orders_never_use_more_points_than_the_balance(url: str, conn: Connection) -> None:
     context = make_context(conn, partners=1)
-    who = context.partners[0]
-    call(conn, context.admin, "adjust_points", partner_id=who.sub, points=250, reason="start")
-    run = run_concurrently(url, [ordering(who, items(SKU_000=1), points=100) for _ in range(10)])
+    partner = context.partners[0]
+    call(conn, context.admin, "adjust_points", partner_id=partner.sub, points=250, reason="start")
+    run = run_concurrently(url, [order_operation(partner, items(SKU_000=1), points=100) for _ in range(10)])
     assert len(run.succeeded) == 2
     assert run.refusals == {"POINTS_INSUFFICIENT": 8}
     assert value(conn, "select point_balance from app.partners") == 50
     assert_invariants(conn)
 
 
-def test_two_agents_and_the_partner_submit_and_cancel_one_draft(url: str, conn: Connection) -> None:
+def test_draft_submitted_concurrently_becomes_at_most_one_order(url: str, conn: Connection) -> None:
     context = make_context(conn, partners=1)
-    who = context.partners[0]
-    acting = [shadow(conn, agent, who) for agent in context.agents]
+    partner = context.partners[0]
+    shadows = [shadow(conn, agent, partner) for agent in context.agents]
     submitted = 0
     for _ in range(8):
-        draft = call(conn, who, "save_draft", items=items(SKU_000=3, SKU_001=1))
+        draft = call(conn, partner, "save_draft", items=items(SKU_000=3, SKU_001=1))
         operations: list[Operation] = [
-            api_call(w, "submit_draft", order_id=draft["id"], idempotency_key=str(uuid.uuid4()))
-            for w in (who, *acting)
+            api_call(caller, "submit_draft", order_id=draft["id"], idempotency_key=str(uuid.uuid4()))
+            for caller in (partner, *shadows)
         ]
-        operations.append(api_call(who, "cancel_order", order_id=draft["id"]))
+        operations.append(api_call(partner, "cancel_order", order_id=draft["id"]))
         run = run_concurrently(url, operations)
-        won = [o for o in run.succeeded if o["status"] == "SUBMITTED"]
-        assert len(won) <= 1, "a draft becomes one order"
+        submissions = [o for o in run.succeeded if o["status"] == "SUBMITTED"]
+        assert len(submissions) <= 1, "a draft becomes at most one order"
         assert set(run.refusals) <= {"ILLEGAL_TRANSITION"}
         assert len(run.succeeded) + run.refusals.total() == 4
-        submitted += len(won)
+        submitted += len(submissions)
     assert submitted > 0
     assert_invariants(conn)
 
 
-def test_an_order_is_cancelled_and_rejected_once_by_ten_people(url: str, conn: Connection) -> None:
-    """Credit given back twice: magento/magento2#38815."""
+@pytest.mark.regression("magento/magento2#38815")
+def test_concurrent_cancellations_and_rejections_return_credit_and_stock_once(
+    url: str, conn: Connection
+) -> None:
+    """In magento/magento2#38815 two handlers of one failed order each return its store credit."""
     context = make_context(conn, partners=1)
-    who = context.partners[0]
-    order = submit(conn, who, items(SKU_000=5))
+    partner = context.partners[0]
+    order = submit(conn, partner, items(SKU_000=5))
     run = run_concurrently(
         url,
-        [api_call(who, "cancel_order", order_id=order["id"])] * 5
+        [api_call(partner, "cancel_order", order_id=order["id"])] * 5
         + [api_call(context.admin, "reject_order", order_id=order["id"], reason="no")] * 5,
     )
     assert len(run.succeeded) == 1
@@ -143,16 +158,18 @@ def test_an_order_is_cancelled_and_rejected_once_by_ten_people(url: str, conn: C
     assert_invariants(conn)
 
 
-def test_cancelling_and_acknowledging_by_the_erp_release_stock_once(url: str, conn: Connection) -> None:
+def test_concurrent_cancellation_and_erp_acknowledgement_release_stock_once(
+    url: str, conn: Connection
+) -> None:
     context = make_context(conn, partners=1)
-    who = context.partners[0]
+    partner = context.partners[0]
     for i in range(6):
-        order = submit(conn, who, items(SKU_000=5))
+        order = submit(conn, partner, items(SKU_000=5))
         approve(conn, context, order)
         run_concurrently(
             url,
             [
-                api_call(who, "cancel_order", order_id=order["id"]),
+                api_call(partner, "cancel_order", order_id=order["id"]),
                 api_call(context.erp, "erp_ack_order", order_id=order["id"], erp_reference=f"S{i}"),
             ],
         )
@@ -160,9 +177,10 @@ def test_cancelling_and_acknowledging_by_the_erp_release_stock_once(url: str, co
     assert_invariants(conn)
 
 
-def test_a_rerouting_while_the_sub_distributor_answers(url: str, conn: Connection) -> None:
+def test_rerouting_prevails_over_a_concurrent_response_of_the_former_sub_distributor(
+    url: str, conn: Connection
+) -> None:
     context = make_context(conn, partners=1)
-    outcomes = set()
     for i in range(16):
         order = submit(conn, context.partners[0], items(SKU_000=1))
         old = serving(conn, order)
@@ -174,25 +192,24 @@ def test_a_rerouting_while_the_sub_distributor_answers(url: str, conn: Connectio
                 api_call(old, "respond_order", order_id=order["id"], decision=("ACCEPT", "DECLINE")[i % 2]),
             ],
         )
-        assert set(run.refusals) <= {"NOT_FOUND"}, "who is no longer asked finds nothing to answer"
-        assert serving(conn, order) == new, "headquarters has the last word"
-        started = value(conn, "select last_response_at is null from app.orders where id = %s", order["id"])
-        assert started, "the new sub-distributor has not answered yet"
-        outcomes.add(run.refusals.total())
+        assert set(run.refusals) <= {"NOT_FOUND"}, "the former sub-distributor no longer sees the order"
+        assert serving(conn, order) == new, "a response never undoes the rerouting"
+        unanswered = value(conn, "select last_response_at is null from app.orders where id = %s", order["id"])
+        assert unanswered, "the response of the former sub-distributor does not count for the new one"
     assert_invariants(conn)
 
 
-def test_answers_and_approvals_and_rejections_of_one_order_leave_a_legal_path(
+def test_concurrent_decisions_leave_an_open_invoice_only_for_an_approved_order(
     url: str, conn: Connection
 ) -> None:
     context = make_context(conn, partners=1)
     for _ in range(6):
         order = submit(conn, context.partners[0], items(SKU_000=1))
-        serves = serving(conn, order)
+        subdist = serving(conn, order)
         run = run_concurrently(
             url,
             [
-                api_call(serves, "respond_order", order_id=order["id"], decision="ACCEPT"),
+                api_call(subdist, "respond_order", order_id=order["id"], decision="ACCEPT"),
                 api_call(context.admin, "approve_order", order_id=order["id"]),
                 api_call(context.admin2, "approve_order", order_id=order["id"]),
                 api_call(context.admin2, "reject_order", order_id=order["id"], reason="no"),
@@ -208,13 +225,13 @@ def test_answers_and_approvals_and_rejections_of_one_order_leave_a_legal_path(
     assert_invariants(conn)
 
 
-def test_configs_and_prices_change_while_orders_are_made(url: str, conn: Connection) -> None:
+def test_each_order_keeps_one_config_and_one_price_while_both_change(url: str, conn: Connection) -> None:
     context = make_context(conn, partners=12)
     product = context.products["SKU-000"]
-    turn = iter(range(10_000))
+    rounds = iter(range(10_000))
 
     def change(c: Connection) -> None:
-        i = next(turn)
+        i = next(rounds)
         call(
             c,
             context.admin,
@@ -224,24 +241,24 @@ def test_configs_and_prices_change_while_orders_are_made(url: str, conn: Connect
         )
         c.execute("update app.products set base_price = %s where id = %s", [100_000 + i % 7, product])
 
-    def many(who: Caller) -> Operation:
-        return lambda c: [submit(c, who, items(SKU_000=6, SKU_001=1)) for _ in range(8)]
+    def submit_many(partner: Caller) -> Operation:
+        return lambda c: [submit(c, partner, items(SKU_000=6, SKU_001=1)) for _ in range(8)]
 
     with running_repeatedly(url, change) as changes:
-        run = run_concurrently(url, [many(p) for p in context.partners])
+        run = run_concurrently(url, [submit_many(partner) for partner in context.partners])
     assert len(changes) > 3
-    orders = [o for made in run.succeeded for o in made]
+    orders = [o for submitted in run.succeeded for o in submitted]
     assert len(orders) == 96
     pinned = {o["rules_applied"]["loyalty.rupiah_per_point"]["value"] for o in orders}
-    assert pinned == {5000, 10000}, "both rules were met"
-    for order in orders:  # `order_rules` checks the points of each against what it pinned
-        risen = order["subtotal"] - 725_000
-        assert risen in range(0, 42, 6), "all six units at one price"
+    assert pinned == {5000, 10000}, "orders were submitted under both values"
+    for order in orders:  # the invariant `order_rules` checks their points against the pinned rules
+        increase = order["subtotal"] - 725_000
+        assert increase in range(0, 42, 6), "all six units have one price"
     assert_invariants(conn)
 
 
-def test_an_order_routed_at_the_moment_of_a_suspension_is_handed_over(url: str, conn: Connection) -> None:
-    """Neither saw the other: the order would have waited a day for somebody who cannot answer."""
+def test_order_routed_during_a_suspension_is_handed_over_by_the_sweep(url: str, conn: Connection) -> None:
+    """The router does not see the uncommitted suspension, so the suspension does not see the order."""
     context = make_context(conn, partners=1)
     first, second = context.subdists
     conn.execute("update app.sub_distributors set status = 'SUSPENDED' where id = %s", [second.sub])
