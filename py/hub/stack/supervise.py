@@ -14,6 +14,8 @@ import xmlrpc.client
 from pathlib import Path
 from typing import Any
 
+from supervisor.xmlrpc import Faults
+
 from hub import processes
 from hub.cluster import tail
 from hub.environment import child_environment
@@ -130,9 +132,18 @@ class Supervisor:
         states = self.states()
         for program in programs:
             if states[program.name]["statename"] not in ("RUNNING", "STARTING"):
-                self._rpc.supervisor.startProcess(program.name, False)
+                self._start_program(program.name)
                 started.append(program.name)
         return started
+
+    def _start_program(self, name: str) -> None:
+        try:
+            self._rpc.supervisor.startProcess(name, False)
+        except xmlrpc.client.Fault as fault:
+            # The program has ended already. supervisord starts it again, and `check_not_failed` reports it if
+            # that fails too.
+            if fault.faultCode != Faults.SPAWN_ERROR:
+                raise
 
     def terminate_orphans(self) -> None:
         """Terminate the programs of a killed supervisord, which still hold their ports."""

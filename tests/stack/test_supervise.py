@@ -1,0 +1,48 @@
+"""Control of supervisord over XML-RPC."""
+
+import xmlrpc.client
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from supervisor.xmlrpc import Faults
+
+from hub import settings
+from hub.osuser import Account
+from hub.stack.layout import Stack
+from hub.stack.programs import Program
+from hub.stack.supervise import Supervisor
+
+_PROGRAM = Program("adapter", ("/bin/false",), 1, Account("root", 0, 0, "/root"), "1")
+
+
+def _supervisor(folder: Path, monkeypatch: pytest.MonkeyPatch, fault: int) -> Supervisor:
+    """A supervisor whose supervisord runs and refuses to start any program with `fault`."""
+
+    def refuse(name: str, wait: bool) -> None:
+        raise xmlrpc.client.Fault(fault, name)
+
+    (folder / "run").mkdir()
+    (folder / "logs").mkdir()
+    supervisor = Supervisor(Stack(folder, settings.Settings()))
+    calls = SimpleNamespace(
+        getIdentification=lambda: str(folder),
+        reloadConfig=lambda: [[[], [], []]],
+        getAllProcessInfo=lambda: [{"name": "adapter", "statename": "STOPPED"}],
+        startProcess=refuse,
+    )
+    monkeypatch.setattr(supervisor, "_rpc", SimpleNamespace(supervisor=calls))
+    return supervisor
+
+
+def test_program_that_ends_at_once_is_left_to_the_restarts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = _supervisor(tmp_path, monkeypatch, Faults.SPAWN_ERROR)
+    assert supervisor.bring_up([_PROGRAM]) == ["adapter"]
+
+
+def test_other_fault_of_a_start_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor = _supervisor(tmp_path, monkeypatch, Faults.NOT_EXECUTABLE)
+    with pytest.raises(xmlrpc.client.Fault):
+        supervisor.bring_up([_PROGRAM])
