@@ -1,4 +1,4 @@
-"""Fixtures: `cluster`, `template`, `clone`, `db`, `gateway`. `tests.support.caller` acts as a role in SQL."""
+"""Fixtures: `cluster`, `template`, `clone`, `db`, `gateway`. See tests.support.client to act as a role."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -25,14 +25,14 @@ SLOW_FIRST = [
     "tests/fuzz",
     "tests/devtools/test_mutation.py",
 ]
-"""Files that take longest, so that none of them is what everybody waits for at the end."""
+"""The slowest tests run first, so that none of them delays the end of a run."""
 
 Clone = Callable[[], str]
 EmptyDatabase = Callable[[], str]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files first, otherwise in their order. `hub dev mutate` has an order of its own."""
+    """Slow tests first, otherwise in their order. `hub dev mutate` has its own order."""
     if test_cluster.TEMPLATE in os.environ:
         return
 
@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """The tests' own cluster: `.host .port .superuser .password .url(dbname)`; pg_cron is preloaded."""
+    """The cluster of the tests: `.host .port .superuser .password .url(dbname)`; pg_cron is preloaded."""
     with test_cluster.running_cluster() as running:
         yield running
 
@@ -69,24 +69,24 @@ def _janitor(cluster: Cluster, what: str, template: str | None) -> DatabaseJanit
 
 @contextmanager
 def _factory(cluster: Cluster, what: str, template: str | None) -> Iterator[Callable[[], str]]:
-    made: list[DatabaseJanitor] = []
+    janitors: list[DatabaseJanitor] = []
 
     def make() -> str:
         janitor = _janitor(cluster, what, template)
         janitor.init()
-        made.append(janitor)
+        janitors.append(janitor)
         return cluster.url(janitor.dbname)
 
     try:
         yield make
     finally:
-        for janitor in made:
+        for janitor in janitors:
             janitor.drop()
 
 
 @pytest.fixture
 def empty_databases(cluster: Cluster) -> Iterator[EmptyDatabase]:
-    """A function that makes an empty database and returns its URL; all are dropped afterwards."""
+    """A function that creates an empty database and returns its URL; all are dropped afterwards."""
     with _factory(cluster, "empty", None) as make:
         yield make
 
@@ -99,36 +99,36 @@ def empty_database(empty_databases: EmptyDatabase) -> str:
 
 @pytest.fixture
 def clone(cluster: Cluster, template: str) -> Iterator[Clone]:
-    """A function that makes a fresh migrated database and returns its URL; all are dropped afterwards."""
+    """A function that creates a migrated database and returns its URL; all are dropped afterwards."""
     with _factory(cluster, "clone", template) as make:
         yield make
 
 
 @pytest.fixture(scope="module")
 def module_clone(cluster: Cluster, template: str) -> Iterator[Clone]:
-    """As `clone`, for what the tests of a module share."""
+    """Like `clone`, for databases that the tests of a module share."""
     with _factory(cluster, "module", template) as make:
         yield make
 
 
 @pytest.fixture(scope="session")
 def shared_database(cluster: Cluster, template: str) -> Iterator[str]:
-    """URL of the run's migrated database; tests leave nothing in it."""
+    """URL of the migrated database of the run; tests roll back all changes."""
     with _janitor(cluster, "shared", template) as janitor:
         yield cluster.url(janitor.dbname)
 
 
 @pytest.fixture
 def db(shared_database: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser's connection inside a transaction that is rolled back at the end."""
-    # The open block makes `caller` a savepoint, and refuses a test's commit().
+    """A superuser's connection in a transaction that is rolled back at the end."""
+    # In the open block `caller` is a savepoint, and a commit() by the test fails.
     with psycopg.connect(shared_database) as conn, conn.transaction(force_rollback=True):
         yield conn
 
 
 @pytest.fixture(scope="module")
 def gateway(cluster: Cluster, template: str) -> Iterator[RunningGateway]:
-    """The chosen gateway (HUB_GATEWAY is heeded) on a migrated database of this module's own."""
+    """The gateway that HUB_GATEWAY selects, on a migrated database of this module."""
     with (
         _janitor(cluster, "gateway", template) as janitor,
         running_gateway(cluster, janitor.dbname) as running,

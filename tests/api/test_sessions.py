@@ -137,7 +137,7 @@ def test_logout_in_shadow_mode_ends_only_the_shadow_session(api: ApiClient) -> N
 
 
 def test_an_agent_opens_no_session_for_a_partner_of_another_region(api: ApiClient) -> None:
-    for partner in (api.dataset.east.partner.sub, api.dataset.gone.sub, str(uuid.uuid4())):
+    for partner in (api.dataset.east.partner.sub, api.dataset.deleted.sub, str(uuid.uuid4())):
         answer = api.rpc(api.dataset.west.agent, "start_shadow_session", {"partner_id": partner})
         assert_error(answer, 404, "NOT_FOUND")
     answer = api.rpc(api.dataset.west.partner, "start_shadow_session", {"partner_id": partner})

@@ -20,7 +20,7 @@ from tests.support.context import (
     call,
     items,
     make_context,
-    serving,
+    routed_subdist,
     shadow,
     submit,
     value,
@@ -183,7 +183,7 @@ def test_rerouting_prevails_over_a_concurrent_response_of_the_former_sub_distrib
     context = make_context(conn, partners=1)
     for i in range(16):
         order = submit(conn, context.partners[0], items(SKU_000=1))
-        old = serving(conn, order)
+        old = routed_subdist(conn, order)
         new = next(s for s in context.subdists if s.sub != old.sub)
         run = run_concurrently(
             url,
@@ -193,7 +193,7 @@ def test_rerouting_prevails_over_a_concurrent_response_of_the_former_sub_distrib
             ],
         )
         assert set(run.refusals) <= {"NOT_FOUND"}, "the former sub-distributor no longer sees the order"
-        assert serving(conn, order) == new, "a response never undoes the rerouting"
+        assert routed_subdist(conn, order) == new, "a response never undoes the rerouting"
         unanswered = value(conn, "select last_response_at is null from app.orders where id = %s", order["id"])
         assert unanswered, "the response of the former sub-distributor does not count for the new one"
     assert_invariants(conn)
@@ -205,7 +205,7 @@ def test_concurrent_decisions_leave_an_open_invoice_only_for_an_approved_order(
     context = make_context(conn, partners=1)
     for _ in range(6):
         order = submit(conn, context.partners[0], items(SKU_000=1))
-        subdist = serving(conn, order)
+        subdist = routed_subdist(conn, order)
         run = run_concurrently(
             url,
             [
@@ -267,9 +267,9 @@ def test_order_routed_during_a_suspension_is_handed_over_by_the_sweep(url: str, 
         order = submit(conn, context.partners[0], items(SKU_000=1))
         rerouted = submit(conn, context.partners[0], items(SKU_000=1))
         call(conn, context.admin, "reroute_order", order_id=rerouted["id"], subdist_id=first.sub)
-    assert serving(conn, order) == first
+    assert routed_subdist(conn, order) == first
     conn.execute("update app.sub_distributors set status = 'ACTIVE' where id = %s", [second.sub])
     value(conn, "select jobs.sweep_service_level()")
-    assert serving(conn, order) == second
-    assert serving(conn, rerouted) == second
+    assert routed_subdist(conn, order) == second
+    assert routed_subdist(conn, rerouted) == second
     assert_invariants(conn)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.constraints.refusing import refused
+from tests.constraints.violation import violation
 from tests.support.context import Connection
 
 # Null satisfies every other check, so that only this one refuses.
@@ -90,4 +90,4 @@ def test_each_check_refuses_a_violating_row(bare: Connection, check: str) -> Non
     for column in NULL_IN_BETWEEN:
         if f"{column} = null" in change:
             bare.execute(f"alter table {table} alter {column} drop not null")
-    assert refused(bare, f"update {table} {change}").constraint_name == check
+    assert violation(bare, f"update {table} {change}").constraint_name == check

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.constraints.refusing import refused
+from tests.constraints.violation import violation
 from tests.support.context import Connection
 
 FOREIGN_KEY_VIOLATION = "23503"
@@ -73,14 +73,14 @@ def test_a_reference_to_a_missing_row_is_refused(conn: Connection, reference: st
     conn.execute(f"alter table {table} disable trigger user")
     one = f"where ctid = (select min(t.ctid) from {table} t)"
     statement = STATEMENTS.get(child, f"update {table} set {column} = {NOWHERE} {one}")
-    why = refused(conn, statement)
-    assert (why.sqlstate, why.table_name) == (FOREIGN_KEY_VIOLATION, table.split(".")[1])
-    assert parent.split(".")[1] in (why.message_detail or "")
+    diagnostic = violation(conn, statement)
+    assert (diagnostic.sqlstate, diagnostic.table_name) == (FOREIGN_KEY_VIOLATION, table.split(".")[1])
+    assert parent.split(".")[1] in (diagnostic.message_detail or "")
 
 
 @pytest.mark.parametrize("table", PAIRS)
 def test_a_row_has_the_partner_of_the_row_it_refers_to(conn: Connection, table: str) -> None:
     conn.execute(f"alter table {table} disable trigger user")
     another = "(select p.id from app.partners p where p.id <> t.partner_id limit 1)"
-    why = refused(conn, f"update {table} t set partner_id = {another}")
-    assert why.sqlstate == FOREIGN_KEY_VIOLATION
+    diagnostic = violation(conn, f"update {table} t set partner_id = {another}")
+    assert diagnostic.sqlstate == FOREIGN_KEY_VIOLATION

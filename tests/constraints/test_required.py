@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.constraints.refusing import refused
+from tests.constraints.violation import violation
 from tests.support.context import Connection
 
 NOT_NULL_VIOLATION = "23502"
@@ -59,5 +59,5 @@ REQUIRED = {
 @pytest.mark.parametrize("table", REQUIRED)
 def test_a_required_column_is_never_null(bare: Connection, table: str) -> None:
     for column in REQUIRED[table].split():
-        why = refused(bare, f"update {table} set {column} = null")
-        assert (why.sqlstate, why.column_name) == (NOT_NULL_VIOLATION, column)
+        diagnostic = violation(bare, f"update {table} set {column} = null")
+        assert (diagnostic.sqlstate, diagnostic.column_name) == (NOT_NULL_VIOLATION, column)

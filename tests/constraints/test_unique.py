@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.constraints.refusing import refused
+from tests.constraints.violation import violation
 from tests.support.context import Connection
 
 # table: constraint or index: columns that the second row may not share with the first
@@ -73,14 +73,14 @@ def test_a_duplicate_key_is_refused(bare: Connection, table: str, key: str) -> N
         where = " and ".join(f"t.{column} is not null" for column in needed)
     values = ", ".join(other.get(column, f"t.{column}") for column in columns)
     copy = f"insert into {table} ({', '.join(columns)}) select {values} from {table} t where {where} limit 1"
-    assert refused(bare, copy).constraint_name == key
+    assert violation(bare, copy).constraint_name == key
 
 
 def test_two_prices_of_one_product_and_tier_never_overlap(conn: Connection) -> None:
     conn.execute("alter table app.tier_prices disable trigger user")
-    why = refused(
+    diagnostic = violation(
         conn,
         "insert into app.tier_prices (product_id, tier, price, effective_from)"
         " select product_id, tier, 1, now() from app.tier_prices where effective_until > now() limit 1",
     )
-    assert why.constraint_name == "tier_prices_no_overlap_excl"
+    assert diagnostic.constraint_name == "tier_prices_no_overlap_excl"

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from hub import paths
+from tests.support.calls import refused
 from tests.support.context import Connection, value
-from tests.support.factories import refused
 
 SOURCES = [*(paths.root() / "sql").rglob("*.sql")]
 

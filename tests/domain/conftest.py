@@ -1,4 +1,4 @@
-"""Fixture `context`: the small Indonesia of tests.support.context, inside the test's transaction."""
+"""The fixture `context`, in the test's transaction."""
 
 import pytest
 
@@ -6,5 +6,7 @@ from tests.support.context import Connection, Context, make_context
 
 
 @pytest.fixture
-def context(db: Connection) -> Context:
-    return make_context(db)
+def context(request: pytest.FixtureRequest, db: Connection) -> Context:
+    """A context of tests.support.context; `@pytest.mark.context(...)` states arguments of `make_context`."""
+    marker = request.node.get_closest_marker("context")
+    return make_context(db, **(marker.kwargs if marker else {}))

@@ -146,7 +146,7 @@ def test_only_an_active_partner_orders_with_psql(conn: Connection, dataset: RlsD
         ("partner", "{}", "UNAUTHENTICATED"),
         ("none", dataset.west.partner.claims, "NOT_ALLOWED"),
         ("partner", dataset.east.partner.claims, "ACCOUNT_INACTIVE"),
-        ("partner", dataset.gone.claims, "ACCOUNT_INACTIVE"),
+        ("partner", dataset.deleted.claims, "ACCOUNT_INACTIVE"),
     ):
         for query in (
             f"select (api.submit_order('{body}', 0, null, 'k')).id",
@@ -174,7 +174,7 @@ def test_a_suspended_sub_distributor_cannot_respond_with_psql(conn: Connection, 
 def test_an_agent_acts_only_for_active_partners_of_their_region(
     conn: Connection, dataset: RlsDataset
 ) -> None:
-    for partner in (dataset.east.partner.sub, dataset.gone.sub, dataset.west.agent.sub, str(uuid.uuid4())):
+    for partner in (dataset.east.partner.sub, dataset.deleted.sub, dataset.west.agent.sub, str(uuid.uuid4())):
         with pytest.raises(RefusedError) as refused:
             call(conn, dataset.west.agent, "start_shadow_session", partner_id=partner)
         assert refused.value.code == "NOT_FOUND"
@@ -182,10 +182,10 @@ def test_an_agent_acts_only_for_active_partners_of_their_region(
 
 def test_a_deleted_partner_is_hidden_from_partner_and_agent(conn: Connection, dataset: RlsDataset) -> None:
     with pytest.raises(RefusedError) as refused:
-        call(conn, dataset.gone, "me")
+        call(conn, dataset.deleted, "me")
     assert refused.value.code == "ACCOUNT_INACTIVE"
-    assert visibility.seen(conn, "app.partners", dataset.gone) == set()
-    gone = str(dataset.gone.sub)
+    assert visibility.seen(conn, "app.partners", dataset.deleted) == set()
+    deleted = str(dataset.deleted.sub)
     for relation in (
         "api.partners",
         "api.orders",
@@ -194,7 +194,7 @@ def test_a_deleted_partner_is_hidden_from_partner_and_agent(conn: Connection, da
         "api.partner_statistics",
     ):
         column = "id" if relation == "api.partners" else "partner_id"
-        query = f"select count(*) from {relation} where {column} = '{gone}'"
+        query = f"select count(*) from {relation} where {column} = '{deleted}'"
         assert asks(conn, "agent", dataset.west.agent.claims, query) == 0, relation
         if relation != "api.partners":
             assert asks(conn, "admin", dataset.admin.claims, query) > 0, relation

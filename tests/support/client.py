@@ -1,4 +1,4 @@
-"""What tests share: acting as a caller in SQL, and speaking to a gateway."""
+"""Acting as a caller in SQL, and requests to a gateway."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -35,14 +35,14 @@ def caller(
     guard: bool = True,
     **claims: Any,
 ) -> Iterator[psycopg.Connection[Any]]:
-    """Be `role` with these claims, by the very settings that PostgREST makes, until the block ends.
+    """Act as `role` with these claims until the block ends, by the settings that PostgREST makes.
 
     `guard` calls auth.request_guard() first, as PostgREST's db-pre-request does. Inside a transaction
-    (fixture `db`) the block is a savepoint: what it raises is undone, and so is a failure that it caught.
-    On a connection that is idle the block is a transaction of its own, which commits.
+    (fixture `db`) the block is a savepoint, which is rolled back if the block raises or catches an error.
+    On an idle connection the block is a transaction, which commits.
     """
     payload = {"role": role} | ({"sub": str(sub)} if sub is not None else {}) | claims
-    wanted = {
+    settings = {
         "search_path": '"api", "public"',
         "request.jwt.claims": json.dumps(payload),
         "request.headers": json.dumps({k.lower(): v for k, v in (headers or {}).items()}),
@@ -53,7 +53,7 @@ def caller(
     }
     with conn.transaction():
         before = {name: _setting(conn, name) for name in _SETTINGS}
-        for name, value in wanted.items():
+        for name, value in settings.items():
             conn.execute("select set_config(%s, %s, true)", [name, value])
         if guard and conn.execute("select to_regproc('auth.request_guard')").fetchall()[0][0]:
             conn.execute("select auth.request_guard()")
@@ -71,7 +71,7 @@ def _setting(conn: psycopg.Connection[Any], name: str) -> str:
 
 @dataclass(frozen=True)
 class RunningGateway:
-    """A gateway on a database of its own."""
+    """A gateway and its database."""
 
     url: str
     database_url: str
@@ -79,10 +79,10 @@ class RunningGateway:
     kind: str
 
     def token(self, role: str, sub: object = None, *, minutes: float = 10, **claims: Any) -> str:
-        """A token as `login` would give it."""
+        """A token like those that `login` returns."""
         return mint(self.jwt_secret, role, None if sub is None else str(sub), minutes=minutes, **claims)
 
     def client(self, token: str | None = None) -> SyncPostgrestClient:
-        """The `postgrest` library's client; without a token, anonymous."""
+        """A client of the `postgrest` library; anonymous without a token."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return SyncPostgrestClient(self.url, schema="api", headers=headers)

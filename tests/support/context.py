@@ -1,4 +1,4 @@
-"""A small Indonesia to order in, and callers who order: what the tests of promises share."""
+"""A small context (regions, partners, agents, products) and calls of the API in SQL."""
 
 import json
 import uuid
@@ -16,7 +16,7 @@ Connection = psycopg.Connection[Any]
 
 
 class RefusedError(Exception):
-    """What the hub answered instead; `code` is the stable one of docs/error-codes.md."""
+    """A refused call; `code` is one of docs/reference/error-codes.md."""
 
     def __init__(self, code: str, details: str | None = None, status: int | None = None) -> None:
         super().__init__(f"{code}: {details}")
@@ -26,14 +26,14 @@ class RefusedError(Exception):
 
     @classmethod
     def of(cls, error: psycopg.Error) -> "RefusedError":
-        """What the gateway would make of SQLSTATE PGRST."""
+        """The refusal that the gateway makes of an error with SQLSTATE PGRST."""
         body = json.loads(error.diag.message_primary or "{}")
         return cls(body["code"], body["details"], json.loads(error.diag.message_detail or "{}")["status"])
 
 
 @dataclass(frozen=True)
 class Caller:
-    """A role with its claims, as a token carries them."""
+    """A database role with the claims of its token."""
 
     role: str
     sub: str | None = None
@@ -45,9 +45,9 @@ class Caller:
 
 
 def call(conn: Connection, who: Caller, function: str, **arguments: Any) -> Any:
-    """Call `api.<function>` as `who`, as PostgREST would, and return its JSON.
+    """Call `api.<function>` as `who`, as PostgREST does, and return its JSON.
 
-    On an idle connection that is a transaction of its own; inside one a savepoint. Raises RefusedError.
+    The call is a transaction on an idle connection, else a savepoint. Raises RefusedError.
     """
     named = sql.SQL(", ").join(sql.SQL("{} => %s").format(sql.Identifier(name)) for name in arguments)
     query = sql.SQL("select to_jsonb(r)::text from {}({}) as r").format(
@@ -76,12 +76,12 @@ def call(conn: Connection, who: Caller, function: str, **arguments: Any) -> Any:
 
 
 def _decoded(text: str | None) -> Any:
-    """Money is Decimal."""
+    """The JSON value, with numbers that have a fraction as Decimal."""
     return json.loads(text, parse_float=Decimal) if text else None
 
 
 def refusal(conn: Connection, who: Caller, function: str, **arguments: Any) -> str:
-    """The code with which a call is refused, "" where it is not."""
+    """The code with which a call is refused, "" if it succeeds."""
     try:
         call(conn, who, function, **arguments)
     except RefusedError as refused:
@@ -89,8 +89,8 @@ def refusal(conn: Connection, who: Caller, function: str, **arguments: Any) -> s
     return ""
 
 
-class Headed(Protocol):
-    """Any context with somebody at headquarters."""
+class HasAdmin(Protocol):
+    """A context or data set with an admin of headquarters."""
 
     @property
     def admin(self) -> Caller: ...
@@ -98,7 +98,7 @@ class Headed(Protocol):
 
 @dataclass
 class Context:
-    """Who and what there is. Region `bandung` lies in `jabar`, which has two sub-distributors."""
+    """Callers and master data. Region `bandung` is part of `jabar`, which has two sub-distributors."""
 
     admin: Caller
     admin2: Caller
@@ -122,7 +122,7 @@ def new_id(conn: Connection, statement: str, *values: Any) -> str:
 def make_context(
     conn: Connection, *, partners: int = 3, products: int = 5, stock: int = 1000, credit: int = 100_000_000
 ) -> Context:
-    """Make it, through plain inserts as the owner would; commits if the connection is idle."""
+    """Insert a context as the owner of the tables; commits if the connection is idle."""
     with conn.transaction():
         return _make_context(conn, partners, products, stock, credit)
 
@@ -163,7 +163,7 @@ def _make_context(conn: Connection, partners: int, products: int, stock: int, cr
         )
         for i, name in enumerate(("Sinar", "Makmur"))
     ]
-    people = [
+    partner_ids = [
         new_id(
             conn,
             "insert into app.partners"
@@ -178,10 +178,10 @@ def _make_context(conn: Connection, partners: int, products: int, stock: int, cr
         )
         for i in range(partners)
     ]
-    goods: dict[str, str] = {}
+    product_ids: dict[str, str] = {}
     for i in range(products):
         sku = f"SKU-{i:03}"
-        goods[sku] = new_id(
+        product_ids[sku] = new_id(
             conn,
             "insert into app.products (sku, name, base_price) values (%s, %s, %s)",
             sku,
@@ -190,7 +190,7 @@ def _make_context(conn: Connection, partners: int, products: int, stock: int, cr
         )
         conn.execute(
             "insert into app.inventory (product_id, erp_stock, last_sync_at) values (%s, %s, now())",
-            [goods[sku], stock],
+            [product_ids[sku], stock],
         )
     rewards = [
         new_id(
@@ -206,23 +206,23 @@ def _make_context(conn: Connection, partners: int, products: int, stock: int, cr
         admin=Caller("admin", agents[0]),
         admin2=Caller("admin", agents[1]),
         agents=[Caller("agent", a) for a in agents[2:]],
-        partners=[Caller("partner", p) for p in people],
+        partners=[Caller("partner", p) for p in partner_ids],
         subdists=[Caller("subdist", s) for s in subdists],
-        skus=list(goods),
-        products=goods,
+        skus=list(product_ids),
+        products=product_ids,
         rewards=rewards,
         regions=regions,
     )
 
 
 def shadow(conn: Connection, agent: Caller, partner: Caller) -> Caller:
-    """The agent acting for the partner: what the token of start_shadow_session says."""
+    """The agent acting for the partner, with the claims of the token of start_shadow_session."""
     session = call(conn, agent, "start_shadow_session", partner_id=partner.sub)
     return Caller("partner", partner.sub, {"act": {"sub": agent.sub}, "sid": session["session_id"]})
 
 
 def items(**quantities: int) -> list[dict[str, Any]]:
-    """`items(SKU_000=2)`: an order's items."""
+    """The items of an order, written as `items(SKU_000=2)`."""
     return [{"sku": sku.replace("_", "-"), "quantity": n} for sku, n in quantities.items()]
 
 
@@ -231,11 +231,21 @@ def line(sku: str, quantity: int) -> dict[str, Any]:
 
 
 def submit(conn: Connection, who: Caller, lines: list[dict[str, Any]], points: int = 0) -> dict[str, Any]:
-    """Submit an order under a fresh key."""
+    """Submit an order with a new idempotency key."""
     order: dict[str, Any] = call(
         conn, who, "submit_order", items=lines, points=points, idempotency_key=str(uuid.uuid4())
     )
     return order
+
+
+def set_config(conn: Connection, context: HasAdmin, key: str, config_value: Any) -> None:
+    """Change a config key as an admin."""
+    call(conn, context.admin, "set_config", config_key=key, config_value=config_value)
+
+
+def grant_points(conn: Connection, context: HasAdmin, partner: Caller, points: int) -> None:
+    """Correct a partner's points as an admin."""
+    call(conn, context.admin, "adjust_points", partner_id=partner.sub, points=points, reason="hadiah")
 
 
 def value(conn: Connection, query: str, *values: Any) -> Any:
@@ -245,16 +255,16 @@ def value(conn: Connection, query: str, *values: Any) -> Any:
     return row[0]
 
 
-def serving(conn: Connection, order: dict[str, Any]) -> Caller:
-    """The sub-distributor to whom the order is routed now."""
+def routed_subdist(conn: Connection, order: dict[str, Any]) -> Caller:
+    """The sub-distributor to which the order is routed at the moment."""
     return Caller(
         "subdist", str(value(conn, "select routed_to_subdist_id from app.orders where id = %s", order["id"]))
     )
 
 
-def approve(conn: Connection, context: Headed, order: dict[str, Any]) -> dict[str, Any]:
-    """Let the sub-distributor accept and headquarters approve; returns the invoice."""
-    call(conn, serving(conn, order), "respond_order", order_id=order["id"], decision="ACCEPT")
+def approve(conn: Connection, context: HasAdmin, order: dict[str, Any]) -> dict[str, Any]:
+    """Accept the order as its sub-distributor and approve it as an admin; returns the invoice."""
+    call(conn, routed_subdist(conn, order), "respond_order", order_id=order["id"], decision="ACCEPT")
     call(conn, context.admin, "approve_order", order_id=order["id"])
     return invoice_of(conn, order)
 
@@ -272,12 +282,12 @@ def invoice_of(conn: Connection, order: dict[str, Any]) -> dict[str, Any]:
 
 def pay(
     conn: Connection,
-    context: Headed,
+    context: HasAdmin,
     invoice: dict[str, Any],
     amount: Any = None,
     reference: str | None = None,
 ) -> Any:
-    """Pay an invoice, by default whole."""
+    """Record a payment, by default of the whole amount and with a new reference."""
     return call(
         conn,
         context.admin,
@@ -289,6 +299,6 @@ def pay(
 
 
 def broken_invariants(conn: Connection, *, since: str | None = None) -> dict[str, list[str]]:
-    """The broken invariants with the details of their rows; empty when all is well."""
+    """The violated invariants with the details of the rows that violate them."""
     findings: list[Finding] = check(conn, since)
     return {f.invariant: [row["details"] for row in f.offending] for f in findings if f.rows}

@@ -1,7 +1,7 @@
-"""Two of each: two partners, regions, sub-distributors and agents who have done all there is to do.
+"""A data set for tests of row security: two partners, regions, sub-distributors and agents, and their rows.
 
-Made through the calls of the front door, so that every table holds rows of both. West is Jawa Barat with
-Bandung below it, east is Papua; each side has a partner, a sub-distributor, an agent and what they did.
+Calls of the API create it, so that every table holds rows of both. West is Jawa Barat with Bandung below
+it, east is Papua; each side has a partner, a sub-distributor, an agent and their transactions.
 """
 
 import uuid
@@ -16,7 +16,7 @@ PASSWORD = "rahasia-sekali"
 
 @dataclass
 class Side:
-    """One half of the country."""
+    """A partner, an agent and a sub-distributor of one half of the country, with their transactions."""
 
     partner: Caller
     agent: Caller
@@ -30,14 +30,14 @@ class Side:
 
 @dataclass
 class RlsDataset:
-    """Who there is."""
+    """Both sides, and the callers who belong to neither."""
 
     west: Side
     east: Side
     admin: Caller
     superadmin: Caller
-    gone: Caller
-    """A deleted partner of the west, with an order from better days."""
+    deleted: Caller
+    """A deleted partner of the west, with orders."""
     rewards: list[str]
     erp: Caller = field(default_factory=lambda: Caller("erp", str(uuid.uuid4())))
     messenger: Caller = field(default_factory=lambda: Caller("messenger", str(uuid.uuid4())))
@@ -67,7 +67,7 @@ def _region(conn: Connection, name: str, parent: str | None = None) -> str:
 
 
 def _partner(conn: Connection, name: str, tier: str, region: str, phone: str) -> Caller:
-    made = _person(
+    partner = _person(
         conn,
         "partners",
         name,
@@ -78,7 +78,7 @@ def _partner(conn: Connection, name: str, tier: str, region: str, phone: str) ->
         credit_limit=Decimal(50_000_000),
         address=f"Jalan {name.title()} 1",
     )
-    return Caller("partner", made)
+    return Caller("partner", partner)
 
 
 def _agent(conn: Connection, name: str, role: str, region: str | None = None) -> str:
@@ -99,7 +99,7 @@ def _side(
 
 
 def _catalogue(conn: Connection) -> list[str]:
-    """Goods of two brands: SKU-001 to 004 are sold, SKU-OLD is withdrawn later, SKU-OFF was never sold."""
+    """Products of two brands: SKU-001 to 004 are active, SKU-OLD is withdrawn later, SKU-OFF never sold."""
     brands = [
         new_id(conn, "insert into app.brands (name, is_active) values (%s, %s)", name, active)
         for name, active in (("Alfaparf", True), ("Lama", False))
@@ -144,66 +144,61 @@ def _catalogue(conn: Connection) -> list[str]:
     ]
 
 
-def _live(conn: Connection, dataset: RlsDataset, side: Side) -> None:
-    """Do everything that a partner, his agent and his sub-distributor can do."""
-    me = side.partner
-    side.orders["draft"] = call(conn, me, "save_draft", items=items(SKU_001=1), notes="nanti")
-    paid = submit(conn, me, items(SKU_001=4, SKU_OLD=2))
+def _transact(conn: Connection, dataset: RlsDataset, side: Side) -> None:
+    """Make every kind of transaction of a partner, their agent and their sub-distributor."""
+    partner = side.partner
+    side.orders["draft"] = call(conn, partner, "save_draft", items=items(SKU_001=1), notes="nanti")
+    paid = submit(conn, partner, items(SKU_001=4, SKU_OLD=2))
     invoice = approve(conn, dataset, paid)
     half = Decimal(invoice["amount"]) / 2
-    pay(conn, dataset, invoice, half, f"TRF-{me.sub}-1")
-    pay(conn, dataset, invoice, half, f"TRF-{me.sub}-2")
+    pay(conn, dataset, invoice, half, f"TRF-{partner.sub}-1")
+    pay(conn, dataset, invoice, half, f"TRF-{partner.sub}-2")
     conn.execute("select jobs.process_point_queue()")
     side.orders["paid"], side.invoices["paid"] = paid, invoice
-    billed = submit(conn, me, items(SKU_002=3), points=2)
+    billed = submit(conn, partner, items(SKU_002=3), points=2)
     side.orders["billed"], side.invoices["billed"] = billed, approve(conn, dataset, billed)
-    side.orders["submitted"] = submit(conn, me, items(SKU_003=2))
-    side.orders["cancelled"] = submit(conn, me, items(SKU_004=1))
-    call(conn, me, "cancel_order", order_id=side.orders["cancelled"]["id"], reason="salah pesan")
-    call(conn, me, "redeem_reward", reward_id=dataset.rewards[0], idempotency_key="hadiah")
-    acting = shadow(conn, side.agent, me)
+    side.orders["submitted"] = submit(conn, partner, items(SKU_003=2))
+    side.orders["cancelled"] = submit(conn, partner, items(SKU_004=1))
+    call(conn, partner, "cancel_order", order_id=side.orders["cancelled"]["id"], reason="salah pesan")
+    call(conn, partner, "redeem_reward", reward_id=dataset.rewards[0], idempotency_key="hadiah")
+    acting = shadow(conn, side.agent, partner)
     side.orders["shadow"] = submit(conn, acting, items(SKU_004=2))
     call(conn, Caller("anon"), "login", email=side.email, password=PASSWORD)
     call(conn, Caller("anon"), "request_link", whatsapp_number=side.number)
-    payload = {"entry": [{"changes": [{"value": {"messages": [_text(side)]}}]}]}
+    payload = {"entry": [{"changes": [{"value": {"messages": [_inbound_text(side)]}}]}]}
     call(conn, dataset.messenger, "inbound_message", payload=payload)
 
 
-def _text(side: Side) -> dict[str, Any]:
+def _inbound_text(side: Side) -> dict[str, Any]:
     body = {"body": "Halo"}
     sender = {"from": side.number.lstrip("+"), "timestamp": "1763884800"}
     return {"id": f"wamid.{side.email}", "type": "text", "text": body} | sender
 
 
-def dataset_view(dataset: RlsDataset) -> Any:
-    """What `approve` and `pay` of tests.support.context look at: the admin."""
-    return dataset
-
-
 def make_rls_dataset(conn: Connection) -> RlsDataset:
-    """Make them; commits if the connection is idle."""
+    """Create the data set; commits if the connection is idle."""
     with conn.transaction():
         jabar = _region(conn, "jabar")
         bandung = _region(conn, "bandung", jabar)
         papua = _region(conn, "papua")
         west = _partner(conn, "anggrek", "SILVER", bandung, "+628131000001")
         east = _partner(conn, "melati", "GOLD", papua, "+628131000002")
-        gone = _partner(conn, "mawar", "PLATINUM", bandung, "+628131000003")
+        deleted = _partner(conn, "mawar", "PLATINUM", bandung, "+628131000003")
         agents = [_agent(conn, "ani", "SALESMAN", jabar), _agent(conn, "petrus", "SALESMAN", papua)]
         dataset = RlsDataset(
             west=_side(conn, west, agents[0], "anggrek@hub.test", "+628121000001", bandung, [jabar, bandung]),
             east=_side(conn, east, agents[1], "melati@hub.test", "+628121000002", papua, [papua]),
             admin=Caller("admin", _agent(conn, "adi", "ADMIN")),
             superadmin=Caller("superadmin", _agent(conn, "ratna", "SUPERADMIN")),
-            gone=gone,
+            deleted=deleted,
             rewards=_catalogue(conn),
         )
         for side in dataset.sides:
-            _live(conn, dataset, side)
-        last = submit(conn, gone, items(SKU_003=1))
+            _transact(conn, dataset, side)
+        last = submit(conn, deleted, items(SKU_003=1))
         pay(conn, dataset, approve(conn, dataset, last))
-        call(conn, gone, "submit_order", items=items(SKU_001=1), idempotency_key="terakhir")
-        conn.execute("update app.partners set deleted_at = now() where id = %s", [gone.sub])
+        call(conn, deleted, "submit_order", items=items(SKU_001=1), idempotency_key="terakhir")
+        conn.execute("update app.partners set deleted_at = now() where id = %s", [deleted.sub])
         conn.execute("update app.products set is_active = false where sku = 'SKU-OLD'")
         conn.execute("update app.redemption_catalog set is_active = false where name = 'Gunting'")
         call(conn, dataset.superadmin, "set_config", config_key="sla.reminder_hours", config_value=17)

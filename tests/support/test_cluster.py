@@ -1,6 +1,6 @@
-"""The tests' own PostgreSQL: one throwaway cluster, kept between runs, shared by runs that overlap.
+"""The PostgreSQL cluster of the tests: it is kept between runs, and concurrent runs share it.
 
-A run holds a shared lock on `in-use`; the last one to leave stops the server.
+A run holds a shared lock on `in-use`; the last run to end stops the server.
 """
 
 import fcntl
@@ -21,20 +21,20 @@ from hub.migrate.tree import Tree
 from hub.osuser import server_account
 from hub.ports import next_free
 
-# Below the ports that outgoing connections get (32768 on): one of those may sit on ours for a moment.
+# Below the range of outgoing connections (32768 on), which can occupy a port for a moment.
 FIRST_PORT = 25815
 CRON_DATABASE = "hub_cron_test"
 TEMPLATE = "HUB_TEST_TEMPLATE"
 JWT_SECRET = "for-tests-only-0123456789-0123456789-0123456789"
 AUTHENTICATOR_PASSWORD = "for-tests-only"
 
-# Nothing here outlives the machine, so nothing need reach the disk.
+# The data does not need to survive a crash of the machine.
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 
 
 @contextmanager
 def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
-    """Hold a lock on a file; other runs of the tests wait."""
+    """Hold a lock on a file; other test runs wait for it."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
@@ -53,7 +53,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def make_cluster(folder: Path, port: int) -> Cluster:
-    """The cluster in `folder`, with the password that it was made with."""
+    """The cluster in `folder`, with the password that it was initialised with."""
     secret = folder / "password"
     if not secret.exists():
         secret.write_text(new_password())
@@ -63,7 +63,7 @@ def make_cluster(folder: Path, port: int) -> Cluster:
 
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
-    """The tests' cluster, started if need be, and stopped by the last run that uses it."""
+    """The cluster of the tests: started unless it runs, and stopped by the last run that uses it."""
     folder = paths.make_data_dir()[0] / "test"
     folder.mkdir(mode=0o755, exist_ok=True)
     server_account().own(folder)
@@ -86,7 +86,7 @@ def running_cluster() -> Iterator[Cluster]:
                 try:
                     fcntl.flock(in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    pass  # another run of the tests still uses it
+                    pass  # another test run still uses it
                 else:
                     cluster.stop()
 
@@ -108,7 +108,7 @@ def ensure_template(cluster: Cluster) -> str:
             making = fresh_name("making")
             conn.execute(sql.SQL("create database {}").format(sql.Identifier(making)))
             migrate(cluster.url(making), jwt_secret=JWT_SECRET, authenticator_password=AUTHENTICATOR_PASSWORD)
-            # Nobody may connect to a template, or cloning it would fail now and then.
+            # A template with a connection cannot be cloned.
             conn.execute(
                 sql.SQL("alter database {} rename to {}").format(sql.Identifier(making), sql.Identifier(name))
             )
@@ -117,12 +117,12 @@ def ensure_template(cluster: Cluster) -> str:
 
 
 def free_port(start: int) -> int:
-    """A free port; each run of the tests begins elsewhere, so that two runs do not race for one."""
+    """A free port; test runs start their search at different ports, to avoid choosing the same."""
     return next_free(start + os.getpid() % 500)
 
 
 def fresh_name(what: str) -> str:
-    """A database name that tells which process made it, so that left-overs are recognised."""
+    """A database name that contains the id of the process, so that `sweep` recognises leftovers."""
     return f"hub_t_{os.getpid()}_{what}_{uuid.uuid4().hex[:8]}"
 
 
@@ -142,7 +142,7 @@ def scratch_database(cluster: Cluster, what: str, template: str, owner: str | No
 
 
 def sweep(cluster: Cluster, keep: str) -> None:
-    """Drop what killed runs left behind, and templates that are older than the last three."""
+    """Drop databases of killed runs, and templates older than the last three."""
     with psycopg.connect(cluster.url(), autocommit=True) as conn:
         rows = conn.execute(
             "select datname from pg_database where datname ~ '^hub_(t|template)_' order by oid desc"

@@ -1,10 +1,13 @@
-"""The audit trail: complete, under the right name, masked, and nobody's to change."""
+"""The audit trail is complete, names the actor, masks personal data and is append-only."""
+
+from typing import Any
 
 import psycopg
 import pytest
 
 from tests.support.client import caller
-from tests.support.context import Connection, Context, call, items, make_context, shadow, submit, value
+from tests.support.context import Connection, Context, grant_points, items, shadow, submit, value
+from tests.support.queries import audit_rows
 
 AUDITED = [
     "partners", "agents", "sub_distributors", "orders", "order_items", "invoices", "invoice_payments",
@@ -12,11 +15,15 @@ AUDITED = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def context(db: Connection) -> Context:
-    made = make_context(db)
+@pytest.fixture(autouse=True)
+def _flushed(db: Connection, context: Context) -> None:
     db.execute("select jobs.flush_audit()")
-    return made
+
+
+def actors(db: Connection, order: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """(action, actor's id, type of actor, represented partner) of each audit row of an order."""
+    columns = ("action", "actor_id", "actor_type", "on_behalf_of")
+    return [tuple(row[c] for c in columns) for row in audit_rows(db, target_id=order["id"])]
 
 
 @pytest.mark.parametrize("table", AUDITED)
@@ -30,30 +37,21 @@ def test_every_financial_and_personal_table_is_audited(db: Connection, table: st
     assert events == ("DELETE,INSERT,UPDATE",)
 
 
-def trail(db: Connection, target: str) -> list[tuple[object, ...]]:
-    db.execute("select jobs.flush_audit()")
-    return db.execute(
-        "select action, actor_id::text, actor_type::text, on_behalf_of::text from app.audit_logs"
-        " where target_id = %s order by created_at, id",
-        [target],
-    ).fetchall()
-
-
-def test_an_order_is_trailed_under_the_partners_name(db: Connection, context: Context) -> None:
+def test_order_of_a_partner_is_audited_with_the_partner_as_actor(db: Connection, context: Context) -> None:
     who = context.partners[0]
     order = submit(db, who, items(SKU_000=1))
-    assert trail(db, order["id"]) == [("INSERT", who.sub, "PARTNER", None)]
+    assert actors(db, order) == [("INSERT", who.sub, "PARTNER", None)]
 
 
-def test_in_shadow_mode_under_the_agents_name_on_behalf_of_the_partner(
+def test_order_in_shadow_mode_is_audited_with_the_agent_on_behalf_of_the_partner(
     db: Connection, context: Context
 ) -> None:
     agent, who = context.agents[0], context.partners[0]
     order = submit(db, shadow(db, agent, who), items(SKU_000=1))
-    assert trail(db, order["id"]) == [("INSERT", agent.sub, "AGENT", who.sub)]
+    assert actors(db, order) == [("INSERT", agent.sub, "AGENT", who.sub)]
 
 
-def test_the_callers_address_is_kept(db: Connection, context: Context) -> None:
+def test_audit_row_keeps_the_callers_address(db: Connection, context: Context) -> None:
     who = context.partners[0]
     with caller(db, "partner", who.sub, headers={"X-Forwarded-For": "203.0.113.7, 10.0.0.1"}):
         db.execute("""select api.save_draft('[{"sku": "SKU-000", "quantity": 1}]')""")
@@ -63,7 +61,7 @@ def test_the_callers_address_is_kept(db: Connection, context: Context) -> None:
     )
 
 
-def test_personal_data_is_masked_and_hashes_are_left_out(db: Connection, context: Context) -> None:
+def test_audit_row_masks_personal_data_and_omits_hashes(db: Connection, context: Context) -> None:
     who = context.partners[0]
     db.execute(
         "update app.partners set phone = '0812 3456 7890', password_hash = 'secret-hash',"
@@ -78,7 +76,7 @@ def test_personal_data_is_masked_and_hashes_are_left_out(db: Connection, context
     assert "+6**********90" in text
 
 
-def test_only_what_changed_is_kept_of_an_update(db: Connection, context: Context) -> None:
+def test_update_is_audited_with_changed_columns_only(db: Connection, context: Context) -> None:
     who = context.partners[0]
     db.execute("update app.partners set credit_limit = 7 where id = %s", [who.sub])
     db.execute("select jobs.flush_audit()")
@@ -89,7 +87,7 @@ def test_only_what_changed_is_kept_of_an_update(db: Connection, context: Context
     assert row == ({"credit_limit": 100_000_000}, {"credit_limit": 7})
 
 
-def test_a_bulk_update_pairs_before_and_after(db: Connection, context: Context) -> None:
+def test_bulk_update_pairs_old_and_new_values_of_each_row(db: Connection, context: Context) -> None:
     db.execute("update app.partners set chair_count = 1")
     db.execute("update app.partners set specialization = email")
     db.execute("select jobs.flush_audit()")
@@ -117,20 +115,20 @@ def test_a_bulk_update_pairs_before_and_after(db: Connection, context: Context) 
         "truncate app.point_transactions",
     ],
 )
-def test_nobody_changes_the_trail_or_a_ledger(db: Connection, context: Context, statement: str) -> None:
-    call(db, context.admin, "adjust_points", partner_id=context.partners[0].sub, points=5, reason="x")
+def test_audit_trail_and_ledgers_are_append_only(db: Connection, context: Context, statement: str) -> None:
+    grant_points(db, context, context.partners[0], 5)
     submit(db, context.partners[0], items(SKU_000=1))
     with pytest.raises(psycopg.Error, match="APPEND_ONLY"), db.transaction():
         db.execute(statement.encode())
 
 
-def test_flushing_twice_adds_nothing(db: Connection, context: Context) -> None:
+def test_second_flush_moves_no_row(db: Connection, context: Context) -> None:
     submit(db, context.partners[0], items(SKU_000=1))
     assert value(db, "select jobs.flush_audit()") > 0
     assert value(db, "select jobs.flush_audit()") == 0
 
 
-def test_months_ahead_have_their_partition_and_late_rows_move_into_it(
+def test_new_partition_takes_rows_of_its_month_from_the_default_partition(
     db: Connection, context: Context
 ) -> None:
     assert value(db, "select jobs.make_partitions()") == 0
@@ -151,6 +149,6 @@ def test_months_ahead_have_their_partition_and_late_rows_move_into_it(
     ("text", "secret"),
     [("Ruko @ Jalan Kemang Raya 10", "Kemang Raya"), ("d/a Sari (sari@mail.id), Jl. Braga 12", "Braga 12")],
 )
-def test_an_address_with_an_at_sign_is_masked_too(db: Connection, text: str, secret: str) -> None:
+def test_address_with_an_at_sign_is_masked(db: Connection, text: str, secret: str) -> None:
     assert secret not in value(db, "select app.mask(%s)", text)
     assert value(db, "select app.mask('sari@mail.id')") == "s***@mail.id"

@@ -1,4 +1,4 @@
-"""Who stands in the trail for what, and that no table and no row is left out."""
+"""The audit trail names the right actor, and omits no table and no row."""
 
 import uuid
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.support.calls import call_rpc, refused
 from tests.support.client import caller
 from tests.support.context import (
     Caller,
@@ -15,23 +16,14 @@ from tests.support.context import (
     call,
     items,
     pay,
-    serving,
+    routed_subdist,
+    set_config,
     shadow,
     submit,
     value,
 )
-from tests.support.factories import answer, insert, make_agent, refused, set_price
-
-
-def trail(db: Connection, **where: Any) -> list[dict[str, Any]]:
-    """Rows of the trail, oldest first, after a flush."""
-    db.execute("select jobs.flush_audit()")
-    found = " and ".join(f"{column} = %s" for column in where) or "true"
-    rows = db.execute(
-        f"select to_jsonb(l) from app.audit_logs l where {found} order by created_at, id".encode(),
-        [*where.values()],
-    )
-    return [row for (row,) in rows]
+from tests.support.factories import insert, make_agent, set_price
+from tests.support.queries import audit_rows, vest_points
 
 
 @pytest.fixture
@@ -39,17 +31,17 @@ def order(db: Connection, context: Context) -> dict[str, Any]:
     return submit(db, context.partners[0], items(SKU_000=10))
 
 
-def test_each_caller_stands_in_the_trail_as_what_he_is(db: Connection, context: Context) -> None:
+def test_audit_row_names_actor_type_role_and_represented_partner(db: Connection, context: Context) -> None:
     who, agent = context.partners[0], context.agents[0]
     order = submit(db, shadow(db, agent, who), items(SKU_000=1))
-    subdist = serving(db, order)
+    subdist = routed_subdist(db, order)
     approve(db, context, order)
     call(db, context.erp, "erp_ack_order", order_id=order["id"], erp_reference="SO-1")
     call(db, who, "cancel_order", order_id=order["id"])
     db.execute("select set_config('role', 'none', true)")
     db.execute("update app.orders set notes = 'psql' where id = %s", [order["id"]])
     columns = ("action", "actor_type", "actor_role", "actor_id", "on_behalf_of")
-    assert [tuple(row[c] for c in columns) for row in trail(db, target_id=order["id"])] == [
+    assert [tuple(row[c] for c in columns) for row in audit_rows(db, target_id=order["id"])] == [
         ("INSERT", "AGENT", "partner", agent.sub, who.sub),
         ("UPDATE", "SYSTEM", "subdist", subdist.sub, None),
         ("UPDATE", "AGENT", "admin", context.admin.sub, None),
@@ -59,114 +51,116 @@ def test_each_caller_stands_in_the_trail_as_what_he_is(db: Connection, context: 
     ]
 
 
-def test_what_follows_from_a_call_is_trailed_under_its_caller(
+def test_derived_changes_are_audited_under_the_calling_actor(
     db: Connection, context: Context, order: dict[str, Any]
 ) -> None:
     who = context.partners[0]
-    lines = trail(db, target_type="order_items")
+    lines = audit_rows(db, target_type="order_items")
     assert [(row["actor_id"], row["new_value"]["order_id"]) for row in lines] == [(who.sub, order["id"])]
-    credit = [row for row in trail(db, target_id=who.sub) if row["action"] == "UPDATE"]
+    credit = [row for row in audit_rows(db, target_id=who.sub) if row["action"] == "UPDATE"]
     assert credit[0]["actor_id"] == who.sub
     assert credit[0]["old_value"] == {"credit_used": 0}
     assert credit[0]["new_value"] == {"credit_used": 1_000_000}
 
 
-def test_a_life_leaves_its_trail_in_every_table(
+def test_order_to_payment_cycle_is_audited_in_every_table(
     db: Connection, context: Context, order: dict[str, Any]
 ) -> None:
     who = context.partners[0]
     shadow(db, context.agents[0], who)
     invoice = approve(db, context, order)
     pay(db, context, invoice)
-    db.execute("select jobs.process_point_queue()")
+    vest_points(db)
     call(db, who, "redeem_reward", reward_id=context.rewards[0], idempotency_key="k")
     set_price(db, context, 70_000)
-    call(db, context.admin, "set_config", config_key="order.max_lines", config_value=7)
+    set_config(db, context, "order.max_lines", 7)
     db.execute("update app.agents set full_name = 'X'; update app.sub_distributors set email = 'x@y.id'")
-    trailed = {(row["target_type"], row["action"]) for row in trail(db)}
-    made = {
+    audited = {(row["target_type"], row["action"]) for row in audit_rows(db)}
+    inserted = {
         "partners", "agents", "sub_distributors", "orders", "order_items", "invoices", "invoice_payments",
         "point_transactions", "redemptions", "tier_prices", "agent_sessions",
     }  # fmt: skip
-    assert {(table, "INSERT") for table in made} <= trailed
+    assert {(table, "INSERT") for table in inserted} <= audited
     changed = ("partners", "agents", "sub_distributors", "orders", "invoices", "system_configs")
-    assert {(table, "UPDATE") for table in changed} <= trailed
+    assert {(table, "UPDATE") for table in changed} <= audited
     assert value(db, "select count(*) from app.audit_buffer") == 0
 
 
-def test_a_deleted_row_is_kept_whole(db: Connection, context: Context) -> None:
+def test_deleted_row_is_audited_with_all_its_columns(db: Connection, context: Context) -> None:
     price = set_price(db, context, 70_000)
     draft = call(db, context.partners[0], "save_draft", items=items(SKU_000=1))
     db.execute("delete from app.tier_prices")
     db.execute("delete from app.order_items where order_id = %s", [draft["id"]])
-    (gone,) = trail(db, target_id=price, action="DELETE")
+    (gone,) = audit_rows(db, target_id=price, action="DELETE")
     assert (gone["old_value"]["price"], gone["new_value"]) == (70_000, None)
-    assert len(trail(db, target_type="order_items", action="DELETE")) == 1
+    assert len(audit_rows(db, target_type="order_items", action="DELETE")) == 1
 
 
-def test_a_bulk_update_pairs_each_row_with_itself(db: Connection, context: Context) -> None:
-    """Old and new come as two arrays: touched in an order that is not that of the table."""
+def test_bulk_update_in_another_row_order_pairs_old_and_new_values(db: Connection, context: Context) -> None:
+    """The trigger pairs two transition tables whose row order may differ from the table's."""
     chairs = {
         insert(db, "partners", email=f"b{n}@hub.test", password_hash="x", business_name="B", chair_count=n): n
         for n in range(1, 21)
     }
-    trail(db)
+    audit_rows(db)
     db.execute(
         "update app.partners p set chair_count = w.chair_count * 100 from (select id, chair_count"
         " from app.partners where chair_count > 0 order by md5(id::text) offset 0) w where w.id = p.id"
     )
-    rows = trail(db, action="UPDATE")
-    told = {row["target_id"]: (row["old_value"], row["new_value"]) for row in rows}
-    assert told == {who: ({"chair_count": n}, {"chair_count": n * 100}) for who, n in chairs.items()}
+    rows = audit_rows(db, action="UPDATE")
+    changes = {row["target_id"]: (row["old_value"], row["new_value"]) for row in rows}
+    assert changes == {who: ({"chair_count": n}, {"chair_count": n * 100}) for who, n in chairs.items()}
 
 
-def test_a_statement_that_touches_nothing_leaves_no_trail(db: Connection, context: Context) -> None:
-    trail(db)
+def test_statement_without_rows_is_not_audited(db: Connection, context: Context) -> None:
+    audit_rows(db)
     before = value(db, "select count(*) from app.audit_buffer")
     db.execute("update app.partners set tier = tier where false")
     db.execute("delete from app.tier_prices")
     assert value(db, "select count(*) from app.audit_buffer") == before == 0
 
 
-def test_the_first_address_of_the_proxys_list_is_kept_masked_in_rows(
+def test_first_address_of_x_forwarded_for_is_kept_and_masked_in_row_values(
     db: Connection, context: Context
 ) -> None:
     headers = {"X-Forwarded-For": " 203.0.113.7 , 10.0.0.1"}
-    answer(db, context.partners[0], "save_draft", headers, items=items(SKU_000=1))
-    answer(db, context.agents[0], "start_shadow_session", headers, partner_id=context.partners[0].sub)
-    assert {row["ip_address"] for row in trail(db, action="INSERT", target_type="orders")} == {"203.0.113.7"}
-    (session,) = trail(db, target_type="agent_sessions")
+    call_rpc(db, context.partners[0], "save_draft", headers, items=items(SKU_000=1))
+    call_rpc(db, context.agents[0], "start_shadow_session", headers, partner_id=context.partners[0].sub)
+    assert {row["ip_address"] for row in audit_rows(db, action="INSERT", target_type="orders")} == {
+        "203.0.113.7"
+    }
+    (session,) = audit_rows(db, target_type="agent_sessions")
     assert session["new_value"]["ip_address"] == "20*******.7"
 
 
-def test_what_is_rolled_back_leaves_no_trail(db: Connection, context: Context) -> None:
-    trail(db)
+def test_rolled_back_call_is_not_audited(db: Connection, context: Context) -> None:
+    audit_rows(db)
     with refused(db, "OUT_OF_STOCK"):
         submit(db, context.partners[0], items(SKU_000=1001))
-    assert trail(db, target_type="orders") == []
+    assert audit_rows(db, target_type="orders") == []
 
 
-def test_each_row_of_one_statement_has_its_line(db: Connection, context: Context) -> None:
+def test_statement_with_several_rows_is_audited_once_per_row(db: Connection, context: Context) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1, SKU_001=2, SKU_002=3))
-    rows = trail(db, target_type="order_items")
+    rows = audit_rows(db, target_type="order_items")
     assert sorted(row["new_value"]["quantity"] for row in rows) == [1, 2, 3]
     assert {row["new_value"]["order_id"] for row in rows} == {order["id"]}
     assert len({row["target_id"] for row in rows}) == 3
 
 
-def test_a_partial_flush_leaves_the_rest_for_the_next(db: Connection, context: Context) -> None:
-    trail(db)
+def test_limited_flush_leaves_the_rest_for_the_next_flush(db: Connection, context: Context) -> None:
+    audit_rows(db)
     for i in range(5):
         make_agent(db, None, full_name=f"Agen {i}")
     assert [value(db, "select app.flush_audit_buffer(2)") for _ in range(4)] == [2, 2, 1, 0]
-    assert len(trail(db, target_type="agents", action="INSERT")) >= 5
+    assert len(audit_rows(db, target_type="agents", action="INSERT")) >= 5
 
 
-def test_the_trail_is_headquarters_to_read_and_nobodys_to_write(db: Connection, context: Context) -> None:
-    lie = (
+def test_no_role_can_insert_into_the_audit_trail(db: Connection, context: Context) -> None:
+    forged_row = (
         "insert into app.audit_logs (actor_type, actor_role, target_type, action, created_at)"
-        " values ('SYSTEM', 'x', 'orders', 'LIE', now())"
+        " values ('SYSTEM', 'x', 'orders', 'FORGED', now())"
     )
     for who in (context.admin, context.partners[0], Caller("erp", str(uuid.uuid4()))):
         with pytest.raises(psycopg.errors.InsufficientPrivilege), caller(db, who.role, who.sub):
-            db.execute(lie)
+            db.execute(forged_row)

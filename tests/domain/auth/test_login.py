@@ -1,4 +1,4 @@
-"""Signing in and out: passwords, tokens, links, and how guessing is slowed down."""
+"""Signing in and out: passwords, tokens, sign-in links, and limits on failed attempts."""
 
 import re
 from collections.abc import Mapping
@@ -8,79 +8,76 @@ import jwt
 import psycopg
 import pytest
 
-from tests.support.context import Caller, Connection, Context, call, make_context, value
-from tests.support.factories import Answer, answer, insert, make_subdist, refused
+from tests.support.calls import Response, call_rpc, refused
+from tests.support.context import Caller, Connection, Context, call, set_config, value
+from tests.support.factories import insert, make_subdist
+from tests.support.rls_dataset import PASSWORD
 from tests.support.test_cluster import JWT_SECRET
 
-ANYBODY = Caller("anon")
-PASSWORD = "rahasia-sekali"
+pytestmark = pytest.mark.context(partners=2, products=1)
+
+ANONYMOUS = Caller("anon")
 SALON = "salon0@hub.test"
 FROM = {"X-Forwarded-For": "203.0.113.7"}
 
 
-@pytest.fixture
-def context(db: Connection) -> Context:
-    made = make_context(db, partners=2, products=1)
-    db.execute(
-        "update app.partners set password_hash = extensions.crypt(%s, extensions.gen_salt('bf', 4))",
-        [PASSWORD],
-    )
-    db.execute(
-        "update app.agents set password_hash = extensions.crypt(%s, extensions.gen_salt('bf', 4))", [PASSWORD]
-    )
-    return made
+@pytest.fixture(autouse=True)
+def _passwords(db: Connection, context: Context) -> None:
+    password_hash = value(db, "select extensions.crypt(%s, extensions.gen_salt('bf', 4))", PASSWORD)
+    for table in ("partners", "agents"):
+        db.execute(f"update app.{table} set password_hash = %s".encode(), [password_hash])
 
 
 def login(
     db: Connection, email: str = SALON, password: str = PASSWORD, headers: Mapping[str, str] | None = None
-) -> Answer:
-    return answer(db, ANYBODY, "login", headers, email=email, password=password)
+) -> Response:
+    return call_rpc(db, ANONYMOUS, "login", headers, email=email, password=password)
 
 
 def tokens(db: Connection, email: str = SALON) -> dict[str, Any]:
-    given: dict[str, Any] = login(db, email).body
-    return given
+    body: dict[str, Any] = login(db, email).body
+    return body
 
 
 def holder(token: str) -> Caller:
-    """The caller whom a token names, after a look at its signature."""
+    """The caller of an access token, whose signature is verified."""
     claims = jwt.decode(token, JWT_SECRET, ["HS256"], options={"require": ["exp", "iat", "sub"]})
     return Caller(
         claims["role"], claims["sub"], {k: v for k, v in claims.items() if k not in ("role", "sub")}
     )
 
 
-def outcome(given: Answer) -> tuple[int, str | None]:
-    return given.status, given.body.get("code")
+def outcome(response: Response) -> tuple[int, str | None]:
+    return response.status, response.body.get("code")
 
 
-def test_without_a_signing_secret_nobody_gets_an_empty_token(db: Connection, context: Context) -> None:
+def test_login_without_a_signing_secret_fails(db: Connection, context: Context) -> None:
     db.execute("delete from auth.jwt_secret")
     with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState), db.transaction():
         db.execute("select api.login(%s, %s)", [SALON, PASSWORD])
 
 
 @pytest.mark.parametrize("email", [SALON, "  SALON0@Hub.Test "])
-def test_the_right_password_signs_in(db: Connection, context: Context, email: str) -> None:
-    given = login(db, email)
-    assert given.status == 200
-    assert given.body["subject_id"] == context.partners[0].sub
-    assert call(db, holder(given.body["access_token"]), "me")["email"] == SALON
+def test_correct_password_signs_the_partner_in(db: Connection, context: Context, email: str) -> None:
+    response = login(db, email)
+    assert response.status == 200
+    assert response.body["subject_id"] == context.partners[0].sub
+    assert call(db, holder(response.body["access_token"]), "me")["email"] == SALON
 
 
 @pytest.mark.parametrize(
     ("agent_role", "role"), [("SALESMAN", "agent"), ("ADMIN", "admin"), ("SUPERADMIN", "superadmin")]
 )
-def test_staff_sign_in_to_their_role(db: Connection, context: Context, agent_role: str, role: str) -> None:
-    db.execute("update app.agents set role = %s where email = 'citra@hub.test'", [agent_role])
-    given = tokens(db, "citra@hub.test")
-    assert given["role"] == role
-    assert call(db, holder(given["access_token"]), "me")["role"] == role
-
-
-def test_a_token_verifies_with_the_secret_alone_and_expires_on_a_whole_second(
-    db: Connection, context: Context
+def test_staff_sign_in_with_the_database_role_of_their_agent_role(
+    db: Connection, context: Context, agent_role: str, role: str
 ) -> None:
+    db.execute("update app.agents set role = %s where email = 'citra@hub.test'", [agent_role])
+    response = tokens(db, "citra@hub.test")
+    assert response["role"] == role
+    assert call(db, holder(response["access_token"]), "me")["role"] == role
+
+
+def test_access_token_is_signed_with_hs256_and_has_integer_times(db: Connection, context: Context) -> None:
     token = tokens(db)["access_token"]
     claims = jwt.decode(token, JWT_SECRET, ["HS256"])
     assert set(claims) == {"role", "sub", "sid", "iat", "exp"}
@@ -99,7 +96,7 @@ def test_a_token_verifies_with_the_secret_alone_and_expires_on_a_whole_second(
         "email = 'moved@hub.test'",
     ],
 )  # fmt: skip
-def test_who_may_not_sign_in_is_told_what_a_wrong_password_is_told(
+def test_ineligible_account_gets_the_answer_of_a_wrong_password(
     db: Connection, context: Context, change: str
 ) -> None:
     wrong = login(db, "salon1@hub.test", "salah-sekali")
@@ -110,42 +107,46 @@ def test_who_may_not_sign_in_is_told_what_a_wrong_password_is_told(
 
 
 @pytest.mark.parametrize("given", [{"email": None, "password": "x"}, {"email": SALON, "password": ""}])
-def test_nothing_to_sign_in_with_is_refused(db: Connection, context: Context, given: dict[str, Any]) -> None:
+def test_login_without_email_or_password_is_refused(
+    db: Connection, context: Context, given: dict[str, Any]
+) -> None:
     with refused(db, "INVALID_ARGUMENT"):
-        answer(db, ANYBODY, "login", **given)
+        call_rpc(db, ANONYMOUS, "login", **given)
 
 
-def test_failures_are_remembered_though_they_are_refused(db: Connection, context: Context) -> None:
+def test_failed_login_is_counted_by_hashed_email_and_address(db: Connection, context: Context) -> None:
     login(db, password="salah-sekali", headers=FROM)
     kept = "select split_part(key, ':', 1), failures from auth.login_attempts order by 1"
     assert db.execute(kept).fetchall() == [("email", 1), ("ip", 1)]
     assert value(db, "select count(*) from auth.login_attempts where key like '%hub.test%'") == 0
 
 
-def test_after_five_failures_also_the_right_password_has_to_wait(db: Connection, context: Context) -> None:
+def test_account_is_locked_for_fifteen_minutes_after_five_failures(db: Connection, context: Context) -> None:
     for _ in range(5):
         assert outcome(login(db, password="salah-sekali")) == (401, "INVALID_CREDENTIALS")
-    given = login(db)
-    assert outcome(given) == (429, "TOO_MANY_ATTEMPTS")
-    assert given.headers == {"Retry-After": "900"}
-    assert login(db, "salon1@hub.test").status == 200, "somebody else need not"
+    response = login(db)
+    assert outcome(response) == (429, "TOO_MANY_ATTEMPTS")
+    assert response.headers == {"Retry-After": "900"}
+    assert login(db, "salon1@hub.test").status == 200, "other accounts are not locked"
     db.execute("update auth.login_attempts set window_started_at = now() - interval '899.5 seconds'")
     assert login(db).headers == {"Retry-After": "1"}
     db.execute("update auth.login_attempts set window_started_at = now() - interval '900 seconds'")
     assert login(db).status == 200
 
 
-def test_a_success_forgets_the_failures_before_it(db: Connection, context: Context) -> None:
+def test_successful_login_resets_the_failure_count(db: Connection, context: Context) -> None:
     for _ in range(3):
         for _ in range(4):
             login(db, password="salah-sekali")
         assert login(db).status == 200
 
 
-def test_an_address_that_fails_too_often_waits_whomever_it_tries(db: Connection, context: Context) -> None:
-    call(db, context.admin, "set_config", config_key="auth.max_failures_per_address", config_value=3)
+def test_address_is_locked_for_every_account_after_too_many_failures(
+    db: Connection, context: Context
+) -> None:
+    set_config(db, context, "auth.max_failures_per_address", 3)
     for i in range(3):
-        assert outcome(login(db, f"nobody{i}@hub.test", headers=FROM))[0] == 401
+        assert outcome(login(db, f"unknown{i}@hub.test", headers=FROM))[0] == 401
     assert outcome(login(db, headers=FROM)) == (429, "TOO_MANY_ATTEMPTS")
     assert login(db, headers={"X-Forwarded-For": "203.0.113.8"}).status == 200
     assert login(db).status == 200
@@ -153,13 +154,11 @@ def test_an_address_that_fails_too_often_waits_whomever_it_tries(db: Connection,
     assert login(db, headers=FROM).status == 200
 
 
-def refresh(db: Connection, token: str | None) -> Answer:
-    return answer(db, ANYBODY, "refresh_session", refresh_token=token)
+def refresh(db: Connection, token: str | None) -> Response:
+    return call_rpc(db, ANONYMOUS, "refresh_session", refresh_token=token)
 
 
-def test_a_refresh_token_is_good_once_and_its_reuse_kills_the_session(
-    db: Connection, context: Context
-) -> None:
+def test_refresh_token_works_once_and_its_reuse_closes_the_session(db: Connection, context: Context) -> None:
     first = tokens(db)
     second = refresh(db, first["refresh_token"]).body
     who = holder(second["access_token"])
@@ -182,52 +181,52 @@ def test_a_refresh_token_is_good_once_and_its_reuse_kills_the_session(
         "delete from auth.sessions",
     ],
 )
-def test_a_refresh_token_dies_with_its_session_and_its_account(
+def test_refresh_token_of_a_closed_session_or_account_is_refused(
     db: Connection, context: Context, change: str
 ) -> None:
-    given = tokens(db)
+    response = tokens(db)
     db.execute(change.encode())
-    assert outcome(refresh(db, given["refresh_token"])) == (401, "INVALID_REFRESH_TOKEN")
+    assert outcome(refresh(db, response["refresh_token"])) == (401, "INVALID_REFRESH_TOKEN")
 
 
 @pytest.mark.parametrize("token", [None, "", "x", "a" * 10_000])
-def test_an_unknown_refresh_token_is_refused(db: Connection, context: Context, token: str | None) -> None:
+def test_unknown_refresh_token_is_refused(db: Connection, context: Context, token: str | None) -> None:
     assert outcome(refresh(db, token)) == (401, "INVALID_REFRESH_TOKEN")
 
 
-def test_a_promoted_agent_needs_to_sign_in_anew(db: Connection, context: Context) -> None:
-    given = tokens(db, "citra@hub.test")
+def test_refresh_token_of_an_agent_with_a_new_role_is_refused(db: Connection, context: Context) -> None:
+    response = tokens(db, "citra@hub.test")
     db.execute("update app.agents set role = 'ADMIN' where email = 'citra@hub.test'")
-    assert outcome(refresh(db, given["refresh_token"])) == (401, "INVALID_REFRESH_TOKEN")
+    assert outcome(refresh(db, response["refresh_token"])) == (401, "INVALID_REFRESH_TOKEN")
 
 
-def test_a_token_outlives_no_session(db: Connection, context: Context) -> None:
-    given = tokens(db)
+def test_access_token_expires_with_its_session(db: Connection, context: Context) -> None:
+    response = tokens(db)
     db.execute("update auth.sessions set expires_at = now() + interval '100 seconds'")
-    who = holder(refresh(db, given["refresh_token"]).body["access_token"])
+    who = holder(refresh(db, response["refresh_token"]).body["access_token"])
     assert who.extra["exp"] - who.extra["iat"] in (99, 100)
 
 
-def test_no_token_is_kept_as_it_was_given(db: Connection, context: Context) -> None:
-    given = tokens(db)["refresh_token"]
-    assert value(db, "select sha256(convert_to(%s, 'UTF8')) = token_hash from auth.refresh_tokens", given)
+def test_refresh_token_is_stored_as_a_hash(db: Connection, context: Context) -> None:
+    response = tokens(db)["refresh_token"]
+    assert value(db, "select sha256(convert_to(%s, 'UTF8')) = token_hash from auth.refresh_tokens", response)
 
 
-def test_logging_out_closes_this_session_and_no_other(db: Connection, context: Context) -> None:
+def test_logout_closes_the_callers_session_only(db: Connection, context: Context) -> None:
     first, second = (tokens(db) for _ in range(2))
-    answer(db, holder(first["access_token"]), "logout")
+    call_rpc(db, holder(first["access_token"]), "logout")
     with refused(db, "SESSION_CLOSED"):
         call(db, holder(first["access_token"]), "me")
     assert outcome(refresh(db, first["refresh_token"])) == (401, "INVALID_REFRESH_TOKEN")
     assert call(db, holder(second["access_token"]), "me")["email"] == SALON
 
 
-def change_password(db: Connection, who: Caller, current: str | None, new: str | None) -> Answer:
-    return answer(db, who, "change_password", current_password=current, new_password=new)
+def change_password(db: Connection, who: Caller, current: str | None, new: str | None) -> Response:
+    return call_rpc(db, who, "change_password", current_password=current, new_password=new)
 
 
 @pytest.mark.parametrize("email", [SALON, "citra@hub.test"])
-def test_a_new_password_holds_at_once_and_closes_the_other_sessions(
+def test_new_password_is_valid_at_once_and_closes_other_sessions(
     db: Connection, context: Context, email: str
 ) -> None:
     here, elsewhere = (holder(tokens(db, email)["access_token"]) for _ in range(2))
@@ -244,33 +243,33 @@ def test_a_new_password_holds_at_once_and_closes_the_other_sessions(
 
 
 @pytest.mark.parametrize("new", [None, "", "short", "123456789", "x" * 73, "é" * 37])
-def test_a_weak_password_is_refused(db: Connection, context: Context, new: str | None) -> None:
+def test_weak_password_is_refused(db: Connection, context: Context, new: str | None) -> None:
     with refused(db, "PASSWORD_TOO_WEAK"):
         change_password(db, context.partners[0], PASSWORD, new)
 
 
 @pytest.mark.parametrize("new", ["1234567890", "x" * 72, "é" * 36])
-def test_a_password_of_ten_characters_to_seventy_two_bytes_is_taken(
+def test_password_of_ten_characters_to_seventy_two_bytes_is_accepted(
     db: Connection, context: Context, new: str
 ) -> None:
     assert change_password(db, context.partners[0], PASSWORD, new).body == {"changed": True}
     assert login(db, SALON, new).status == 200
 
 
-def test_guessing_the_current_password_is_slowed_down_too(db: Connection, context: Context) -> None:
+def test_change_password_is_locked_after_five_wrong_passwords(db: Connection, context: Context) -> None:
     who = context.partners[0]
     for _ in range(5):
-        given = change_password(db, who, "salah-sekali", "katasandi-baru")
-        assert outcome(given) == (401, "INVALID_CREDENTIALS")
-    given = change_password(db, who, PASSWORD, "katasandi-baru")
-    assert outcome(given) == (429, "TOO_MANY_ATTEMPTS")
-    assert login(db).status == 200, "signing in is another count"
+        response = change_password(db, who, "salah-sekali", "katasandi-baru")
+        assert outcome(response) == (401, "INVALID_CREDENTIALS")
+    response = change_password(db, who, PASSWORD, "katasandi-baru")
+    assert outcome(response) == (429, "TOO_MANY_ATTEMPTS")
+    assert login(db).status == 200, "failures of login are counted apart"
     with refused(db, "INVALID_ARGUMENT"):
         change_password(db, context.partners[1], None, "katasandi-baru")
 
 
-def request_link(db: Connection, number: str) -> Answer:
-    return answer(db, ANYBODY, "request_link", whatsapp_number=number)
+def request_link(db: Connection, number: str) -> Response:
+    return call_rpc(db, ANONYMOUS, "request_link", whatsapp_number=number)
 
 
 def link_tokens(db: Connection, who: Caller) -> list[str]:
@@ -283,25 +282,27 @@ def link_tokens(db: Connection, who: Caller) -> list[str]:
 
 
 @pytest.mark.parametrize("number", ["0819-000-0000", "62819 0000000", "+628190000000"])
-def test_a_link_signs_the_sub_distributor_in_once(db: Connection, context: Context, number: str) -> None:
+def test_sign_in_link_works_once(db: Connection, context: Context, number: str) -> None:
     who = make_subdist(db, context.regions["papua"], whatsapp_number="+628190000000")
     assert request_link(db, number).body == {"sent": True, "minutes": 15}
     (token,) = link_tokens(db, who)
-    given = answer(db, ANYBODY, "redeem_link", token=token)
-    assert (given.body["role"], given.body["subject_id"]) == ("subdist", who.sub)
-    assert call(db, holder(given.body["access_token"]), "me")["phone"] == "+628190000000"
-    assert outcome(answer(db, ANYBODY, "redeem_link", token=token)) == (401, "INVALID_LINK")
+    response = call_rpc(db, ANONYMOUS, "redeem_link", token=token)
+    assert (response.body["role"], response.body["subject_id"]) == ("subdist", who.sub)
+    assert call(db, holder(response.body["access_token"]), "me")["phone"] == "+628190000000"
+    assert outcome(call_rpc(db, ANONYMOUS, "redeem_link", token=token)) == (401, "INVALID_LINK")
 
 
 @pytest.mark.parametrize("number", ["+628190000000", "+628199999999"])
-def test_nobody_learns_which_numbers_are_ours(db: Connection, context: Context, number: str) -> None:
+def test_request_link_does_not_reveal_which_numbers_are_known(
+    db: Connection, context: Context, number: str
+) -> None:
     make_subdist(db, context.regions["papua"], whatsapp_number="+628190000000")
     make_subdist(db, context.regions["papua"], whatsapp_number="+628191111111", status="SUSPENDED")
-    for asked in (number, "+628191111111"):
+    for requested in (number, "+628191111111"):
         for _ in range(5):
-            given = request_link(db, asked)
-            assert (given.status, given.body) == (200, {"sent": True, "minutes": 15})
-        assert outcome(request_link(db, asked)) == (429, "TOO_MANY_ATTEMPTS")
+            response = request_link(db, requested)
+            assert (response.status, response.body) == (200, {"sent": True, "minutes": 15})
+        assert outcome(request_link(db, requested)) == (429, "TOO_MANY_ATTEMPTS")
     links = value(db, "select count(*) from auth.sign_in_links")
     assert links == (5 if number == "+628190000000" else 0)
 
@@ -314,35 +315,35 @@ def test_nobody_learns_which_numbers_are_ours(db: Connection, context: Context, 
         "delete from auth.sign_in_links",
     ],
 )
-def test_a_link_that_is_late_or_of_somebody_suspended_is_worth_nothing(
+def test_sign_in_link_that_expired_or_whose_owner_is_suspended_is_refused(
     db: Connection, context: Context, change: str
 ) -> None:
     who = make_subdist(db, context.regions["papua"], whatsapp_number="+628190000000")
     request_link(db, "+628190000000")
     (token,) = link_tokens(db, who)
     db.execute(change.encode())
-    assert outcome(answer(db, ANYBODY, "redeem_link", token=token)) == (401, "INVALID_LINK")
+    assert outcome(call_rpc(db, ANONYMOUS, "redeem_link", token=token)) == (401, "INVALID_LINK")
 
 
-def test_a_redeemed_link_clears_the_count_of_links_asked_for(db: Connection, context: Context) -> None:
+def test_redeemed_link_resets_the_count_of_requested_links(db: Connection, context: Context) -> None:
     who = make_subdist(db, context.regions["papua"], whatsapp_number="+628190000000")
     for i in range(7):
         assert request_link(db, "+628190000000").status == 200
-        answer(db, ANYBODY, "redeem_link", token=link_tokens(db, who)[i])
+        call_rpc(db, ANONYMOUS, "redeem_link", token=link_tokens(db, who)[i])
 
 
 @pytest.mark.parametrize("token", [None, "", "x" * 10_000])
-def test_an_unknown_link_is_refused(db: Connection, context: Context, token: str | None) -> None:
-    assert outcome(answer(db, ANYBODY, "redeem_link", token=token)) == (401, "INVALID_LINK")
+def test_unknown_sign_in_link_is_refused(db: Connection, context: Context, token: str | None) -> None:
+    assert outcome(call_rpc(db, ANONYMOUS, "redeem_link", token=token)) == (401, "INVALID_LINK")
 
 
-def test_a_session_keeps_where_it_was_opened(db: Connection, context: Context) -> None:
+def test_session_records_address_and_user_agent(db: Connection, context: Context) -> None:
     login(db, headers=FROM | {"User-Agent": "x" * 400})
     row = db.execute("select ip_address, length(user_agent), role::text from auth.sessions").fetchone()
     assert row == ("203.0.113.7", 300, "partner")
 
 
-def test_the_e_mail_of_a_partner_goes_before_the_same_e_mail_of_an_agent(
+def test_login_prefers_the_partner_over_an_agent_with_the_same_email(
     db: Connection, context: Context
 ) -> None:
     insert(
@@ -354,6 +355,6 @@ def test_the_e_mail_of_a_partner_goes_before_the_same_e_mail_of_an_agent(
 
 
 @pytest.mark.parametrize("number", ["abc", "+", "--"])
-def test_a_number_without_digits_is_refused(db: Connection, number: str) -> None:
+def test_request_link_with_a_number_without_digits_is_refused(db: Connection, number: str) -> None:
     with pytest.raises(psycopg.Error, match="INVALID_ARGUMENT"), db.transaction():
         db.execute("select auth.request_link(%s)", [number])

@@ -1,28 +1,26 @@
-"""Who may come in at all: what the gateway asks before every request."""
+"""The check that the gateway runs before every request."""
 
 import uuid
 from typing import Any
 
 import pytest
 
+from tests.support.calls import refused
 from tests.support.client import caller
-from tests.support.context import Caller, Connection, Context, make_context, value
-from tests.support.factories import insert, refused
+from tests.support.context import Caller, Connection, Context, value
+from tests.support.factories import insert, make_agent
+
+pytestmark = pytest.mark.context(partners=2, products=1)
 
 
-@pytest.fixture
-def context(db: Connection) -> Context:
-    return make_context(db, partners=2, products=1)
-
-
-def come_in(db: Connection, who: Caller, method: str = "GET", path: str = "/me") -> None:
-    """What it takes is the guard; the block does nothing."""
+def pass_guard(db: Connection, who: Caller, method: str = "GET", path: str = "/me") -> None:
+    """Run the guard as this caller."""
     with caller(db, who.role, who.sub, method=method, path=path, **who.extra):
         pass
 
 
-def signed_in(db: Connection, who: Caller) -> Caller:
-    """With a session of his own."""
+def with_session(db: Connection, who: Caller) -> Caller:
+    """The caller with a new session."""
     session = db.execute(
         "insert into auth.sessions (subject_id, role, expires_at) values (%s, %s, now() + interval '1 day')"
         " returning id::text",
@@ -31,21 +29,20 @@ def signed_in(db: Connection, who: Caller) -> Caller:
     return Caller(who.role, who.sub, {"sid": session[0] if session else None})
 
 
-def test_everybody_who_is_who_he_says_comes_in(db: Connection, context: Context) -> None:
-    boss = Caller("superadmin", insert(db, "agents", email="b@hub.test", password_hash="x", full_name="B",
-                                       role="SUPERADMIN"))  # fmt: skip
-    people = [
+def test_guard_admits_every_role_with_and_without_a_session(db: Connection, context: Context) -> None:
+    superadmin = Caller("superadmin", make_agent(db, None, role="SUPERADMIN").sub)
+    callers = [
         Caller("anon"),
         context.partners[0],
         context.agents[0],
         context.subdists[0],
         context.admin,
-        boss,
+        superadmin,
     ]
-    for who in [*people, context.erp, Caller("messenger", str(uuid.uuid4()))]:
-        come_in(db, who)
-    for who in people[1:]:
-        come_in(db, signed_in(db, who))
+    for who in [*callers, context.erp, Caller("messenger", str(uuid.uuid4()))]:
+        pass_guard(db, who)
+    for who in callers[1:]:
+        pass_guard(db, with_session(db, who))
 
 
 @pytest.mark.parametrize(
@@ -61,34 +58,34 @@ def test_everybody_who_is_who_he_says_comes_in(db: Connection, context: Context)
         ("subdist", "update app.sub_distributors set status = 'SUSPENDED'"),
     ],
 )
-def test_an_account_that_is_no_longer_so_is_refused_at_once(
+def test_guard_refuses_an_account_that_was_deactivated_or_changed_role(
     db: Connection, context: Context, who: str, change: str
 ) -> None:
-    people = {"partner": context.partners[0], "agent": context.agents[0], "admin": context.admin,
+    callers = {"partner": context.partners[0], "agent": context.agents[0], "admin": context.admin,
               "subdist": context.subdists[0]}  # fmt: skip
-    someone = signed_in(db, people[who])
-    come_in(db, someone)
+    caller_ = with_session(db, callers[who])
+    pass_guard(db, caller_)
     db.execute(change.encode())
     with refused(db, "ACCOUNT_INACTIVE"):
-        come_in(db, someone)
+        pass_guard(db, caller_)
 
 
 @pytest.mark.parametrize("change", ["revoked_at = now()", "expires_at = now()", "role = 'agent'"])
-def test_a_session_that_is_over_or_of_another_role_is_refused(
+def test_guard_refuses_a_closed_session_or_one_of_another_role(
     db: Connection, context: Context, change: str
 ) -> None:
-    who = signed_in(db, context.partners[0])
+    who = with_session(db, context.partners[0])
     db.execute(f"update auth.sessions set {change}".encode())
     with refused(db, "SESSION_CLOSED"):
-        come_in(db, who)
+        pass_guard(db, who)
 
 
-def test_a_session_of_somebody_else_is_refused(db: Connection, context: Context) -> None:
-    theirs = signed_in(db, context.partners[1])
+def test_guard_refuses_the_session_of_another_account(db: Connection, context: Context) -> None:
+    theirs = with_session(db, context.partners[1])
     with refused(db, "SESSION_CLOSED"):
-        come_in(db, Caller("partner", context.partners[0].sub, theirs.extra))
+        pass_guard(db, Caller("partner", context.partners[0].sub, theirs.extra))
     with refused(db, "SESSION_CLOSED"):
-        come_in(db, Caller("partner", context.partners[0].sub, {"sid": str(uuid.uuid4())}))
+        pass_guard(db, Caller("partner", context.partners[0].sub, {"sid": str(uuid.uuid4())}))
 
 
 @pytest.mark.parametrize(
@@ -98,51 +95,54 @@ def test_a_session_of_somebody_else_is_refused(db: Connection, context: Context)
         ("{mine} ", {}), ("{mine}", {"sid": "x"}), ("{mine}", {"act": {"sub": "x"}}), ("{mine}", {"sid": 7}),
     ],
 )  # fmt: skip
-def test_claims_that_name_nobody_are_no_claims(
+def test_guard_refuses_malformed_claims(
     db: Connection, context: Context, sub: str | None, claims: dict[str, Any]
 ) -> None:
-    given = None if sub is None else sub.format(mine=context.partners[0].sub)
+    subject = None if sub is None else sub.format(mine=context.partners[0].sub)
     with refused(db, "UNAUTHENTICATED"):
-        come_in(db, Caller("partner", given, claims))
+        pass_guard(db, Caller("partner", subject, claims))
 
 
-def test_a_token_that_says_that_somebody_acts_needs_the_open_session_of_a_partner(
+def test_guard_refuses_an_acting_claim_without_an_open_shadow_session(
     db: Connection, context: Context
 ) -> None:
     agent, who = context.agents[0], context.partners[0]
-    lies: list[Any] = [{"sub": agent.sub}, {}, None, []]
-    for extra in [*({"act": lie} for lie in lies), {"act": lies[0], "sid": str(uuid.uuid4())}]:
+    acting: list[Any] = [{"sub": agent.sub}, {}, None, []]
+    for extra in [*({"act": act} for act in acting), {"act": acting[0], "sid": str(uuid.uuid4())}]:
         with refused(db, "SESSION_CLOSED"):
-            come_in(db, Caller("partner", who.sub, extra))
+            pass_guard(db, Caller("partner", who.sub, extra))
     session = insert(db, "agent_sessions", agent_id=agent.sub, impersonated_partner_id=who.sub,
                      expires_at="2999-01-01")  # fmt: skip
-    good = {"act": {"sub": agent.sub}, "sid": session}
-    come_in(db, Caller("partner", who.sub, good))
-    for liar in (Caller("partner", context.partners[1].sub, good), Caller("agent", agent.sub, good)):
+    extra_claims = {"act": {"sub": agent.sub}, "sid": session}
+    pass_guard(db, Caller("partner", who.sub, extra_claims))
+    for other in (
+        Caller("partner", context.partners[1].sub, extra_claims),
+        Caller("agent", agent.sub, extra_claims),
+    ):
         with refused(db, "SESSION_CLOSED"):
-            come_in(db, liar)
-    # an ordinary session is no shadow session, nor the other way round
+            pass_guard(db, other)
+    # an ordinary session is not a shadow session, and vice versa
     with refused(db, "SESSION_CLOSED"):
-        come_in(db, Caller("partner", who.sub, {"sid": session}))
-    own = signed_in(db, who).extra
+        pass_guard(db, Caller("partner", who.sub, {"sid": session}))
+    own = with_session(db, who).extra
     with refused(db, "SESSION_CLOSED"):
-        come_in(db, Caller("partner", who.sub, own | {"act": {"sub": agent.sub}}))
+        pass_guard(db, Caller("partner", who.sub, own | {"act": {"sub": agent.sub}}))
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_lists_are_written_by_calls_alone(db: Connection, context: Context, method: str) -> None:
+def test_guard_refuses_writes_to_views(db: Connection, context: Context, method: str) -> None:
     with refused(db, "NOT_ALLOWED"):
-        come_in(db, context.partners[0], method, "/orders")
+        pass_guard(db, context.partners[0], method, "/orders")
     with refused(db, "UNAUTHENTICATED"):
-        come_in(db, Caller("anon"), method, "/orders")
-    come_in(db, context.partners[0], method, "/rpc/submit_order")
-    come_in(db, context.partners[0], "GET", "/orders")
+        pass_guard(db, Caller("anon"), method, "/orders")
+    pass_guard(db, context.partners[0], method, "/rpc/submit_order")
+    pass_guard(db, context.partners[0], "GET", "/orders")
 
 
-def test_the_guard_writes_nothing(db: Connection, context: Context) -> None:
-    who = signed_in(db, context.partners[0])
+def test_guard_is_stable_and_writes_nothing(db: Connection, context: Context) -> None:
+    who = with_session(db, context.partners[0])
     db.execute("set transaction read only")
-    come_in(db, who)
+    pass_guard(db, who)
     assert (
         value(db, "select provolatile::text from pg_proc where oid = 'auth.request_guard()'::regprocedure")
         == "s"

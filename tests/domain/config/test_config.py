@@ -1,19 +1,14 @@
-"""Configuration: typed, bounded, versioned, and read at run time."""
+"""Configuration is typed, bounded, versioned and read at run time."""
 
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.support.context import Connection, Context, call, items, make_context, refusal, submit, value
+from tests.support.context import Connection, Context, call, items, refusal, set_config, submit, value
 
 
-@pytest.fixture
-def context(db: Connection) -> Context:
-    return make_context(db)
-
-
-def test_every_definition_has_its_row(db: Connection) -> None:
+def test_every_config_definition_has_a_value(db: Connection) -> None:
     missing = (
         "select count(*) from app.config_definitions() d left join app.system_configs c using (config_key)"
     )
@@ -39,11 +34,13 @@ def test_every_definition_has_its_row(db: Connection) -> None:
         ("", 1, "INVALID_ARGUMENT"),
     ],
 )
-def test_a_wrong_value_is_refused(db: Connection, context: Context, key: str, given: Any, code: str) -> None:
+def test_invalid_config_value_is_refused(
+    db: Connection, context: Context, key: str, given: Any, code: str
+) -> None:
     assert refusal(db, context.admin, "set_config", config_key=key, config_value=given) == code
 
 
-def test_a_change_counts_keeps_the_old_value_and_says_who(db: Connection, context: Context) -> None:
+def test_config_change_records_version_old_value_and_author(db: Connection, context: Context) -> None:
     changed = call(db, context.admin, "set_config", config_key="sla.reminder_hours", config_value=12)
     assert changed == {"config_key": "sla.reminder_hours", "config_value": 12, "version": 2}
     row = db.execute(
@@ -53,12 +50,12 @@ def test_a_change_counts_keeps_the_old_value_and_says_who(db: Connection, contex
     assert row == (2, 18, 12, context.admin.sub)
 
 
-def test_the_same_value_again_is_no_change(db: Connection, context: Context) -> None:
-    call(db, context.admin, "set_config", config_key="sla.reminder_hours", config_value=18)
+def test_same_config_value_keeps_the_version(db: Connection, context: Context) -> None:
+    set_config(db, context, "sla.reminder_hours", 18)
     assert value(db, "select version from app.system_configs where config_key = 'sla.reminder_hours'") == 1
 
 
-def test_psql_meets_the_same_checks(db: Connection) -> None:
+def test_config_checks_hold_for_sql(db: Connection) -> None:
     with pytest.raises(psycopg.Error, match="INVALID_CONFIG_VALUE"), db.transaction():
         db.execute(
             "update app.system_configs set config_value = '-1' where config_key = 'order.minimum_threshold'"
@@ -67,12 +64,12 @@ def test_psql_meets_the_same_checks(db: Connection) -> None:
         db.execute("delete from app.system_configs")
 
 
-def test_a_change_holds_from_the_next_order_on_and_the_old_order_keeps_what_it_pinned(
+def test_config_change_applies_to_new_orders_and_not_to_submitted_ones(
     db: Connection, context: Context
 ) -> None:
     who = context.partners[1]
     before = submit(db, who, items(SKU_000=10))
-    call(db, context.admin, "set_config", config_key="loyalty.multiplier.gold", config_value=3)
+    set_config(db, context, "loyalty.multiplier.gold", 3)
     after = submit(db, who, items(SKU_000=10))
     assert (before["points_earned"], after["points_earned"]) == (120, 300)
     pinned = value(
@@ -82,21 +79,23 @@ def test_a_change_holds_from_the_next_order_on_and_the_old_order_keeps_what_it_p
 
 
 @pytest.mark.parametrize("key", ["auth.max_failures", "order.max_lines", "invoice.due_days.silver"])
-def test_a_whole_number_with_a_point_is_that_number(db: Connection, context: Context, key: str) -> None:
-    """It was kept as 40.0, which the rules could not read: nobody could sign in, order or approve."""
-    call(db, context.admin, "set_config", config_key=key, config_value=40.0)
+def test_whole_number_written_with_a_fraction_is_stored_as_integer(
+    db: Connection, context: Context, key: str
+) -> None:
+    """A value stored as 40.0 cannot be read as an integer: sign-in, orders and approvals would fail."""
+    set_config(db, context, key, 40.0)
     assert value(db, "select config_value::text from app.system_configs where config_key = %s", key) == "40"
     assert value(db, "select app.config_int(%s)", key) == 40
 
 
-def test_days_of_a_calendar_with_a_point_are_refused(db: Connection, context: Context) -> None:
+def test_calendar_with_fractional_days_is_refused(db: Connection, context: Context) -> None:
     given = {"days": [1.0, 2], "from": "08:00", "until": "17:00"}
-    told = refusal(db, context.admin, "set_config", config_key="sla.calendar", config_value=given)
-    assert told == "INVALID_CONFIG_VALUE"
+    code = refusal(db, context.admin, "set_config", config_key="sla.calendar", config_value=given)
+    assert code == "INVALID_CONFIG_VALUE"
 
 
-def test_a_value_written_otherwise_is_no_change(db: Connection, context: Context) -> None:
+def test_equal_number_in_another_notation_keeps_the_version(db: Connection, context: Context) -> None:
     key = "loyalty.rupiah_per_point"
-    call(db, context.admin, "set_config", config_key=key, config_value=10000.0)
+    set_config(db, context, key, 10000.0)
     row = "select config_value::text, version from app.system_configs where config_key = %s"
     assert db.execute(row, [key]).fetchall() == [("10000", 1)]

@@ -1,45 +1,62 @@
-"""What the ERP says and takes: sets in, sets out, each call as often as it likes."""
+"""Exchange with the ERP: every call takes or returns a set and can be repeated."""
 
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from tests.conftest import Clone
+from tests.support.calls import call_rpc, refused
 from tests.support.client import caller
-from tests.support.context import Connection, Context, approve, call, items, submit, value
-from tests.support.factories import answer, insert, refused
+from tests.support.context import (
+    Connection,
+    Context,
+    approve,
+    broken_invariants,
+    call,
+    items,
+    make_context,
+    submit,
+    value,
+)
+from tests.support.factories import insert
 
 
-def pending(db: Connection, context: Context, most: int = 100) -> list[dict[str, Any]]:
-    orders: list[dict[str, Any]] = call(db, context.erp, "erp_pending_orders", max=most)
+def pending(db: Connection, context: Context, limit: int = 100) -> list[dict[str, Any]]:
+    orders: list[dict[str, Any]] = call(db, context.erp, "erp_pending_orders", max=limit)
     return orders
+
+
+def pending_ids(conn: Connection, context: Context) -> list[str]:
+    return [order["order_id"] for order in pending(conn, context)]
 
 
 def apply_stock(db: Connection, context: Context, *levels: dict[str, Any]) -> Any:
     return call(db, context.erp, "erp_apply_stock", levels=list(levels))
 
 
-def test_stock_is_taken_over_and_unknown_products_are_named_once(db: Connection, context: Context) -> None:
+def test_stock_levels_are_applied_and_unknown_skus_are_named_once(db: Connection, context: Context) -> None:
     given = [
         {"sku": "SKU-000", "quantity": 7},
         {"sku": "NIL-1", "quantity": 1},
         {"sku": "NIL-1", "quantity": 2},
     ]
     for _ in range(2):
-        told = apply_stock(db, context, *given)
-        assert told == {"applied": 1, "outdated": 0, "unknown_skus": ["NIL-1"], "out_of_range_skus": []}
+        result = apply_stock(db, context, *given)
+        assert result == {"applied": 1, "outdated": 0, "unknown_skus": ["NIL-1"], "out_of_range_skus": []}
         row = "select erp_stock, last_sync_at = now() from app.inventory where product_id = %s"
         assert db.execute(row, [context.products["SKU-000"]]).fetchone() == (7, True)
     assert apply_stock(db, context)["applied"] == 0
 
 
-def test_the_last_word_on_a_product_counts(db: Connection, context: Context) -> None:
+def test_last_level_of_a_product_in_a_batch_wins(db: Connection, context: Context) -> None:
     apply_stock(db, context, *({"sku": "SKU-000", "quantity": n} for n in (5, 9, 3)))
     stock = "select erp_stock from app.inventory where product_id = %s"
     assert value(db, stock, context.products["SKU-000"]) == 3
 
 
-def test_a_product_without_stock_gets_some(db: Connection, context: Context) -> None:
+def test_level_of_a_product_without_stock_row_creates_it(db: Connection, context: Context) -> None:
     insert(db, "products", sku="NEW", name="New", base_price=1)
     assert apply_stock(db, context, {"sku": "NEW", "quantity": 4})["applied"] == 1
     assert value(db, "select display_stock from api.products where sku = 'NEW'") == 4
@@ -51,9 +68,9 @@ def test_a_product_without_stock_gets_some(db: Connection, context: Context) -> 
      [{"sku": "SKU-000", "quantity": "1"}], [{"sku": "SKU-000", "quantity": None}],
      [{"sku": "SKU-000", "quantity": 1}, {"sku": "SKU-001"}]],
 )  # fmt: skip
-def test_stock_of_another_form_is_refused_whole(db: Connection, context: Context, levels: Any) -> None:
+def test_malformed_stock_levels_are_refused_as_a_whole(db: Connection, context: Context, levels: Any) -> None:
     with refused(db, "INVALID_ARGUMENT"):
-        answer(db, context.erp, "erp_apply_stock", levels=Jsonb(levels))
+        call_rpc(db, context.erp, "erp_apply_stock", levels=Jsonb(levels))
     assert value(db, "select array_agg(distinct erp_stock) from app.inventory") == [1000]
 
 
@@ -62,7 +79,7 @@ def apply_products(db: Connection, context: Context, *products: dict[str, Any]) 
     return applied
 
 
-def test_products_are_made_changed_and_left_alone(db: Connection, context: Context) -> None:
+def test_products_are_created_changed_or_left_unchanged(db: Connection, context: Context) -> None:
     new = {"sku": " NEW ", "name": "Sampo", "base_price": 5000.5, "brand": "Alfa", "description": "wangi"}
     assert apply_products(db, context, new) == 1
     assert apply_products(db, context, new) == 0, "nothing changed"
@@ -75,7 +92,7 @@ def test_products_are_made_changed_and_left_alone(db: Connection, context: Conte
     assert row == ("NEW", "Sampo", 6000, "Alfa", "wangi", True, 0)
 
 
-def test_what_the_erp_does_not_mention_stays(db: Connection, context: Context) -> None:
+def test_fields_that_the_erp_omits_stay_unchanged(db: Connection, context: Context) -> None:
     full = {
         "sku": "NEW",
         "name": "A",
@@ -101,7 +118,7 @@ def test_what_the_erp_does_not_mention_stays(db: Connection, context: Context) -
     [{"sku": None}, {"name": None}, {"base_price": "1"}, {"base_price": None}, {"retail_price": "1"},
      {"is_active": "yes"}],
 )  # fmt: skip
-def test_products_of_another_form_are_refused_whole(
+def test_malformed_products_are_refused_as_a_whole(
     db: Connection, context: Context, change: dict[str, Any]
 ) -> None:
     good = {"sku": "NEW", "name": "A", "base_price": 1}
@@ -110,7 +127,9 @@ def test_products_of_another_form_are_refused_whole(
     assert value(db, "select count(*) from app.products where sku in ('NEW', 'OTHER')") == 0
 
 
-def test_approved_orders_wait_until_the_erp_has_taken_them(db: Connection, context: Context) -> None:
+def test_approved_orders_are_pending_until_the_erp_acknowledges_them(
+    db: Connection, context: Context
+) -> None:
     first, second, third = (submit(db, who, items(SKU_001=2, SKU_000=1)) for who in context.partners)
     assert pending(db, context) == []
     invoices = [approve(db, context, order) for order in (first, second)]
@@ -132,7 +151,7 @@ def test_approved_orders_wait_until_the_erp_has_taken_them(db: Connection, conte
 
 
 @pytest.mark.parametrize("most", [0, -1, 1001, None])
-def test_a_page_holds_one_to_a_thousand(db: Connection, context: Context, most: int | None) -> None:
+def test_page_size_outside_1_to_1000_is_refused(db: Connection, context: Context, most: int | None) -> None:
     with refused(db, "INVALID_ARGUMENT"):
         call(db, context.erp, "erp_pending_orders", max=most)
 
@@ -141,7 +160,7 @@ def acknowledge(db: Connection, context: Context, order: dict[str, Any], referen
     return call(db, context.erp, "erp_ack_order", order_id=order["id"], erp_reference=reference)
 
 
-def test_an_order_is_taken_over_once_under_one_reference(db: Connection, context: Context) -> None:
+def test_order_is_acknowledged_once_with_one_reference(db: Connection, context: Context) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
     with refused(db, "ILLEGAL_TRANSITION"):
         acknowledge(db, context, order, "SO-1")
@@ -162,7 +181,7 @@ def payment(invoice: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return good | changes
 
 
-def test_each_payment_has_its_answer_and_the_good_ones_are_booked(db: Connection, context: Context) -> None:
+def test_each_payment_of_a_batch_has_its_own_result(db: Connection, context: Context) -> None:
     invoice = approve(db, context, submit(db, context.partners[0], items(SKU_000=1)))
     given = [
         payment(invoice, paid_at="2026-01-02T03:04:05+07:00", payment_method="Transfer", notes="n"),
@@ -194,7 +213,7 @@ def test_each_payment_has_its_answer_and_the_good_ones_are_booked(db: Connection
     [{"invoice_number": None}, {"reference_number": None}, {"amount": "1"}, {"amount": None}, {"paid_at": 7},
      {"paid_at": {}}],
 )  # fmt: skip
-def test_payments_of_another_form_are_refused_whole(
+def test_malformed_payments_are_refused_as_a_whole(
     db: Connection, context: Context, change: dict[str, Any]
 ) -> None:
     invoice = approve(db, context, submit(db, context.partners[0], items(SKU_000=1)))
@@ -213,16 +232,20 @@ def test_payments_of_another_form_are_refused_whole(
         "J2",
     ],
 )
-def test_a_payment_of_no_moment_keeps_no_other(db: Connection, context: Context, odd: str) -> None:
+def test_payment_with_an_impossible_date_does_not_block_others(
+    db: Connection, context: Context, odd: str
+) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
     invoice = approve(db, context, order)
     rows = [payment(invoice, reference_number="A", paid_at=odd), payment(invoice, reference_number="B")]
-    told = call(db, context.erp, "erp_apply_payments", payments=rows)
-    assert [row["result"] for row in told] == ["INVALID_ARGUMENT", "APPLIED"]
+    results = call(db, context.erp, "erp_apply_payments", payments=rows)
+    assert [row["result"] for row in results] == ["INVALID_ARGUMENT", "APPLIED"]
 
 
-def test_a_level_of_very_many_digits_finds_its_product(db: Connection, context: Context) -> None:
-    """What is set aside is cut where it is long: a figure must not be."""
+def test_quarantined_level_with_many_digits_is_applied_to_the_new_product(
+    db: Connection, context: Context
+) -> None:
+    """The quarantine truncates long payloads, but not a quantity."""
     levels = '[{"sku": "NEW", "quantity": 5.' + "0" * 10_001 + "}]"
     with caller(db, "erp", context.erp.sub):
         db.execute("select api.erp_apply_stock((%s)::jsonb)", [levels])
@@ -231,3 +254,53 @@ def test_a_level_of_very_many_digits_finds_its_product(db: Connection, context: 
         "select erp_stock from app.inventory s join app.products p on p.id = s.product_id where sku = 'NEW'"
     )
     assert value(db, stock) == 5
+
+
+@pytest.mark.regression("airbytehq/airbyte#80152")
+def test_order_approved_earlier_but_committed_later_becomes_pending(clone: Clone) -> None:
+    """A cursor skipped rows whose transaction began before the run and committed after it."""
+    url = clone()
+    with psycopg.connect(url, autocommit=True) as conn, psycopg.connect(url) as slow:
+        context = make_context(conn)
+        early, late = (submit(conn, context.partners[i], items(SKU_000=1)) for i in range(2))
+        approve(slow, context, early)
+        approve(conn, context, late)
+        assert pending_ids(conn, context) == [late["id"]]
+        acknowledge(conn, context, late, "SO-1")
+        slow.commit()
+        assert pending_ids(conn, context) == [early["id"]], "approved first, committed last"
+
+
+def test_orders_approved_at_the_same_time_are_all_pending(db: Connection, context: Context) -> None:
+    """A cursor that compares with `>` skips rows with equal timestamps; a page can end between them."""
+    orders = [submit(db, who, items(SKU_000=1)) for who in context.partners]
+    for order in orders:
+        approve(db, context, order)
+    assert value(db, "select count(distinct approved_at) from app.orders") == 1
+    acknowledged: list[str] = []
+    while page := pending(db, context, 1):
+        acknowledge(db, context, {"id": page[0]["order_id"]}, f"SO-{len(acknowledged)}")
+        acknowledged.append(page[0]["order_id"])
+    assert sorted(acknowledged) == sorted(o["id"] for o in orders)
+    assert broken_invariants(db) == {}
+
+
+@pytest.mark.regression("odoo/odoo#208283")
+def test_pending_order_shows_the_present_status_of_its_invoices(db: Connection, context: Context) -> None:
+    """A changed child left its parent's `write_date` unchanged, so the change was not exported."""
+    order = submit(db, context.partners[0], items(SKU_000=1))
+    invoice = approve(db, context, order)
+    [exported] = pending(db, context)
+    assert [i["status"] for i in exported["invoices"]] == ["UNPAID"]
+    call(db, context.erp, "erp_apply_payments", payments=[payment(invoice)])
+    [exported] = pending(db, context)
+    assert [i["status"] for i in exported["invoices"]] == ["PARTIAL"]
+
+
+def test_unchanged_level_updates_the_time_of_synchronisation(db: Connection, context: Context) -> None:
+    """Unchanged levels that are not recorded make the stock look stale."""
+    db.execute("update app.inventory set last_sync_at = now() - interval '2 days'")
+    call(db, context.erp, "erp_apply_stock", levels=[{"sku": "SKU-000", "quantity": 1000}])
+    fresh = "select p.sku from app.inventory s join app.products p on p.id = s.product_id"
+    rows = db.execute(fresh + " where s.last_sync_at = now()").fetchall()
+    assert rows == [("SKU-000",)]

@@ -1,58 +1,50 @@
-"""Reservations, what the ERP says, and what is left to order."""
+"""Reservations, stock levels of the ERP, and the stock that can be ordered."""
 
 from typing import Any
 
+import psycopg
 import pytest
 
+from tests.support.calls import refused
 from tests.support.context import (
     Connection,
     Context,
     approve,
+    broken_invariants,
     call,
     items,
     line,
-    make_context,
-    serving,
+    refusal,
+    routed_subdist,
+    set_config,
     submit,
     value,
 )
-from tests.support.factories import make_product, refused
+from tests.support.factories import make_product
+from tests.support.queries import stock
+
+pytestmark = pytest.mark.context(stock=10)
 
 
-@pytest.fixture
-def context(db: Connection) -> Context:
-    """Ten units of everything."""
-    return make_context(db, stock=10)
-
-
-def stock(db: Connection, sku: str = "SKU-000") -> tuple[int, int]:
-    """What is reserved and what is left."""
-    row = db.execute(
-        "select s.reserved, s.display_stock from app.inventory s join app.products p on p.id = s.product_id"
-        " where p.sku = %s",
-        [sku],
-    ).fetchone()
-    assert row
-    return row[0], row[1]
-
-
-def erp_says(db: Connection, context: Context, quantity: float) -> Any:
+def set_erp_stock(db: Connection, context: Context, quantity: float) -> Any:
     levels = [{"sku": "SKU-000", "quantity": quantity}]
     return call(db, context.erp, "erp_apply_stock", levels=levels)
 
 
-def test_an_order_reserves_its_units(db: Connection, context: Context) -> None:
+def test_submitted_order_reserves_its_units(db: Connection, context: Context) -> None:
     submit(db, context.partners[0], items(SKU_000=4, SKU_001=1))
     assert (stock(db), stock(db, "SKU-001"), stock(db, "SKU-002")) == ((4, 6), (1, 9), (0, 10))
 
 
 @pytest.mark.parametrize("state", ["SUBMITTED", "PROCESSING", "APPROVED"])
 @pytest.mark.parametrize("end", ["CANCELLED", "REJECTED"])
-def test_a_dead_order_gives_its_units_back(db: Connection, context: Context, state: str, end: str) -> None:
+def test_cancelled_or_rejected_order_releases_its_units(
+    db: Connection, context: Context, state: str, end: str
+) -> None:
     who = context.partners[0]
     order = submit(db, who, items(SKU_000=4))
     if state == "PROCESSING":
-        call(db, serving(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
+        call(db, routed_subdist(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
     elif state == "APPROVED":
         approve(db, context, order)
     assert stock(db) == (4, 6)
@@ -63,28 +55,28 @@ def test_a_dead_order_gives_its_units_back(db: Connection, context: Context, sta
     assert stock(db) == (0, 10)
 
 
-@pytest.mark.parametrize(("says", "left"), [(10, 6), (4, 0), (3, 0), (0, 0), (-5, 0), (100, 96), (7.9, 3)])
-def test_a_sync_keeps_reservations_and_resurrects_nothing(
-    db: Connection, context: Context, says: float, left: int
-) -> None:
+@pytest.mark.parametrize(
+    ("erp_stock", "left"), [(10, 6), (4, 0), (3, 0), (0, 0), (-5, 0), (100, 96), (7.9, 3)]
+)
+def test_stock_sync_keeps_reservations(db: Connection, context: Context, erp_stock: float, left: int) -> None:
     submit(db, context.partners[0], items(SKU_000=4))
     for _ in range(2):
-        assert erp_says(db, context, says)["applied"] == 1
+        assert set_erp_stock(db, context, erp_stock)["applied"] == 1
         assert stock(db) == (4, left)
 
 
-def test_units_that_the_erp_owes_are_not_given_back_by_a_cancellation(
+def test_cancellation_with_negative_erp_stock_leaves_nothing_to_sell(
     db: Connection, context: Context
 ) -> None:
     order = submit(db, context.partners[0], items(SKU_000=4))
-    erp_says(db, context, -5)
+    set_erp_stock(db, context, -5)
     call(db, context.partners[0], "cancel_order", order_id=order["id"])
     assert stock(db) == (0, 0)
     with refused(db, "OUT_OF_STOCK"):
         submit(db, context.partners[0], items(SKU_000=1))
 
 
-def test_the_safety_buffer_is_never_sold(db: Connection, context: Context) -> None:
+def test_safety_buffer_is_never_sold(db: Connection, context: Context) -> None:
     db.execute("update app.inventory set safety_buffer = 3")
     with refused(db, "OUT_OF_STOCK") as why:
         submit(db, context.partners[0], items(SKU_000=8))
@@ -93,34 +85,34 @@ def test_the_safety_buffer_is_never_sold(db: Connection, context: Context) -> No
     assert stock(db) == (7, 0)
 
 
-@pytest.mark.parametrize("moves", [[], ["ship_order"], ["ship_order", "complete_order"]])
-def test_what_the_erp_takes_over_is_not_on_sale_until_the_erp_says_so(
-    db: Connection, context: Context, moves: list[str]
+@pytest.mark.parametrize("transitions", [[], ["ship_order"], ["ship_order", "complete_order"]])
+def test_acknowledged_units_stay_unavailable_until_the_next_erp_level(
+    db: Connection, context: Context, transitions: list[str]
 ) -> None:
     order = submit(db, context.partners[0], items(SKU_000=4))
     approve(db, context, order)
-    for move in moves:
-        call(db, context.admin, move, order_id=order["id"])
-    assert stock(db) == (4, 6), "however far it is, until the ERP knows"
+    for transition in transitions:
+        call(db, context.admin, transition, order_id=order["id"])
+    assert stock(db) == (4, 6), "in every status, until the ERP acknowledges the order"
     for _ in range(2):
         call(db, context.erp, "erp_ack_order", order_id=order["id"], erp_reference="SO-1")
-        assert stock(db) == (0, 6), "the ERP's last figure does not count it yet"
-    erp_says(db, context, 6)
-    assert stock(db) == (0, 6), "now it does"
+        assert stock(db) == (0, 6), "the ERP's last level does not contain the order yet"
+    set_erp_stock(db, context, 6)
+    assert stock(db) == (0, 6), "the new level contains it"
 
 
-def test_a_cancellation_after_the_hand_over_leaves_the_units_to_the_erp(
-    db: Connection, context: Context
-) -> None:
+def test_cancellation_after_acknowledgement_leaves_stock_to_the_erp(db: Connection, context: Context) -> None:
     order = submit(db, context.partners[0], items(SKU_000=4))
     approve(db, context, order)
     call(db, context.erp, "erp_ack_order", order_id=order["id"], erp_reference="SO-1")
-    erp_says(db, context, 6)
+    set_erp_stock(db, context, 6)
     call(db, context.partners[0], "cancel_order", order_id=order["id"])
     assert stock(db) == (0, 6)
 
 
-def test_a_refusal_names_what_is_left_of_each_product_that_is_short(db: Connection, context: Context) -> None:
+def test_out_of_stock_refusal_names_units_left_of_each_short_product(
+    db: Connection, context: Context
+) -> None:
     make_product(db, "SKU-NEW", stock=None)
     submit(db, context.partners[0], items(SKU_001=7))
     with refused(db, "OUT_OF_STOCK") as why:
@@ -130,7 +122,7 @@ def test_a_refusal_names_what_is_left_of_each_product_that_is_short(db: Connecti
     assert value(db, "select count(*) from app.orders") == 1
 
 
-def test_a_draft_is_checked_when_it_is_submitted(db: Connection, context: Context) -> None:
+def test_draft_is_checked_for_stock_when_submitted(db: Connection, context: Context) -> None:
     who = context.partners[0]
     draft = call(db, who, "save_draft", items=[line("SKU-000", 6), line("SKU-000", 6)])
     with refused(db, "OUT_OF_STOCK") as why:
@@ -139,23 +131,23 @@ def test_a_draft_is_checked_when_it_is_submitted(db: Connection, context: Contex
     assert value(db, "select status::text from app.orders where id = %s", draft["id"]) == "DRAFT"
 
 
-def test_a_quote_tells_what_is_short_and_refuses_nothing(db: Connection, context: Context) -> None:
-    told = call(db, context.partners[0], "quote_order", items=items(SKU_000=10, SKU_001=11))
-    assert [(x["in_stock"], x["display_stock"]) for x in told["lines"]] == [(True, 10), (False, 10)]
+def test_quote_reports_short_stock_without_refusal(db: Connection, context: Context) -> None:
+    quote = call(db, context.partners[0], "quote_order", items=items(SKU_000=10, SKU_001=11))
+    assert [(x["in_stock"], x["display_stock"]) for x in quote["lines"]] == [(True, 10), (False, 10)]
 
 
 @pytest.mark.parametrize(("minutes", "interval", "stale"), [(29, 15, False), (31, 15, True), (31, 60, False)])
 def test_stock_is_stale_when_two_syncs_were_missed(
     db: Connection, context: Context, minutes: int, interval: int, stale: bool
 ) -> None:
-    call(db, context.admin, "set_config", config_key="stock.sync_interval_minutes", config_value=interval)
+    set_config(db, context, "stock.sync_interval_minutes", interval)
     db.execute("update app.inventory set last_sync_at = now() - make_interval(mins => %s)", [minutes])
     assert value(db, "select bool_and(stock_stale) from api.products") is stale
     assert value(db, "select bool_or(stock_stale) from api.products") is stale
 
 
-def test_an_order_made_by_hand_reserves_too(db: Connection, context: Context) -> None:
-    """The reservation is the table's, not the call's."""
+def test_order_inserted_by_sql_reserves_units(db: Connection, context: Context) -> None:
+    """A trigger reserves, not the call."""
     order = value(
         db,
         "insert into app.orders (partner_id, status, subtotal, grand_total)"
@@ -168,3 +160,101 @@ def test_an_order_made_by_hand_reserves_too(db: Connection, context: Context) ->
         [order, context.partners[0].sub, context.products["SKU-000"]],
     )
     assert stock(db) == (4, 6)
+
+
+@pytest.mark.regression("medusajs/medusa#16502")
+@pytest.mark.context(stock=10)
+def test_lines_of_one_product_are_checked_against_stock_together(db: Connection, context: Context) -> None:
+    """Each line was checked alone against the whole stock."""
+    lines = [line("SKU-000", 6), line("SKU-000", 6)]
+    code = refusal(db, context.partners[0], "submit_order", items=lines, idempotency_key="k")
+    assert code == "OUT_OF_STOCK"
+    order = submit(db, context.partners[0], [line("SKU-000", 5), line("SKU-000", 5)])
+    assert value(db, "select quantity from app.order_items where order_id = %s", order["id"]) == 10
+    assert stock(db)[1] == 0
+
+
+@pytest.mark.regression("medusajs/medusa#5198")
+@pytest.mark.context(stock=10)
+def test_draft_reserves_nothing_and_its_submission_reserves_once(db: Connection, context: Context) -> None:
+    """Units were reserved for the draft and again for the order that it became."""
+    draft = call(db, context.partners[0], "save_draft", items=items(SKU_000=4))
+    assert stock(db)[1] == 10
+    call(db, context.partners[0], "submit_draft", order_id=draft["id"], idempotency_key="k")
+    assert stock(db)[1] == 6
+    assert broken_invariants(db) == {}
+
+
+@pytest.mark.regression("vendurehq/vendure#1557")
+@pytest.mark.regression("medusajs/medusa#11131")
+@pytest.mark.context(stock=10)
+def test_cancelled_draft_releases_nothing(db: Connection, context: Context) -> None:
+    """Cancelling an order without an allocation made the reservation negative."""
+    draft = call(db, context.partners[0], "save_draft", items=items(SKU_000=4))
+    call(db, context.partners[0], "cancel_order", order_id=draft["id"])
+    assert stock(db)[1] == 10
+    assert value(db, "select sum(reserved) from app.inventory") == 0
+    assert broken_invariants(db) == {}
+
+
+@pytest.mark.regression("vendurehq/vendure#2874")
+@pytest.mark.context(stock=10)
+def test_cancelled_order_is_not_reserved_again(db: Connection, context: Context) -> None:
+    """Cancelling an order added an allocation."""
+    order = submit(db, context.partners[0], items(SKU_000=4))
+    call(db, context.partners[0], "cancel_order", order_id=order["id"])
+    assert stock(db)[1] == 10
+    assert broken_invariants(db) == {}
+
+
+@pytest.mark.regression("saleor/apps#1175")
+@pytest.mark.context(stock=10)
+def test_open_order_leaves_the_rest_of_the_stock_for_sale(db: Connection, context: Context) -> None:
+    """An unfulfilled order made the next one fail although stock was left."""
+    submit(db, context.partners[0], items(SKU_000=4))
+    submit(db, context.partners[1], items(SKU_000=6))
+    assert stock(db)[1] == 0
+
+
+@pytest.mark.regression("medusajs/medusa#6500")
+@pytest.mark.context(stock=10)
+def test_order_that_reserves_all_stock_can_be_shipped(db: Connection, context: Context) -> None:
+    """Orders that reserved all stock could not be fulfilled, as none was "available"."""
+    order = submit(db, context.partners[0], items(SKU_000=10))
+    approve(db, context, order)
+    assert call(db, context.admin, "ship_order", order_id=order["id"])["status"] == "SHIPPED"
+    assert call(db, context.admin, "complete_order", order_id=order["id"])["status"] == "COMPLETED"
+    assert broken_invariants(db) == {}
+
+
+@pytest.mark.regression("vendurehq/vendure#1210")
+@pytest.mark.context(stock=10)
+def test_lines_of_a_submitted_order_cannot_be_edited_past_the_stock(db: Connection, context: Context) -> None:
+    """Items added to a placed order were never allocated."""
+    order = submit(db, context.partners[0], items(SKU_000=1))
+    for statement in (
+        "insert into app.order_items"
+        " (order_id, partner_id, product_id, quantity, list_price, unit_price, line_total)"
+        " select id, partner_id, %(product)s, 50, 1, 1, 50 from app.orders where id = %(order)s",
+        "update app.order_items set quantity = 50, line_total = 50 * unit_price where order_id = %(order)s",
+        "delete from app.order_items where order_id = %(order)s",
+    ):
+        ids = {"order": order["id"], "product": context.products["SKU-001"]}
+        with pytest.raises(psycopg.Error, match="ORDER_FROZEN"), db.transaction():
+            db.execute(statement, ids)
+    assert broken_invariants(db) == {}
+
+
+@pytest.mark.regression("saleor/saleor#5334")
+@pytest.mark.regression("saleor/saleor#9308")
+@pytest.mark.context(stock=1000)
+def test_reservations_match_orders_after_many_transitions(db: Connection, context: Context) -> None:
+    """Some orders were left without an allocation."""
+    for i in range(20):
+        order = submit(db, context.partners[i % 2], items(SKU_000=1 + i % 4, SKU_001=1))
+        if i % 3 == 0:
+            call(db, context.partners[i % 2], "cancel_order", order_id=order["id"])
+        elif i % 3 == 1:
+            approve(db, context, order)
+            call(db, context.erp, "erp_ack_order", order_id=order["id"], erp_reference=f"S{i}")
+    assert broken_invariants(db) == {}

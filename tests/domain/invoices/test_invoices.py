@@ -10,20 +10,18 @@ from tests.support.context import (
     Connection,
     Context,
     approve,
+    broken_invariants,
     call,
+    grant_points,
     invoice_of,
     items,
-    make_context,
     pay,
     refusal,
+    set_config,
     submit,
     value,
 )
-
-
-@pytest.fixture
-def context(db: Connection) -> Context:
-    return make_context(db)
+from tests.support.queries import credit_used
 
 
 def billed(db: Connection, context: Context, partner: int = 0, units: int = 10) -> dict[str, object]:
@@ -31,7 +29,7 @@ def billed(db: Connection, context: Context, partner: int = 0, units: int = 10) 
 
 
 @pytest.mark.parametrize(("partner", "days"), [(0, 30), (1, 45), (2, 60)])
-def test_an_invoice_is_due_by_the_partners_tier(
+def test_due_date_follows_the_partners_tier(
     db: Connection, context: Context, partner: int, days: int
 ) -> None:
     invoice = billed(db, context, partner)
@@ -45,15 +43,15 @@ def test_an_invoice_is_due_by_the_partners_tier(
     assert invoice["created_by"] == context.admin.sub
 
 
-def test_changing_the_days_holds_for_the_next_invoice(db: Connection, context: Context) -> None:
-    call(db, context.admin, "set_config", config_key="invoice.due_days.silver", config_value=7)
+def test_changed_due_days_apply_to_the_next_invoice(db: Connection, context: Context) -> None:
+    set_config(db, context, "invoice.due_days.silver", 7)
     invoice = billed(db, context)
     assert value(
         db, "select due_date = now() + interval '7 days' from app.invoices where id = %s", invoice["id"]
     )
 
 
-def test_payments_lead_from_unpaid_by_partial_to_paid(db: Connection, context: Context) -> None:
+def test_payments_move_an_invoice_from_unpaid_via_partial_to_paid(db: Connection, context: Context) -> None:
     invoice = billed(db, context)
     assert invoice["status"] == "UNPAID"
     assert pay(db, context, invoice, 1)["invoice"]["status"] == "PARTIAL"
@@ -66,7 +64,7 @@ def test_payment_names_the_admin_who_recorded_it(db: Connection, context: Contex
     assert value(db, "select recorded_by::text from app.invoice_payments") == context.admin.sub
 
 
-def test_no_payment_above_what_is_due(db: Connection, context: Context) -> None:
+def test_payment_above_the_amount_due_is_refused(db: Connection, context: Context) -> None:
     invoice = billed(db, context)
     pay(db, context, invoice, 400_000)
     again = {"invoice_id": invoice["id"], "amount": 600_001}
@@ -74,21 +72,23 @@ def test_no_payment_above_what_is_due(db: Connection, context: Context) -> None:
 
 
 @pytest.mark.parametrize("amount", [0, -1, None, Decimal("0.001"), Decimal(10**13)])
-def test_an_amount_is_rupiah_above_nothing(db: Connection, context: Context, amount: Decimal | None) -> None:
+def test_payment_amount_out_of_range_is_refused(
+    db: Connection, context: Context, amount: Decimal | None
+) -> None:
     invoice = billed(db, context)
     code = refusal(db, context.admin, "record_payment", invoice_id=invoice["id"], amount=amount)
     assert code == "INVALID_ARGUMENT"
 
 
-def test_nothing_is_paid_in_the_future(db: Connection, context: Context) -> None:
+def test_payment_dated_in_the_future_is_refused(db: Connection, context: Context) -> None:
     invoice = billed(db, context)
-    paying = {"invoice_id": invoice["id"], "amount": 1000, "reference_number": "BCA-1"}
+    payment = {"invoice_id": invoice["id"], "amount": 1000, "reference_number": "BCA-1"}
     for ahead, code in (("2 days", "INVALID_ARGUMENT"), ("1 hour", "")):
         at = str(value(db, "select now() + %s::interval", ahead))
-        assert refusal(db, context.admin, "record_payment", paid_at=at, **paying) == code
+        assert refusal(db, context.admin, "record_payment", paid_at=at, **payment) == code
 
 
-def test_the_same_reference_counts_once_and_says_so(db: Connection, context: Context) -> None:
+def test_repeated_payment_reference_is_booked_once(db: Connection, context: Context) -> None:
     invoice = billed(db, context)
     first = pay(db, context, invoice, 400_000, "TRX-1")
     again = pay(db, context, invoice, 400_000, " TRX-1 ")
@@ -99,7 +99,7 @@ def test_the_same_reference_counts_once_and_says_so(db: Connection, context: Con
     assert refusal(db, context.admin, "record_payment", **other) == "PAYMENT_REFERENCE_REUSED"
 
 
-def test_the_reference_that_paid_the_invoice_is_still_recognised(db: Connection, context: Context) -> None:
+def test_repeated_reference_of_a_paid_invoice_is_a_duplicate(db: Connection, context: Context) -> None:
     invoice = billed(db, context)
     pay(db, context, invoice, reference="TRX-1")
     assert pay(db, context, invoice, reference="TRX-1")["duplicate"] is True
@@ -107,7 +107,7 @@ def test_the_reference_that_paid_the_invoice_is_still_recognised(db: Connection,
     assert code == "INVOICE_CLOSED"
 
 
-def test_paid_and_status_cannot_be_set_by_hand(db: Connection, context: Context) -> None:
+def test_amount_paid_and_status_cannot_be_set_by_sql(db: Connection, context: Context) -> None:
     invoice = billed(db, context)
     db.execute(
         "update app.invoices set amount_paid = amount, status = 'PAID', paid_at = now() where id = %s",
@@ -118,22 +118,20 @@ def test_paid_and_status_cannot_be_set_by_hand(db: Connection, context: Context)
 
 
 @pytest.mark.parametrize("change", ["amount = amount + 1", "status = 'UNPAID'"])
-def test_a_cancelled_invoice_stays_cancelled_and_an_amount_as_billed(
-    db: Connection, context: Context, change: str
-) -> None:
+def test_cancelled_invoice_cannot_be_changed(db: Connection, context: Context, change: str) -> None:
     invoice = billed(db, context)
     call(db, context.admin, "cancel_invoice", invoice_id=invoice["id"], reason="salah")
     with pytest.raises(psycopg.Error, match="INVOICE_CLOSED"), db.transaction():
         db.execute(f"update app.invoices set {change} where id = %s".encode(), [invoice["id"]])
 
 
-def test_a_cancelled_invoice_takes_no_payment_and_is_owed_no_more(db: Connection, context: Context) -> None:
+def test_cancelled_invoice_takes_no_payment_and_uses_no_credit(db: Connection, context: Context) -> None:
     invoice = billed(db, context)
     pay(db, context, invoice, 300_000)
     call(db, context.admin, "cancel_invoice", invoice_id=invoice["id"], reason="barang kembali")
     code = refusal(db, context.admin, "record_payment", invoice_id=invoice["id"], amount=1)
     assert code == "INVOICE_CLOSED"
-    assert value(db, "select credit_used from app.partners where id = %s", context.partners[0].sub) == 0
+    assert credit_used(db, context.partners[0]) == 0
     assert value(db, "select count(*) from app.messages where template = 'refund_due'") == 2
 
 
@@ -145,27 +143,29 @@ def test_a_cancelled_invoice_takes_no_payment_and_is_owed_no_more(db: Connection
         "delete from app.invoices",
     ],
 )
-def test_money_received_is_never_rewritten(db: Connection, context: Context, statement: str) -> None:
+def test_payments_and_invoices_with_payments_are_append_only(
+    db: Connection, context: Context, statement: str
+) -> None:
     pay(db, context, billed(db, context), 1)
     with pytest.raises(psycopg.Error, match=r"APPEND_ONLY|violates foreign key"), db.transaction():
         db.execute(statement.encode())
 
 
-def test_an_invoice_without_payments_is_not_deleted_either(db: Connection, context: Context) -> None:
+def test_invoice_without_payments_cannot_be_deleted(db: Connection, context: Context) -> None:
     invoice = billed(db, context)
     with pytest.raises(psycopg.Error, match="APPEND_ONLY"), db.transaction():
         db.execute("delete from app.invoices where id = %s", [invoice["id"]])
 
 
-def test_an_order_paid_with_points_alone_owes_nothing(db: Connection, context: Context) -> None:
+def test_invoice_of_an_order_paid_with_points_is_paid_at_once(db: Connection, context: Context) -> None:
     who = context.partners[0]
-    call(db, context.admin, "adjust_points", partner_id=who.sub, points=1000, reason="hadiah")
+    grant_points(db, context, who, 1000)
     order = submit(db, who, items(SKU_000=1), points=1000)
     invoice = approve(db, context, order)
     assert (invoice["amount"], invoice["status"]) == (0, "PAID")
 
 
-def test_erp_payments_are_answered_one_by_one(db: Connection, context: Context) -> None:
+def test_erp_payments_have_one_result_each(db: Connection, context: Context) -> None:
     invoice = billed(db, context)
     number = invoice["invoice_number"]
     payments = [
@@ -185,8 +185,24 @@ def test_erp_payments_are_answered_one_by_one(db: Connection, context: Context) 
     }
 
 
-def test_only_headquarters_books_payments(db: Connection, context: Context) -> None:
+def test_only_headquarters_records_payments(db: Connection, context: Context) -> None:
     invoice = billed(db, context)
     for who in (context.partners[0], context.agents[0], context.subdists[0], Caller("anon")):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             call(db, who, "record_payment", invoice_id=invoice["id"], amount=1)
+
+
+@pytest.mark.regression("frappe/erpnext#20369")
+@pytest.mark.regression("frappe/erpnext#28023")
+def test_invoice_paid_in_thirds_becomes_paid_without_residue(db: Connection, context: Context) -> None:
+    """A residue of 0.00013 left an invoice unpaid, and rounding gave it a wrong status."""
+    db.execute("update app.products set base_price = 33333.35")
+    order = submit(db, context.partners[0], items(SKU_000=10))
+    invoice = approve(db, context, order)
+    assert invoice["amount"] == Decimal("333333.50")
+    third = Decimal("111111.16")
+    for amount in (third, third, invoice["amount"] - 2 * third):
+        assert pay(db, context, invoice, amount)
+    assert value(db, "select status::text from app.invoices") == "PAID"
+    assert credit_used(db, context.partners[0]) == 0
+    assert broken_invariants(db) == {}

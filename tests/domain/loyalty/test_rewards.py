@@ -3,15 +3,14 @@
 import psycopg
 import pytest
 
-from tests.support.context import Connection, Context, call, make_context, refusal, value
+from tests.support.context import Connection, Context, call, grant_points, refusal, value
+from tests.support.queries import balance
 
 
-@pytest.fixture
-def context(db: Connection) -> Context:
-    """`rewards[0]` costs 50 points, three are left; `rewards[1]` costs 400, one is left."""
-    made = make_context(db)
-    call(db, made.admin, "adjust_points", partner_id=made.partners[0].sub, points=200, reason="hadiah")
-    return made
+@pytest.fixture(autouse=True)
+def _points(db: Connection, context: Context) -> None:
+    """The partner has 200 points. `rewards[0]` costs 50 and has 3 units, `rewards[1]` costs 400 and has 1."""
+    grant_points(db, context, context.partners[0], 200)
 
 
 def redeem(db: Connection, context: Context, reward: int = 0, key: str = "k") -> str:
@@ -21,30 +20,26 @@ def redeem(db: Connection, context: Context, reward: int = 0, key: str = "k") ->
     return str(answer["id"])
 
 
-def balance(db: Connection, context: Context) -> int:
-    return int(value(db, "select point_balance from app.partners where id = %s", context.partners[0].sub))
-
-
-def left(db: Connection, context: Context) -> int:
+def units_left(db: Connection, context: Context) -> int:
     return int(
         value(db, "select stock_available from app.redemption_catalog where id = %s", context.rewards[0])
     )
 
 
-def test_a_reward_takes_points_and_a_unit(db: Connection, context: Context) -> None:
+def test_redemption_deducts_points_and_one_unit(db: Connection, context: Context) -> None:
     redeem(db, context)
-    assert (balance(db, context), left(db, context)) == (150, 2)
+    assert (balance(db, context.partners[0]), units_left(db, context)) == (150, 2)
 
 
-def test_the_same_key_is_the_same_reward(db: Connection, context: Context) -> None:
+def test_same_key_returns_the_same_redemption(db: Connection, context: Context) -> None:
     assert redeem(db, context) == redeem(db, context)
-    assert (balance(db, context), left(db, context)) == (150, 2)
+    assert (balance(db, context.partners[0]), units_left(db, context)) == (150, 2)
     who = context.partners[0]
     code = refusal(db, who, "redeem_reward", reward_id=context.rewards[1], idempotency_key="k")
     assert code == "IDEMPOTENCY_CONFLICT"
 
 
-def test_refusals_take_nothing(db: Connection, context: Context) -> None:
+def test_refused_redemption_deducts_nothing(db: Connection, context: Context) -> None:
     who, rewards = context.partners[0], context.rewards
     cases = [(rewards[1], "k1", "POINTS_INSUFFICIENT"), (who.sub, "k2", "NOT_FOUND")]
     cases += [(rewards[0], "", "INVALID_ARGUMENT")]
@@ -58,20 +53,20 @@ def test_refusals_take_nothing(db: Connection, context: Context) -> None:
     assert (
         refusal(db, who, "redeem_reward", reward_id=rewards[0], idempotency_key="k4") == "REWARD_UNAVAILABLE"
     )
-    assert balance(db, context) == 200
+    assert balance(db, context.partners[0]) == 200
 
 
-def test_cancelling_gives_points_and_unit_back_once(db: Connection, context: Context) -> None:
+def test_cancelled_redemption_returns_points_and_unit_once(db: Connection, context: Context) -> None:
     redemption = redeem(db, context)
     cancel = {"redemption_id": redemption, "status": "CANCELLED"}
     call(db, context.admin, "advance_redemption", **cancel)
-    assert (balance(db, context), left(db, context)) == (200, 3)
+    assert (balance(db, context.partners[0]), units_left(db, context)) == (200, 3)
     assert refusal(db, context.admin, "advance_redemption", **cancel) == "ILLEGAL_TRANSITION"
-    assert balance(db, context) == 200
+    assert balance(db, context.partners[0]) == 200
 
 
 @pytest.mark.parametrize(
-    ("path", "refused"),
+    ("path", "refused_status"),
     [
         ([], "DELIVERED"),
         (["SHIPPED"], "CANCELLED"),
@@ -79,35 +74,37 @@ def test_cancelling_gives_points_and_unit_back_once(db: Connection, context: Con
         (["CANCELLED"], "SHIPPED"),
     ],
 )
-def test_a_redemption_goes_its_way_only(
-    db: Connection, context: Context, path: list[str], refused: str
+def test_illegal_redemption_status_is_refused(
+    db: Connection, context: Context, path: list[str], refused_status: str
 ) -> None:
     redemption = redeem(db, context)
     for status in path:
         call(db, context.admin, "advance_redemption", redemption_id=redemption, status=status)
-    code = refusal(db, context.admin, "advance_redemption", redemption_id=redemption, status=refused)
+    code = refusal(db, context.admin, "advance_redemption", redemption_id=redemption, status=refused_status)
     assert code == "ILLEGAL_TRANSITION"
 
 
-def test_what_was_paid_for_a_reward_is_fixed(db: Connection, context: Context) -> None:
+def test_points_spent_on_a_redemption_cannot_be_changed(db: Connection, context: Context) -> None:
     redeem(db, context)
     with pytest.raises(psycopg.Error, match="APPEND_ONLY"), db.transaction():
         db.execute("update app.redemptions set points_spent = 1")
 
 
 @pytest.mark.parametrize("points", [0, 1_000_000_001, None])
-def test_points_are_adjusted_within_reason(db: Connection, context: Context, points: int | None) -> None:
+def test_point_correction_of_zero_or_out_of_range_is_refused(
+    db: Connection, context: Context, points: int | None
+) -> None:
     who = context.partners[0].sub
     code = refusal(db, context.admin, "adjust_points", partner_id=who, points=points, reason="x")
     assert code == "INVALID_ARGUMENT"
 
 
-def test_an_adjustment_never_leads_below_nothing(db: Connection, context: Context) -> None:
+def test_point_correction_below_zero_is_refused(db: Connection, context: Context) -> None:
     who = context.partners[0].sub
     code = refusal(db, context.admin, "adjust_points", partner_id=who, points=-201, reason="x")
     assert code == "POINTS_INSUFFICIENT"
     call(db, context.admin, "adjust_points", partner_id=who, points=-200, reason="x")
-    assert balance(db, context) == 0
+    assert balance(db, context.partners[0]) == 0
 
 
 @pytest.mark.parametrize(
@@ -119,7 +116,7 @@ def test_an_adjustment_never_leads_below_nothing(db: Connection, context: Contex
         ("type, points", "'ADJUSTED', 0"),
     ],
 )
-def test_the_ledger_refuses_rows_that_cannot_be(
+def test_ledger_refuses_points_that_contradict_their_type(
     db: Connection, context: Context, columns: str, values: str
 ) -> None:
     with pytest.raises(psycopg.Error), db.transaction():

@@ -1,18 +1,25 @@
-"""What nobody need read any more is not sent, not tried again and not mailed."""
+"""A message that is no longer relevant is not sent, not repeated and not mailed."""
 
 from typing import Any
 
 import pytest
 
-from tests.domain.messaging.conftest import claim, lapse, ready, state, wait_out
-from tests.support.context import Connection, Context, call, items, serving, submit, value
+from tests.support.context import Connection, Context, call, items, routed_subdist, submit, value
+from tests.support.messaging import (
+    claim,
+    end_backoff,
+    expire_leases,
+    mail_count,
+    message_state,
+    wait_for_report,
+)
 
 Order = dict[str, Any]
 
 
 @pytest.fixture
 def order(db: Connection, context: Context) -> Order:
-    """An order that is offered to a sub-distributor who has an e-mail address too."""
+    """An order that is offered to a sub-distributor with an e-mail address."""
     db.execute("update app.sub_distributors set email = 'a@b.test'")
     return submit(db, context.partners[0], items(SKU_000=1))
 
@@ -21,9 +28,9 @@ def fail(db: Connection, message: str, *, retry: bool) -> None:
     db.execute("select app.message_failed(%s, '131026', %s)", [message, retry])
 
 
-def take(db: Connection, subdist: str | None) -> list[str]:
-    """Templates of all that goes out from now on to a sub-distributor, in that order."""
-    told = []
+def send_all(db: Connection, subdist: str | None) -> list[str]:
+    """Send every message; returns the templates of those to a sub-distributor, in order."""
+    templates = []
     for _ in range(4):
         for message in claim(db):
             template, recipient = db.execute(
@@ -31,55 +38,56 @@ def take(db: Connection, subdist: str | None) -> list[str]:
             ).fetchall()[0]
             db.execute("select app.message_sent(%s, %s)", [message, message])
             if recipient == subdist:
-                told.append(template)
-        ready(db)
-    return told
+                templates.append(template)
+        end_backoff(db)
+    return templates
 
 
-def drop(db: Connection, context: Context, order: Order, how: str) -> None:
-    """Take the order away from who has it."""
+def withdraw_order(db: Connection, context: Context, order: Order, how: str) -> None:
+    """Withdraw the order from its sub-distributor."""
     if how == "cancelled":
         call(db, context.partners[0], "cancel_order", order_id=order["id"])
     else:
-        other = next(s for s in context.subdists if s.sub != serving(db, order).sub)
+        other = next(s for s in context.subdists if s.sub != routed_subdist(db, order).sub)
         call(db, context.admin, "reroute_order", order_id=order["id"], subdist_id=other.sub)
 
 
 @pytest.mark.parametrize("how", ["cancelled", "rerouted"])
 @pytest.mark.parametrize(
-    "state_before", ["waits for another try", "held", "held and fails for good", "unknown", "sent and fails"]
+    "state_before",
+    ["waits for its next attempt", "claimed", "claimed and fails for good", "unknown", "sent and fails"],
 )
-def test_an_order_is_not_offered_to_who_was_told_that_it_is_not_his(
+def test_withdrawn_offer_is_never_sent_to_the_former_sub_distributor(
     db: Connection, context: Context, order: Order, state_before: str, how: str
 ) -> None:
-    """Two sub-distributors would deliver it."""
-    first = serving(db, order).sub
+    """Otherwise two sub-distributors would deliver the order."""
+    first = routed_subdist(db, order).sub
     [offer] = claim(db)
-    if state_before == "waits for another try":
+    if state_before == "waits for its next attempt":
         fail(db, offer, retry=True)
     elif state_before == "unknown":
-        lapse(db)
+        expire_leases(db)
     elif state_before == "sent and fails":
         db.execute("select app.message_sent(%s, 'wamid.1')", [offer])
-    drop(db, context, order, how)
+    withdraw_order(db, context, order, how)
     if state_before == "sent and fails":
         db.execute("select app.message_status('wamid.1', 'failed', now())")
-    elif state_before.startswith("held"):
-        fail(db, offer, retry=state_before == "held")
-    wait_out(db)
-    ready(db)
-    assert take(db, first) == ["order_withdrawn"]
+    elif state_before.startswith("claimed"):
+        fail(db, offer, retry=state_before == "claimed")
+    wait_for_report(db)
+    end_backoff(db)
+    assert send_all(db, first) == ["order_withdrawn"]
 
 
-def test_an_order_that_comes_back_is_offered_again(db: Connection, context: Context, order: Order) -> None:
-    first = serving(db, order)
-    drop(db, context, order, "rerouted")
+def test_order_rerouted_back_is_offered_again(db: Connection, context: Context, order: Order) -> None:
+    first = routed_subdist(db, order)
+    withdraw_order(db, context, order, "rerouted")
     call(db, context.admin, "reroute_order", order_id=order["id"], subdist_id=first.sub)
-    assert take(db, first.sub) == ["order_withdrawn", "order_routed"]
+    assert send_all(db, first.sub) == ["order_withdrawn", "order_routed"]
 
 
 @pytest.mark.parametrize("sent", [False, True])
-def test_a_reminder_that_fails_after_the_answer_is_not_mailed(
+def test_reminder_that_fails_after_the_response_is_not_mailed(
     db: Connection, order: Order, sent: bool
 ) -> None:
     db.execute(
@@ -90,16 +98,16 @@ def test_a_reminder_that_fails_after_the_answer_is_not_mailed(
     [reminder] = claim(db)
     if sent:
         db.execute("select app.message_sent(%s, 'wamid.1')", [reminder])
-    call(db, serving(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
+    call(db, routed_subdist(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
     if sent:
         db.execute("select app.message_status('wamid.1', 'failed', now())")
     else:
         fail(db, reminder, retry=False)
-    assert state(db, reminder).status == "FAILED"
-    assert value(db, "select count(*) from app.messages where channel = 'EMAIL'") == 0
+    assert message_state(db, reminder).status == "FAILED"
+    assert mail_count(db) == 0
 
 
-def test_a_sign_in_link_that_goes_by_mail_dies_as_soon_and_is_nowhere_else(
+def test_mailed_sign_in_link_keeps_its_expiry_and_is_erased_elsewhere(
     db: Connection, context: Context, order: Order
 ) -> None:
     claim(db)
@@ -116,14 +124,16 @@ def test_a_sign_in_link_that_goes_by_mail_dies_as_soon_and_is_nowhere_else(
 
 
 @pytest.mark.parametrize("retry", [True, False])
-def test_a_messenger_whose_turn_is_over_takes_nothing_back(db: Connection, order: Order, retry: bool) -> None:
-    """Its lease lapsed, another has sent the message since: it would go out twice."""
+def test_report_of_a_messenger_with_an_expired_lease_is_ignored(
+    db: Connection, order: Order, retry: bool
+) -> None:
+    """Its lease expired and another messenger sent the message, which would be sent twice."""
     [message] = claim(db)
-    lapse(db)
-    wait_out(db)
+    expire_leases(db)
+    wait_for_report(db)
     assert claim(db) == [message]
     db.execute("select app.message_sent(%s, 'wamid.1')", [message])
     fail(db, message, retry=retry)
-    ready(db)
-    assert (claim(db), state(db, message).status) == ([], "SENT")
+    end_backoff(db)
+    assert (claim(db), message_state(db, message).status) == ([], "SENT")
     assert value(db, "select count(*) from app.sla_escalation_logs") == 0

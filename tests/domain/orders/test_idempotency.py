@@ -1,16 +1,11 @@
-"""One key, one order."""
+"""An idempotency key leads to one order."""
 
 import pytest
 
-from tests.support.context import Connection, Context, call, items, make_context, refusal, shadow, value
+from tests.support.context import Connection, Context, call, grant_points, items, refusal, shadow, value
 
 
-@pytest.fixture
-def context(db: Connection) -> Context:
-    return make_context(db)
-
-
-def test_the_same_key_and_body_is_the_same_order(db: Connection, context: Context) -> None:
+def test_same_key_and_body_return_the_same_order(db: Connection, context: Context) -> None:
     request = {"items": items(SKU_000=2, SKU_001=1), "notes": "pagi", "idempotency_key": "k"}
     first = call(db, context.partners[0], "submit_order", **request)
     assert call(db, context.partners[0], "submit_order", **request) == first
@@ -21,24 +16,24 @@ def test_the_same_key_and_body_is_the_same_order(db: Connection, context: Contex
     "change",
     [{"items": items(SKU_000=3)}, {"notes": "sore"}, {"points": 1}],
 )
-def test_the_same_key_with_another_body_is_refused(
+def test_same_key_with_another_body_is_refused(
     db: Connection, context: Context, change: dict[str, object]
 ) -> None:
     who = context.partners[0]
-    call(db, context.admin, "adjust_points", partner_id=who.sub, points=10, reason="x")
+    grant_points(db, context, who, 10)
     request = {"items": items(SKU_000=2), "notes": "pagi", "points": 0, "idempotency_key": "k"}
     call(db, who, "submit_order", **request)
     assert refusal(db, who, "submit_order", **(request | change)) == "IDEMPOTENCY_CONFLICT"
 
 
-def test_a_key_is_the_partners_own(db: Connection, context: Context) -> None:
+def test_idempotency_keys_are_separate_for_each_partner(db: Connection, context: Context) -> None:
     request = {"items": items(SKU_000=2), "idempotency_key": "k"}
-    mine = call(db, context.partners[0], "submit_order", **request)
-    his = call(db, context.partners[1], "submit_order", **request)
-    assert mine["id"] != his["id"]
+    own = call(db, context.partners[0], "submit_order", **request)
+    other = call(db, context.partners[1], "submit_order", **request)
+    assert own["id"] != other["id"]
 
 
-def test_a_draft_is_submitted_once_by_its_key(db: Connection, context: Context) -> None:
+def test_draft_is_submitted_once_by_its_key(db: Connection, context: Context) -> None:
     who = context.partners[0]
     draft = call(db, who, "save_draft", items=items(SKU_000=2))
     request = {"order_id": draft["id"], "idempotency_key": "k"}
@@ -52,9 +47,7 @@ def test_a_draft_is_submitted_once_by_its_key(db: Connection, context: Context) 
     )
 
 
-def test_a_key_that_made_an_order_submits_no_draft_and_the_other_way_round(
-    db: Connection, context: Context
-) -> None:
+def test_key_of_an_order_cannot_submit_a_draft_and_vice_versa(db: Connection, context: Context) -> None:
     who = context.partners[0]
     drafts = [call(db, who, "save_draft", items=items(SKU_000=1))["id"] for _ in range(2)]
     call(db, who, "submit_order", items=items(SKU_000=1), idempotency_key="a")
@@ -67,7 +60,7 @@ def test_a_key_that_made_an_order_submits_no_draft_and_the_other_way_round(
         assert refusal(db, who, function, **body) == "IDEMPOTENCY_CONFLICT"
 
 
-def test_the_key_of_an_order_that_died_still_means_that_order(db: Connection, context: Context) -> None:
+def test_key_of_a_cancelled_order_returns_that_order(db: Connection, context: Context) -> None:
     who = context.partners[0]
     request = {"items": items(SKU_000=1), "idempotency_key": "k"}
     order = call(db, who, "submit_order", **request)
@@ -76,25 +69,25 @@ def test_the_key_of_an_order_that_died_still_means_that_order(db: Connection, co
     assert (again["id"], again["status"]) == (order["id"], "CANCELLED")
 
 
-def test_blanks_and_the_order_of_json_keys_make_no_difference(db: Connection, context: Context) -> None:
+def test_spaces_and_json_key_order_do_not_change_the_request(db: Connection, context: Context) -> None:
     who = context.partners[0]
     first = call(db, who, "submit_order", items=[{"sku": "SKU-000", "quantity": 1}], idempotency_key="k")
     again = call(db, who, "submit_order", items=[{"quantity": 1, "sku": "SKU-000"}], idempotency_key=" k ")
     assert again["id"] == first["id"]
 
 
-def test_the_retry_succeeds_though_the_stock_is_gone(db: Connection, context: Context) -> None:
+def test_repeat_succeeds_without_stock_left(db: Connection, context: Context) -> None:
     who = context.partners[0]
     request = {"items": items(SKU_000=1000), "idempotency_key": "k"}
     first = call(db, who, "submit_order", **request)
     assert call(db, who, "submit_order", **request)["id"] == first["id"]
 
 
-def test_without_a_key_there_is_no_order(db: Connection, context: Context) -> None:
+def test_submission_without_a_key_is_refused(db: Connection, context: Context) -> None:
     assert refusal(db, context.partners[0], "submit_order", items=items(SKU_000=1)) == "INVALID_ARGUMENT"
 
 
-def test_in_shadow_mode_the_order_bears_the_agent_and_the_partner_is_told(
+def test_order_in_shadow_mode_names_the_agent_and_notifies_the_partner(
     db: Connection, context: Context
 ) -> None:
     agent, who = context.agents[0], context.partners[0]
@@ -111,7 +104,7 @@ def test_in_shadow_mode_the_order_bears_the_agent_and_the_partner_is_told(
     assert code == "SESSION_CLOSED"
 
 
-def test_an_expired_shadow_session_is_closed(db: Connection, context: Context) -> None:
+def test_submission_in_an_expired_shadow_session_is_refused(db: Connection, context: Context) -> None:
     acting = shadow(db, context.agents[0], context.partners[0])
     db.execute(
         "update app.agent_sessions set started_at = now() - interval '2 h',"

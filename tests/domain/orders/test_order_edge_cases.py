@@ -1,4 +1,4 @@
-"""Orders whose lives nobody planned: after each every promise holds."""
+"""Unusual sequences of transitions, after which every invariant holds."""
 
 from decimal import Decimal
 
@@ -10,24 +10,25 @@ from tests.support.context import (
     approve,
     broken_invariants,
     call,
+    grant_points,
     items,
-    make_context,
     pay,
     refusal,
-    serving,
+    routed_subdist,
+    set_config,
     shadow,
     submit,
     value,
 )
+from tests.support.queries import vest_points
 
-
-@pytest.fixture
-def context(db: Connection) -> Context:
-    return make_context(db, stock=10)
+pytestmark = pytest.mark.context(stock=10)
 
 
 @pytest.mark.parametrize("blank", ["\t", "\n", "\u00a0"])
-def test_a_reference_of_nothing_visible_counts_once(db: Connection, context: Context, blank: str) -> None:
+def test_invisible_payment_reference_is_booked_at_most_once(
+    db: Connection, context: Context, blank: str
+) -> None:
     invoice = approve(db, context, submit(db, context.partners[0], items(SKU_000=1)))
     row = {"invoice_number": invoice["invoice_number"], "amount": 1, "reference_number": blank}
     for _ in "ab":
@@ -35,9 +36,7 @@ def test_a_reference_of_nothing_visible_counts_once(db: Connection, context: Con
     assert value(db, "select count(*) from app.invoice_payments") <= 1
 
 
-def test_fractions_of_rupiah_and_points_add_up_through_payments_and_cancellations(
-    db: Connection, context: Context
-) -> None:
+def test_invariants_hold_with_fractions_of_rupiah_and_points(db: Connection, context: Context) -> None:
     who = context.partners[0]
     for key, number in (
         ("loyalty.point_value_rupiah", 0.015),
@@ -45,40 +44,41 @@ def test_fractions_of_rupiah_and_points_add_up_through_payments_and_cancellation
         ("loyalty.rupiah_per_point", 1.37),
         ("loyalty.multiplier.silver", 0.333),
     ):
-        call(db, context.admin, "set_config", config_key=key, config_value=number)
-    call(db, context.admin, "adjust_points", partner_id=who.sub, points=1000, reason="x")
-    goods = [
+        set_config(db, context, key, number)
+    grant_points(db, context, who, 1000)
+    products = [
         {"sku": "SKU-000", "name": "a sen", "base_price": 0.01},
         {"sku": "SKU-001", "name": "nothing", "base_price": 0},
     ]
-    call(db, context.erp, "erp_apply_products", products=goods)
+    call(db, context.erp, "erp_apply_products", products=products)
     sen = submit(db, who, items(SKU_000=3), points=1)
     free = submit(db, who, items(SKU_001=3))
-    dear = submit(db, who, items(SKU_002=3, SKU_000=1), points=7)
+    costly = submit(db, who, items(SKU_002=3, SKU_000=1), points=7)
     assert broken_invariants(db) == {}
-    bills = {order["id"]: approve(db, context, order) for order in (sen, free, dear)}
-    pay(db, context, bills[dear["id"]], Decimal("0.01"))
-    pay(db, context, bills[dear["id"]], Decimal(bills[dear["id"]]["amount"]) - Decimal("0.01"))
-    db.execute("select jobs.process_point_queue()")
+    invoices = {order["id"]: approve(db, context, order) for order in (sen, free, costly)}
+    pay(db, context, invoices[costly["id"]], Decimal("0.01"))
+    pay(db, context, invoices[costly["id"]], Decimal(invoices[costly["id"]]["amount"]) - Decimal("0.01"))
+    vest_points(db)
     assert broken_invariants(db) == {}
-    for order in (free, dear):
-        call(db, context.admin, "cancel_invoice", invoice_id=bills[order["id"]]["id"], reason="x")
-    db.execute("select jobs.process_point_queue()")
-    call(db, context.erp, "erp_ack_order", order_id=dear["id"], erp_reference="C")
-    for order in (dear, free):
+    for order in (free, costly):
+        call(db, context.admin, "cancel_invoice", invoice_id=invoices[order["id"]]["id"], reason="x")
+    vest_points(db)
+    call(db, context.erp, "erp_ack_order", order_id=costly["id"], erp_reference="C")
+    for order in (costly, free):
         call(db, who, "cancel_order", order_id=order["id"])
     call(db, context.erp, "erp_ack_order", order_id=free["id"], erp_reference="B")
     call(db, context.erp, "erp_ack_cancellation", order_id=free["id"], outcome="REFUSED")
-    call(db, context.admin, "cancel_invoice", invoice_id=bills[sen["id"]]["id"], reason="x")
+    call(db, context.admin, "cancel_invoice", invoice_id=invoices[sen["id"]]["id"], reason="x")
     call(db, context.admin, "ship_order", order_id=sen["id"])
     call(db, context.admin, "complete_order", order_id=sen["id"])
     assert broken_invariants(db) == {}
 
 
-def test_released_to_nobody_declined_after_acceptance_suspended_and_approved_all_the_same(
+@pytest.mark.context(credit=50_000)
+def test_invariants_hold_when_an_unroutable_order_is_released_declined_and_approved(
     db: Connection,
+    context: Context,
 ) -> None:
-    context = make_context(db, credit=50_000)
     first = context.subdists[0]
     order = submit(db, context.partners[0], items(SKU_000=1))
     db.execute("update app.sub_distributors set status = 'SUSPENDED'")
@@ -96,20 +96,20 @@ def test_released_to_nobody_declined_after_acceptance_suspended_and_approved_all
     assert broken_invariants(db) == {}
 
 
-def test_a_cancelled_redemption_is_what_its_key_tells_again(db: Connection, context: Context) -> None:
+def test_key_of_a_cancelled_redemption_returns_that_redemption(db: Connection, context: Context) -> None:
     who = context.partners[0]
-    call(db, context.admin, "adjust_points", partner_id=who.sub, points=100, reason="x")
-    asked = {"reward_id": context.rewards[0], "idempotency_key": "k"}
-    taken = call(db, who, "redeem_reward", **asked)
+    grant_points(db, context, who, 100)
+    request = {"reward_id": context.rewards[0], "idempotency_key": "k"}
+    taken = call(db, who, "redeem_reward", **request)
     cancel = {"redemption_id": taken["id"], "status": "CANCELLED"}
     call(db, context.admin, "advance_redemption", **cancel)
-    again = call(db, who, "redeem_reward", **asked)
+    again = call(db, who, "redeem_reward", **request)
     assert (again["id"], again["status"]) == (taken["id"], "CANCELLED")
     assert refusal(db, context.admin, "advance_redemption", **cancel) == "ILLEGAL_TRANSITION"
     assert broken_invariants(db) == {}
 
 
-def test_a_draft_costs_what_tier_and_list_say_when_it_is_submitted(db: Connection, context: Context) -> None:
+def test_draft_is_priced_by_tier_and_prices_at_submission(db: Connection, context: Context) -> None:
     who = context.partners[0]
     draft = call(db, who, "save_draft", items=items(SKU_000=10, SKU_001=1))
     db.execute(
@@ -120,52 +120,52 @@ def test_a_draft_costs_what_tier_and_list_say_when_it_is_submitted(db: Connectio
     db.execute("update app.partners set tier = 'GOLD' where id = %s", [who.sub])
     order = call(db, who, "submit_draft", order_id=draft["id"], idempotency_key="k")
     assert order["grand_total"] == 800_005 + 125_000
-    # The tier of the submission counts for its points, whatever he is when he pays.
+    # The points follow the tier at submission, not the tier at payment.
     db.execute("update app.partners set tier = 'PLATINUM' where id = %s", [who.sub])
     pay(db, context, approve(db, context, order))
-    db.execute("select jobs.process_point_queue()")
+    vest_points(db)
     assert value(db, "select points from app.point_transactions where type = 'EARNED'") == 111
     assert broken_invariants(db) == {}
 
 
-def test_units_of_a_dead_order_that_the_erp_took_over_late_are_counted_once(
+def test_units_of_a_cancelled_order_acknowledged_late_are_subtracted_once(
     db: Connection, context: Context
 ) -> None:
     who = context.partners[0]
-    dead = submit(db, who, items(SKU_000=4))
-    approve(db, context, dead)
-    call(db, who, "cancel_order", order_id=dead["id"])
+    cancelled = submit(db, who, items(SKU_000=4))
+    approve(db, context, cancelled)
+    call(db, who, "cancel_order", order_id=cancelled["id"])
     resold = submit(db, who, items(SKU_000=10))
-    call(db, context.erp, "erp_ack_order", order_id=dead["id"], erp_reference="A")
-    stock = (
+    call(db, context.erp, "erp_ack_order", order_id=cancelled["id"], erp_reference="A")
+    levels = (
         "select erp_stock, reserved, display_stock from app.inventory s"
         " join app.products p on p.id = s.product_id where sku = 'SKU-000'"
     )
-    assert db.execute(stock).fetchall() == [(6, 10, 0)]
+    assert db.execute(levels).fetchall() == [(6, 10, 0)]
     call(db, who, "cancel_order", order_id=resold["id"])
-    assert db.execute(stock).fetchall() == [(6, 0, 6)]
+    assert db.execute(levels).fetchall() == [(6, 0, 6)]
     assert broken_invariants(db) == {}
 
 
-def test_a_key_that_the_partner_used_is_his_order_for_his_agent_too(db: Connection, context: Context) -> None:
+def test_key_used_by_the_partner_returns_that_order_to_the_agent(db: Connection, context: Context) -> None:
     who = context.partners[0]
-    asked = {"items": items(SKU_000=1), "idempotency_key": "k"}
-    order = call(db, who, "submit_order", **asked)
-    again = call(db, shadow(db, context.agents[0], who), "submit_order", **asked)
+    request = {"items": items(SKU_000=1), "idempotency_key": "k"}
+    order = call(db, who, "submit_order", **request)
+    again = call(db, shadow(db, context.agents[0], who), "submit_order", **request)
     assert (again["id"], again["submission_type"]) == (order["id"], "SELF")
     assert value(db, "select count(*) from app.impersonation_notifications") == 0
     assert broken_invariants(db) == {}
 
 
-@pytest.mark.parametrize("gone", ["is_active = false", "deleted_at = now()"])
-def test_the_order_of_an_account_that_is_closed_is_still_delivered_and_paid(
-    db: Connection, context: Context, gone: str
+@pytest.mark.parametrize("change", ["is_active = false", "deleted_at = now()"])
+def test_order_of_a_closed_account_can_be_delivered_and_paid(
+    db: Connection, context: Context, change: str
 ) -> None:
     who = context.partners[0]
     order = submit(db, who, items(SKU_000=1))
-    db.execute(f"update app.partners set {gone} where id = %s".encode(), [who.sub])
+    db.execute(f"update app.partners set {change} where id = %s".encode(), [who.sub])
     assert refusal(db, who, "cancel_order", order_id=order["id"]) == "ACCOUNT_INACTIVE"
-    call(db, serving(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
+    call(db, routed_subdist(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
     pay(db, context, approve(db, context, order))
-    db.execute("select jobs.process_point_queue()")
+    vest_points(db)
     assert broken_invariants(db) == {}

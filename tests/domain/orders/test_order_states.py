@@ -1,4 +1,4 @@
-"""The state machine: every pair of states, whoever asks, and what freezes."""
+"""The status machine of orders: every pair of statuses, for every caller, and what is frozen."""
 
 import psycopg
 import pytest
@@ -7,11 +7,11 @@ from tests.support.context import (
     Connection,
     Context,
     approve,
+    broken_invariants,
     call,
     items,
-    make_context,
     refusal,
-    serving,
+    routed_subdist,
     submit,
     value,
 )
@@ -26,20 +26,15 @@ LEGAL = {
 } | {(a, b) for a in ("DRAFT", "SUBMITTED", "PROCESSING", "APPROVED") for b in ("REJECTED", "CANCELLED")}
 
 
-@pytest.fixture
-def context(db: Connection) -> Context:
-    return make_context(db)
-
-
 def order_in(db: Connection, context: Context, state: str) -> str:
-    """Id of an order that was brought to a state by its people."""
+    """The id of an order in a status, which it reached by calls of the API."""
     who = context.partners[0]
     draft = call(db, who, "save_draft", items=items(SKU_000=5))
     if state in ("DRAFT",):
         return str(draft["id"])
     order = call(db, who, "submit_draft", order_id=draft["id"], idempotency_key="k")
     if state in ("PROCESSING",):
-        call(db, serving(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
+        call(db, routed_subdist(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
     if state in ("APPROVED", "SHIPPED", "COMPLETED"):
         approve(db, context, order)
     if state in ("SHIPPED", "COMPLETED"):
@@ -54,8 +49,8 @@ def order_in(db: Connection, context: Context, state: str) -> str:
     return str(order["id"])
 
 
-def moves(db: Connection, order: str, target: str) -> bool:
-    """Whether a plain update brings the order there; undone again."""
+def can_move(db: Connection, order: str, target: str) -> bool:
+    """Whether an UPDATE moves the order to a status; rolled back."""
     with db.transaction(force_rollback=True):
         try:
             with db.transaction():
@@ -68,16 +63,16 @@ def moves(db: Connection, order: str, target: str) -> bool:
 
 
 @pytest.mark.parametrize("start", STATES)
-def test_only_legal_transitions_pass_even_for_the_superuser(
+def test_only_legal_transitions_succeed_even_for_a_superuser(
     db: Connection, context: Context, start: str
 ) -> None:
     order = order_in(db, context, start)
-    passed = {(start, target) for target in STATES if target != start and moves(db, order, target)}
-    assert passed == {pair for pair in LEGAL if pair[0] == start}
+    possible = {(start, target) for target in STATES if target != start and can_move(db, order, target)}
+    assert possible == {pair for pair in LEGAL if pair[0] == start}
 
 
 @pytest.mark.parametrize("status", [s for s in STATES if s not in ("DRAFT", "SUBMITTED")])
-def test_an_order_is_made_as_draft_or_submitted_only(db: Connection, context: Context, status: str) -> None:
+def test_order_cannot_be_inserted_in_a_later_status(db: Connection, context: Context, status: str) -> None:
     with pytest.raises(psycopg.Error, match="ILLEGAL_TRANSITION"), db.transaction():
         db.execute(
             "insert into app.orders (partner_id, status, submitted_at) values (%s, %s, now())",
@@ -85,7 +80,7 @@ def test_an_order_is_made_as_draft_or_submitted_only(db: Connection, context: Co
         )
 
 
-def test_an_order_is_never_deleted(db: Connection, context: Context) -> None:
+def test_order_cannot_be_deleted(db: Connection, context: Context) -> None:
     with pytest.raises(psycopg.Error, match="ORDER_FROZEN"), db.transaction():
         db.execute("delete from app.orders where id = %s", [order_in(db, context, "SUBMITTED")])
 
@@ -100,7 +95,7 @@ def test_an_order_is_never_deleted(db: Connection, context: Context) -> None:
         "submitted_at = now() - interval '1 day'",
     ],
 )
-def test_what_was_submitted_is_frozen(db: Connection, context: Context, change: str) -> None:
+def test_submitted_order_is_frozen(db: Connection, context: Context, change: str) -> None:
     order = order_in(db, context, "SUBMITTED")
     with pytest.raises(psycopg.Error, match="ORDER_FROZEN"), db.transaction():
         db.execute(f"update app.orders set {change} where id = %s".encode(), [order])
@@ -117,22 +112,20 @@ def test_what_was_submitted_is_frozen(db: Connection, context: Context, change: 
         " from app.order_items where order_id = %s",
     ],
 )
-def test_the_lines_of_a_submitted_order_are_frozen(db: Connection, context: Context, statement: str) -> None:
+def test_lines_of_a_submitted_order_are_frozen(db: Connection, context: Context, statement: str) -> None:
     order = order_in(db, context, "SUBMITTED")
     with pytest.raises(psycopg.Error, match="ORDER_FROZEN"), db.transaction():
         db.execute(statement.encode(), [order])
 
 
-def test_an_order_number_tells_the_day_in_jakarta(db: Connection, context: Context) -> None:
+def test_order_number_contains_the_date_in_jakarta(db: Connection, context: Context) -> None:
     number = submit(db, context.partners[0], items(SKU_000=1))["order_number"]
     day = value(db, "select to_char(now() at time zone 'Asia/Jakarta', 'YYMMDD')")
     assert number.startswith(f"ORD-{day}-")
     assert len(number) == len("ORD-YYMMDD-NNNNNN")
 
 
-def test_approval_skips_processing_only_for_what_could_be_routed_to_no_one(
-    db: Connection, context: Context
-) -> None:
+def test_only_an_unrouted_order_is_approved_from_submitted(db: Connection, context: Context) -> None:
     routed = submit(db, context.partners[0], items(SKU_000=1))
     assert refusal(db, context.admin, "approve_order", order_id=routed["id"]) == "ILLEGAL_TRANSITION"
     db.execute("update app.sub_distributors set status = 'SUSPENDED'")
@@ -141,7 +134,7 @@ def test_approval_skips_processing_only_for_what_could_be_routed_to_no_one(
     assert call(db, context.admin, "approve_order", order_id=unrouted["id"])["status"] == "APPROVED"
 
 
-def test_every_change_of_state_is_in_the_history(db: Connection, context: Context) -> None:
+def test_every_status_change_is_in_the_history(db: Connection, context: Context) -> None:
     order = order_in(db, context, "COMPLETED")
     path = db.execute(
         "select from_status::text, to_status::text from app.order_events"
@@ -150,3 +143,11 @@ def test_every_change_of_state_is_in_the_history(db: Connection, context: Contex
     ).fetchall()
     states = ["DRAFT", "SUBMITTED", "PROCESSING", "APPROVED", "SHIPPED", "COMPLETED"]
     assert path == list(zip([None, *states], states, strict=False))
+
+
+def test_draft_can_be_rejected(db: Connection, context: Context) -> None:
+    """The status machine allows it, so no constraint may refuse it."""
+    draft = call(db, context.partners[0], "save_draft", items=items(SKU_000=1))
+    rejected = call(db, context.admin, "reject_order", order_id=draft["id"], reason="stale")
+    assert rejected["status"] == "REJECTED"
+    assert broken_invariants(db) == {}

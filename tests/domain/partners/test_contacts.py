@@ -1,4 +1,4 @@
-"""Numbers as people write them, money as Indonesians write it, and what is left of personal data in a log."""
+"""Normalised phone numbers, formatted rupiah, and masked personal data."""
 
 from decimal import Decimal
 from typing import Any
@@ -25,12 +25,12 @@ from tests.support.factories import make_agent, make_partner, make_subdist
         ("", None), ("   ", None), ("-", None), ("+", None), ("tidak ada", None), (None, None),
     ],
 )  # fmt: skip
-def test_a_phone_number_is_kept_as_e164(db: Connection, written: str | None, number: str | None) -> None:
+def test_phone_number_is_normalised_to_e164(db: Connection, written: str | None, number: str | None) -> None:
     assert value(db, "select app.normalise_phone(%s)", written) == number
-    assert value(db, "select app.normalise_phone(%s)", number) == number, "once more changes nothing"
+    assert value(db, "select app.normalise_phone(%s)", number) == number, "a normalised number stays as it is"
 
 
-def test_a_number_is_normalised_whoever_writes_it(db: Connection, context: Context) -> None:
+def test_phone_number_is_normalised_in_every_table(db: Connection, context: Context) -> None:
     region = context.regions["papua"]
     partner = make_partner(db, region, phone="0899-1111")
     agent = make_agent(db, region, phone="0899-2222")
@@ -46,7 +46,7 @@ def test_a_number_is_normalised_whoever_writes_it(db: Connection, context: Conte
         assert value(db, found, who.sub) == "+628994444"
 
 
-def test_one_number_in_two_spellings_is_one_number(db: Connection, context: Context) -> None:
+def test_same_number_in_another_notation_is_a_duplicate(db: Connection, context: Context) -> None:
     make_partner(db, None, phone="0899-1111")
     with pytest.raises(psycopg.errors.UniqueViolation), db.transaction():
         make_partner(db, None, phone="+62 899 1111")
@@ -61,7 +61,7 @@ def test_one_number_in_two_spellings_is_one_number(db: Connection, context: Cont
         (None, None),
     ],
 )  # fmt: skip
-def test_rupiah_are_written_as_indonesians_write_them(
+def test_rupiah_are_formatted_in_indonesian_notation(
     db: Connection, amount: str | None, text: str | None
 ) -> None:
     assert value(db, "select app.format_rupiah(%s)", amount and Decimal(amount)) == text
@@ -74,11 +74,11 @@ def test_rupiah_are_written_as_indonesians_write_them(
         ("abcd", "***"), ("a", "***"), ("", "***"), ("203.0.113.7", "20*******.7"),
     ],
 )  # fmt: skip
-def test_personal_data_is_recognisable_and_unreadable(db: Connection, text: str, masked: str) -> None:
+def test_mask_hides_all_but_the_ends_of_personal_data(db: Connection, text: str, masked: str) -> None:
     assert value(db, "select app.mask(%s)", text) == masked
 
 
-def test_a_row_is_masked_column_by_column(db: Connection) -> None:
+def test_mask_row_masks_each_column_by_its_kind(db: Connection) -> None:
     row: dict[str, Any] = {
         "password_hash": "$2a$10$abc", "request_hash": "x", "email": "a@b.id", "phone": None,
         "whatsapp_number": "+6281234", "address": "Jl. Braga 1", "contact_person": "Budi",

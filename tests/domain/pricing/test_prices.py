@@ -1,4 +1,4 @@
-"""What a unit costs, when, and for whom; what may be ordered at all."""
+"""The price of a unit by time, tier and quantity, and the items that can be ordered."""
 
 from decimal import Decimal
 from typing import Any
@@ -7,19 +7,32 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.support.context import Connection, Context, call, items, line, refusal, submit, value
-from tests.support.factories import answer, refused, set_price
+from tests.support.calls import call_rpc, refused
+from tests.support.context import (
+    Connection,
+    Context,
+    approve,
+    broken_invariants,
+    call,
+    items,
+    line,
+    refusal,
+    set_config,
+    submit,
+    value,
+)
+from tests.support.factories import set_price
 
 
 def charged(
     db: Connection, context: Context, units: int = 1, partner: int = 0, sku: str = "SKU-000"
 ) -> Decimal:
-    told = call(db, context.partners[partner], "quote_order", items=[line(sku, units)])
-    return Decimal(told["lines"][0]["unit_price"])
+    quote = call(db, context.partners[partner], "quote_order", items=[line(sku, units)])
+    return Decimal(quote["lines"][0]["unit_price"])
 
 
 @pytest.mark.parametrize(
-    ("since", "until", "holds"),
+    ("since", "until", "is_valid"),
     [
         ("now()", "now() + interval '1 microsecond'", True),
         ("now() - interval '1 microsecond'", "null", True),
@@ -27,20 +40,20 @@ def charged(
         ("now() + interval '1 microsecond'", "null", False),
     ],
 )
-def test_a_price_holds_from_its_first_moment_until_just_before_its_end(
-    db: Connection, context: Context, since: str, until: str, holds: bool
+def test_price_is_valid_from_its_start_until_just_before_its_end(
+    db: Connection, context: Context, since: str, until: str, is_valid: bool
 ) -> None:
     set_price(db, context, 70_000, since, until)
-    assert charged(db, context) == (70_000 if holds else 100_000)
+    assert charged(db, context) == (70_000 if is_valid else 100_000)
 
 
-def test_a_price_holds_for_its_tier_and_its_product_alone(db: Connection, context: Context) -> None:
+def test_price_is_valid_for_its_tier_and_product_only(db: Connection, context: Context) -> None:
     set_price(db, context, 70_000, tier="GOLD")
     assert [charged(db, context, partner=i) for i in range(3)] == [100_000, 70_000, 100_000]
     assert charged(db, context, partner=1, sku="SKU-001") == 125_000
 
 
-def test_one_price_may_start_at_the_moment_at_which_the_other_ends(db: Connection, context: Context) -> None:
+def test_price_can_start_when_the_previous_one_ends(db: Connection, context: Context) -> None:
     set_price(db, context, 70_000, "now() - interval '1 day'", "now()")
     set_price(db, context, 80_000, "now()")
     assert charged(db, context) == 80_000
@@ -55,7 +68,9 @@ def test_one_price_may_start_at_the_moment_at_which_the_other_ends(db: Connectio
         ("now() + interval '1 day' - interval '1 microsecond'", "null"),
     ],
 )
-def test_two_prices_never_overlap_in_time(db: Connection, context: Context, since: str, until: str) -> None:
+def test_overlapping_price_periods_are_refused(
+    db: Connection, context: Context, since: str, until: str
+) -> None:
     set_price(db, context, 70_000, "now() - interval '1 day'", "now() + interval '1 day'")
     with pytest.raises(psycopg.errors.ExclusionViolation), db.transaction():
         set_price(db, context, 80_000, since, until)
@@ -63,7 +78,7 @@ def test_two_prices_never_overlap_in_time(db: Connection, context: Context, sinc
     set_price(db, context, 80_000, since, until, sku="SKU-001")
 
 
-def test_a_schedule_of_two_rows_is_edited_in_one_transaction(db: Connection, context: Context) -> None:
+def test_adjacent_periods_can_be_moved_in_one_transaction(db: Connection, context: Context) -> None:
     first = set_price(db, context, 70_000, "now() - interval '1 day'", "now() + interval '1 day'")
     second = set_price(db, context, 80_000, "now() + interval '1 day'")
     db.execute("set constraints app.tier_prices_no_overlap_excl deferred")
@@ -76,14 +91,14 @@ def test_a_schedule_of_two_rows_is_edited_in_one_transaction(db: Connection, con
 
 
 @pytest.mark.parametrize(("units", "price"), [(2, 80_000), (3, 60_000)])
-def test_a_discount_from_two_and_a_half_units_on_begins_with_the_third(
+def test_discount_from_a_fractional_quantity_starts_at_the_next_unit(
     db: Connection, context: Context, units: int, price: int
 ) -> None:
     set_price(db, context, 80_000, discount=(2.5, 60_000))
     assert charged(db, context, units) == price
 
 
-def test_two_lines_of_one_product_reach_the_discount_together(db: Connection, context: Context) -> None:
+def test_lines_of_one_product_reach_the_discount_together(db: Connection, context: Context) -> None:
     set_price(db, context, 80_000, discount=(10, 60_000))
     order = submit(db, context.partners[0], [line("SKU-000", 6), line("SKU-000", 4)])
     assert (order["subtotal"], order["discount_amount"], order["grand_total"]) == (800_000, 200_000, 600_000)
@@ -94,9 +109,7 @@ def test_two_lines_of_one_product_reach_the_discount_together(db: Connection, co
     assert lines == [(10, 80_000, 60_000, 600_000)]
 
 
-def test_an_order_costs_what_was_quoted_and_what_the_catalogue_shows(
-    db: Connection, context: Context
-) -> None:
+def test_order_total_equals_quote_and_catalogue(db: Connection, context: Context) -> None:
     who = context.partners[0]
     set_price(db, context, 80_000, discount=(10, 60_000))
     wanted = items(SKU_000=10, SKU_001=1)
@@ -111,12 +124,12 @@ def test_an_order_costs_what_was_quoted_and_what_the_catalogue_shows(
         assert db.execute(shown).fetchone() == (80_000, 10, 60_000)
 
 
-def test_a_quote_writes_nothing(db: Connection, context: Context) -> None:
+def test_quote_writes_nothing(db: Connection, context: Context) -> None:
     db.execute("set transaction read only")
     assert call(db, context.partners[0], "quote_order", items=items(SKU_000=5))["grand_total"] == 500_000
 
 
-def test_a_withdrawn_product_is_sold_no_more_not_even_from_a_draft(db: Connection, context: Context) -> None:
+def test_withdrawn_product_cannot_be_quoted_or_ordered(db: Connection, context: Context) -> None:
     who = context.partners[0]
     draft = call(db, who, "save_draft", items=items(SKU_000=1, SKU_001=1))
     db.execute("update app.products set is_active = false where sku = 'SKU-001'")
@@ -140,32 +153,32 @@ def test_a_withdrawn_product_is_sold_no_more_not_even_from_a_draft(db: Connectio
         [{"sku": "SKU-000", "quantity": None}], [{"sku": "SKU-000", "quantity": 1}, {"sku": "SKU-001"}],
     ],
 )  # fmt: skip
-def test_items_have_the_promised_form(db: Connection, context: Context, given: Any) -> None:
+def test_malformed_items_are_refused(db: Connection, context: Context, given: Any) -> None:
     with refused(db, "INVALID_ITEMS"):
-        answer(db, context.partners[0], "quote_order", items=Jsonb(given))
+        call_rpc(db, context.partners[0], "quote_order", items=Jsonb(given))
 
 
-def test_an_order_has_at_most_so_many_different_products(db: Connection, context: Context) -> None:
-    call(db, context.admin, "set_config", config_key="order.max_lines", config_value=2)
+def test_order_with_too_many_products_is_refused(db: Connection, context: Context) -> None:
+    set_config(db, context, "order.max_lines", 2)
     submit(db, context.partners[0], [*items(SKU_000=1, SKU_001=1), line("SKU-000", 1)])
     for lines in (items(SKU_000=1, SKU_001=1, SKU_002=1), [line("SKU-000", 1)] * 5001):
         with refused(db, "TOO_MANY_LINES"):
             call(db, context.partners[0], "quote_order", items=lines)
 
 
-def test_unknown_products_are_named(db: Connection, context: Context) -> None:
+def test_unknown_products_are_named_in_the_refusal(db: Connection, context: Context) -> None:
     with refused(db, "UNKNOWN_SKU") as why:
         call(db, context.partners[0], "quote_order", items=items(SKU_000=1, NIL_2=1, NIL_1=1))
     assert why.details == "NIL-1, NIL-2"
 
 
-def test_a_total_beyond_the_columns_is_refused(db: Connection, context: Context) -> None:
+def test_total_beyond_the_column_is_refused(db: Connection, context: Context) -> None:
     db.execute("update app.products set base_price = 9999999999999 where sku = 'SKU-000'")
     with refused(db, "INVALID_ITEMS"):
         call(db, context.partners[0], "quote_order", items=items(SKU_000=2))
 
 
-def test_edits_of_the_list_leave_submitted_lines_alone(db: Connection, context: Context) -> None:
+def test_changed_prices_do_not_change_submitted_lines(db: Connection, context: Context) -> None:
     price = set_price(db, context, 80_000, discount=(2, 60_000))
     order = submit(db, context.partners[0], items(SKU_000=2))
     db.execute("update app.tier_prices set price = 10, discount_price = 5 where id = %s", [price])
@@ -175,12 +188,81 @@ def test_edits_of_the_list_leave_submitted_lines_alone(db: Connection, context: 
     assert value(db, "select grand_total from app.orders where id = %s", order["id"]) == 120_000
 
 
-def test_what_can_be_drafted_can_be_submitted(db: Connection, context: Context) -> None:
-    """Two lines of one product, each allowed, both together not: no draft may hold what no order can."""
+def test_draft_refuses_quantities_that_no_order_allows(db: Connection, context: Context) -> None:
+    """Two lines of one product are allowed each but not together; a draft cannot hold what no order can."""
     lines = [line("SKU-000", 60_000), line("SKU-000", 60_000)]
-    for call_name, arguments in (
+    for function, arguments in (
         ("quote_order", {}),
         ("save_draft", {}),
         ("submit_order", {"idempotency_key": "k"}),
     ):
-        assert refusal(db, context.partners[0], call_name, items=lines, **arguments) == "INVALID_ITEMS"
+        assert refusal(db, context.partners[0], function, items=lines, **arguments) == "INVALID_ITEMS"
+
+
+@pytest.mark.regression("frappe/erpnext#29806")
+@pytest.mark.regression("frappe/erpnext#20206")
+def test_price_in_force_is_charged_among_several(db: Connection, context: Context) -> None:
+    """The date filter was missing, or an arbitrary row was chosen."""
+    set_price(db, context, 70_000, "now() - interval '2 days'", "now() - interval '1 day'")
+    set_price(db, context, 80_000, "now() - interval '1 day'", "now() + interval '1 day'")
+    set_price(db, context, 90_000, "now() + interval '1 day'", "null")
+    assert charged(db, context) == 80_000
+
+
+@pytest.mark.regression("odoo/odoo#38560")
+def test_expired_price_falls_back_to_the_base_price(db: Connection, context: Context) -> None:
+    """An expired price list made the price 0."""
+    set_price(db, context, 70_000, "now() - interval '2 days'", "now()")
+    assert charged(db, context) == 100_000
+
+
+@pytest.mark.regression("odoo/odoo#224665")
+def test_end_of_a_price_does_not_depend_on_the_time_zone(db: Connection, context: Context) -> None:
+    """The end date was off by a time zone."""
+    set_price(db, context, 70_000, "now() - interval '1 day'", "now() + interval '1 second'")
+    for zone in ("Asia/Jayapura", "UTC", "America/Los_Angeles"):
+        db.execute("select set_config('timezone', %s, true)", [zone])
+        assert charged(db, context) == 70_000, zone
+
+
+@pytest.mark.regression("odoo/odoo#192361")
+def test_draft_is_charged_at_the_prices_of_its_submission(db: Connection, context: Context) -> None:
+    """The order was priced on the day of the draft."""
+    draft = call(db, context.partners[0], "save_draft", items=items(SKU_000=2))
+    set_price(db, context, 70_000, "now()", "null")
+    order = call(db, context.partners[0], "submit_draft", order_id=draft["id"], idempotency_key="k")
+    assert order["grand_total"] == 140_000
+    assert broken_invariants(db) == {}
+
+
+def test_invoice_amount_does_not_follow_price_changes(db: Connection, context: Context) -> None:
+    """Prices freeze at submission (D-3.price-6)."""
+    order = submit(db, context.partners[0], items(SKU_000=2))
+    set_price(db, context, 70_000, "now()", "null")
+    db.execute("update app.products set base_price = 1")
+    assert approve(db, context, order)["amount"] == 200_000
+    assert broken_invariants(db) == {}
+
+
+@pytest.mark.regression("frappe/erpnext#29806")
+def test_price_that_overlaps_an_open_ended_one_is_refused(db: Connection, context: Context) -> None:
+    """Which of two overlapping rows applied was arbitrary."""
+    set_price(db, context, 70_000, "now()", "null")
+    with pytest.raises(psycopg.errors.ExclusionViolation):
+        set_price(db, context, 80_000, "now() + interval '1 year'", "null")
+
+
+@pytest.mark.regression("VirtoCommerce/vc-module-pricing#19")
+@pytest.mark.regression("medusajs/medusa#15994")
+def test_quantity_discount_starts_at_its_quantity(db: Connection, context: Context) -> None:
+    """The price for ten units was charged for one, or for no quantity."""
+    set_price(db, context, 80_000, "now()", "null", discount=(10, 60_000))
+    assert [charged(db, context, n) for n in (1, 9, 10, 11)] == [80_000, 80_000, 60_000, 60_000]
+
+
+@pytest.mark.regression("oroinc/orocommerce#33")
+def test_each_product_of_a_quote_has_its_own_price(db: Connection, context: Context) -> None:
+    """The tier price of the first product was shown for all."""
+    set_price(db, context, 80_000, "now()", "null")
+    quote = call(db, context.partners[0], "quote_order", items=items(SKU_000=1, SKU_001=1, SKU_002=1))
+    assert [entry["unit_price"] for entry in quote["lines"]] == [80_000, 125_000, 150_000]

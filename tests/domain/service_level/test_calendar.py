@@ -1,33 +1,32 @@
-"""The clock of the business calendar: hours, weekdays, holidays, and the zone of the region."""
+"""The calendar of the service level: hours, weekdays, holidays, and the zone of the region."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.domain.service_level.conftest import levels, order, started, sweep
 from tests.support.context import Connection, Context, new_id, value
+from tests.support.service_level import (
+    OFFICE_HOURS,
+    escalations,
+    set_calendar,
+    sla_due_at,
+    start_clock,
+    sweep,
+    waiting_order,
+)
 
-OFFICE = {"days": [1, 2, 3, 4, 5], "from": "08:00", "until": "17:00", "holidays": ["2026-12-25"]}
+JAKARTA = ZoneInfo("Asia/Jakarta")
 ROUND_THE_CLOCK = {"days": [1, 2, 3, 4, 5, 6, 7], "from": "00:00", "until": "24:00"}
 FRIDAY, MONDAY = "2026-11-20", "2026-11-23"
 
 
-def due(conn: Connection, start: str, hours: float, calendar: Any, zone: str = "Asia/Jakarta") -> str:
-    """When so many hours have run since `start`, both by the wall of the zone."""
-    found = value(
-        conn,
-        "select app.sla_due_at(%s::timestamp at time zone %s, %s, %s::jsonb, %s) at time zone %s",
-        start,
-        zone,
-        hours,
-        json.dumps(calendar),
-        zone,
-        zone,
-    )
-    assert isinstance(found, datetime)
-    return f"{found:%Y-%m-%d %H:%M}"
+def due(conn: Connection, start: str, hours: float, calendar: Any = OFFICE_HOURS) -> str:
+    """When so many hours of a calendar have passed since `start`, both in Jakarta."""
+    started = datetime.fromisoformat(start).replace(tzinfo=JAKARTA)
+    return f"{sla_due_at(conn, started, hours, calendar):%Y-%m-%d %H:%M}"
 
 
 @pytest.mark.parametrize(
@@ -45,35 +44,35 @@ def due(conn: Connection, start: str, hours: float, calendar: Any, zone: str = "
         (f"{MONDAY} 08:00", 45, "2026-11-27 17:00"),
     ],
 )
-def test_only_office_hours_count(db: Connection, start: str, hours: float, expected: str) -> None:
-    assert due(db, start, hours, OFFICE) == expected
+def test_only_working_hours_count(db: Connection, start: str, hours: float, expected: str) -> None:
+    assert due(db, start, hours) == expected
 
 
-def test_always_on_is_the_wall_clock(db: Connection) -> None:
+def test_calendar_always_is_the_wall_clock(db: Connection) -> None:
     assert due(db, f"{FRIDAY} 22:00", 24, "ALWAYS") == "2026-11-21 22:00"
     assert due(db, f"{FRIDAY} 22:00", 24, ROUND_THE_CLOCK) == "2026-11-21 22:00"
 
 
-def test_holidays_are_known_in_whatever_way_dates_are_written(db: Connection) -> None:
+def test_holidays_do_not_depend_on_the_date_style(db: Connection) -> None:
     db.execute("set local datestyle = 'SQL, DMY'")
-    assert due(db, "2026-12-24 16:30", 1, OFFICE) == "2026-12-28 08:30"
+    assert due(db, "2026-12-24 16:30", 1) == "2026-12-28 08:30"
 
 
 @pytest.mark.parametrize(
     ("zone", "utc"), [("Asia/Jakarta", "01:00"), ("Asia/Makassar", "00:00"), ("Asia/Jayapura", "23:00")]
 )
-def test_each_zone_opens_by_its_own_wall(db: Connection, zone: str, utc: str) -> None:
+def test_working_hours_follow_the_zone_of_the_region(db: Connection, zone: str, utc: str) -> None:
     found = value(
         db,
         "select to_char(app.sla_due_at('2026-11-21 12:00+00', 0.0001, %s::jsonb, %s) at time zone 'UTC',"
         " 'HH24:MI')",
-        json.dumps(OFFICE),
+        json.dumps(OFFICE_HOURS),
         zone,
     )
     assert found == utc
 
 
-def test_a_calendar_of_holidays_only_falls_back_to_the_wall_clock_and_ends(db: Connection) -> None:
+def test_calendar_of_holidays_only_falls_back_to_the_wall_clock(db: Connection) -> None:
     sundays = value(
         db,
         "select jsonb_agg(to_char(d, 'YYYY-MM-DD')) from generate_series('2026-11-22'::date,"
@@ -96,11 +95,11 @@ def test_a_calendar_of_holidays_only_falls_back_to_the_wall_clock_and_ends(db: C
         {"days": [1], "from": "08:00", "until": "17:00", "holidays": "2026-12-25"},
     ],
 )
-def test_a_calendar_without_working_time_is_refused(db: Connection, calendar: Any) -> None:
+def test_invalid_calendar_is_refused(db: Connection, calendar: Any) -> None:
     assert value(db, "select app.is_calendar(%s::jsonb)", json.dumps(calendar)) is False
 
 
-def test_a_zone_is_inherited_from_the_region_above(db: Connection, context: Context) -> None:
+def test_region_inherits_the_time_zone_of_its_parent(db: Connection, context: Context) -> None:
     papua = context.regions["papua"]
     db.execute("update app.regions set time_zone = 'Asia/Jayapura' where id = %s", [papua])
     below = new_id(
@@ -113,14 +112,37 @@ def test_a_zone_is_inherited_from_the_region_above(db: Connection, context: Cont
     assert value(db, zone, context.regions["bandung"]) == "Asia/Jakarta"
 
 
-def test_the_sweep_heeds_the_calendar(db: Connection, context: Context) -> None:
-    """Open on no day but one that lies a week ahead: nobody is reminded; always on: everybody is."""
-    late = order(db, context)
+def test_sweep_uses_the_calendar(db: Connection, context: Context) -> None:
+    """No one is reminded while the calendar is closed; with ALWAYS, every level is due."""
+    late = waiting_order(db, context)
     days = value(db, "select extract(isodow from now() at time zone 'Asia/Jakarta' + interval '3 days')::int")
     calendar = {"days": [days], "from": "08:00", "until": "17:00"}
-    db.execute("select app.set_config_value('sla.calendar', %s::jsonb)", [json.dumps(calendar)])
-    started(db, late, 30)
+    set_calendar(db, calendar)
+    start_clock(db, late, 30)
     assert sweep(db) == 0
-    db.execute("select app.set_config_value('sla.calendar', '\"ALWAYS\"')")
+    set_calendar(db, "ALWAYS")
     sweep(db)
-    assert levels(db, late) == {"REMINDER": 1, "MANAGER": 2, "HQ_INTERVENTION": 2}
+    assert escalations(db, late) == {"REMINDER": 1, "MANAGER": 2, "HQ_INTERVENTION": 2}
+
+
+@pytest.mark.regression("zammad/zammad#4432")
+@pytest.mark.regression("glpi-project/glpi#22678")
+def test_due_time_is_never_outside_working_hours(db: Connection) -> None:
+    """Reminders were sent at midnight and on Sundays."""
+    start = datetime(2026, 12, 18, 0, 30, tzinfo=JAKARTA)
+    for step in range(24 * 10):
+        moment = start + timedelta(hours=step)
+        for hours in (0.5, 9, 18):
+            when = sla_due_at(db, moment, hours)
+            assert when.isoweekday() <= 5, (moment, hours)
+            assert when.date().isoformat() != "2026-12-25", (moment, hours)
+            assert 8 <= when.hour + when.minute / 60 <= 17, (moment, hours)
+
+
+@pytest.mark.regression("frappe/helpdesk#2449")
+def test_start_outside_working_hours_counts_from_the_next_opening(db: Connection) -> None:
+    """A night on hold moved the deadline by a night; hours outside the calendar do not count."""
+    friday_evening = datetime(2026, 11, 20, 20, 0, tzinfo=JAKARTA)
+    monday_morning = datetime(2026, 11, 23, 8, 0, tzinfo=JAKARTA)
+    for hours in (1, 8, 18, 40):
+        assert sla_due_at(db, friday_evening, hours) == sla_due_at(db, monday_morning, hours)

@@ -1,4 +1,4 @@
-"""Shadow mode: an agent orders for a partner, under both names, and the partner is told."""
+"""Shadow mode: an agent orders for a partner, both are named, and the partner is notified."""
 
 import uuid
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import jwt
 import pytest
 
+from tests.support.calls import call_rpc, refused
 from tests.support.context import (
     Caller,
     Connection,
@@ -13,11 +14,13 @@ from tests.support.context import (
     broken_invariants,
     call,
     items,
+    set_config,
     shadow,
     submit,
     value,
 )
-from tests.support.factories import answer, insert, make_agent, make_partner, refused, told
+from tests.support.factories import insert, make_agent, make_partner
+from tests.support.queries import message_count
 from tests.support.test_cluster import JWT_SECRET
 
 
@@ -25,19 +28,21 @@ def start(db: Connection, agent: Caller, partner: Caller) -> Any:
     return call(db, agent, "start_shadow_session", partner_id=partner.sub)
 
 
-def test_an_agent_acts_for_partners_of_his_region_and_those_below(db: Connection, context: Context) -> None:
+def test_agent_opens_a_session_for_partners_of_their_region_and_below(
+    db: Connection, context: Context
+) -> None:
     for region in ("id", "jabar", "bandung"):
         agent = make_agent(db, context.regions[region])
         assert start(db, agent, context.partners[0])["session_id"]
     below = insert(db, "regions", name="Dago", code="DAGO", parent_region_id=context.regions["bandung"])
     elsewhere: list[str | None] = [context.regions["papua"], below, None]
-    for nowhere in elsewhere:
+    for region_id in elsewhere:
         with refused(db, "NOT_FOUND"):
-            start(db, make_agent(db, nowhere), context.partners[0])
+            start(db, make_agent(db, region_id), context.partners[0])
 
 
 @pytest.mark.parametrize("change", ["is_active = false", "deleted_at = now()", "region_id = null"])
-def test_an_agent_acts_for_no_partner_who_is_gone_or_of_no_region(
+def test_session_for_a_closed_or_unassigned_partner_is_refused(
     db: Connection, context: Context, change: str
 ) -> None:
     db.execute(f"update app.partners set {change} where id = %s".encode(), [context.partners[0].sub])
@@ -47,13 +52,15 @@ def test_an_agent_acts_for_no_partner_who_is_gone_or_of_no_region(
         start(db, context.agents[0], Caller("partner", context.admin.sub))
 
 
-def test_headquarters_acts_for_everybody(db: Connection, context: Context) -> None:
-    nowhere = make_partner(db, None)
-    acting = shadow(db, context.admin, nowhere)
+def test_admin_opens_a_session_for_a_partner_without_region(db: Connection, context: Context) -> None:
+    partner = make_partner(db, None)
+    acting = shadow(db, context.admin, partner)
     assert submit(db, acting, items(SKU_000=1))["agent_id"] == context.admin.sub
 
 
-def test_the_token_is_the_partners_with_the_agent_in_it(db: Connection, context: Context) -> None:
+def test_shadow_token_has_the_partner_as_subject_and_the_agent_as_actor(
+    db: Connection, context: Context
+) -> None:
     agent, who = context.agents[0], context.partners[0]
     session = start(db, agent, who)
     claims = jwt.decode(session["access_token"], JWT_SECRET, ["HS256"], options={"require": ["exp", "iat"]})
@@ -64,44 +71,44 @@ def test_the_token_is_the_partners_with_the_agent_in_it(db: Connection, context:
         "sid": session["session_id"],
     }
     assert claims["exp"] - claims["iat"] == 3600
-    call(db, context.admin, "set_config", config_key="auth.shadow_session_minutes", config_value=5)
+    set_config(db, context, "auth.shadow_session_minutes", 5)
     claims = jwt.decode(start(db, agent, who)["access_token"], JWT_SECRET, ["HS256"])
     assert claims["exp"] - claims["iat"] == 300
     assert call(db, Caller(claims["role"], claims["sub"], claims), "me")["acting_agent_id"] == agent.sub
 
 
-@pytest.mark.parametrize("way", ["submit_order", "save_draft", "submit_draft"])
-def test_what_is_ordered_so_is_agent_assisted_and_the_partner_is_told_of_each_order(
-    db: Connection, context: Context, way: str
+@pytest.mark.parametrize("function", ["submit_order", "save_draft", "submit_draft"])
+def test_order_in_shadow_mode_is_agent_assisted_and_notifies_the_partner(
+    db: Connection, context: Context, function: str
 ) -> None:
     agent, who = context.agents[0], context.partners[0]
     acting = shadow(db, agent, who)
-    if way == "submit_order":
+    if function == "submit_order":
         order = submit(db, acting, items(SKU_000=1))
-    elif way == "save_draft":
-        order = call(db, acting, way, items=items(SKU_000=1))
+    elif function == "save_draft":
+        order = call(db, acting, function, items=items(SKU_000=1))
     else:
         own = call(db, who, "save_draft", items=items(SKU_000=1))
-        order = call(db, acting, way, order_id=own["id"], idempotency_key="k")
+        order = call(db, acting, function, order_id=own["id"], idempotency_key="k")
     assert (order["submission_type"], order["agent_id"]) == ("AGENT_ASSISTED", agent.sub)
-    assert told(db, "order_placed_for_you", who) == (0 if way == "save_draft" else 1)
+    assert message_count(db, "order_placed_for_you", who) == (0 if function == "save_draft" else 1)
     notices = (
         "select agent_session_id::text, channel::text, status::text from app.impersonation_notifications"
     )
-    wanted = [] if way == "save_draft" else [(acting.extra["sid"], "WHATSAPP", "PENDING")]
-    assert db.execute(notices).fetchall() == wanted
+    expected = [] if function == "save_draft" else [(acting.extra["sid"], "WHATSAPP", "PENDING")]
+    assert db.execute(notices).fetchall() == expected
     actors = "select actor_id::text from app.order_events order by id desc limit 1"
     assert value(db, actors) == agent.sub
 
 
-def test_what_the_agent_drafted_and_the_partner_submits_is_the_partners_own(
+def test_draft_of_an_agent_submitted_by_the_partner_is_a_self_submission(
     db: Connection, context: Context
 ) -> None:
     who = context.partners[0]
     draft = call(db, shadow(db, context.agents[0], who), "save_draft", items=items(SKU_000=1))
     order = call(db, who, "submit_draft", order_id=draft["id"], idempotency_key="k")
     assert (order["submission_type"], order["agent_id"]) == ("SELF", None)
-    assert told(db, "order_placed_for_you") == 0
+    assert message_count(db, "order_placed_for_you") == 0
 
 
 @pytest.mark.parametrize(
@@ -112,7 +119,7 @@ def test_what_the_agent_drafted_and_the_partner_submits_is_the_partners_own(
         "update app.agents set is_active = false",
     ],
 )
-def test_a_session_that_is_over_gives_nothing(db: Connection, context: Context, end: str) -> None:
+def test_token_of_a_closed_session_is_refused(db: Connection, context: Context, end: str) -> None:
     acting = shadow(db, context.agents[0], context.partners[0])
     assert submit(db, acting, items(SKU_000=1))
     db.execute(end.encode())
@@ -125,13 +132,11 @@ def test_a_session_that_is_over_gives_nothing(db: Connection, context: Context, 
             call(db, acting, function, **arguments)
 
 
-def test_an_agent_ends_all_his_sessions_and_with_a_sessions_token_that_one(
-    db: Connection, context: Context
-) -> None:
+def test_end_shadow_session_closes_all_sessions_and_logout_one(db: Connection, context: Context) -> None:
     agent, other = context.agents
     first, second, third = (shadow(db, agent, who) for who in context.partners)
     theirs = shadow(db, other, context.partners[0])
-    answer(db, first, "logout")
+    call_rpc(db, first, "logout")
     with refused(db, "SESSION_CLOSED"):
         call(db, first, "me")
     assert call(db, second, "me")["acting_agent_id"] == agent.sub
@@ -143,15 +148,13 @@ def test_an_agent_ends_all_his_sessions_and_with_a_sessions_token_that_one(
     assert call(db, theirs, "me")["acting_agent_id"] == other.sub
 
 
-def test_an_agent_cannot_change_the_partners_password(db: Connection, context: Context) -> None:
+def test_agent_cannot_change_the_partners_password(db: Connection, context: Context) -> None:
     acting = shadow(db, context.agents[0], context.partners[0])
     with refused(db, "NOT_ALLOWED"):
         call(db, acting, "change_password", current_password="x" * 12, new_password="y" * 12)
 
 
-def test_a_partner_opens_no_session_not_even_with_the_functions_owner_behind_him(
-    db: Connection, context: Context
-) -> None:
+def test_partner_cannot_open_a_session_even_with_execute_granted(db: Connection, context: Context) -> None:
     with pytest.raises(Exception, match="permission denied"):
         start(db, context.partners[0], context.partners[1])
     db.execute("grant execute on function api.start_shadow_session(uuid) to partner, subdist")
@@ -160,14 +163,14 @@ def test_a_partner_opens_no_session_not_even_with_the_functions_owner_behind_him
             start(db, who, context.partners[1])
 
 
-def test_the_session_keeps_the_agents_address(db: Connection, context: Context) -> None:
+def test_session_records_the_agents_address(db: Connection, context: Context) -> None:
     headers = {"X-Forwarded-For": "203.0.113.7"}
-    answer(db, context.agents[0], "start_shadow_session", headers, partner_id=context.partners[0].sub)
+    call_rpc(db, context.agents[0], "start_shadow_session", headers, partner_id=context.partners[0].sub)
     assert value(db, "select ip_address from app.agent_sessions") == "203.0.113.7"
 
 
 def notice(db: Connection) -> tuple[Any, ...]:
-    """Channel and status of the only notice, whether it was sent, and the message that carries it."""
+    """Of the only notice: channel, status, whether it was sent, and channel and id of its message."""
     (row,) = db.execute(
         "select n.channel::text, n.status::text, n.sent_at is not null, m.channel::text, m.id::text"
         " from app.impersonation_notifications n join app.messages m on m.id = n.message_id"
@@ -175,29 +178,27 @@ def notice(db: Connection) -> tuple[Any, ...]:
     return tuple(row)
 
 
-def test_the_notice_follows_its_message_and_by_mail_where_whatsapp_fails(
-    db: Connection, context: Context
-) -> None:
+def test_notice_follows_its_message_to_email_when_whatsapp_fails(db: Connection, context: Context) -> None:
     messenger = Caller("messenger", str(uuid.uuid4()))
     submit(db, shadow(db, context.agents[0], context.partners[0]), items(SKU_000=1))
-    *told_so, message = notice(db)
-    assert told_so == ["WHATSAPP", "PENDING", False, "WHATSAPP"]
-    answer(db, messenger, "message_sent", message_id=message, provider_id="wamid.1")
+    *state, message = notice(db)
+    assert state == ["WHATSAPP", "PENDING", False, "WHATSAPP"]
+    call_rpc(db, messenger, "message_sent", message_id=message, provider_id="wamid.1")
     assert notice(db)[:3] == ("WHATSAPP", "SENT", True)
-    answer(db, messenger, "message_status", provider_id="wamid.1", status="failed")
-    *told_so, mail = notice(db)
-    assert told_so == ["EMAIL", "PENDING", False, "EMAIL"]
+    call_rpc(db, messenger, "message_status", provider_id="wamid.1", status="failed")
+    *state, mail = notice(db)
+    assert state == ["EMAIL", "PENDING", False, "EMAIL"]
     assert mail != message
-    answer(db, messenger, "message_sent", message_id=mail, provider_id="mail.1")
+    call_rpc(db, messenger, "message_sent", message_id=mail, provider_id="mail.1")
     assert notice(db)[:3] == ("EMAIL", "SENT", True)
     assert broken_invariants(db) == {}
 
 
-def test_a_notice_that_came_through_in_no_way_has_failed(db: Connection, context: Context) -> None:
+def test_notice_fails_when_every_channel_fails(db: Connection, context: Context) -> None:
     messenger = Caller("messenger", str(uuid.uuid4()))
     submit(db, shadow(db, context.agents[0], context.partners[0]), items(SKU_000=1))
     for channel in ("WHATSAPP", "EMAIL"):
         assert notice(db)[0] == channel
         message = notice(db)[-1]
-        answer(db, messenger, "message_failed", message_id=message, error_code="131026", retry=False)
+        call_rpc(db, messenger, "message_failed", message_id=message, error_code="131026", retry=False)
     assert notice(db)[:3] == ("EMAIL", "FAILED", False)

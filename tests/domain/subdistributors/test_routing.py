@@ -1,4 +1,4 @@
-"""Who serves an order, and what he may answer."""
+"""The routing of orders, and the responses of sub-distributors."""
 
 import pytest
 
@@ -9,19 +9,13 @@ from tests.support.context import (
     approve,
     call,
     items,
-    make_context,
     new_id,
     refusal,
-    serving,
+    routed_subdist,
     submit,
     value,
 )
-
-
-@pytest.fixture
-def context(db: Connection) -> Context:
-    """Partners in Bandung; both sub-distributors in Jawa Barat above it."""
-    return make_context(db)
+from tests.support.queries import message_count
 
 
 def subdist(db: Connection, context: Context, region: str) -> str:
@@ -38,19 +32,13 @@ def route(db: Connection, context: Context, partner: int = 0) -> str | None:
     return str(found) if found else None
 
 
-def told(db: Connection, template: str) -> int:
-    return int(value(db, "select count(*) from app.messages where template = %s", template))
-
-
-def test_the_own_region_comes_before_the_one_above(db: Connection, context: Context) -> None:
+def test_own_region_is_preferred_to_the_region_above(db: Connection, context: Context) -> None:
     assert route(db, context) in [s.sub for s in context.subdists]
     own = subdist(db, context, "bandung")
     assert route(db, context) == own
 
 
-def test_the_nearest_region_above_comes_first_however_busy_its_people_are(
-    db: Connection, context: Context
-) -> None:
+def test_nearest_region_above_is_preferred_even_when_busier(db: Connection, context: Context) -> None:
     idle = subdist(db, context, "id")
     for _ in range(5):
         assert route(db, context) != idle
@@ -58,19 +46,19 @@ def test_the_nearest_region_above_comes_first_however_busy_its_people_are(
     assert route(db, context) == idle
 
 
-def test_an_order_of_no_region_goes_to_headquarters(db: Connection, context: Context) -> None:
+def test_order_without_a_region_goes_to_headquarters(db: Connection, context: Context) -> None:
     db.execute("update app.partners set region_id = null")
     assert route(db, context) is None
-    assert told(db, "order_unrouted") == 2
+    assert message_count(db, "order_unrouted") == 2
 
 
-def test_an_accepted_order_still_keeps_busy(db: Connection, context: Context) -> None:
+def test_accepted_order_counts_as_open(db: Connection, context: Context) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
-    call(db, serving(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
+    call(db, routed_subdist(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
     assert route(db, context) != order["routed_to_subdist_id"]
 
 
-def test_closed_orders_keep_nobody_busy(db: Connection, context: Context) -> None:
+def test_closed_order_does_not_count_as_open(db: Connection, context: Context) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
     first, other = order["routed_to_subdist_id"], route(db, context)
     call(db, context.partners[0], "cancel_order", order_id=order["id"])
@@ -78,42 +66,42 @@ def test_closed_orders_keep_nobody_busy(db: Connection, context: Context) -> Non
     assert route(db, context) == first
 
 
-def test_a_suspended_one_is_passed_by(db: Connection, context: Context) -> None:
+def test_suspended_sub_distributor_gets_no_order(db: Connection, context: Context) -> None:
     own = subdist(db, context, "bandung")
     db.execute("update app.sub_distributors set status = 'SUSPENDED' where id = %s", [own])
     assert route(db, context) in [s.sub for s in context.subdists]
 
 
-def test_among_several_the_one_with_the_fewest_open_orders(db: Connection, context: Context) -> None:
+def test_sub_distributor_with_the_fewest_open_orders_gets_the_next(db: Connection, context: Context) -> None:
     first, second, third = (route(db, context) for _ in range(3))
     assert first != second
     assert third in (first, second)
     assert route(db, context) == ({first, second} - {third}).pop()
 
 
-def test_a_region_elsewhere_serves_nobody(db: Connection, context: Context) -> None:
+def test_sub_distributor_of_another_region_gets_no_order(db: Connection, context: Context) -> None:
     db.execute("update app.sub_distributors set status = 'SUSPENDED'")
     subdist(db, context, "papua")
     assert route(db, context) is None
 
 
-def test_where_there_is_none_headquarters_is_told_at_once(db: Connection, context: Context) -> None:
+def test_headquarters_is_notified_of_an_unroutable_order(db: Connection, context: Context) -> None:
     db.execute("update app.sub_distributors set status = 'SUSPENDED'")
     assert route(db, context) is None
-    assert told(db, "order_unrouted") == 2
+    assert message_count(db, "order_unrouted") == 2
 
 
-def test_the_sub_distributor_is_told_once(db: Connection, context: Context) -> None:
+def test_routed_order_notifies_the_sub_distributor_once(db: Connection, context: Context) -> None:
     route(db, context)
-    assert told(db, "order_routed") == 1
+    assert message_count(db, "order_routed") == 1
 
 
 @pytest.mark.parametrize(
     ("decision", "status"), [("ACCEPT", "PROCESSING"), ("PROGRESS", "SUBMITTED"), ("DECLINE", "SUBMITTED")]
 )
-def test_an_answer_restarts_the_clock(db: Connection, context: Context, decision: str, status: str) -> None:
+def test_response_restarts_the_clock(db: Connection, context: Context, decision: str, status: str) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
-    who = serving(db, order)
+    who = routed_subdist(db, order)
     db.execute("update app.orders set routed_at = now() - interval '20 hours' where id = %s", [order["id"]])
     db.execute("update app.orders set sla_reminder_sent = true where id = %s", [order["id"]])
     answered = call(db, who, "respond_order", order_id=order["id"], decision=decision, note="baik")
@@ -121,29 +109,31 @@ def test_an_answer_restarts_the_clock(db: Connection, context: Context, decision
     assert answered["last_response_at"] is not None
     assert answered["sla_reminder_sent"] is False
     assert (answered["routed_to_subdist_id"] is None) == (decision == "DECLINE")
-    assert told(db, "order_unrouted") == (2 if decision == "DECLINE" else 0)
+    assert message_count(db, "order_unrouted") == (2 if decision == "DECLINE" else 0)
 
 
-def test_only_the_one_it_is_routed_to_may_answer(db: Connection, context: Context) -> None:
+def test_only_the_routed_sub_distributor_can_respond(db: Connection, context: Context) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
     other = next(s for s in context.subdists if s.sub != order["routed_to_subdist_id"])
     assert refusal(db, other, "respond_order", order_id=order["id"], decision="ACCEPT") == "NOT_FOUND"
 
 
-def test_accepting_twice_does_no_harm(db: Connection, context: Context) -> None:
+def test_repeated_acceptance_has_no_effect(db: Connection, context: Context) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
     for _ in range(2):
-        answered = call(db, serving(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
+        answered = call(
+            db, routed_subdist(db, order), "respond_order", order_id=order["id"], decision="ACCEPT"
+        )
     assert answered["status"] == "PROCESSING"
 
 
 @pytest.mark.parametrize("decision", ["ACCEPT", "PROGRESS", "DECLINE"])
 @pytest.mark.parametrize("end", ["cancelled", "approved"])
-def test_an_order_that_waits_for_no_answer_takes_none(
+def test_response_to_a_closed_or_approved_order_is_refused(
     db: Connection, context: Context, end: str, decision: str
 ) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
-    who = serving(db, order)
+    who = routed_subdist(db, order)
     if end == "approved":
         approve(db, context, order)
     else:
@@ -152,23 +142,27 @@ def test_an_order_that_waits_for_no_answer_takes_none(
     assert code == "ILLEGAL_TRANSITION"
 
 
-def test_an_unknown_decision_is_refused(db: Connection, context: Context) -> None:
+def test_unknown_decision_is_refused(db: Connection, context: Context) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
-    code = refusal(db, serving(db, order), "respond_order", order_id=order["id"], decision="MAYBE")
+    code = refusal(db, routed_subdist(db, order), "respond_order", order_id=order["id"], decision="MAYBE")
     assert code == "INVALID_ARGUMENT"
 
 
-def test_rerouting_tells_both_and_restarts_the_clock(db: Connection, context: Context) -> None:
+def test_rerouting_notifies_both_sub_distributors_and_restarts_the_clock(
+    db: Connection, context: Context
+) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
     other = next(s for s in context.subdists if s.sub != order["routed_to_subdist_id"])
     db.execute("update app.orders set routed_at = now() - interval '20 hours' where id = %s", [order["id"]])
     moved = call(db, context.admin, "reroute_order", order_id=order["id"], subdist_id=other.sub)
     assert moved["routed_to_subdist_id"] == other.sub
     assert value(db, "select routed_at = now() from app.orders where id = %s", order["id"])
-    assert (told(db, "order_routed"), told(db, "order_withdrawn")) == (2, 1)
+    assert (message_count(db, "order_routed"), message_count(db, "order_withdrawn")) == (2, 1)
 
 
-def test_rerouting_to_a_suspended_or_unknown_one_is_refused(db: Connection, context: Context) -> None:
+def test_rerouting_to_a_suspended_or_unknown_sub_distributor_is_refused(
+    db: Connection, context: Context
+) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
     new = subdist(db, context, "papua")
     db.execute("update app.sub_distributors set status = 'SUSPENDED' where id = %s", [new])
@@ -177,12 +171,12 @@ def test_rerouting_to_a_suspended_or_unknown_one_is_refused(db: Connection, cont
     assert refusal(db, context.admin, "reroute_order", **reroute, subdist_id=order["id"]) == "NOT_FOUND"
 
 
-def test_an_over_limit_order_waits_for_its_release(db: Connection, context: Context) -> None:
+def test_order_over_limit_is_routed_only_after_its_release(db: Connection, context: Context) -> None:
     who = context.partners[0]
     db.execute("update app.partners set credit_limit = 100000 where id = %s", [who.sub])
     order = submit(db, who, items(SKU_000=2))
     assert (order["is_over_limit"], order["routed_to_subdist_id"]) == (True, None)
-    assert told(db, "order_over_limit") == 2
+    assert message_count(db, "order_over_limit") == 2
     held = {"order_id": order["id"]}
     assert refusal(db, context.admin, "approve_order", **held) == "ILLEGAL_TRANSITION"
     other = context.subdists[0].sub
@@ -193,7 +187,7 @@ def test_an_over_limit_order_waits_for_its_release(db: Connection, context: Cont
     assert refusal(db, context.admin, "release_order", **held, reason="lagi") == "NOT_RELEASABLE"
 
 
-def test_a_region_cannot_be_its_own_ancestor(db: Connection, context: Context) -> None:
+def test_region_cannot_be_its_own_ancestor(db: Connection, context: Context) -> None:
     with pytest.raises(Exception, match="INVALID_REGION"), db.transaction():
         db.execute(
             "update app.regions set parent_region_id = %s where id = %s",
@@ -201,8 +195,10 @@ def test_a_region_cannot_be_its_own_ancestor(db: Connection, context: Context) -
         )
 
 
-def test_nobody_else_may_answer_for_him(db: Connection, context: Context) -> None:
+def test_respond_with_a_foreign_account_as_sub_distributor_is_refused(
+    db: Connection, context: Context
+) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
-    liar = Caller("subdist", context.partners[0].sub)
+    other = Caller("subdist", context.partners[0].sub)
     with pytest.raises(Exception, match="ACCOUNT_INACTIVE"):
-        call(db, liar, "respond_order", order_id=order["id"], decision="ACCEPT")
+        call(db, other, "respond_order", order_id=order["id"], decision="ACCEPT")

@@ -1,0 +1,100 @@
+"""Messages to enqueue and claim, and webhooks to receive."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from tests.support.context import Connection, value
+
+UNKNOWN_WAIT_SECONDS = 120
+"""The default of outbox.unknown_wait_seconds."""
+
+
+def enqueue(
+    conn: Connection, recipient: str | None, template: str = "order_status", kind: str = "PARTNER"
+) -> str:
+    """Enqueue a message; returns its id."""
+    return str(value(conn, "select app.enqueue_message(%s, %s, %s)", template, kind, recipient))
+
+
+def claim(conn: Connection, limit: int = 100, lease_seconds: int = 60) -> list[str]:
+    """Claim messages; returns their ids in the order of sending."""
+    rows = conn.execute("select id::text from app.claim_messages(%s, %s)", [limit, lease_seconds]).fetchall()
+    return [row[0] for row in rows]
+
+
+def expire_leases(conn: Connection) -> None:
+    """Let every lease expire, and run the reaper."""
+    conn.execute("update app.messages set lease_until = now() where status = 'CLAIMED'")
+    conn.execute("select app.reap_messages()")
+
+
+def wait_for_report(conn: Connection, seconds: float = UNKNOWN_WAIT_SECONDS) -> None:
+    """Let messages be UNKNOWN for some time without a report, and run the reaper."""
+    conn.execute(
+        "update app.messages set unknown_since = unknown_since - %s * interval '1 second'"
+        " where status = 'UNKNOWN'",
+        [seconds],
+    )
+    conn.execute("select app.reap_messages()")
+
+
+def end_backoff(conn: Connection) -> None:
+    """Make every pending message due for its next attempt."""
+    conn.execute("update app.messages set next_attempt_at = now() where status = 'PENDING'")
+
+
+@dataclass
+class MessageState:
+    """The status of a message and its attempts."""
+
+    status: str
+    attempts: int
+    repeats: int
+    error_code: str | None
+
+
+def message_state(conn: Connection, message: str) -> MessageState:
+    """The present state of a message."""
+    row = conn.execute(
+        "select status, attempts, repeats, error_code from app.messages where id = %s", [message]
+    ).fetchone()
+    assert row
+    return MessageState(*row)
+
+
+def mail_count(conn: Connection) -> int:
+    """How many messages go by e-mail."""
+    return int(value(conn, "select count(*) from app.messages where channel = 'EMAIL'"))
+
+
+def webhook(
+    *elements: dict[str, Any], kind: str = "messages", value_of: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The body of a webhook with these messages, or statuses."""
+    change = {"field": "messages", "value": value_of or {kind: list(elements)}}
+    return {"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [change]}]}
+
+
+def text_message(body: Any, sender: Any = "6281200000000", key: str = "wamid.x") -> dict[str, Any]:
+    """A text that arrives, as an element of a webhook."""
+    return {"id": key, "from": sender, "type": "text", "text": {"body": body}}
+
+
+def status_update(key: str, status: str, message: str | None = None, **more: Any) -> dict[str, Any]:
+    """The status of a message that was sent, as an element of a webhook; `message` is the hub's own id."""
+    update = {"id": key, "status": status, "timestamp": "1763884800", "recipient_id": "62"}
+    return update | ({"biz_opaque_callback_data": message} if message else {}) | more
+
+
+def receive(conn: Connection, payload: Any) -> int:
+    """Store a webhook and process the inbox; returns the number of webhooks processed."""
+    conn.execute("select app.inbound_message(%s)", [Jsonb(payload)])
+    return int(value(conn, "select app.process_inbox()"))
+
+
+def inbox_outcomes(conn: Connection) -> list[str]:
+    """The outcomes of the messages that arrived, ordered by their ids."""
+    rows = conn.execute("select outcome from app.inbound_events order by event_key").fetchall()
+    return [row[0] for row in rows]
