@@ -26,6 +26,11 @@ MISSION: dict[str, Any] = tomllib.loads((Path(__file__).parent / "mission.toml")
 
 ID = re.compile(r"M-\d(\.\d)?-\d+|D-\d\.[a-z]+-\d+")
 CITED = re.compile(r"\b[MD]-\d(?:\.[\da-z]+)?-\d+\b")
+UNIDENTIFIED = re.compile(
+    r"\bmission(?:'s)?\b[^.\n]{0,30}?(?:\d\.\d|\b(?:sections?|appendix) \d)"  # the mission's section 6.2
+    r"|\bmission \(?\d|\bdesign's\b|\b(?:the|this) design\b",
+    re.IGNORECASE,
+)
 REFERENCE = re.compile(
     r"(?P<kind>table|view|index|enum|domain|function) (app|api|auth|jobs)\.\w+"
     r"|(column|constraint|trigger|policy) (app|api|auth|jobs)\.\w+\.\w+"
@@ -271,4 +276,23 @@ def test_cited_ids_exist(rows: list[Row]) -> None:
     ids = {row.id for row in rows}
     cited = [(place, found) for place, line in _sources() for found in CITED.findall(line)]
     wrong = [f"{place}: {found}" for place, found in cited if found not in ids]
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "Mission 6.2.",
+        "the mission (5.2)",
+        "The mission's section 3",
+        "what the design adds",
+        "The design's way",
+    ],
+)
+def test_a_citation_without_an_id_is_found(comment: str) -> None:
+    assert UNIDENTIFIED.search(comment)
+
+
+def test_requirements_are_cited_by_id() -> None:
+    wrong = [f"{place}: {line.strip()}" for place, line in _sources() if UNIDENTIFIED.search(line)]
     assert not wrong, "\n" + "\n".join(wrong)
