@@ -1,1 +1,1 @@
-"""The ERP adapter: products, stock and payments come in, orders go out. It holds no business rule."""
+"""The ERP adapter: imports products, stock and payments, exports orders. It holds no business rule."""

@@ -1,4 +1,4 @@
-"""`python -m adapters.erp [--once]`: exchange until stopped, or once."""
+"""`python -m adapters.erp [--once]`: run the ERP adapter until it is stopped, or for one round."""
 
 import argparse
 import asyncio
@@ -8,33 +8,36 @@ import sys
 import uvicorn
 from pydantic import ValidationError
 
-from adapters.erp.app import create, working
+from adapters.erp.app import create, open_worker
 from adapters.erp.settings import Settings
 
 
 async def _once(settings: Settings) -> int:
-    async with working(settings) as worker:
+    async with open_worker(settings) as worker:
         return 0 if await worker.once() else 1
 
 
 def main() -> int:
-    """Run; 1 where `--once` met trouble, 2 where a setting is missing or wrong."""
-    parser = argparse.ArgumentParser(prog="python -m adapters.erp", description="The ERP adapter.")
-    parser.add_argument("--once", action="store_true", help="every stream once, then end")
-    asked = parser.parse_args()
+    """Run; returns 1 if a stream of `--once` failed, 2 if a setting is missing or invalid."""
+    parser = argparse.ArgumentParser(
+        prog="python -m adapters.erp",
+        description="Exchange products, stock, payments and orders with an ERP.",
+    )
+    parser.add_argument("--once", action="store_true", help="run every stream once and exit")
+    arguments = parser.parse_args()
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel("WARNING")  # a line for each call would drown the rest
+    logging.getLogger("httpx").setLevel("WARNING")  # it logs a line for each call
     try:
-        settings = Settings.told()
+        settings = Settings.load()
     except ValidationError as error:
         for problem in error.errors():
             where = f"HUB_{str(problem['loc'][0]).upper()}: " if problem["loc"] else ""
             print(f"erp: {where}{problem['msg']}", file=sys.stderr)
         return 2
     if settings.erp_kind == "none":
-        print("erp: HUB_ERP_KIND is none: there is no ERP to talk to", file=sys.stderr)
+        print("erp: no ERP is configured; set HUB_ERP_KIND to tryton or csv", file=sys.stderr)
         return 2
-    if asked.once:
+    if arguments.once:
         return asyncio.run(_once(settings))
     uvicorn.run(
         create(settings),

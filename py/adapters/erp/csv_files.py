@@ -1,4 +1,4 @@
-"""Rows of dropped files: numbers and days as Indonesians write them, each fault with its line."""
+"""Parses dropped CSV files with Indonesian numbers and dates; bad rows are returned with their line."""
 
 import csv
 import io
@@ -13,12 +13,12 @@ from typing import Generic, TypeVar
 from babel.numbers import NumberFormatError, parse_decimal
 from pydantic import BaseModel
 
-from adapters.erp.port import Level, Payment, Product
+from adapters.erp.port import Payment, Product, StockLevel
 
 Row = TypeVar("Row", bound=BaseModel)
 
-MOST_ROWS = {"products": 10_000, "stock": 50_000, "payments": 10_000}
-"""Of one file."""
+MAX_ROWS = {"products": 10_000, "stock": 50_000, "payments": 10_000}
+"""Rows of one file, by stream; the hub applies a file in one transaction."""
 
 _COLUMNS: dict[str, tuple[set[str], set[str]]] = {
     "products": (
@@ -28,25 +28,25 @@ _COLUMNS: dict[str, tuple[set[str], set[str]]] = {
     "stock": ({"sku", "quantity"}, set()),
     "payments": ({"invoice_number", "amount", "reference_number"}, {"paid_at", "payment_method", "notes"}),
 }
-"""By stream the columns that must be there, and those that may."""
+"""Required and optional columns, by stream."""
 
-_OURS = {"line", "reason"}
-"""Columns of the rows that we set aside: dropped again, they are not read."""
+_ADDED_COLUMNS = {"line", "reason"}
+"""Columns of quarantined rows, ignored when the corrected rows are dropped again."""
 
 _YES = {"": True, "1": True, "ya": True, "yes": True, "true": True, "aktif": True}
 _NO = {"0": False, "tidak": False, "no": False, "false": False, "nonaktif": False}
-_DAYS = ("%Y-%m-%d", "%d/%m/%Y", "%d-%m-%Y", "%Y-%m-%d %H:%M", "%d/%m/%Y %H:%M", "%d-%m-%Y %H:%M")
+_DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%d-%m-%Y", "%Y-%m-%d %H:%M", "%d/%m/%Y %H:%M", "%d-%m-%Y %H:%M")
 _NUMBER = re.compile(r"-?[0-9][0-9.,]*")
 _PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 class UnreadableFileError(Exception):
-    """The file as a whole is none of ours; the text says why."""
+    """The whole file is refused; the text is the reason."""
 
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that was set aside."""
+    """A row that cannot be applied."""
 
     line: int
     reason: str
@@ -54,29 +54,32 @@ class BadRow:
 
 
 @dataclass(frozen=True)
-class Read(Generic[Row]):
-    """What a file holds."""
+class ParsedFile(Generic[Row]):
+    """The rows of a file."""
 
     rows: list[Row]
     bad: list[BadRow] = field(default_factory=list)
 
 
-def read(stream: str, content: bytes, utc_offset_hours: float) -> Read[BaseModel]:
-    """The rows of a file of this stream; raises UnreadableFileError where no row can be told."""
+def parse(stream: str, content: bytes, utc_offset_hours: float) -> ParsedFile[BaseModel]:
+    """Parse a file of a stream; dates without zone have the given UTC offset.
+
+    Raises UnreadableFileError if the file as a whole is invalid.
+    """
     reader = _reader(content)
     required, optional = _COLUMNS[stream]
     columns = set(reader.fieldnames or ())
     if missing := required - columns:
-        raise UnreadableFileError(f"the first line names no {', '.join(sorted(missing))}")
-    if unknown := columns - required - optional - _OURS:
+        raise UnreadableFileError(f"the first line lacks the columns {', '.join(sorted(missing))}")
+    if unknown := columns - required - optional - _ADDED_COLUMNS:
         raise UnreadableFileError(f"unknown columns: {', '.join(sorted(unknown))}")
     zone = timezone(timedelta(hours=utc_offset_hours))
-    make: Callable[[Mapping[str, str]], BaseModel] = {
+    to_model: Callable[[Mapping[str, str]], BaseModel] = {
         "products": _product,
-        "stock": _level,
+        "stock": _stock_level,
         "payments": lambda cells: _payment(cells, zone),
     }[stream]
-    found = Read[BaseModel]([])
+    parsed = ParsedFile[BaseModel]([])
     try:
         for row in reader:
             cells = {name: (value or "").strip() for name, value in row.items() if isinstance(name, str)}
@@ -84,15 +87,15 @@ def read(stream: str, content: bytes, utc_offset_hours: float) -> Read[BaseModel
                 continue
             try:
                 if None in row:
-                    raise ValueError("more cells than the first line has columns")  # noqa: TRY301
-                found.rows.append(make(cells))
+                    raise ValueError("the row has more cells than the first line has columns")  # noqa: TRY301
+                parsed.rows.append(to_model(cells))
             except ValueError as error:
-                found.bad.append(BadRow(reader.line_num, str(error), cells))
+                parsed.bad.append(BadRow(reader.line_num, str(error), cells))
     except csv.Error as error:
         raise UnreadableFileError(f"line {reader.line_num}: {error}") from None
-    if len(found.rows) > MOST_ROWS[stream]:
-        raise UnreadableFileError(f"more than {MOST_ROWS[stream]} rows: divide it")
-    return found
+    if len(parsed.rows) > MAX_ROWS[stream]:
+        raise UnreadableFileError(f"more than {MAX_ROWS[stream]} rows: split the file")
+    return parsed
 
 
 def _reader(content: bytes) -> "csv.DictReader[str]":
@@ -107,12 +110,15 @@ def _reader(content: bytes) -> "csv.DictReader[str]":
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
     if len(set(reader.fieldnames)) < len(reader.fieldnames):
-        raise UnreadableFileError("the first line names a column twice")
+        raise UnreadableFileError("a column occurs twice in the first line")
     return reader
 
 
-def number(text: str) -> Decimal:
-    """1250000, 1250000.50, 1.250.000,50, Rp1.250.000; raises ValueError, also for what may be two numbers."""
+def parse_number(text: str) -> Decimal:
+    """Parse a number such as 1250000, 1250000.50, 1.250.000,50 or Rp1.250.000.
+
+    Raises ValueError if the text is not a number or may mean two different ones, such as 1.250.
+    """
     bare = text.removeprefix("Rp").strip().replace(" ", "")
     meanings: set[Decimal] = set()
     if _PLAIN.fullmatch(bare):
@@ -122,13 +128,13 @@ def number(text: str) -> Decimal:
             meanings.add(parse_decimal(bare, locale="id", strict=True))
     if len(meanings) > 1:
         whole, part = (f"{value:f}" for value in sorted(meanings, reverse=True))
-        raise ValueError(f"{text!r} may be {whole} or {part}: write it without dots")
+        raise ValueError(f"{text!r} can mean {whole} or {part}: write it without dots")
     if not meanings:
-        raise ValueError(f"{text!r} is no number")
+        raise ValueError(f"{text!r} is not a number")
     return meanings.pop()
 
 
-def _filled(cells: Mapping[str, str], name: str) -> str:
+def _required(cells: Mapping[str, str], name: str) -> str:
     if not cells[name]:
         raise ValueError(f"{name} is empty")
     return cells[name]
@@ -137,13 +143,13 @@ def _filled(cells: Mapping[str, str], name: str) -> str:
 def _product(cells: Mapping[str, str]) -> Product:
     active = cells.get("is_active", "").lower()
     if active not in _YES | _NO:
-        raise ValueError(f"is_active is {active!r}: ya or tidak")
+        raise ValueError(f"is_active is {active!r}: write ya or tidak")
     retail = cells.get("retail_price")
     return Product(
-        sku=_filled(cells, "sku"),
-        name=_filled(cells, "name"),
-        base_price=number(_filled(cells, "base_price")),
-        retail_price=number(retail) if retail else None,
+        sku=_required(cells, "sku"),
+        name=_required(cells, "name"),
+        base_price=parse_number(_required(cells, "base_price")),
+        retail_price=parse_number(retail) if retail else None,
         is_active=(_YES | _NO)[active],
         description=cells.get("description") or None,
         brand=cells.get("brand") or None,
@@ -151,27 +157,28 @@ def _product(cells: Mapping[str, str]) -> Product:
     )
 
 
-def _level(cells: Mapping[str, str]) -> Level:
-    return Level(sku=_filled(cells, "sku"), quantity=number(_filled(cells, "quantity")))
+def _stock_level(cells: Mapping[str, str]) -> StockLevel:
+    return StockLevel(sku=_required(cells, "sku"), quantity=parse_number(_required(cells, "quantity")))
 
 
 def _payment(cells: Mapping[str, str], zone: timezone) -> Payment:
     return Payment(
-        invoice_number=_filled(cells, "invoice_number"),
-        amount=number(_filled(cells, "amount")),
-        reference_number=_filled(cells, "reference_number"),
-        paid_at=_moment(cells.get("paid_at", ""), zone).isoformat(),
+        invoice_number=_required(cells, "invoice_number"),
+        amount=parse_number(_required(cells, "amount")),
+        reference_number=_required(cells, "reference_number"),
+        paid_at=_parse_time(cells.get("paid_at", ""), zone).isoformat(),
         payment_method=cells.get("payment_method") or None,
         notes=cells.get("notes") or None,
     )
 
 
-def _moment(text: str, zone: timezone) -> datetime:
+def _parse_time(text: str, zone: timezone) -> datetime:
+    """The time that a text states; now for an empty one."""
     if not text:
         return datetime.now(zone)
-    for form in _DAYS:
+    for form in _DATE_FORMATS:
         try:
             return datetime.strptime(text, form).replace(tzinfo=zone)
         except ValueError:
             continue
-    raise ValueError(f"paid_at is {text!r}: 2026-01-31 or 31/01/2026, with 15:04 after it if need be")
+    raise ValueError(f"paid_at is {text!r}: write 2026-01-31 or 31/01/2026, optionally followed by 15:04")

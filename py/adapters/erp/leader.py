@@ -1,4 +1,4 @@
-"""One of several adapters works: the one that holds a lock in the database."""
+"""Leader election: of several adapters, the one that holds an advisory lock of the database works."""
 
 import asyncio
 import logging
@@ -12,22 +12,25 @@ _LOCK = "select pg_try_advisory_lock(hashtext('erp adapter'))"
 
 
 class Leader:
-    """Leadership by an advisory lock on a connection of our own; without a connection URL we lead at once."""
+    """Leadership by an advisory lock on a connection of its own.
+
+    Without a connection URL there is a single adapter, which leads at once.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: psycopg.AsyncConnection[tuple[bool]] | None = None
         self._since: float | None = None if url else time.monotonic()
-        self._turn = asyncio.Lock()
+        self._mutex = asyncio.Lock()
 
-    async def since(self) -> float | None:
-        """From when on (time.monotonic) we lead, asked of the database itself; None if we do not."""
+    async def leading_since(self) -> float | None:
+        """Since when (time.monotonic) this adapter leads, verified in the database; None if it does not."""
         if not self._url:
             return self._since
-        async with self._turn:
-            return await self._ask()
+        async with self._mutex:
+            return await self._check()
 
-    async def _ask(self) -> float | None:
+    async def _check(self) -> float | None:
         try:
             if self._connection is None:
                 self._connection = await psycopg.AsyncConnection.connect(
@@ -39,12 +42,12 @@ class Leader:
             else:
                 await self._connection.execute("select")
         except psycopg.Error as error:
-            logger.warning("the lock is lost: %s", str(error).strip())
+            logger.warning("the leader lock is lost: %s", str(error).strip())
             await self.aclose()
         return self._since
 
     async def aclose(self) -> None:
-        """Lead no more."""
+        """Close the connection, which releases the lock."""
         if self._url:
             self._since = None
         if self._connection:

@@ -1,4 +1,4 @@
-"""What the adapter needs of an ERP. docs/erp.md tells what each implementation makes of it."""
+"""The port: what the adapter requires of an ERP. docs/erp/index.md describes the implementations."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -9,25 +9,25 @@ from uuid import UUID
 from pydantic import BaseModel
 
 Cursor = dict[str, Any]
-"""Where a stream stands, in the ERP's own terms; the hub keeps it with the data that it covers."""
+"""The position of a stream in the ERP's own terms; the hub stores it with the data that it covers."""
 
 Row = TypeVar("Row")
 
 
 class ErpError(Exception):
-    """The ERP did not do what was asked; the text goes to headquarters."""
+    """The ERP did not do what was requested; the text is shown to headquarters."""
 
 
 class UnreachableError(ErpError):
-    """Nobody answered, and nothing was done: the same call may be repeated at any time."""
+    """The ERP did not answer and did nothing: the call may be repeated at any time."""
 
 
 class UnknownOutcomeError(ErpError):
-    """It may have been done, or still be under way: a time limit, a cut connection, a 500, garbage."""
+    """The call may have been executed or may still run: a timeout, cut connection, 500 or invalid answer."""
 
 
 class BusyError(ErpError):
-    """The ERP asks to come back later, and nothing was done. `seconds` is the least pause."""
+    """The ERP did nothing and asks for a repetition after at least `seconds`."""
 
     def __init__(self, message: str, seconds: float = 1) -> None:
         super().__init__(message)
@@ -35,15 +35,15 @@ class BusyError(ErpError):
 
 
 class RefusedError(ErpError):
-    """The ERP understood and said no, in the words of this exception; it will say so again."""
+    """The ERP refused the call for the reason in the text; a repetition is refused too."""
 
 
 class LoginRefusedError(RefusedError):
-    """Login, password, address or rights are wrong. Not in a hurry again: a few failures lock the account."""
+    """Login, password, address or rights are wrong. Do not retry soon: a few failures lock the account."""
 
 
 class Product(BaseModel):
-    """A product as the ERP knows it, with its price."""
+    """A product of the ERP with its price in IDR."""
 
     sku: str
     name: str
@@ -55,27 +55,27 @@ class Product(BaseModel):
     retail_price: Decimal | None = None
 
 
-class Level(BaseModel):
-    """What can be sold: on hand, less what sales that the ERP has taken over will still take away."""
+class StockLevel(BaseModel):
+    """The units that can be sold: on hand, less those of exported sales that have not left yet."""
 
     sku: str
     quantity: Decimal
 
 
 class Payment(BaseModel):
-    """Money that the ERP's accountant has put down for an invoice of the hub."""
+    """A payment that an accountant recorded in the ERP for an invoice of the hub; the amount is in IDR."""
 
     invoice_number: str
     amount: Decimal
     reference_number: str
-    """The same each time that it is read; where he noted the bank's own reference, that."""
+    """The same at every reading; the bank's own reference if the accountant recorded it."""
     paid_at: str
     payment_method: str | None = None
     notes: str | None = None
 
 
 class OrderItem(BaseModel):
-    """A line of an order."""
+    """A line of an order; the price is in IDR."""
 
     sku: str
     quantity: int
@@ -83,14 +83,14 @@ class OrderItem(BaseModel):
 
 
 class OrderInvoice(BaseModel):
-    """An invoice that the hub made of an order."""
+    """An invoice that the hub issued for an order."""
 
     invoice_number: str
     status: str = ""
 
 
 class Order(BaseModel):
-    """An approved order, whole."""
+    """An approved order; amounts are in IDR."""
 
     order_id: UUID
     order_number: str
@@ -106,7 +106,7 @@ class Order(BaseModel):
 
 
 class Cancellation(BaseModel):
-    """An order that died after the ERP had taken it over, or may have."""
+    """An order that was cancelled or rejected after its export, or perhaps after it."""
 
     order_id: UUID
     order_number: str
@@ -115,20 +115,19 @@ class Cancellation(BaseModel):
 
 @dataclass(frozen=True)
 class Batch(Generic[Row]):
-    """Rows, and where the stream stands once they are stored. `remarks` tell what was set aside.
-
-    `read_at`: stock that was read before this call, as of that moment (ISO 8601).
-    """
+    """Rows and the position of the stream once they are stored."""
 
     rows: list[Row]
     cursor: Cursor | None = None
     remarks: list[str] = field(default_factory=list)
+    """Texts about skipped rows, for headquarters."""
     read_at: str | None = None
+    """Of stock that was read before this call: the time of that reading (ISO 8601)."""
 
 
 @dataclass(frozen=True)
-class Cancelled:
-    """What became of a cancellation, with the ERP's reason where it refused."""
+class CancellationResult:
+    """The outcome of a cancellation; `note` is the ERP's reason for a refusal."""
 
     outcome: Literal["CANCELLED", "REFUSED"]
     note: str = ""
@@ -138,33 +137,36 @@ class Erp(Protocol):
     """An ERP. Every call may be repeated; all raise ErpError."""
 
     def products(self, cursor: Cursor | None) -> AsyncIterator[Batch[Product]]:
-        """Products that changed since the cursor (None: all), a thousand at a time; some may come again."""
+        """Products that changed since the cursor (None: all), in batches; some may be repeated."""
         ...
 
-    def stock(self, cursor: Cursor | None) -> AsyncIterator[Batch[Level]]:
-        """What can be sold. Where it is all that there is, the batches together are complete."""
+    def stock(self, cursor: Cursor | None) -> AsyncIterator[Batch[StockLevel]]:
+        """Stock levels. Batches without `read_at` are together the complete stock."""
         ...
 
     def payments(self, cursor: Cursor | None) -> AsyncIterator[Batch[Payment]]:
-        """Payments since the cursor; some may come again, under the same reference."""
+        """Payments since the cursor; some may be repeated under the same reference."""
         ...
 
-    async def stored(self, stream: str) -> None:
-        """The hub has all that was last read of products, stock or payments."""
+    async def confirm_stored(self, stream: str) -> None:
+        """The hub has stored everything that was last read of products, stock or payments."""
         ...
 
     async def take_order(self, order: Order) -> str:
-        """Have the order there once, binding, and its stock promised; returns the ERP's own number."""
+        """Create the order in the ERP unless it exists, confirm it and reserve its stock.
+
+        Returns the ERP's own number.
+        """
         ...
 
-    async def cancel_order(self, order: Cancellation) -> Cancelled:
-        """Undo the order there, or say why that cannot be."""
+    async def cancel_order(self, order: Cancellation) -> CancellationResult:
+        """Cancel the order in the ERP, or return why that is impossible."""
         ...
 
-    async def tidy(self) -> list[str]:
-        """Remove what a call of unknown outcome left behind; returns what was done, in words."""
+    async def clean_up(self) -> list[str]:
+        """Remove what a call of unknown outcome left behind; returns a text for each removal."""
         ...
 
     async def aclose(self) -> None:
-        """Let connections go."""
+        """Close the connections."""
         ...

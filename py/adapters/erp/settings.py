@@ -1,4 +1,7 @@
-"""What the adapter is told: HUB_<FIELD> of the environment, or the JSON file HUB_ERP_SETTINGS."""
+"""Settings of the ERP adapter: environment variables HUB_<FIELD>, or a JSON file.
+
+HUB_ERP_SETTINGS names the file; its values override the environment.
+"""
 
 import json
 import os
@@ -6,75 +9,79 @@ from pathlib import Path
 from typing import Literal, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SERVICE_ID = UUID("0190aa00-0000-7000-8000-00000000000e")
-"""`sub` of the adapter's tokens: a service, no row."""
+"""`sub` of the adapter's tokens: the role `erp` has no row in the database."""
 
 
 class Settings(BaseSettings):
-    """Everything that the adapter is told."""
+    """The settings of the adapter."""
 
-    model_config = SettingsConfigDict(env_prefix="HUB_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="HUB_", env_ignore_empty=True, extra="ignore")
 
-    gateway_url: str = "http://127.0.0.1:38150"
-    jwt_secret: str = Field(default=..., min_length=32, description="HS256: mints the adapter's own tokens")
-    listen_url: str = Field(
-        default="",
-        description="Direct connection to the database: by a lock there, one of several adapters works",
+    gateway_url: str = Field(default="http://127.0.0.1:38150", description="The hub's HTTP API")
+    jwt_secret: SecretStr = Field(
+        default=..., min_length=32, description="The gateway's HS256 key; signs the adapter's own tokens"
+    )
+    listen_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Direct connection to the database, for the lock by which one of several adapters works",
     )
 
-    erp_kind: Literal["tryton", "csv", "none"] = "none"
-    erp_host: str = Field(default="127.0.0.1", description="Where /health is served")
-    erp_port: int = 38161
-    erp_poll_seconds: float = Field(
-        default=5, gt=0, description="Pause between two looks for orders to hand over"
-    )
+    erp_kind: Literal["tryton", "csv", "none"] = Field(default="none", description="The ERP to connect to")
+    erp_host: str = Field(default="127.0.0.1", description="Address of /health")
+    erp_port: int = Field(default=38161, description="Port of /health")
+    erp_poll_seconds: float = Field(default=5, gt=0, description="Pause between two polls for orders")
     erp_interval_seconds: float | None = Field(
-        default=None, gt=0, description="Between two syncs; else the hub's stock.sync_interval_minutes"
+        default=None,
+        gt=0,
+        description="Time between two synchronisations; by default the hub's stock.sync_interval_minutes",
     )
-    erp_batch: int = Field(default=50, ge=1, le=1000, description="Orders fetched at once")
+    erp_batch: int = Field(default=50, ge=1, le=1000, description="Orders fetched in one call")
 
-    erp_url: str = Field(default="", description="Of the Tryton server: https://tryton.example")
-    erp_database: str = ""
-    erp_login: str = ""
-    erp_password: str = ""
-    erp_warehouses: str = Field(default="", description="Codes, with commas between; empty: all")
-    erp_timeout_seconds: float = Field(default=60, gt=0)
+    erp_url: str = Field(default="", description="Tryton server, such as https://tryton.example")
+    erp_database: str = Field(default="", description="Tryton database")
+    erp_login: str = Field(default="", description="Tryton user of the adapter")
+    erp_password: SecretStr = Field(default=SecretStr(""), description="Password of the Tryton user")
+    erp_warehouses: str = Field(
+        default="", description="Comma-separated codes of the warehouses whose stock is sold; empty: all"
+    )
+    erp_timeout_seconds: float = Field(default=60, gt=0, description="Time limit of a call to Tryton")
     erp_settle_seconds: float = Field(
-        default=120, ge=0, description="How long a request that was given up may go on in the ERP"
+        default=120, ge=0, description="Time that an abandoned request may still run in Tryton"
     )
     erp_overlap_minutes: float = Field(
-        default=60, ge=0, description="How far behind the cursor changes are read again"
+        default=60, ge=0, description="How far before the cursor changes are read again"
     )
     erp_utc_offset_hours: float = Field(
-        default=7, ge=-12, le=14, description="Where the accountant's day begins"
+        default=7, ge=-12, le=14, description="UTC offset of the accountant's dates"
     )
 
     erp_folder: Path | None = Field(default=None, description="The drop folder of HUB_ERP_KIND=csv")
     erp_csv_settle_seconds: float = Field(
-        default=5, ge=0, description="A file that was touched less long ago may still be being written"
+        default=5, ge=0, description="A file modified more recently may be incomplete and is left alone"
     )
 
     @classmethod
-    def told(cls) -> "Settings":
-        """From the file, if one is named, and the environment. Raises ValidationError."""
+    def load(cls) -> "Settings":
+        """Read the file, if one is named, and the environment. Raises ValidationError."""
         file = os.environ.get("HUB_ERP_SETTINGS")
         return cls(**json.loads(Path(file).read_text())) if file else cls()
 
     @property
     def warehouses(self) -> list[str]:
-        """Codes of the warehouses whose stock is sold."""
+        """Codes of the warehouses whose stock is sold; empty for all."""
         return [code.strip() for code in self.erp_warehouses.split(",") if code.strip()]
 
     @model_validator(mode="after")
-    def _what_the_kind_needs(self) -> Self:
-        needed = {
+    def _complete_for_its_kind(self) -> Self:
+        required = {
             "tryton": ("erp_url", "erp_database", "erp_login", "erp_password"),
             "csv": ("erp_folder",),
             "none": (),
         }[self.erp_kind]
-        if missing := [f"HUB_{name.upper()}" for name in needed if not getattr(self, name)]:
-            raise ValueError(f"HUB_ERP_KIND={self.erp_kind} needs {', '.join(missing)}")
+        if missing := [f"HUB_{name.upper()}" for name in required if not getattr(self, name)]:
+            raise ValueError(f"HUB_ERP_KIND={self.erp_kind} requires {', '.join(missing)}")
         return self

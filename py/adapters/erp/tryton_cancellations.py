@@ -1,62 +1,67 @@
-"""Cancelling a sale. Tryton does it until the sale is confirmed; from then on it is undone piece by piece."""
+"""Cancels a sale. Tryton cannot cancel a confirmed sale, only its shipments and invoices one by one."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from adapters.erp.port import Cancellation, Cancelled, LoginRefusedError, RefusedError
+from adapters.erp.port import Cancellation, CancellationResult, LoginRefusedError, RefusedError
 from adapters.erp.tryton_rpc import Client
 
-_UNDONE = "cancelled"
-_NOT_YET_GONE = {"request", "draft", "waiting", "assigned", _UNDONE}
-_NOT_YET_POSTED = {"draft", "validated", _UNDONE}
+_CANCELLED = "cancelled"
+_UNSHIPPED = {"request", "draft", "waiting", "assigned", _CANCELLED}
+_UNPOSTED = {"draft", "validated", _CANCELLED}
 
 
-async def cancel(client: Client, order: Cancellation, calm: Callable[[], Awaitable[None]]) -> Cancelled:
-    """Cancel the sale, its shipments and draft invoices; refused once goods or an invoice are out."""
+async def cancel(
+    client: Client, order: Cancellation, ensure_settled: Callable[[], Awaitable[None]]
+) -> CancellationResult:
+    """Cancel the sale, its shipments and draft invoices; refused after a shipment or a posted invoice.
+
+    `ensure_settled` raises BusyError while a pending request can still create the sale.
+    """
     sales = await client.search_read(
         "sale.sale",
         [["reference", "=", order.order_number]],
         ["state", "number", "shipments.state", "shipments.number", "invoices.state", "invoices.number"],
     )
     if not sales:
-        await calm()  # a sale that is still on its way would be nobody's
+        await ensure_settled()  # a sale created later would never be cancelled
     try:
         for sale in sales:
             await _cancel(client, sale)
     except LoginRefusedError:
-        raise  # says nothing of the order
+        raise  # unrelated to the order
     except RefusedError as refused:
-        return Cancelled("REFUSED", str(refused))
-    return Cancelled("CANCELLED", "" if sales else "Tryton has no sale of it")
+        return CancellationResult("REFUSED", str(refused))
+    return CancellationResult("CANCELLED", "" if sales else "Tryton has no sale for it")
 
 
 async def _cancel(client: Client, sale: dict[str, Any]) -> None:
-    if sale["state"] == _UNDONE:
+    if sale["state"] == _CANCELLED:
         return
     if sale["state"] in ("draft", "quotation"):
-        await client.agree("model.sale.sale.cancel", [sale["id"]])
+        await client.call_confirming("model.sale.sale.cancel", [sale["id"]])
         return
     if sale["state"] == "confirmed":
-        await client.agree("model.sale.sale.process", [sale["id"]])
-    _refuse_what_is_out(sale)
+        await client.call_confirming("model.sale.sale.process", [sale["id"]])
+    _refuse_if_shipped_or_posted(sale)
     for model, found in (("stock.shipment.out", sale["shipments."]), ("account.invoice", sale["invoices."])):
-        open_ones = [row["id"] for row in found if row["state"] != _UNDONE]
-        if open_ones:
-            await client.agree(f"model.{model}.cancel", open_ones)
+        open_ids = [row["id"] for row in found if row["state"] != _CANCELLED]
+        if open_ids:
+            await client.call_confirming(f"model.{model}.cancel", open_ids)
     await _ignore_exceptions(client, sale["id"])
 
 
-def _refuse_what_is_out(sale: dict[str, Any]) -> None:
+def _refuse_if_shipped_or_posted(sale: dict[str, Any]) -> None:
     for shipment in sale["shipments."]:
-        if shipment["state"] not in _NOT_YET_GONE:
+        if shipment["state"] not in _UNSHIPPED:
             raise RefusedError(f"sale {sale['number']}: shipment {shipment['number']} is {shipment['state']}")
     for invoice in sale["invoices."]:
-        if invoice["state"] not in _NOT_YET_POSTED:
+        if invoice["state"] not in _UNPOSTED:
             raise RefusedError(f"sale {sale['number']}: invoice {invoice['number']} is {invoice['state']}")
 
 
 async def _ignore_exceptions(client: Client, sale: int) -> None:
-    """Tell the sale not to make what was cancelled anew: it is done, with nothing delivered."""
+    """Let the sale ignore its cancelled shipments and invoices, instead of creating them again."""
     context = {"active_model": "sale.sale", "active_id": sale, "active_ids": [sale]}
     for what, records in (("invoice", "invoices"), ("shipment", "moves")):
         [row] = await client.search_read("sale.sale", [["id", "=", sale]], [f"{what}_state"])
@@ -64,8 +69,8 @@ async def _ignore_exceptions(client: Client, sale: int) -> None:
             continue
         wizard = f"wizard.sale.handle.{what}.exception"
         session, state, _ = await client.call(f"{wizard}.create", context=context)
-        asked = await client.call(f"{wizard}.execute", session, {}, state, context=context)
-        ids = asked["view"]["defaults"][f"domain_{records}"]
+        question = await client.call(f"{wizard}.execute", session, {}, state, context=context)
+        ids = question["view"]["defaults"][f"domain_{records}"]
         answer = {f"domain_{records}": ids, f"ignore_{records}": ids, f"recreate_{records}": []}
         await client.call(f"{wizard}.execute", session, {"ask": answer}, "handle", context=context)
         await client.call(f"{wizard}.delete", session)

@@ -1,4 +1,4 @@
-"""Partners in Tryton: a party each, under a code of ours. Parties' codes are unique there."""
+"""Partners in Tryton: a party for each, with the code HUB-<partner id>; Tryton keeps codes unique."""
 
 from typing import Any
 
@@ -7,24 +7,24 @@ from adapters.erp.tryton_rpc import Client
 
 
 class Parties:
-    """Finds or makes the party of an order's partner."""
+    """Finds or creates the party of an order's partner."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def of(self, order: Order) -> tuple[int, int]:
-        """Ids of the party and its address."""
+    async def ensure(self, order: Order) -> tuple[int, int]:
+        """Ids of the party and its address. Raises RefusedError if the party has no address."""
         code = f"HUB-{order.partner_id}"
         party = await self._find([["code", "=", code]])
         if party is None:
             try:
                 await self._client.call("model.party.party.create", [_values(code, order)])
             except RefusedError:
-                # Somebody else was faster: the code is unique.
+                # The code is unique: the party may have been created concurrently.
                 if await self._find([["code", "=", code]]) is None:
                     raise
             party = await self._find([["code", "=", code]])
-        while party and party["replaced_by"]:  # the accountant merged it into one that he had already
+        while party and party["replaced_by"]:  # the accountant merged it into another party
             party = await self._find([["id", "=", party["replaced_by"]]])
         if party is None or not party["addresses"]:
             raise RefusedError(f"the party {code} of {order.business_name} has no address in Tryton")

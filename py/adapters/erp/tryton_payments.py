@@ -1,4 +1,4 @@
-"""Payments that accountants put down in Tryton on the invoices of our sales."""
+"""Payments that accountants record in Tryton on the invoices of the hub's sales."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.erp.port import Batch, Cursor, Payment
-from adapters.erp.tryton_products import BATCH, changed, since
+from adapters.erp.tryton_products import BATCH, changed_since, read_from
 from adapters.erp.tryton_rpc import Client
 
 _NO_MONEY = {"revenue", "expense", "write-off", "exchange"}
-"""Journals of credit notes and corrections: they settle an invoice, but nobody paid."""
+"""Types of journals of credit notes and corrections: they settle an invoice without a payment."""
 _LINE = (
     "debit",
     "credit",
@@ -23,30 +23,35 @@ _LINE = (
 )
 
 
-async def payments(
+async def read_payments(
     client: Client, cursor: Cursor | None, overlap: timedelta, utc_offset: float
 ) -> AsyncIterator[Batch[Payment]]:
-    """Of every invoice that changed all payments: two like ones can be told apart only side by side.
+    """All payments of each changed invoice: two equal ones can only be distinguished side by side.
 
-    A payment adds to its invoice's list, and that changes the invoice's date, whichever way it was entered.
+    However a payment is entered, it extends its invoice's list and so changes the invoice's date.
     """
-    last, moment, next_after = 0, since(cursor, overlap), ""
+    last, moment, next_after = 0, read_from(cursor, overlap), ""
     zone = timezone(timedelta(hours=utc_offset))
     while True:
         invoices = await client.search_read(
             "account.invoice",
-            [["id", ">", last], ["type", "=", "out"], ["state", "in", ["posted", "paid"]], *changed(moment)],
+            [
+                ["id", ">", last],
+                ["type", "=", "out"],
+                ["state", "in", ["posted", "paid"]],
+                *changed_since(moment),
+            ],
             ["number", "sales.description", "sales.reference", "payment_lines", "reconciliation_lines"],
             limit=BATCH,
         )
         next_after = next_after or client.clock.isoformat()
-        invoices_of_ours = [row for row in invoices if _hub_number(row)]
-        lines = await _lines(client, invoices_of_ours)
+        hub_invoices = [row for row in invoices if _hub_number(row)]
+        lines = await _lines(client, hub_invoices)
         rows, remarks = [], []
-        for invoice in invoices_of_ours:
-            found, strange = _payments(invoice, lines, zone)
+        for invoice in hub_invoices:
+            found, skipped = _payments(invoice, lines, zone)
             rows += found
-            remarks += strange
+            remarks += skipped
         if len(invoices) < BATCH:
             yield Batch(rows, {"after": next_after}, remarks)
             return
@@ -84,18 +89,18 @@ def _payments(
             continue
         if amount <= 0:
             remarks.append(
-                f"{number}: {move['number']} takes {-amount} back in Tryton: put it right in the hub too"
+                f"{number}: {move['number']} reverses {-amount} in Tryton: correct it in the hub too"
             )
             continue
-        noted = " ".join((move["description"] or "").split())[:90] or f"TRYTON-{move['number']}"
-        seen[noted] += 1
+        reference = " ".join((move["description"] or "").split())[:90] or f"TRYTON-{move['number']}"
+        seen[reference] += 1
         rows.append(
             Payment(
                 invoice_number=number,
                 amount=amount,
-                # "angsuran" twice are two payments.
-                reference_number=noted if seen[noted] == 1 else f"{noted} ({seen[noted]})",
-                paid_at=_moment(move["date"], zone),
+                # Two payments may have the same text, such as "angsuran" (instalment).
+                reference_number=reference if seen[reference] == 1 else f"{reference} ({seen[reference]})",
+                paid_at=_start_of_day(move["date"], zone),
                 payment_method=str(move["journal."]["name"])[:50],
                 notes=f"Tryton {move['number']}, faktur {invoice['number']}",
             )
@@ -103,5 +108,5 @@ def _payments(
     return rows, remarks
 
 
-def _moment(day: date, zone: timezone) -> str:
+def _start_of_day(day: date, zone: timezone) -> str:
     return datetime.combine(day, time(), zone).isoformat()

@@ -6,38 +6,44 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from adapters.erp.port import Batch, Cursor, Level, Product, RefusedError
+from adapters.erp.port import Batch, Cursor, Product, RefusedError, StockLevel
 from adapters.erp.tryton_rpc import Client
 
 BATCH = 1000
 _DATES = ("create_date", "write_date")
-_WHERE_A_CHANGE_SHOWS = ("", "template.", "list_prices.", "template.list_prices.")
-"""A new price leaves the dates of product and template as they are."""
+_PATHS_WITH_DATES = ("", "template.", "list_prices.", "template.list_prices.")
+"""A new price changes neither the date of its product nor that of the template."""
 
 
-def since(cursor: Cursor | None, overlap: timedelta) -> datetime | None:
-    """From when on to read. Dates are of a transaction's start: what took long commits behind the cursor."""
+def read_from(cursor: Cursor | None, overlap: timedelta) -> datetime | None:
+    """The time from which to read changes; None for all.
+
+    Tryton's dates are those of a transaction's start: a long transaction commits rows behind the cursor.
+    """
     return datetime.fromisoformat(cursor["after"]) - overlap if cursor else None
 
 
-def changed(moment: datetime | None, where: Sequence[str] = ("",)) -> list[Any]:
-    """The domain of what was made or changed at that moment or later: `>` would skip the equal."""
+def changed_since(moment: datetime | None, where: Sequence[str] = ("",)) -> list[Any]:
+    """A domain for rows created or changed at `moment` or later; `where` are paths to rows with dates.
+
+    With `>`, rows of the same time as the cursor's would be skipped.
+    """
     if moment is None:
         return []
     return [["OR", *([f"{path}{name}", ">=", moment] for path in where for name in _DATES)]]
 
 
-async def products(
+async def read_products(
     client: Client, cursor: Cursor | None, overlap: timedelta
 ) -> AsyncIterator[Batch[Product]]:
-    """Changed products, by id; a run that breaks off goes on after the last batch that was stored."""
+    """Changed products by id; an interrupted reading continues after the last stored batch."""
     known = cursor or {}
     last, next_after = int(known.get("id", 0)), known.get("next")
-    moment = since(known if "after" in known else None, overlap)
+    moment = read_from(known if "after" in known else None, overlap)
     while True:
         rows = await client.search_read(
             "product.product",
-            [["id", ">", last], ["code", "not in", [None, ""]], *changed(moment, _WHERE_A_CHANGE_SHOWS)],
+            [["id", ">", last], ["code", "not in", [None, ""]], *changed_since(moment, _PATHS_WITH_DATES)],
             ["code", "name", "active", "salable", "list_price_used", "template.active"],
             limit=BATCH,
             context={"active_test": False},
@@ -49,8 +55,8 @@ async def products(
             yield Batch(found, {"after": next_after}, remarks)
             return
         last = rows[-1]["id"]
-        half_way = {"after": known.get("after"), "id": last, "next": next_after}
-        yield Batch(found, {name: value for name, value in half_way.items() if value}, remarks)
+        position = {"after": known.get("after"), "id": last, "next": next_after}
+        yield Batch(found, {name: value for name, value in position.items() if value}, remarks)
 
 
 def _product(row: dict[str, Any]) -> Product:
@@ -62,11 +68,11 @@ def _product(row: dict[str, Any]) -> Product:
     )
 
 
-async def stock(client: Client, warehouses: Sequence[str]) -> AsyncIterator[Batch[Level]]:
-    """All levels: on hand in storage and at the door, less what is sold and not yet gone."""
+async def read_stock(client: Client, warehouses: Sequence[str]) -> AsyncIterator[Batch[StockLevel]]:
+    """All levels: on hand in the storage and output zones, less what is sold and has not left yet."""
     zones = await _zones(client, warehouses)
-    # Before the quantities: goods that leave meanwhile are counted out twice until the next sync,
-    # never sold twice.
+    # Read before the quantities: units that leave in between are subtracted twice until the next sync.
+    # In the other order they would be counted as available.
     sold = await _sold(client, zones)
     last, seen = 0, Counter[str]()
     while True:
@@ -75,14 +81,14 @@ async def stock(client: Client, warehouses: Sequence[str]) -> AsyncIterator[Batc
             [["id", ">", last], ["code", "not in", [None, ""]], ["type", "=", "goods"]],
             ["code", "quantity"],
             limit=BATCH,
-            # Without locations Tryton's answer is 0, silently.
+            # Without locations Tryton answers 0.
             context={"active_test": False, "locations": zones, "with_childs": True},
         )
         seen.update(row["code"] for row in rows)
         remarks = [f"several products have the code {code}" for code, times in seen.items() if times == 2]
         yield Batch(
             [
-                Level(sku=row["code"], quantity=Decimal(row["quantity"] or 0) - sold[row["id"]])
+                StockLevel(sku=row["code"], quantity=Decimal(row["quantity"] or 0) - sold[row["id"]])
                 for row in rows
                 if seen[row["code"]] == 1
             ],
@@ -95,19 +101,19 @@ async def stock(client: Client, warehouses: Sequence[str]) -> AsyncIterator[Batc
 
 
 async def _zones(client: Client, warehouses: Sequence[str]) -> list[int]:
-    """Storage and output zones; what lies in the input zone has not been put away yet."""
+    """Ids of the storage and output zones. Goods in the input zone have not been put away yet."""
     domain: list[Any] = [["type", "=", "warehouse"]]
     if warehouses:
         domain.append(["code", "in", list(warehouses)])
     found = await client.search_read("stock.location", domain, ["storage_location", "output_location"])
     zones = {row[name] for row in found for name in ("storage_location", "output_location")}
     if not zones:
-        raise RefusedError("Tryton has none of the warehouses that were named")
+        raise RefusedError("Tryton has none of the warehouses in HUB_ERP_WAREHOUSES")
     return sorted(zones)
 
 
 async def _sold(client: Client, zones: list[int]) -> Counter[int]:
-    """Units by product that will leave to customers."""
+    """Units that are sold and have not left yet, by product."""
     sold: Counter[int] = Counter()
     last = 0
     while True:

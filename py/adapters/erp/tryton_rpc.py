@@ -1,7 +1,7 @@
-"""Tryton's JSON-RPC: one session, its types of numbers and dates, its errors sorted by what they mean for us.
+"""Tryton's JSON-RPC: a session, conversion of numbers and dates, errors classified by their consequence.
 
-proteus, Tryton's client library, reads record by record, without time limits and without telling what surely
-was not done from what may have been. Here httpx is the better tool; the tests' set-up is made with proteus.
+proteus, Tryton's client library, reads record by record, has no time limits and does not distinguish a call
+that was not executed from one that may have been. So this module uses httpx.
 """
 
 import asyncio
@@ -29,13 +29,16 @@ from adapters.erp.port import (
 logger = logging.getLogger(__name__)
 
 _LOCKED_SECONDS = 300
-"""After 429: Tryton counts failed logins over some minutes."""
-_WARNINGS = 10
-"""Questions in a row that we answer with yes."""
+"""Pause after HTTP 429: Tryton counts the failed logins of the last minutes."""
+_MAX_WARNINGS = 10
+"""Warnings of one call that are confirmed."""
 
 
 class Client:
-    """A database on a Tryton server, as one user."""
+    """A client of one database of a Tryton server, logged in as one user.
+
+    `timeout` is in seconds. Methods raise ErpError.
+    """
 
     def __init__(
         self,
@@ -46,18 +49,18 @@ class Client:
         timeout: float,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._path = f"{url.rstrip('/')}/{database}/rpc/"  # without the last slash Tryton answers 308
+        self._path = f"{url.rstrip('/')}/{database}/rpc/"  # without the trailing slash Tryton answers 308
         self._login, self._password = login, password
         self._session: str | None = None
         self._refused = ""
         self._locked_until = float("-inf")
         self._ids = count(1)
-        self._door = asyncio.Lock()
+        self._login_lock = asyncio.Lock()
         self.context: dict[str, Any] = {}
         self.user = 0
         self.clock = datetime.now(UTC)
-        """The server's clock when it last answered."""
-        # Bodies of more than 1,400 characters are labelled gzip even for those who do not ask for it.
+        """The server's time at its last answer."""
+        # Tryton compresses bodies above 1,400 characters even for clients that do not accept gzip.
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(timeout, connect=min(5, timeout)),
             headers={"Accept-Encoding": "gzip"},
@@ -66,17 +69,17 @@ class Client:
         )
 
     async def aclose(self) -> None:
-        """Let the connection go; the session is left to expire, as a killed adapter would leave it."""
+        """Close the connection. The session expires by itself, as after a killed adapter."""
         await self._http.aclose()
 
     async def call(self, method: str, *params: Any, context: dict[str, Any] | None = None) -> Any:
-        """Call a method of a model; logs in as need be. A session that has expired is renewed, once."""
+        """Call a method of a model; logs in first if necessary, and once more after an expired session."""
         for attempt in (1, 2):
-            async with self._door:
+            async with self._login_lock:
                 if self._session is None:
                     await self._log_in()
             session = self._session
-            # The user's own context, the company foremost, is known from here on: without it prices are None.
+            # The user's context is known after the login; without its company, prices are None.
             arguments = [*params, self.context | (context or {})]
             try:
                 return await self._post(method, arguments, session)
@@ -84,18 +87,18 @@ class Client:
                 if self._session == session:
                     self._session = None
                 if attempt == 2:
-                    raise LoginRefusedError(f"{method}: a fresh session is not accepted") from None
+                    raise LoginRefusedError(f"{method}: Tryton refuses a new session") from None
         raise AssertionError
 
-    async def agree(self, method: str, *params: Any, context: dict[str, Any] | None = None) -> Any:
-        """As `call`, answering yes to Tryton's warnings: nobody sits here, and the hub has decided."""
-        for _ in range(_WARNINGS):
+    async def call_confirming(self, method: str, *params: Any, context: dict[str, Any] | None = None) -> Any:
+        """Like `call`, but confirm Tryton's warnings: they ask a user, and the hub has decided already."""
+        for _ in range(_MAX_WARNINGS):
             try:
                 return await self.call(method, *params, context=context)
             except WarnedError as warning:
                 logger.info("%s: Tryton warns: %s", method, warning)
                 await self.call("model.res.user.warning.skip", warning.name)
-        raise RefusedError(f"{method}: Tryton does not stop warning")
+        raise RefusedError(f"{method}: Tryton still warns after {_MAX_WARNINGS} confirmations")
 
     async def search_read(
         self,
@@ -106,12 +109,12 @@ class Client:
         order: Sequence[tuple[str, str]] | None = (("id", "ASC"),),
         context: dict[str, Any] | None = None,
     ) -> list[dict[str, Any]]:
-        """Rows of a model; dotted fields nest under `"name."`."""
+        """Read rows of a model; dotted fields are nested under `"name."`."""
         rows = await self.call(
             f"model.{model}.search_read", list(domain), 0, limit, order, list(fields), context=context
         )
         if not isinstance(rows, list) or not all(isinstance(row, dict) and "id" in row for row in rows):
-            raise UnknownOutcomeError(f"{model}: the answer is no list of rows")
+            raise UnknownOutcomeError(f"{model}: the answer is not a list of rows")
         return rows
 
     async def _log_in(self) -> None:
@@ -124,13 +127,11 @@ class Client:
                 "common.db.login", [self._login, {"password": self._password}, "en"], None
             )
         except _SessionExpiredError:
-            # Once is a wrong password; six times lock everybody out who comes from this address.
-            self._refused = (
-                f"Tryton refuses the login of '{self._login}': restart the adapter when it is put right"
-            )
+            # Do not retry: Tryton blocks the address after six failed logins.
+            self._refused = f"Tryton refuses the login of '{self._login}': correct it and restart the adapter"
             raise LoginRefusedError(self._refused) from None
         if not isinstance(answer, list) or len(answer) < 2:
-            raise UnknownOutcomeError("the answer to the login is none")
+            raise UnknownOutcomeError("the answer to the login is invalid")
         self.user = int(answer[0])
         token = base64.b64encode(f"{self._login}:{self.user}:{answer[1]}".encode()).decode()
         session = f"Session {token}"
@@ -150,12 +151,12 @@ class Client:
             raise UnreachableError(f"Tryton does not answer: {error or type(error).__name__}") from error
         except httpx.HTTPError as error:
             raise UnknownOutcomeError(f"{method}: {type(error).__name__} {error}".strip()) from error
-        self._judge_status(method, response)
+        self._check_status(method, response)
         if moment := response.headers.get("date"):
             self.clock = parsedate_to_datetime(moment)
         return _result(method, number, response)
 
-    def _judge_status(self, method: str, response: httpx.Response) -> None:
+    def _check_status(self, method: str, response: httpx.Response) -> None:
         status = response.status_code
         if status == 200:
             return
@@ -165,12 +166,12 @@ class Client:
             self._locked_until = time.monotonic() + _LOCKED_SECONDS
             raise BusyError("Tryton has locked the login for some minutes", _LOCKED_SECONDS)
         if status in (403, 404) or 300 <= status < 400:
-            raise LoginRefusedError(f"{method}: HTTP {status}: is it the right URL, database and user?")
+            raise LoginRefusedError(f"{method}: HTTP {status}: check the URL, database and user")
         raise UnknownOutcomeError(f"{method}: HTTP {status}")
 
 
 class WarnedError(RefusedError):
-    """Tryton asks whether one is sure."""
+    """Tryton asks for a confirmation; `name` identifies the warning."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
@@ -187,25 +188,26 @@ def _result(method: str, number: int, response: httpx.Response) -> Any:
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise UnknownOutcomeError(f"{method}: the answer is not Tryton's JSON ({error})") from error
     if not isinstance(answer, dict) or answer.get("id") != number:
-        raise UnknownOutcomeError(f"{method}: the answer is to another question")
+        raise UnknownOutcomeError(f"{method}: the answer belongs to another call")
     if "error" in answer:
-        raise _refusal(method, answer["error"])
+        raise _classify(method, answer["error"])
     if "result" not in answer:
         raise UnknownOutcomeError(f"{method}: the answer holds no result")
     return answer["result"]
 
 
-def _refusal(method: str, error: Any) -> Exception:
+def _classify(method: str, error: Any) -> Exception:
+    """The exception for the error object of an answer."""
     if not isinstance(error, list) or not error:
         return UnknownOutcomeError(f"{method}: an error without a name")
     kind, details = error[0], error[1] if len(error) > 1 and isinstance(error[1], list) else []
     if kind == "UserWarning" and len(details) > 1:
         return WarnedError(str(details[0]), str(details[1]))
     if kind == "ConcurrencyException":
-        return BusyError(f"{method}: somebody else has just changed it")
+        return BusyError(f"{method}: the record was changed concurrently")
     if kind == "UserError":
         return RefusedError(" ".join(str(part) for part in details[:2] if part) or method)
-    # An exception inside Tryton, such as its database being away: no decision, and perhaps better next time.
+    # An exception inside Tryton, such as an unreachable database: it may not occur again.
     return UnknownOutcomeError(f"{method}: {str(kind)[:200]}")
 
 
@@ -218,7 +220,7 @@ def _encode(value: Any) -> Any:
         return {"__class__": "datetime"} | {name: getattr(moment, name) for name in names}
     if isinstance(value, date):
         return {"__class__": "date", "year": value.year, "month": value.month, "day": value.day}
-    raise TypeError(f"cannot be told to Tryton: {type(value).__name__}")
+    raise TypeError(f"cannot encode {type(value).__name__} for Tryton")
 
 
 def _decode(value: dict[str, Any]) -> Any:

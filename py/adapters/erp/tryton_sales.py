@@ -1,14 +1,13 @@
-"""Orders in Tryton: one sale each, whatever happens in between.
+"""Orders in Tryton: exactly one sale for each order.
 
-Tryton guards no reference against a second sale, and has no time limit for a `create`: a request that was
-given up may still be carried out minutes later. So there are three fences, each good for what the one before
-lets through:
+Tryton does not reject a second sale with the same reference and has no time limit for a `create`: an
+abandoned request may be executed minutes later. Three safeguards, each for what passes the one before:
 
-1. one worker at a time creates (adapters.erp.leader), and looks for the order's reference first;
-2. after a `create` of unknown outcome, and after every start (a predecessor may have been killed in one),
-   nothing is created until `settle` seconds have passed, by when such a request is over;
-3. a sale is created as a draft, which promises no stock and makes no invoice. Of several drafts, were there
-   ever any, one is brought forward and the others are deleted, also if they come to light later (`tidy`).
+1. only one worker creates sales (adapters.erp.leader), and it searches the order's reference first;
+2. after a `create` of unknown outcome, and after every start (the previous worker may have been killed during
+   a `create`), nothing is created for `settle` seconds, longer than such a request lives;
+3. a sale is created as a draft, which reserves no stock and has no invoice. Of several drafts one is
+   confirmed and the others are deleted, even if they appear later (`delete_duplicates`).
 """
 
 import logging
@@ -29,14 +28,17 @@ logger = logging.getLogger(__name__)
 
 LeadingSince = Callable[[], Awaitable[float | None]]
 
-_FORWARD = {"draft": "quote", "quotation": "confirm", "confirmed": "process"}
+_NEXT_STEP = {"draft": "quote", "quotation": "confirm", "confirmed": "process"}
 _RANK = {"draft": 0, "quotation": 1, "confirmed": 2, "processing": 3, "done": 4}
 _FIELDS = ("state", "number", "reference")
-POINTS = "Potongan poin"
+POINTS_LINE = "Potongan poin"
 
 
 class Sales:
-    """Takes orders. `leading_since` tells from when on we are the one who creates; None if we are not."""
+    """Creates and confirms sales.
+
+    `settle` is in seconds; `leading_since` returns since when this worker leads, None if it does not.
+    """
 
     def __init__(
         self,
@@ -52,13 +54,13 @@ class Sales:
         self._clock = clock
         self._last_unknown = float("-inf")
 
-    async def take(self, order: Order) -> str:
-        """The number of the order's one sale, which by then is confirmed and has its goods promised."""
+    async def take_order(self, order: Order) -> str:
+        """The number of the order's only sale, created and confirmed if necessary; its stock is reserved."""
         if not await self._find(order.order_number):
             await self._create(order)
-        sale = await self._only_one(order.order_number)
-        while step := _FORWARD.get(sale["state"]):
-            await self._client.agree(f"model.sale.sale.{step}", [sale["id"]])
+        sale = await self._keep_one(order.order_number)
+        while step := _NEXT_STEP.get(sale["state"]):
+            await self._client.call_confirming(f"model.sale.sale.{step}", [sale["id"]])
             [after] = await self._client.search_read("sale.sale", [["id", "=", sale["id"]]], _FIELDS)
             if after["state"] == sale["state"]:
                 raise RefusedError(
@@ -67,16 +69,16 @@ class Sales:
             sale = after
         return str(sale["number"])
 
-    async def calm(self) -> None:
-        """Raises BusyError while what is not there may still come."""
+    async def ensure_settled(self) -> None:
+        """Raise BusyError while a missing sale can still be created by an abandoned request."""
         since = await self._leading_since()
         if since is None:
-            raise BusyError("it is another worker's turn", self._settle)
+            raise BusyError("another worker is leading", self._settle)
         if (left := max(since, self._last_unknown) + self._settle - self._clock()) > 0:
-            raise BusyError("a request that was given up may still be under way", left)
+            raise BusyError("an abandoned request may still be running", left)
 
-    async def tidy(self) -> list[str]:
-        """Delete drafts whose order has another sale by now: late children of requests that were given up."""
+    async def delete_duplicates(self) -> list[str]:
+        """Delete drafts of abandoned requests whose order has another sale; returns a text for each order."""
         drafts = await self._client.search_read(
             "sale.sale",
             [
@@ -89,35 +91,36 @@ class Sales:
         done = []
         for reference in sorted({draft["reference"] for draft in drafts}):
             if len(found := await self._find(reference)) > 1:
-                await self._only_one(reference)
-                done.append(f"{reference}: {len(found) - 1} superfluous sale deleted")
+                await self._keep_one(reference)
+                done.append(f"{reference}: {len(found) - 1} duplicate sale deleted")
         return done
 
     async def _find(self, reference: str) -> list[dict[str, Any]]:
-        """The sales under this reference, the one to keep first."""
+        """The sales with this reference, the one to keep first."""
         rows = await self._client.search_read("sale.sale", [["reference", "=", reference]], _FIELDS)
         return sorted(rows, key=lambda row: (-_RANK.get(row["state"], -1), row["id"]))
 
-    async def _only_one(self, reference: str) -> dict[str, Any]:
+    async def _keep_one(self, reference: str) -> dict[str, Any]:
+        """The sale to keep; deletes other drafts. Raises RefusedError for a cancelled or a second confirmed one."""
         found = await self._find(reference)
         if not found:
-            raise UnknownOutcomeError(f"{reference}: the sale that was just made cannot be found")
+            raise UnknownOutcomeError(f"{reference}: the sale that was just created cannot be found")
         kept, *others = found
         if kept["state"] == "cancelled":
             raise RefusedError(f"{reference}: its sale {kept['number'] or ''} was cancelled in Tryton")
         for other in others:
             if other["state"] in ("draft", "quotation", "cancelled"):
                 if other["state"] != "cancelled":
-                    await self._client.agree("model.sale.sale.cancel", [other["id"]])
-                await self._client.agree("model.sale.sale.delete", [other["id"]])
-                logger.warning("%s: a second sale is deleted", reference)
+                    await self._client.call_confirming("model.sale.sale.cancel", [other["id"]])
+                await self._client.call_confirming("model.sale.sale.delete", [other["id"]])
+                logger.warning("%s: a duplicate sale was deleted", reference)
             else:
-                raise RefusedError(f"{reference}: somebody confirmed a second sale, {other['number']}")
+                raise RefusedError(f"{reference}: a second sale, {other['number']}, was confirmed in Tryton")
         return kept
 
     async def _create(self, order: Order) -> None:
         values = await self._values(order)
-        await self.calm()
+        await self.ensure_settled()
         try:
             await self._client.call("model.sale.sale.create", [values])
         except UnknownOutcomeError:
@@ -125,13 +128,13 @@ class Sales:
             raise
 
     async def _values(self, order: Order) -> dict[str, Any]:
-        party, address = await self._parties.of(order)
-        goods = await self._goods([item.sku for item in order.items])
+        party, address = await self._parties.ensure(order)
+        products = await self._products([item.sku for item in order.items])
         lines: list[dict[str, Any]] = [
             {
                 "type": "line",
-                "product": goods[item.sku]["id"],
-                "unit": goods[item.sku]["default_uom"],
+                "product": products[item.sku]["id"],
+                "unit": products[item.sku]["default_uom"],
                 "quantity": item.quantity,
                 "unit_price": item.unit_price,
             }
@@ -139,7 +142,12 @@ class Sales:
         ]
         if order.point_discount:
             lines.append(
-                {"type": "line", "description": POINTS, "quantity": 1, "unit_price": -order.point_discount}
+                {
+                    "type": "line",
+                    "description": POINTS_LINE,
+                    "quantity": 1,
+                    "unit_price": -order.point_discount,
+                }
             )
         invoices = [i.invoice_number for i in order.invoices or () if i.status != "CANCELLED"]
         return {
@@ -147,14 +155,14 @@ class Sales:
             "invoice_address": address,
             "shipment_address": address,
             "reference": order.order_number,
-            # Payments find their way back by it.
+            # tryton_payments reads the hub's invoice number from it.
             "description": invoices[0] if invoices else None,
             "invoice_method": "order",
             "shipment_method": "order",
             "lines": [("create", lines)],
         }
 
-    async def _goods(self, skus: list[str]) -> dict[str, dict[str, Any]]:
+    async def _products(self, skus: list[str]) -> dict[str, dict[str, Any]]:
         rows = await self._client.search_read(
             "product.product", [["code", "in", skus]], ["code", "default_uom"]
         )

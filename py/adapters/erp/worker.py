@@ -1,4 +1,4 @@
-"""The loops: orders out as soon as they are approved, products, stock and payments in at each interval."""
+"""The loops: orders are exported soon after approval; products, stock and payments follow an interval."""
 
 import asyncio
 import logging
@@ -19,21 +19,21 @@ from tenacity import (
 )
 
 from adapters.erp.exchange import Exchange
-from adapters.erp.hub import may_pass
+from adapters.erp.hub import is_transient
 from adapters.erp.leader import Leader
 from adapters.erp.port import BusyError, ErpError, LoginRefusedError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-LONGEST_PAUSE = 60
-"""Seconds between two tries while the ERP or the gateway is away: a backlog is not kept waiting for long."""
-_DEFAULT_INTERVAL = 15 * 60
+MAX_PAUSE_SECONDS = 60
+"""The longest pause between two attempts while the ERP or the gateway is unreachable."""
+_DEFAULT_INTERVAL_SECONDS = 15 * 60
 
 
 @dataclass
 class Health:
-    """What /health tells: by stream the last success, and the trouble since."""
+    """The state that /health returns: each stream's last success, and its error since then."""
 
     leading: bool = False
     succeeded_at: dict[str, datetime] = field(default_factory=dict)
@@ -42,103 +42,105 @@ class Health:
 
 @dataclass
 class Worker:
-    """Runs the exchange until it is told to stop."""
+    """Runs the exchange until it is stopped."""
 
     exchange: Exchange
     leader: Leader
     poll_seconds: float
     interval_seconds: float | None = None
+    """Overrides the hub's interval."""
     health: Health = field(default_factory=Health)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self) -> None:
-        """End after what is under way."""
+        """End after the current round."""
         self._stop.set()
 
     async def run(self) -> None:
-        """Until `stop` is called. Orders do not wait for a long sync, nor a sync for orders."""
+        """Exchange until `stop` is called; orders and synchronisations do not wait for each other."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._repeat(("orders",), lambda: self.poll_seconds))
             tasks.create_task(self._repeat(("products", "stock", "payments"), self._interval))
 
     async def once(self) -> bool:
-        """Every stream once; returns whether all went well."""
-        while (await self.leader.since()) is None:
-            logger.info("another adapter is at work: waiting")
+        """Run every stream once, as soon as this adapter leads; returns whether all succeeded."""
+        while (await self.leader.leading_since()) is None:
+            logger.info("another adapter is leading: waiting")
             await self._pause(self.poll_seconds)
         return all(
             [await self._try(stream) is None for stream in ("products", "orders", "stock", "payments")]
         )
 
     def _interval(self) -> float:
-        return self.interval_seconds or self.exchange.interval_seconds or _DEFAULT_INTERVAL
+        return self.interval_seconds or self.exchange.interval_seconds or _DEFAULT_INTERVAL_SECONDS
 
     async def _repeat(self, streams: tuple[str, ...], interval: Callable[[], float]) -> None:
         failures = 0
         while not self._stop.is_set():
-            self.health.leading = (await self.leader.since()) is not None
+            self.health.leading = (await self.leader.leading_since()) is not None
             if not self.health.leading:
                 await self._pause(self.poll_seconds)
                 continue
-            troubles = [trouble for stream in streams if (trouble := await self._try(stream))]
-            failures = failures + 1 if troubles else 0
-            await self._pause(_pause(troubles, failures, interval()))
+            errors = [error for stream in streams if (error := await self._try(stream))]
+            failures = failures + 1 if errors else 0
+            await self._pause(_next_pause(errors, failures, interval()))
 
     async def _try(self, stream: str) -> Exception | None:
-        """One turn of a stream; returns what went wrong. Whatever it is, the next turn comes."""
+        """One round of a stream; returns its error, so that no error ends the loop."""
         try:
-            detail = await self._insist(lambda: self.exchange.turn(stream))
+            detail = await self._call_with_retries(lambda: self.exchange.run(stream))
             self.health.succeeded_at[stream] = datetime.now(UTC)
             self.health.trouble.pop(stream, None)
-            await self._insist(lambda: self.exchange.fares_well(stream, detail))
+            await self._call_with_retries(lambda: self.exchange.report_success(stream, detail))
         except RetryError as error:
-            return error  # told to stop while the gateway was away
+            return error  # stopped while the gateway was unreachable
         except BusyError as error:
             logger.info("%s: %s", stream, error)
             return error
         except (ErpError, APIError, httpx.HTTPError) as error:
-            return await self._tell(stream, error)
+            return await self._record_failure(stream, error)
         except Exception as error:
-            logger.exception("%s: this turn failed", stream)
-            return await self._tell(stream, error)
+            logger.exception("%s: this round raised an unexpected error", stream)
+            return await self._record_failure(stream, error)
         return None
 
-    async def _tell(self, stream: str, error: Exception) -> Exception:
+    async def _record_failure(self, stream: str, error: Exception) -> Exception:
         self.health.trouble[stream] = str(error)
         logger.warning("%s: %s: %s", stream, type(error).__name__, error)
+        detail = str(error) or type(error).__name__
         with suppress(RetryError, APIError, httpx.HTTPError):
-            await self._insist(lambda: self.exchange.fares_badly(stream, str(error) or type(error).__name__))
+            await self._call_with_retries(lambda: self.exchange.report_failure(stream, detail))
         return error
 
-    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call until the gateway answers, with growing pauses; raises RetryError when told to stop."""
+    async def _call_with_retries(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Retry transient errors of the gateway with growing pauses; raises RetryError when stopped."""
 
-        async def attempt() -> T:  # tenacity awaits what is declared so, and nothing else
+        async def attempt() -> T:  # tenacity awaits only coroutine functions
             return await call()
 
         retrying = AsyncRetrying(
-            retry=retry_if_exception(may_pass),
-            # An asyncio.Event has the one method that is asked for.
+            retry=retry_if_exception(is_transient),
+            # tenacity expects a threading.Event and only calls is_set().
             stop=stop_when_event_set(self._stop),  # type: ignore[arg-type]
-            wait=wait_random_exponential(multiplier=0.2, max=LONGEST_PAUSE),
+            wait=wait_random_exponential(multiplier=0.2, max=MAX_PAUSE_SECONDS),
             sleep=self._pause,
             before_sleep=lambda state: logger.warning(
-                "the gateway: %s; trying again", state.outcome and state.outcome.exception()
+                "the gateway: %s; retrying", state.outcome and state.outcome.exception()
             ),
         )
         return await retrying(attempt)
 
     async def _pause(self, seconds: float) -> None:
-        """Sleep, unless told to stop."""
+        """Sleep for so many seconds or until `stop` is called."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
 
 
-def _pause(troubles: list[Exception], failures: int, interval: float) -> float:
-    """Sooner than the interval while there is trouble, later than the last time."""
-    if not troubles:
+def _next_pause(errors: list[Exception], failures: int, interval: float) -> float:
+    """Seconds until the next round: the interval, or after errors a shorter pause that doubles each time."""
+    if not errors:
         return interval
-    if any(isinstance(trouble, LoginRefusedError) for trouble in troubles):
-        return max(interval, LONGEST_PAUSE)
-    least = max((trouble.seconds for trouble in troubles if isinstance(trouble, BusyError)), default=0.0)
-    return max(least, min(interval, 2.0 ** min(failures, 10), LONGEST_PAUSE))
+    if any(isinstance(error, LoginRefusedError) for error in errors):
+        return max(interval, MAX_PAUSE_SECONDS)
+    least = max((error.seconds for error in errors if isinstance(error, BusyError)), default=0.0)
+    return max(least, min(interval, 2.0 ** min(failures, 10), MAX_PAUSE_SECONDS))

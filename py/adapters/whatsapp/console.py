@@ -1,5 +1,6 @@
 """Delivery without credentials: prints a message as the phone shows it and keeps it as a JSON line."""
 
+import asyncio
 import json
 import os
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ class ConsoleDelivery:
         name = message.recipient_name or message.recipient_type
         self._console.print(bubble(name, message.recipient, message.body, titles))
         if self._file:
-            _append(self._file, message, provider_id)
+            await asyncio.to_thread(_append, self._file, message, provider_id)
         return provider_id
 
 

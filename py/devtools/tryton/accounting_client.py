@@ -24,7 +24,7 @@ class AccountingClient:
 
     def call(self, method: str, *params: Any, **context: Any) -> Any:
         """Call a method of a model and confirm Tryton's warnings."""
-        return self._runner.run(self._client.agree(method, *params, context=context))
+        return self._runner.run(self._client.call_confirming(method, *params, context=context))
 
     def rows(self, model: str, domain: Sequence[Any], *fields: str) -> list[dict[str, Any]]:
         """Read rows of a model."""
