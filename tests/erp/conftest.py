@@ -1,4 +1,4 @@
-"""A running Tryton, and a house around it, for the tests of a module."""
+"""Fixtures: `context` (in a transaction), `gateway_context`, `tryton` (the sandbox), `environment`."""
 
 from collections.abc import Iterator
 
@@ -7,44 +7,51 @@ import pytest
 
 from devtools.tryton.server import Server
 from hub.cluster import Cluster
-from tests.erp import accounting, environment
-from tests.erp.environment import House
+from tests.erp import sandbox
+from tests.erp.environment import Environment, running
 from tests.support.client import RunningGateway
-from tests.support.context import Context, make_context
+from tests.support.context import Connection, Context, make_context
+
+
+@pytest.fixture
+def context(db: Connection) -> Context:
+    """The small context, in the test's transaction."""
+    return make_context(db)
+
+
+@pytest.fixture(scope="module")
+def gateway_context(gateway: RunningGateway) -> Context:
+    """The small context in the database of the module's gateway, without products."""
+    with psycopg.connect(gateway.database_url) as conn:
+        return make_context(conn, products=0)
 
 
 @pytest.fixture(scope="module")
 def tryton(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """trytond with its furnished database."""
-    with accounting.running(cluster, tmp_path_factory.mktemp("tryton")) as server:
+    """The module's Tryton sandbox."""
+    with sandbox.running(cluster, tmp_path_factory.mktemp("tryton")) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def context(gateway: RunningGateway) -> Context:
-    """The hub's side: partners and headquarters; its products come from Tryton."""
-    with psycopg.connect(gateway.database_url) as conn:
-        made = make_context(conn, products=0)
-        conn.execute("update app.inventory set safety_buffer = 0")
-    return made
-
-
-@pytest.fixture(scope="module")
-def settled(
-    gateway: RunningGateway, tryton: Server, context: Context, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
-    """The house after a first exchange: products, prices and stock are there."""
-    with environment.running(gateway, tryton, context, tmp_path_factory.mktemp("house")) as made:
-        first = made.once()
+def synchronised(
+    gateway: RunningGateway,
+    tryton: Server,
+    gateway_context: Context,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Environment]:
+    """The module's environment after a first exchange: products, prices and stock are in the hub."""
+    with running(gateway, tryton, gateway_context, tmp_path_factory.mktemp("environment")) as environment:
+        first = environment.once()
         assert first.returncode == 0, first.stderr
-        yield made
+        yield environment
 
 
 @pytest.fixture
-def house(settled: House) -> Iterator[House]:
-    """The module's house, its line undisturbed; the adapter may run from the test before."""
-    settled.extra.clear()
+def environment(synchronised: Environment) -> Iterator[Environment]:
+    """The module's environment without faults; the adapter of the previous test may still run."""
+    synchronised.extra.clear()
     try:
-        yield settled
+        yield synchronised
     finally:
-        settled.line.calm()
+        synchronised.proxy.clear()

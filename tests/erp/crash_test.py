@@ -1,4 +1,4 @@
-"""Killing the adapter and Tryton again and again while orders go out and payments come in.
+"""Crash test: kill the adapter and Tryton in turn while orders are exported and payments are imported.
 
 python -m tests.erp.crash_test [--kills 20] [--orders 60] [--seed 1]
 """
@@ -14,125 +14,125 @@ from typing import Any
 
 import psycopg
 
-from hub import paths, settings
-from hub.stack import gateway as gateways
-from tests.erp import accounting, environment
-from tests.erp.environment import House
+from tests.erp import environment as environments
+from tests.erp import sandbox
+from tests.erp.environment import Environment
 from tests.support import test_cluster
-from tests.support.client import RunningGateway
 from tests.support.context import make_context
+from tests.support.gateway import running_gateway
 
 
 @dataclass
-class Toll:
-    """What came of it; `run` raises where a sale is missing or there twice, or a promise is broken."""
+class Report:
+    """The result of a crash test."""
 
     kills: int
     adapter: int
+    """Kills of the adapter."""
     tryton: int
+    """Kills of Tryton."""
     orders: int
-    taken: int
+    exported: int
     paid: int
     seconds: float
 
 
-def run(house: House, *, kills: int, orders: int, seed: int = 1) -> Toll:
-    """Order, kill at random moments, pay what got through; returns when all is taken over and paid."""
+def run(environment: Environment, *, kills: int, orders: int, seed: int = 1) -> Report:
+    """Approve orders, kill at random moments, pay some; returns when all are exported and paid.
+
+    Raises AssertionError if an order lacks its sale or has two, or if an invariant of the hub is broken.
+    """
     chance = random.Random(seed)  # noqa: S311  repeatable, not secret
     began = time.monotonic()
     skus = [f"TRY-{n:03}" for n in range(100, 200)]
-    made: list[dict[str, Any]] = []
+    approved: list[dict[str, Any]] = []
     killed = {"adapter": 0, "tryton": 0}
-    house.start()
+    environment.start()
     for number in range(kills):
-        made += [
-            house.order(chance.choice(skus), chance.randint(1, 5), partner=n % 3)
+        approved += [
+            environment.order(chance.choice(skus), chance.randint(1, 5), partner=n % 3)
             for n in range(orders * (number + 1) // kills - orders * number // kills)
         ]
-        _await_progress(house, made, chance.randint(0, len(made) - 1))
+        _wait_until_exported(environment, approved, chance.randint(0, len(approved) - 1))
         time.sleep(chance.uniform(0, 0.6))
         if number % 2:
-            house.tryton.kill()
+            environment.tryton.kill()
             killed["tryton"] += 1
             time.sleep(chance.uniform(0, 0.5))
-            house.tryton.start()
-            house.tryton.wait_up()
+            environment.tryton.start()
+            environment.tryton.wait_up()
         else:
-            house.kill()
+            environment.kill()
             killed["adapter"] += 1
-            house.start()
-    for order in made:
-        house.until(lambda order=order: house.taken(order), 180)  # type: ignore[misc]
-    paid = _pay(house, made, chance)
-    house.each_sale_once()
-    return Toll(
+            environment.start()
+    for order in approved:
+        environment.wait_until_exported(order, 180)
+    paid = _pay(environment, approved, chance)
+    environment.assert_one_sale_per_order()
+    return Report(
         kills=kills,
         adapter=killed["adapter"],
         tryton=killed["tryton"],
-        orders=len(made),
-        taken=sum(1 for order in made if house.taken(order)),
+        orders=len(approved),
+        exported=_exported(environment, approved),
         paid=paid,
         seconds=round(time.monotonic() - began, 1),
     )
 
 
-def _await_progress(house: House, made: list[dict[str, Any]], enough: int) -> None:
-    """Until so many orders are taken over, and one at least is not."""
-    house.until(lambda: sum(1 for order in made if house.taken(order)) >= enough, 120)
+def _exported(environment: Environment, orders: list[dict[str, Any]]) -> int:
+    return sum(1 for order in orders if environment.erp_reference(order))
 
 
-def _pay(house: House, made: list[dict[str, Any]], chance: random.Random) -> int:
-    """Pay some of the invoices in Tryton while the adapter is killed once more."""
-    some = made[:: max(1, len(made) // 5)]
-    killing = threading.Timer(chance.uniform(0.2, 1), house.kill)
-    killing.start()
+def _wait_until_exported(environment: Environment, orders: list[dict[str, Any]], enough: int) -> None:
+    """Wait until `enough` of the orders, fewer than all, are exported."""
+    environment.wait_until(lambda: _exported(environment, orders) >= enough, 120)
+
+
+def _pay(environment: Environment, orders: list[dict[str, Any]], chance: random.Random) -> int:
+    """Pay some of the invoices in Tryton while the adapter is killed once more; returns their number."""
+    some = orders[:: max(1, len(orders) // 5)]
+    killer = threading.Timer(chance.uniform(0.2, 1), environment.kill)
+    killer.start()
+    accounting = environment.accounting
     for order in some:
-        house.books.pay(house.books.post(order["order_number"]), order["grand_total"])
-    killing.join()
-    house.start()
-    status = "select status from app.invoices where id = %s"
+        accounting.pay(accounting.post(order["order_number"]), order["grand_total"])
+    killer.join()
+    environment.start()
     for order in some:
-        house.until(lambda order=order: house.value(status, order["invoice"]["id"]) == "PAID")  # type: ignore[misc]
+        environment.wait_until(lambda order=order: _is_paid(environment, order))  # type: ignore[misc]
     return len(some)
 
 
+def _is_paid(environment: Environment, order: dict[str, Any]) -> bool:
+    status = "select status from app.invoices where id = %s"
+    return bool(environment.value(status, order["invoice"]["id"]) == "PAID")
+
+
 def main() -> None:
-    """Run it on databases of its own and print the toll."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--orders", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args()
-    choice = gateways.choose(settings.read().gateway, paths.root() / ".cache" / "postgrest")
-    with test_cluster.running_cluster() as cluster, test_cluster.scratch_folder() as folder:
-        template = test_cluster.ensure_template(cluster)
-        name = test_cluster.fresh_name("killing")
-        with psycopg.connect(cluster.url(), autocommit=True) as conn:
-            conn.execute(f'create database "{name}" template "{template}"')
-        with psycopg.connect(cluster.url(name)) as conn:
+    """Run the crash test on databases of its own and print the report."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.erp.crash_test",
+        description="Kill the ERP adapter and Tryton; verify that each order has exactly one sale.",
+    )
+    parser.add_argument("--kills", type=int, default=20, help="kills, of adapter and Tryton in turn")
+    parser.add_argument("--orders", type=int, default=60, help="orders to approve")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random moments and orders")
+    options = parser.parse_args()
+    with (
+        test_cluster.running_cluster() as cluster,
+        test_cluster.scratch_database(
+            cluster, "crash", template=test_cluster.ensure_template(cluster)
+        ) as database,
+        running_gateway(cluster, database) as gateway,
+        tempfile.TemporaryDirectory() as folder,
+        sandbox.running(cluster, Path(folder)) as tryton,
+    ):
+        with psycopg.connect(gateway.database_url) as conn:
             context = make_context(conn, products=0)
-        url = cluster.url(name, "authenticator", test_cluster.AUTHENTICATOR_PASSWORD)
-        ports = test_cluster.free_port(28000), test_cluster.free_port(29000)
-        config = gateways.GatewayConfig(url, url, test_cluster.JWT_SECRET, *ports, pooled=False)
-        file, log = folder / "gateway.conf", folder / "gateway.log"
-        config.write(file, choice.kind, gateways.account_for(choice))
-        process = gateways.start(choice, file, log)
-        try:
-            base = f"http://{cluster.host}:{ports[0]}"
-            gateways.wait_ready(base, log, lambda: gateways.check_running(process, log))
-            gateway = RunningGateway(base, cluster.url(name), test_cluster.JWT_SECRET, choice.kind)
-            with (
-                tempfile.TemporaryDirectory() as kept,
-                accounting.running(cluster, Path(kept)) as tryton,
-                environment.running(gateway, tryton, context, Path(kept)) as house,
-            ):
-                house.once()
-                print(run(house, kills=asked.kills, orders=asked.orders, seed=asked.seed))
-        finally:
-            process.terminate()
-            process.wait(10)
-            with psycopg.connect(cluster.url(), autocommit=True) as conn:
-                conn.execute(f'drop database "{name}" with (force)')
+        with environments.running(gateway, tryton, context, Path(folder)) as environment:
+            environment.once()
+            print(run(environment, kills=options.kills, orders=options.orders, seed=options.seed))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""A whole house: the hub behind its gateway, Tryton behind a line to be disturbed, the adapter between."""
+"""An environment for the adapter: the hub's gateway, a Tryton sandbox behind a proxy that injects faults."""
 
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,40 +17,43 @@ from devtools.tryton.accounting_client import AccountingClient
 from devtools.tryton.server import ADAPTER, Server
 from hub.ports import next_free
 from tests.erp import proxy as proxies
-from tests.erp.accounting import SPECIFICATION
 from tests.erp.proxy import Proxy
+from tests.erp.sandbox import SPECIFICATION
 from tests.support.client import RunningGateway
 from tests.support.context import Context, approve, broken_invariants, line, submit
+from tests.support.waiting import wait_until
 
 TIMEOUT, SETTLE = 2.0, 3.0
-"""The minutes of earnest, scaled down. Nothing that Tryton does here takes longer on an idle machine."""
+"""Seconds; in production 60 and 120. Every call to Tryton takes less on an idle machine."""
 
 
 @dataclass
-class House:
-    """Everything that is running; the adapter is started by the tests."""
+class Environment:
+    """The running parts; `start` runs the adapter."""
 
     gateway: RunningGateway
     tryton: Server
-    line: Proxy
-    books: AccountingClient
+    proxy: Proxy
+    accounting: AccountingClient
     context: Context
     conn: psycopg.Connection[Any]
     folder: Path
     port: int = field(default_factory=lambda: next_free(27400 + os.getpid() % 400))
     extra: dict[str, str] = field(default_factory=dict)
-    told: dict[str, str] = field(default_factory=dict)
+    """Further environment variables of the adapter."""
+    started_with: dict[str, str] = field(default_factory=dict)
+    """The `extra` of the running adapter."""
     process: subprocess.Popen[bytes] | None = None
 
-    def environment(self) -> dict[str, str]:
-        """What the adapter is told."""
+    def variables(self) -> dict[str, str]:
+        """The environment variables of the adapter."""
         return {k: v for k, v in os.environ.items() if not k.startswith("HUB_")} | {
             "HUB_GATEWAY_URL": self.gateway.url,
             "HUB_JWT_SECRET": self.gateway.jwt_secret,
             "HUB_LISTEN_URL": self.gateway.database_url,
             "HUB_ERP_KIND": "tryton",
             "HUB_ERP_PORT": str(self.port),
-            "HUB_ERP_URL": self.line.url,
+            "HUB_ERP_URL": self.proxy.url,
             "HUB_ERP_DATABASE": self.tryton.database,
             "HUB_ERP_LOGIN": ADAPTER,
             "HUB_ERP_PASSWORD": SPECIFICATION.password,
@@ -65,25 +67,25 @@ class House:
 
     @property
     def log(self) -> Path:
-        """What the adapter writes."""
+        """The adapter's log."""
         return self.folder / "adapter.log"
 
     def start(self) -> None:
-        """Have the adapter running; does not wait. One that was told something else is ended first."""
-        if self.process and self.process.poll() is None and self.told == self.extra:
+        """Start the adapter without waiting for it; restart it if `extra` has changed."""
+        if self.process and self.process.poll() is None and self.started_with == self.extra:
             return
         self.kill()
-        self.told = dict(self.extra)
+        self.started_with = dict(self.extra)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "adapters.erp"], env=self.environment(), stdout=log, stderr=log
+                [sys.executable, "-m", "adapters.erp"], env=self.variables(), stdout=log, stderr=log
             )
 
     def once(self) -> subprocess.CompletedProcess[str]:
-        """Every stream once."""
+        """Run every stream once."""
         return subprocess.run(
             [sys.executable, "-m", "adapters.erp", "--once"],
-            env=self.environment() | {"HUB_ERP_SETTLE_SECONDS": "0", "HUB_ERP_TIMEOUT_SECONDS": "60"},
+            env=self.variables() | {"HUB_ERP_SETTLE_SECONDS": "0", "HUB_ERP_TIMEOUT_SECONDS": "60"},
             capture_output=True,
             text=True,
             timeout=120,
@@ -91,35 +93,36 @@ class House:
         )
 
     def kill(self) -> None:
-        """As the kernel would, out of memory."""
+        """End the adapter with SIGKILL."""
         if self.process:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait(10)
             self.process = None
 
-    def health(self) -> httpx.Response | None:
-        """What the adapter says of itself; None while it does not answer."""
+    def health(self) -> dict[str, Any] | None:
+        """The body of /health; None while the adapter does not answer."""
         with suppress(httpx.HTTPError):
-            return httpx.get(f"http://127.0.0.1:{self.port}/health", trust_env=False)
+            body: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self.port}/health", trust_env=False).json()
+            return body
         return None
 
     def order(self, sku: str = "TRY-001", quantity: int = 2, partner: int = 0) -> dict[str, Any]:
-        """An approved order, with its invoice under "invoice"."""
-        made = submit(self.conn, self.context.partners[partner], [line(sku, quantity)])
-        return made | {"invoice": approve(self.conn, self.context, made)}
+        """Submit and approve an order; its invoice is under "invoice"."""
+        order = submit(self.conn, self.context.partners[partner], [line(sku, quantity)])
+        return order | {"invoice": approve(self.conn, self.context, order)}
 
     def value(self, query: str, *values: Any) -> Any:
-        """The first column of the first row."""
+        """The first column of the first row; None without a row."""
         row = self.conn.execute(query, values or None).fetchone()
         return row[0] if row else None
 
-    def taken(self, order: dict[str, Any]) -> str | None:
-        """The ERP's number of an order that it has taken over."""
+    def erp_reference(self, order: dict[str, Any]) -> str | None:
+        """The ERP's number of an exported order."""
         found = self.value("select erp_reference from app.orders where id = %s", order["id"])
         return None if found is None else str(found)
 
     def display_stock(self, sku: str) -> int:
-        """What the hub can sell."""
+        """The units that the hub can sell."""
         return int(
             self.value(
                 "select s.display_stock from app.inventory s join app.products p on p.id = s.product_id"
@@ -129,17 +132,20 @@ class House:
             or 0
         )
 
-    def until(self, done: Callable[[], Any], seconds: float = 60) -> Any:
-        """What `done` says once it says something."""
-        deadline = time.monotonic() + seconds
-        while not (found := done()):
-            if time.monotonic() > deadline:
-                raise AssertionError(self.log.read_text()[-3000:] if self.log.exists() else "not in time")
-            time.sleep(0.05)
-        return found
+    def wait_until(self, condition: Callable[[], Any], seconds: float = 60) -> Any:
+        """The first true value of `condition`; a failure shows the adapter's log."""
 
-    def each_sale_once(self) -> None:
-        """Every approved order has one sale, no sale lacks its order, and all promises of the hub hold."""
+        def log() -> str:
+            return self.log.read_text()[-3000:] if self.log.exists() else ""
+
+        return wait_until(condition, seconds, interval=0.05, details=log)
+
+    def wait_until_exported(self, order: dict[str, Any], seconds: float = 60) -> str:
+        """Wait until the ERP has an order; returns the ERP's number."""
+        return str(self.wait_until(lambda: self.erp_reference(order), seconds))
+
+    def assert_one_sale_per_order(self) -> None:
+        """Every approved order has one sale, every sale has its order, and the hub's invariants hold."""
         approved = (
             "select order_number from app.orders where status in ('APPROVED', 'SHIPPED', 'COMPLETED')"
             " or id in (select order_id from app.erp_cancellations where outcome = 'REFUSED')"
@@ -147,7 +153,7 @@ class House:
         orders = sorted(row[0] for row in self.conn.execute(approved).fetchall())
         sales = [
             row["reference"]
-            for row in self.books.rows(
+            for row in self.accounting.rows(
                 "sale.sale", [["state", "!=", "cancelled"]], "reference", "shipments.state"
             )
             if not row["shipments."] or any(s["state"] != "cancelled" for s in row["shipments."])
@@ -157,13 +163,13 @@ class House:
 
 
 @contextmanager
-def running(gateway: RunningGateway, tryton: Server, context: Context, folder: Path) -> Iterator[House]:
-    """The house; the adapter is not yet started."""
-    books = AccountingClient(tryton.url, tryton.database, SPECIFICATION.password)
+def running(gateway: RunningGateway, tryton: Server, context: Context, folder: Path) -> Iterator[Environment]:
+    """An environment whose adapter is not started yet; `folder` keeps its log."""
+    accounting = AccountingClient(tryton.url, tryton.database, SPECIFICATION.password)
     with proxies.running(tryton.url) as proxy, psycopg.connect(gateway.database_url, autocommit=True) as conn:
-        house = House(gateway, tryton, proxy, books, context, conn, folder)
+        environment = Environment(gateway, tryton, proxy, accounting, context, conn, folder)
         try:
-            yield house
+            yield environment
         finally:
-            house.kill()
-            books.close()
+            environment.kill()
+            accounting.close()

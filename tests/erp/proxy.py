@@ -1,4 +1,4 @@
-"""A line between the adapter and Tryton that can be made slow, cut, or talk nonsense."""
+"""A proxy between the adapter and Tryton that injects faults."""
 
 import http.client
 import threading
@@ -11,13 +11,13 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 Fault = Literal["", "slow", "late", "cut", "500", "garbage"]
-"""slow: the request is kept for `delay` seconds and then passed on, whoever waits for it; late: passed on,
-and the answer kept back; cut: passed on, and the answer lost; 500 and garbage: passed on, and answered so."""
+"""slow: the request is forwarded after `delay` seconds, even if the client has given up by then.
+late: the answer is delayed. cut: the answer is lost. 500, garbage: the answer is replaced."""
 
 
 @dataclass
 class Proxy:
-    """Its behaviour. `only` names a method whose calls alone are disturbed; `times` is how often."""
+    """A proxy in front of `target`. Its fault applies to the first `times` calls of method `only`."""
 
     target: str
     port: int = 0
@@ -25,48 +25,49 @@ class Proxy:
     only: str = ""
     times: int = 10**9
     delay: float = 0.0
-    disturbed: int = 0
-    methods: list[str] = field(default_factory=list)
+    injected: int = 0
+    """Faults since the last call of `inject`."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def url(self) -> str:
+        """The proxy's own URL."""
         return f"http://127.0.0.1:{self.port}"
 
-    def disturb(self, fault: Fault, only: str = "", times: int = 10**9, delay: float = 0.0) -> None:
-        """From now on."""
+    def inject(self, fault: Fault, only: str = "", times: int = 10**9, delay: float = 0.0) -> None:
+        """Inject a fault from now on; `delay` is in seconds."""
         with self._lock:
-            self.only, self.times, self.delay, self.disturbed, self.fault = only, times, delay, 0, fault
+            self.only, self.times, self.delay, self.injected, self.fault = only, times, delay, 0, fault
 
-    def calm(self) -> None:
-        """No more."""
-        self.disturb("")
+    def clear(self) -> None:
+        """Inject no more faults."""
+        self.inject("")
 
     def _due(self, body: bytes) -> Fault:
         with self._lock:
-            if not self.fault or self.disturbed >= self.times or self.only.encode() not in body:
+            if not self.fault or self.injected >= self.times or self.only.encode() not in body:
                 return ""
-            self.disturbed += 1
+            self.injected += 1
             return self.fault
 
     def handle(self, request: BaseHTTPRequestHandler) -> None:
-        """One request."""
+        """Forward one request."""
         length = int(request.headers.get("Content-Length", 0))
         body = request.rfile.read(length)
-        if len(body) < length:  # who asked was killed in the midst of it; Tryton would wait for the rest
+        if len(body) < length:  # the client was killed; Tryton would wait for the rest
             request.close_connection = True
             return
         fault = self._due(body)
         if fault == "slow":
             time.sleep(self.delay)
-        passed = self._pass_on(request, body)
+        forwarded = self._forward(request, body)
         if fault == "late":
             time.sleep(self.delay)
-        if passed is None or fault == "cut":
+        if forwarded is None or fault == "cut":
             request.close_connection = True
             request.connection.shutdown(2)
             return
-        status, headers, answer = passed
+        status, headers, answer = forwarded
         if fault == "500":
             status, headers, answer = 500, [], b"Internal Server Error"
         elif fault == "garbage":
@@ -79,23 +80,23 @@ class Proxy:
         request.end_headers()
         request.wfile.write(answer)
 
-    def _pass_on(
+    def _forward(
         self, request: BaseHTTPRequestHandler, body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes] | None:
-        line = http.client.HTTPConnection(urlsplit(self.target).netloc, timeout=60)
+        connection = http.client.HTTPConnection(urlsplit(self.target).netloc, timeout=60)
         try:
-            line.request("POST", request.path, body, dict(request.headers.items()))
-            answer = line.getresponse()
+            connection.request("POST", request.path, body, dict(request.headers.items()))
+            answer = connection.getresponse()
             return answer.status, answer.getheaders(), answer.read()
         except (OSError, http.client.HTTPException):
             return None
         finally:
-            line.close()
+            connection.close()
 
 
 @contextmanager
 def running(target: str) -> Iterator[Proxy]:
-    """A proxy in front of `target`."""
+    """A proxy in front of the URL `target`, until the block ends."""
     proxy = Proxy(target)
 
     class Handler(BaseHTTPRequestHandler):
@@ -105,12 +106,12 @@ def running(target: str) -> Iterator[Proxy]:
             try:
                 proxy.handle(self)
             except OSError:
-                self.close_connection = True  # who asked is gone
+                self.close_connection = True  # the client is gone
 
         def log_message(self, format: str, *args: object) -> None: ...
 
     class Quiet(ThreadingHTTPServer):
-        def handle_error(self, request: object, client_address: object) -> None: ...  # killed adapters
+        def handle_error(self, request: object, client_address: object) -> None: ...  # killed clients
 
     with Quiet(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True

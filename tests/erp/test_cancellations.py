@@ -1,4 +1,4 @@
-"""Orders that die after approval: undone in the ERP, or headquarters is told."""
+"""Orders that end after approval: cancelled in the ERP, or headquarters is notified."""
 
 from typing import Any
 
@@ -11,46 +11,39 @@ from tests.support.context import (
     broken_invariants,
     call,
     items,
-    make_context,
     refusal,
     submit,
     value,
 )
 
 
-@pytest.fixture
-def context(db: Connection) -> Context:
-    return make_context(db)
-
-
-def dead(db: Connection, context: Context, *, taken: bool = True) -> dict[str, Any]:
+def rejected_order(db: Connection, context: Context, *, exported: bool = True) -> dict[str, Any]:
+    """An approved order that was rejected, after its export or before the acknowledgement."""
     order = submit(db, context.partners[0], items(SKU_000=4))
     approve(db, context, order)
-    if taken:
+    if exported:
         call(db, context.erp, "erp_ack_order", order_id=order["id"], erp_reference="SO-1")
     call(db, context.admin, "reject_order", order_id=order["id"], reason="habis")
     return order
 
 
-def pending(db: Connection, context: Context, most: int = 100) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = call(db, context.erp, "erp_pending_cancellations", max=most)
+def pending(db: Connection, context: Context, limit: int = 100) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = call(db, context.erp, "erp_pending_cancellations", max=limit)
     return found
 
 
-def settle(
+def acknowledge(
     db: Connection, context: Context, order: dict[str, Any], outcome: str, note: str | None = None
 ) -> Any:
     return call(db, context.erp, "erp_ack_cancellation", order_id=order["id"], outcome=outcome, note=note)
 
 
-def messages(db: Connection) -> int:
+def refusal_messages(db: Connection) -> int:
     count: int = value(db, "select count(*) from app.messages where template = 'erp_cancel_refused'")
     return count
 
 
-def test_an_order_that_died_before_approval_is_not_the_erps_business(
-    db: Connection, context: Context
-) -> None:
+def test_order_cancelled_before_approval_is_hidden_from_the_erp(db: Connection, context: Context) -> None:
     order = submit(db, context.partners[0], items(SKU_000=4))
     call(db, context.partners[0], "cancel_order", order_id=order["id"])
     assert pending(db, context) == []
@@ -64,49 +57,47 @@ def test_an_order_that_died_before_approval_is_not_the_erps_business(
     )
 
 
-@pytest.mark.parametrize("taken", [True, False])
-def test_what_the_erp_has_or_may_have_waits_until_it_is_undone(
-    db: Connection, context: Context, taken: bool
+@pytest.mark.parametrize("exported", [True, False])
+def test_cancellation_is_pending_until_the_erp_acknowledges_it(
+    db: Connection, context: Context, exported: bool
 ) -> None:
-    """An adapter that was killed between the sale and the acknowledgement left the sale behind."""
-    order = dead(db, context, taken=taken)
+    """An adapter that was killed before the acknowledgement may have left a sale."""
+    order = rejected_order(db, context, exported=exported)
     [waiting] = pending(db, context)
     assert (waiting["order_id"], waiting["order_number"]) == (order["id"], order["order_number"])
-    assert (waiting["erp_reference"], waiting["reason"]) == ("SO-1" if taken else None, "habis")
-    assert [settle(db, context, order, "CANCELLED")["duplicate"] for _ in range(2)] == [False, True]
+    assert (waiting["erp_reference"], waiting["reason"]) == ("SO-1" if exported else None, "habis")
+    assert [acknowledge(db, context, order, "CANCELLED")["duplicate"] for _ in range(2)] == [False, True]
     assert pending(db, context) == []
-    assert messages(db) == 0
+    assert refusal_messages(db) == 0
     assert broken_invariants(db) == {}
 
 
-def test_headquarters_is_told_once_that_the_erp_refuses(db: Connection, context: Context) -> None:
-    order = dead(db, context)
+def test_headquarters_is_notified_once_of_a_refused_cancellation(db: Connection, context: Context) -> None:
+    order = rejected_order(db, context)
     for _ in range(3):
-        told = settle(db, context, order, "REFUSED", "goods are out")
-        assert told["outcome"] == "REFUSED"
-    assert messages(db) == 2, "one for each admin"
+        answer = acknowledge(db, context, order, "REFUSED", "already shipped")
+        assert answer["outcome"] == "REFUSED"
+    assert refusal_messages(db) == 2, "one message for each admin"
     assert (
         value(db, "select variables ->> 'reason' from app.messages order by position desc limit 1")
-        == "goods are out"
+        == "already shipped"
     )
-    assert settle(db, context, order, "CANCELLED")["outcome"] == "REFUSED", "the first answer stands"
+    assert acknowledge(db, context, order, "CANCELLED")["outcome"] == "REFUSED", "the first answer is final"
 
 
-def test_an_order_that_arrives_after_its_cancellation_is_undone_again(
-    db: Connection, context: Context
-) -> None:
-    """The ERP had nothing to cancel; then the sale that was on its way came through."""
-    order = dead(db, context, taken=False)
-    settle(db, context, order, "CANCELLED", "no sale of it")
+def test_order_exported_after_its_cancellation_is_cancelled_again(db: Connection, context: Context) -> None:
+    """The ERP had no sale to cancel; then an abandoned request created it."""
+    order = rejected_order(db, context, exported=False)
+    acknowledge(db, context, order, "CANCELLED", "no sale for it")
     call(db, context.erp, "erp_ack_order", order_id=order["id"], erp_reference="SO-9")
     assert [p["erp_reference"] for p in pending(db, context)] == ["SO-9"]
-    settle(db, context, order, "CANCELLED")
+    acknowledge(db, context, order, "CANCELLED")
     assert call(db, context.erp, "erp_ack_order", order_id=order["id"], erp_reference="SO-9")["duplicate"]
-    assert pending(db, context) == [], "said again, it changes nothing"
+    assert pending(db, context) == [], "a repetition changes nothing"
 
 
-def test_pages_and_answers_of_another_form_are_refused(db: Connection, context: Context) -> None:
-    first, second = dead(db, context), dead(db, context)
+def test_invalid_limits_and_outcomes_are_refused(db: Connection, context: Context) -> None:
+    first, second = rejected_order(db, context), rejected_order(db, context)
     assert [p["order_id"] for p in pending(db, context, 1)] == [first["id"]]
     assert len(pending(db, context)) == 2
     for most in (0, 1001, None):

@@ -1,4 +1,4 @@
-"""The drop folder and a real hub: files in, orders out, and what goes wrong on the way."""
+"""The drop folder with a real hub: files in, orders out, and faults in between."""
 
 import asyncio
 import csv
@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapters.erp.app import working
-from adapters.erp.exchange import PAYMENTS_AT_ONCE
+from adapters.erp.app import open_worker
+from adapters.erp.exchange import PAYMENTS_PER_CALL
 from adapters.erp.settings import Settings
 from tests.support.client import RunningGateway
 from tests.support.context import Context, approve, broken_invariants, call, line, submit, value
@@ -23,8 +23,8 @@ SETTLE = 0.5
 
 
 @dataclass
-class Desk:
-    """The accountant's desk, and the hub behind it."""
+class DropFolder:
+    """The accountant's drop folder and the hub behind it."""
 
     gateway: RunningGateway
     context: Context
@@ -32,7 +32,7 @@ class Desk:
     folder: Path
 
     def drop(self, name: str, text: str, *, age: float = 60) -> Path:
-        """A file that was written so many seconds ago."""
+        """Write a file to in/ that is `age` seconds old."""
         path = self.folder / "in" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
@@ -40,199 +40,207 @@ class Desk:
         os.utime(path, (moment, moment))
         return path
 
-    def look(self, settle: float = SETTLE) -> bool:
-        """The adapter looks once at everything; whether all went well."""
-        settings = Settings(
-            gateway_url=self.gateway.url,
-            jwt_secret=self.gateway.jwt_secret,
-            erp_kind="csv",
-            erp_folder=self.folder,
-            erp_csv_settle_seconds=settle,
+    def exchange(self, settle: float = SETTLE) -> bool:
+        """Run every stream once; returns whether all succeeded."""
+        settings = Settings.model_validate(
+            {
+                "gateway_url": self.gateway.url,
+                "jwt_secret": self.gateway.jwt_secret,
+                "erp_kind": "csv",
+                "erp_folder": self.folder,
+                "erp_csv_settle_seconds": settle,
+            }
         )
 
         async def once() -> bool:
-            async with working(settings) as worker:
+            async with open_worker(settings) as worker:
                 return await worker.once()
 
         return asyncio.run(once())
 
     def names(self, where: str) -> list[str]:
-        """Names of the files in a folder, without the moment before them."""
+        """Names of the files in a folder, without the time before them."""
         found = (path for path in (self.folder / where).glob("*") if path.is_file())
         return sorted(path.name.split("-", 1)[1] if where != "orders" else path.name for path in found)
 
     def stock(self, sku: str) -> int:
-        """What the hub can sell of a product."""
+        """The units of a product that the hub can sell."""
         query = "select s.display_stock from app.inventory s join app.products p on p.id = s.product_id"
         return int(value(self.conn, f"{query} where p.sku = %s", sku) or 0)
 
 
 @pytest.fixture(scope="module")
-def opened(
-    gateway: RunningGateway, context: Context, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Desk]:
-    """A desk on whose products there is stock."""
+def provisioned(
+    gateway: RunningGateway, gateway_context: Context, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DropFolder]:
+    """The module's drop folder, whose products have stock."""
     with psycopg.connect(gateway.database_url, autocommit=True) as conn:
-        desk = Desk(gateway, context, conn, tmp_path_factory.mktemp("drop"))
+        drop_folder = DropFolder(gateway, gateway_context, conn, tmp_path_factory.mktemp("drop"))
         rows = "".join(f"CSV-{i};Sampo {i};50.000,00;Ayu\n" for i in range(1, 9))
-        desk.drop("products 2026.csv", f"sku;name;base_price;brand\n{rows}", age=HOUR)
-        desk.drop("stock.csv", "sku;quantity\n" + "".join(f"CSV-{i};100\n" for i in range(1, 9)), age=HOUR)
-        assert desk.look()
-        yield desk
+        drop_folder.drop("products 2026.csv", f"sku;name;base_price;brand\n{rows}", age=HOUR)
+        drop_folder.drop(
+            "stock.csv", "sku;quantity\n" + "".join(f"CSV-{i};100\n" for i in range(1, 9)), age=HOUR
+        )
+        assert drop_folder.exchange()
+        yield drop_folder
 
 
 @pytest.fixture
-def desk(opened: Desk) -> Desk:
-    """The module's desk with an empty in/."""
-    for path in (opened.folder / "in").iterdir():
+def drop_folder(provisioned: DropFolder) -> DropFolder:
+    """The module's drop folder with an empty in/."""
+    for path in (provisioned.folder / "in").iterdir():
         path.unlink()
-    return opened
+    return provisioned
 
 
-def test_products_and_stock_are_taken_and_the_files_are_put_away(desk: Desk) -> None:
-    assert desk.stock("CSV-1") == 100
-    assert value(desk.conn, "select base_price from app.products where sku = 'CSV-8'") == 50000
-    assert {"products 2026.csv", "stock.csv"} <= set(desk.names("done"))
+def test_product_and_stock_files_are_applied_and_moved_to_done(drop_folder: DropFolder) -> None:
+    assert drop_folder.stock("CSV-1") == 100
+    assert value(drop_folder.conn, "select base_price from app.products where sku = 'CSV-8'") == 50000
+    assert {"products 2026.csv", "stock.csv"} <= set(drop_folder.names("done"))
 
 
-def test_bad_rows_are_set_aside_with_their_lines_and_the_good_ones_count(desk: Desk) -> None:
-    desk.drop("stock-b.csv", "sku;quantity\nCSV-2;90\nCSV-3;banyak\nNEW-1;7\n")
-    assert desk.look()
-    assert (desk.stock("CSV-2"), desk.stock("CSV-3")) == (90, 100)
-    [aside] = (desk.folder / "rejected").glob("*stock-b.csv")
-    with aside.open(encoding="utf-8-sig", newline="") as file:
+def test_bad_rows_are_rejected_with_their_line_and_good_rows_applied(drop_folder: DropFolder) -> None:
+    drop_folder.drop("stock-b.csv", "sku;quantity\nCSV-2;90\nCSV-3;banyak\nNEW-1;7\n")
+    assert drop_folder.exchange()
+    assert (drop_folder.stock("CSV-2"), drop_folder.stock("CSV-3")) == (90, 100)
+    [rejected] = (drop_folder.folder / "rejected").glob("*stock-b.csv")
+    with rejected.open(encoding="utf-8-sig", newline="") as file:
         assert list(csv.reader(file, delimiter=";")) == [
             ["line", "reason", "sku", "quantity"],
-            ["3", "'banyak' is no number", "CSV-3", "banyak"],
+            ["3", "'banyak' is not a number", "CSV-3", "banyak"],
         ]
-    # What the hub does not know is its own to list; it counts once the product comes.
-    assert value(desk.conn, "select count(*) from app.erp_quarantine where key = 'NEW-1'") == 1
-    desk.drop("products-new.csv", "sku,name,base_price\nNEW-1,Masker,1000\n")
-    assert desk.look()
-    assert desk.stock("NEW-1") == 7
-    # Put right and dropped again, as it is.
-    desk.drop("stock-again.csv", aside.read_text("utf-8-sig").replace("banyak", "80"))
-    assert desk.look()
-    assert desk.stock("CSV-3") == 80
+    # The hub quarantines an unknown SKU; its level is applied once the product exists.
+    assert value(drop_folder.conn, "select count(*) from app.erp_quarantine where key = 'NEW-1'") == 1
+    drop_folder.drop("products-new.csv", "sku,name,base_price\nNEW-1,Masker,1000\n")
+    assert drop_folder.exchange()
+    assert drop_folder.stock("NEW-1") == 7
+    # The rejected rows are corrected and dropped again, with their added columns.
+    drop_folder.drop("stock-again.csv", rejected.read_text("utf-8-sig").replace("banyak", "80"))
+    assert drop_folder.exchange()
+    assert drop_folder.stock("CSV-3") == 80
 
 
-def test_a_file_that_is_none_of_ours_is_put_aside_whole(desk: Desk) -> None:
-    desk.drop("stock-c.csv", "kode;jumlah\nCSV-4;1\n")
-    assert desk.look()
-    assert desk.stock("CSV-4") == 100
-    [reason] = (desk.folder / "rejected").glob("*stock-c.csv.reason.txt")
-    assert "names no quantity, sku" in reason.read_text("utf-8-sig")
-    assert desk.names("in") == []
+def test_file_with_an_invalid_structure_is_rejected_as_a_whole(drop_folder: DropFolder) -> None:
+    drop_folder.drop("stock-c.csv", "kode;jumlah\nCSV-4;1\n")
+    assert drop_folder.exchange()
+    assert drop_folder.stock("CSV-4") == 100
+    [reason] = (drop_folder.folder / "rejected").glob("*stock-c.csv.reason.txt")
+    assert "lacks the columns quantity, sku" in reason.read_text("utf-8-sig")
+    assert drop_folder.names("in") == []
 
 
-def test_more_payments_than_the_hub_takes_at_once_are_all_taken(desk: Desk) -> None:
-    order = submit(desk.conn, desk.context.partners[0], [line("CSV-2", 1)])
-    invoice = approve(desk.conn, desk.context, order)
-    rows = "".join(f"{invoice['invoice_number']};1;R-{n}\n" for n in range(PAYMENTS_AT_ONCE + 1))
-    desk.drop("payments-many.csv", f"invoice_number;amount;reference_number\n{rows}")
-    assert desk.look()
-    assert "payments-many.csv" in desk.names("done")
+def test_payments_above_the_limit_of_one_call_are_all_applied(drop_folder: DropFolder) -> None:
+    order = submit(drop_folder.conn, drop_folder.context.partners[0], [line("CSV-2", 1)])
+    invoice = approve(drop_folder.conn, drop_folder.context, order)
+    rows = "".join(f"{invoice['invoice_number']};1;R-{n}\n" for n in range(PAYMENTS_PER_CALL + 1))
+    drop_folder.drop("payments-many.csv", f"invoice_number;amount;reference_number\n{rows}")
+    assert drop_folder.exchange()
+    assert "payments-many.csv" in drop_folder.names("done")
     paid = "select amount_paid from app.invoices where id = %s"
-    assert value(desk.conn, paid, invoice["id"]) == PAYMENTS_AT_ONCE + 1
+    assert value(drop_folder.conn, paid, invoice["id"]) == PAYMENTS_PER_CALL + 1
 
 
-def test_a_file_that_is_still_being_written_is_left_alone(desk: Desk) -> None:
-    path = desk.drop("stock-d.csv", "sku;quantity\nCSV-5;5", age=0)
-    assert desk.look(settle=HOUR)
-    assert (path.exists(), desk.stock("CSV-5")) == (True, 100)
+def test_recently_modified_file_is_left_alone(drop_folder: DropFolder) -> None:
+    path = drop_folder.drop("stock-d.csv", "sku;quantity\nCSV-5;5", age=0)
+    assert drop_folder.exchange(settle=HOUR)
+    assert (path.exists(), drop_folder.stock("CSV-5")) == (True, 100)
 
 
-def test_died_before_the_file_was_put_away_it_is_not_taken_again(desk: Desk) -> None:
-    path = desk.drop("stock-e.csv", "sku;quantity\nCSV-6;60\n")
+def test_file_stored_before_a_crash_is_not_applied_again(drop_folder: DropFolder) -> None:
+    path = drop_folder.drop("stock-e.csv", "sku;quantity\nCSV-6;60\n")
     moment = path.stat().st_mtime
-    assert desk.look()
-    desk.conn.execute(
+    assert drop_folder.exchange()
+    drop_folder.conn.execute(
         "update app.inventory set erp_stock = 55"
         " where product_id = (select id from app.products where sku = 'CSV-6')"
     )
-    path = desk.drop("stock-e.csv", "sku;quantity\nCSV-6;60\n")
+    path = drop_folder.drop("stock-e.csv", "sku;quantity\nCSV-6;60\n")
     os.utime(path, (moment, moment))
-    assert desk.look()
-    assert (desk.stock("CSV-6"), desk.names("in")) == (55, [])
+    assert drop_folder.exchange()
+    assert (drop_folder.stock("CSV-6"), drop_folder.names("in")) == (55, [])
 
 
-def test_an_order_is_laid_out_once_and_an_older_reading_does_not_bring_its_units_back(
-    desk: Desk,
+def test_order_is_exported_once_and_an_older_stock_file_does_not_restore_its_units(
+    drop_folder: DropFolder,
 ) -> None:
-    order = submit(desk.conn, desk.context.partners[0], [line("CSV-7", 10)])
-    invoice = approve(desk.conn, desk.context, order)
-    assert desk.look()
+    order = submit(drop_folder.conn, drop_folder.context.partners[0], [line("CSV-7", 10)])
+    invoice = approve(drop_folder.conn, drop_folder.context, order)
+    assert drop_folder.exchange()
     name = f"{order['order_number']}.csv"
-    path = desk.folder / "orders" / name
+    path = drop_folder.folder / "orders" / name
     with path.open(encoding="utf-8-sig", newline="") as file:
         [row] = csv.DictReader(file, delimiter=";")
     assert (row["sku"], row["quantity"], row["invoice_number"]) == ("CSV-7", "10", invoice["invoice_number"])
-    path.unlink()  # the accountant took it
-    assert desk.look()
+    path.unlink()  # the accountant removed it
+    assert drop_folder.exchange()
     assert not path.exists()
-    assert desk.stock("CSV-7") == 90
-    desk.drop("stock-f.csv", "sku;quantity\nCSV-7;100\n", age=30)  # exported before the order was there
-    assert desk.look()
-    assert desk.stock("CSV-7") == 90
-    desk.drop("stock-g.csv", "sku;quantity\nCSV-7;88\n", age=0)
+    assert drop_folder.stock("CSV-7") == 90
+    drop_folder.drop(
+        "stock-f.csv", "sku;quantity\nCSV-7;100\n", age=30
+    )  # exported from the books before the order
+    assert drop_folder.exchange()
+    assert drop_folder.stock("CSV-7") == 90
+    drop_folder.drop("stock-g.csv", "sku;quantity\nCSV-7;88\n", age=0)
     time.sleep(SETTLE)
-    assert desk.look()
-    assert desk.stock("CSV-7") == 88
-    assert broken_invariants(desk.conn) == {}
+    assert drop_folder.exchange()
+    assert drop_folder.stock("CSV-7") == 88
+    assert broken_invariants(drop_folder.conn) == {}
 
 
-def test_a_payment_counts_once_however_often_it_is_dropped(desk: Desk) -> None:
-    order = submit(desk.conn, desk.context.partners[1], [line("CSV-8", 20)])
-    invoice = approve(desk.conn, desk.context, order)
+def test_payment_dropped_repeatedly_is_recorded_once(drop_folder: DropFolder) -> None:
+    order = submit(drop_folder.conn, drop_folder.context.partners[1], [line("CSV-8", 20)])
+    invoice = approve(drop_folder.conn, drop_folder.context, order)
     text = (
         "invoice_number;amount;reference_number;paid_at\n"
         f"{invoice['invoice_number']};{order['grand_total']:.2f};BCA-77;{time.strftime('%d/%m/%Y')}\nINV-NONE;1;X;\n"
     )
     for name in ("payments.csv", "payments.csv", "payments-again.csv"):
-        desk.drop(name, text, age=HOUR)
-        assert desk.look()
+        drop_folder.drop(name, text, age=HOUR)
+        assert drop_folder.exchange()
     query = "select count(*), sum(amount) from app.invoice_payments where invoice_id = %s"
-    assert desk.conn.execute(query, [invoice["id"]]).fetchone() == (1, order["grand_total"])
-    assert value(desk.conn, "select status from app.invoices where id = %s", invoice["id"]) == "PAID"
-    assert value(desk.conn, "select count(*) from app.erp_quarantine where key like 'INV-NONE%%'") == 1
-    assert broken_invariants(desk.conn) == {}
+    assert drop_folder.conn.execute(query, [invoice["id"]]).fetchone() == (1, order["grand_total"])
+    assert value(drop_folder.conn, "select status from app.invoices where id = %s", invoice["id"]) == "PAID"
+    assert value(drop_folder.conn, "select count(*) from app.erp_quarantine where key like 'INV-NONE%%'") == 1
+    assert broken_invariants(drop_folder.conn) == {}
 
 
-@pytest.mark.parametrize("taken", [False, True])
-def test_cancelled_after_it_was_laid_out(desk: Desk, *, taken: bool) -> None:
-    order = submit(desk.conn, desk.context.partners[0], [line("CSV-1", 1)])
-    approve(desk.conn, desk.context, order)
-    assert desk.look()
-    path = desk.folder / "orders" / f"{order['order_number']}.csv"
-    if taken:
+@pytest.mark.parametrize("removed", [False, True])
+def test_cancelled_order_file_is_withdrawn_or_the_cancellation_refused(
+    drop_folder: DropFolder, *, removed: bool
+) -> None:
+    order = submit(drop_folder.conn, drop_folder.context.partners[0], [line("CSV-1", 1)])
+    approve(drop_folder.conn, drop_folder.context, order)
+    assert drop_folder.exchange()
+    path = drop_folder.folder / "orders" / f"{order['order_number']}.csv"
+    if removed:
         path.unlink()
-    call(desk.conn, desk.context.admin, "reject_order", order_id=order["id"], reason="salah")
-    assert desk.look()
+    call(drop_folder.conn, drop_folder.context.admin, "reject_order", order_id=order["id"], reason="salah")
+    assert drop_folder.exchange()
     assert not path.exists()
     query = "select outcome, note from app.erp_cancellations where order_id = %s"
-    outcome = desk.conn.execute(query, [order["id"]]).fetchone()
+    outcome = drop_folder.conn.execute(query, [order["id"]]).fetchone()
     expected = (
-        ("REFUSED", f"{path.name} was taken out of orders/: undo it by hand")
-        if taken
+        ("REFUSED", f"{path.name} was already removed from orders/: undo the order by hand")
+        if removed
         else ("CANCELLED", None)
     )
     assert outcome == expected
-    told = value(
-        desk.conn,
+    notified = value(
+        drop_folder.conn,
         "select count(*) from app.messages where order_id = %s and recipient_type = 'AGENT'",
         order["id"],
     )
-    assert (told > 0) == taken
-    assert broken_invariants(desk.conn) == {}
+    assert (notified > 0) == removed
+    assert broken_invariants(drop_folder.conn) == {}
 
 
-def test_a_share_that_is_not_mounted_is_trouble(desk: Desk) -> None:
-    away = desk.folder.with_name("away")
-    desk.folder.rename(away)
+def test_missing_drop_folder_is_reported(drop_folder: DropFolder) -> None:
+    away = drop_folder.folder.with_name("away")
+    drop_folder.folder.rename(away)
     try:
-        assert not desk.look()
+        assert not drop_folder.exchange()
     finally:
-        away.rename(desk.folder)
-    assert value(desk.conn, "select last_error from app.erp_streams where stream = 'stock'").endswith(
+        away.rename(drop_folder.folder)
+    assert value(drop_folder.conn, "select last_error from app.erp_streams where stream = 'stock'").endswith(
         "mounted?"
     )

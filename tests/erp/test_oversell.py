@@ -1,4 +1,4 @@
-"""Buyers, acknowledgements and readings at once: what was promised never exceeds what there was."""
+"""Concurrent buyers, acknowledgements and stock readings: no unit is sold twice."""
 
 import random
 import threading
@@ -26,72 +26,82 @@ from tests.support.context import (
 STOCK = 60
 
 
-class PlayedErp:
-    """Free stock of one product; a sale that is taken lowers it, however late the hub hears of it."""
+class SimulatedErp:
+    """The free stock of one product; an exported order lowers it before the hub gets the acknowledgement."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._taken: dict[str, int] = {}
+        self._sold: dict[str, int] = {}
 
     def take(self, order: dict[str, Any]) -> str:
         with self._lock:
-            self._taken[order["order_id"]] = order["items"][0]["quantity"]
+            self._sold[order["order_id"]] = order["items"][0]["quantity"]
         return f"SO-{order['order_number']}"
 
     def cancel(self, order: str) -> None:
         with self._lock:
-            self._taken.pop(order, None)
+            self._sold.pop(order, None)
 
     @property
     def free(self) -> int:
         with self._lock:
-            return STOCK - sum(self._taken.values())
+            return STOCK - sum(self._sold.values())
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_acknowledgements_readings_and_buyers_at_once_never_oversell(clone: Clone, seed: int) -> None:
+def test_concurrent_buyers_exports_and_stock_readings_never_oversell(clone: Clone, seed: int) -> None:
     url = clone()
     with psycopg.connect(url, autocommit=True) as conn:
         context = make_context(conn, partners=8, products=1, stock=STOCK)
-        erp, over, failures = PlayedErp(), threading.Event(), list[BaseException]()
+        erp, over, failures = SimulatedErp(), threading.Event(), list[BaseException]()
 
-        def forever(what: Any) -> threading.Thread:
+        def repeating(operation: Any) -> threading.Thread:
             def run() -> None:
-                chance = random.Random(f"{seed}{what}")  # noqa: S311
+                chance = random.Random(f"{seed}{operation}")  # noqa: S311
                 try:
-                    with connect(url) as mine:
+                    with connect(url) as connection:
                         while not over.is_set():
-                            what(mine, chance)
+                            operation(connection, chance)
                 except BaseException as failure:
                     failures.append(failure)
 
             return threading.Thread(target=run, daemon=True)
 
-        def read(mine: Connection, chance: random.Random) -> None:
-            read_at = call(mine, context.erp, "erp_stream", stream="stock")["read_at"]
+        def read(connection: Connection, chance: random.Random) -> None:
+            read_at = call(connection, context.erp, "erp_stream", stream="stock")["read_at"]
             levels = [{"sku": "SKU-000", "quantity": erp.free}]
-            time.sleep(chance.random() / 50)  # on its way
-            call(mine, context.erp, "erp_apply_stock", levels=levels, read_at=read_at)
+            time.sleep(chance.random() / 50)  # the reading is outdated when it arrives
+            call(connection, context.erp, "erp_apply_stock", levels=levels, read_at=read_at)
 
-        def hand_over(mine: Connection, chance: random.Random) -> None:
-            for order in call(mine, context.erp, "erp_pending_orders", max=3):
+        def export(connection: Connection, chance: random.Random) -> None:
+            for order in call(connection, context.erp, "erp_pending_orders", max=3):
                 reference = erp.take(order)
                 time.sleep(chance.random() / 100)
-                call(mine, context.erp, "erp_ack_order", order_id=order["order_id"], erp_reference=reference)
-            for dead in call(mine, context.erp, "erp_pending_cancellations", max=3):
-                erp.cancel(dead["order_id"])
                 call(
-                    mine, context.erp, "erp_ack_cancellation", order_id=dead["order_id"], outcome="CANCELLED"
+                    connection,
+                    context.erp,
+                    "erp_ack_order",
+                    order_id=order["order_id"],
+                    erp_reference=reference,
+                )
+            for cancelled in call(connection, context.erp, "erp_pending_cancellations", max=3):
+                erp.cancel(cancelled["order_id"])
+                call(
+                    connection,
+                    context.erp,
+                    "erp_ack_cancellation",
+                    order_id=cancelled["order_id"],
+                    outcome="CANCELLED",
                 )
 
-        disturbers = [forever(read), forever(read), forever(hand_over)]
+        erp_threads = [repeating(read), repeating(read), repeating(export)]
         buyers = [threading.Thread(target=_buy, args=(url, context, i, seed, failures)) for i in range(4)]
-        for thread in disturbers + buyers:
+        for thread in erp_threads + buyers:
             thread.start()
         for thread in buyers:
             thread.join(60)
         over.set()
-        for thread in disturbers:
+        for thread in erp_threads:
             thread.join(20)
         assert failures == []
         live = "status not in ('DRAFT', 'CANCELLED', 'REJECTED')"
@@ -101,7 +111,7 @@ def test_acknowledgements_readings_and_buyers_at_once_never_oversell(clone: Clon
             f" where o.{live}",
         )
         assert sold <= STOCK
-        assert sold > STOCK // 2, "and it was not for want of buyers"
+        assert sold > STOCK // 2, "too few orders: the test proves nothing"
         assert broken_invariants(conn) == {}
 
 

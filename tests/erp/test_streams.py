@@ -1,4 +1,4 @@
-"""Streams of the ERP: cursors stored with their data, how they fare, and whom that concerns."""
+"""Streams of the ERP: cursors stored with their data, their health, and notifications of outages."""
 
 import json
 from typing import Any
@@ -23,11 +23,6 @@ from tests.support.context import (
 CURSOR = {"after": "2026-01-01", "id": 7}
 
 
-@pytest.fixture
-def context(db: Connection) -> Context:
-    return make_context(db)
-
-
 def stream(db: Connection, context: Context, name: str) -> dict[str, Any]:
     found: dict[str, Any] = call(db, context.erp, "erp_stream", stream=name)
     return found
@@ -41,15 +36,15 @@ APPLY: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", APPLY)
-def test_a_cursor_is_stored_with_its_data(db: Connection, context: Context, name: str) -> None:
+def test_cursor_is_stored_with_its_data(db: Connection, context: Context, name: str) -> None:
     function, data = APPLY[name]
     assert stream(db, context, name)["cursor"] is None
     call(db, context.erp, function, **data, cursor=CURSOR)
     assert stream(db, context, name)["cursor"] == CURSOR
     call(db, context.erp, function, **data)
-    assert stream(db, context, name)["cursor"] == CURSOR, "no cursor changes none"
+    assert stream(db, context, name)["cursor"] == CURSOR, "a call without a cursor keeps it"
     call(db, context.erp, function, **data, cursor={"after": "later"}, stream="csv:other")
-    assert stream(db, context, name)["cursor"] == CURSOR, "each stream has its own"
+    assert stream(db, context, name)["cursor"] == CURSOR, "each stream has its own cursor"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +55,7 @@ def test_a_cursor_is_stored_with_its_data(db: Connection, context: Context, name
         ("payments", {"payments": [{}]}),
     ],
 )
-def test_a_refused_set_leaves_the_cursor(
+def test_refused_call_keeps_the_cursor(
     db: Connection, context: Context, name: str, bad: dict[str, Any]
 ) -> None:
     function, data = APPLY[name]
@@ -69,17 +64,17 @@ def test_a_refused_set_leaves_the_cursor(
     assert stream(db, context, name)["cursor"] == CURSOR
 
 
-def test_a_crash_before_the_commit_keeps_neither_data_nor_cursor(clone: Clone) -> None:
+def test_crash_before_the_commit_stores_neither_data_nor_cursor(clone: Clone) -> None:
     url = clone()
     with psycopg.connect(url, autocommit=True) as conn:
         context = make_context(conn)
-        with psycopg.connect(url) as dying, dying.transaction(force_rollback=True):
-            call(dying, context.erp, "erp_apply_stock", levels=APPLY["stock"][1]["levels"], cursor=CURSOR)
+        with psycopg.connect(url) as crashing, crashing.transaction(force_rollback=True):
+            call(crashing, context.erp, "erp_apply_stock", levels=APPLY["stock"][1]["levels"], cursor=CURSOR)
         assert stream(conn, context, "stock")["cursor"] is None
         assert value(conn, "select count(*) from app.inventory where erp_stock = 1") == 0
 
 
-def test_the_erp_is_told_its_rhythm_and_the_moment(db: Connection, context: Context) -> None:
+def test_stream_returns_its_interval_and_the_time_of_the_database(db: Connection, context: Context) -> None:
     found = stream(db, context, "stock")
     assert found["interval_minutes"] == 15
     assert value(db, "select now() = %s::timestamptz", found["read_at"])
@@ -98,15 +93,15 @@ def health(db: Connection, context: Context, name: str) -> dict[str, Any] | None
     return found
 
 
-def older(db: Connection, minutes: int) -> None:
-    """All that happened to streams was so many minutes earlier."""
+def age_streams(db: Connection, minutes: int) -> None:
+    """Shift all times of the streams into the past."""
     moments = ("updated_at", "last_succeeded_at", "last_failed_at", "failing_since", "notified_at")
     ago = ", ".join(f"{m} = {m} - make_interval(mins => {minutes})" for m in moments)
     db.execute(f"update app.erp_streams set {ago}".encode())
 
 
-def told(db: Connection) -> list[str]:
-    """Streams of which each of the two admins was told, by message."""
+def notified(db: Connection) -> list[str]:
+    """The streams of which both admins were notified, once for each outage."""
     rows = db.execute(
         "select variables ->> 'stream', count(*) from app.messages where template = 'erp_trouble'"
         " group by variables order by min(position)"
@@ -115,107 +110,109 @@ def told(db: Connection) -> list[str]:
     return [name for name, count in rows for _ in range(count // 2)]
 
 
-def watch(db: Connection) -> int:
+def check_streams(db: Connection) -> int:
     count: int = value(db, "select jobs.check_erp_streams()")
     return count
 
 
-def test_a_hub_without_an_erp_is_not_late(db: Connection, context: Context) -> None:
+def test_no_stream_is_late_without_an_erp(db: Connection, context: Context) -> None:
     stream(db, context, "stock")
     approve(db, context, submit(db, context.partners[0], items(SKU_000=1)))
     db.execute("update app.orders set approved_at = now() - interval '9 days'")
-    assert watch(db) == 0
+    assert check_streams(db) == 0
     assert health(db, context, "stock") is None
 
 
 @pytest.mark.parametrize(("minutes", "late"), [(29, False), (31, True)])
 @pytest.mark.parametrize("name", ["products", "stock", "payments"])
-def test_a_silent_stream_is_late_after_two_intervals(
+def test_silent_stream_is_late_after_two_intervals(
     db: Connection, context: Context, name: str, minutes: int, late: bool
 ) -> None:
     report(db, context, name, ok=True)
-    older(db, minutes)
+    age_streams(db, minutes)
     found = health(db, context, name)
     assert found
     assert (found["is_late"], found["last_error"]) == (late, None)
     assert found["seconds_since_success"] == minutes * 60
-    assert watch(db) == late
-    assert told(db) == [name] * late
+    assert check_streams(db) == late
+    assert notified(db) == [name] * late
 
 
-def test_stock_is_late_though_the_runs_succeed_when_no_level_comes(db: Connection, context: Context) -> None:
+def test_stock_is_late_when_runs_succeed_without_levels(db: Connection, context: Context) -> None:
     call(db, context.erp, "erp_apply_stock", levels=APPLY["stock"][1]["levels"])
-    older(db, 31)
+    age_streams(db, 31)
     report(db, context, "stock", ok=True)
     call(db, context.erp, "erp_apply_stock", levels=[])
-    assert watch(db) == 1
+    assert check_streams(db) == 1
 
 
 @pytest.mark.parametrize(("minutes", "late"), [(14, False), (16, True)])
-def test_what_keeps_failing_is_told_after_an_interval(
+def test_failing_stream_is_late_after_one_interval(
     db: Connection, context: Context, minutes: int, late: bool
 ) -> None:
     report(db, context, "products", ok=True)
     report(db, context, "products", ok=False, detail="a\n\tb" + "x" * 2000)
-    older(db, minutes)
+    age_streams(db, minutes)
     report(db, context, "products", ok=False, detail="still")
-    assert watch(db) == late
+    assert check_streams(db) == late
     found = health(db, context, "products")
     assert found
     assert (found["is_late"], found["last_error"]) == (late, "still")
 
 
-def test_an_error_is_one_line_of_bounded_length(db: Connection, context: Context) -> None:
+def test_error_is_stored_as_one_line_of_bounded_length(db: Connection, context: Context) -> None:
     report(db, context, "stock", ok=False, detail="a\n\tb " + "x" * 5000)
     error = value(db, "select last_error from app.erp_streams")
     assert error.startswith("a b xxx")
     assert len(error) <= 1000
 
 
-def test_an_outage_is_told_once_and_the_next_one_again(db: Connection, context: Context) -> None:
+def test_headquarters_is_notified_once_per_outage(db: Connection, context: Context) -> None:
     report(db, context, "products", ok=False, detail="connection refused")
-    older(db, 40)
-    assert [watch(db) for _ in range(3)] == [1, 0, 0]
+    age_streams(db, 40)
+    assert [check_streams(db) for _ in range(3)] == [1, 0, 0]
     report(db, context, "products", ok=False, detail="again")
-    assert watch(db) == 0, "it is the same outage"
+    assert check_streams(db) == 0, "the same outage"
     report(db, context, "products", ok=True)
-    assert watch(db) == 0
+    assert check_streams(db) == 0
     report(db, context, "products", ok=False, detail="another")
-    older(db, 40)
-    assert [watch(db) for _ in range(2)] == [1, 0]
-    assert told(db) == ["products", "products"]
+    age_streams(db, 40)
+    assert [check_streams(db) for _ in range(2)] == [1, 0]
+    assert notified(db) == ["products", "products"]
 
 
-def test_orders_are_late_when_one_waits_not_when_none_came(db: Connection, context: Context) -> None:
+def test_orders_are_late_only_while_an_order_or_cancellation_is_pending(
+    db: Connection, context: Context
+) -> None:
     report(db, context, "orders", ok=True)
-    older(db, 600)
-    assert watch(db) == 0
+    age_streams(db, 600)
+    assert check_streams(db) == 0
     order = submit(db, context.partners[0], items(SKU_000=1))
     approve(db, context, order)
     db.execute("alter table app.orders disable trigger _100_guard")
     db.execute("update app.orders set approved_at = now() - interval '31 minutes'")
-    assert watch(db) == 1
+    assert check_streams(db) == 1
     call(db, context.erp, "erp_ack_order", order_id=order["id"], erp_reference="S")
-    assert watch(db) == 0
+    assert check_streams(db) == 0
     call(db, context.partners[0], "cancel_order", order_id=order["id"])
     db.execute("update app.erp_cancellations set created_at = now() - interval '31 minutes'")
-    assert watch(db) == 1, "a cancellation waits as well"
+    assert check_streams(db) == 1, "a pending cancellation is late too"
 
 
-def test_two_sweeps_at_once_tell_of_an_outage_once(clone: Clone) -> None:
+def test_concurrent_checks_notify_of_an_outage_once(clone: Clone) -> None:
     url = clone()
     with psycopg.connect(url, autocommit=True) as conn, psycopg.connect(url) as first:
         context = make_context(conn)
         report(conn, context, "products", ok=False)
-        older(conn, 40)
-        assert watch(first) == 1
+        age_streams(conn, 40)
+        assert check_streams(first) == 1
         with psycopg.connect(url, autocommit=True) as second:
             second.execute("set lock_timeout = '200ms'")
             with pytest.raises(psycopg.errors.LockNotAvailable):
-                watch(second)
+                check_streams(second)
             first.commit()
-            assert watch(second) == 0
-        assert told(conn) == ["products"]
+            assert check_streams(second) == 0
+        assert notified(conn) == ["products"]
 
 
 @pytest.mark.parametrize(
@@ -233,7 +230,7 @@ def test_two_sweeps_at_once_tell_of_an_outage_once(clone: Clone) -> None:
         ("1-5 * * * *", "2026-01-01 07:00:00+00", None),
     ],
 )
-def test_the_next_run_follows_from_the_cron_expression(
+def test_next_run_follows_from_the_cron_expression(
     db: Connection, schedule: str, after: str, due: str | None
 ) -> None:
     for zone in ("UTC", "Asia/Jakarta"):
@@ -242,12 +239,12 @@ def test_the_next_run_follows_from_the_cron_expression(
         assert found == value(db, "select %s::timestamptz", due)
 
 
-def test_every_job_tells_its_next_run_and_whether_it_is_late(db: Connection, context: Context) -> None:
+def test_every_job_shows_its_next_run_and_whether_it_is_late(db: Connection, context: Context) -> None:
     db.execute("update jobs.schedule set scheduled_at = now() - interval '3 days'")
     db.execute("delete from jobs.runs")
     with caller(db, "admin", context.admin.sub):
         rows = db.execute("select next_run_at > now(), is_late from api.job_health").fetchall()
-    assert set(rows) == {(True, True)}, "none of them ever ran"
+    assert set(rows) == {(True, True)}, "no job has ever run"
     db.execute("select jobs.flush_audit()")
     fresh = "select is_late from jobs.health() where job = 'audit-flush'"
     assert value(db, fresh) is False
@@ -256,4 +253,4 @@ def test_every_job_tells_its_next_run_and_whether_it_is_late(db: Connection, con
         assert value(db, fresh) is late
     db.execute("delete from jobs.runs")
     db.execute("update jobs.schedule set scheduled_at = now()")
-    assert value(db, "select bool_or(is_late) from jobs.health()") is False, "none is due yet"
+    assert value(db, "select bool_or(is_late) from jobs.health()") is False, "no job is due yet"

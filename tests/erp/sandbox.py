@@ -1,4 +1,4 @@
-"""A furnished Tryton for the tests."""
+"""A Tryton sandbox: a provisioned database and a server on it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,15 +24,15 @@ SPECIFICATION = Specification(
 
 
 def template(cluster: Cluster) -> str:
-    """Name of the furnished template; made once, however many runs of the tests ask for it."""
+    """Name of the provisioned template database; concurrent runs of the tests share it."""
     name = tryton_server.template_name(SPECIFICATION)
     with test_cluster.locked(cluster.folder / "tryton"):
-        _sweep(cluster, name)
+        _drop_outdated(cluster, name)
         tryton_server.ensure_database(cluster, name, SPECIFICATION)
     return name
 
 
-def _sweep(cluster: Cluster, keep: str) -> None:
+def _drop_outdated(cluster: Cluster, keep: str) -> None:
     with psycopg.connect(cluster.url(), autocommit=True) as conn:
         rows = conn.execute("select datname from pg_database where datname like 'tryton\\_%%'", []).fetchall()
         for (name,) in rows:
@@ -42,19 +42,14 @@ def _sweep(cluster: Cluster, keep: str) -> None:
 
 @contextmanager
 def running(cluster: Cluster, folder: Path) -> Iterator[Server]:
-    """trytond on a copy of the template."""
-    name = test_cluster.fresh_name("tryton")
-    with psycopg.connect(cluster.url(), autocommit=True) as conn:
-        conn.execute(
-            sql.SQL("create database {} template {} owner {}").format(
-                sql.Identifier(name), sql.Identifier(template(cluster)), sql.Identifier(tryton_server.ROLE)
-            )
-        )
-        server = Server(cluster, name, test_cluster.free_port(26500), folder)
+    """trytond on a copy of the template, until the block ends."""
+    with test_cluster.scratch_database(
+        cluster, "tryton", template(cluster), owner=tryton_server.ROLE
+    ) as database:
+        server = Server(cluster, database, test_cluster.free_port(26500), folder)
         try:
             server.start()
             server.wait_up()
             yield server
         finally:
             server.kill()
-            conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
