@@ -46,7 +46,7 @@ def start_reading(conn: Connection, context: Context) -> str:
     return read_at
 
 
-def read_stock(
+def apply_reading(
     conn: Connection, context: Context, read_at: str | None, quantity: float, **more: Any
 ) -> dict[str, Any]:
     levels = [{"sku": "SKU-000", "quantity": quantity}]
@@ -76,7 +76,7 @@ def test_units_of_an_exported_order_stay_unavailable_until_the_next_reading(
         refusal(conn, context.partners[1], "submit_order", items=items(SKU_000=3), idempotency_key="k")
         == "OUT_OF_STOCK"
     )
-    read_stock(conn, context, start_reading(conn, context), 2)
+    apply_reading(conn, context, start_reading(conn, context), 2)
     assert display(conn) == 2
     assert broken_invariants(conn) == {}
 
@@ -88,9 +88,9 @@ def test_reading_from_before_the_export_does_not_restore_its_units(
     before = start_reading(conn, context)
     ack(conn, context, order)
     for _ in range(2):
-        assert read_stock(conn, context, before, 10)["applied"] == 1
+        assert apply_reading(conn, context, before, 10)["applied"] == 1
         assert display(conn) == 2, "the reading of 10 still contains the 8 exported units"
-    read_stock(conn, context, start_reading(conn, context), 2)
+    apply_reading(conn, context, start_reading(conn, context), 2)
     assert display(conn) == 2
 
 
@@ -99,21 +99,21 @@ def test_reading_between_export_and_acknowledgement_is_low_until_the_next_one(
 ) -> None:
     order = approved(conn, context, 4)
     read_at = start_reading(conn, context)
-    read_stock(conn, context, read_at, 6)  # the ERP has the order, the hub does not know yet
+    apply_reading(conn, context, read_at, 6)  # the ERP has the order, the hub does not know yet
     assert display(conn) == 2
     ack(conn, context, order)
     assert display(conn) == 2, "too low until the next reading, never too high"
-    read_stock(conn, context, start_reading(conn, context), 6)
+    apply_reading(conn, context, start_reading(conn, context), 6)
     assert display(conn) == 6
 
 
 def test_late_reading_does_not_replace_a_newer_one(conn: Connection, context: Context) -> None:
     old = start_reading(conn, context)
     new = start_reading(conn, context)
-    read_stock(conn, context, new, 3)
-    answer = read_stock(conn, context, old, 10)
+    apply_reading(conn, context, new, 3)
+    answer = apply_reading(conn, context, old, 10)
     assert (answer["applied"], answer["outdated"], display(conn)) == (0, 1, 3)
-    assert read_stock(conn, context, new, 3)["applied"] == 1, "the same reading may be repeated"
+    assert apply_reading(conn, context, new, 3)["applied"] == 1, "the same reading may be repeated"
     synced = value(conn, "select max(last_sync_at) from app.inventory")
     assert synced == value(conn, "select %s::timestamptz", new), "the time of reading, not of arrival"
 
@@ -137,7 +137,7 @@ def test_order_cancelled_during_its_export_is_acknowledged_then_cancelled_in_the
     [waiting] = call(conn, context.erp, "erp_pending_cancellations")
     assert (waiting["order_id"], waiting["erp_reference"][:3]) == (order["id"], "SO-")
     call(conn, context.erp, "erp_ack_cancellation", order_id=order["id"], outcome="CANCELLED")
-    read_stock(conn, context, start_reading(conn, context), 10)
+    apply_reading(conn, context, start_reading(conn, context), 10)
     assert display(conn) == 10
     assert broken_invariants(conn) == {}
 
@@ -162,14 +162,14 @@ def test_units_cancelled_after_export_return_with_the_next_reading(
     ack(conn, context, order)
     call(conn, context.partners[0], "cancel_order", order_id=order["id"])
     assert display(conn) == 2
-    read_stock(conn, context, before, 10)
+    apply_reading(conn, context, before, 10)
     assert display(conn) == 2, "the reading is from before the export"
-    read_stock(conn, context, start_reading(conn, context), 10)
+    apply_reading(conn, context, start_reading(conn, context), 10)
     assert display(conn) == 10
 
 
 def test_negative_stock_is_kept_and_shown_as_zero(conn: Connection, context: Context) -> None:
-    read_stock(conn, context, start_reading(conn, context), -5)
+    apply_reading(conn, context, start_reading(conn, context), -5)
     row = conn.execute("select erp_stock, display_stock from app.inventory order by erp_stock").fetchone()
     assert row == (-5, 0)
 
@@ -179,6 +179,6 @@ def test_reading_subtracts_only_orders_exported_after_it(conn: Connection, conte
     ack(conn, context, first)
     read_at = start_reading(conn, context)
     ack(conn, context, second)
-    read_stock(conn, context, read_at, 8)
+    apply_reading(conn, context, read_at, 8)
     assert display(conn) == 5
     assert display(conn, "SKU-001") == 10
