@@ -23,8 +23,8 @@ from tests.whatsapp.fake_meta import payloads, signed, tap
 @pytest.fixture
 def environment(seeded: RunningGateway, tmp_path: Path) -> Iterator[Environment]:
     """An environment with an empty outbox, whose adapter is not started yet."""
-    with running(seeded, tmp_path) as made:
-        yield made
+    with running(seeded, tmp_path) as environment:
+        yield environment
 
 
 def submit_order(conn: psycopg.Connection[Any]) -> dict[str, Any]:
@@ -57,13 +57,13 @@ def names(environment: Environment) -> list[str]:
 def answer_by_tap(environment: Environment, conn: psycopg.Connection[Any]) -> tuple[float, dict[str, Any]]:
     """Submit an order, tap Terima, wait for PROCESSING; returns the seconds since the tap and its webhook."""
     before = len(routings(environment))
-    made = submit_order(conn)
+    order = submit_order(conn)
     sent = wait_until(lambda: routings(environment)[before:])[0]
     tapped = tap(sent["to"], payloads(sent)[0])
     accepted = "select status = 'PROCESSING' and last_response_at is not null from app.orders where id = %s"
     began = time.monotonic()
     assert asyncio.run(environment.meta.send_webhook(tapped)) == 1
-    wait_until(lambda: value(conn, accepted, made["id"]))
+    wait_until(lambda: value(conn, accepted, order["id"]))
     return time.monotonic() - began, tapped
 
 
@@ -104,16 +104,16 @@ def test_message_refused_for_a_closed_window_is_sent_again_as_template(
             "insert into app.conversations select whatsapp_number, now() from app.sub_distributors"
             " on conflict (number) do update set last_inbound_at = now()"
         )
-        made = submit_order(conn)
+        order = submit_order(conn)
         environment.start()
         wait_until(lambda: names(environment).count("order_routed"))
         settled = "select status, attempts, error_code from app.messages where order_id = %s"
-        wait_until(lambda: value(conn, settled.replace("status,", "status = 'READ',", 1), made["id"]))
-        rows = conn.execute(settled, [made["id"]]).fetchall()
+        wait_until(lambda: value(conn, settled.replace("status,", "status = 'READ',", 1), order["id"]))
+        rows = conn.execute(settled, [order["id"]]).fetchall()
         assert rows == [("READ", 2, None)]
         assert names(environment) == ["order_routed"]
         logged = "select count(*) from app.sla_escalation_logs where order_id = %s"
-        assert value(conn, logged, made["id"]) == 0
+        assert value(conn, logged, order["id"]) == 0
 
 
 def hostile_bodies() -> list[tuple[bytes, int]]:
@@ -163,13 +163,13 @@ def test_webhooks_are_stored_and_answered_before_they_are_processed(environment:
 
 def test_undeliverable_routing_message_is_sent_by_email_and_escalates(environment: Environment) -> None:
     with psycopg.connect(environment.gateway.database_url, autocommit=True) as conn:
-        made = submit_order(conn)
+        order = submit_order(conn)
         number = value(
             conn,
             "update app.sub_distributors set email = 'gudang@sub.example' where id ="
             " (select routed_to_subdist_id from app.orders where id = %s)"
             " returning substr(whatsapp_number, 2)",
-            made["id"],
+            order["id"],
         )
         environment.meta.dead_numbers[number] = 131026
         environment.start()
@@ -182,7 +182,7 @@ def test_undeliverable_routing_message_is_sent_by_email_and_escalates(environmen
         )
         reasons = conn.execute(
             "select distinct escalation_level::text, reason from app.sla_escalation_logs where order_id = %s",
-            [made["id"]],
+            [order["id"]],
         ).fetchall()
         assert reasons == [("HQ_INTERVENTION", "Pesan WhatsApp ke sub-distributor gagal: 131026")]
         wait_until(lambda: names(environment).count("sla_escalation"))
