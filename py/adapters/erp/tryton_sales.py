@@ -101,7 +101,10 @@ class Sales:
         return sorted(rows, key=lambda row: (-_RANK.get(row["state"], -1), row["id"]))
 
     async def _keep_one(self, reference: str) -> dict[str, Any]:
-        """The sale to keep; deletes other drafts. Raises RefusedError if it or a second one prevents that."""
+        """The sale to keep; deletes other drafts.
+
+        Raises RefusedError if the sale was cancelled in Tryton, or a second one was confirmed there.
+        """
         found = await self._find(reference)
         if not found:
             raise UnknownOutcomeError(f"{reference}: the sale that was just created cannot be found")
