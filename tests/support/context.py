@@ -262,6 +262,12 @@ def routed_subdist(conn: Connection, order: dict[str, Any]) -> Caller:
     )
 
 
+def other_subdist(conn: Connection, context: Context, order: dict[str, Any]) -> Caller:
+    """A sub-distributor of the context to which the order is not routed at the moment."""
+    routed = routed_subdist(conn, order)
+    return next(subdist for subdist in context.subdists if subdist != routed)
+
+
 def approve(conn: Connection, context: HasAdmin, order: dict[str, Any]) -> dict[str, Any]:
     """Accept the order as its sub-distributor and approve it as an admin; returns the invoice."""
     call(conn, routed_subdist(conn, order), "respond_order", order_id=order["id"], decision="ACCEPT")

@@ -39,7 +39,7 @@ def tokens(db: Connection, email: str = SALON) -> dict[str, Any]:
     return body
 
 
-def holder(token: str) -> Caller:
+def caller_of(token: str) -> Caller:
     """The caller of an access token, whose signature is verified."""
     claims = jwt.decode(token, JWT_SECRET, ["HS256"], options={"require": ["exp", "iat", "sub"]})
     return Caller(
@@ -62,7 +62,7 @@ def test_correct_password_signs_the_partner_in(db: Connection, context: Context,
     response = login(db, email)
     assert response.status == 200
     assert response.body["subject_id"] == context.partners[0].sub
-    assert call(db, holder(response.body["access_token"]), "me")["email"] == SALON
+    assert call(db, caller_of(response.body["access_token"]), "me")["email"] == SALON
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_staff_sign_in_with_the_database_role_of_their_agent_role(
     db.execute("update app.agents set role = %s where email = 'citra@hub.test'", [agent_role])
     response = tokens(db, "citra@hub.test")
     assert response["role"] == role
-    assert call(db, holder(response["access_token"]), "me")["role"] == role
+    assert call(db, caller_of(response["access_token"]), "me")["role"] == role
 
 
 def test_access_token_is_signed_with_hs256_and_has_integer_times(db: Connection, context: Context) -> None:
@@ -161,9 +161,9 @@ def refresh(db: Connection, token: str | None) -> Response:
 def test_refresh_token_works_once_and_its_reuse_closes_the_session(db: Connection, context: Context) -> None:
     first = tokens(db)
     second = refresh(db, first["refresh_token"]).body
-    who = holder(second["access_token"])
+    who = caller_of(second["access_token"])
     assert second["refresh_token"] != first["refresh_token"]
-    assert who.extra["sid"] == holder(first["access_token"]).extra["sid"]
+    assert who.extra["sid"] == caller_of(first["access_token"]).extra["sid"]
     assert call(db, who, "me")["email"] == SALON
     assert outcome(refresh(db, first["refresh_token"])) == (401, "REFRESH_TOKEN_REUSED")
     assert outcome(refresh(db, second["refresh_token"])) == (401, "INVALID_REFRESH_TOKEN")
@@ -203,7 +203,7 @@ def test_refresh_token_of_an_agent_with_a_new_role_is_refused(db: Connection, co
 def test_access_token_expires_with_its_session(db: Connection, context: Context) -> None:
     response = tokens(db)
     db.execute("update auth.sessions set expires_at = now() + interval '100 seconds'")
-    who = holder(refresh(db, response["refresh_token"]).body["access_token"])
+    who = caller_of(refresh(db, response["refresh_token"]).body["access_token"])
     assert who.extra["exp"] - who.extra["iat"] in (99, 100)
 
 
@@ -214,11 +214,11 @@ def test_refresh_token_is_stored_as_a_hash(db: Connection, context: Context) -> 
 
 def test_logout_closes_the_callers_session_only(db: Connection, context: Context) -> None:
     first, second = (tokens(db) for _ in range(2))
-    call_rpc(db, holder(first["access_token"]), "logout")
+    call_rpc(db, caller_of(first["access_token"]), "logout")
     with refused(db, "SESSION_CLOSED"):
-        call(db, holder(first["access_token"]), "me")
+        call(db, caller_of(first["access_token"]), "me")
     assert outcome(refresh(db, first["refresh_token"])) == (401, "INVALID_REFRESH_TOKEN")
-    assert call(db, holder(second["access_token"]), "me")["email"] == SALON
+    assert call(db, caller_of(second["access_token"]), "me")["email"] == SALON
 
 
 def change_password(db: Connection, who: Caller, current: str | None, new: str | None) -> Response:
@@ -229,7 +229,7 @@ def change_password(db: Connection, who: Caller, current: str | None, new: str |
 def test_new_password_is_valid_at_once_and_closes_other_sessions(
     db: Connection, context: Context, email: str
 ) -> None:
-    here, elsewhere = (holder(tokens(db, email)["access_token"]) for _ in range(2))
+    here, elsewhere = (caller_of(tokens(db, email)["access_token"]) for _ in range(2))
     assert change_password(db, here, PASSWORD, "katasandi-baru").body == {"changed": True}
     assert call(db, here, "me")["email"] == email
     with refused(db, "SESSION_CLOSED"):
@@ -288,7 +288,7 @@ def test_sign_in_link_works_once(db: Connection, context: Context, number: str) 
     (token,) = link_tokens(db, who)
     response = call_rpc(db, ANONYMOUS, "redeem_link", token=token)
     assert (response.body["role"], response.body["subject_id"]) == ("subdist", who.sub)
-    assert call(db, holder(response.body["access_token"]), "me")["phone"] == "+628190000000"
+    assert call(db, caller_of(response.body["access_token"]), "me")["phone"] == "+628190000000"
     assert outcome(call_rpc(db, ANONYMOUS, "redeem_link", token=token)) == (401, "INVALID_LINK")
 
 

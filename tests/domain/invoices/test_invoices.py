@@ -24,7 +24,9 @@ from tests.support.context import (
 from tests.support.queries import credit_used
 
 
-def billed(db: Connection, context: Context, partner: int = 0, units: int = 10) -> dict[str, object]:
+def approved_invoice(
+    db: Connection, context: Context, partner: int = 0, units: int = 10
+) -> dict[str, object]:
     return approve(db, context, submit(db, context.partners[partner], items(SKU_000=units)))
 
 
@@ -32,7 +34,7 @@ def billed(db: Connection, context: Context, partner: int = 0, units: int = 10) 
 def test_due_date_follows_the_partners_tier(
     db: Connection, context: Context, partner: int, days: int
 ) -> None:
-    invoice = billed(db, context, partner)
+    invoice = approved_invoice(db, context, partner)
     assert value(
         db,
         "select due_date = now() + make_interval(days => %s) from app.invoices where id = %s",
@@ -45,14 +47,14 @@ def test_due_date_follows_the_partners_tier(
 
 def test_changed_due_days_apply_to_the_next_invoice(db: Connection, context: Context) -> None:
     set_config(db, context, "invoice.due_days.silver", 7)
-    invoice = billed(db, context)
+    invoice = approved_invoice(db, context)
     assert value(
         db, "select due_date = now() + interval '7 days' from app.invoices where id = %s", invoice["id"]
     )
 
 
 def test_payments_move_an_invoice_from_unpaid_via_partial_to_paid(db: Connection, context: Context) -> None:
-    invoice = billed(db, context)
+    invoice = approved_invoice(db, context)
     assert invoice["status"] == "UNPAID"
     assert pay(db, context, invoice, 1)["invoice"]["status"] == "PARTIAL"
     assert pay(db, context, invoice, 999_999)["invoice"]["status"] == "PAID"
@@ -60,12 +62,12 @@ def test_payments_move_an_invoice_from_unpaid_via_partial_to_paid(db: Connection
 
 
 def test_payment_names_the_admin_who_recorded_it(db: Connection, context: Context) -> None:
-    pay(db, context, billed(db, context))
+    pay(db, context, approved_invoice(db, context))
     assert value(db, "select recorded_by::text from app.invoice_payments") == context.admin.sub
 
 
 def test_payment_above_the_amount_due_is_refused(db: Connection, context: Context) -> None:
-    invoice = billed(db, context)
+    invoice = approved_invoice(db, context)
     pay(db, context, invoice, 400_000)
     again = {"invoice_id": invoice["id"], "amount": 600_001}
     assert refusal(db, context.admin, "record_payment", **again) == "PAYMENT_EXCEEDS_DUE"
@@ -75,21 +77,23 @@ def test_payment_above_the_amount_due_is_refused(db: Connection, context: Contex
 def test_payment_amount_out_of_range_is_refused(
     db: Connection, context: Context, amount: Decimal | None
 ) -> None:
-    invoice = billed(db, context)
+    invoice = approved_invoice(db, context)
     code = refusal(db, context.admin, "record_payment", invoice_id=invoice["id"], amount=amount)
     assert code == "INVALID_ARGUMENT"
 
 
-def test_payment_dated_in_the_future_is_refused(db: Connection, context: Context) -> None:
-    invoice = billed(db, context)
+@pytest.mark.parametrize(("ahead", "code"), [("2 days", "INVALID_ARGUMENT"), ("1 hour", "")])
+def test_payment_dated_in_the_future_is_refused(
+    db: Connection, context: Context, ahead: str, code: str
+) -> None:
+    invoice = approved_invoice(db, context)
     payment = {"invoice_id": invoice["id"], "amount": 1000, "reference_number": "BCA-1"}
-    for ahead, code in (("2 days", "INVALID_ARGUMENT"), ("1 hour", "")):
-        at = str(value(db, "select now() + %s::interval", ahead))
-        assert refusal(db, context.admin, "record_payment", paid_at=at, **payment) == code
+    at = str(value(db, "select now() + %s::interval", ahead))
+    assert refusal(db, context.admin, "record_payment", paid_at=at, **payment) == code
 
 
 def test_repeated_payment_reference_is_booked_once(db: Connection, context: Context) -> None:
-    invoice = billed(db, context)
+    invoice = approved_invoice(db, context)
     first = pay(db, context, invoice, 400_000, "TRX-1")
     again = pay(db, context, invoice, 400_000, " TRX-1 ")
     assert (first["duplicate"], again["duplicate"]) == (False, True)
@@ -100,7 +104,7 @@ def test_repeated_payment_reference_is_booked_once(db: Connection, context: Cont
 
 
 def test_repeated_reference_of_a_paid_invoice_is_a_duplicate(db: Connection, context: Context) -> None:
-    invoice = billed(db, context)
+    invoice = approved_invoice(db, context)
     pay(db, context, invoice, reference="TRX-1")
     assert pay(db, context, invoice, reference="TRX-1")["duplicate"] is True
     code = refusal(db, context.admin, "record_payment", invoice_id=invoice["id"], amount=1)
@@ -108,7 +112,7 @@ def test_repeated_reference_of_a_paid_invoice_is_a_duplicate(db: Connection, con
 
 
 def test_amount_paid_and_status_cannot_be_set_by_sql(db: Connection, context: Context) -> None:
-    invoice = billed(db, context)
+    invoice = approved_invoice(db, context)
     db.execute(
         "update app.invoices set amount_paid = amount, status = 'PAID', paid_at = now() where id = %s",
         [invoice["id"]],
@@ -119,14 +123,14 @@ def test_amount_paid_and_status_cannot_be_set_by_sql(db: Connection, context: Co
 
 @pytest.mark.parametrize("change", ["amount = amount + 1", "status = 'UNPAID'"])
 def test_cancelled_invoice_cannot_be_changed(db: Connection, context: Context, change: str) -> None:
-    invoice = billed(db, context)
+    invoice = approved_invoice(db, context)
     call(db, context.admin, "cancel_invoice", invoice_id=invoice["id"], reason="salah")
     with pytest.raises(psycopg.Error, match="INVOICE_CLOSED"), db.transaction():
         db.execute(f"update app.invoices set {change} where id = %s".encode(), [invoice["id"]])
 
 
 def test_cancelled_invoice_takes_no_payment_and_uses_no_credit(db: Connection, context: Context) -> None:
-    invoice = billed(db, context)
+    invoice = approved_invoice(db, context)
     pay(db, context, invoice, 300_000)
     call(db, context.admin, "cancel_invoice", invoice_id=invoice["id"], reason="barang kembali")
     code = refusal(db, context.admin, "record_payment", invoice_id=invoice["id"], amount=1)
@@ -146,13 +150,13 @@ def test_cancelled_invoice_takes_no_payment_and_uses_no_credit(db: Connection, c
 def test_payments_and_invoices_with_payments_are_append_only(
     db: Connection, context: Context, statement: str
 ) -> None:
-    pay(db, context, billed(db, context), 1)
+    pay(db, context, approved_invoice(db, context), 1)
     with pytest.raises(psycopg.Error, match=r"APPEND_ONLY|violates foreign key"), db.transaction():
         db.execute(statement.encode())
 
 
 def test_invoice_without_payments_cannot_be_deleted(db: Connection, context: Context) -> None:
-    invoice = billed(db, context)
+    invoice = approved_invoice(db, context)
     with pytest.raises(psycopg.Error, match="APPEND_ONLY"), db.transaction():
         db.execute("delete from app.invoices where id = %s", [invoice["id"]])
 
@@ -166,7 +170,7 @@ def test_invoice_of_an_order_paid_with_points_is_paid_at_once(db: Connection, co
 
 
 def test_erp_payments_have_one_result_each(db: Connection, context: Context) -> None:
-    invoice = billed(db, context)
+    invoice = approved_invoice(db, context)
     number = invoice["invoice_number"]
     payments = [
         {"invoice_number": number, "amount": 400_000, "reference_number": "A"},
@@ -186,7 +190,7 @@ def test_erp_payments_have_one_result_each(db: Connection, context: Context) -> 
 
 
 def test_only_headquarters_records_payments(db: Connection, context: Context) -> None:
-    invoice = billed(db, context)
+    invoice = approved_invoice(db, context)
     for who in (context.partners[0], context.agents[0], context.subdists[0], Caller("anon")):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             call(db, who, "record_payment", invoice_id=invoice["id"], amount=1)

@@ -466,7 +466,7 @@ def test_partly_paid_cancelled_invoice_vests_no_points(db: Connection, context: 
 
 
 def test_taking_back_spent_points_leaves_a_negative_balance(db: Connection, context: Context) -> None:
-    """The balance goes below zero, and a partner in debt cannot redeem (D-3.points-7)."""
+    """The balance goes below zero, and a partner in debt cannot redeem."""
     _, invoice = paid_order(db, context)
     who = context.partners[0]
     call(db, who, "redeem_reward", reward_id=context.rewards[0], idempotency_key="k")

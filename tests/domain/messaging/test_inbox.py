@@ -11,6 +11,7 @@ from tests.support.context import (
     broken_invariants,
     call,
     items,
+    other_subdist,
     routed_subdist,
     submit,
     value,
@@ -31,14 +32,14 @@ Order = dict[str, Any]
 
 
 @pytest.fixture
-def waiting(db: Connection, context: Context) -> Order:
+def routed_order(db: Connection, context: Context) -> Order:
     """An order that has waited for an hour."""
     order = submit(db, context.partners[0], items(SKU_000=1))
     db.execute("update app.orders set routed_at = now() - interval '1 hour'")
     return order
 
 
-def button(conn: Connection, title: str = "Terima") -> str:
+def button_payload(conn: Connection, title: str = "Terima") -> str:
     """The payload of a button of the routing message, as the messenger claims it."""
     found = value(
         conn,
@@ -51,7 +52,7 @@ def button(conn: Connection, title: str = "Terima") -> str:
     return found
 
 
-def number(conn: Connection, order: Order) -> str:
+def subdist_number(conn: Connection, order: Order) -> str:
     """The number of the order's sub-distributor, as Meta writes it."""
     return str(
         value(
@@ -71,43 +72,48 @@ def status_of(conn: Connection, order: Order) -> str:
     return str(value(conn, "select status from app.orders where id = %s", order["id"]))
 
 
-def test_accept_button_accepts_the_order_and_restarts_the_clock(db: Connection, waiting: Order) -> None:
-    receive(db, webhook(tap(button(db), number(db, waiting))))
+def test_accept_button_accepts_the_order_and_restarts_the_clock(db: Connection, routed_order: Order) -> None:
+    receive(db, webhook(tap(button_payload(db), subdist_number(db, routed_order))))
     assert inbox_outcomes(db) == ["ACCEPT"]
-    assert status_of(db, waiting) == "PROCESSING"
+    assert status_of(db, routed_order) == "PROCESSING"
     assert value(db, "select last_response_at = now() from app.orders") is True
     assert broken_invariants(db) == {}
 
 
-def test_interactive_accept_button_accepts_the_order(db: Connection, waiting: Order) -> None:
-    reply = {"type": "button_reply", "button_reply": {"id": button(db), "title": "Terima"}}
-    message = {"id": "w", "from": number(db, waiting), "type": "interactive", "interactive": reply}
+def test_interactive_accept_button_accepts_the_order(db: Connection, routed_order: Order) -> None:
+    reply = {"type": "button_reply", "button_reply": {"id": button_payload(db), "title": "Terima"}}
+    message = {
+        "id": "w",
+        "from": subdist_number(db, routed_order),
+        "type": "interactive",
+        "interactive": reply,
+    }
     receive(db, webhook(message))
     assert inbox_outcomes(db) == ["ACCEPT"]
 
 
-def test_decline_button_hands_the_order_to_headquarters(db: Connection, waiting: Order) -> None:
-    receive(db, webhook(tap(button(db, "Tolak"), number(db, waiting))))
+def test_decline_button_hands_the_order_to_headquarters(db: Connection, routed_order: Order) -> None:
+    receive(db, webhook(tap(button_payload(db, "Tolak"), subdist_number(db, routed_order))))
     assert inbox_outcomes(db) == ["DECLINE"]
     assert value(db, "select routed_to_subdist_id is null from app.orders") is True
     assert value(db, "select count(*) from app.messages where template = 'order_unrouted'") == 2
 
 
-def test_button_from_another_number_changes_nothing(db: Connection, waiting: Order) -> None:
-    receive(db, webhook(tap(button(db), "628999999999")))
+def test_button_from_another_number_changes_nothing(db: Connection, routed_order: Order) -> None:
+    receive(db, webhook(tap(button_payload(db), "628999999999")))
     assert inbox_outcomes(db) == ["button from another number"]
-    assert status_of(db, waiting) == "SUBMITTED"
+    assert status_of(db, routed_order) == "SUBMITTED"
 
 
-def test_button_works_once(db: Connection, waiting: Order) -> None:
-    payload, sender = button(db), number(db, waiting)
+def test_button_works_once(db: Connection, routed_order: Order) -> None:
+    payload, sender = button_payload(db), subdist_number(db, routed_order)
     receive(db, webhook(tap(payload, sender)))
     receive(db, webhook(tap(payload, sender, "wamid.t2")))
     assert inbox_outcomes(db) == ["ACCEPT", "button out of date"]
 
 
-def test_replayed_webhook_is_processed_once(db: Connection, waiting: Order) -> None:
-    body = webhook(tap(button(db), number(db, waiting)))
+def test_replayed_webhook_is_processed_once(db: Connection, routed_order: Order) -> None:
+    body = webhook(tap(button_payload(db), subdist_number(db, routed_order)))
     assert [receive(db, body) for _ in range(3)] == [1, 0, 0]
     # The same tap in another batch is a repeat, and so is a webhook that is processed again by hand.
     receive(db, body | {"batch": 2})
@@ -117,16 +123,16 @@ def test_replayed_webhook_is_processed_once(db: Connection, waiting: Order) -> N
     assert value(db, "select count(*) from app.order_events where event = 'ACCEPT'") <= 1
 
 
-def test_button_of_a_former_route_is_outdated(db: Connection, context: Context, waiting: Order) -> None:
-    payload, sender = button(db), number(db, waiting)
-    other = next(s for s in context.subdists if s.sub != routed_subdist(db, waiting).sub)
-    call(db, context.admin, "reroute_order", order_id=waiting["id"], subdist_id=other.sub)
+def test_button_of_a_former_route_is_outdated(db: Connection, context: Context, routed_order: Order) -> None:
+    payload, sender = button_payload(db), subdist_number(db, routed_order)
+    other = other_subdist(db, context, routed_order)
+    call(db, context.admin, "reroute_order", order_id=routed_order["id"], subdist_id=other.sub)
     receive(db, webhook(tap(payload, sender)))
-    receive(db, webhook(tap(payload, number(db, waiting), "wamid.t2")))
+    receive(db, webhook(tap(payload, subdist_number(db, routed_order), "wamid.t2")))
     assert inbox_outcomes(db) == ["button out of date"] * 2
 
 
-def answers(conn: Connection) -> list[tuple[str, str]]:
+def button_answers(conn: Connection) -> list[tuple[str, str]]:
     """Send all messages; returns (business name, text) of the answers to outdated buttons."""
     found = []
     conn.execute("update app.messages set status = 'SENT' where status = 'CLAIMED'")
@@ -149,45 +155,49 @@ def answers(conn: Connection) -> list[tuple[str, str]]:
     ],
 )
 def test_outdated_button_is_answered_with_the_reason(
-    db: Connection, context: Context, waiting: Order, transition: str, reason: str
+    db: Connection, context: Context, routed_order: Order, transition: str, reason: str
 ) -> None:
-    payload, sender, who = button(db), number(db, waiting), routed_subdist(db, waiting)
+    payload, sender, who = (
+        button_payload(db),
+        subdist_number(db, routed_order),
+        routed_subdist(db, routed_order),
+    )
     name = value(db, "select business_name from app.sub_distributors where id = %s", who.sub)
     if transition == "cancelled":
-        call(db, context.partners[0], "cancel_order", order_id=waiting["id"], reason="salah")
+        call(db, context.partners[0], "cancel_order", order_id=routed_order["id"], reason="salah")
     elif transition == "rejected":
-        call(db, context.admin, "reject_order", order_id=waiting["id"], reason="salah")
+        call(db, context.admin, "reject_order", order_id=routed_order["id"], reason="salah")
     elif transition == "rerouted":
-        other = next(s for s in context.subdists if s.sub != who.sub)
-        call(db, context.admin, "reroute_order", order_id=waiting["id"], subdist_id=other.sub)
+        other = other_subdist(db, context, routed_order)
+        call(db, context.admin, "reroute_order", order_id=routed_order["id"], subdist_id=other.sub)
     else:
-        call(db, who, "respond_order", order_id=waiting["id"], decision="ACCEPT")
+        call(db, who, "respond_order", order_id=routed_order["id"], decision="ACCEPT")
     if transition == "approved":
-        call(db, context.admin, "approve_order", order_id=waiting["id"])
+        call(db, context.admin, "approve_order", order_id=routed_order["id"])
     body = webhook(tap(payload, sender))
     receive(db, body)
     expected = (
-        f"Tombol pada pesan pesanan {waiting['order_number']} sudah tidak berlaku: {reason}."
+        f"Tombol pada pesan pesanan {routed_order['order_number']} sudah tidak berlaku: {reason}."
         " Ketukan Anda tidak mengubah apa pun."
     )
     # further taps add no answer while one is pending, nor does a replay of the webhook
     receive(db, webhook(tap(payload, sender, "wamid.t2")))
     receive(db, body | {"again": 1})
-    assert answers(db) == [(name, expected)]
+    assert button_answers(db) == [(name, expected)]
     receive(db, body | {"again": 2})
-    assert answers(db) == []
+    assert button_answers(db) == []
     receive(db, webhook(tap(payload, sender, "wamid.t3")))
-    assert len(answers(db)) == 1
+    assert len(button_answers(db)) == 1
 
 
 def test_outdated_button_from_another_number_is_not_answered(
-    db: Connection, context: Context, waiting: Order
+    db: Connection, context: Context, routed_order: Order
 ) -> None:
-    payload, who = button(db), routed_subdist(db, waiting)
-    other = next(s for s in context.subdists if s.sub != who.sub)
+    payload, who = button_payload(db), routed_subdist(db, routed_order)
+    other = other_subdist(db, context, routed_order)
     another = value(db, "select whatsapp_number from app.sub_distributors where id = %s", other.sub)
     receive(db, webhook(tap(payload, another), tap(payload, "628999999999", "wamid.t2")))
-    call(db, who, "respond_order", order_id=waiting["id"], decision="ACCEPT")
+    call(db, who, "respond_order", order_id=routed_order["id"], decision="ACCEPT")
     receive(db, webhook(tap(payload, another, "wamid.t3"), tap(payload, "628999999999", "wamid.t4")))
     assert inbox_outcomes(db) == ["button from another number"] * 2 + ["button out of date"] * 2
     assert value(db, "select count(*) from app.messages where template = 'button_outdated'") == 0
@@ -204,11 +214,13 @@ def open_windows(conn: Connection) -> list[bool]:
     ("hours", "is_open"), [(-5, True), (0, True), (23.8, True), (23.9, False), (24, False), (None, False)]
 )
 def test_free_form_window_is_open_for_a_day_after_the_last_inbound_message(
-    db: Connection, waiting: Order, hours: float | None, is_open: bool
+    db: Connection, routed_order: Order, hours: float | None, is_open: bool
 ) -> None:
     now = value(db, "select extract(epoch from now())::bigint")
     if hours is not None:
-        message = text_message("halo", number(db, waiting)) | {"timestamp": str(int(now - hours * 3600))}
+        message = text_message("halo", subdist_number(db, routed_order)) | {
+            "timestamp": str(int(now - hours * 3600))
+        }
         receive(db, webhook(message))
         receive(db, webhook(message | {"id": "wamid.older", "timestamp": "1"}))
     assert open_windows(db) == [is_open]
@@ -217,16 +229,16 @@ def test_free_form_window_is_open_for_a_day_after_the_last_inbound_message(
 
 @pytest.mark.parametrize("at", ["", "x", "9" * 40, None, {}])
 def test_inbound_message_without_a_valid_time_opens_no_window(
-    db: Connection, waiting: Order, at: Any
+    db: Connection, routed_order: Order, at: Any
 ) -> None:
-    receive(db, webhook(text_message("halo", number(db, waiting)) | {"timestamp": at}))
+    receive(db, webhook(text_message("halo", subdist_number(db, routed_order)) | {"timestamp": at}))
     assert open_windows(db) == [False]
 
 
 def test_button_with_a_forged_signature_changes_nothing(
-    db: Connection, context: Context, waiting: Order
+    db: Connection, context: Context, routed_order: Order
 ) -> None:
-    accept, sender = button(db), number(db, waiting)
+    accept, sender = button_payload(db), subdist_number(db, routed_order)
     decision, order_id, signature = accept.split(":")
     other = submit(db, context.partners[1], items(SKU_000=1))
     forged = [
@@ -244,11 +256,11 @@ def test_button_with_a_forged_signature_changes_nothing(
     for n, payload in enumerate(forged):
         receive(db, webhook(tap(payload, sender, f"wamid.f{n}")))
     assert set(inbox_outcomes(db)) == {"button out of date", "unknown button"}
-    assert status_of(db, waiting) == "SUBMITTED"
+    assert status_of(db, routed_order) == "SUBMITTED"
 
 
-def test_button_of_a_suspended_sub_distributor_changes_nothing(db: Connection, waiting: Order) -> None:
-    payload, sender = button(db), number(db, waiting)
+def test_button_of_a_suspended_sub_distributor_changes_nothing(db: Connection, routed_order: Order) -> None:
+    payload, sender = button_payload(db), subdist_number(db, routed_order)
     db.execute(
         "set local session_replication_role = replica;"
         "update app.sub_distributors set status = 'SUSPENDED';"
@@ -367,15 +379,17 @@ MALFORMED: list[Any] = [
 
 
 @pytest.mark.parametrize("payload", MALFORMED, ids=range(len(MALFORMED)))
-def test_malformed_webhook_is_processed_without_effect(db: Connection, waiting: Order, payload: Any) -> None:
+def test_malformed_webhook_is_processed_without_effect(
+    db: Connection, routed_order: Order, payload: Any
+) -> None:
     assert receive(db, payload) == 1
     assert value(db, "select count(*) from app.inbound_messages where processed_at is null") == 0
-    assert status_of(db, waiting) == "SUBMITTED"
+    assert status_of(db, routed_order) == "SUBMITTED"
 
 
-def test_failing_element_is_recorded_and_does_not_block_others(db: Connection, waiting: Order) -> None:
-    message = enqueue(db, routed_subdist(db, waiting).sub, "order_status", "SUBDIST")
-    payload, sender = button(db), number(db, waiting)
+def test_failing_element_is_recorded_and_does_not_block_others(db: Connection, routed_order: Order) -> None:
+    message = enqueue(db, routed_subdist(db, routed_order).sub, "order_status", "SUBDIST")
+    payload, sender = button_payload(db), subdist_number(db, routed_order)
     db.execute("select app.message_sent(%s, 'wamid.1')", [message])
     bad = status_update("wamid.1", "failed", errors=[{"code": "x" * 2000}])
     both = webhook(value_of={"statuses": [bad], "messages": [tap(payload, sender)]})

@@ -289,10 +289,10 @@ def test_statuses_in_any_order_lead_to_the_same_final_status(
     assert message_state(db, message).status == ("FAILED" if first == "failed" else "READ")
 
 
-def test_claim_out_of_bounds_is_refused(db: Connection) -> None:
-    for limit, lease in ((0, 60), (1001, 60), (1, 0), (1, 3601), (None, 60)):
-        with pytest.raises(psycopg.Error, match="INVALID_ARGUMENT"), db.transaction():
-            db.execute("select app.claim_messages(%s, %s)", [limit, lease])
+@pytest.mark.parametrize(("limit", "lease_seconds"), [(0, 60), (1001, 60), (1, 0), (1, 3601), (None, 60)])
+def test_claim_out_of_bounds_is_refused(db: Connection, limit: int | None, lease_seconds: int) -> None:
+    with pytest.raises(psycopg.Error, match="INVALID_ARGUMENT"), db.transaction():
+        db.execute("select app.claim_messages(%s, %s)", [limit, lease_seconds])
 
 
 def test_concurrent_messengers_send_each_message_once_and_in_order(clone: Clone) -> None:

@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from tests.support.context import Connection, Context, call, items, routed_subdist, submit, value
+from tests.support.context import (
+    Connection,
+    Context,
+    call,
+    items,
+    other_subdist,
+    routed_subdist,
+    submit,
+    value,
+)
 from tests.support.messaging import (
     claim,
     end_backoff,
@@ -48,7 +57,7 @@ def withdraw_order(db: Connection, context: Context, order: Order, how: str) -> 
     if how == "cancelled":
         call(db, context.partners[0], "cancel_order", order_id=order["id"])
     else:
-        other = next(s for s in context.subdists if s.sub != routed_subdist(db, order).sub)
+        other = other_subdist(db, context, order)
         call(db, context.admin, "reroute_order", order_id=order["id"], subdist_id=other.sub)
 
 

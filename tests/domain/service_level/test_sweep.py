@@ -19,6 +19,7 @@ from tests.support.context import (
     call,
     items,
     make_context,
+    other_subdist,
     refusal,
     routed_subdist,
     submit,
@@ -161,8 +162,7 @@ def test_clock_keeps_running_in_processing(db: Connection, context: Context) -> 
 def test_rerouting_starts_a_new_clock_for_the_new_sub_distributor(db: Connection, context: Context) -> None:
     late = waiting_order(db, context, 25)
     sweep(db)
-    before = routed_subdist(db, late)
-    other = next(s for s in context.subdists if s.sub != before.sub)
+    other = other_subdist(db, context, late)
     call(db, context.admin, "reroute_order", order_id=late["id"], subdist_id=other.sub)
     assert (sla_flags(db, late), sla_messages(db, late)) == ((False, False, False), {})
     assert sweep(db) == 0
@@ -228,7 +228,7 @@ def test_level_without_a_recipient_waits_for_one(db: Connection, context: Contex
     assert escalations(db, late) == {"REMINDER": 1, "MANAGER": 1, "HQ_INTERVENTION": 1}
 
 
-def _routing_message(conn: Connection, late: dict[str, Any]) -> str:
+def routing_message(conn: Connection, late: dict[str, Any]) -> str:
     return str(
         value(
             conn,
@@ -241,7 +241,7 @@ def _routing_message(conn: Connection, late: dict[str, Any]) -> str:
 
 def test_failed_routing_message_escalates_at_once_with_its_reason(db: Connection, context: Context) -> None:
     late = waiting_order(db, context)
-    message = _routing_message(db, late)
+    message = routing_message(db, late)
     db.execute("select app.message_sent(%s, 'wamid.1')", [message])
     db.execute("select app.message_status('wamid.1', 'failed', now(), null, '131026')")
     rows = db.execute(
@@ -261,7 +261,7 @@ def test_failed_routing_message_escalates_at_once_with_its_reason(db: Connection
 def test_failed_routing_message_does_not_replace_the_other_levels(db: Connection, context: Context) -> None:
     """Headquarters is notified early; the sub-distributor and the agents still get their levels."""
     late = waiting_order(db, context)
-    db.execute("select app.message_failed(%s, '131026', false)", [_routing_message(db, late)])
+    db.execute("select app.message_failed(%s, '131026', false)", [routing_message(db, late)])
     assert sla_flags(db, late) == (False, False, True)
     db.execute(
         "update app.sla_escalation_logs set clock_started_at = clock_started_at - interval '25 h',"
@@ -282,12 +282,12 @@ def test_failed_message_of_a_former_route_or_answered_order_escalates_nothing(
     db: Connection, context: Context
 ) -> None:
     moved = waiting_order(db, context)
-    message = _routing_message(db, moved)
-    other = next(s for s in context.subdists if s.sub != routed_subdist(db, moved).sub)
+    message = routing_message(db, moved)
+    other = other_subdist(db, context, moved)
     call(db, context.admin, "reroute_order", order_id=moved["id"], subdist_id=other.sub)
     db.execute("select app.message_failed(%s, '131026', false)", [message])
     answered = waiting_order(db, context)
-    message = _routing_message(db, answered)
+    message = routing_message(db, answered)
     db.execute("update app.messages set created_at = now() - interval '1 hour' where id = %s", [message])
     call(db, routed_subdist(db, answered), "respond_order", order_id=answered["id"], decision="ACCEPT")
     db.execute("select app.message_failed(%s, '131026', false)", [message])
@@ -375,7 +375,7 @@ _LATE = (
 """The query of app.late_orders."""
 
 
-def _pages(conn: Connection) -> tuple[str, int]:
+def late_orders_scan(conn: Connection) -> tuple[str, int]:
     """The plan node that finds late orders, and the number of pages that it reads."""
     plan = value(conn, _LATE)[0]["Plan"]
     found = json.dumps(plan)
@@ -392,7 +392,7 @@ def test_sweep_reads_one_index_and_no_closed_orders(clone: Clone) -> None:
         context = make_context(conn)
         insert_late_orders(conn, context, 300)
         conn.execute("vacuum analyze app.orders")
-        kind, before = _pages(conn)
+        kind, before = late_orders_scan(conn)
         assert kind == "Index Only Scan"
         source = "select prosrc from pg_proc where oid = 'app.late_orders'::regproc"
         condition = _LATE.split("select", 1)[1].split("interval", 1)[0]
@@ -411,7 +411,7 @@ def test_sweep_reads_one_index_and_no_closed_orders(clone: Clone) -> None:
                 " from (select * from app.orders limit 1) as o, generate_series(1, 20000) as n"
             )
         conn.execute("vacuum analyze app.orders")
-        kind, after = _pages(conn)
+        kind, after = late_orders_scan(conn)
         assert kind == "Index Only Scan"
         assert after <= before + 5  # reading the closed orders takes at least 300 pages
 

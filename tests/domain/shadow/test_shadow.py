@@ -24,7 +24,7 @@ from tests.support.queries import message_count
 from tests.support.test_cluster import JWT_SECRET
 
 
-def start(db: Connection, agent: Caller, partner: Caller) -> Any:
+def start_session(db: Connection, agent: Caller, partner: Caller) -> Any:
     return call(db, agent, "start_shadow_session", partner_id=partner.sub)
 
 
@@ -33,12 +33,12 @@ def test_agent_opens_a_session_for_partners_of_their_region_and_below(
 ) -> None:
     for region in ("id", "jabar", "bandung"):
         agent = make_agent(db, context.regions[region])
-        assert start(db, agent, context.partners[0])["session_id"]
+        assert start_session(db, agent, context.partners[0])["session_id"]
     below = insert(db, "regions", name="Dago", code="DAGO", parent_region_id=context.regions["bandung"])
     elsewhere: list[str | None] = [context.regions["papua"], below, None]
     for region_id in elsewhere:
         with refused(db, "NOT_FOUND"):
-            start(db, make_agent(db, region_id), context.partners[0])
+            start_session(db, make_agent(db, region_id), context.partners[0])
 
 
 @pytest.mark.parametrize("change", ["is_active = false", "deleted_at = now()", "region_id = null"])
@@ -47,9 +47,9 @@ def test_session_for_a_closed_or_unassigned_partner_is_refused(
 ) -> None:
     db.execute(f"update app.partners set {change} where id = %s".encode(), [context.partners[0].sub])
     with refused(db, "NOT_FOUND"):
-        start(db, context.agents[0], context.partners[0])
+        start_session(db, context.agents[0], context.partners[0])
     with refused(db, "NOT_FOUND"):
-        start(db, context.agents[0], Caller("partner", context.admin.sub))
+        start_session(db, context.agents[0], Caller("partner", context.admin.sub))
 
 
 def test_admin_opens_a_session_for_a_partner_without_region(db: Connection, context: Context) -> None:
@@ -62,7 +62,7 @@ def test_shadow_token_has_the_partner_as_subject_and_the_agent_as_actor(
     db: Connection, context: Context
 ) -> None:
     agent, who = context.agents[0], context.partners[0]
-    session = start(db, agent, who)
+    session = start_session(db, agent, who)
     claims = jwt.decode(session["access_token"], JWT_SECRET, ["HS256"], options={"require": ["exp", "iat"]})
     assert {k: claims[k] for k in ("role", "sub", "act", "sid")} == {
         "role": "partner",
@@ -72,7 +72,7 @@ def test_shadow_token_has_the_partner_as_subject_and_the_agent_as_actor(
     }
     assert claims["exp"] - claims["iat"] == 3600
     set_config(db, context, "auth.shadow_session_minutes", 5)
-    claims = jwt.decode(start(db, agent, who)["access_token"], JWT_SECRET, ["HS256"])
+    claims = jwt.decode(start_session(db, agent, who)["access_token"], JWT_SECRET, ["HS256"])
     assert claims["exp"] - claims["iat"] == 300
     assert call(db, Caller(claims["role"], claims["sub"], claims), "me")["acting_agent_id"] == agent.sub
 
@@ -156,11 +156,11 @@ def test_agent_cannot_change_the_partners_password(db: Connection, context: Cont
 
 def test_partner_cannot_open_a_session_even_with_execute_granted(db: Connection, context: Context) -> None:
     with pytest.raises(Exception, match="permission denied"):
-        start(db, context.partners[0], context.partners[1])
+        start_session(db, context.partners[0], context.partners[1])
     db.execute("grant execute on function api.start_shadow_session(uuid) to partner, subdist")
     for who in (context.partners[0], context.subdists[0]):
         with refused(db, "NOT_ALLOWED"):
-            start(db, who, context.partners[1])
+            start_session(db, who, context.partners[1])
 
 
 def test_session_records_the_agents_address(db: Connection, context: Context) -> None:

@@ -11,17 +11,19 @@ from tests.support.context import Connection, Context, items, submit, value
 from tests.support.rls_dataset import make_rls_dataset
 
 
-def _statistics(conn: Connection, claims: str) -> list[dict[str, Any]]:
+def partner_statistics(conn: Connection, claims: str) -> list[dict[str, Any]]:
+    """The rows of the view as a partner, who cannot read the materialised view itself."""
     with conn.transaction():
         conn.execute(
             "select set_config('request.jwt.claims', %s, true), set_config('role', 'partner', true)", [claims]
         )
         with pytest.raises(psycopg.errors.InsufficientPrivilege), conn.transaction():
             conn.execute("select from app.partner_monthly_statistics")
-        rows = value(conn, "select coalesce(jsonb_agg(to_jsonb(s)), '[]') from api.partner_statistics s")
+        rows: list[dict[str, Any]] = value(
+            conn, "select coalesce(jsonb_agg(to_jsonb(s)), '[]') from api.partner_statistics s"
+        )
         conn.execute("select set_config('role', 'none', true)")
-    found: list[dict[str, Any]] = rows
-    return found
+    return rows
 
 
 def test_partner_statistics_show_only_the_callers_rows(clone: Clone) -> None:
@@ -29,10 +31,10 @@ def test_partner_statistics_show_only_the_callers_rows(clone: Clone) -> None:
     with psycopg.connect(clone(), autocommit=True) as conn:
         dataset = make_rls_dataset(conn)
         conn.execute("select jobs.refresh_statistics()")
-        whole = value(conn, "select count(distinct partner_id) from app.partner_monthly_statistics")
-        assert whole > 1
+        partner_count = value(conn, "select count(distinct partner_id) from app.partner_monthly_statistics")
+        assert partner_count > 1
         for side in dataset.sides:
-            rows: list[dict[str, Any]] = _statistics(conn, side.partner.claims)
+            rows = partner_statistics(conn, side.partner.claims)
             assert {row["partner_id"] for row in rows} == {side.partner.sub}
 
 

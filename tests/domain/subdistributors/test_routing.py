@@ -9,90 +9,83 @@ from tests.support.context import (
     approve,
     call,
     items,
-    new_id,
+    other_subdist,
     refusal,
     routed_subdist,
     submit,
     value,
 )
+from tests.support.factories import make_subdist
 from tests.support.queries import message_count
 
 
-def subdist(db: Connection, context: Context, region: str) -> str:
-    return new_id(
-        db,
-        "insert into app.sub_distributors (region_id, business_name, whatsapp_number)"
-        " values (%s, 'CV Baru', '+62819')",
-        context.regions[region],
-    )
-
-
-def route(db: Connection, context: Context, partner: int = 0) -> str | None:
-    found = submit(db, context.partners[partner], items(SKU_000=1))["routed_to_subdist_id"]
-    return str(found) if found else None
+def submit_and_route(db: Connection, context: Context) -> str | None:
+    """Submit an order; returns the id of its sub-distributor."""
+    subdist = submit(db, context.partners[0], items(SKU_000=1))["routed_to_subdist_id"]
+    return str(subdist) if subdist else None
 
 
 def test_own_region_is_preferred_to_the_region_above(db: Connection, context: Context) -> None:
-    assert route(db, context) in [s.sub for s in context.subdists]
-    own = subdist(db, context, "bandung")
-    assert route(db, context) == own
+    assert submit_and_route(db, context) in [s.sub for s in context.subdists]
+    own = make_subdist(db, context.regions["bandung"]).sub
+    assert submit_and_route(db, context) == own
 
 
 def test_nearest_region_above_is_preferred_even_when_busier(db: Connection, context: Context) -> None:
-    idle = subdist(db, context, "id")
+    idle = make_subdist(db, context.regions["id"]).sub
     for _ in range(5):
-        assert route(db, context) != idle
+        assert submit_and_route(db, context) != idle
     db.execute("update app.sub_distributors set status = 'SUSPENDED' where id <> %s", [idle])
-    assert route(db, context) == idle
+    assert submit_and_route(db, context) == idle
 
 
 def test_order_without_a_region_goes_to_headquarters(db: Connection, context: Context) -> None:
     db.execute("update app.partners set region_id = null")
-    assert route(db, context) is None
+    assert submit_and_route(db, context) is None
     assert message_count(db, "order_unrouted") == 2
 
 
 def test_accepted_order_counts_as_open(db: Connection, context: Context) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
     call(db, routed_subdist(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
-    assert route(db, context) != order["routed_to_subdist_id"]
+    assert submit_and_route(db, context) != order["routed_to_subdist_id"]
 
 
 def test_closed_order_does_not_count_as_open(db: Connection, context: Context) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
-    first, other = order["routed_to_subdist_id"], route(db, context)
+    first, other = order["routed_to_subdist_id"], submit_and_route(db, context)
     call(db, context.partners[0], "cancel_order", order_id=order["id"])
     assert first != other
-    assert route(db, context) == first
+    assert submit_and_route(db, context) == first
 
 
 def test_suspended_sub_distributor_gets_no_order(db: Connection, context: Context) -> None:
-    own = subdist(db, context, "bandung")
+    own = make_subdist(db, context.regions["bandung"]).sub
     db.execute("update app.sub_distributors set status = 'SUSPENDED' where id = %s", [own])
-    assert route(db, context) in [s.sub for s in context.subdists]
+    assert submit_and_route(db, context) in [s.sub for s in context.subdists]
 
 
 def test_sub_distributor_with_the_fewest_open_orders_gets_the_next(db: Connection, context: Context) -> None:
-    first, second, third = (route(db, context) for _ in range(3))
+    first, second, third = (submit_and_route(db, context) for _ in range(3))
     assert first != second
     assert third in (first, second)
-    assert route(db, context) == ({first, second} - {third}).pop()
+    assert submit_and_route(db, context) == ({first, second} - {third}).pop()
 
 
 def test_sub_distributor_of_another_region_gets_no_order(db: Connection, context: Context) -> None:
     db.execute("update app.sub_distributors set status = 'SUSPENDED'")
-    subdist(db, context, "papua")
-    assert route(db, context) is None
+    make_subdist(db, context.regions["papua"])
+    assert submit_and_route(db, context) is None
 
 
 def test_headquarters_is_notified_of_an_unroutable_order(db: Connection, context: Context) -> None:
     db.execute("update app.sub_distributors set status = 'SUSPENDED'")
-    assert route(db, context) is None
+    assert submit_and_route(db, context) is None
     assert message_count(db, "order_unrouted") == 2
 
 
 def test_routed_order_notifies_the_sub_distributor_once(db: Connection, context: Context) -> None:
-    route(db, context)
+    submit_and_route(db, context)
     assert message_count(db, "order_routed") == 1
 
 
@@ -114,7 +107,7 @@ def test_response_restarts_the_clock(db: Connection, context: Context, decision:
 
 def test_only_the_routed_sub_distributor_can_respond(db: Connection, context: Context) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
-    other = next(s for s in context.subdists if s.sub != order["routed_to_subdist_id"])
+    other = other_subdist(db, context, order)
     assert refusal(db, other, "respond_order", order_id=order["id"], decision="ACCEPT") == "NOT_FOUND"
 
 
@@ -152,7 +145,7 @@ def test_rerouting_notifies_both_sub_distributors_and_restarts_the_clock(
     db: Connection, context: Context
 ) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
-    other = next(s for s in context.subdists if s.sub != order["routed_to_subdist_id"])
+    other = other_subdist(db, context, order)
     db.execute("update app.orders set routed_at = now() - interval '20 hours' where id = %s", [order["id"]])
     moved = call(db, context.admin, "reroute_order", order_id=order["id"], subdist_id=other.sub)
     assert moved["routed_to_subdist_id"] == other.sub
@@ -164,7 +157,7 @@ def test_rerouting_to_a_suspended_or_unknown_sub_distributor_is_refused(
     db: Connection, context: Context
 ) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
-    new = subdist(db, context, "papua")
+    new = make_subdist(db, context.regions["papua"]).sub
     db.execute("update app.sub_distributors set status = 'SUSPENDED' where id = %s", [new])
     reroute = {"order_id": order["id"]}
     assert refusal(db, context.admin, "reroute_order", **reroute, subdist_id=new) == "SUBDIST_UNAVAILABLE"
