@@ -15,6 +15,7 @@ LINTERS = {
     "ruff format": ("-m", "ruff", "format", "--check", "."),
     "mypy --strict": ("-m", "mypy"),
     "sqlfluff": ("-m", "sqlfluff", "lint", "--processes", "0", "sql"),
+    "prose": ("-m", "devtools.prose"),
 }
 
 
