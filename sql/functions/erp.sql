@@ -3,7 +3,7 @@
 -- Lock order: products (an advisory lock), inventory, the row of the stream.
 
 create function app.require_set(p_name text, p_set jsonb, p_max int)
-returns void language plpgsql stable set search_path = ''
+returns void language plpgsql stable
 as $$
 begin
   if jsonb_typeof(p_set) is distinct from 'array' or jsonb_array_length(p_set) > p_max
@@ -17,7 +17,7 @@ comment on function app.require_set(text, jsonb, int) is
   'Raises INVALID_ARGUMENT unless the argument is an array of at most p_max objects';
 
 create function app.require_stream(p_stream text)
-returns text language plpgsql stable set search_path = ''
+returns text language plpgsql stable
 as $$
 begin
   if p_stream is null or p_stream !~ '^[a-z][a-z0-9_:.-]{0,59}$' then
@@ -30,7 +30,7 @@ comment on function app.require_stream(text) is
   'The name of the stream; raises INVALID_ARGUMENT if it is not a valid name';
 
 create function app.erp_stream(p_stream text)
-returns json language plpgsql stable set search_path = ''
+returns json language plpgsql stable
 as $$
 declare
   v_stream text := app.require_stream(p_stream);
@@ -47,7 +47,7 @@ comment on function app.erp_stream(text) is
   'Cursor of a stream, and the current time as the read_at of a reading that starts now';
 
 create function app.store_cursor(p_stream text, p_cursor jsonb, p_rows bigint)
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 begin
   insert into app.erp_streams as e (stream, cursor) values (p_stream, nullif(p_cursor, 'null'))
@@ -61,7 +61,7 @@ comment on function app.store_cursor(text, jsonb, bigint) is
   'Stores the cursor of a stream with its data; called last, after every other lock';
 
 create function app.erp_report(p_stream text, p_ok boolean, p_detail text)
-returns json language plpgsql volatile set search_path = ''
+returns json language plpgsql volatile
 as $$
 declare
   v_stream text := app.require_stream(p_stream);
@@ -93,7 +93,7 @@ comment on function app.erp_report(text, boolean, text) is
 create function app.quarantine_rows(
   p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamptz
 )
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 begin
   insert into app.erp_quarantine as a (stream, key, payload, reason, as_of)
@@ -123,7 +123,7 @@ returns table (
   rows_at timestamptz, behind_since timestamptz, failing_since timestamptz, next_run_at timestamptz,
   is_late boolean
 )
-language sql stable set search_path = ''
+language sql stable
 as $$
   select
     e.stream, e.last_succeeded_at, e.last_failed_at, e.last_error, e.updated_at, b.since,
@@ -151,7 +151,7 @@ comment on function app.erp_health() is
   'longer than one; a single failure is not late';
 
 create function app.check_erp_streams()
-returns bigint language plpgsql volatile set search_path = ''
+returns bigint language plpgsql volatile
 as $$
 declare
   v_stream record;

@@ -1,7 +1,7 @@
 -- Orders for the ERP, and cancellations of orders that the ERP has to undo.
 
 create function app.erp_pending_orders(p_max int)
-returns json language plpgsql stable set search_path = ''
+returns json language plpgsql stable
 as $$
 begin
   if p_max is null or p_max not between 1 and 1000 then
@@ -89,7 +89,7 @@ for each row when (old.status = 'APPROVED' and new.status in ('REJECTED', 'CANCE
 execute function app.tg_orders__cancel_in_erp();
 
 create function app.erp_ack_order(p_order_id uuid, p_erp_reference text)
-returns json language plpgsql volatile set search_path = ''
+returns json language plpgsql volatile
 as $$
 declare
   v_reference text := app.require_text('erp_reference', p_erp_reference, 100);
@@ -115,7 +115,7 @@ comment on function app.erp_ack_order(uuid, text) is
   'cancelled meanwhile, a cancellation is pending';
 
 create function app.erp_pending_cancellations(p_max int)
-returns json language plpgsql stable set search_path = ''
+returns json language plpgsql stable
 as $$
 begin
   if p_max is null or p_max not between 1 and 1000 then
@@ -140,7 +140,7 @@ comment on function app.erp_pending_cancellations(int) is
   'a reference the ERP may not have the order';
 
 create function app.erp_ack_cancellation(p_order_id uuid, p_outcome text, p_note text)
-returns json language plpgsql volatile set search_path = ''
+returns json language plpgsql volatile
 as $$
 declare
   v_note text := app.optional_text('note', p_note, 500);

@@ -1,7 +1,7 @@
 -- Payments that were recorded in the ERP.
 
 create function app.timestamptz_or_null(p_text text)
-returns timestamptz language plpgsql stable set search_path = ''
+returns timestamptz language plpgsql stable
 as $$
 begin
   return p_text::timestamptz;
@@ -36,7 +36,7 @@ comment on function app.payment_row_refusal(jsonb) is
   'Why a row is not a valid payment, regardless of its invoice; null if it is valid';
 
 create function app.erp_apply_payments(p_payments jsonb, p_stream text, p_cursor jsonb)
-returns json language plpgsql volatile set search_path = ''
+returns json language plpgsql volatile
 as $$
 declare
   v_stream text := app.require_stream(p_stream);

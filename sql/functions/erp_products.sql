@@ -18,7 +18,7 @@ comment on function app.product_row_refusal(jsonb) is
   'Why a row is not a valid product; null if it is valid';
 
 create function app.erp_apply_products(p_products jsonb, p_stream text, p_cursor jsonb)
-returns json language plpgsql volatile set search_path = ''
+returns json language plpgsql volatile
 as $$
 declare
   v_stream text := app.require_stream(p_stream);

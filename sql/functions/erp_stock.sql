@@ -5,7 +5,7 @@
 -- Without this lock, a level could be quarantined while its product is being inserted, and never be
 -- applied.
 create function app.lock_products()
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 begin
   perform pg_advisory_xact_lock(hashtext('app.lock_products'));
@@ -49,7 +49,7 @@ comment on function app.write_stock_levels(uuid[], int[], timestamptz, timestamp
 create function app.erp_apply_stock(
   p_levels jsonb, p_read_at timestamptz, p_stream text, p_cursor jsonb, p_complete boolean
 )
-returns json language plpgsql volatile set search_path = ''
+returns json language plpgsql volatile
 as $$
 declare
   v_stream text := app.require_stream(p_stream);
@@ -136,7 +136,7 @@ comment on function app.erp_apply_stock(jsonb, timestamptz, text, jsonb, boolean
   'quarantines levels of unknown SKUs';
 
 create function app.apply_quarantined_levels(p_skus text[])
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 begin
   -- The levels were read before the product existed, so no order has to be subtracted.

@@ -43,7 +43,7 @@ comment on function app.reply_buttons(text[], uuid, uuid) is
   '[{"title", "payload"}]: buttons with signed payloads of at most 256 characters each';
 
 create function app.inbound_message(p_payload jsonb)
-returns json language plpgsql volatile set search_path = ''
+returns json language plpgsql volatile
 as $$
 declare
   v_id uuid;
@@ -88,7 +88,7 @@ comment on function app.sender_number(text) is
   'E.164 number of a sender, as the provider writes it: international, without the plus';
 
 create function app.record_conversation(p_from text, p_at text)
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 declare
   v_number text := app.sender_number(p_from);
@@ -107,7 +107,7 @@ comment on function app.record_conversation(text, text) is
 -- Only a sub-distributor who was offered the button gets an explanation; anyone else learns nothing
 -- about the order. No second explanation is enqueued while one is pending.
 create function app.reply_to_outdated_button(p_order_id uuid, p_from text)
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 begin
   insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
@@ -136,7 +136,7 @@ comment on function app.reply_to_outdated_button(uuid, text) is
   'Enqueues an explanation for a sub-distributor who used a button that is no longer valid';
 
 create function app.handle_button_reply(p_payload text, p_from text)
-returns text language plpgsql volatile set search_path = ''
+returns text language plpgsql volatile
 as $$
 declare
   v_parts text[] := string_to_array(coalesce(p_payload, ''), ':');
@@ -169,7 +169,7 @@ comment on function app.handle_button_reply(text, text) is
   'Answers an order by a WhatsApp reply button; returns the decision, or why it was ignored';
 
 create function app.forward_text(p_from text, p_text text)
-returns text language plpgsql volatile set search_path = ''
+returns text language plpgsql volatile
 as $$
 declare
   v_number text := app.sender_number(p_from);
@@ -207,7 +207,7 @@ comment on function app.forward_text(text, text) is
   'Forwards a text to the agents of the sender''s region, or else to headquarters';
 
 create function app.handle_inbound_event(p_inbound_id uuid, p_message jsonb)
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 declare
   v_key text := left(p_message ->> 'id', 300);
@@ -239,7 +239,7 @@ comment on function app.handle_inbound_event(uuid, jsonb) is
   'Processes one message of a webhook once: a button reply, a text, or anything else';
 
 create function app.handle_inbound_status(p_status jsonb)
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 declare
   v_callback_data text := p_status ->> 'biz_opaque_callback_data';
@@ -268,7 +268,7 @@ comment on function app.handle_inbound_status(jsonb) is
 create function app.handle_inbound(
   p_inbound_id uuid, p_kind text, p_element jsonb, p_number int
 )
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 begin
   if p_kind = 'status' then
@@ -294,7 +294,7 @@ comment on function app.handle_inbound(uuid, text, jsonb, int) is
 -- A webhook can carry several entries, changes, messages and statuses, so every level is traversed.
 -- Elements of an unexpected shape are skipped.
 create function app.process_inbox(p_limit int default 100)
-returns int language plpgsql volatile set search_path = ''
+returns int language plpgsql volatile
 as $$
 declare
   v_inbound app.inbound_messages;

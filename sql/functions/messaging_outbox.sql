@@ -4,7 +4,7 @@
 -- report the message, because its status carries the hub's id. So the message is sent again, and
 -- counted as a repeat, only after outbox.unknown_wait_seconds without a report.
 create function app.reap_messages()
-returns int language plpgsql volatile set search_path = ''
+returns int language plpgsql volatile
 as $$
 declare
   v_wait interval := make_interval(secs => app.config_int('outbox.unknown_wait_seconds'));
@@ -72,7 +72,7 @@ returns table (
   recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid,
   attempts int, lease_until timestamptz, template_body text, window_open boolean
 )
-language plpgsql volatile set search_path = ''
+language plpgsql volatile
 as $$
 begin
   if p_max is null or p_max not between 1 and 1000 then
@@ -148,7 +148,7 @@ create trigger _100_notify after insert on app.messages
 referencing new table as new_rows for each statement execute function app.tg_messages__notify();
 
 create function app.message_sent(p_message_id uuid, p_provider_id text)
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 declare
   v_provider_id text := app.require_text('provider_id', p_provider_id, 200);
@@ -170,7 +170,7 @@ comment on function app.message_sent(uuid, text) is
 
 -- Unknown ids are returned instead of raised, so that one wrong id does not fail the whole batch.
 create function app.messages_sent(p_sent jsonb)
-returns json language plpgsql volatile set search_path = ''
+returns json language plpgsql volatile
 as $$
 declare
   v_ids uuid[];
@@ -212,7 +212,7 @@ comment on function app.messages_sent(jsonb) is
 -- account, spam limit, templates that do not match or are paused. Headquarters is notified by
 -- e-mail, because WhatsApp itself is failing; once an hour for each code.
 create function app.report_delivery_failure(p_error_code text)
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 begin
   if p_error_code !~ (
@@ -256,7 +256,7 @@ comment on function app.lock_offered_order(uuid) is
 create function app.message_failed(
   p_message_id uuid, p_error_code text, p_retry boolean, p_by_provider boolean default false
 )
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 declare
   v_message app.messages;
@@ -333,7 +333,7 @@ create function app.message_status(
   p_provider_id text, p_status text, p_at timestamptz, p_message_id uuid default null,
   p_error_code text default null
 )
-returns void language plpgsql volatile set search_path = ''
+returns void language plpgsql volatile
 as $$
 declare
   v_provider_id text := app.require_text('provider_id', p_provider_id, 200);

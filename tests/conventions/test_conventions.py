@@ -54,6 +54,15 @@ def test_every_security_definer_function_pins_its_search_path_with_pg_temp_last(
     )
 
 
+def test_no_other_function_sets_a_search_path(db: Db) -> None:
+    assert not _names(
+        db,
+        """select p.oid::regprocedure::text from pg_proc p
+           where p.pronamespace::regnamespace::text in ('app', 'auth', 'jobs', 'api') and not p.prosecdef
+             and array_to_string(p.proconfig, ',') like '%search_path=%'""",
+    )
+
+
 def test_every_table_has_row_security(db: Db) -> None:
     assert not _names(
         db,

@@ -1,7 +1,9 @@
 """Error codes: each has its status, and no function raises a code outside the catalogue."""
 
+import json
 import re
 
+import psycopg
 import pytest
 
 from hub import paths
@@ -23,6 +25,27 @@ def test_every_code_is_raised_with_its_status(db: Connection) -> None:
 def test_every_status_is_a_client_error(db: Connection) -> None:
     statuses = {status for (status,) in db.execute("select http_status from app.error_catalog()")}
     assert statuses == {400, 401, 402, 403, 404, 409, 422, 429}
+
+
+def hint_of(db: Connection, call: str) -> str | None:
+    with pytest.raises(psycopg.Error) as caught, db.transaction():
+        db.execute(f"select {call}".encode())
+    hint: str | None = json.loads(caught.value.diag.message_primary or "")["hint"]
+    return hint
+
+
+def test_every_error_states_the_problem_and_the_next_step(db: Connection) -> None:
+    rows = db.execute("select code, message, hint, meaning from app.error_catalog()").fetchall()
+    assert [code for code, *texts in rows if not all(texts)] == []
+    assert [code for code, *texts in rows if any(text.endswith(".") for text in texts)] == []
+
+
+def test_an_error_carries_the_hint_of_the_catalogue(db: Connection) -> None:
+    assert hint_of(db, "app.fail('NOT_FOUND', 'order')") == "Check the id"
+
+
+def test_the_hint_of_a_function_replaces_the_hint_of_the_catalogue(db: Connection) -> None:
+    assert hint_of(db, "app.fail('NOT_FOUND', 'order', 'Look again')") == "Look again"
 
 
 def test_raised_codes_and_catalogue_are_the_same(db: Connection) -> None:

@@ -48,6 +48,17 @@ def test_each_sql_file_bears_the_name_of_a_domain(folder: str) -> None:
     assert [file.name for file in files if file.suffix != ".sql" or not is_domain_file(file.stem)] == []
 
 
+def test_no_line_of_sql_exceeds_100_columns() -> None:
+    """sqlfluff enforces it too, but does not look into the bodies of functions."""
+    long_lines = [
+        f"{file.relative_to(paths.root())}:{number}"
+        for file in sorted(paths.sql_root().rglob("*.sql"))
+        for number, line in enumerate(file.read_text().splitlines(), start=1)
+        if len(line) > 100
+    ]
+    assert long_lines == []
+
+
 def test_each_folder_of_domain_tests_bears_the_name_of_a_domain() -> None:
     folders = [path for path in (paths.root() / "tests" / "domain").iterdir() if path.is_dir()]
     assert [path.name for path in folders if path.name not in DOMAINS | {"__pycache__"}] == []

@@ -236,16 +236,6 @@ def test_views_run_with_the_rights_of_their_caller(db: Connection) -> None:
     assert {row[0] for row in rows} == {"partner_statistics", "job_health"}
 
 
-def test_definers_pin_their_search_path(db: Connection) -> None:
-    rows = db.execute(
-        "select oid::regprocedure from pg_proc where prosecdef and not coalesce("
-        ' proconfig && \'{"search_path=pg_catalog, pg_temp","search_path=\\"\\""}\', false)'
-        " and pronamespace::regnamespace::text = any (%s)",
-        [OURS],
-    ).fetchall()
-    assert rows == []
-
-
 _REFUSALS = (
     psycopg.errors.InsufficientPrivilege,
     # views that are not updatable are refused before privileges are checked
