@@ -1333,7 +1333,6 @@ COMMENT ON FUNCTION app.ancestor_regions(p_region_id uuid) IS 'The region (dista
 
 CREATE FUNCTION app.apply_quarantined_levels(p_skus text[]) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 begin
   -- The levels were read before the product existed, so no order has to be subtracted.
@@ -1488,7 +1487,6 @@ COMMENT ON FUNCTION app.check_consistency(p_invariant text) IS 'Rows that violat
 
 CREATE FUNCTION app.check_erp_streams() RETURNS bigint
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_stream record;
@@ -1560,7 +1558,6 @@ COMMENT ON FUNCTION app.check_since() IS 'Time from which on the audit trail is 
 
 CREATE FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer) RETURNS TABLE(id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text, window_open boolean)
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 begin
   if p_max is null or p_max not between 1 and 1000 then
@@ -1751,7 +1748,6 @@ COMMENT ON FUNCTION app.enqueue_message(p_template text, p_recipient_type text, 
 
 CREATE FUNCTION app.erp_ack_cancellation(p_order_id uuid, p_outcome text, p_note text) RETURNS json
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_note text := app.optional_text('note', p_note, 500);
@@ -1782,7 +1778,6 @@ COMMENT ON FUNCTION app.erp_ack_cancellation(p_order_id uuid, p_outcome text, p_
 
 CREATE FUNCTION app.erp_ack_order(p_order_id uuid, p_erp_reference text) RETURNS json
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_reference text := app.require_text('erp_reference', p_erp_reference, 100);
@@ -1808,7 +1803,6 @@ COMMENT ON FUNCTION app.erp_ack_order(p_order_id uuid, p_erp_reference text) IS 
 
 CREATE FUNCTION app.erp_apply_payments(p_payments jsonb, p_stream text, p_cursor jsonb) RETURNS json
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_stream text := app.require_stream(p_stream);
@@ -1905,7 +1899,6 @@ COMMENT ON FUNCTION app.erp_apply_payments(p_payments jsonb, p_stream text, p_cu
 
 CREATE FUNCTION app.erp_apply_products(p_products jsonb, p_stream text, p_cursor jsonb) RETURNS json
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_stream text := app.require_stream(p_stream);
@@ -1997,7 +1990,6 @@ COMMENT ON FUNCTION app.erp_apply_products(p_products jsonb, p_stream text, p_cu
 
 CREATE FUNCTION app.erp_apply_stock(p_levels jsonb, p_read_at timestamp with time zone, p_stream text, p_cursor jsonb, p_complete boolean) RETURNS json
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_stream text := app.require_stream(p_stream);
@@ -2084,7 +2076,6 @@ COMMENT ON FUNCTION app.erp_apply_stock(p_levels jsonb, p_read_at timestamp with
 
 CREATE FUNCTION app.erp_health() RETURNS TABLE(stream text, last_succeeded_at timestamp with time zone, last_failed_at timestamp with time zone, last_error text, rows_at timestamp with time zone, behind_since timestamp with time zone, failing_since timestamp with time zone, next_run_at timestamp with time zone, is_late boolean)
     LANGUAGE sql STABLE
-    SET search_path TO ''
     AS $$
   select
     e.stream, e.last_succeeded_at, e.last_failed_at, e.last_error, e.updated_at, b.since,
@@ -2112,7 +2103,6 @@ COMMENT ON FUNCTION app.erp_health() IS 'Health of each stream that has been use
 
 CREATE FUNCTION app.erp_pending_cancellations(p_max integer) RETURNS json
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $$
 begin
   if p_max is null or p_max not between 1 and 1000 then
@@ -2137,7 +2127,6 @@ COMMENT ON FUNCTION app.erp_pending_cancellations(p_max integer) IS 'Orders canc
 
 CREATE FUNCTION app.erp_pending_orders(p_max integer) RETURNS json
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $$
 begin
   if p_max is null or p_max not between 1 and 1000 then
@@ -2179,7 +2168,6 @@ COMMENT ON FUNCTION app.erp_pending_orders(p_max integer) IS 'Approved orders th
 
 CREATE FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text) RETURNS json
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_stream text := app.require_stream(p_stream);
@@ -2210,7 +2198,6 @@ COMMENT ON FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text) I
 
 CREATE FUNCTION app.erp_stream(p_stream text) RETURNS json
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $$
 declare
   v_stream text := app.require_stream(p_stream);
@@ -2470,7 +2457,6 @@ COMMENT ON FUNCTION app.format_rupiah(p_amount numeric) IS 'Amount in Indonesian
 
 CREATE FUNCTION app.forward_text(p_from text, p_text text) RETURNS text
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_number text := app.sender_number(p_from);
@@ -2538,7 +2524,6 @@ COMMENT ON FUNCTION app.hand_over_orders(p_subdist_id uuid) IS 'Routes the open 
 
 CREATE FUNCTION app.handle_button_reply(p_payload text, p_from text) RETURNS text
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $_$
 declare
   v_parts text[] := string_to_array(coalesce(p_payload, ''), ':');
@@ -2572,7 +2557,6 @@ COMMENT ON FUNCTION app.handle_button_reply(p_payload text, p_from text) IS 'Ans
 
 CREATE FUNCTION app.handle_inbound(p_inbound_id uuid, p_kind text, p_element jsonb, p_number integer) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 begin
   if p_kind = 'status' then
@@ -2597,7 +2581,6 @@ COMMENT ON FUNCTION app.handle_inbound(p_inbound_id uuid, p_kind text, p_element
 
 CREATE FUNCTION app.handle_inbound_event(p_inbound_id uuid, p_message jsonb) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_key text := left(p_message ->> 'id', 300);
@@ -2630,7 +2613,6 @@ COMMENT ON FUNCTION app.handle_inbound_event(p_inbound_id uuid, p_message jsonb)
 
 CREATE FUNCTION app.handle_inbound_status(p_status jsonb) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $_$
 declare
   v_callback_data text := p_status ->> 'biz_opaque_callback_data';
@@ -2665,7 +2647,6 @@ COMMENT ON FUNCTION app.holds_stock(p_status app.order_status_enum, p_erp_refere
 
 CREATE FUNCTION app.inbound_message(p_payload jsonb) RETURNS json
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_id uuid;
@@ -2954,7 +2935,6 @@ COMMENT ON FUNCTION app.lock_order(p_order_id uuid, p_partner_id uuid) IS 'The o
 
 CREATE FUNCTION app.lock_products() RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 begin
   perform pg_advisory_xact_lock(hashtext('app.lock_products'));
@@ -3055,7 +3035,6 @@ COMMENT ON FUNCTION app.max_quantity() IS 'Most units of one product in an order
 
 CREATE FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean, p_by_provider boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_message app.messages;
@@ -3125,7 +3104,6 @@ COMMENT ON FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_r
 
 CREATE FUNCTION app.message_sent(p_message_id uuid, p_provider_id text) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_provider_id text := app.require_text('provider_id', p_provider_id, 200);
@@ -3147,7 +3125,6 @@ COMMENT ON FUNCTION app.message_sent(p_message_id uuid, p_provider_id text) IS '
 
 CREATE FUNCTION app.message_status(p_provider_id text, p_status text, p_at timestamp with time zone, p_message_id uuid DEFAULT NULL::uuid, p_error_code text DEFAULT NULL::text) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_provider_id text := app.require_text('provider_id', p_provider_id, 200);
@@ -3261,7 +3238,6 @@ COMMENT ON FUNCTION app.message_templates() IS 'Texts of all messages, in Indone
 
 CREATE FUNCTION app.messages_sent(p_sent jsonb) RETURNS json
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $_$
 declare
   v_ids uuid[];
@@ -3592,7 +3568,6 @@ COMMENT ON FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_at ti
 
 CREATE FUNCTION app.process_inbox(p_limit integer DEFAULT 100) RETURNS integer
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $_$
 declare
   v_inbound app.inbound_messages;
@@ -3663,7 +3638,6 @@ COMMENT ON FUNCTION app.promised_points(p_grand_total numeric, p_tier app.tier_e
 
 CREATE FUNCTION app.quarantine_rows(p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 begin
   insert into app.erp_quarantine as a (stream, key, payload, reason, as_of)
@@ -3739,7 +3713,6 @@ COMMENT ON FUNCTION app.quote_order(p_items jsonb, p_points integer) IS 'What su
 
 CREATE FUNCTION app.reap_messages() RETURNS integer
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 declare
   v_wait interval := make_interval(secs => app.config_int('outbox.unknown_wait_seconds'));
@@ -3819,7 +3792,6 @@ COMMENT ON FUNCTION app.recipient_address(p_type text, p_id uuid, p_channel app.
 
 CREATE FUNCTION app.record_conversation(p_from text, p_at text) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $_$
 declare
   v_number text := app.sender_number(p_from);
@@ -4066,7 +4038,6 @@ COMMENT ON FUNCTION app.reply_signature(p_decision text, p_order_id uuid, p_subd
 
 CREATE FUNCTION app.reply_to_outdated_button(p_order_id uuid, p_from text) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 begin
   insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
@@ -4096,7 +4067,6 @@ COMMENT ON FUNCTION app.reply_to_outdated_button(p_order_id uuid, p_from text) I
 
 CREATE FUNCTION app.report_delivery_failure(p_error_code text) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $_$
 begin
   if p_error_code !~ (
@@ -4129,7 +4099,6 @@ COMMENT ON FUNCTION app.request_hash(p_request jsonb) IS 'SHA-256 of a request b
 
 CREATE FUNCTION app.require_set(p_name text, p_set jsonb, p_max integer) RETURNS void
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $$
 begin
   if jsonb_typeof(p_set) is distinct from 'array' or jsonb_array_length(p_set) > p_max
@@ -4144,7 +4113,6 @@ COMMENT ON FUNCTION app.require_set(p_name text, p_set jsonb, p_max integer) IS 
 
 CREATE FUNCTION app.require_stream(p_stream text) RETURNS text
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $_$
 begin
   if p_stream is null or p_stream !~ '^[a-z][a-z0-9_:.-]{0,59}$' then
@@ -4494,7 +4462,6 @@ COMMENT ON FUNCTION app.stock_stale_before() IS 'Stock last synced before this t
 
 CREATE FUNCTION app.store_cursor(p_stream text, p_cursor jsonb, p_rows bigint) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO ''
     AS $$
 begin
   insert into app.erp_streams as e (stream, cursor) values (p_stream, nullif(p_cursor, 'null'))
@@ -5247,7 +5214,6 @@ end $$;
 
 CREATE FUNCTION app.timestamptz_or_null(p_text text) RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE
-    SET search_path TO ''
     AS $$
 begin
   return p_text::timestamptz;
