@@ -20,7 +20,7 @@ from tests.erp import proxy as proxies
 from tests.erp.proxy import Proxy
 from tests.erp.sandbox import SPECIFICATION
 from tests.support.client import RunningGateway
-from tests.support.context import Context, approve, broken_invariants, line, submit
+from tests.support.context import Context, approve, broken_invariants, display_stock, line, submit
 from tests.support.waiting import wait_until
 
 TIMEOUT, SETTLE = 2.0, 3.0
@@ -123,14 +123,7 @@ class Environment:
 
     def display_stock(self, sku: str) -> int:
         """The units that the hub can sell."""
-        return int(
-            self.value(
-                "select s.display_stock from app.inventory s join app.products p on p.id = s.product_id"
-                " where p.sku = %s",
-                sku,
-            )
-            or 0
-        )
+        return display_stock(self.conn, sku)
 
     def wait_until(self, condition: Callable[[], Any], seconds: float = 60) -> Any:
         """The first true value of `condition`; a failure shows the adapter's log."""

@@ -96,17 +96,29 @@ def test_order_exported_after_its_cancellation_is_cancelled_again(db: Connection
     assert pending(db, context) == [], "a repetition changes nothing"
 
 
-def test_invalid_limits_and_outcomes_are_refused(db: Connection, context: Context) -> None:
-    first, second = rejected_order(db, context), rejected_order(db, context)
+def test_pending_cancellations_are_limited_and_the_oldest_come_first(
+    db: Connection, context: Context
+) -> None:
+    first, _ = rejected_order(db, context), rejected_order(db, context)
     assert [p["order_id"] for p in pending(db, context, 1)] == [first["id"]]
     assert len(pending(db, context)) == 2
-    for most in (0, 1001, None):
-        assert refusal(db, context.erp, "erp_pending_cancellations", max=most) == "INVALID_ARGUMENT"
-    for outcome in ("DONE", "", None):
-        assert (
-            refusal(db, context.erp, "erp_ack_cancellation", order_id=second["id"], outcome=outcome)
-            == "INVALID_ARGUMENT"
-        )
+
+
+@pytest.mark.parametrize("limit", [0, 1001, None])
+def test_invalid_limit_is_refused(db: Connection, context: Context, limit: int | None) -> None:
+    assert refusal(db, context.erp, "erp_pending_cancellations", max=limit) == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize("outcome", ["DONE", "", None])
+def test_invalid_outcome_is_refused(db: Connection, context: Context, outcome: str | None) -> None:
+    order = rejected_order(db, context)
+    assert (
+        refusal(db, context.erp, "erp_ack_cancellation", order_id=order["id"], outcome=outcome)
+        == "INVALID_ARGUMENT"
+    )
+
+
+def test_acknowledgement_of_an_unknown_order_is_refused(db: Connection, context: Context) -> None:
     assert (
         refusal(db, context.erp, "erp_ack_cancellation", order_id=context.admin.sub, outcome="REFUSED")
         == "NOT_FOUND"

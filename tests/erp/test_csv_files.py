@@ -45,9 +45,11 @@ def test_ambiguous_number_is_refused() -> None:
         parse_number("1.250")
 
 
-def test_separators_byte_order_mark_and_column_order_are_recognised() -> None:
-    for text in ("\ufeffSKU;Quantity\r\nA;3\r\n", "quantity,sku\n3,A\n", "sku\tquantity\nA\t3\n\n"):
-        assert rows("stock", text) == ([{"sku": "A", "quantity": Decimal(3)}], [])
+@pytest.mark.parametrize(
+    "text", ["\ufeffSKU;Quantity\r\nA;3\r\n", "quantity,sku\n3,A\n", "sku\tquantity\nA\t3\n\n"]
+)
+def test_separators_byte_order_mark_and_column_order_are_recognised(text: str) -> None:
+    assert rows("stock", text) == ([{"sku": "A", "quantity": Decimal(3)}], [])
 
 
 def test_bad_rows_are_returned_with_their_line_beside_the_good_ones() -> None:

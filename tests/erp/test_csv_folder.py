@@ -16,7 +16,16 @@ from adapters.erp.app import open_worker
 from adapters.erp.exchange import PAYMENTS_PER_CALL
 from adapters.erp.settings import Settings
 from tests.support.client import RunningGateway
-from tests.support.context import Context, approve, broken_invariants, call, line, submit, value
+from tests.support.context import (
+    Context,
+    approve,
+    broken_invariants,
+    call,
+    display_stock,
+    line,
+    submit,
+    value,
+)
 
 HOUR = 3600
 SETTLE = 0.5
@@ -65,8 +74,7 @@ class DropFolder:
 
     def stock(self, sku: str) -> int:
         """The units of a product that the hub can sell."""
-        query = "select s.display_stock from app.inventory s join app.products p on p.id = s.product_id"
-        return int(value(self.conn, f"{query} where p.sku = %s", sku) or 0)
+        return display_stock(self.conn, sku)
 
 
 @pytest.fixture(scope="module")

@@ -131,26 +131,38 @@ def test_invalid_answer_leaves_the_outcome_unknown(answer: Answer) -> None:
         FakeTryton(answer).call()
 
 
-def test_cut_connection_leaves_the_outcome_unknown_and_a_refused_one_does_not() -> None:
-    def raising(failure: type[httpx.TransportError]) -> Answer:
-        def answer(body: dict[str, Any]) -> httpx.Response:
-            raise failure("gone")
+def raising(failure: type[httpx.TransportError]) -> Answer:
+    def answer(body: dict[str, Any]) -> httpx.Response:
+        raise failure("gone")
 
-        return answer
-
-    for failure in (httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-        with pytest.raises(UnknownOutcomeError):
-            FakeTryton(raising(failure)).call()
-    for refused in (httpx.ConnectError, httpx.ConnectTimeout):
-        with pytest.raises(UnreachableError):
-            FakeTryton(raising(refused)).call()
+    return answer
 
 
-def test_refusal_has_the_text_of_tryton() -> None:
+@pytest.mark.parametrize(
+    "failure", [httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError]
+)
+def test_cut_connection_leaves_the_outcome_unknown(failure: type[httpx.TransportError]) -> None:
+    with pytest.raises(UnknownOutcomeError):
+        FakeTryton(raising(failure)).call()
+
+
+@pytest.mark.parametrize("failure", [httpx.ConnectError, httpx.ConnectTimeout])
+def test_refused_connection_means_that_nothing_was_done(failure: type[httpx.TransportError]) -> None:
+    with pytest.raises(UnreachableError):
+        FakeTryton(raising(failure)).call()
+
+
+def test_user_error_is_a_refusal_with_the_text_of_tryton() -> None:
     with pytest.raises(RefusedError, match=r"You cannot do that\. Really not\."):
         FakeTryton(error("UserError", ["You cannot do that.", "Really not.", None])).call()
+
+
+def test_concurrent_change_is_busy() -> None:
     with pytest.raises(BusyError):
         FakeTryton(error("ConcurrencyException", ["changed"])).call()
+
+
+def test_warning_has_the_name_that_confirms_it() -> None:
     with pytest.raises(WarnedError) as warned:
         FakeTryton(error("UserWarning", ["name-1", "Sure?", ""])).call()
     assert warned.value.name == "name-1"
