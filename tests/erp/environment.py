@@ -20,7 +20,8 @@ from tests.erp import proxy as proxies
 from tests.erp.proxy import Proxy
 from tests.erp.sandbox import SPECIFICATION
 from tests.support.client import RunningGateway
-from tests.support.context import Context, approve, broken_invariants, display_stock, line, submit
+from tests.support.context import Context, approve, broken_invariants, line, submit
+from tests.support.queries import stock
 from tests.support.waiting import wait_until
 
 TIMEOUT, SETTLE = 2.0, 3.0
@@ -123,7 +124,7 @@ class Environment:
 
     def display_stock(self, sku: str) -> int:
         """The units that the hub can sell."""
-        return display_stock(self.conn, sku)
+        return stock(self.conn, sku)[1]
 
     def wait_until(self, condition: Callable[[], Any], seconds: float = 60) -> Any:
         """The first true value of `condition`; a failure shows the adapter's log."""

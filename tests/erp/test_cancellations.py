@@ -15,6 +15,7 @@ from tests.support.context import (
     submit,
     value,
 )
+from tests.support.queries import message_count
 
 
 def rejected_order(db: Connection, context: Context, *, exported: bool = True) -> dict[str, Any]:
@@ -36,11 +37,6 @@ def acknowledge(
     db: Connection, context: Context, order: dict[str, Any], outcome: str, note: str | None = None
 ) -> Any:
     return call(db, context.erp, "erp_ack_cancellation", order_id=order["id"], outcome=outcome, note=note)
-
-
-def refusal_messages(db: Connection) -> int:
-    count: int = value(db, "select count(*) from app.messages where template = 'erp_cancel_refused'")
-    return count
 
 
 def test_order_cancelled_before_approval_is_hidden_from_the_erp(db: Connection, context: Context) -> None:
@@ -68,7 +64,7 @@ def test_cancellation_is_pending_until_the_erp_acknowledges_it(
     assert (waiting["erp_reference"], waiting["reason"]) == ("SO-1" if exported else None, "habis")
     assert [acknowledge(db, context, order, "CANCELLED")["duplicate"] for _ in range(2)] == [False, True]
     assert pending(db, context) == []
-    assert refusal_messages(db) == 0
+    assert message_count(db, "erp_cancel_refused") == 0
     assert broken_invariants(db) == {}
 
 
@@ -77,7 +73,7 @@ def test_headquarters_is_notified_once_of_a_refused_cancellation(db: Connection,
     for _ in range(3):
         answer = acknowledge(db, context, order, "REFUSED", "already shipped")
         assert answer["outcome"] == "REFUSED"
-    assert refusal_messages(db) == 2, "one message for each admin"
+    assert message_count(db, "erp_cancel_refused") == 2, "one message for each admin"
     assert (
         value(db, "select variables ->> 'reason' from app.messages order by position desc limit 1")
         == "already shipped"

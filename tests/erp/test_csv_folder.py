@@ -21,11 +21,11 @@ from tests.support.context import (
     approve,
     broken_invariants,
     call,
-    display_stock,
     line,
     submit,
     value,
 )
+from tests.support.queries import stock
 
 HOUR = 3600
 SETTLE = 0.5
@@ -74,7 +74,7 @@ class DropFolder:
 
     def stock(self, sku: str) -> int:
         """The units of a product that the hub can sell."""
-        return display_stock(self.conn, sku)
+        return stock(self.conn, sku)[1]
 
 
 @pytest.fixture(scope="module")

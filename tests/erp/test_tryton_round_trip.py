@@ -11,6 +11,7 @@ import pytest
 from tests.erp.crash_test import run
 from tests.erp.environment import SETTLE, TIMEOUT, Environment
 from tests.support.context import broken_invariants, call, line, pay, refusal, submit
+from tests.support.queries import balance, vest_points
 
 CREATE = "model.sale.sale.create"
 
@@ -73,9 +74,8 @@ def test_payments_in_tryton_pay_the_invoice_and_vest_points(environment: Environ
     order = environment.order("TRY-022", 10, partner=1)
     environment.start()
     environment.wait_until_exported(order)
-    points = "select point_balance from app.partners where id = %s"
-    partner = environment.context.partners[1].sub
-    before = environment.value(points, partner)
+    partner = environment.context.partners[1]
+    before = balance(environment.conn, partner)
     invoice = environment.accounting.post(order["order_number"])
     environment.accounting.pay(invoice, 100_000, "angsuran")
     paid = "select amount_paid from app.invoices where id = %s"
@@ -85,8 +85,8 @@ def test_payments_in_tryton_pay_the_invoice_and_vest_points(environment: Environ
     environment.accounting.pay(invoice, order["grand_total"] - 200_000)
     status = "select status from app.invoices where id = %s"
     environment.wait_until(lambda: environment.value(status, order["invoice"]["id"]) == "PAID")
-    environment.conn.execute("select jobs.process_point_queue()")
-    assert environment.value(points, partner) == before + order["points_earned"] > before
+    vest_points(environment.conn)
+    assert balance(environment.conn, partner) == before + order["points_earned"] > before
     references = "select reference_number from app.invoice_payments where invoice_id = %s order by created_at"
     found = [row[0] for row in environment.conn.execute(references, [order["invoice"]["id"]]).fetchall()]
     assert found[:2] == ["angsuran", "angsuran (2)"]
