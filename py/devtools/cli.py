@@ -76,6 +76,13 @@ def bench(
         bool, typer.Option("--outbox", help="Measure only the outbox, beside a bare queue.")
     ] = False,
     stock: Annotated[bool, typer.Option("--stock", help="Measure only a stock sync, beside COPY.")] = False,
+    cpu: Annotated[
+        bool, typer.Option("--cpu", help="Measure only the processor time of an order (Linux, 90 s).")
+    ] = False,
+    compare: Annotated[
+        list[Path] | None,
+        typer.Option(help="Checkout whose processor time is measured too; may be repeated."),
+    ] = None,
     database: Annotated[
         str | None, typer.Option(help="URL of a superuser; without it, a throwaway cluster is used.")
     ] = None,
@@ -90,6 +97,8 @@ def bench(
         profile_only=profile,
         outbox_only=outbox,
         stock_only=stock,
+        cpu_only=cpu,
+        compare=compare or [],
     )
 
 

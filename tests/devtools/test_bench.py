@@ -1,8 +1,10 @@
 """The benchmarks measure what they claim. No test asserts a speed, because machines differ."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -10,6 +12,7 @@ import pytest
 
 from devtools.bench import (
     BenchError,
+    cpu,
     environment,
     full_plan,
     outbox,
@@ -21,6 +24,7 @@ from devtools.bench import (
 )
 from devtools.bench.pgbench import Round, percentile
 from devtools.bench.results import Row
+from hub import paths
 from hub.cluster import Cluster
 
 FIELDS = {"name": "submit_order", "clients": 4, "floor": 200.0, "ours": 90.0, "ratio": 0.5}
@@ -47,6 +51,7 @@ def test_run_writes_the_promised_rows_and_drops_its_databases(cluster: Cluster, 
     run(quick=True, json_file=file, database=cluster.url(), seconds=1, benches=[tiny], repetitions=1)
     rows: list[dict[str, Any]] = json.loads(file.read_text())
     assert [(row["name"], row["clients"]) for row in rows] == [
+        ("floor_c", 1),
         ("submit_order", 1),
         ("submit_order_guarded", 1),
     ]
@@ -136,6 +141,90 @@ def test_floor_has_foreign_keys_and_no_rule(bench_environment: environment.Envir
         ).fetchall()
     assert kinds["f"] == 4
     assert {row[0] for row in halves} == {"partner", "stock"}
+
+
+def row_of_order(conn: psycopg.Connection[Any], table: str, order: str) -> dict[str, Any]:
+    """One row of the table that belongs to the order, less what differs from order to order."""
+    column = "id" if table == "orders" else "order_id"
+    found = conn.execute(
+        f"select to_jsonb(t) from app.{table} as t where t.{column} = %s limit 1", [order]
+    ).fetchall()[0][0]
+    differing = {"id", "order_id", "order_number", "idempotency_key", "product_id", "position"}
+    return {
+        name: "a time" if name.endswith("_at") and value else value
+        for name, value in found.items()
+        if name not in differing
+    }
+
+
+def test_floor_c_writes_the_hubs_rows_without_triggers(bench_environment: environment.Environment) -> None:
+    tables = ("orders", "order_items", "order_events", "messages", "audit_buffer")
+    with bench_environment.admin(bench_environment.floor_c) as conn:
+
+        def counts() -> list[int]:
+            return [conn.execute(f"select count(*) from app.{name}").fetchall()[0][0] for name in tables]
+
+        assert conn.execute(
+            "select count(*) from pg_trigger where not tgisinternal"
+            " and tgrelid::regclass::text ~ '^(app|auth|jobs)[.]'"
+        ).fetchone() == (0,)
+        assert conn.execute("select count(*) from pg_constraint where contype in ('f', 'c')").fetchall()[0][0]
+        submitted = conn.execute("select id from app.orders").fetchall()[0][0]
+        before = counts()
+        query = "select bench.submit_by_hand(1, array[1, 201, 401, 601, 801])"
+        written = conn.execute(query).fetchall()[0][0]
+        assert [after - count for after, count in zip(counts(), before, strict=True)] == [1, 5, 1, 1, 1]
+        for table in tables[:-1]:
+            ours, theirs = row_of_order(conn, table, written), row_of_order(conn, table, submitted)
+            if table == "order_items":
+                assert ours.keys() == theirs.keys()
+            else:
+                assert ours == theirs
+
+
+def test_processor_time_is_measured_for_floors_hub_and_guard(
+    bench_environment: environment.Environment,
+) -> None:
+    rows = cpu.measure(bench_environment, lambda _: None, 0)
+    assert [(row.name, row.lines) for row in rows] == [
+        (cpu.FLOOR_B, 5),
+        (cpu.FLOOR_C, 5),
+        (cpu.HUB, 5),
+        ("request guard", 0),
+        (cpu.FLOOR_B, 200),
+        (cpu.FLOOR_C, 200),
+        (cpu.HUB, 200),
+    ]
+    for row in rows:
+        assert 0 <= row.best <= row.figures()["median_us"] + 0.1
+    long_floor, short_floor = rows[4], rows[0]
+    assert long_floor.best > short_floor.best > 0
+    assert cpu.table(rows).row_count == len(rows)
+
+
+def test_processor_time_of_a_server_elsewhere_is_refused() -> None:
+    connection: Any = SimpleNamespace(info=SimpleNamespace(backend_pid=os.getpid()))
+    with pytest.raises(BenchError, match="cannot be read"):
+        cpu.processor_ns(connection)
+
+
+def test_another_checkout_is_migrated_by_its_own_migrator(cluster: Cluster) -> None:
+    with environment.prepared(cluster.url(), compare=[paths.root()]) as prepared:
+        [compared] = prepared.compared
+        with prepared.admin(compared.hub) as conn:
+            conn.execute("select bench.submit_order(1, array[1, 201, 401, 601, 801])")
+        with prepared.admin(compared.floor_c) as conn:
+            conn.execute("select bench.submit_by_hand(1, array[1, 201, 401, 601, 801])")
+
+
+def test_comparison_with_a_folder_that_is_no_checkout_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    before = databases(cluster)
+    with (
+        pytest.raises(BenchError, match="no checkout"),
+        environment.prepared(cluster.url(), compare=[tmp_path]),
+    ):
+        pass
+    assert databases(cluster) <= before
 
 
 def test_ratio_compares_neighbouring_rounds_and_the_row_shows_the_median() -> None:

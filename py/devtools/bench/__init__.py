@@ -12,7 +12,7 @@ from types import FrameType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from devtools.bench import outbox, preconditions, results, scenarios, stock
+from devtools.bench import cpu, outbox, preconditions, results, scenarios, stock
 from devtools.bench.environment import Environment, prepared
 from devtools.bench.errors import BenchError
 from devtools.bench.profile import profile
@@ -20,8 +20,9 @@ from hub.console import out, say
 
 __all__ = ["BenchError", "full_plan", "quick_plan", "run"]
 
-_QUICK_SECONDS = 165  # of the three minutes; the rest is for stopping and cleaning up
+_QUICK_SECONDS = 145  # of the three minutes; the rest is for the processor time and for cleaning up
 _FULL_SECONDS = 1200
+_CPU_SECONDS = 12
 
 
 def run(
@@ -31,31 +32,37 @@ def run(
     profile_only: bool = False,
     outbox_only: bool = False,
     stock_only: bool = False,
+    cpu_only: bool = False,
+    compare: Sequence[Path] = (),
     seconds: float | None = None,
     benches: Sequence[scenarios.Bench] | None = None,
     repetitions: int = 3,
-) -> list[results.Row]:
+) -> list[results.Figures]:
     """Measure, print the table and write the JSON file; returns the rows.
 
     `database` is the URL of a superuser on a cluster; without it a temporary cluster is created. Scratch
-    databases are created and dropped in either. `seconds` is the length of a round; without it the rounds
-    fill the time budget. Raises BenchError when a transaction fails or the caller is not a partner.
+    databases are created and dropped in either. `compare` are checkouts of other versions, whose processor
+    time is measured beside this one's. `seconds` is the length of a round; without it the rounds fill the
+    time budget. Raises BenchError when a transaction fails, the caller is not a partner, or the processor
+    time of the server cannot be read.
     """
     started = time.monotonic()
     with _stoppable(), _progress() as progress:
-        task = progress.add_task("preparing both databases", total=None)
-        with prepared(database, profiling=profile_only) as environment:
-            if not environment.durable:
+        task = progress.add_task("preparing the databases", total=None)
+        with prepared(database, profiling=profile_only, durable=not cpu_only, compare=compare) as environment:
+            if not environment.durable and not cpu_only:
                 say("fsync or synchronous_commit is off in this cluster: the ratios are too low")
             if profile_only:
                 progress.update(task, description="profiling")
                 progress.stop()
                 profile(environment)
                 return []
+            if cpu_only:
+                return _show([], _cpu(environment, cpu.SECONDS, progress, task), json_file)
             if outbox_only or stock_only:
                 found = _outbox(environment, repetitions, progress, task) if outbox_only else []
                 found += _stock(environment, repetitions, progress, task) if stock_only else []
-                return _show(found, json_file)
+                return _show(found, [], json_file)
             chosen = benches or (quick_plan() if quick else full_plan())
             count = scenarios.rounds(chosen, repetitions)
             progress.update(task, description="warming up")
@@ -74,11 +81,17 @@ def run(
                 for row in scenarios.measure(bench, environment, each, repetitions, tick)
             ]
             orders = _verify(environment, lists=not quick)
+            processor_time = [] if benches else _cpu(environment, _CPU_SECONDS, progress, task)
             if not quick and not benches:
                 found += _outbox(environment, repetitions, progress, task)
                 found += _stock(environment, repetitions, progress, task)
     say(f"{orders} orders submitted as role partner, in {time.monotonic() - started:.0f} s")
-    return _show(found, json_file)
+    return _show(found, processor_time, json_file)
+
+
+def _cpu(environment: Environment, seconds: float, progress: Progress, task: TaskID) -> list[cpu.Row]:
+    progress.update(task, total=None, completed=0, description="processor time")
+    return cpu.measure(environment, lambda what: progress.update(task, description=what), seconds)
 
 
 def _outbox(
@@ -97,11 +110,17 @@ def _stock(environment: Environment, repetitions: int, progress: Progress, task:
     )
 
 
-def _show(found: list[results.Row], json_file: Path | None) -> list[results.Row]:
-    out.print(results.table(found))
+def _show(
+    found: list[results.Row], processor_time: list[cpu.Row], json_file: Path | None
+) -> list[results.Figures]:
+    if found:
+        out.print(results.table(found))
+    if processor_time:
+        out.print(cpu.table(processor_time))
+    rows: list[results.Figures] = [*found, *processor_time]
     if json_file:
-        results.write(found, json_file)
-    return found
+        results.write(rows, json_file)
+    return rows
 
 
 def quick_plan() -> list[scenarios.Bench]:

@@ -5,11 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Protocol
 
 from rich.table import Table
 
 from devtools.bench.pgbench import Round
+
+
+class Figures(Protocol):
+    """A result that the JSON file can hold."""
+
+    def figures(self) -> dict[str, Any]:
+        """The entry of the JSON file."""
 
 
 @dataclass
@@ -47,7 +54,7 @@ class Row:
         }
 
 
-def write(rows: Sequence[Row], file: Path) -> None:
+def write(rows: Sequence[Figures], file: Path) -> None:
     """Write the rows as a JSON list."""
     file.write_text(json.dumps([row.figures() for row in rows], indent=2) + "\n")
 

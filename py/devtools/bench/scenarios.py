@@ -13,14 +13,14 @@ Tick = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Side:
-    """One pgbench script, and whether it runs on the hub's database or on the floor's."""
+    """One pgbench script, and the database that it runs on: "hub", "floor" or "floor_c"."""
 
     script: str
-    on_hub: bool = True
+    database: str = "hub"
 
     def run(self, environment: Environment, clients: int, seconds: float) -> pgbench.Round:
         """Run one round."""
-        url = environment.hub_login if self.on_hub else environment.floor_login
+        url: str = getattr(environment, f"{self.database}_login")
         return pgbench.run(self.script, url, clients=clients, seconds=seconds)
 
 
@@ -39,12 +39,16 @@ class Bench:
 
 
 SUBMIT = Bench(
-    Side("floor", on_hub=False),
-    {"submit_order": Side("submit_order"), "submit_order_guarded": Side("submit_order_guarded")},
+    Side("floor", "floor"),
+    {
+        "floor_c": Side("floor_c", "floor_c"),
+        "submit_order": Side("submit_order"),
+        "submit_order_guarded": Side("submit_order_guarded"),
+    },
     (1, 4, 16),
 )
 LONG = Bench(
-    Side("floor_200_lines", on_hub=False), {"submit_order_200_lines": Side("submit_order_200_lines")}, (4,)
+    Side("floor_200_lines", "floor"), {"submit_order_200_lines": Side("submit_order_200_lines")}, (4,)
 )
 HOT = Bench(Side("submit_order"), {"hot_partner": Side("hot_partner")}, (16,))
 LISTS = Bench(Side("newest_orders_unsecured"), {"newest_orders": Side("newest_orders")}, (4,))

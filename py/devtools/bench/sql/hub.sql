@@ -7,6 +7,13 @@ create schema bench;
 create function bench.partner_id(p_number int) returns uuid language sql immutable
 as $$ select ('00000000-0000-7000-8000-' || lpad(p_number::text, 12, '0'))::uuid $$;
 
+create function bench.product_id(p_number int) returns uuid language sql immutable
+as $$ select ('00000000-0000-7000-8001-' || lpad(p_number::text, 12, '0'))::uuid $$;
+
+-- The first sub-distributor of a town.
+create function bench.subdist_id(p_town int) returns uuid language sql immutable
+as $$ select ('00000000-0000-7000-8002-' || lpad(p_town::text, 12, '0'))::uuid $$;
+
 create function bench.sku(p_number int) returns text language sql immutable
 as $$ select 'BENCH-' || p_number $$;
 
@@ -26,9 +33,9 @@ join provinces as p on p.code = 'B-' || t % 10;
 
 -- One ACTIVE sub-distributor in each town, and a second one in every tenth town, where routing has
 -- to count open orders.
-insert into app.sub_distributors (region_id, business_name, whatsapp_number)
+insert into app.sub_distributors (id, region_id, business_name, whatsapp_number)
 select
-  r.id, 'Sub-distributor ' || r.code || '/' || n,
+  bench.subdist_id((n - 1) * 1000 + split_part(r.code, '-', 3)::int), r.id, 'Sub-distributor ' || r.code || '/' || n,
   '+62811' || lpad((n * 100 + split_part(r.code, '-', 3)::int)::text, 7, '0')
 from app.regions as r, generate_series(1, 2) as n
 where r.name like 'Town %' and (n = 1 or split_part(r.code, '-', 3)::int % 10 = 0);
@@ -48,8 +55,8 @@ join app.regions as r on r.code = 'B-' || i % 50 % 10 || '-' || i % 50;
 
 insert into app.brands (name) values ('Bench');
 insert into app.categories (name, slug) values ('Bench', 'bench');
-insert into app.products (sku, name, brand_id, category_id, base_price)
-select bench.sku(i), 'Shampoo ' || i, b.id, c.id, 50000 + 100 * i
+insert into app.products (id, sku, name, brand_id, category_id, base_price)
+select bench.product_id(i), bench.sku(i), 'Shampoo ' || i, b.id, c.id, 50000 + 100 * i
 from generate_series(1, 1000) as i, app.brands as b, app.categories as c;
 
 insert into app.inventory (product_id, erp_stock, safety_buffer, last_sync_at)
@@ -113,6 +120,14 @@ begin
   perform auth.request_guard();
   return row_to_json(
     api.submit_order(bench.items(p_products), 0, null, gen_random_uuid()::text));
+end $$;
+
+create function bench.guard_request(p_partner int) returns void
+language plpgsql volatile
+as $$
+begin
+  perform bench.set_request_context(p_partner);
+  perform auth.request_guard();
 end $$;
 
 create function bench.submit_long_order(p_partner int, p_first int, p_lines int) returns uuid
