@@ -9,21 +9,25 @@ as $$
 $$;
 comment on function auth.agent_database_role(app.agent_role_enum) is 'Database role of an agent';
 
+-- PL/pgSQL keeps its plans for the session; an SQL function would be planned at each request.
 create function auth.subject_is_active(p_subject_id uuid, p_role text)
-returns boolean language sql stable
+returns boolean language plpgsql stable
 as $$
-  select case
-    when p_role = 'partner' then exists (
+begin
+  if p_role = 'partner' then
+    return exists (
       select from app.partners as p
-      where p.id = p_subject_id and p.is_active and p.deleted_at is null)
-    when p_role in ('agent', 'admin', 'superadmin') then exists (
+      where p.id = p_subject_id and p.is_active and p.deleted_at is null);
+  elsif p_role in ('agent', 'admin', 'superadmin') then
+    return exists (
       select from app.agents as a
-      where a.id = p_subject_id and a.is_active and p_role = auth.agent_database_role(a.role))
-    when p_role = 'subdist' then exists (
-      select from app.sub_distributors as s where s.id = p_subject_id and s.status = 'ACTIVE')
-    else p_role in ('erp', 'messenger')
-  end
-$$;
+      where a.id = p_subject_id and a.is_active and p_role = auth.agent_database_role(a.role));
+  elsif p_role = 'subdist' then
+    return exists (
+      select from app.sub_distributors as s where s.id = p_subject_id and s.status = 'ACTIVE');
+  end if;
+  return p_role in ('erp', 'messenger');
+end $$;
 comment on function auth.subject_is_active(uuid, text) is
   'True if the account exists, is active and has this role';
 

@@ -10,11 +10,11 @@ declare
   v_sub uuid;
   v_act uuid;
   v_sid uuid;
-  v_uuid constant text := '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$';
 begin
   -- Without this check, PostgREST would answer 500 for a view that PostgreSQL cannot write through.
   if current_setting('request.method', true) in ('POST', 'PUT', 'PATCH', 'DELETE')
-    and current_setting('request.path', true) ~ '^/(?!rpc/)[^/]'
+    and current_setting('request.path', true) like '/_%'
+    and current_setting('request.path', true) not like '/rpc/%'
   then
     perform app.fail(case v_role when 'anon' then 'UNAUTHENTICATED' else 'NOT_ALLOWED' end,
       'Views are read-only', 'Use a call under /rpc/ to change data');
@@ -22,15 +22,15 @@ begin
   if v_role = 'anon' then
     return;
   end if;
-  if coalesce(v_claims ->> 'sub', '') !~ v_uuid
-    or coalesce(v_claims #>> '{act,sub}', v_claims ->> 'sub') !~ v_uuid
-    or coalesce(v_claims ->> 'sid', v_claims ->> 'sub') !~ v_uuid
+  v_sub := auth.claimed_uuid(v_claims ->> 'sub');
+  v_act := auth.claimed_uuid(v_claims #>> '{act,sub}');
+  v_sid := auth.claimed_uuid(v_claims ->> 'sid');
+  if v_sub is null
+    or (v_act is null and v_claims #>> '{act,sub}' is not null)
+    or (v_sid is null and v_claims ->> 'sid' is not null)
   then
     perform app.fail('UNAUTHENTICATED', 'The token names no account');
   end if;
-  v_sub := (v_claims ->> 'sub')::uuid;
-  v_act := (v_claims #>> '{act,sub}')::uuid;
-  v_sid := (v_claims ->> 'sid')::uuid;
 
   if not auth.subject_is_active(v_sub, v_role) then
     perform app.fail('ACCOUNT_INACTIVE');

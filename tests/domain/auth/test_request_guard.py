@@ -93,6 +93,8 @@ def test_guard_refuses_the_session_of_another_account(db: Connection, context: C
     [
         (None, {}), ("", {}), ("7", {}), ("not-a-uuid", {}), ("00000000000000000000000000000000", {}),
         ("{mine} ", {}), ("{mine}", {"sid": "x"}), ("{mine}", {"act": {"sub": "x"}}), ("{mine}", {"sid": 7}),
+        ("g0000000-0000-4000-8000-000000000000", {}), ("00000000-0000-4000-80000-00000000000", {}),
+        ("{{00000000-0000-4000-8000-00000000000}}", {}), ("-0000000-0000-4000-8000-000000000000", {}),
     ],
 )  # fmt: skip
 def test_guard_refuses_malformed_claims(
@@ -137,6 +139,24 @@ def test_guard_refuses_writes_to_views(db: Connection, context: Context, method:
         pass_guard(db, Caller("anon"), method, "/orders")
     pass_guard(db, context.partners[0], method, "/rpc/submit_order")
     pass_guard(db, context.partners[0], "GET", "/orders")
+
+
+def test_guard_admits_an_id_in_upper_case(db: Connection, context: Context) -> None:
+    who = context.partners[0]
+    pass_guard(db, Caller("partner", str(who.sub).upper()))
+
+
+def test_guard_plans_no_query_anew(db: Connection) -> None:
+    """An SQL function with a query is planned whenever a request calls it, a PL/pgSQL function once a session."""
+    planned = db.execute(
+        "select p.oid::regprocedure::text from pg_proc as p join pg_language as l on l.oid = p.prolang"
+        " where l.lanname = 'sql' and p.prosrc ~* '\\mfrom\\M' and exists ("
+        "   select from pg_proc as g where g.prosrc ~ ('\\m' || p.pronamespace::regnamespace || '\\.'"
+        "     || p.proname || '\\(') and g.oid in ('auth.request_guard()'::regprocedure,"
+        "     'auth.subject_is_active(uuid,text)'::regprocedure,"
+        "     'auth.may_act_for(uuid,uuid)'::regprocedure))"
+    ).fetchall()
+    assert planned == []
 
 
 def test_guard_is_stable_and_writes_nothing(db: Connection, context: Context) -> None:
