@@ -7,6 +7,6 @@ __depends__ = {"0031_loyalty"}
 steps = [
     schema_file(
         "32_audit.sql",
-        sha256="688ca90f29bf6e14a917c6491ec27e024e528da62c9bf1fd0a0dc2fdf3eda72d",
+        sha256="b2a4015f7eb45722217943b8c59ced2c5e67961c037921ce61101653cc26c534",
     ),
 ]

@@ -1,4 +1,4 @@
--- The audit trail: a trigger appends one row per statement to a narrow buffer (M-6.3-2), in the
+-- The audit trail: a trigger appends one record per statement to a narrow buffer (M-6.3-2), in the
 -- transaction of the change. audit_flush.sql moves it on; audit_partitions.sql keeps the
 -- partitions.
 
@@ -43,6 +43,51 @@ begin
   return null;
 end $$;
 
+-- An order that is inserted as SUBMITTED gets all its lines in one statement, so the order and its
+-- lines are one record.
+create function app.tg_audit_insert_lines() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into app.audit_buffer (
+    target_type, action, order_row, line_rows, claims, actor_role, ip_address
+  )
+  select
+    tg_table_name, tg_op,
+    (select o from app.orders as o where o.id = n.order_id and o.status <> 'DRAFT'),
+    array_agg(n::app.order_items),
+    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+  from new_rows as n
+  group by n.order_id;
+  return null;
+end $$;
+
+create function app.tg_audit_insert_row() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into app.audit_buffer (target_type, action, new_rows, claims, actor_role, ip_address)
+  values (
+    tg_table_name, tg_op, json_build_array(new),
+    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+  );
+  return null;
+end $$;
+
+create function app.tg_audit_update_row() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into app.audit_buffer (
+    target_type, action, old_rows, new_rows, claims, actor_role, ip_address
+  )
+  values (
+    tg_table_name, tg_op, json_build_array(old), json_build_array(new),
+    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+  );
+  return null;
+end $$;
+
 -- Personal and financial tables (M-5.1-2, M-5.1-3), and what changes money or access.
 do $$
 declare
@@ -53,17 +98,36 @@ begin
     'invoice_payments', 'point_transactions', 'redemptions', 'tier_prices', 'system_configs',
     'agent_sessions'
   ] loop
-    execute format('create trigger _800_audit_insert after insert on app.%I
-      referencing new table as new_rows
-      for each statement execute function app.tg_audit_insert()', v_table);
-    execute format('create trigger _800_audit_update after update on app.%I
-      referencing old table as old_rows new table as new_rows
-      for each statement execute function app.tg_audit_update()', v_table);
+    if v_table not in ('orders', 'order_items') then
+      execute format('create trigger _800_audit_insert after insert on app.%I
+        referencing new table as new_rows
+        for each statement execute function app.tg_audit_insert()', v_table);
+    end if;
+    if v_table <> 'partners' then
+      execute format('create trigger _800_audit_update after update on app.%I
+        referencing old table as old_rows new table as new_rows
+        for each statement execute function app.tg_audit_update()', v_table);
+    end if;
     execute format('create trigger _800_audit_delete after delete on app.%I
       referencing old table as old_rows
       for each statement execute function app.tg_audit_delete()', v_table);
   end loop;
 end $$;
+
+-- An order that is inserted as SUBMITTED is recorded with its lines.
+create trigger _800_audit_insert after insert on app.orders
+for each row when (new.status = 'DRAFT') execute function app.tg_audit_insert_row();
+create trigger _800_audit_insert after insert on app.order_items
+referencing new table as new_rows
+for each statement execute function app.tg_audit_insert_lines();
+
+-- Every column but the derived ones: the ledgers of credit_used and point_balance are audited. A
+-- list of columns costs an order's update of credit_used nothing; a WHEN clause would.
+create trigger _800_audit_update after update of
+  id, email, phone, password_hash, business_name, tier, salon_type, chair_count, specialization,
+  region_id, credit_limit, is_active, address, created_at, deleted_at
+on app.partners
+for each row execute function app.tg_audit_update_row();
 
 create trigger _100_append_only before update or delete on app.audit_logs
 for each row execute function app.tg_append_only();

@@ -76,10 +76,17 @@ with trail as materialized (
   from app.audit_logs as l where l.created_at >= (select app.check_since())
   union all
   select
-    b.target_type, (r.row ->> 'id')::uuid as target_id, b.action,
+    r.target_type, (r.row ->> 'id')::uuid as target_id, b.action,
     case when b.action <> 'DELETE' then r.row end as new_value, b.created_at
   from app.audit_buffer as b
-  cross join lateral jsonb_array_elements(coalesce(b.new_rows, b.old_rows)::jsonb) as r (row)
+  cross join lateral (
+    select b.target_type, c.row
+    from jsonb_array_elements(coalesce(b.new_rows, b.old_rows)::jsonb) as c (row)
+    union all
+    select 'orders' as target_type, to_jsonb(b.order_row) as row where (b.order_row).id is not null
+    union all
+    select b.target_type, to_jsonb(l) as row from unnest(b.line_rows) as l
+  ) as r
   where b.created_at >= (select app.check_since())
 ),
 
@@ -105,8 +112,7 @@ current as (
   union all
   select
     'partners' as target_type, p.id,
-    jsonb_build_object('tier', p.tier, 'credit_limit', p.credit_limit,
-      'credit_used', p.credit_used, 'point_balance', p.point_balance) as row
+    jsonb_build_object('tier', p.tier, 'credit_limit', p.credit_limit) as row
   from app.partners as p where p.updated_at >= (select app.check_since())
 ),
 
@@ -117,8 +123,7 @@ recorded as (
   from trail as t
   left join lateral jsonb_each(t.new_value) as e on e.key in (
     'status', 'subtotal', 'discount_amount', 'point_discount', 'grand_total', 'points_earned',
-    'points_used', 'is_over_limit', 'amount', 'amount_paid', 'tier', 'credit_limit', 'credit_used',
-    'point_balance'
+    'points_used', 'is_over_limit', 'amount', 'amount_paid', 'tier', 'credit_limit'
   )
   where t.target_type in ('orders', 'invoices', 'partners')
   group by t.target_type, t.target_id
