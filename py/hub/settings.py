@@ -7,6 +7,7 @@ import os
 import secrets
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -69,13 +70,13 @@ class Settings(BaseSettings):
 
     @property
     def authenticator_url(self) -> str:
-        """URL that PostgREST connects to: PgBouncer, as authenticator."""
-        return self._url("authenticator", self.authenticator_password, self.pgbouncer_port)
+        """Direct URL of the database as authenticator: for the gateway, and for adapters that LISTEN."""
+        return self._url("authenticator", self.authenticator_password, self.postgres_port)
 
     @property
-    def listen_url(self) -> str:
-        """URL of the same database without the pooler: LISTEN does not work with transaction pooling."""
-        return self._url("authenticator", self.authenticator_password, self.postgres_port)
+    def pooled_url(self) -> str:
+        """The same through PgBouncer, whose transaction pooling supports no LISTEN."""
+        return self._url("authenticator", self.authenticator_password, self.pgbouncer_port)
 
     @property
     def superuser_url(self) -> str:
@@ -83,7 +84,8 @@ class Settings(BaseSettings):
         return self._url("postgres", self.superuser_password, self.postgres_port)
 
     def _url(self, user: str, password: SecretStr, port: int) -> str:
-        return f"postgresql://{user}:{password.get_secret_value()}@{HOST}:{port}/{self.database}"
+        secret = quote(password.get_secret_value(), safe="")
+        return f"postgresql://{user}:{secret}@{HOST}:{port}/{self.database}"
 
 
 def env_file(folder: Path) -> Path:

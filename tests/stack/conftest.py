@@ -1,9 +1,12 @@
 """Fixtures of the stack's tests: a data folder, and a fake PostgREST."""
 
+import os
 import shutil
 import stat
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"{{}}")
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
+
+
+Hub = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@contextmanager
+def command_line(folder: Path, **variables: str) -> Iterator[Hub]:
+    """The command line on this data folder, with these variables set; at the end the stack is down."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HUB_")}
+    environment |= {"HUB_DATA_DIR": str(folder), **variables}
+
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "hub", *arguments],
+            env=environment | more,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    yield run
+    run("down")
 
 
 @pytest.fixture

@@ -70,14 +70,28 @@ def test_compose_binds_loopback_and_holds_no_secret(compose: dict[str, Any]) -> 
 def test_compose_and_hub_up_configure_postgrest_alike(compose: dict[str, Any]) -> None:
     from hub.stack.gateway import GatewayConfig  # noqa: PLC0415
 
-    text = GatewayConfig("", "", "", 1, 2).text("postgrest")
+    text = GatewayConfig("", "", 1, 2).text()
     environment = compose["services"]["postgrest"]["environment"]
     for key in (
         "db-schemas",
         "db-anon-role",
         "db-pre-request",
         "db-prepared-statements",
-        "db-channel-enabled",
+        "db-pool",
+        "db-pool-max-idletime",
     ):
         value = environment["PGRST_" + key.upper().replace("-", "_")]
         assert re.search(rf'^{key} = "?{re.escape(value)}"?$', text, re.MULTILINE), key
+
+
+def test_compose_prepares_statements_through_a_pgbouncer_that_keeps_them(compose: dict[str, Any]) -> None:
+    """PgBouncer keeps prepared statements from version 1.21, but no session for LISTEN."""
+    services = compose["services"]
+    postgrest_settings, pooler = services["postgrest"]["environment"], services["pgbouncer"]
+    assert "@pgbouncer:" in postgrest_settings["PGRST_DB_URI"]
+    assert postgrest_settings["PGRST_DB_CHANNEL_ENABLED"] == "false"
+    version = re.search(r":v(\d+)\.(\d+)\.", pooler["image"])
+    assert version
+    assert (int(version[1]), int(version[2])) >= (1, 21)
+    assert pooler["environment"]["POOL_MODE"] == "transaction"
+    assert int(pooler["environment"]["MAX_PREPARED_STATEMENTS"]) > 0

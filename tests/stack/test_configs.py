@@ -5,52 +5,68 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 
 from hub import settings
+from hub.cluster import Cluster, cron_settings
+from hub.commands import doctor
 from hub.errors import UserError
 from hub.osuser import Account, server_account
 from hub.stack import pgbouncer, supervise
-from hub.stack.gateway import GatewayConfig
+from hub.stack.gateway import Gateway, GatewayConfig
 from hub.stack.layout import Stack
-from hub.stack.programs import Program
+from hub.stack.programs import Program, programs
 
-CONFIG = GatewayConfig("postgresql://a:b@127.0.0.1:1/hub", "postgresql://a:b@127.0.0.1:2/hub", "s" * 40, 3, 4)
+CONFIG = GatewayConfig("postgresql://a:b@127.0.0.1:1/hub", "s" * 40, 3, 4)
 
 
 def _parsed(text: str) -> dict[str, str]:
     return dict(line.split(" = ", 1) for line in text.splitlines())
 
 
-def test_postgrest_behind_the_pooler_neither_prepares_nor_listens() -> None:
-    values = _parsed(CONFIG.text("postgrest"))
-    assert values["db-prepared-statements"] == "false"
-    assert values["db-channel-enabled"] == "false"
-    assert "hub-listen-uri" not in values
+def test_gateway_prepares_statements_and_listens_for_migrations() -> None:
+    values = _parsed(CONFIG.text())
+    assert values["db-prepared-statements"] == "true"
+    assert values["db-channel-enabled"] == "true"
     assert values["db-schemas"] == '"api"'
     assert values["db-anon-role"] == '"anon"'
     assert values["db-pre-request"] == '"auth.request_guard"'
     assert (values["server-host"], values["server-port"]) == ('"127.0.0.1"', "3")
 
 
-def test_standin_listens_on_a_direct_connection() -> None:
-    values = _parsed(CONFIG.text("standin"))
-    assert values["db-channel-enabled"] == "true"
-    assert values["hub-listen-uri"] == '"postgresql://a:b@127.0.0.1:2/hub"'
+def test_gateway_connects_to_postgresql_itself_and_other_clients_to_pgbouncer(tmp_path: Path) -> None:
+    chosen = settings.Settings(postgres_port=1, pgbouncer_port=2, authenticator_password=SecretStr("a/b@c"))
+    stack = Stack(tmp_path, chosen)
+    stack.prepare()
+    gateway = next(p for p in programs(stack, Gateway("standin", ("/bin/true",), "")) if p.name == "gateway")
+    values = _parsed(Path(gateway.command[-1]).read_text())
+    assert values["db-uri"] == '"postgresql://authenticator:a%2Fb%40c@127.0.0.1:1/hub"'
+    assert chosen.pooled_url == "postgresql://authenticator:a%2Fb%40c@127.0.0.1:2/hub"
+
+
+def test_pools_fit_into_the_connections_of_postgresql(cluster: Cluster) -> None:
+    """The stack leaves max_connections at PostgreSQL's default of 100, three of them for superusers."""
+    assert "max_connections" not in cron_settings("hub")
+    assert doctor.CONNECTIONS <= 100 - 3
+    with psycopg.connect(cluster.url()) as conn:
+        passed, text = doctor.connections(conn)
+    assert passed
+    assert text == f"PostgreSQL accepts 197 connections; the stack uses up to {doctor.CONNECTIONS}"
 
 
 def test_gateway_configuration_quotes_secrets() -> None:
-    text = replace(CONFIG, jwt_secret='quote " and \\ backslash, long enough').text("postgrest")
+    text = replace(CONFIG, jwt_secret='quote " and \\ backslash, long enough').text()
     assert 'jwt-secret = "quote \\" and \\\\ backslash, long enough"' in text
 
 
 def test_gateway_configuration_is_readable_by_its_account_only(tmp_path: Path) -> None:
     path = tmp_path / "gateway.conf"
     me = server_account() if os.geteuid() else Account("root", 0, 0, "/root")
-    assert CONFIG.write(path, "standin", me)
+    assert CONFIG.write(path, me)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert not CONFIG.write(path, "standin", me)
+    assert not CONFIG.write(path, me)
 
 
 def test_pgbouncer_pools_transactions_on_loopback(tmp_path: Path) -> None:

@@ -3,10 +3,8 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -16,28 +14,15 @@ import pytest
 from hub import settings
 from hub.cluster import Cluster
 from hub.stack.declared import DeclaredProgram
+from tests.stack.conftest import Hub, command_line
 from tests.support import test_cluster
-
-Hub = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def hub(folder: Path, fake_postgrest: Path) -> Iterator[Hub]:
     """Runs the command line on a data folder of its own."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HUB_")}
-    environment |= {"HUB_DATA_DIR": str(folder), "POSTGREST_BIN": str(fake_postgrest)}
-
-    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "hub", *arguments],
-            env=environment | variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    yield run
-    run("down")
+    with command_line(folder, POSTGREST_BIN=str(fake_postgrest)) as run:
+        yield run
 
 
 def test_stack_starts_again_after_kill_9_and_stops(hub: Hub, folder: Path) -> None:
@@ -47,7 +32,7 @@ def test_stack_starts_again_after_kill_9_and_stops(hub: Hub, folder: Path) -> No
     assert "applied 0000_foundation" in first.stdout
     chosen = settings.read(folder)
     assert httpx.get(chosen.gateway_url, trust_env=False).status_code == 200
-    with psycopg.connect(chosen.authenticator_url) as pooled:
+    with psycopg.connect(chosen.pooled_url) as pooled:
         assert pooled.execute("select current_user").fetchone() == ("authenticator",)
     assert settings.env_file(folder).stat().st_mode & 0o777 == 0o600
 

@@ -17,9 +17,9 @@ def running_gateway(cluster: Cluster, database: str) -> Iterator[RunningGateway]
     with test_cluster.scratch_folder() as folder:
         url = cluster.url(database, "authenticator", test_cluster.AUTHENTICATOR_PASSWORD)
         port, admin_port = test_cluster.free_port(28000), test_cluster.free_port(29000)
-        config = gateways.GatewayConfig(url, url, test_cluster.JWT_SECRET, port, admin_port, pooled=False)
+        config = gateways.GatewayConfig(url, test_cluster.JWT_SECRET, port, admin_port)
         file, log = folder / "gateway.conf", folder / "gateway.log"
-        config.write(file, choice.kind, gateways.account_for(choice))
+        config.write(file, gateways.account_for(choice))
         process = gateways.start(choice, file, log)
         try:
             base = f"http://{cluster.host}:{port}"

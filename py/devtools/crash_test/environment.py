@@ -66,8 +66,8 @@ class Environment:
 
     @property
     def caller_url(self) -> str:
-        """URL of the database for callers that use neither the gateway nor PgBouncer."""
-        return self.settings.listen_url
+        """URL of the database for callers that use PgBouncer instead of the gateway."""
+        return self.settings.pooled_url
 
     @property
     def gateway_url(self) -> str:
@@ -88,12 +88,11 @@ class Environment:
         migrate(self.url, jwt_secret=self.jwt_secret, authenticator_password=self.authenticator_password)
         config = gateways.GatewayConfig(
             self.settings.authenticator_url,
-            self.settings.listen_url,
             self.jwt_secret,
             self.settings.gateway_port,
             self.settings.gateway_admin_port,
         )
-        config.write(self.folder / "gateway.conf", self.choice.kind, gateways.account_for(self.choice))
+        config.write(self.folder / "gateway.conf", gateways.account_for(self.choice))
         self.start_pooler()
         self.start_gateway()
         self.start_messenger()
@@ -186,7 +185,7 @@ class Environment:
             reraise=True,
         ):
             with attempt:
-                psycopg.connect(self.settings.authenticator_url, connect_timeout=5).close()
+                psycopg.connect(self.settings.pooled_url, connect_timeout=5).close()
 
     def kill_pooler(self) -> float:
         """Kill PgBouncer and restart it; returns the seconds until it answered again."""

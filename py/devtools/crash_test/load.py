@@ -195,7 +195,9 @@ class Load:
             partner, body = self._random_order(dice)
             while True:
                 try:
-                    conn = conn or psycopg.connect(self.environment.caller_url, connect_timeout=5)
+                    conn = conn or psycopg.connect(
+                        self.environment.caller_url, connect_timeout=5, prepare_threshold=None
+                    )
                     order = _submit(conn, partner, body)
                     break
                 except psycopg.OperationalError:

@@ -15,6 +15,9 @@ from hub.stack.supervise import Supervisor
 
 Finding = tuple[bool, str]
 
+CONNECTIONS = gateway.POOL_SIZE + 1 + pgbouncer.POOL_SIZE + pgbouncer.RESERVE_SIZE + 10
+"""Connections to PostgreSQL that the stack may use: gateway, PgBouncer, adapters, `hub`."""
+
 
 def doctor() -> None:
     """Print a line for each check; raises UserError if one fails."""
@@ -69,6 +72,7 @@ def _stack() -> Iterator[Finding]:
         return
     try:
         with psycopg.connect(stack.settings.database_url, connect_timeout=5) as conn:
+            yield connections(conn)
             for text, query in CHECKS.items():
                 yield _count(conn, text, query)
     except psycopg.Error as error:
@@ -110,6 +114,18 @@ CHECKS = {
     "invalid indexes": "select indexrelid::regclass::text from pg_index where not indisvalid",
 }
 """By description, queries that return the objects that violate a convention."""
+
+
+def connections(conn: psycopg.Connection[Any]) -> Finding:
+    """Whether the server accepts as many connections as the stack may use."""
+    allowed = conn.execute(
+        "select sum(case name when 'max_connections' then setting::int else -setting::int end)"
+        " from pg_settings where name in ('max_connections', 'superuser_reserved_connections')"
+    ).fetchall()[0][0]
+    return (
+        allowed >= CONNECTIONS,
+        f"PostgreSQL accepts {allowed} connections; the stack uses up to {CONNECTIONS}",
+    )
 
 
 def _count(conn: psycopg.Connection[Any], text: str, query: str) -> Finding:

@@ -26,7 +26,3 @@ def migrate(database: str | None, *, require_cron: bool) -> None:
     )
     for line in report.lines():
         say(line)
-    if report.changed and not external:
-        from hub.stack.up import notify_gateway  # noqa: PLC0415
-
-        notify_gateway()

@@ -18,6 +18,11 @@ from hub.stack import postgrest
 
 READY_SECONDS = 30
 
+POOL_SIZE = 20
+"""The largest number of the gateway's connections to PostgreSQL, beside one that listens."""
+
+_IDLE_SECONDS = 600  # A new connection plans every query again, so a pause should not close the pool.
+
 
 @dataclass(frozen=True)
 class Gateway:
@@ -30,41 +35,35 @@ class Gateway:
 
 @dataclass(frozen=True)
 class GatewayConfig:
-    """The configuration of either gateway. `pooled`: `db_uri` is PgBouncer in transaction mode."""
+    """The configuration of either gateway. `db_uri` is PostgreSQL itself: the gateway has its own pool."""
 
     db_uri: str
-    listen_uri: str
     jwt_secret: str
     port: int
     admin_port: int
-    pooled: bool = True
 
-    def text(self, kind: str) -> str:
+    def text(self) -> str:
         """The configuration file in PostgREST's form."""
-        # LISTEN needs a session, which a transaction pool does not keep. The stand-in listens on a connection
-        # of its own. PostgREST takes one address only, so `hub` sends it SIGUSR1 after a migration instead.
-        channel = kind == "standin" or not self.pooled
         values: dict[str, str | int | bool] = {
             "db-uri": self.db_uri,
             "db-schemas": "api",
             "db-anon-role": "anon",
             "db-pre-request": "auth.request_guard",
-            "db-prepared-statements": not self.pooled,
-            "db-pool": 20,
-            "db-channel-enabled": channel,
+            "db-prepared-statements": True,
+            "db-pool": POOL_SIZE,
+            "db-pool-max-idletime": _IDLE_SECONDS,
+            "db-channel-enabled": True,
             "jwt-secret": self.jwt_secret,
             "server-host": HOST,
             "server-port": self.port,
             "admin-server-port": self.admin_port,
             "openapi-mode": "follow-privileges",
         }
-        if kind == "standin":
-            values["hub-listen-uri"] = self.listen_uri
         return "".join(f"{name} = {_literal(value)}\n" for name, value in values.items())
 
-    def write(self, path: Path, kind: str, account: Account) -> bool:
+    def write(self, path: Path, account: Account) -> bool:
         """Write the file, readable by the gateway only, as it holds secrets; returns whether it changed."""
-        text = self.text(kind)
+        text = self.text()
         if path.exists() and path.read_text() == text:
             return False
         path.touch(mode=0o600)

@@ -1,4 +1,8 @@
-"""PgBouncer in transaction mode: many clients share few server connections."""
+"""PgBouncer in transaction mode: many clients share few server connections.
+
+The gateway needs none: it pools its own connections and keeps prepared statements in them, which PgBouncer
+cannot do before version 1.21.
+"""
 
 import shutil
 from pathlib import Path
@@ -10,6 +14,12 @@ from hub.settings import Settings
 
 ADMIN = "hub_admin"
 """The login for PgBouncer's console (`show pools`); its password is HUB_SUPERVISOR_PASSWORD."""
+
+POOL_SIZE = 20
+"""The largest number of server connections."""
+
+RESERVE_SIZE = 5
+"""How many more are opened while clients wait."""
 
 
 def program() -> Path:
@@ -23,8 +33,7 @@ def program() -> Path:
 def ini(settings: Settings, users: Path) -> str:
     """The text of pgbouncer.ini, for version 1.18 (Debian 12) and newer.
 
-    server_login_retry reconnects within a second after a restart of the server (default 15), and
-    query_wait_timeout fails a waiting client before the gateway's own timeout.
+    server_login_retry reconnects within a second after a restart of the server (default 15).
     """
     return f"""\
 [databases]
@@ -39,8 +48,8 @@ auth_file = {users}
 admin_users = {ADMIN}
 pool_mode = transaction
 max_client_conn = 1000
-default_pool_size = 20
-reserve_pool_size = 5
+default_pool_size = {POOL_SIZE}
+reserve_pool_size = {RESERVE_SIZE}
 reserve_pool_timeout = 2
 server_login_retry = 1
 query_wait_timeout = 15

@@ -58,15 +58,14 @@ def _gateway(stack: Stack, gateway: Gateway) -> Program:
     settings = stack.settings
     config = GatewayConfig(
         db_uri=settings.authenticator_url,
-        listen_uri=settings.listen_url,
         jwt_secret=settings.jwt_secret.get_secret_value(),
         port=settings.gateway_port,
         admin_port=settings.gateway_admin_port,
     )
     path = stack.run / "postgrest.conf"
     account = account_for(gateway)
-    config.write(path, gateway.kind, account)
-    version = _hash(config.text(gateway.kind) + (source_version() if gateway.kind == "standin" else ""))
+    config.write(path, account)
+    version = _hash(config.text() + (source_version() if gateway.kind == "standin" else ""))
     command = (*gateway.command, str(path))
     return Program("gateway", command, settings.gateway_port, account, version, settings.gateway_url)
 
@@ -111,7 +110,7 @@ def _adapter_settings(stack: Stack, *prefixes: str) -> dict[str, str]:
         **settings.read_adapter(stack.folder, *prefixes),
         "gateway_url": stack.settings.gateway_url,
         "jwt_secret": stack.settings.jwt_secret.get_secret_value(),
-        "listen_url": stack.settings.listen_url,
+        "listen_url": stack.settings.authenticator_url,
     }
 
 

@@ -180,10 +180,6 @@ class Supervisor:
         if self.states()[name]["statename"] == "FATAL":
             raise UserError(f"{name} exits as soon as it is started", hint=f"end of {log}:\n{tail(log)}")
 
-    def signal(self, name: str, number: str) -> None:
-        """Send a signal, such as "USR1", to a program."""
-        self._rpc.supervisor.signalProcess(name, number)
-
     def shut_down(self) -> bool:
         """Stop every program and supervisord; returns whether any of them was running."""
         running = self.is_running()

@@ -59,9 +59,7 @@ def up(*, quiet: bool = False) -> Stack:
         status.update("starting pgbouncer, gateway and adapters ...")
         supervisor = _prepared_supervisor(stack)
         running = programs(stack, gateway)
-        started = supervisor.bring_up(running)
-        if report.changed and "gateway" not in started:
-            reload_gateway(supervisor, gateway.kind)
+        supervisor.bring_up(running)
         for program in running:
             status.update(f"waiting for {program.name} ...")
             try:
@@ -85,21 +83,6 @@ def migrate_stack(stack: Stack) -> Report:
         authenticator_password=stack.settings.authenticator_password.get_secret_value(),
         say=say,
     )
-
-
-def notify_gateway() -> None:
-    """Notify the gateway of the checkout's stack, if it runs, that the schema changed."""
-    stack = Stack.existing()
-    supervisor = Supervisor(stack)
-    if supervisor.is_running():
-        kind = gateways.choose(stack.settings.gateway, paths.root() / ".cache" / "postgrest").kind
-        reload_gateway(supervisor, kind)
-
-
-def reload_gateway(supervisor: Supervisor, kind: str) -> None:
-    """Make a running PostgREST reload the schema: behind the pooler it cannot LISTEN, unlike the stand-in."""
-    if kind == "postgrest":
-        supervisor.signal("gateway", "USR1")
 
 
 def _prepared_supervisor(stack: Stack) -> Supervisor:
@@ -126,7 +109,7 @@ def _wait(stack: Stack, supervisor: Supervisor, program: Program) -> None:
     def answers() -> None:
         supervisor.check_not_failed(program.name, log)
         if program.name == "pgbouncer":
-            psycopg.connect(stack.settings.authenticator_url, connect_timeout=5).close()
+            psycopg.connect(stack.settings.pooled_url, connect_timeout=5).close()
         else:
             socket.create_connection((HOST, program.port), timeout=2).close()
 

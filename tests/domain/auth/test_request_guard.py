@@ -147,7 +147,7 @@ def test_guard_admits_an_id_in_upper_case(db: Connection, context: Context) -> N
 
 
 def test_guard_plans_no_query_anew(db: Connection) -> None:
-    """An SQL function with a query is planned whenever a request calls it, a PL/pgSQL function once a session."""
+    """An SQL function with a query is planned at each request, a PL/pgSQL function once a session."""
     planned = db.execute(
         "select p.oid::regprocedure::text from pg_proc as p join pg_language as l on l.oid = p.prolang"
         " where l.lanname = 'sql' and p.prosrc ~* '\\mfrom\\M' and exists ("
