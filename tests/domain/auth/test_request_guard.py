@@ -146,7 +146,7 @@ def test_guard_admits_an_id_in_upper_case(db: Connection, context: Context) -> N
     pass_guard(db, Caller("partner", str(who.sub).upper()))
 
 
-def test_guard_plans_no_query_anew(db: Connection) -> None:
+def test_guard_keeps_its_query_plans(db: Connection) -> None:
     """An SQL function with a query is planned at each request, a PL/pgSQL function once a session."""
     planned = db.execute(
         "select p.oid::regprocedure::text from pg_proc as p join pg_language as l on l.oid = p.prolang"
