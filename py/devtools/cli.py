@@ -71,11 +71,8 @@ def demo_erp() -> None:
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Stop within three minutes.")] = False,
     json: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Write charts (SVG) into this folder.")] = None,
     profile: Annotated[bool, typer.Option("--profile", help="Show what costs most instead.")] = False,
-    outbox: Annotated[
-        bool, typer.Option("--outbox", help="Measure only the outbox, beside a bare queue.")
-    ] = False,
-    stock: Annotated[bool, typer.Option("--stock", help="Measure only a stock sync, beside COPY.")] = False,
     cpu: Annotated[
         bool, typer.Option("--cpu", help="Measure only the processor time of an order (Linux, 90 s).")
     ] = False,
@@ -83,22 +80,40 @@ def bench(
         list[Path] | None,
         typer.Option(help="Checkout whose processor time is measured too; may be repeated."),
     ] = None,
+    outbox: Annotated[
+        bool, typer.Option("--outbox", help="Measure only the outbox, beside a bare queue.")
+    ] = False,
+    stock: Annotated[bool, typer.Option("--stock", help="Measure only a stock sync, beside COPY.")] = False,
+    lists: Annotated[
+        bool, typer.Option("--lists", help="Measure only lists, with up to a million orders.")
+    ] = False,
+    contention: Annotated[
+        int | None,
+        typer.Option(metavar="ORDERS", help="Submit only so many orders of one partner and ten products."),
+    ] = None,
     database: Annotated[
         str | None, typer.Option(help="URL of a superuser; without it, a throwaway cluster is used.")
     ] = None,
 ) -> None:
-    """Measure submit_order, the outbox and a stock sync beside their floors."""
+    """Measure orders, lists, the outbox and a stock sync beside their floors."""
+    parts = {
+        "cpu": cpu,
+        "outbox": outbox,
+        "stock": stock,
+        "lists": lists,
+        "contention": contention is not None,
+    }
     call(
         "devtools.bench",
         "run",
         quick=quick,
         json_file=json,
+        plot_folder=plot,
         database=database,
         profile_only=profile,
-        outbox_only=outbox,
-        stock_only=stock,
-        cpu_only=cpu,
+        only=[name for name, chosen in parts.items() if chosen],
         compare=compare or [],
+        **({} if contention is None else {"orders": contention}),
     )
 
 

@@ -12,10 +12,13 @@ import pytest
 
 from devtools.bench import (
     BenchError,
+    contention,
     cpu,
     environment,
     full_plan,
+    lists,
     outbox,
+    plot,
     preconditions,
     quick_plan,
     run,
@@ -225,6 +228,87 @@ def test_comparison_with_a_folder_that_is_no_checkout_is_refused(cluster: Cluste
     ):
         pass
     assert databases(cluster) <= before
+
+
+def test_contention_submits_the_orders_and_counts_deadlocks(
+    bench_environment: environment.Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contention, "ROUNDS", 2)
+    rows = contention.measure(bench_environment, 64, lambda _: None)
+    assert [row.name for row in rows] == ["hot_partner", "contention"]
+    for row in rows:
+        assert row.figures().items() >= {"orders": 64, "deadlocks": 0, "clients": 16}.items()
+        assert len(row.ratios) == 2
+
+
+def test_deadlock_fails_the_contention_benchmark(
+    bench_environment: environment.Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter([(0, 0), (1, 32)])
+    monkeypatch.setattr(contention, "_counts", lambda _: next(counts))
+    monkeypatch.setattr(contention, "ROUNDS", 1)
+    with pytest.raises(BenchError, match="1 deadlocks in 32 orders"):
+        contention.measure(bench_environment, 16, lambda _: None)
+
+
+def dangling(conn: psycopg.Connection[Any]) -> list[str]:
+    """Names of the foreign keys that some row violates: they are not checked while orders are added."""
+    keys = conn.execute(
+        "select conname, conrelid::regclass::text, pg_get_constraintdef(oid) from pg_constraint"
+        " where contype = 'f' and conparentid = 0 and connamespace = 'app'::regnamespace"
+    ).fetchall()
+    found = []
+    for name, table, definition in keys:
+        try:
+            with conn.transaction():
+                conn.execute(f"alter table {table} drop constraint {name}")
+                conn.execute(f"alter table {table} add constraint {name} {definition}")
+        except psycopg.errors.ForeignKeyViolation:
+            found.append(name)
+    return found
+
+
+def test_lists_are_asked_for_at_each_size(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    chosen = [
+        ("partner", "orders", "/orders?limit=20"),
+        ("admin", "orders", "/orders?limit=20"),
+        ("admin", "missing", "/no_such_view"),
+    ]
+    assert {role for role, *_ in lists.declared()} == {role for role, *_ in lists.CALLERS.values()}
+    monkeypatch.setattr(lists, "declared", lambda: chosen)
+    with environment.prepared(cluster.url()) as prepared:
+        rows = lists.measure(prepared, lambda _: None, sizes=(150, 300), requests=1)
+        with prepared.admin(prepared.hub) as conn:
+            assert conn.execute("select count(*) from app.orders").fetchone() == (300,)
+            assert dangling(conn) == []
+    found = {(row.name, row.caller): row for row in rows}
+    assert set(found) == {
+        *(("orders", caller) for caller, (role, *_) in lists.CALLERS.items() if role == "partner"),
+        ("orders", "admin"),
+        ("missing", "admin"),
+    }
+    assert [answer.rows for answer in found["orders", "admin"].answers.values()] == [20, 20]
+    assert found["orders", "admin"].growth
+    assert found["missing", "admin"].figures()["at"]["300"]["status"] == 404
+    assert found["missing", "admin"].growth is None
+    assert [table.row_count for table in lists.tables(rows)] == [4, 5]
+    [file] = plot.write(rows, tmp_path)
+    assert "300 orders" in file.read_text()
+
+
+def test_charts_show_orders_and_processor_time(tmp_path: Path) -> None:
+    rows: list[Row | cpu.Row] = []
+    for name in ("floor_c", "submit_order"):
+        row = Row(name, 4)
+        row.add(Round(200, 1, 2), Round(90, 3, 4))
+        rows.append(row)
+    rows.append(cpu.Row(cpu.HUB, 5, times=[1234.0]))
+    throughput, processor_time = plot.write(rows, tmp_path)
+    assert "90" in throughput.read_text()
+    assert "1,234" in processor_time.read_text()
+    assert "<script" not in throughput.read_text()
 
 
 def test_ratio_compares_neighbouring_rounds_and_the_row_shows_the_median() -> None:

@@ -1,18 +1,19 @@
 """Benchmarks: the hub's calls beside a floor, the cost of the same rows in PostgreSQL without any rule.
 
-The SQL of both sides and the pgbench scripts are in sql/; docs/operations/performance.md explains them.
+The SQL of all sides and the pgbench scripts are in sql/; docs/operations/performance.md explains them.
 """
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from devtools.bench import cpu, outbox, preconditions, results, scenarios, stock
+from devtools.bench import contention, cpu, lists, outbox, preconditions, results, scenarios, stock
 from devtools.bench.environment import Environment, prepared
 from devtools.bench.errors import BenchError
 from devtools.bench.profile import profile
@@ -23,104 +24,130 @@ __all__ = ["BenchError", "full_plan", "quick_plan", "run"]
 _QUICK_SECONDS = 145  # of the three minutes; the rest is for the processor time and for cleaning up
 _FULL_SECONDS = 1200
 _CPU_SECONDS = 12
+_NOT_DURABLE = {"cpu", "lists"}
+"""Parts with a cluster of their own, which does not wait for the disk."""
 
 
 def run(
     quick: bool = False,
     json_file: Path | None = None,
+    plot_folder: Path | None = None,
     database: str | None = None,
     profile_only: bool = False,
-    outbox_only: bool = False,
-    stock_only: bool = False,
-    cpu_only: bool = False,
+    only: Collection[str] = (),
+    orders: int = contention.ORDERS,
     compare: Sequence[Path] = (),
     seconds: float | None = None,
     benches: Sequence[scenarios.Bench] | None = None,
     repetitions: int = 3,
 ) -> list[results.Figures]:
-    """Measure, print the table and write the JSON file; returns the rows.
+    """Measure, print the tables and write the JSON file and the charts; returns the rows.
 
     `database` is the URL of a superuser on a cluster; without it a temporary cluster is created. Scratch
-    databases are created and dropped in either. `compare` are checkouts of other versions, whose processor
-    time is measured beside this one's. `seconds` is the length of a round; without it the rounds fill the
-    time budget. Raises BenchError when a transaction fails, the caller is not a partner, or the processor
-    time of the server cannot be read.
+    databases are created and dropped in either. `only` are names of parts to measure instead of orders:
+    cpu, outbox, stock, contention, lists. `orders` is the number of orders of the contention test. `compare`
+    are checkouts of other versions, whose processor time is measured beside this one's. `seconds` is the
+    length of a round; without it the rounds fill the time budget. Raises BenchError when a transaction fails,
+    the caller is not a partner, or the processor time of the server cannot be read.
     """
     started = time.monotonic()
+    found: list[results.Figures] = []
+    complete = not (quick or only or benches or profile_only)
     with _stoppable(), _progress() as progress:
-        task = progress.add_task("preparing the databases", total=None)
-        with prepared(database, profiling=profile_only, durable=not cpu_only, compare=compare) as environment:
-            if not environment.durable and not cpu_only:
-                say("fsync or synchronous_commit is off in this cluster: the ratios are too low")
-            if profile_only:
-                progress.update(task, description="profiling")
-                progress.stop()
-                profile(environment)
-                return []
-            if cpu_only:
-                return _show([], _cpu(environment, cpu.SECONDS, progress, task), json_file)
-            if outbox_only or stock_only:
-                found = _outbox(environment, repetitions, progress, task) if outbox_only else []
-                found += _stock(environment, repetitions, progress, task) if stock_only else []
-                return _show(found, [], json_file)
-            chosen = benches or (quick_plan() if quick else full_plan())
-            count = scenarios.rounds(chosen, repetitions)
-            progress.update(task, description="warming up")
-            scenarios.warm_up(chosen[0], environment, seconds or 2)
-            with environment.admin(environment.hub) as conn:
-                preconditions.caller_is_partner(conn, environment.hub_login)
-            each = seconds or scenarios.length(_QUICK_SECONDS if quick else _FULL_SECONDS, started, count)
-            progress.update(task, total=count, description=f"rounds of {each:.0f} s")
+        bar = _Bar(progress, progress.add_task("preparing the databases", total=None))
+        if not only or not {*only} <= _NOT_DURABLE:
+            with prepared(database, profiling=profile_only) as environment:
+                if not environment.durable:
+                    say("fsync or synchronous_commit is off in this cluster: the ratios are too low")
+                if profile_only:
+                    bar.start("profiling")
+                    progress.stop()
+                    profile(environment)
+                    return []
+                if not only:
+                    chosen = benches or (quick_plan() if quick else full_plan())
+                    budget = _QUICK_SECONDS if quick else _FULL_SECONDS
+                    found += _orders(environment, chosen, bar, repetitions, seconds, started + budget)
+                if complete or "outbox" in only:
+                    bar.start("outbox", repetitions * (len(outbox.CLIENTS) + 2))
+                    found += outbox.measure(environment, repetitions, bar.tick)
+                if complete or "stock" in only:
+                    bar.start("stock sync", repetitions + 1)
+                    found += stock.measure(environment, repetitions, bar.tick)
+                if complete or "contention" in only:
+                    bar.start("contention", contention.ROUNDS * len(contention.SCRIPTS))
+                    found += contention.measure(environment, orders, bar.tick)
+        if not benches and (not only or "cpu" in only):
+            bar.start("processor time")
+            with prepared(database, durable=False, compare=compare) as environment:
+                found += cpu.measure(environment, bar.tick, _CPU_SECONDS if quick else cpu.SECONDS)
+        if complete or "lists" in only:
+            bar.start("lists")
+            with prepared(database, durable=False) as environment:
+                found += lists.measure(environment, bar.tick)
+    _show(found)
+    say(f"measured in {time.monotonic() - started:.0f} s")
+    if json_file:
+        results.write(found, json_file)
+    if plot_folder:
+        from devtools.bench import plot  # noqa: PLC0415 - other runs do without the library
 
-            def tick(what: str) -> None:
-                progress.update(task, advance=1, description=what)
-
-            found = [
-                row
-                for bench in chosen
-                for row in scenarios.measure(bench, environment, each, repetitions, tick)
-            ]
-            orders = _verify(environment, lists=not quick)
-            processor_time = [] if benches else _cpu(environment, _CPU_SECONDS, progress, task)
-            if not quick and not benches:
-                found += _outbox(environment, repetitions, progress, task)
-                found += _stock(environment, repetitions, progress, task)
-    say(f"{orders} orders submitted as role partner, in {time.monotonic() - started:.0f} s")
-    return _show(found, processor_time, json_file)
-
-
-def _cpu(environment: Environment, seconds: float, progress: Progress, task: TaskID) -> list[cpu.Row]:
-    progress.update(task, total=None, completed=0, description="processor time")
-    return cpu.measure(environment, lambda what: progress.update(task, description=what), seconds)
+        for file in plot.write(found, plot_folder):
+            say(f"wrote {file}")
+    return found
 
 
-def _outbox(
-    environment: Environment, repetitions: int, progress: Progress, task: TaskID
+@dataclass
+class _Bar:
+    """The progress bar of the part that runs."""
+
+    progress: Progress
+    task: TaskID
+
+    def start(self, what: str, total: int | None = None) -> None:
+        """Begin a part of so many steps."""
+        self.progress.update(self.task, total=total, completed=0, description=what)
+
+    def tick(self, what: str) -> None:
+        """Finish a step."""
+        self.progress.update(self.task, advance=1, description=what)
+
+
+def _orders(
+    environment: Environment,
+    chosen: Sequence[scenarios.Bench],
+    bar: _Bar,
+    repetitions: int,
+    seconds: float | None,
+    end: float,
 ) -> list[results.Row]:
-    progress.update(task, total=repetitions * (len(outbox.CLIENTS) + 2), completed=0, description="outbox")
-    return outbox.measure(
-        environment, repetitions, lambda what: progress.update(task, advance=1, description=what)
-    )
+    """Measure orders by the clock until `end`, a monotonic time, or in rounds of so many seconds."""
+    bar.start("warming up")
+    scenarios.warm_up(chosen[0], environment, seconds or 2)
+    with environment.admin(environment.hub) as conn:
+        preconditions.caller_is_partner(conn, environment.hub_login)
+    count = scenarios.rounds(chosen, repetitions)
+    each = seconds or scenarios.length(end - time.monotonic(), count)
+    bar.start(f"rounds of {each:.0f} s", count)
+    found = [
+        row for bench in chosen for row in scenarios.measure(bench, environment, each, repetitions, bar.tick)
+    ]
+    submitted = _verify(environment, lists=scenarios.LISTS in chosen)
+    say(f"{submitted} orders submitted as role partner")
+    return found
 
 
-def _stock(environment: Environment, repetitions: int, progress: Progress, task: TaskID) -> list[results.Row]:
-    progress.update(task, total=repetitions + 1, completed=0, description="stock sync")
-    return stock.measure(
-        environment, repetitions, lambda what: progress.update(task, advance=1, description=what)
-    )
-
-
-def _show(
-    found: list[results.Row], processor_time: list[cpu.Row], json_file: Path | None
-) -> list[results.Figures]:
-    if found:
-        out.print(results.table(found))
+def _show(found: Sequence[results.Figures]) -> None:
+    clock = [row for row in found if isinstance(row, results.Row)]
+    processor_time = [row for row in found if isinstance(row, cpu.Row)]
+    listed = [row for row in found if isinstance(row, lists.Row)]
+    if clock:
+        out.print(results.table(clock))
     if processor_time:
         out.print(cpu.table(processor_time))
-    rows: list[results.Figures] = [*found, *processor_time]
-    if json_file:
-        results.write(rows, json_file)
-    return rows
+    if listed:
+        for table in lists.tables(listed):
+            out.print(table)
 
 
 def quick_plan() -> list[scenarios.Bench]:

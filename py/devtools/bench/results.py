@@ -27,6 +27,8 @@ class Row:
     clients: int
     floors: list[Round] = field(default_factory=list)
     ours: list[Round] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)
+    """Further entries of the JSON file."""
 
     def add(self, floor: Round, ours: Round) -> None:
         """Add a repetition."""
@@ -51,7 +53,7 @@ class Row:
             "floor_p95_ms": round(median(r.p95_ms for r in self.floors), 3),
             "p50_ms": round(median(r.p50_ms for r in self.ours), 3),
             "p95_ms": round(median(r.p95_ms for r in self.ours), 3),
-        }
+        } | self.more
 
 
 def write(rows: Sequence[Figures], file: Path) -> None:

@@ -1,6 +1,5 @@
 """The benchmarks: which scripts are compared, with how many clients, in which order."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -88,7 +87,6 @@ def warm_up(bench: Bench, environment: Environment, seconds: float) -> None:
     environment.settle(analyze=True)
 
 
-def length(budget: float, started: float, count: int, *, pause: float = 0.6) -> float:
-    """The seconds of a round so that all rounds end within the budget; pgbench counts whole seconds."""
-    left = budget - (time.monotonic() - started)
-    return float(max(1, int(left / count - pause)))
+def length(budget: float, count: int, *, pause: float = 0.6) -> float:
+    """The seconds of a round so that all rounds take `budget` seconds; pgbench counts whole seconds."""
+    return float(max(1, int(budget / count - pause)))
