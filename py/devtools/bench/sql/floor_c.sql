@@ -22,6 +22,24 @@ begin
   end loop;
 end $$;
 
+-- The first row that meets the condition, each column as text.
+create function bench.row_as_text(p_table regclass, p_condition text)
+returns jsonb language plpgsql stable
+as $$
+declare
+  v_columns text := (
+    select string_agg(format('%L, t.%I::text', a.attname, a.attname), ', ')
+    from pg_catalog.pg_attribute as a
+    where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped
+  );
+  v_row jsonb;
+begin
+  execute format(
+    'select jsonb_build_object(%s) from %s as t where %s limit 1', v_columns, p_table, p_condition
+  ) into strict v_row;
+  return v_row;
+end $$;
+
 -- The text of an INSERT of rows like p_row. p_values holds the expressions of the columns that
 -- differ from order to order; the other columns get p_row's values as constants, times get now(),
 -- and what the table makes itself (keys, order numbers, generated columns) is left to it.
@@ -49,8 +67,8 @@ $$;
 
 do $do$
 declare
-  v_order jsonb := (select to_jsonb(o) from app.orders as o);
-  v_id uuid := v_order ->> 'id';
+  v_order jsonb := bench.row_as_text('app.orders', 'true');
+  v_of_order text := format('order_id = %L', v_order ->> 'id');
   v_ids jsonb := '{"order_id": "v_order_id", "partner_id": "v_partner_id"}';
 begin
   execute format($sql$
@@ -79,17 +97,19 @@ begin
     bench.insert_like('app.orders', v_order, v_ids - 'order_id' || '{
       "routed_to_subdist_id": "v_subdist_id", "idempotency_key": "gen_random_uuid()::text"}'),
     bench.insert_like('app.order_items',
-      (select to_jsonb(i) from app.order_items as i where i.order_id = v_id limit 1),
+      bench.row_as_text('app.order_items', v_of_order),
       v_ids || '{"product_id": "l.product_id"}',
       'from unnest(v_product_ids) as l (product_id)'),
     bench.insert_like('app.order_events',
-      (select to_jsonb(e) from app.order_events as e where e.order_id = v_id limit 1),
+      bench.row_as_text('app.order_events', v_of_order),
       v_ids || '{"actor_id": "v_partner_id"}'),
     bench.insert_like('app.messages',
-      (select to_jsonb(m) from app.messages as m where m.order_id = v_id limit 1),
+      bench.row_as_text('app.messages', v_of_order),
       v_ids - 'partner_id' || '{"recipient_id": "v_subdist_id"}'),
     bench.insert_like('app.audit_buffer',
-      (select to_jsonb(b) from app.audit_buffer as b where b.target_type = 'orders'), '{}')
+      -- The largest record that the order left.
+      bench.row_as_text('app.audit_buffer',
+        't.created_at >= now() order by octet_length(t::text) desc'), '{}')
   );
 end $do$;
 

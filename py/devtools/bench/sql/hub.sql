@@ -35,7 +35,8 @@ join provinces as p on p.code = 'B-' || t % 10;
 -- to count open orders.
 insert into app.sub_distributors (id, region_id, business_name, whatsapp_number)
 select
-  bench.subdist_id((n - 1) * 1000 + split_part(r.code, '-', 3)::int), r.id, 'Sub-distributor ' || r.code || '/' || n,
+  bench.subdist_id((n - 1) * 1000 + split_part(r.code, '-', 3)::int), r.id,
+  'Sub-distributor ' || r.code || '/' || n,
   '+62811' || lpad((n * 100 + split_part(r.code, '-', 3)::int)::text, 7, '0')
 from app.regions as r, generate_series(1, 2) as n
 where r.name like 'Town %' and (n = 1 or split_part(r.code, '-', 3)::int % 10 = 0);
