@@ -186,11 +186,10 @@ def _gateway(environment: Environment, secret: str) -> Iterator[str]:
         folder = Path(scratch)
         account = gateways.account_for(choice)
         account.own(folder)
-        login = environment.hub_login
         port = next_free(_FIRST_PORT)
-        config = gateways.GatewayConfig(login, login, secret, port, next_free(port + 1), pooled=False)
+        config = gateways.GatewayConfig(environment.hub_login, secret, port, next_free(port + 1))
         file, log = folder / "gateway.conf", folder / "gateway.log"
-        config.write(file, choice.kind, account)
+        config.write(file, account)
         process = gateways.start(choice, file, log)
         try:
             url = f"http://{HOST}:{port}"
