@@ -7,6 +7,6 @@ __depends__ = {"0023_invoices"}
 steps = [
     schema_file(
         "31_loyalty.sql",
-        sha256="3718d72ecb218b1e09b8bf40df4f3590dec23dcffbad770db862b228834d158c",
+        sha256="18e580b7fa277d13c4002c25499cc22e6340285aa6291a8c807f8bd63abd4394",
     ),
 ]

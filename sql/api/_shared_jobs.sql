@@ -4,10 +4,11 @@
 create view api.job_health with (security_invoker = false) as
 select
   h.job, h.schedule, h.description, h.last_started_at, h.last_succeeded_at, h.last_rows,
-  h.total_runs, h.seconds_since_success, h.last_failed_at, h.last_error, h.next_run_at, h.is_late
+  h.total_runs, h.seconds_since_success, h.last_failed_at, h.last_error, h.next_run_at, h.is_late,
+  h.backlog, h.backlog_seconds, h.failing
 from jobs.health() as h;
 comment on view api.job_health is
-$$Scheduled jobs and ERP streams: last success, last error, next run, whether late
+$$Scheduled jobs and ERP streams: last success, last error, next run, whether late, backlog
 ERP streams are the rows erp:products, erp:stock, erp:payments and erp:orders.
 A stream is listed once the ERP has used it.$$;
 comment on column api.job_health.seconds_since_success is
@@ -16,5 +17,11 @@ comment on column api.job_health.last_error is
   'Error of the last failure, which may be older than the last success';
 comment on column api.job_health.next_run_at is 'When the next run is due';
 comment on column api.job_health.is_late is 'True: a success is overdue';
+comment on column api.job_health.backlog is
+  'Entries that wait for the job, approximately or up to 10,000; null: the job has no queue';
+comment on column api.job_health.backlog_seconds is
+  'Age of the oldest entry that waits, 0 when none does';
+comment on column api.job_health.failing is
+  'Entries that failed and are tried again later; last_error shows the last';
 
 grant select on api.job_health to admin;

@@ -87,32 +87,82 @@ begin
 end $$;
 comment on function jobs.failures() is 'The last failure of each job in pg_cron''s history';
 
+-- Cheap however long the queues are: the buffer by its identities, the queue of points to a limit.
+create function jobs.backlogs()
+returns table (
+  job text, backlog bigint, backlog_seconds bigint, failing bigint, failed_at timestamptz,
+  error text
+)
+language sql stable
+as $$
+  select
+    'audit-flush', coalesce(l.id - f.id + 1, 0),
+    coalesce(greatest(extract(epoch from now() - f.created_at), 0), 0)::bigint,
+    null::bigint, null::timestamptz, null
+  from (select) as one
+  left join lateral (
+    select b.id, b.created_at from app.audit_buffer as b order by b.id limit 1
+  ) as f on true
+  left join lateral (
+    select b.id from app.audit_buffer as b order by b.id desc limit 1
+  ) as l on true
+  union all
+  select
+    'point-queue',
+    (select count(*) from (select from app.point_queue limit 10000) as q),
+    coalesce((
+      select greatest(extract(epoch from now() - min(q.enqueued_at)), 0)
+      from (
+        select p.enqueued_at from app.point_queue as p order by p.next_attempt_at limit 10000
+      ) as q
+    ), 0)::bigint,
+    (
+      select count(*)
+      from (select from app.point_queue as p where p.failed_at is not null limit 10000) as q
+    ),
+    f.failed_at, f.last_error
+  from (select) as one
+  left join lateral (
+    select q.failed_at, q.last_error from app.point_queue as q
+    where q.failed_at is not null order by q.failed_at desc limit 1
+  ) as f on true
+$$;
+comment on function jobs.backlogs() is
+  'Entries that wait in the queues of jobs, the age of the oldest in seconds, how many of them '
+  'failed, and the last failure. Those of the audit buffer are counted by their identities, gaps '
+  'of rolled-back changes included; those of other queues up to 10,000';
+
 create function jobs.health()
 returns table (
   job text, schedule text, description text, last_started_at timestamptz,
   last_succeeded_at timestamptz, last_rows bigint, total_runs bigint, seconds_since_success bigint,
-  last_failed_at timestamptz, last_error text, next_run_at timestamptz, is_late boolean
+  last_failed_at timestamptz, last_error text, next_run_at timestamptz, is_late boolean,
+  backlog bigint, backlog_seconds bigint, failing bigint
 )
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
   select
     coalesce(s.job, r.job), s.schedule, s.description, r.last_started_at, r.last_succeeded_at,
     r.last_rows, coalesce(r.total_runs, 0),
-    extract(epoch from now() - r.last_succeeded_at)::bigint, f.failed_at, f.error,
+    extract(epoch from now() - r.last_succeeded_at)::bigint,
+    greatest(f.failed_at, b.failed_at),
+    case when f.failed_at > b.failed_at or b.failed_at is null then f.error else b.error end,
     jobs.next_run(s.schedule, now()),
     -- One run may be under way or have been skipped; two missing runs are late.
     jobs.next_run(
       s.schedule, jobs.next_run(s.schedule, coalesce(r.last_succeeded_at, s.scheduled_at))
-    ) + interval '1 minute' < now()
+    ) + interval '1 minute' < now(),
+    b.backlog, b.backlog_seconds, b.failing
   from jobs.schedule as s
   full join jobs.runs as r on r.job = s.job
+  left join jobs.backlogs() as b on b.job = coalesce(s.job, r.job)
   left join jobs.failures() as f on f.job = s.job
   where auth.caller_role() in ('admin', 'superadmin', 'system')
   union all
   select
     'erp:' || e.stream, null, 'Exchange with the ERP', null, e.last_succeeded_at, null, null,
     extract(epoch from now() - e.last_succeeded_at)::bigint, e.last_failed_at, e.last_error,
-    e.next_run_at, e.is_late
+    e.next_run_at, e.is_late, null, null, null
   from app.erp_health() as e
   where auth.caller_role() in ('admin', 'superadmin', 'system')
 $$;

@@ -134,13 +134,26 @@ comment on function app.flush_audit_buffer(int) is
   'Moves up to p_limit buffered statements to audit_logs, masked; returns the rows written. '
   'Concurrent calls share the work';
 
-create function jobs.flush_audit()
-returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+-- Commits each batch, so it can neither be SECURITY DEFINER nor set a search_path; only the owner
+-- may execute it. A short batch ends it: changes that arrive meanwhile are left for the next run.
+create procedure jobs.flush_audit(p_batch int default 5000, p_seconds int default 50)
+language plpgsql
 as $$
 declare
   v_started_at timestamptz := clock_timestamp();
+  v_rows bigint;
+  v_total bigint := 0;
 begin
-  return jobs.record_run('audit-flush', v_started_at, app.flush_audit_buffer());
+  loop
+    v_rows := app.flush_audit_buffer(p_batch);
+    v_total := v_total + v_rows;
+    commit;
+    -- Each statement in the buffer has at least one row.
+    exit when v_rows < p_batch
+      or clock_timestamp() >= v_started_at + make_interval(secs => p_seconds);
+  end loop;
+  perform jobs.record_run('audit-flush', v_started_at, v_total);
 end $$;
-comment on function jobs.flush_audit() is
-  'Moves buffered changes to audit_logs; returns the rows written';
+comment on procedure jobs.flush_audit(int, int) is
+  'Moves buffered changes to audit_logs until the buffer is empty, p_batch statements in a '
+  'transaction, or until p_seconds have passed. Runs at the same time share the work';

@@ -204,33 +204,6 @@ comment on function app.adjust_points(uuid, int, text) is
   'Corrects a balance by hand, never below 0; returns the transaction''s id. Raises '
   'INVALID_ARGUMENT, NOT_FOUND, POINTS_INSUFFICIENT';
 
-create function jobs.process_point_queue(p_limit int default 1000)
-returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_started_at timestamptz := clock_timestamp();
-  v_invoice_ids uuid[] := array(
-    select q.invoice_id from app.point_queue as q
-    order by q.enqueued_at, q.invoice_id limit p_limit for update skip locked
-  );
-  v_invoice_id uuid;
-  v_count bigint := 0;
-begin
-  -- Vesting locks partners: in the order of their ids, as erp_apply_payments does.
-  for v_invoice_id in
-    select i.id from app.invoices as i where i.id = any (v_invoice_ids) order by i.partner_id, i.id
-  loop
-    if app.vest_points(v_invoice_id) is not null then
-      delete from app.point_queue as q where q.invoice_id = v_invoice_id;
-      v_count := v_count + 1;
-    end if;
-  end loop;
-  return jobs.record_run('point-queue', v_started_at, v_count);
-end $$;
-comment on function jobs.process_point_queue(int) is
-  'Vests the points of paid invoices; returns the number of invoices processed. An invoice waits '
-  'while its partner''s balance has no room for the points';
-
 create trigger _100_append_only before update or delete on app.point_transactions
 for each row execute function app.tg_append_only();
 create trigger _200_no_truncate before truncate on app.point_transactions

@@ -1,4 +1,4 @@
 -- job: audit-flush
 -- schedule: * * * * *
 -- Moves buffered changes into the audit trail.
-select jobs.flush_audit();
+call jobs.flush_audit();

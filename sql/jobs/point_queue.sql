@@ -1,4 +1,4 @@
 -- job: point-queue
 -- schedule: * * * * *
 -- Vests the points of paid invoices.
-select jobs.process_point_queue();
+call jobs.process_point_queue();

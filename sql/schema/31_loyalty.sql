@@ -88,8 +88,19 @@ comment on column app.point_transactions.redemption_id is
 create table app.point_queue (
   invoice_id uuid primary key
   constraint point_queue_invoice_id_fkey references app.invoices (id) on delete restrict,
-  enqueued_at timestamptz not null default now()
+  enqueued_at timestamptz not null default now(),
+  attempts int not null default 0,
+  next_attempt_at timestamptz not null default now(),
+  failed_at timestamptz,
+  last_error varchar(1000)
 );
+create index point_queue_due_idx on app.point_queue (next_attempt_at);
+create index point_queue_failed_idx on app.point_queue (failed_at desc) where failed_at is not null;
 comment on table app.point_queue is
   'Paid invoices whose points have not vested yet; filled in the payment''s transaction, emptied '
   'by jobs.process_point_queue()';
+comment on column app.point_queue.attempts is
+  'Failed attempts, alone or in a batch; from the first on the invoice is processed alone';
+comment on column app.point_queue.next_attempt_at is
+  'Not before this time; after a failure 1 to 60 minutes later';
+comment on column app.point_queue.last_error is 'Error of the last failure of the invoice alone';

@@ -9,6 +9,7 @@ from postgrest import APIError, CountMethod
 
 from tests.api.conftest import ApiClient
 from tests.support.context import Connection, value
+from tests.support.queries import run_job
 from tests.support.rls_dataset import PASSWORD
 
 
@@ -66,7 +67,7 @@ def test_an_order_from_price_to_points(api: ApiClient, conn: Connection) -> None
         return paid
 
     def points() -> int:
-        conn.execute("select jobs.process_point_queue()")
+        run_job(conn, "point-queue")
         balance: int = one(partner.rpc("me", {}).execute().data)["point_balance"]
         return balance
 

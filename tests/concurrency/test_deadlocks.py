@@ -9,6 +9,7 @@ from psycopg import sql
 
 from tests.support.concurrency import assert_invariants, connect
 from tests.support.context import Connection, RefusedError, call, line, make_context, value
+from tests.support.queries import run_job
 
 BUYERS = 8
 ORDERS = 10_000
@@ -80,7 +81,8 @@ def test_orders_of_the_same_products_in_opposite_order_never_deadlock(url: str, 
             with connect(url) as c:
                 while not stop.is_set():
                     call(c, context.erp, "erp_apply_stock", levels=levels)
-                    c.execute("select jobs.process_point_queue(), jobs.sweep_service_level()")
+                    run_job(c, "point-queue")
+                    run_job(c, "sla-sweep")
                     open_order = c.execute(
                         "select id, routed_to_subdist_id from app.orders"
                         " where status = 'SUBMITTED' limit 1 offset 20"

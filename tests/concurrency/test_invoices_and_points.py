@@ -26,6 +26,7 @@ from tests.support.context import (
     submit,
     value,
 )
+from tests.support.queries import run_job
 
 
 def invoiced_order(
@@ -84,7 +85,7 @@ def test_concurrent_last_payment_and_cancellation_leave_no_points_and_no_used_cr
 ) -> None:
     context = make_context(conn, partners=1)
     partner = context.partners[0]
-    with running_repeatedly(url, lambda c: value(c, "select jobs.process_point_queue()")):
+    with running_repeatedly(url, lambda c: run_job(c, "point-queue")):
         for i in range(12):
             order, invoice = invoiced_order(conn, context, partner)
             pay(conn, context, invoice, 1)
@@ -101,7 +102,7 @@ def test_concurrent_last_payment_and_cancellation_leave_no_points_and_no_used_cr
             status, amount = conn.execute(state, [invoice["id"]]).fetchone() or ("", 0)
             assert status == "CANCELLED", "it is cancelled, whether before or after the payment"
             assert amount == (1 if run.refusals else invoice["amount"])
-    value(conn, "select jobs.process_point_queue()")
+    run_job(conn, "point-queue")
     assert value(conn, "select point_balance from app.partners") == 0
     assert value(conn, "select credit_used from app.partners") == 0
     assert_invariants(conn)
@@ -115,13 +116,12 @@ def test_concurrent_point_queue_runs_leave_points_only_for_invoices_not_cancelle
     for invoice in invoices:
         pay(conn, context, invoice)
     cancelled = invoices[::3]
-    operations: list[Operation] = [lambda c: value(c, "select jobs.process_point_queue(7)")] * 6
+    operations: list[Operation] = [lambda c: c.execute("call jobs.process_point_queue(7)")] * 6
     operations += [
         api_call(context.admin, "cancel_invoice", invoice_id=v["id"], reason="retur") for v in cancelled
     ]
     run_concurrently(url, operations)
-    while value(conn, "select jobs.process_point_queue()"):
-        pass
+    run_job(conn, "point-queue")
     earned = value(
         conn, "select count(*) from app.point_transactions where type = 'EARNED' and invoice_id is not null"
     )

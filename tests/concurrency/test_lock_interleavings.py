@@ -31,6 +31,7 @@ from tests.support.context import (
     submit,
     value,
 )
+from tests.support.queries import run_job, vest_points
 
 _TIMEOUT_SECONDS = 20
 
@@ -169,7 +170,7 @@ def test_transition_locks_the_partner_before_any_other_row(
             assert not is_locked(url, f"select from app.{table} for update"), table
         holder.rollback()
     second.outcome()
-    conn.execute("select jobs.process_point_queue()")
+    run_job(conn, "point-queue")
     assert broken_invariants(conn) == {}
 
 
@@ -636,7 +637,7 @@ def test_point_queue_locks_partners_in_id_order(url: str, conn: Connection, cont
         pay(conn, context, approve(conn, context, submit(conn, partner, items(SKU_000=10))))
     with open_transaction(url) as holder:
         holder.execute("select from app.partners where id = %s for no key update", [low.sub])
-        second = BackgroundOperation(url, sql_operation("select jobs.process_point_queue()"))
+        second = BackgroundOperation(url, vest_points)
         assert second.start(conn), "the operation did not wait for the lock"
         assert not is_locked(url, "select from app.partners where id = %s for no key update", high.sub)
         holder.rollback()
@@ -711,14 +712,13 @@ def test_overlapping_sweeps_remind_once_without_waiting(url: str, conn: Connecti
 
 def test_point_queue_skips_locked_entries(url: str, conn: Connection, context: Context) -> None:
     pay(conn, context, approve(conn, context, submit(conn, context.partners[0], items(SKU_000=10))))
-    vest = sql_operation("select jobs.process_point_queue()")
     with open_transaction(url) as first, psycopg.connect(url, autocommit=True) as watcher:
         first.execute("select from app.point_queue for update")
-        second = BackgroundOperation(url, vest)
+        second = BackgroundOperation(url, vest_points)
         assert not second.start(watcher), "the second operation waited for the first"
         first.rollback()
     assert second.outcome() == 0
-    assert value(conn, "select jobs.process_point_queue()") == 1
+    assert vest_points(conn) == 1
 
 
 def test_overlapping_inbox_runs_do_not_wait(url: str, conn: Connection) -> None:

@@ -1,5 +1,7 @@
 """The product's own SQL: migrated from an empty database, its conventions and generated documents."""
 
+import re
+
 import psycopg
 import pytest
 
@@ -73,4 +75,7 @@ def test_every_job_is_recorded_and_calls_existing_functions(shared_database: str
     with psycopg.connect(shared_database) as conn:
         conn.execute("set role hub_owner")
         for job in jobs:
-            conn.execute("explain " + job.command)
+            call = re.fullmatch(r"(select|call) (jobs\.\w+)\(\)", job.command)
+            assert call, job.command
+            kind = conn.execute("select prokind from pg_proc where oid = %s::regproc", [call[2]]).fetchone()
+            assert kind == ({"select": "f", "call": "p"}[call[1]],)

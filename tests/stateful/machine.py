@@ -29,6 +29,7 @@ from tests.stateful.reference_model import (
     Redemption,
 )
 from tests.support.context import Caller, RefusedError, call, invoice_of, line, make_context, shadow, value
+from tests.support.queries import run_job
 
 OBSERVED = """
 select jsonb_build_object(
@@ -69,7 +70,7 @@ lines = st.dictionaries(st.sampled_from(["SKU-000", "SKU-001", "SKU-002", "SKU-0
 points = st.sampled_from([0, 0, 0, 1, 30, 250, 5000])
 stocks = st.sampled_from([60, 200, 20, 5, 0, -3])
 extras = st.sampled_from([0, 0, 0, 1])
-jobs = st.sampled_from(["process_point_queue", "sweep_service_level", "flush_audit", "refresh_statistics"])
+jobs = st.sampled_from(["point-queue", "sla-sweep", "audit-flush", "statistics-refresh"])
 tiers = st.sampled_from(["SILVER", "GOLD", "PLATINUM"])
 configs = st.sampled_from(
     [
@@ -689,17 +690,13 @@ class OrderMachine(RuleBasedStateMachine):
         self.readings = [(at - age, moment, known) for at, moment, known in self.readings]
         self.model.now += Fraction(later)
 
-    @rule(
-        job=st.sampled_from(
-            ["process_point_queue", "sweep_service_level", "flush_audit", "refresh_statistics"]
-        )
-    )
+    @rule(job=st.sampled_from(["point-queue", "sla-sweep", "audit-flush", "statistics-refresh"]))
     def run_job(self, job: str) -> None:
-        value(self.conn, f"select jobs.{job}()")
+        run_job(self.conn, job)
         type(self).steps[job] += 1
-        if job == "process_point_queue":
+        if job == "point-queue":
             self.model.vest()
-        elif job == "sweep_service_level":
+        elif job == "sla-sweep":
             self.model.sweep()
 
     # --- invariants after every step --------------------------------------------------------------

@@ -31,7 +31,7 @@ MUST_HAPPEN = {
     "release_order", "reroute_order", "respond_order", "approve_order", "ship_order", "complete_order",
     "record_payment", "erp_apply_payments", "cancel_invoice", "redeem_reward", "advance_redemption",
     "erp_ack_order", "erp_ack_cancellation", "erp_apply_stock of a reading", "erp_apply_stock outdated",
-    "process_point_queue", "sweep_service_level", "flush_audit",
+    "point-queue", "sla-sweep", "audit-flush",
 }  # fmt: skip
 """Operations and refusals that every run must reach, or it would prove little."""
 

@@ -114,5 +114,5 @@ def running_repeatedly(url: str, operation: Operation) -> Iterator[list[Any]]:
 def assert_invariants(conn: Connection) -> None:
     """Every invariant holds, before and after the audit buffer is flushed."""
     assert broken_invariants(conn) == {}
-    conn.execute("select jobs.flush_audit()")
+    conn.execute("select app.flush_audit_buffer(1000000)")
     assert broken_invariants(conn) == {}

@@ -18,9 +18,14 @@ def balance(conn: Connection, partner: Caller) -> int:
     return cached
 
 
-def vest_points(conn: Connection) -> int:
-    """Process the queue of points; returns the number of invoices processed."""
-    return int(value(conn, "select jobs.process_point_queue()"))
+def run_job(conn: Connection, job: str) -> None:
+    """Run a job as the scheduler does, on a connection without an open transaction."""
+    conn.execute(str(value(conn, "select command from jobs.schedule where job = %s", job)).encode())
+
+
+def vest_points(conn: Connection, limit: int = 1000) -> int:
+    """Process the queue of points within a transaction; returns the number of invoices processed."""
+    return int(value(conn, "select app.vest_invoices(app.queued_invoices(%s, clock_timestamp()))", limit))
 
 
 def message_count(conn: Connection, template: str, recipient: Caller | None = None) -> int:
@@ -44,7 +49,7 @@ def stock(conn: Connection, sku: str = "SKU-000") -> tuple[int, int]:
 
 def audit_rows(conn: Connection, **where: Any) -> list[dict[str, Any]]:
     """Rows of the audit trail with these values, oldest first, after a flush of the buffer."""
-    conn.execute("select jobs.flush_audit()")
+    conn.execute("select app.flush_audit_buffer()")
     condition = " and ".join(f"{column} = %s" for column in where) or "true"
     rows = conn.execute(
         f"select to_jsonb(l) from app.audit_logs l where {condition} order by created_at, id".encode(),

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.support.context import Caller, Connection, approve, call, items, new_id, pay, shadow, submit, value
+from tests.support.queries import vest_points
 
 PASSWORD = "rahasia-sekali"
 
@@ -153,7 +154,7 @@ def _transact(conn: Connection, dataset: RlsDataset, side: Side) -> None:
     half = Decimal(invoice["amount"]) / 2
     pay(conn, dataset, invoice, half, f"TRF-{partner.sub}-1")
     pay(conn, dataset, invoice, half, f"TRF-{partner.sub}-2")
-    conn.execute("select jobs.process_point_queue()")
+    vest_points(conn)
     side.orders["paid"], side.invoices["paid"] = paid, invoice
     billed = submit(conn, partner, items(SKU_002=3), points=2)
     side.orders["billed"], side.invoices["billed"] = billed, approve(conn, dataset, billed)
@@ -207,7 +208,8 @@ def make_rls_dataset(conn: Connection) -> RlsDataset:
             "update app.orders set routed_at = now() - interval '30 hours' where status = 'SUBMITTED'"
             " and routed_to_subdist_id is not null and last_response_at is null"
         )
-        for job in ("sweep_service_level", "process_point_queue", "flush_audit"):
-            conn.execute(f"select jobs.{job}()")
+        conn.execute("select jobs.sweep_service_level()")
+        vest_points(conn)
+        conn.execute("select app.flush_audit_buffer()")
         conn.execute("refresh materialized view app.partner_monthly_statistics")
     return dataset

@@ -329,5 +329,10 @@ def _submit(conn: Connection, partner: str, body: dict[str, Any]) -> dict[str, A
 
 def run_jobs(conn: Connection) -> None:
     """Run the jobs that pg_cron runs each minute."""
-    for job in ("process_point_queue", "flush_audit", "reap_leases", "sweep_service_level"):
-        conn.execute(f"select jobs.{job}()")
+    for command in (
+        "call jobs.process_point_queue()",
+        "call jobs.flush_audit()",
+        "select jobs.reap_leases()",
+        "select jobs.sweep_service_level()",
+    ):
+        conn.execute(command.encode())

@@ -39,7 +39,7 @@ def pay_part(demo: DemoContext, admin: Caller, partner: Caller, invoice: Row) ->
     paid = answer["invoice"]
     demo.api.narrate(f"{paid['status']}: {rupiah(paid['amount_paid'])} of {rupiah(paid['amount'])}")
     expect(paid["status"] == "PARTIAL" and not answer["duplicate"], "the invoice is PARTIAL")
-    demo.run_job("process_point_queue")
+    demo.run_job("point-queue")
     earned = partner.rows("point_transactions", "points", invoice_id=invoice["id"])
     demo.api.narrate(f"{earned}: the points job ran and vested nothing")
     expect(not earned, "a partial payment vests no points")
@@ -74,7 +74,7 @@ def pay_rest(demo: DemoContext, admin: Caller, partner: Caller, order: Row, invo
 def show_vested_points(demo: DemoContext, partner: Caller, order: Row, invoice: Row, before: int) -> None:
     """The promised points are booked, and the partner is notified."""
     [earned] = _vested(demo, partner, invoice)
-    demo.narrator.note("select jobs.process_point_queue();  the demo runs it now, pg_cron each minute")
+    demo.narrator.note("call jobs.process_point_queue();  the demo runs it now, pg_cron each minute")
     balance = point_balance(partner)
     partner.rows("point_transactions", "type,points,multiplier", invoice_id=invoice["id"])
     demo.api.narrate(
@@ -90,7 +90,7 @@ def _vested(demo: DemoContext, partner: Caller, invoice: Row) -> list[Row]:
     """Run the job until the points are booked: a run of pg_cron may hold the invoice at this moment."""
     deadline = time.monotonic() + _JOB_SECONDS
     while time.monotonic() < deadline:
-        demo.run_job("process_point_queue")
+        demo.run_job("point-queue")
         if found := partner.rows("point_transactions", "type,points,multiplier", invoice_id=invoice["id"]):
             return found
         time.sleep(0.2)

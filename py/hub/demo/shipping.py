@@ -36,7 +36,7 @@ def show_audit_trail(demo: DemoContext, admin: Caller, order: Row) -> None:
     who = admin.row("me", "name")["name"]
     deadline = time.monotonic() + _FLUSH_SECONDS
     while True:
-        demo.run_job("flush_audit")
+        demo.run_job("audit-flush")
         trail = admin.rows(
             "audit_logs",
             "created_at,actor_id,actor_role,action,new_value",

@@ -3,7 +3,7 @@
 -- job: point-queue
 -- schedule: * * * * *
 -- Vests the points of invoices that were paid.
-select jobs.process_point_queue();
+call jobs.process_point_queue();
 """
 
 import re

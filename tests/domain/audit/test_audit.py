@@ -17,7 +17,7 @@ AUDITED = [
 
 @pytest.fixture(autouse=True)
 def _flushed(db: Connection, context: Context) -> None:
-    db.execute("select jobs.flush_audit()")
+    db.execute("select app.flush_audit_buffer()")
 
 
 def actors(db: Connection, order: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -55,7 +55,7 @@ def test_audit_row_keeps_the_callers_address(db: Connection, context: Context) -
     who = context.partners[0]
     with caller(db, "partner", who.sub, headers={"X-Forwarded-For": "203.0.113.7, 10.0.0.1"}):
         db.execute("""select api.save_draft('[{"sku": "SKU-000", "quantity": 1}]')""")
-    db.execute("select jobs.flush_audit()")
+    db.execute("select app.flush_audit_buffer()")
     assert (
         value(db, "select max(ip_address) from app.audit_logs where target_type = 'orders'") == "203.0.113.7"
     )
@@ -68,7 +68,7 @@ def test_audit_row_masks_personal_data_and_omits_hashes(db: Connection, context:
         " address = 'Jl. Braga 1' where id = %s",
         [who.sub],
     )
-    db.execute("select jobs.flush_audit()")
+    db.execute("select app.flush_audit_buffer()")
     text = value(db, "select string_agg(a::text, ' ') from app.audit_logs a where target_id = %s", who.sub)
     assert "secret-hash" not in text
     assert "+6281234567890" not in text
@@ -79,7 +79,7 @@ def test_audit_row_masks_personal_data_and_omits_hashes(db: Connection, context:
 def test_update_is_audited_with_changed_columns_only(db: Connection, context: Context) -> None:
     who = context.partners[0]
     db.execute("update app.partners set credit_limit = 7 where id = %s", [who.sub])
-    db.execute("select jobs.flush_audit()")
+    db.execute("select app.flush_audit_buffer()")
     row = db.execute(
         "select old_value, new_value from app.audit_logs where target_id = %s and action = 'UPDATE'",
         [who.sub],
@@ -90,7 +90,7 @@ def test_update_is_audited_with_changed_columns_only(db: Connection, context: Co
 def test_bulk_update_pairs_old_and_new_values_of_each_row(db: Connection, context: Context) -> None:
     db.execute("update app.partners set chair_count = 1")
     db.execute("update app.partners set specialization = email")
-    db.execute("select jobs.flush_audit()")
+    db.execute("select app.flush_audit_buffer()")
     wrong = value(
         db,
         """select count(*) from app.audit_logs l join app.partners p on p.id = l.target_id
@@ -124,8 +124,8 @@ def test_audit_trail_and_ledgers_are_append_only(db: Connection, context: Contex
 
 def test_second_flush_moves_no_row(db: Connection, context: Context) -> None:
     submit(db, context.partners[0], items(SKU_000=1))
-    assert value(db, "select jobs.flush_audit()") > 0
-    assert value(db, "select jobs.flush_audit()") == 0
+    assert value(db, "select app.flush_audit_buffer()") > 0
+    assert value(db, "select app.flush_audit_buffer()") == 0
 
 
 def test_new_partition_takes_rows_of_its_month_from_the_default_partition(

@@ -102,7 +102,7 @@ def history(shared_history: tuple[Connection, History]) -> History:
 
 def test_normal_operation_violates_no_invariant(db: Connection, history: History) -> None:
     assert broken_invariants(db) == {}
-    value(db, "select jobs.flush_audit()")
+    value(db, "select app.flush_audit_buffer()")
     assert value(db, "select count(*) from app.audit_buffer") == 0
     assert broken_invariants(db) == {}, "after the audit buffer was flushed"
     assert value(db, "select count(*) from app.audit_logs") > 80
@@ -133,7 +133,7 @@ def test_every_invariant_has_a_violation(db: Connection) -> None:
 
 
 def test_audit_rows_lost_after_the_flush_are_found(db: Connection, history: History) -> None:
-    value(db, "select jobs.flush_audit()")
+    value(db, "select app.flush_audit_buffer()")
     db.execute("set local session_replication_role = replica")
     db.execute(
         "delete from app.audit_logs where target_id = %s and action = 'UPDATE'", [history.approved["id"]]

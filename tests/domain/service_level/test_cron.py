@@ -49,6 +49,11 @@ def test_pg_cron_runs_the_sweep_and_health_reports_failures(scheduled: str) -> N
         while not escalations(conn, late) and time.monotonic() < deadline:
             time.sleep(0.2)
         assert escalations(conn, late) == {"REMINDER": 1, "MANAGER": 2, "HQ_INTERVENTION": 2}
+        ran = "select count(*) from jobs.runs where job in ('audit-flush', 'point-queue')"
+        while value(conn, ran) < 2 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert value(conn, ran) == 2, "the scheduler runs procedures that commit, too"
+        assert value(conn, "select count(*) from app.audit_logs") > 0
         conn.execute("select set_config('request.jwt.claims', '{\"role\": \"admin\"}', false)")
         healthy = "select total_runs > 0 and seconds_since_success < 90 from jobs.health() where job = %s"
         assert value(conn, healthy, "sla-sweep") is True
