@@ -268,6 +268,12 @@ def dangling(conn: psycopg.Connection[Any]) -> list[str]:
     return found
 
 
+def indexes(conn: psycopg.Connection[Any]) -> set[str]:
+    """Names and definitions of all indexes of the hub."""
+    found = conn.execute("select indexdef from pg_indexes where schemaname = 'app'").fetchall()
+    return {row[0] for row in found}
+
+
 def test_lists_are_asked_for_at_each_size(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -279,10 +285,13 @@ def test_lists_are_asked_for_at_each_size(
     assert {role for role, *_ in lists.declared()} == {role for role, *_ in lists.CALLERS.values()}
     monkeypatch.setattr(lists, "declared", lambda: chosen)
     with environment.prepared(cluster.url()) as prepared:
+        with prepared.admin(prepared.hub) as conn:
+            declared_indexes = indexes(conn)
         rows = lists.measure(prepared, lambda _: None, sizes=(150, 300), requests=1)
         with prepared.admin(prepared.hub) as conn:
             assert conn.execute("select count(*) from app.orders").fetchone() == (300,)
             assert dangling(conn) == []
+            assert indexes(conn) == declared_indexes
     found = {(row.name, row.caller): row for row in rows}
     assert set(found) == {
         *(("orders", caller) for caller, (role, *_) in lists.CALLERS.items() if role == "partner"),

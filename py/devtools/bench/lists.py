@@ -149,10 +149,14 @@ def _grow(environment: Environment, before: int, orders: int, tick: Tick) -> Non
     with environment.admin(environment.hub) as conn:
         conn.execute("set session_replication_role = replica")
         conn.execute("set synchronous_commit = off")
+        conn.execute("set maintenance_work_mem = '512MB'")
+        conn.execute("select bench.drop_indexes()")
         for first in range(before + 1, orders + 1, _BATCH):
             last = min(first + _BATCH - 1, orders)
             conn.execute("select bench.add_orders(%s, %s)", [first, last])
             tick(f"{last:,} of {orders:,} orders created")
+        tick(f"{orders:,} orders: building indexes")
+        conn.execute("select bench.restore_indexes()")
         conn.execute("set session_replication_role = origin")
         conn.execute("select jobs.refresh_statistics()")
         conn.execute("vacuum analyze")
