@@ -91,6 +91,9 @@ def bench(
         int | None,
         typer.Option(metavar="ORDERS", help="Submit only so many orders of one partner and ten products."),
     ] = None,
+    gateway: Annotated[
+        bool, typer.Option("--gateway", help="Measure only orders and lists over HTTP (needs wrk).")
+    ] = False,
     database: Annotated[
         str | None, typer.Option(help="URL of a superuser; without it, a throwaway cluster is used.")
     ] = None,
@@ -102,6 +105,7 @@ def bench(
         "stock": stock,
         "lists": lists,
         "contention": contention is not None,
+        "gateway": gateway,
     }
     call(
         "devtools.bench",

@@ -5,7 +5,7 @@ The SQL of all sides and the pgbench scripts are in sql/; docs/operations/perfor
 
 import signal
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from types import FrameType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from devtools.bench import contention, cpu, lists, outbox, preconditions, results, scenarios, stock
+from devtools.bench import contention, cpu, gateway, lists, outbox, preconditions, results, scenarios, stock
 from devtools.bench.environment import Environment, prepared
 from devtools.bench.errors import BenchError
 from devtools.bench.profile import profile
@@ -45,43 +45,44 @@ def run(
 
     `database` is the URL of a superuser on a cluster; without it a temporary cluster is created. Scratch
     databases are created and dropped in either. `only` are names of parts to measure instead of orders:
-    cpu, outbox, stock, contention, lists. `orders` is the number of orders of the contention test. `compare`
-    are checkouts of other versions, whose processor time is measured beside this one's. `seconds` is the
-    length of a round; without it the rounds fill the time budget. Raises BenchError when a transaction fails,
-    the caller is not a partner, or the processor time of the server cannot be read.
+    cpu, outbox, stock, contention, gateway, lists. `orders` is the number of orders of the contention test.
+    `compare` are checkouts of other versions, whose processor time is measured beside this one's. `seconds`
+    is the length of a round; without it the rounds fill the time budget. Raises BenchError when a transaction
+    fails, the caller is not a partner, or the processor time of the server cannot be read.
     """
     started = time.monotonic()
     found: list[results.Figures] = []
-    complete = not (quick or only or benches or profile_only)
     with _stoppable(), _progress() as progress:
         bar = _Bar(progress, progress.add_task("preparing the databases", total=None))
-        if not only or not {*only} <= _NOT_DURABLE:
-            with prepared(database, profiling=profile_only) as environment:
+        if profile_only:
+            with prepared(database, profiling=True) as environment:
+                bar.start("profiling")
+                progress.stop()
+                profile(environment)
+            return []
+        parts = _parts(repetitions, orders, bar)
+        wanted = {*only}
+        if not only and not benches:
+            wanted = {"cpu"} if quick else {*parts, "cpu", "lists"}
+            if not gateway.available():
+                wanted.discard("gateway")
+        if not wanted <= _NOT_DURABLE or not only:
+            with prepared(database) as environment:
                 if not environment.durable:
                     say("fsync or synchronous_commit is off in this cluster: the ratios are too low")
-                if profile_only:
-                    bar.start("profiling")
-                    progress.stop()
-                    profile(environment)
-                    return []
                 if not only:
                     chosen = benches or (quick_plan() if quick else full_plan())
                     budget = _QUICK_SECONDS if quick else _FULL_SECONDS
                     found += _orders(environment, chosen, bar, repetitions, seconds, started + budget)
-                if complete or "outbox" in only:
-                    bar.start("outbox", repetitions * (len(outbox.CLIENTS) + 2))
-                    found += outbox.measure(environment, repetitions, bar.tick)
-                if complete or "stock" in only:
-                    bar.start("stock sync", repetitions + 1)
-                    found += stock.measure(environment, repetitions, bar.tick)
-                if complete or "contention" in only:
-                    bar.start("contention", contention.ROUNDS * len(contention.SCRIPTS))
-                    found += contention.measure(environment, orders, bar.tick)
-        if not benches and (not only or "cpu" in only):
+                for name, (steps, measure) in parts.items():
+                    if name in wanted:
+                        bar.start(name, steps)
+                        found += measure(environment)
+        if "cpu" in wanted:
             bar.start("processor time")
             with prepared(database, durable=False, compare=compare) as environment:
                 found += cpu.measure(environment, bar.tick, _CPU_SECONDS if quick else cpu.SECONDS)
-        if complete or "lists" in only:
+        if "lists" in wanted:
             bar.start("lists")
             with prepared(database, durable=False) as environment:
                 found += lists.measure(environment, bar.tick)
@@ -111,6 +112,31 @@ class _Bar:
     def tick(self, what: str) -> None:
         """Finish a step."""
         self.progress.update(self.task, advance=1, description=what)
+
+
+def _parts(
+    repetitions: int, orders: int, bar: _Bar
+) -> dict[str, tuple[int, Callable[[Environment], Sequence[results.Figures]]]]:
+    """By name the parts beside orders that wait for the disk: number of steps, and what measures them."""
+    found: dict[str, tuple[int, Callable[[Environment], Sequence[results.Figures]]]] = {
+        "outbox": (
+            repetitions * (len(outbox.CLIENTS) + 2),
+            lambda environment: outbox.measure(environment, repetitions, bar.tick),
+        ),
+        "stock": (
+            repetitions + 1,
+            lambda environment: stock.measure(environment, repetitions, bar.tick),
+        ),
+        "contention": (
+            contention.ROUNDS * len(contention.SCRIPTS),
+            lambda environment: contention.measure(environment, orders, bar.tick),
+        ),
+        "gateway": (
+            repetitions * len(gateway.CLIENTS) * len(gateway.CALLS),
+            lambda environment: gateway.measure(environment, repetitions, bar.tick),
+        ),
+    }
+    return found
 
 
 def _orders(

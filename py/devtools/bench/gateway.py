@@ -8,9 +8,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
-
-from psycopg import sql
 
 from adapters.common.tokens import mint
 from devtools.bench import pgbench
@@ -45,7 +42,9 @@ def measure(environment: Environment, repetitions: int, tick: Tick, seconds: flo
     an answer that is no success, and for an order that was acknowledged but not stored.
     """
     _wrk()
-    with _folder() as folder, _gateway(environment, folder) as url:
+    secret = new_password()
+    with scratch_folder() as folder, serving(environment, folder, secret) as url:
+        write_tokens(environment, folder, secret)
         for clients in (1, max(CLIENTS)):
             load(url, folder, "submit_order", clients, 2)
         environment.settle(analyze=True)
@@ -98,8 +97,13 @@ def write_tokens(environment: Environment, folder: Path, secret: str) -> None:
     (folder / "tokens.txt").write_text("".join(f"{token}\n" for token in tokens))
 
 
+def available() -> bool:
+    """Whether wrk is installed."""
+    return shutil.which("wrk") is not None
+
+
 @contextmanager
-def _folder() -> Iterator[Path]:
+def scratch_folder() -> Iterator[Path]:
     """A folder that the gateway's account can enter."""
     folder = Path(tempfile.mkdtemp(prefix="hub-bench-"))
     folder.chmod(0o755)
@@ -110,15 +114,13 @@ def _folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _gateway(environment: Environment, folder: Path) -> Iterator[str]:
-    """Start the gateway on the hub's database with the stack's configuration; returns its URL."""
+def serving(environment: Environment, folder: Path, secret: str) -> Iterator[str]:
+    """Start the gateway on the hub's database with the stack's configuration; returns its URL.
+
+    `secret` signs the tokens.
+    """
     choice = gateways.choose(settings.read().gateway, paths.root() / ".cache" / "postgrest")
     say(choice.banner)
-    secret = new_password()
-    write_tokens(environment, folder, secret)
-    login = urlsplit(environment.hub_login).username or ""
-    with environment.admin(environment.hub) as conn:
-        conn.execute(sql.SQL("grant anon to {}").format(sql.Identifier(login)))
     port = next_free(_FIRST_PORT)
     config = gateways.GatewayConfig(environment.hub_login, secret, port, next_free(port + 1))
     file, log = folder / "gateway.conf", folder / "gateway.log"

@@ -2,12 +2,10 @@
 
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -15,11 +13,9 @@ from rich.table import Table
 
 from adapters.common.tokens import mint
 from devtools.bench.environment import Environment
+from devtools.bench.gateway import scratch_folder, serving
 from devtools.bench.pgbench import SQL
-from hub import paths, settings
 from hub.cluster import new_password
-from hub.ports import HOST, next_free
-from hub.stack import gateway as gateways
 
 SIZES = (10_000, 200_000, 1_000_000)
 """Numbers of orders at which the lists are measured."""
@@ -32,7 +28,6 @@ _WARM_REQUESTS = 7  # PostgreSQL chooses between a custom and a generic plan aft
 _TOO_SLOW_SECONDS = 0.7
 _TIMEOUT_SECONDS = 20  # a statement ends after 15
 _BATCH = 50_000
-_FIRST_PORT = 56915
 _SHOWN = 12
 
 CALLERS = {
@@ -127,7 +122,7 @@ def measure(
     ]
     asked = {(role, name): path for role, name, path in declared()}
     before = 0
-    with _gateway(environment, secret) as url:
+    with scratch_folder() as folder, serving(environment, folder, secret) as url:
         for orders in sizes:
             _grow(environment, before, orders, tick)
             before = orders
@@ -180,28 +175,6 @@ def _ask(client: httpx.Client, path: str, requests: int) -> Answer:
     document = response.json()
     found = len(document) if isinstance(document, list) else 0
     return Answer(response.status_code, found, tuple(times))
-
-
-@contextmanager
-def _gateway(environment: Environment, secret: str) -> Iterator[str]:
-    """The gateway that HUB_GATEWAY names, on the hub's database; yields its URL."""
-    choice = gateways.choose(settings.read().gateway, paths.root() / ".cache" / "postgrest")
-    with TemporaryDirectory(prefix="hub-bench-", ignore_cleanup_errors=True) as scratch:
-        folder = Path(scratch)
-        account = gateways.account_for(choice)
-        account.own(folder)
-        port = next_free(_FIRST_PORT)
-        config = gateways.GatewayConfig(environment.hub_login, secret, port, next_free(port + 1))
-        file, log = folder / "gateway.conf", folder / "gateway.log"
-        config.write(file, account)
-        process = gateways.start(choice, file, log)
-        try:
-            url = f"http://{HOST}:{port}"
-            gateways.wait_ready(url, log, lambda: gateways.check_running(process, log))
-            yield url
-        finally:
-            process.terminate()
-            process.wait(10)
 
 
 def tables(rows: Sequence[Row]) -> list[Table]:
