@@ -63,9 +63,7 @@ def run(
         parts = _parts(repetitions, orders, bar)
         wanted = {*only}
         if not only and not benches:
-            wanted = {"cpu"} if quick else {*parts, "cpu", "lists"}
-            if not gateway.available():
-                wanted.discard("gateway")
+            wanted = {"cpu"} if quick else {*parts, "cpu", "lists"} - _not_available()
         if not wanted <= _NOT_DURABLE or not only:
             with prepared(database) as environment:
                 if not environment.durable:
@@ -96,6 +94,11 @@ def run(
         for file in plot.write(found, plot_folder):
             say(f"wrote {file}")
     return found
+
+
+def _not_available() -> set[str]:
+    """Parts that this machine lacks a program for."""
+    return set() if gateway.available() else {"gateway"}
 
 
 @dataclass
