@@ -7,6 +7,6 @@ __depends__: set[str] = set()
 steps = [
     schema_file(
         "00_foundation.sql",
-        sha256="6c3f27c8249f918cd359799a81c0e9fb3dadeff0e152b3acaa8dc991c7dca51b",
+        sha256="7035852c145954c73e222f85fe1f07d7ebd49fce7be4dbc0e02448345d9ceec6",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0012_catalog"}
 steps = [
     schema_file(
         "13_inventory.sql",
-        sha256="8713c9a7cbb6ae8a5814e9c078e617c89fed0a4477a88777e02c6cf32f18ca59",
+        sha256="c351cf0308c63e9ed274621937a46eee4382ceb3be42ca5cc345632e7e97980f",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0014_subdistributors"}
 steps = [
     schema_file(
         "15_partners.sql",
-        sha256="3630be934f8272b7a86daf118f6e6beb9f88a4e693db5a6a985900e03fa2619a",
+        sha256="8954e2f52b91b922d23ad601b125b63ed1bee7e34f6487662c2f2e4c45324f15",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0016_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="b7679ed919eba972a9e9101c0d40e859447b8d949c185dec65e4e42757fa9bbb",
+        sha256="818df32f43ab6850d20149844a4856000fb6549ac41417524ced8482b81265b6",
     ),
 ]

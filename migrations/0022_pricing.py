@@ -7,6 +7,6 @@ __depends__ = {"0021_orders"}
 steps = [
     schema_file(
         "22_pricing.sql",
-        sha256="23c97856b9702d07cad327bc7d27dd5323d8b6ca91fd87a885d74ed3d1645037",
+        sha256="1c53a634425a5a4d388f62db7754c45d8c35d4edb05843cc734a4ca96190eb08",
     ),
 ]

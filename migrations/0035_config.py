@@ -7,6 +7,6 @@ __depends__ = {"0034_shadow"}
 steps = [
     schema_file(
         "35_config.sql",
-        sha256="52c2def5c7c8e7fe26317a6cc929379a4584287cf230a0000fb4d0b3156098c8",
+        sha256="9f0d23d571fbacd60bda04b691c163da981abd4e28996732d7e185fd7541f19e",
     ),
 ]

@@ -39,10 +39,10 @@ create function api.cancel_invoice(invoice_id uuid, reason text) returns api.inv
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.cancel_invoice(cancel_invoice.invoice_id, cancel_invoice.reason);
   v_invoice api.invoices;
 begin
-  select * into strict v_invoice from api.invoices as i where i.id = v_id;
+  perform app.cancel_invoice(cancel_invoice.invoice_id, cancel_invoice.reason);
+  select * into strict v_invoice from api.invoices as i where i.id = cancel_invoice.invoice_id;
   return v_invoice;
 end $$;
 comment on function api.cancel_invoice(uuid, text) is

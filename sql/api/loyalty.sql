@@ -26,10 +26,11 @@ returns api.point_transactions
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.adjust_points(
-    adjust_points.partner_id, adjust_points.points, adjust_points.reason);
+  v_id uuid;
   v_transaction api.point_transactions;
 begin
+  v_id := app.adjust_points(
+    adjust_points.partner_id, adjust_points.points, adjust_points.reason);
   select * into strict v_transaction from api.point_transactions as t where t.id = v_id;
   return v_transaction;
 end $$;
@@ -43,9 +44,10 @@ returns api.redemptions
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.redeem_reward(redeem_reward.reward_id, redeem_reward.idempotency_key);
+  v_id uuid;
   v_redemption api.redemptions;
 begin
+  v_id := app.redeem_reward(redeem_reward.reward_id, redeem_reward.idempotency_key);
   select * into strict v_redemption from api.redemptions as r where r.id = v_id;
   return v_redemption;
 end $$;
@@ -59,9 +61,10 @@ create function api.advance_redemption(redemption_id uuid, status text) returns 
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.advance_redemption(advance_redemption.redemption_id, advance_redemption.status);
+  v_id uuid;
   v_redemption api.redemptions;
 begin
+  v_id := app.advance_redemption(advance_redemption.redemption_id, advance_redemption.status);
   select * into strict v_redemption from api.redemptions as r where r.id = v_id;
   return v_redemption;
 end $$;

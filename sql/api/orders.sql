@@ -63,9 +63,10 @@ create function api.save_draft(items jsonb, notes text default null) returns api
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.save_draft(save_draft.items, save_draft.notes);
+  v_id uuid;
   v_order api.orders;
 begin
+  v_id := app.save_draft(save_draft.items, save_draft.notes);
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
@@ -81,10 +82,11 @@ returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.submit_order(
-    submit_order.items, submit_order.points, submit_order.notes, submit_order.idempotency_key);
+  v_id uuid;
   v_order api.orders;
 begin
+  v_id := app.submit_order(
+    submit_order.items, submit_order.points, submit_order.notes, submit_order.idempotency_key);
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
@@ -103,10 +105,11 @@ returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.submit_draft(
-    submit_draft.order_id, submit_draft.points, submit_draft.idempotency_key);
+  v_id uuid;
   v_order api.orders;
 begin
+  v_id := app.submit_draft(
+    submit_draft.order_id, submit_draft.points, submit_draft.idempotency_key);
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
@@ -119,12 +122,9 @@ create function api.cancel_order(order_id uuid, reason text default null) return
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_partner app.partners := app.lock_calling_partner();
   v_order api.orders;
 begin
-  perform app.acting_agent(v_partner.id);
-  perform app.transition_order(cancel_order.order_id, 'CANCELLED',
-    app.optional_text('reason', cancel_order.reason, 500), v_partner.id);
+  perform app.cancel_order(cancel_order.order_id, cancel_order.reason);
   select * into strict v_order from api.orders as o where o.id = cancel_order.order_id;
   return v_order;
 end $$;
@@ -137,11 +137,11 @@ returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.respond_order(respond_order.order_id, auth.current_subdist_id(),
-    respond_order.decision, respond_order.note);
   v_order api.orders;
 begin
-  select * into strict v_order from api.orders as o where o.id = v_id;
+  perform app.respond_order(respond_order.order_id, auth.current_subdist_id(),
+    respond_order.decision, respond_order.note);
+  select * into strict v_order from api.orders as o where o.id = respond_order.order_id;
   return v_order;
 end $$;
 comment on function api.respond_order(uuid, text, text) is
@@ -154,10 +154,10 @@ create function api.release_order(order_id uuid, reason text) returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.release_order(release_order.order_id, release_order.reason);
   v_order api.orders;
 begin
-  select * into strict v_order from api.orders as o where o.id = v_id;
+  perform app.release_order(release_order.order_id, release_order.reason);
+  select * into strict v_order from api.orders as o where o.id = release_order.order_id;
   return v_order;
 end $$;
 comment on function api.release_order(uuid, text) is
@@ -168,10 +168,10 @@ create function api.approve_order(order_id uuid) returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.transition_order(approve_order.order_id, 'APPROVED');
   v_order api.orders;
 begin
-  select * into strict v_order from api.orders as o where o.id = v_id;
+  perform app.approve_order(approve_order.order_id);
+  select * into strict v_order from api.orders as o where o.id = approve_order.order_id;
   return v_order;
 end $$;
 comment on function api.approve_order(uuid) is
@@ -183,11 +183,10 @@ create function api.reject_order(order_id uuid, reason text) returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.transition_order(reject_order.order_id, 'REJECTED',
-    app.require_text('reason', reject_order.reason, 500));
   v_order api.orders;
 begin
-  select * into strict v_order from api.orders as o where o.id = v_id;
+  perform app.reject_order(reject_order.order_id, reject_order.reason);
+  select * into strict v_order from api.orders as o where o.id = reject_order.order_id;
   return v_order;
 end $$;
 comment on function api.reject_order(uuid, text) is
@@ -198,10 +197,10 @@ create function api.reroute_order(order_id uuid, subdist_id uuid) returns api.or
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.reroute_order(reroute_order.order_id, reroute_order.subdist_id);
   v_order api.orders;
 begin
-  select * into strict v_order from api.orders as o where o.id = v_id;
+  perform app.reroute_order(reroute_order.order_id, reroute_order.subdist_id);
+  select * into strict v_order from api.orders as o where o.id = reroute_order.order_id;
   return v_order;
 end $$;
 comment on function api.reroute_order(uuid, uuid) is
@@ -212,10 +211,10 @@ create function api.ship_order(order_id uuid) returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.transition_order(ship_order.order_id, 'SHIPPED');
   v_order api.orders;
 begin
-  select * into strict v_order from api.orders as o where o.id = v_id;
+  perform app.ship_order(ship_order.order_id);
+  select * into strict v_order from api.orders as o where o.id = ship_order.order_id;
   return v_order;
 end $$;
 comment on function api.ship_order(uuid) is
@@ -226,10 +225,10 @@ create function api.complete_order(order_id uuid) returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid := app.transition_order(complete_order.order_id, 'COMPLETED');
   v_order api.orders;
 begin
-  select * into strict v_order from api.orders as o where o.id = v_id;
+  perform app.complete_order(complete_order.order_id);
+  select * into strict v_order from api.orders as o where o.id = complete_order.order_id;
   return v_order;
 end $$;
 comment on function api.complete_order(uuid) is

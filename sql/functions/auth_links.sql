@@ -5,12 +5,13 @@ create function auth.request_link(p_whatsapp_number text)
 returns json language plpgsql volatile
 as $$
 declare
-  v_number text := app.normalise_phone(app.require_text('whatsapp_number', p_whatsapp_number, 30));
+  v_number text;
   v_minutes int := app.config_int('auth.link_minutes');
   v_wait int;
   v_subdist record;
   v_link record;
 begin
+  v_number := app.normalise_phone(app.require_text('whatsapp_number', p_whatsapp_number, 30));
   if v_number is null then
     perform app.fail('INVALID_ARGUMENT', 'whatsapp_number holds no digits');
   end if;

@@ -5,11 +5,12 @@ create function auth.login(p_email text, p_password text)
 returns json language plpgsql volatile
 as $$
 declare
-  v_email text := lower(app.require_text('email', p_email, 255));
+  v_email text;
   v_ip text := auth.client_ip();
   v_wait int;
   v_account record;
 begin
+  v_email := lower(app.require_text('email', p_email, 255));
   if p_password is null or p_password = '' then
     perform app.fail('INVALID_ARGUMENT', 'password is missing');
   end if;

@@ -241,19 +241,62 @@ comment on function app.config_snapshot(text[]) is
   'The current values and versions of these configs, as orders pin them in rules_applied: {key: '
   '{"value": ..., "version": n}}';
 
+-- The lock comes first: two concurrent changes of different configs would each derive the rules
+-- without the other's.
+create function app.derive_order_rules() returns void language plpgsql volatile
+as $$
+begin
+  lock table app.order_rules in share row exclusive mode;
+  insert into app.order_rules as r
+  select
+    t.tier,
+    app.config_numeric('loyalty.multiplier.' || lower(t.tier::text)),
+    app.config_numeric('loyalty.rupiah_per_point'),
+    app.config_numeric('loyalty.point_value_rupiah'),
+    app.config_numeric('order.minimum_threshold'),
+    app.config_text('credit.over_limit_policy'),
+    app.config_int('order.max_lines'),
+    app.config_snapshot(array[
+      'loyalty.multiplier.' || lower(t.tier::text), 'loyalty.rupiah_per_point',
+      'loyalty.point_value_rupiah', 'order.minimum_threshold', 'credit.over_limit_policy'
+    ])
+  from unnest(enum_range(null::app.tier_enum)) as t (tier)
+  on conflict (tier) do update set
+    point_multiplier = excluded.point_multiplier, rupiah_per_point = excluded.rupiah_per_point,
+    point_value_rupiah = excluded.point_value_rupiah,
+    minimum_threshold = excluded.minimum_threshold,
+    over_limit_policy = excluded.over_limit_policy, max_lines = excluded.max_lines,
+    snapshot = excluded.snapshot
+  where r is distinct from excluded;
+end $$;
+comment on function app.derive_order_rules() is
+  'Writes app.order_rules from the present configs; changes nothing when they are equal';
+
 insert into app.system_configs (config_key, config_value, description)
 select d.config_key, d.default_value, d.description
 from app.config_definitions() as d
 where not exists (select from app.system_configs as c where c.config_key = d.config_key)
 order by d.config_key collate "C" desc;
+select app.derive_order_rules();
+
+create function app.tg_system_configs__derive_order_rules() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform app.derive_order_rules();
+  return null;
+end $$;
+create trigger _400_derive_order_rules after insert or update on app.system_configs
+for each statement execute function app.tg_system_configs__derive_order_rules();
 
 create function app.set_config_value(p_key text, p_value jsonb)
 returns json language plpgsql volatile
 as $$
 declare
-  v_key text := app.require_text('config_key', p_key, 100);
+  v_key text;
   v_config app.system_configs;
 begin
+  v_key := app.require_text('config_key', p_key, 100);
   if p_value is null then
     perform app.fail('INVALID_ARGUMENT', 'config_value is missing');
   end if;

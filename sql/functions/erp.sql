@@ -33,8 +33,9 @@ create function app.erp_stream(p_stream text)
 returns json language plpgsql stable
 as $$
 declare
-  v_stream text := app.require_stream(p_stream);
+  v_stream text;
 begin
+  v_stream := app.require_stream(p_stream);
   return (
     select json_build_object(
       'stream', v_stream, 'cursor', e.cursor, 'read_at', now(), 'updated_at', e.updated_at,
@@ -64,11 +65,12 @@ create function app.erp_report(p_stream text, p_ok boolean, p_detail text)
 returns json language plpgsql volatile
 as $$
 declare
-  v_stream text := app.require_stream(p_stream);
+  v_stream text;
   -- error messages can be long and have several lines
   v_detail text := coalesce(
     nullif(btrim(left(regexp_replace(p_detail, '\s+', ' ', 'g'), 1000)), ''), 'no reason given');
 begin
+  v_stream := app.require_stream(p_stream);
   if p_ok is null then
     perform app.fail('INVALID_ARGUMENT', 'ok is missing');
   end if;

@@ -61,50 +61,44 @@ comment on function app.transfer_stock_to_erp(uuid, boolean) is
   'Lowers the ERP''s stock by the units of an acknowledged order, and the reservation too if '
   'p_reserved';
 
-create function app.tg_orders__acknowledged_by_erp() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-  perform app.transfer_stock_to_erp(new.id, app.holds_stock(old.status, null));
-  -- If the order was cancelled before the acknowledgement arrived, its cancellation is pending
-  -- again: an earlier outcome was about an order that the ERP did not have yet.
-  update app.erp_cancellations as c set outcome = null, note = null, settled_at = null
-  where c.order_id = new.id and c.outcome is not null;
-  return null;
-end $$;
-create trigger _300_acknowledged_by_erp after update on app.orders
-for each row when (old.erp_reference is null and new.erp_reference is not null)
-execute function app.tg_orders__acknowledged_by_erp();
-
 -- The ERP may have an approved order that it has not acknowledged yet.
-create function app.tg_orders__cancel_in_erp() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function app.erp_cancel_order(p_order_id uuid, p_partner_id uuid)
+returns void language plpgsql volatile
 as $$
 begin
-  insert into app.erp_cancellations (order_id, partner_id) values (new.id, new.partner_id);
-  return null;
+  insert into app.erp_cancellations (order_id, partner_id) values (p_order_id, p_partner_id);
 end $$;
-create trigger _310_cancel_in_erp after update on app.orders
-for each row when (old.status = 'APPROVED' and new.status in ('REJECTED', 'CANCELLED'))
-execute function app.tg_orders__cancel_in_erp();
+comment on function app.erp_cancel_order(uuid, uuid) is
+  'Queues the cancellation of an approved order for the ERP';
 
 create function app.erp_ack_order(p_order_id uuid, p_erp_reference text)
 returns json language plpgsql volatile
 as $$
 declare
-  v_reference text := app.require_text('erp_reference', p_erp_reference, 100);
-  v_order app.orders := app.lock_order(p_order_id);
+  v_reference text;
+  v_order record;
 begin
-  if v_order.erp_reference is null then
+  v_reference := app.require_text('erp_reference', p_erp_reference, 100);
+  perform app.lock_order(p_order_id);
+  select o.order_number, o.status, o.approved_at, o.erp_reference into strict v_order
+  from app.orders as o where o.id = p_order_id;
+  if v_order.erp_reference <> v_reference then
+    perform app.fail('ERP_REFERENCE_CONFLICT', v_order.erp_reference);
+  elsif v_order.erp_reference is null then
     -- An order cancelled after approval is accepted too: the ERP has it, and has to undo it.
     if v_order.approved_at is null then
       perform app.fail('ILLEGAL_TRANSITION',
         format('%s is %s', v_order.order_number, v_order.status));
     end if;
+
     update app.orders as o set erp_reference = v_reference, erp_acknowledged_at = now()
     where o.id = p_order_id;
-  elsif v_order.erp_reference <> v_reference then
-    perform app.fail('ERP_REFERENCE_CONFLICT', v_order.erp_reference);
+
+    perform app.transfer_stock_to_erp(p_order_id, app.holds_stock(v_order.status, null));
+    -- If the order was cancelled before the acknowledgement arrived, its cancellation is pending
+    -- again: an earlier outcome was about an order that the ERP did not have yet.
+    update app.erp_cancellations as c set outcome = null, note = null, settled_at = null
+    where c.order_id = p_order_id and c.outcome is not null;
   end if;
   return json_build_object(
     'order_id', p_order_id, 'erp_reference', v_reference, 'status', v_order.status,
@@ -143,10 +137,13 @@ create function app.erp_ack_cancellation(p_order_id uuid, p_outcome text, p_note
 returns json language plpgsql volatile
 as $$
 declare
-  v_note text := app.optional_text('note', p_note, 500);
-  v_order app.orders := app.lock_order(p_order_id);
+  v_note text;
+  v_order record;
   v_cancellation app.erp_cancellations;
 begin
+  v_note := app.optional_text('note', p_note, 500);
+  perform app.lock_order(p_order_id);
+  select o.order_number, o.status into strict v_order from app.orders as o where o.id = p_order_id;
   if p_outcome is null or p_outcome not in ('CANCELLED', 'REFUSED') then
     perform app.fail('INVALID_ARGUMENT', 'outcome must be CANCELLED or REFUSED');
   end if;

@@ -39,9 +39,8 @@ create function app.erp_apply_payments(p_payments jsonb, p_stream text, p_cursor
 returns json language plpgsql volatile
 as $$
 declare
-  v_stream text := app.require_stream(p_stream);
+  v_stream text;
   v_payment record;
-  v_invoice app.invoices;
   v_recorded_amount numeric;
   v_code text;
   v_reason text;
@@ -52,6 +51,7 @@ declare
   v_rows jsonb[] := array[]::jsonb[];
   v_reasons text[] := array[]::text[];
 begin
+  v_stream := app.require_stream(p_stream);
   perform app.require_set('payments', p_payments, 1000);
   if exists (
     select from jsonb_array_elements(p_payments) as r
@@ -89,7 +89,7 @@ begin
     elsif v_payment.invoice_id is null then
       v_code := 'NOT_FOUND';
     else
-      v_invoice := app.lock_invoice(v_payment.invoice_id);
+      perform app.lock_invoice(v_payment.invoice_id);
       select y.amount into v_recorded_amount from app.invoice_payments as y
       where y.invoice_id = v_payment.invoice_id
         and y.reference_number = v_payment.reference_number;
@@ -99,7 +99,7 @@ begin
           else 'PAYMENT_REFERENCE_REUSED'
         end;
       else
-        v_code := app.payment_refusal(v_invoice, v_payment.amount);
+        v_code := app.payment_refusal(v_payment.invoice_id, v_payment.amount);
         if v_code is null then
           perform app.record_payment(
             v_payment.invoice_id, v_payment.amount, v_payment.row ->> 'payment_method',

@@ -21,7 +21,7 @@ create function app.erp_apply_products(p_products jsonb, p_stream text, p_cursor
 returns json language plpgsql volatile
 as $$
 declare
-  v_stream text := app.require_stream(p_stream);
+  v_stream text;
   v_skus text[];
   v_rows jsonb[];
   v_refused_skus text[];
@@ -29,6 +29,7 @@ declare
   v_reasons text[];
   v_applied int := 0;
 begin
+  v_stream := app.require_stream(p_stream);
   perform app.require_set('products', p_products, 10000);
   if exists (
     select from jsonb_array_elements(p_products) as r

@@ -52,7 +52,7 @@ create function app.erp_apply_stock(
 returns json language plpgsql volatile
 as $$
 declare
-  v_stream text := app.require_stream(p_stream);
+  v_stream text;
   v_malformed boolean;
   v_skus text[];
   v_quantities numeric[];
@@ -62,6 +62,7 @@ declare
   v_unknown text[];
   v_out_of_range text[];
 begin
+  v_stream := app.require_stream(p_stream);
   perform app.require_set('levels', p_levels, 100000);
   if not p_read_at between '2000-01-01T00:00:00Z' and now() then
     perform app.fail('INVALID_ARGUMENT',

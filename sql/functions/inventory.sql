@@ -54,17 +54,6 @@ comment on function app.reserve_stock(uuid[], int[]) is
   'Reserves units of each product; raises OUT_OF_STOCK with what is left. The products are '
   'distinct';
 
-create function app.reserve_order(p_order_id uuid)
-returns void language plpgsql volatile
-as $$
-begin
-  perform app.reserve_stock(
-    array_agg(i.product_id order by i.product_id), array_agg(i.quantity order by i.product_id))
-  from app.order_items as i where i.order_id = p_order_id;
-end $$;
-comment on function app.reserve_order(uuid) is
-  'Reserves the units of an order''s lines; raises OUT_OF_STOCK';
-
 create function app.release_stock(p_order_id uuid)
 returns void language plpgsql volatile
 as $$

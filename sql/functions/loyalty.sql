@@ -1,30 +1,13 @@
 -- Points: promised at submission, vested when an invoice is paid, reversed when it is cancelled,
 -- corrected by hand. Rewards: redeemed for points, then shipped and delivered, or cancelled.
 
-create function app.promised_points(p_grand_total numeric, p_tier app.tier_enum, p_rules jsonb)
-returns int language sql stable
-as $$
-  select case
-    when p_grand_total >= (p_rules #>> '{order.minimum_threshold,value}')::numeric then
-      -- Multiplies before it divides: 500,000 / 15,000 x 1.2 are 40 points, not 39.999... rounded
-      -- down.
-      least(floor(
-        p_grand_total
-        * (p_rules #>> array['loyalty.multiplier.' || lower(p_tier::text), 'value'])::numeric
-        / (p_rules #>> '{loyalty.rupiah_per_point,value}')::numeric
-      ), app.max_points())::int
-    else 0
-  end
-$$;
-comment on function app.promised_points(numeric, app.tier_enum, jsonb) is
-  'floor(grand_total x tier multiplier / loyalty.rupiah_per_point) from order.minimum_threshold '
-  'on, else 0, by the configs in p_rules';
-
-create function app.point_discount(p_points int, p_balance int, p_payable numeric, p_rules jsonb)
+create function app.point_discount(
+  p_points int, p_balance int, p_payable numeric, p_point_value numeric
+)
 returns numeric language plpgsql stable
 as $$
 declare
-  v_discount numeric := p_points * (p_rules #>> '{loyalty.point_value_rupiah,value}')::numeric;
+  v_discount numeric := p_points * p_point_value;
 begin
   if p_points < 0 then
     perform app.fail('INVALID_ARGUMENT', 'points is negative');
@@ -36,9 +19,34 @@ begin
   end if;
   return round(v_discount, 2);
 end $$;
-comment on function app.point_discount(int, int, numeric, jsonb) is
-  'IDR that these points pay by the configs in p_rules; raises INVALID_ARGUMENT, '
-  'POINTS_INSUFFICIENT, POINTS_EXCEED_TOTAL';
+comment on function app.point_discount(int, int, numeric, numeric) is
+  'IDR that these points pay; raises INVALID_ARGUMENT, POINTS_INSUFFICIENT, POINTS_EXCEED_TOTAL';
+
+create function app.spend_points(p_partner_id uuid, p_order_id uuid, p_points int)
+returns void language plpgsql volatile
+as $$
+begin
+  insert into app.point_transactions (partner_id, order_id, type, points, description)
+  select p_partner_id, p_order_id, 'REDEEMED', -p_points, o.order_number
+  from app.orders as o where o.id = p_order_id;
+end $$;
+comment on function app.spend_points(uuid, uuid, int) is
+  'Books the points that pay for a part of an order';
+
+create function app.return_spent_points(p_order_id uuid)
+returns void language plpgsql volatile
+as $$
+begin
+  insert into app.point_transactions (
+    partner_id, order_id, type, points, description, created_by
+  )
+  select
+    o.partner_id, o.id, 'ADJUSTED', o.points_used,
+    format('%s %s', o.order_number, lower(o.status::text)), auth.current_agent_id()
+  from app.orders as o where o.id = p_order_id and o.points_used > 0;
+end $$;
+comment on function app.return_spent_points(uuid) is
+  'Books back the points that a rejected or cancelled order had used';
 
 -- Keeps its specified name (M-6.2-1).
 create function app.update_partner_point_balance() returns trigger
@@ -92,22 +100,31 @@ comment on function app.points_headroom(uuid) is
   'Points that a partner can still receive without passing app.max_point_balance(), even if all '
   'points that can come back do';
 
+create function app.enqueue_vesting(p_invoice_id uuid)
+returns void language plpgsql volatile
+as $$
+begin
+  insert into app.point_queue (invoice_id) values (p_invoice_id);
+end $$;
+comment on function app.enqueue_vesting(uuid) is
+  'Queues a PAID invoice, so that the job point-queue vests its points';
+
 -- Locks the partner first, so that payments, cancellations and this job run one after another.
 create function app.vest_points(p_invoice_id uuid)
 returns int language plpgsql volatile
 as $$
 declare
-  v_invoice app.invoices;
-  v_order app.orders;
+  v_invoice record;
+  v_order record;
   v_vested int;
   v_points int;
   v_balance int;
 begin
-  select * into strict v_invoice from app.invoices as i where i.id = p_invoice_id;
-  perform from app.partners as p where p.id = v_invoice.partner_id for no key update;
-  select * into strict v_invoice
-  from app.invoices as i where i.id = p_invoice_id for no key update;
-  select * into strict v_order from app.orders as o where o.id = v_invoice.order_id;
+  perform app.lock_invoice(p_invoice_id);
+  select i.partner_id, i.order_id, i.invoice_number, i.amount, i.status into strict v_invoice
+  from app.invoices as i where i.id = p_invoice_id;
+  select o.order_number, o.grand_total, o.points_earned, o.rules_applied into strict v_order
+  from app.orders as o where o.id = v_invoice.order_id;
   if v_invoice.status <> 'PAID' or v_order.points_earned = 0 or exists (
     select from app.point_transactions as t where t.invoice_id = p_invoice_id and t.type = 'EARNED'
   ) then
@@ -116,13 +133,13 @@ begin
 
   select coalesce(sum(t.points), 0) into v_vested
   from app.point_transactions as t
-  where t.order_id = v_order.id and t.invoice_id is not null;
+  where t.order_id = v_invoice.order_id and t.invoice_id is not null;
   -- The invoice that settles the order gets the rest of the promise, so that the parts add up to
   -- it. Paid invoices that still wait in the queue do not count yet, or the first of them would get
   -- the parts of the others too.
   if v_order.grand_total = (
     select sum(i.amount) from app.invoices as i
-    where i.order_id = v_order.id and i.status = 'PAID' and (
+    where i.order_id = v_invoice.order_id and i.status = 'PAID' and (
       i.id = p_invoice_id
       or not exists (select from app.point_queue as q where q.invoice_id = i.id)
     )
@@ -141,16 +158,16 @@ begin
 
   insert into app.point_transactions (
     partner_id, order_id, invoice_id, type, points, multiplier, description
-  )
-  select
-    v_invoice.partner_id, v_order.id, v_invoice.id, 'EARNED', v_points,
+  ) values (
+    v_invoice.partner_id, v_invoice.order_id, p_invoice_id, 'EARNED', v_points,
     (
       select (r.value ->> 'value')::numeric from jsonb_each(v_order.rules_applied) as r
       where r.key like 'loyalty.multiplier.%'
     ),
-    format('%s, %s', v_order.order_number, v_invoice.invoice_number);
+    format('%s, %s', v_order.order_number, v_invoice.invoice_number)
+  );
   select p.point_balance into v_balance from app.partners as p where p.id = v_invoice.partner_id;
-  perform app.enqueue_message('points_vested', 'PARTNER', v_invoice.partner_id, v_order.id,
+  perform app.enqueue_message('points_vested', 'PARTNER', v_invoice.partner_id, v_invoice.order_id,
     jsonb_build_object('points', v_points, 'point_balance', v_balance));
   return v_points;
 end $$;
@@ -158,39 +175,42 @@ comment on function app.vest_points(uuid) is
   'Vests the points of a PAID invoice once, pro rata of the order''s promise; returns the '
   'points, 0 if there are none to vest, null while the partner''s balance has no room for them';
 
-create function app.reverse_vested_points(p_invoice app.invoices)
-returns void language sql volatile
+create function app.take_back_points(p_invoice_id uuid)
+returns void language plpgsql volatile
 as $$
+begin
   insert into app.point_transactions (
     partner_id, order_id, invoice_id, type, points, description, created_by
   )
   select
     t.partner_id, t.order_id, t.invoice_id, 'ADJUSTED', -t.points,
-    p_invoice.invoice_number || ' cancelled', auth.current_agent_id()
+    i.invoice_number || ' cancelled', auth.current_agent_id()
   from app.point_transactions as t
-  where t.invoice_id = p_invoice.id and t.type = 'EARNED'
-$$;
-comment on function app.reverse_vested_points(app.invoices) is
-  'Reverses the vested points of a cancelled invoice; the balance can fall below 0';
+  join app.invoices as i on i.id = t.invoice_id
+  where t.invoice_id = p_invoice_id and t.type = 'EARNED';
+end $$;
+comment on function app.take_back_points(uuid) is
+  'Takes back the points that vested with a cancelled invoice; the balance can fall below 0';
 
 create function app.adjust_points(p_partner_id uuid, p_points int, p_reason text)
 returns uuid language plpgsql volatile
 as $$
 declare
-  v_reason text := app.require_text('reason', p_reason, 500);
-  v_partner app.partners;
+  v_reason text;
+  v_balance int;
   v_id uuid;
 begin
+  v_reason := app.require_text('reason', p_reason, 500);
   if p_points is null or p_points = 0 or abs(p_points::bigint) > app.max_points() then
     perform app.fail('INVALID_ARGUMENT',
       'points is a whole number other than 0, at most 1,000,000,000');
   end if;
-  select * into v_partner from app.partners as p where p.id = p_partner_id for no key update;
+  select p.point_balance into v_balance
+  from app.partners as p where p.id = p_partner_id for no key update;
   if not found then
     perform app.fail('NOT_FOUND', 'partner');
-  elsif p_points < 0 and v_partner.point_balance + p_points < 0 then
-    perform app.fail('POINTS_INSUFFICIENT',
-      format('the balance is %s points', v_partner.point_balance));
+  elsif p_points < 0 and v_balance + p_points < 0 then
+    perform app.fail('POINTS_INSUFFICIENT', format('the balance is %s points', v_balance));
   elsif p_points > app.points_headroom(p_partner_id) then
     perform app.fail('INVALID_ARGUMENT', 'the balance could pass 2,000,000,000',
       'Add fewer points');
@@ -213,14 +233,15 @@ create function app.redeem_reward(p_reward_id uuid, p_idempotency_key text)
 returns uuid language plpgsql volatile
 as $$
 declare
-  v_key text := app.require_text('idempotency_key', p_idempotency_key, 200);
-  v_partner app.partners := app.lock_calling_partner();
-  v_existing app.redemptions;
-  v_reward app.redemption_catalog;
+  v_key text;
+  v_partner app.partner_account;
+  v_existing record;
+  v_reward record;
   v_redemption_id uuid;
 begin
-  perform app.acting_agent(v_partner.id);
-  select * into v_existing from app.redemptions as r
+  v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
+  v_partner := app.lock_calling_partner();
+  select r.id, r.catalog_item_id into v_existing from app.redemptions as r
   where r.partner_id = v_partner.id and r.idempotency_key = v_key;
   if found then
     if v_existing.catalog_item_id is distinct from p_reward_id then
@@ -228,7 +249,7 @@ begin
     end if;
     return v_existing.id;
   end if;
-  select * into v_reward
+  select c.name, c.is_active, c.stock_available, c.points_required into v_reward
   from app.redemption_catalog as c where c.id = p_reward_id for no key update;
   if not found then
     perform app.fail('NOT_FOUND', 'reward');
@@ -238,11 +259,13 @@ begin
     perform app.fail('POINTS_INSUFFICIENT', format('the balance is %s points, %s are needed',
       v_partner.point_balance, v_reward.points_required), 'Choose a cheaper reward');
   end if;
-  update app.redemption_catalog as c set stock_available = c.stock_available - 1
-  where c.id = p_reward_id;
+
   insert into app.redemptions (partner_id, catalog_item_id, points_spent, idempotency_key)
   values (v_partner.id, p_reward_id, v_reward.points_required, v_key)
   returning id into v_redemption_id;
+
+  update app.redemption_catalog as c set stock_available = c.stock_available - 1
+  where c.id = p_reward_id;
   insert into app.point_transactions (partner_id, redemption_id, type, points, description)
   values (
     v_partner.id, v_redemption_id, 'REDEEMED', -v_reward.points_required, v_reward.name
@@ -256,65 +279,84 @@ comment on function app.redeem_reward(uuid, text) is
   'Redeems a reward for points, idempotent by key; returns the redemption''s id. Raises '
   'NOT_FOUND, REWARD_UNAVAILABLE, POINTS_INSUFFICIENT, IDEMPOTENCY_CONFLICT';
 
+create function app.is_legal_redemption(
+  p_from app.redemption_status_enum, p_to app.redemption_status_enum
+)
+returns boolean language sql immutable
+as $$
+  select (p_from, p_to) in (
+    ('PENDING', 'SHIPPED'), ('SHIPPED', 'DELIVERED'), ('PENDING', 'CANCELLED')
+  )
+$$;
+comment on function app.is_legal_redemption(
+  app.redemption_status_enum, app.redemption_status_enum
+) is
+  'True if a redemption can move from one status to the other';
+
+-- SECURITY INVOKER, like the guard of orders.
 create function app.tg_redemptions__guard() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+language plpgsql
 as $$
 begin
-  if (new.partner_id, new.catalog_item_id, new.points_spent)
+  if tg_op = 'DELETE' then
+    perform app.fail('APPEND_ONLY', 'redemption', 'Cancel the redemption instead');
+  elsif tg_op = 'INSERT' then
+    perform app.fail('NOT_ALLOWED', 'A redemption is created by a call, which books its points',
+      'Call api.redeem_reward');
+  elsif (new.partner_id, new.catalog_item_id, new.points_spent)
     is distinct from (old.partner_id, old.catalog_item_id, old.points_spent)
   then
     perform app.fail('APPEND_ONLY', 'redemption', 'Cancel the redemption instead');
   elsif new.status <> old.status then
-    if (old.status, new.status) not in (
-      ('PENDING', 'SHIPPED'), ('SHIPPED', 'DELIVERED'), ('PENDING', 'CANCELLED')
-    ) then
+    if not app.is_legal_redemption(old.status, new.status) then
       perform app.fail('ILLEGAL_TRANSITION', format('%s to %s', old.status, new.status));
-    end if;
-    if new.status = 'SHIPPED' then
-      new.shipped_at := now();
+    elsif current_user <> 'hub_owner' then
+      perform app.fail('NOT_ALLOWED', 'A status changes by a call, which also does what follows',
+        'Call api.advance_redemption');
     end if;
   end if;
   return new;
 end $$;
-create trigger _100_guard before update on app.redemptions
+create trigger _100_guard before update or delete on app.redemptions
 for each row execute function app.tg_redemptions__guard();
-
-create function app.tg_redemptions__refund() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-  update app.redemption_catalog as c set stock_available = c.stock_available + 1
-  where c.id = new.catalog_item_id;
-  insert into app.point_transactions (
-    partner_id, redemption_id, type, points, description, created_by
-  ) values (
-    new.partner_id, new.id, 'ADJUSTED', new.points_spent, 'redemption cancelled',
-    auth.current_agent_id()
-  );
-  return null;
-end $$;
-create trigger _200_refund after update on app.redemptions
-for each row when (new.status = 'CANCELLED' and old.status <> 'CANCELLED')
-execute function app.tg_redemptions__refund();
+create trigger _100_guard_insert before insert on app.redemptions
+for each row when (current_user <> 'hub_owner') execute function app.tg_redemptions__guard();
 
 create function app.advance_redemption(p_redemption_id uuid, p_status text)
 returns uuid language plpgsql volatile
 as $$
 declare
-  v_partner_id uuid;
+  v_redemption record;
+  v_status app.redemption_status_enum;
 begin
   if p_status is null or p_status not in ('SHIPPED', 'DELIVERED', 'CANCELLED') then
     perform app.fail('INVALID_ARGUMENT', 'status is SHIPPED, DELIVERED or CANCELLED');
   end if;
-  select r.partner_id into v_partner_id from app.redemptions as r where r.id = p_redemption_id;
+  v_status := p_status::app.redemption_status_enum;
+  perform from app.partners as p
+  where p.id = (select r.partner_id from app.redemptions as r where r.id = p_redemption_id)
+  for no key update;
+  select r.partner_id, r.catalog_item_id, r.points_spent, r.status into v_redemption
+  from app.redemptions as r where r.id = p_redemption_id;
   if not found then
     perform app.fail('NOT_FOUND', 'redemption');
+  elsif not app.is_legal_redemption(v_redemption.status, v_status) then
+    perform app.fail('ILLEGAL_TRANSITION', format('%s to %s', v_redemption.status, v_status));
   end if;
-  perform from app.partners as p where p.id = v_partner_id for no key update;
-  update app.redemptions as r set status = p_status::app.redemption_status_enum
-  where r.id = p_redemption_id and r.status::text <> p_status;
-  if not found then
-    perform app.fail('ILLEGAL_TRANSITION', format('%s to %s', p_status, p_status));
+
+  update app.redemptions as r set
+    status = v_status, shipped_at = case v_status when 'SHIPPED' then now() else r.shipped_at end
+  where r.id = p_redemption_id;
+
+  if v_status = 'CANCELLED' then
+    update app.redemption_catalog as c set stock_available = c.stock_available + 1
+    where c.id = v_redemption.catalog_item_id;
+    insert into app.point_transactions (
+      partner_id, redemption_id, type, points, description, created_by
+    ) values (
+      v_redemption.partner_id, p_redemption_id, 'ADJUSTED', v_redemption.points_spent,
+      'redemption cancelled', auth.current_agent_id()
+    );
   end if;
   return p_redemption_id;
 end $$;

@@ -151,8 +151,9 @@ create function app.message_sent(p_message_id uuid, p_provider_id text)
 returns void language plpgsql volatile
 as $$
 declare
-  v_provider_id text := app.require_text('provider_id', p_provider_id, 200);
+  v_provider_id text;
 begin
+  v_provider_id := app.require_text('provider_id', p_provider_id, 200);
   update app.messages as m set
     status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
     provider_id = v_provider_id,
@@ -336,11 +337,12 @@ create function app.message_status(
 returns void language plpgsql volatile
 as $$
 declare
-  v_provider_id text := app.require_text('provider_id', p_provider_id, 200);
+  v_provider_id text;
   v_message app.messages;
   v_status text := upper(p_status);
   v_stages constant text[] := array['SENT', 'DELIVERED', 'READ'];
 begin
+  v_provider_id := app.require_text('provider_id', p_provider_id, 200);
   if v_status is null or v_status not in ('SENT', 'DELIVERED', 'READ', 'FAILED') then
     perform app.fail('INVALID_ARGUMENT', 'status must be sent, delivered, read or failed');
   end if;

@@ -1,17 +1,5 @@
 -- Quotes, drafts and submissions of orders.
 
--- One statement, so that an order's promise, point discount and pinned rules come from the same
--- configs, even while headquarters changes them.
-create function app.submission_rules(p_tier app.tier_enum) returns jsonb language sql stable
-as $$
-  select app.config_snapshot(array[
-    'loyalty.multiplier.' || lower(p_tier::text), 'loyalty.rupiah_per_point',
-    'loyalty.point_value_rupiah', 'order.minimum_threshold', 'credit.over_limit_policy'
-  ])
-$$;
-comment on function app.submission_rules(app.tier_enum) is
-  'The current configs that decide an order of this tier, as orders.rules_applied pins them';
-
 create function app.request_hash(p_request jsonb) returns bytea language sql stable
 as $$ select sha256(convert_to(p_request::text, 'UTF8')) $$;
 comment on function app.request_hash(jsonb) is 'SHA-256 of a request body in canonical form';
@@ -34,7 +22,43 @@ comment on function app.find_submission(uuid, text, bytea) is
   'The order that this key submitted, null for a new key; raises IDEMPOTENCY_CONFLICT if the '
   'body differed';
 
-create function app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines)
+-- The half that quotes, drafts and submissions share: it reads, and changes nothing.
+create function app.price_order(p_items jsonb, p_points int, p_partner app.partner_account)
+returns app.priced_order language plpgsql stable
+as $$
+declare
+  v_order app.priced_order;
+  v_rules app.order_rules;
+begin
+  -- One row, so that the promise, the point discount and the pinned rules come from the same
+  -- configs, even while headquarters changes them.
+  select * into strict v_rules from app.order_rules as r where r.tier = p_partner.tier;
+  v_order.lines := app.price_lines(p_items, p_partner.tier, v_rules.max_lines);
+  v_order.discount_amount := (v_order.lines).subtotal - (v_order.lines).line_total;
+  v_order.point_discount := 0;
+  if p_points <> 0 then
+    v_order.point_discount := app.point_discount(
+      p_points, p_partner.point_balance, (v_order.lines).line_total, v_rules.point_value_rupiah);
+  end if;
+  v_order.grand_total := (v_order.lines).line_total - v_order.point_discount;
+  v_order.is_eligible_for_points := v_order.grand_total >= v_rules.minimum_threshold;
+  -- Multiplies before it divides: 500,000 / 15,000 x 1.2 are 40 points, not 39.999... rounded down.
+  v_order.points_promised := case
+    when v_order.is_eligible_for_points then least(floor(
+      v_order.grand_total * v_rules.point_multiplier / v_rules.rupiah_per_point), app.max_points())
+    else 0
+  end;
+  v_order.over_limit_policy := v_rules.over_limit_policy;
+  v_order.rules_applied := v_rules.snapshot;
+  return v_order;
+end $$;
+comment on function app.price_order(jsonb, int, app.partner_account) is
+  'What an order costs and promises now, with the rules that decide it; raises the errors of '
+  'price_lines and point_discount';
+
+create function app.insert_lines(
+  p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines
+)
 returns void language plpgsql volatile
 as $$
 begin
@@ -50,42 +74,71 @@ end $$;
 comment on function app.insert_lines(uuid, uuid, app.priced_lines) is
   'Inserts priced lines of an order, in product order';
 
+create function app.submission_type(p_agent_id uuid)
+returns app.submission_type_enum language sql immutable
+as $$
+  select case
+    when p_agent_id is null then 'SELF'::app.submission_type_enum
+    else 'AGENT_ASSISTED'::app.submission_type_enum
+  end
+$$;
+comment on function app.submission_type(uuid) is
+  'AGENT_ASSISTED for orders that an agent places in shadow mode';
+
 create function app.submit_order(p_items jsonb, p_points int, p_notes text, p_idempotency_key text)
 returns uuid language plpgsql volatile
 as $$
 declare
-  v_key text := app.require_text('idempotency_key', p_idempotency_key, 200);
-  v_hash bytea := app.request_hash(
-    jsonb_build_array('submit_order', p_items, coalesce(p_points, 0), p_notes));
-  v_notes text := app.optional_text('notes', p_notes, 2000);
-  v_partner app.partners := app.lock_calling_partner();
-  v_agent_id uuid := app.acting_agent(v_partner.id);
-  v_order_id uuid := app.find_submission(v_partner.id, v_key, v_hash);
-  v_lines app.priced_lines;
-  v_discount numeric := 0;
-  v_rules jsonb;
+  v_key text;
+  v_notes text;
+  v_hash bytea;
+  v_partner app.partner_account;
+  v_order_id uuid;
+  v_order app.priced_order;
+  v_is_over_limit boolean;
+  v_subdist_id uuid;
 begin
+  v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
+  v_notes := app.optional_text('notes', p_notes, 2000);
+  v_hash := app.request_hash(
+    jsonb_build_array('submit_order', p_items, coalesce(p_points, 0), p_notes));
+  v_partner := app.lock_calling_partner();  -- orders of one partner run one after another
+  v_order_id := app.find_submission(v_partner.id, v_key, v_hash);
   if v_order_id is not null then
     return v_order_id;
   end if;
-  v_lines := app.price_lines(p_items, v_partner.tier, now());
-  v_rules := app.submission_rules(v_partner.tier);
-  if p_points <> 0 then
-    v_discount := app.point_discount(
-      p_points, v_partner.point_balance, v_lines.line_total, v_rules);
+
+  v_order := app.price_order(p_items, p_points, v_partner);
+  v_is_over_limit := app.check_credit(
+    v_partner, v_order.grand_total, v_order.over_limit_policy);
+  if not v_is_over_limit then
+    v_subdist_id := app.nearest_subdist(v_partner.region_id);
   end if;
+
   insert into app.orders (
-    partner_id, agent_id, submission_type, status, subtotal, discount_amount,
-    point_discount, grand_total, points_used,
-    notes, idempotency_key, request_hash, rules_applied
+    partner_id, agent_id, submission_type, status, subtotal, discount_amount, point_discount,
+    grand_total, points_earned, points_used, is_eligible_for_points, notes, is_over_limit,
+    submitted_at, routed_to_subdist_id, routed_at, idempotency_key, request_hash, rules_applied
   ) values (
-    v_partner.id, v_agent_id,
-    case when v_agent_id is null then 'SELF' else 'AGENT_ASSISTED' end::app.submission_type_enum,
-    'SUBMITTED', v_lines.subtotal, v_lines.subtotal - v_lines.line_total,
-    v_discount, v_lines.line_total - v_discount, coalesce(p_points, 0),
-    v_notes, v_key, v_hash, v_rules
+    v_partner.id, v_partner.acting_agent_id, app.submission_type(v_partner.acting_agent_id),
+    'SUBMITTED', (v_order.lines).subtotal, v_order.discount_amount, v_order.point_discount,
+    v_order.grand_total, v_order.points_promised, coalesce(p_points, 0),
+    v_order.is_eligible_for_points, v_notes, v_is_over_limit,
+    now(), v_subdist_id, case when v_subdist_id is not null then now() end, v_key, v_hash,
+    v_order.rules_applied
   ) returning id into v_order_id;
-  perform app.insert_lines(v_order_id, v_partner.id, v_lines);
+  perform app.insert_lines(v_order_id, v_partner.id, v_order.lines);
+
+  perform app.reserve_stock((v_order.lines).product_ids, (v_order.lines).quantities);
+  perform app.use_credit(v_partner.id, v_order.grand_total);
+  if p_points > 0 then
+    perform app.spend_points(v_partner.id, v_order_id, p_points);
+  end if;
+  perform app.record_event(v_order_id, v_partner.id, 'STATUS', null, 'SUBMITTED');
+  perform app.notify_submission(v_order_id, v_subdist_id, v_is_over_limit);
+  if v_partner.acting_agent_id is not null then
+    perform app.notify_impersonation(v_order_id, v_partner.id);
+  end if;
   return v_order_id;
 end $$;
 comment on function app.submit_order(jsonb, int, text, text) is
@@ -95,129 +148,171 @@ create function app.save_draft(p_items jsonb, p_notes text)
 returns uuid language plpgsql volatile
 as $$
 declare
-  v_notes text := app.optional_text('notes', p_notes, 2000);
-  v_partner app.partners := app.lock_calling_partner();
-  v_agent_id uuid := app.acting_agent(v_partner.id);
-  v_lines app.priced_lines := app.price_lines(p_items, v_partner.tier, now());
+  v_notes text;
+  v_partner app.partner_account;
+  v_order app.priced_order;
   v_order_id uuid;
 begin
+  v_notes := app.optional_text('notes', p_notes, 2000);
+  v_partner := app.lock_calling_partner();
+  v_order := app.price_order(p_items, 0, v_partner);
+
   insert into app.orders (
     partner_id, agent_id, submission_type, subtotal, discount_amount, grand_total, notes
   ) values (
-    v_partner.id, v_agent_id,
-    case when v_agent_id is null then 'SELF' else 'AGENT_ASSISTED' end::app.submission_type_enum,
-    v_lines.subtotal, v_lines.subtotal - v_lines.line_total, v_lines.line_total, v_notes
+    v_partner.id, v_partner.acting_agent_id, app.submission_type(v_partner.acting_agent_id),
+    (v_order.lines).subtotal, v_order.discount_amount, v_order.grand_total, v_notes
   ) returning id into v_order_id;
-  perform app.insert_lines(v_order_id, v_partner.id, v_lines);
+  perform app.insert_lines(v_order_id, v_partner.id, v_order.lines);
+
+  perform app.record_event(v_order_id, v_partner.id, 'STATUS', null, 'DRAFT');
   return v_order_id;
 end $$;
 comment on function app.save_draft(jsonb, text) is
   'Stores lines as a DRAFT of the calling partner at current prices, which change until '
   'submission; returns the order''s id';
 
+create function app.draft_items(p_order_id uuid) returns jsonb language plpgsql stable
+as $$
+begin
+  return (
+    select jsonb_agg(jsonb_build_object('sku', p.sku, 'quantity', i.quantity))
+    from app.order_items as i join app.products as p on p.id = i.product_id
+    where i.order_id = p_order_id
+  );
+end $$;
+comment on function app.draft_items(uuid) is 'The lines of an order in the form that calls take';
+
 create function app.submit_draft(p_order_id uuid, p_points int, p_idempotency_key text)
 returns uuid language plpgsql volatile
 as $$
 declare
-  v_key text := app.require_text('idempotency_key', p_idempotency_key, 200);
-  v_hash bytea := app.request_hash(
-    jsonb_build_array('submit_draft', p_order_id, coalesce(p_points, 0)));
-  v_partner app.partners := app.lock_calling_partner();
-  v_agent_id uuid := app.acting_agent(v_partner.id);
-  v_existing_id uuid := app.find_submission(v_partner.id, v_key, v_hash);
-  v_order app.orders;
-  v_lines app.priced_lines;
-  v_discount numeric := 0;
-  v_rules jsonb;
+  v_key text;
+  v_hash bytea;
+  v_partner app.partner_account;
+  v_order_id uuid;
+  v_draft record;
+  v_order app.priced_order;
+  v_is_over_limit boolean;
+  v_subdist_id uuid;
 begin
-  if v_existing_id is not null then
-    return v_existing_id;
+  v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
+  v_hash := app.request_hash(
+    jsonb_build_array('submit_draft', p_order_id, coalesce(p_points, 0)));
+  v_partner := app.lock_calling_partner();
+  v_order_id := app.find_submission(v_partner.id, v_key, v_hash);
+  if v_order_id is not null then
+    return v_order_id;
   end if;
-  v_order := app.lock_order(p_order_id, v_partner.id);
-  if v_order.status <> 'DRAFT' then
-    perform app.fail('ILLEGAL_TRANSITION',
-      format('%s: %s to SUBMITTED', v_order.order_number, v_order.status));
+  perform app.lock_order(p_order_id, v_partner.id);
+  select o.order_number, o.status into strict v_draft from app.orders as o where o.id = p_order_id;
+  if v_draft.status <> 'DRAFT' then
+    perform app.refuse_transition(v_draft.order_number, v_draft.status, 'SUBMITTED');
   end if;
+
   -- The prices at submission count, not those at the time of the draft.
-  v_lines := app.price_lines((
-    select jsonb_agg(jsonb_build_object('sku', p.sku, 'quantity', i.quantity))
-    from app.order_items as i join app.products as p on p.id = i.product_id
-    where i.order_id = v_order.id
-  ), v_partner.tier, now());
-  update app.order_items as i
-  set
-    list_price = l.list_price, unit_price = l.unit_price, line_total = i.quantity * l.unit_price
-  from unnest(v_lines.product_ids, v_lines.list_prices, v_lines.unit_prices)
-    as l (product_id, list_price, unit_price)
-  where i.order_id = v_order.id and i.product_id = l.product_id;
-  v_rules := app.submission_rules(v_partner.tier);
-  if p_points <> 0 then
-    v_discount := app.point_discount(
-      p_points, v_partner.point_balance, v_lines.line_total, v_rules);
+  v_order := app.price_order(app.draft_items(p_order_id), p_points, v_partner);
+  v_is_over_limit := app.check_credit(
+    v_partner, v_order.grand_total, v_order.over_limit_policy);
+  if not v_is_over_limit then
+    v_subdist_id := app.nearest_subdist(v_partner.region_id);
   end if;
+
+  perform app.reprice_lines(p_order_id, v_order.lines);
   update app.orders as o set
-    status = 'SUBMITTED', subtotal = v_lines.subtotal,
-    discount_amount = v_lines.subtotal - v_lines.line_total, point_discount = v_discount,
-    grand_total = v_lines.line_total - v_discount, points_used = coalesce(p_points, 0),
-    agent_id = v_agent_id,
-    submission_type = case
-      when v_agent_id is null then 'SELF' else 'AGENT_ASSISTED'
-    end::app.submission_type_enum,
-    idempotency_key = v_key, request_hash = v_hash, rules_applied = v_rules
-  where o.id = v_order.id;
-  return v_order.id;
+    agent_id = v_partner.acting_agent_id,
+    submission_type = app.submission_type(v_partner.acting_agent_id),
+    status = 'SUBMITTED', subtotal = (v_order.lines).subtotal,
+    discount_amount = v_order.discount_amount, point_discount = v_order.point_discount,
+    grand_total = v_order.grand_total, points_earned = v_order.points_promised,
+    points_used = coalesce(p_points, 0), is_eligible_for_points = v_order.is_eligible_for_points,
+    is_over_limit = v_is_over_limit, submitted_at = now(), routed_to_subdist_id = v_subdist_id,
+    routed_at = case when v_subdist_id is not null then now() end,
+    idempotency_key = v_key, request_hash = v_hash, rules_applied = v_order.rules_applied
+  where o.id = p_order_id;
+
+  perform app.reserve_stock((v_order.lines).product_ids, (v_order.lines).quantities);
+  perform app.use_credit(v_partner.id, v_order.grand_total);
+  if p_points > 0 then
+    perform app.spend_points(v_partner.id, p_order_id, p_points);
+  end if;
+  perform app.record_event(p_order_id, v_partner.id, 'STATUS', 'DRAFT', 'SUBMITTED');
+  perform app.notify_submission(p_order_id, v_subdist_id, v_is_over_limit);
+  if v_partner.acting_agent_id is not null then
+    perform app.notify_impersonation(p_order_id, v_partner.id);
+  end if;
+  return p_order_id;
 end $$;
 comment on function app.submit_draft(uuid, int, text) is
   'Submits a DRAFT of the calling partner at current prices, idempotent by key; returns its id';
+
+create function app.reprice_lines(p_order_id uuid, p_lines app.priced_lines)
+returns void language plpgsql volatile
+as $$
+begin
+  update app.order_items as i
+  set
+    list_price = l.list_price, unit_price = l.unit_price, line_total = i.quantity * l.unit_price
+  from unnest(p_lines.product_ids, p_lines.list_prices, p_lines.unit_prices)
+    as l (product_id, list_price, unit_price)
+  where i.order_id = p_order_id and i.product_id = l.product_id
+    and (i.list_price, i.unit_price) is distinct from (l.list_price, l.unit_price);
+end $$;
+comment on function app.reprice_lines(uuid, app.priced_lines) is
+  'Writes the prices of a draft''s lines that have changed since it was saved';
+
+create function app.notify_submission(
+  p_order_id uuid, p_subdist_id uuid, p_is_over_limit boolean
+)
+returns void language plpgsql volatile
+as $$
+begin
+  if p_subdist_id is not null then
+    perform app.enqueue_message('order_routed', 'SUBDIST', p_subdist_id, p_order_id);
+  elsif p_is_over_limit then
+    perform app.notify_headquarters('order_over_limit', p_order_id);
+  else
+    perform app.notify_unrouted(p_order_id);
+  end if;
+end $$;
+comment on function app.notify_submission(uuid, uuid, boolean) is
+  'Notifies the sub-distributor of a submitted order, or headquarters if it was not routed';
 
 create function app.quote_order(p_items jsonb, p_points int)
 returns json language plpgsql stable
 as $$
 declare
-  v_id uuid := app.calling_partner_id();
-  v_partner app.partners;
+  v_partner app.partner_account;
+  v_order app.priced_order;
   v_lines app.priced_lines;
-  v_discount numeric := 0;
-  v_rules jsonb;
-  v_grand_total numeric;
-  v_excess numeric;
 begin
-  select * into v_partner from app.partners as p
-  where p.id = v_id and p.is_active and p.deleted_at is null;
-  if not found then
-    perform app.fail('ACCOUNT_INACTIVE');
-  end if;
-  perform app.acting_agent(v_id);
-  v_lines := app.price_lines(p_items, v_partner.tier, now());
-  v_rules := app.submission_rules(v_partner.tier);
-  if p_points <> 0 then
-    v_discount := app.point_discount(
-      p_points, v_partner.point_balance, v_lines.line_total, v_rules);
-  end if;
-  v_grand_total := v_lines.line_total - v_discount;
-  v_excess := v_partner.credit_used + v_grand_total - v_partner.credit_limit;
+  v_partner := app.calling_partner();
+  v_order := app.price_order(p_items, p_points, v_partner);
+  v_lines := v_order.lines;
   return json_build_object(
     'lines', (
       select json_agg(json_build_object(
-        'sku', l.sku, 'name', l.name, 'quantity', l.quantity,
+        'sku', p.sku, 'name', p.name, 'quantity', l.quantity,
         'list_price', l.list_price, 'unit_price', l.unit_price,
         'line_total', l.quantity * l.unit_price,
-        'in_stock', l.quantity <= l.display_stock, 'display_stock', l.display_stock
-      ) order by l.sku)
+        'in_stock', l.quantity <= coalesce(s.display_stock, 0),
+        'display_stock', coalesce(s.display_stock, 0)
+      ) order by p.sku)
       from unnest(
-        v_lines.skus, v_lines.names, v_lines.quantities, v_lines.list_prices,
-        v_lines.unit_prices, v_lines.display_stocks
-      ) as l (sku, name, quantity, list_price, unit_price, display_stock)
+        v_lines.product_ids, v_lines.quantities, v_lines.list_prices, v_lines.unit_prices
+      ) as l (product_id, quantity, list_price, unit_price)
+      join app.products as p on p.id = l.product_id
+      left join app.inventory as s on s.product_id = l.product_id
     ),
     'subtotal', v_lines.subtotal,
-    'discount_amount', v_lines.subtotal - v_lines.line_total,
-    'point_discount', v_discount,
-    'grand_total', v_grand_total,
+    'discount_amount', v_order.discount_amount,
+    'point_discount', v_order.point_discount,
+    'grand_total', v_order.grand_total,
     'points_used', coalesce(p_points, 0),
-    'points_promised', app.promised_points(v_grand_total, v_partner.tier, v_rules),
+    'points_promised', v_order.points_promised,
     'credit_limit', v_partner.credit_limit,
     'credit_left', greatest(v_partner.credit_limit - v_partner.credit_used, 0),
-    'is_over_limit', v_grand_total > 0 and v_excess > 0
+    'is_over_limit', app.exceeds_credit(v_partner, v_order.grand_total)
   );
 end $$;
 comment on function app.quote_order(jsonb, int) is

@@ -3,38 +3,97 @@
 create function app.calling_partner_id()
 returns uuid language plpgsql stable
 as $$
-declare
-  v_id uuid := auth.current_user_id();
 begin
   if auth.caller_role() <> 'partner' then
     perform app.fail('NOT_ALLOWED', 'Only partners order',
       'Sign in as a partner, or start a shadow session');
-  elsif v_id is null then
+  elsif auth.current_user_id() is null then
     perform app.fail('UNAUTHENTICATED');
   end if;
-  return v_id;
+  return auth.current_user_id();
 end $$;
 comment on function app.calling_partner_id() is
   'Id of the calling partner; raises NOT_ALLOWED or UNAUTHENTICATED for other callers';
 
-create function app.lock_calling_partner()
-returns app.partners language plpgsql volatile
+create function app.calling_partner()
+returns app.partner_account language plpgsql stable
 as $$
 declare
-  v_id uuid := app.calling_partner_id();
-  v_partner app.partners;
+  v_id uuid;
+  v_partner app.partner_account;
 begin
-  select * into v_partner from app.partners as p
+  v_id := app.calling_partner_id();
+  select
+    p.id, p.tier, p.region_id, p.credit_limit, p.credit_used, p.point_balance,
+    auth.acting_agent_id()
+  into v_partner
+  from app.partners as p
+  where p.id = v_id and p.is_active and p.deleted_at is null;
+  if not found then
+    perform app.fail('ACCOUNT_INACTIVE');
+  elsif v_partner.acting_agent_id is not null then
+    perform app.check_shadow_session(v_partner.acting_agent_id, v_id);
+  end if;
+  return v_partner;
+end $$;
+comment on function app.calling_partner() is
+  'The account of the calling partner; raises ACCOUNT_INACTIVE, and SESSION_CLOSED in a shadow '
+  'session that has ended';
+
+create function app.lock_calling_partner()
+returns app.partner_account language plpgsql volatile
+as $$
+declare
+  v_id uuid;
+  v_partner app.partner_account;
+begin
+  v_id := app.calling_partner_id();
+  select
+    p.id, p.tier, p.region_id, p.credit_limit, p.credit_used, p.point_balance,
+    auth.acting_agent_id()
+  into v_partner
+  from app.partners as p
   where p.id = v_id and p.is_active and p.deleted_at is null
   for no key update;
   if not found then
     perform app.fail('ACCOUNT_INACTIVE');
+  elsif v_partner.acting_agent_id is not null then
+    perform app.check_shadow_session(v_partner.acting_agent_id, v_id);
   end if;
   return v_partner;
 end $$;
 comment on function app.lock_calling_partner() is
-  'The calling partner, locked until the end of the transaction, so that their orders and '
-  'redemptions run one after another; raises ACCOUNT_INACTIVE';
+  'The account of the calling partner, locked until the end of the transaction, so that their '
+  'orders and redemptions run one after another; raises ACCOUNT_INACTIVE, SESSION_CLOSED';
+
+create function app.exceeds_credit(p_partner app.partner_account, p_amount numeric)
+returns boolean language sql immutable
+as $$
+  select p_amount > 0 and p_partner.credit_used + p_amount > p_partner.credit_limit
+$$;
+comment on function app.exceeds_credit(app.partner_account, numeric) is
+  'Whether an amount (IDR) would take the partner past their credit limit';
+
+-- The lock on the partner makes the orders of one partner run one after another, each checked
+-- against the credit that the last one used.
+create function app.check_credit(
+  p_partner app.partner_account, p_amount numeric, p_over_limit_policy text
+)
+returns boolean language plpgsql stable
+as $$
+begin
+  if not app.exceeds_credit(p_partner, p_amount) then
+    return false;
+  elsif p_over_limit_policy = 'BLOCK' or p_partner.credit_used + p_amount >= app.amount_limit() then
+    perform app.fail('CREDIT_LIMIT_EXCEEDED', format('%s more than the limit of %s',
+      app.format_rupiah(p_partner.credit_used + p_amount - p_partner.credit_limit),
+      app.format_rupiah(p_partner.credit_limit)));
+  end if;
+  return true;
+end $$;
+comment on function app.check_credit(app.partner_account, numeric, text) is
+  'Whether an order of this amount (IDR) exceeds the credit limit and has to wait for a release; '
+  'raises CREDIT_LIMIT_EXCEEDED under policy BLOCK';
 
 create function app.use_credit(p_partner_id uuid, p_amount numeric)
 returns void language plpgsql volatile
@@ -48,5 +107,9 @@ comment on function app.use_credit(uuid, numeric) is
 
 create trigger _100_normalise_phone before insert or update of phone on app.partners
 for each row execute function app.tg_normalise_phone();
-create trigger _900_touch before update on app.partners
+-- By its columns, because credit and points change with every order and are not the partner's data.
+create trigger _900_touch before update of
+  email, phone, password_hash, business_name, tier, salon_type, chair_count, specialization,
+  region_id, credit_limit, is_active, address, deleted_at, updated_at
+on app.partners
 for each row execute function app.tg_touch_updated_at();

@@ -48,60 +48,73 @@ end $$;
 comment on function app.check_items(jsonb) is
   'Raises INVALID_ITEMS or TOO_MANY_LINES unless the items have the promised form';
 
--- Adds up lines of one SKU: stock and quantity discount apply to their sum.
-create function app.price_lines(p_items jsonb, p_tier app.tier_enum, p_at timestamptz)
+-- The lines of an order at the tier's prices. Adds up lines of one SKU: stock and quantity discount
+-- apply to their sum.
+create function app.price_lines(p_items jsonb, p_tier app.tier_enum, p_max_lines int)
 returns app.priced_lines language plpgsql stable
 as $$
 declare
   v_lines app.priced_lines;
-  v_skus text[];
-  v_quantities int[];
 begin
   perform app.check_items(p_items);
-  select array_agg(w.sku), array_agg(w.quantity) into v_skus, v_quantities
-  from (
-    select r.sku, sum(r.quantity)::int as quantity
-    from jsonb_to_recordset(p_items) as r (sku text, quantity numeric) group by r.sku
-  ) as w;
-  if app.max_quantity() < any (v_quantities) then
-    perform app.fail('INVALID_ITEMS',
-      format('one product comes more than %s times', app.max_quantity()));
-  end if;
-  -- From arrays, so that the planner looks up few products by index, whatever the statistics.
+  -- Sub-queries that return one row each, so that the planner looks up every product and price by
+  -- its index, whatever the statistics and random_page_cost.
   select
-    array_agg(w.product_id), array_agg(w.sku), array_agg(w.name), array_agg(w.quantity),
-    array_agg(w.price), array_agg(w.unit_price), array_agg(w.display_stock),
+    array_agg(w.product_id), array_agg(w.quantity), array_agg(w.price), array_agg(w.unit_price),
     sum(w.quantity * w.price), sum(w.quantity * w.unit_price)
   into v_lines
   from (
     select
-      p.id as product_id, i.sku, p.name, i.quantity, f.price,
-      coalesce(s.display_stock, 0) as display_stock,
-      case when i.quantity >= f.min_qty_discount then f.discount_price else f.price end
-        as unit_price
-    from unnest(v_skus, v_quantities) as i (sku, quantity)
-    left join app.products as p on p.sku = i.sku and p.is_active
-    left join lateral app.price_in_force(p.id, p.base_price, p_tier, p_at) as f on true
-    left join app.inventory as s on s.product_id = p.id
+      p.id as product_id, i.quantity, coalesce(t.price, p.base_price) as price,
+      case
+        when i.quantity >= t.min_qty_discount then t.discount_price
+        else coalesce(t.price, p.base_price)
+      end as unit_price
+    from (
+      select r.sku, sum(r.quantity)::int as quantity
+      from jsonb_to_recordset(p_items) as r (sku text, quantity numeric) group by r.sku
+    ) as i
+    left join lateral (
+      select q.id, q.base_price from app.products as q
+      where q.sku = i.sku and q.is_active limit 1
+    ) as p on true
+    left join lateral (
+      select c.price, c.min_qty_discount, c.discount_price from app.tier_prices as c
+      where c.product_id = p.id and c.tier = p_tier
+        and c.effective_from <= now() and (c.effective_until > now() or c.effective_until is null)
+      order by c.effective_from desc limit 1
+    ) as t on true
     order by p.id
   ) as w;
-  if array_position(v_lines.product_ids, null) is not null then
-    perform app.fail('UNKNOWN_SKU', (
-      select string_agg(left(u.sku, 64), ', ' order by u.sku)
-      from (
-        select l.sku from unnest(v_lines.skus, v_lines.product_ids) as l (sku, product_id)
-        where l.product_id is null limit 20
-      ) as u
-    ));
-  elsif cardinality(v_lines.product_ids) > app.config_int('order.max_lines') then
+  if app.max_quantity() < any (v_lines.quantities) then
+    perform app.fail('INVALID_ITEMS',
+      format('one product comes more than %s times', app.max_quantity()));
+  elsif array_position(v_lines.product_ids, null) is not null then
+    perform app.fail('UNKNOWN_SKU', app.unknown_skus(p_items));
+  elsif cardinality(v_lines.product_ids) > p_max_lines then
     perform app.fail('TOO_MANY_LINES', format('%s products, at most %s',
-      cardinality(v_lines.product_ids), app.config_int('order.max_lines')));
+      cardinality(v_lines.product_ids), p_max_lines));
   elsif v_lines.subtotal >= app.amount_limit() then
     perform app.fail('INVALID_ITEMS', 'The total is beyond 9,999,999,999,999.99',
       'Split the order');
   end if;
   return v_lines;
 end $$;
-comment on function app.price_lines(jsonb, app.tier_enum, timestamptz) is
+comment on function app.price_lines(jsonb, app.tier_enum, int) is
   'The lines of an order at the prices in force, ordered by product id; raises INVALID_ITEMS, '
   'TOO_MANY_LINES, UNKNOWN_SKU';
+
+create function app.unknown_skus(p_items jsonb) returns text language plpgsql stable
+as $$
+begin
+  return (
+    select string_agg(left(u.sku, 64), ', ' order by u.sku)
+    from (
+      select distinct r.sku from jsonb_to_recordset(p_items) as r (sku text)
+      where not exists (select from app.products as p where p.sku = r.sku and p.is_active)
+      order by r.sku limit 20
+    ) as u
+  );
+end $$;
+comment on function app.unknown_skus(jsonb) is
+  'The first 20 SKUs of these items that are no active product';

@@ -235,24 +235,15 @@ end $$;
 comment on function app.escalate_now(uuid, text) is
   'Escalates an open order to headquarters at once, with the reason; once per clock';
 
--- Withdraws messages about an order that was answered in the meantime.
-create function app.tg_orders__withdraw_reminders() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function app.withdraw_reminders(p_order_id uuid)
+returns void language plpgsql volatile
 as $$
 begin
   perform app.withdraw_messages(
-    new.id, '{sla_reminder,sla_manager,sla_escalation}', 'answered');
-  return null;
+    p_order_id, '{sla_reminder,sla_manager,sla_escalation}', 'answered');
 end $$;
-create trigger _400_withdraw_reminders after update on app.orders
-for each row when (
-  (old.sla_reminder_sent or old.sla_escalated)
-  and (
-    old.sla_clock_started_at is distinct from new.sla_clock_started_at
-    or new.status not in ('SUBMITTED', 'PROCESSING')
-  )
-)
-execute function app.tg_orders__withdraw_reminders();
+comment on function app.withdraw_reminders(uuid) is
+  'Withdraws messages about a late order that was answered in the meantime';
 
 create function app.acknowledge_escalation(p_escalation_id uuid)
 returns json language plpgsql volatile

@@ -26,26 +26,22 @@ comment on function auth.may_act_for(uuid, uuid) is
   'one above it';
 
 -- Checks the session too for callers that the gateway's guard did not check.
-create function app.acting_agent(p_partner_id uuid)
-returns uuid language plpgsql stable
+create function app.check_shadow_session(p_agent_id uuid, p_partner_id uuid)
+returns void language plpgsql stable
 as $$
-declare
-  v_agent_id uuid := auth.acting_agent_id();
 begin
-  if v_agent_id is not null and not exists (
+  if not exists (
     select from app.agent_sessions as s
-    where s.id = auth.session_id() and s.agent_id = v_agent_id
+    where s.id = auth.session_id() and s.agent_id = p_agent_id
       and s.impersonated_partner_id = p_partner_id
       and s.ended_at is null and s.expires_at > now()
-      and auth.may_act_for(v_agent_id, p_partner_id)
+      and auth.may_act_for(p_agent_id, p_partner_id)
   ) then
     perform app.fail('SESSION_CLOSED', 'shadow session', 'Start a new shadow session');
   end if;
-  return v_agent_id;
 end $$;
-comment on function app.acting_agent(uuid) is
-  'The agent who acts for the partner, null outside shadow mode; raises SESSION_CLOSED when the '
-  'shadow session has ended';
+comment on function app.check_shadow_session(uuid, uuid) is
+  'Raises SESSION_CLOSED unless the token''s shadow session lets the agent act for the partner';
 
 create function app.start_shadow_session(p_partner_id uuid)
 returns json language plpgsql volatile
@@ -103,17 +99,18 @@ end $$;
 comment on function app.end_shadow_session() is
   'Closes the agent''s open shadow sessions; returns the number closed';
 
-create function app.notify_impersonation(p_order app.orders)
-returns void language sql volatile
+create function app.notify_impersonation(p_order_id uuid, p_partner_id uuid)
+returns void language plpgsql volatile
 as $$
+begin
   insert into app.impersonation_notifications (agent_session_id, order_id, message_id)
   select
-    s.id, p_order.id,
-    app.enqueue_message('order_placed_for_you', 'PARTNER', p_order.partner_id, p_order.id)
+    s.id, p_order_id,
+    app.enqueue_message('order_placed_for_you', 'PARTNER', p_partner_id, p_order_id)
   from app.agent_sessions as s
-  where s.id = auth.session_id()
-$$;
-comment on function app.notify_impersonation(app.orders) is
+  where s.id = auth.session_id();
+end $$;
+comment on function app.notify_impersonation(uuid, uuid) is
   'Notifies the partner of an order that an agent placed for them';
 
 -- The notification names its channel: the e-mail that follows a failed WhatsApp message replaces

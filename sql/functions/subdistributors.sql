@@ -30,36 +30,7 @@ comment on function app.nearest_subdist(uuid) is
   'The ACTIVE sub-distributor of the region, else of its nearest ancestor; among several the one '
   'with the fewest open orders; null if there is none';
 
-create function app.hand_over_orders(p_subdist_id uuid)
-returns int language plpgsql volatile
-as $$
-declare
-  v_id uuid;
-  v_order app.orders;
-  v_count int := 0;
-begin
-  for v_id in
-    select o.id from app.orders as o
-    where o.routed_to_subdist_id = p_subdist_id and o.status in ('SUBMITTED', 'PROCESSING')
-    order by o.partner_id, o.id
-  loop
-    v_order := app.lock_order(v_id);
-    if v_order.routed_to_subdist_id = p_subdist_id
-      and v_order.status in ('SUBMITTED', 'PROCESSING')
-    then
-      perform app.assign_order(v_id, (
-        select app.nearest_subdist(p.region_id)
-        from app.partners as p where p.id = v_order.partner_id
-      ), 'ROUTED', 'suspended');
-      v_count := v_count + 1;
-    end if;
-  end loop;
-  return v_count;
-end $$;
-comment on function app.hand_over_orders(uuid) is
-  'Routes the open orders of a suspended sub-distributor to the next one; returns the number of '
-  'orders';
-
+-- A suspension is master data, written as a column: it has no function of its own to call this.
 create function app.tg_sub_distributors__hand_over() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$

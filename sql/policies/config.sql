@@ -2,6 +2,7 @@
 
 alter table app.system_configs enable row level security;
 alter table app.system_config_history enable row level security;
+alter table app.order_rules enable row level security;
 
 grant select on app.system_configs to admin;
 grant select on app.system_config_history to superadmin;

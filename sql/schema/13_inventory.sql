@@ -6,9 +6,8 @@ create table app.inventory (
   product_id uuid not null constraint inventory_product_id_key unique
   constraint inventory_product_id_fkey references app.products (id) on delete restrict,
   erp_stock int not null default 0,
-  safety_buffer int not null default 0
-  constraint inventory_safety_buffer_check check (safety_buffer >= 0),
-  reserved int not null default 0 constraint inventory_reserved_check check (reserved >= 0),
+  safety_buffer app.whole_number not null default 0,
+  reserved app.whole_number not null default 0,
   display_stock int not null
   generated always as (greatest(0, erp_stock - safety_buffer - reserved)) stored,
   last_sync_at timestamptz,
@@ -20,8 +19,7 @@ comment on table app.inventory is
 comment on column app.inventory.erp_stock is 'Units in the ERP at its last report; may be negative';
 comment on column app.inventory.safety_buffer is 'Units that are never sold through the hub';
 comment on column app.inventory.reserved is
-  'Units of live orders that the ERP has not acknowledged yet; kept by triggers on orders and '
-  'order_items';
+  'Units of live orders that the ERP has not acknowledged yet; kept by the transitions of orders';
 comment on column app.inventory.display_stock is
   'Units that can be ordered: max(0, erp_stock - safety_buffer - reserved)';
 comment on column app.inventory.last_sync_at is 'When the ERP last reported this product''s stock';

@@ -1,22 +1,23 @@
 -- Phase 1, step 4 (M-7.1-4): partners, the salons that order.
 
+create domain app.email as varchar(255)
+constraint email_check check (value = lower(btrim(value)) and value like '_%@_%');
+comment on domain app.email is 'E-mail address in lower case, without spaces around it';
+
 -- Every order updates credit_used: half-empty pages keep these updates heap-only.
 create table app.partners (
   id uuid primary key default app.uuid_v7(),
-  email varchar(255) not null constraint idx_partners_email unique
-  constraint partners_email_check check (email = lower(btrim(email)) and email like '_%@_%'),
+  email app.email not null constraint idx_partners_email unique,
   phone varchar(20) constraint partners_phone_key unique,
   password_hash varchar(255) not null,
   business_name varchar(255) not null,
   tier app.tier_enum not null default 'SILVER',
   salon_type app.salon_type_enum,
-  chair_count int constraint partners_chair_count_check check (chair_count >= 0),
+  chair_count app.whole_number,
   specialization varchar(255),
   region_id uuid constraint partners_region_id_fkey references app.regions (id) on delete restrict,
-  credit_limit numeric(15, 2) not null default 0
-  constraint partners_credit_limit_check check (credit_limit >= 0),
-  credit_used numeric(15, 2) not null default 0
-  constraint partners_credit_used_check check (credit_used >= 0),
+  credit_limit app.amount not null default 0,
+  credit_used app.amount not null default 0,
   point_balance int not null default 0,
   is_active boolean not null default true,
   address varchar(500),
@@ -40,10 +41,23 @@ comment on column app.partners.credit_limit is
   'IDR that may be owed and on order at the same time; 0 means no credit';
 comment on column app.partners.credit_used is
   'IDR owed and on order: orders SUBMITTED or PROCESSING, and the unpaid part of live invoices. '
-  'Kept by triggers';
+  'Kept by the transitions of orders and invoices';
 comment on column app.partners.point_balance is
   'Sum of point_transactions.points, kept by trg_point_balance; below 0 only after a reversal of '
   'points that were spent already';
 comment on column app.partners.address is 'Delivery address';
 comment on column app.partners.deleted_at is
   'When the partner was deleted softly; hidden from every caller since then';
+
+create type app.partner_account as (
+  id uuid,
+  tier app.tier_enum,
+  region_id uuid,
+  credit_limit numeric,
+  credit_used numeric,
+  point_balance int,
+  acting_agent_id uuid
+);
+comment on type app.partner_account is
+  'What the rules of ordering read of the calling partner (credit in IDR), and the agent who acts '
+  'for them in shadow mode';

@@ -24,18 +24,14 @@ create table app.orders (
   references app.sub_distributors (id) on delete restrict,
   status app.order_status_enum not null default 'DRAFT',
   submission_type app.submission_type_enum not null default 'SELF',
-  subtotal numeric(15, 2) not null default 0 constraint orders_subtotal_check check (subtotal >= 0),
-  discount_amount numeric(15, 2) not null default 0
-  constraint orders_discount_amount_check check (discount_amount >= 0),
-  point_discount numeric(15, 2) not null default 0
-  constraint orders_point_discount_check check (point_discount >= 0),
-  grand_total numeric(15, 2) not null default 0
-  constraint orders_grand_total_check check (grand_total >= 0),
-  points_earned int not null default 0
-  constraint orders_points_earned_check check (points_earned >= 0),
-  points_used int not null default 0 constraint orders_points_used_check check (points_used >= 0),
+  subtotal app.amount not null default 0,
+  discount_amount app.amount not null default 0,
+  point_discount app.amount not null default 0,
+  grand_total app.amount not null default 0,
+  points_earned app.whole_number not null default 0,
+  points_used app.whole_number not null default 0,
   is_eligible_for_points boolean not null default true,
-  notes text constraint orders_notes_check check (length(notes) <= 2000),
+  notes app.notes,
   is_over_limit boolean not null default false,
   submitted_at timestamptz,
   routed_at timestamptz,
@@ -61,20 +57,47 @@ create table app.orders (
   sla_manager_notified boolean not null default false,
   sla_clock_started_at timestamptz
   generated always as (greatest(routed_at, last_response_at)) stored,
-  constraint orders_total_parts_check
-  check (grand_total = subtotal - discount_amount - point_discount),
-  constraint orders_submission_check
-  check ((submission_type = 'AGENT_ASSISTED') = (agent_id is not null)),
-  constraint orders_clock_check check ((routed_to_subdist_id is null) = (routed_at is null)),
-  constraint orders_submitted_check
-  check (status in ('DRAFT', 'REJECTED', 'CANCELLED') or submitted_at is not null),
-  constraint orders_over_limit_route_check
-  check (not is_over_limit or released_at is not null or routed_to_subdist_id is null),
-  constraint orders_release_check check ((released_at is null) = (release_reason is null)),
-  constraint orders_erp_check check ((erp_reference is null) = (erp_acknowledged_at is null)),
-  constraint orders_idempotency_check check ((idempotency_key is null) = (request_hash is null)),
   constraint orders_id_partner_id_key unique (id, partner_id)
 ) with (fillfactor = 80);
+
+-- One check for what concerns several columns, for the same reason: each would be parsed again by
+-- every statement. It raises what a check of the table would raise, under the rule's own name.
+create function app.check_order(p_order app.orders) returns boolean language plpgsql immutable
+as $$
+begin
+  if p_order.grand_total
+    <> p_order.subtotal - p_order.discount_amount - p_order.point_discount
+  then
+    perform app.violate_check('orders', 'orders_total_parts_check');
+  end if;
+  if (p_order.submission_type = 'AGENT_ASSISTED') <> (p_order.agent_id is not null) then
+    perform app.violate_check('orders', 'orders_submission_check');
+  end if;
+  if (p_order.routed_to_subdist_id is null) <> (p_order.routed_at is null) then
+    perform app.violate_check('orders', 'orders_clock_check');
+  end if;
+  if p_order.status not in ('DRAFT', 'REJECTED', 'CANCELLED') and p_order.submitted_at is null then
+    perform app.violate_check('orders', 'orders_submitted_check');
+  end if;
+  if p_order.is_over_limit and p_order.released_at is null
+    and p_order.routed_to_subdist_id is not null
+  then
+    perform app.violate_check('orders', 'orders_over_limit_route_check');
+  end if;
+  if (p_order.released_at is null) <> (p_order.release_reason is null) then
+    perform app.violate_check('orders', 'orders_release_check');
+  end if;
+  if (p_order.erp_reference is null) <> (p_order.erp_acknowledged_at is null) then
+    perform app.violate_check('orders', 'orders_erp_check');
+  end if;
+  if (p_order.idempotency_key is null) <> (p_order.request_hash is null) then
+    perform app.violate_check('orders', 'orders_idempotency_check');
+  end if;
+  return true;
+end $$;
+comment on function app.check_order(app.orders) is
+  'True if the columns of an order agree with each other; raises check_violation naming the rule';
+alter table app.orders add constraint orders_row_check check (app.check_order(orders));
 create index idx_orders_partner on app.orders (partner_id);
 create index idx_orders_status on app.orders (status);
 create index idx_orders_submitted on app.orders (submitted_at);
@@ -96,7 +119,7 @@ create index orders_agent_idx on app.orders (agent_id) where agent_id is not nul
 create index orders_erp_pending_idx on app.orders (approved_at)
 where status in ('APPROVED', 'SHIPPED', 'COMPLETED') and erp_reference is null;
 comment on table app.orders is
-  'Orders of partners; triggers of this table enforce the status transitions and run their effects';
+  'Orders of partners; their status moves by the transition functions only';
 comment on column app.orders.order_number is 'Number that people use: ORD-YYMMDD-NNNNNN';
 comment on column app.orders.agent_id is
   'Agent who placed the order in shadow mode, null when the partner did';
@@ -142,14 +165,16 @@ comment on column app.orders.request_hash is
 comment on column app.orders.rules_applied is
   'Configs at submission: {key: {"value": ..., "version": n}}';
 
+create domain app.quantity as int constraint quantity_check check (value > 0);
+comment on domain app.quantity is 'Units of a product in an order, at least one';
+
 create table app.order_items (
   id uuid primary key default app.uuid_v7(),
   order_id uuid not null,
   product_id uuid not null
   constraint order_items_product_id_fkey references app.products (id) on delete restrict,
-  quantity int not null constraint order_items_quantity_check check (quantity > 0),
-  unit_price numeric(15, 2) not null
-  constraint order_items_unit_price_check check (unit_price >= 0),
+  quantity app.quantity not null,
+  unit_price app.amount not null,
   line_total numeric(15, 2) not null,
   created_at timestamptz not null default now(),
   partner_id uuid not null,

@@ -35,14 +35,24 @@ comment on column app.tier_prices.effective_until is 'End of the period, exclusi
 
 create type app.priced_lines as (
   product_ids uuid[],
-  skus text[],
-  names text[],
   quantities int[],
   list_prices numeric[],
   unit_prices numeric[],
-  display_stocks int[],
   subtotal numeric,
   line_total numeric
 );
 comment on type app.priced_lines is
   'Lines of an order with the prices in force, as parallel arrays, and their sums in IDR';
+
+create type app.priced_order as (
+  lines app.priced_lines,
+  discount_amount numeric,
+  point_discount numeric,
+  grand_total numeric,
+  is_eligible_for_points boolean,
+  points_promised int,
+  over_limit_policy text,
+  rules_applied jsonb
+);
+comment on type app.priced_order is
+  'What an order costs (IDR) and promises (points), with the rules that decide it';

@@ -28,3 +28,19 @@ create table app.system_config_history (
 comment on table app.system_config_history is 'Every value that a config has had; append-only';
 comment on column app.system_config_history.changed_by is
   'Id of the agent, null for a change by migration or psql';
+
+create table app.order_rules (
+  tier app.tier_enum primary key,
+  point_multiplier numeric not null,
+  rupiah_per_point numeric not null,
+  point_value_rupiah numeric not null,
+  minimum_threshold numeric not null,
+  over_limit_policy text not null,
+  max_lines int not null,
+  snapshot jsonb not null
+);
+comment on table app.order_rules is
+  'The configs that decide an order, one row for each tier, so that a submission reads one row; '
+  'derived from system_configs by trigger';
+comment on column app.order_rules.snapshot is
+  'Values and versions of these configs as orders pin them in rules_applied';

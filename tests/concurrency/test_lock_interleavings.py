@@ -23,6 +23,7 @@ from tests.support.context import (
     Context,
     RefusedError,
     approve,
+    as_owner,
     broken_invariants,
     call,
     items,
@@ -108,8 +109,9 @@ def sql_operation(statement: str, *values: Any) -> Operation:
     """The operation that runs a statement as the owner and returns its first value."""
 
     def operation(conn: Connection) -> Any:
-        cursor = conn.execute(statement, values or None)
-        return cursor.fetchall()[0][0] if cursor.description else None
+        with as_owner(conn):
+            cursor = conn.execute(statement, values or None)
+            return cursor.fetchall()[0][0] if cursor.description else None
 
     return operation
 
@@ -357,17 +359,28 @@ def test_units_reserved_by_an_uncommitted_order_are_not_sold_again(
     assert broken_invariants(conn) == {}
 
 
-def test_inserted_order_is_flagged_when_an_uncommitted_order_uses_the_credit(
+def test_order_is_flagged_when_an_uncommitted_order_uses_the_credit(
     url: str, conn: Connection, context: Context
 ) -> None:
-    partner = context.partners[0].sub
-    conn.execute("update app.partners set credit_limit = 1000 where id = %s", [partner])
-    insert_order = sql_operation(
-        "insert into app.orders (partner_id, status, subtotal, grand_total)"
-        " values (%s, 'SUBMITTED', 600, 600) returning is_over_limit",
-        partner,
+    partner = context.partners[0]
+    conn.execute("update app.partners set credit_limit = 150000 where id = %s", [partner.sub])
+    first, second = (
+        api_call(partner, "submit_order", items=items(SKU_000=1), idempotency_key=key) for key in "ab"
     )
-    assert run_overlapping(url, insert_order, insert_order) is True
+    assert run_overlapping(url, first, second)["is_over_limit"] is True
+    assert broken_invariants(conn) == {}
+
+
+def test_rules_of_orders_follow_two_overlapping_changes_of_configs(
+    url: str, conn: Connection, context: Context
+) -> None:
+    first, second = (
+        api_call(context.admin, "set_config", config_key=key, config_value=new)
+        for key, new in (("order.minimum_threshold", 7), ("loyalty.rupiah_per_point", 8))
+    )
+    run_overlapping(url, first, second)
+    rules = "select distinct minimum_threshold, rupiah_per_point from app.order_rules"
+    assert conn.execute(rules).fetchall() == [(7, 8)]
 
 
 def test_overlapping_claims_hold_one_message_of_a_recipient(
@@ -568,9 +581,9 @@ def test_button_reply_is_processed_later_when_its_order_is_locked(
         holder.execute("select from app.orders where id = %s for no key update", [order["id"]])
         conn.execute("set lock_timeout = '100ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
-            conn.execute("select app.process_inbox()")
+            conn.execute("select api.process_inbox()")
         holder.rollback()
-    assert value(conn, "select app.process_inbox()") == 1
+    assert value(conn, "select api.process_inbox()") == 1
     assert value(conn, "select status::text from app.orders where id = %s", order["id"]) == "PROCESSING"
 
 
@@ -723,7 +736,7 @@ def test_point_queue_skips_locked_entries(url: str, conn: Connection, context: C
 
 def test_overlapping_inbox_runs_do_not_wait(url: str, conn: Connection) -> None:
     conn.execute("""select app.inbound_message('{"entry": []}')""")
-    work = sql_operation("select app.process_inbox()")
+    work = sql_operation("select api.process_inbox()")
     assert run_without_waiting(url, work, work) == 0
 
 

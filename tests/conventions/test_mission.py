@@ -33,9 +33,14 @@ def test_each_column_has_its_type_nullability_and_default(db: Db, table: str) ->
     found = {
         name: f"{kind}{' not null' if required else ''}{f' default {default}' if default else ''}"
         for name, kind, required, default in db.execute(
-            """select a.attname, replace(format_type(a.atttypid, a.atttypmod), 'app.', ''), a.attnotnull,
+            """select a.attname,
+                 -- a domain has the type of the mission below its check
+                 replace(format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid),
+                   case when t.typtype = 'd' then t.typtypmod else a.atttypmod end), 'app.', ''),
+                 a.attnotnull,
                  case when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid) end
-               from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+               from pg_attribute a join pg_type t on t.oid = a.atttypid
+               left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
                where a.attrelid = to_regclass('app.' || %s) and a.attnum > 0 and not a.attisdropped""",
             [table],
         )

@@ -74,7 +74,7 @@ def test_mutant_is_killed_by_the_test_of_its_rule_and_survivor_is_reported(
     wanted = {
         "trigger partners._100_normalise_phone": "test_phone_number_is_normalised",
         "guard app.tg_regions__acyclic INVALID_REGION:1": "test_region_is_not_its_own_ancestor",
-        "constraint order_items.order_items_quantity_check": "test_quantities_are_positive",
+        "constraint quantity.quantity_check": "test_quantities_are_positive",
         "trigger brands._nothing": "",
     }
     chosen = [m for m in everything if m.name in wanted]

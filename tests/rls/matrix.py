@@ -74,6 +74,7 @@ app.regions                   -     -        all     -        all    all        
 app.sub_distributors          -     -        served  -        all    all         -      -
 app.system_configs            -     -        -       -        all    all         -      -
 app.system_config_history     -     -        -       -        -      all         -      -
+app.order_rules               -     -        -       -        -      -           -      -
 app.audit_logs                -     -        -       -        all    all         -      -
 app.agent_sessions            -     -        -       -        all    all         -      -
 app.impersonation_notifications -   -        -       -        all    all         -      -

@@ -19,7 +19,7 @@ from tests.support.context import Caller, Connection, RefusedError, value
 def refused(conn: Connection, code: str) -> Iterator[RefusedError]:
     """Expect a refusal with this code, by a call or by SQL, and the HTTP status of app.error_catalog().
 
-    Yields the refusal, whose details are filled in when the block ends.
+    Yields the refusal, whose details and hint are filled in when the block ends.
     """
     status = value(conn, "select http_status from app.error_catalog() where code = %s", code)
     refusal = RefusedError(code)
@@ -32,6 +32,7 @@ def refused(conn: Connection, code: str) -> Iterator[RefusedError]:
     assert isinstance(error, RefusedError)
     assert (error.code, error.status) == (code, status), error
     refusal.details = error.details
+    refusal.hint = error.hint
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
@@ -18,17 +20,21 @@ Connection = psycopg.Connection[Any]
 class RefusedError(Exception):
     """A refused call; `code` is one of docs/reference/error-codes.md."""
 
-    def __init__(self, code: str, details: str | None = None, status: int | None = None) -> None:
+    def __init__(
+        self, code: str, details: str | None = None, status: int | None = None, hint: str | None = None
+    ) -> None:
         super().__init__(f"{code}: {details}")
         self.code = code
         self.details = details
         self.status = status
+        self.hint = hint
 
     @classmethod
     def of(cls, error: psycopg.Error) -> "RefusedError":
         """The refusal that the gateway makes of an error with SQLSTATE PGRST."""
         body = json.loads(error.diag.message_primary or "{}")
-        return cls(body["code"], body["details"], json.loads(error.diag.message_detail or "{}")["status"])
+        status = json.loads(error.diag.message_detail or "{}")["status"]
+        return cls(body["code"], body["details"], status, body["hint"])
 
 
 @dataclass(frozen=True)
@@ -253,6 +259,17 @@ def value(conn: Connection, query: str, *values: Any) -> Any:
     row = conn.execute(query, values or None).fetchone()
     assert row
     return row[0]
+
+
+@contextmanager
+def as_owner(conn: Connection) -> Iterator[None]:
+    """Run statements as the owner of the transition functions, whom their guards let through."""
+    conn.execute("set role hub_owner")
+    try:
+        yield
+    finally:
+        if conn.info.transaction_status != psycopg.pq.TransactionStatus.INERROR:
+            conn.execute("reset role")
 
 
 def routed_subdist(conn: Connection, order: dict[str, Any]) -> Caller:

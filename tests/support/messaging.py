@@ -91,7 +91,7 @@ def status_update(key: str, status: str, message: str | None = None, **more: Any
 def receive(conn: Connection, payload: Any) -> int:
     """Store a webhook and process the inbox; returns the number of webhooks processed."""
     conn.execute("select app.inbound_message(%s)", [Jsonb(payload)])
-    return int(value(conn, "select app.process_inbox()"))
+    return int(value(conn, "select api.process_inbox()"))
 
 
 def inbox_outcomes(conn: Connection) -> list[str]:

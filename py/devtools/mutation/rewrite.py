@@ -1,22 +1,24 @@
-"""Rewrite the text of a function with one guard or one lock removed and all else unchanged."""
+"""Rewrite the text of a function with one guard, call or lock removed and all else unchanged."""
 
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_GUARD = re.compile(r"(?P<verb>\bperform app\.fail|\breturn app\.refuse)\(")
+_REFUSALS = "fail|violate_check|refuse_transition"
+_GUARD = re.compile(rf"(?P<verb>\bperform app\.(?:{_REFUSALS})|\breturn app\.refuse)\(")
+_CALL = re.compile(rf"\bperform (?:app|auth)\.(?!(?:{_REFUSALS})\()(?P<function>\w+)\(")
 _RAISE = re.compile(r"\braise exception\b")
 _LOCK = re.compile(r"[ \t\n]*\bfor (?:no key update|update|key share|share)\b(?P<skip> skip locked)?")
 _ORDERED_LOCK = re.compile(r"\border by (?P<by>[\w.]+(?:, [\w.]+)*)(?=\s+for (?:no key )?update)")
 _ADVISORY = re.compile(r"\bperform pg_advisory_xact_lock\(")
 _TRY_ADVISORY = re.compile(r"\bpg_try_advisory_xact_lock\(")
-_CODE = re.compile(r"app\.(?:fail|refuse)\(\s*'([A-Z_]+)'")
+_CODE = re.compile(r"app\.(?:fail|refuse|violate_check)\(\s*(?:'orders', )?'(\w+)'")
 
 
 @dataclass(frozen=True)
 class Rewriting:
-    """A changed text: `kind` is guard or lock, `what` identifies the place in the function."""
+    """A changed text: `kind` is guard, call or lock, `what` identifies the place in the function."""
 
     kind: str
     what: str
@@ -71,7 +73,7 @@ def closing(text: str, opening: int) -> int:
 
 
 def rewritings(text: str) -> Iterator[Rewriting]:
-    """Every way to remove one guard or one lock from a function."""
+    """Every way to remove one guard, one called effect or one lock from a function."""
     seen: Counter[str] = Counter()
 
     def named(kind: str, what: str, start: int, end: int, instead: str) -> Rewriting:
@@ -84,6 +86,9 @@ def rewritings(text: str) -> Iterator[Rewriting]:
         yield named("guard", code.group(1) if code else "refusal", match.start(), end, "null")
     for match in _code_matches(_RAISE, text):
         yield named("guard", "raise", match.start(), text.index(";", match.end()), "null")
+    for match in _code_matches(_CALL, text):
+        end = text.index(";", closing(text, match.end() - 1))
+        yield named("call", match["function"], match.start(), end, "null")
     for match in _code_matches(_LOCK, text):
         clause = " ".join(match.group().split())
         yield named("lock", clause.replace(" ", "-"), match.start(), match.end(), "")

@@ -13,6 +13,7 @@ from tests.support.context import (
     Connection,
     Context,
     approve,
+    as_owner,
     call,
     grant_points,
     items,
@@ -128,11 +129,12 @@ def test_draft_and_its_submission_are_recorded_once_each(db: Connection, context
 def test_lines_of_several_drafts_in_one_statement_are_all_audited(db: Connection, context: Context) -> None:
     drafts = [call(db, who, "save_draft", items=items(SKU_000=1)) for who in context.partners]
     audit_rows(db)
-    db.execute(
-        "insert into app.order_items (order_id, partner_id, product_id, quantity, list_price, unit_price,"
-        " line_total) select o.id, o.partner_id, %s, 2, 5, 5, 10 from app.orders o",
-        [context.products["SKU-001"]],
-    )
+    with as_owner(db):
+        db.execute(
+            "insert into app.order_items (order_id, partner_id, product_id, quantity, list_price,"
+            " unit_price, line_total) select o.id, o.partner_id, %s, 2, 5, 5, 10 from app.orders o",
+            [context.products["SKU-001"]],
+        )
     rows = audit_rows(db, target_type="order_items")[len(drafts) :]
     assert {row["new_value"]["order_id"] for row in rows} == {draft["id"] for draft in drafts}
     assert len(rows) == len(drafts)
@@ -168,7 +170,8 @@ def test_deleted_row_is_audited_with_all_its_columns(db: Connection, context: Co
     price = set_price(db, context, 70_000)
     draft = call(db, context.partners[0], "save_draft", items=items(SKU_000=1))
     db.execute("delete from app.tier_prices")
-    db.execute("delete from app.order_items where order_id = %s", [draft["id"]])
+    with as_owner(db):
+        db.execute("delete from app.order_items where order_id = %s", [draft["id"]])
     (gone,) = audit_rows(db, target_id=price, action="DELETE")
     assert (gone["old_value"]["price"], gone["new_value"]) == (70_000, None)
     assert len(audit_rows(db, target_type="order_items", action="DELETE")) == 1

@@ -146,22 +146,6 @@ def test_stock_is_stale_when_two_syncs_were_missed(
     assert value(db, "select bool_or(stock_stale) from api.products") is stale
 
 
-def test_order_inserted_by_sql_reserves_units(db: Connection, context: Context) -> None:
-    """A trigger reserves, not the call."""
-    order = value(
-        db,
-        "insert into app.orders (partner_id, status, subtotal, grand_total)"
-        " values (%s, 'SUBMITTED', 400000, 400000) returning id",
-        context.partners[0].sub,
-    )
-    db.execute(
-        "insert into app.order_items (order_id, partner_id, product_id, quantity, list_price, unit_price,"
-        " line_total) values (%s, %s, %s, 4, 100000, 100000, 400000)",
-        [order, context.partners[0].sub, context.products["SKU-000"]],
-    )
-    assert stock(db) == (4, 6)
-
-
 @pytest.mark.regression("medusajs/medusa#16502")
 @pytest.mark.context(stock=10)
 def test_lines_of_one_product_are_checked_against_stock_together(db: Connection, context: Context) -> None:

@@ -118,7 +118,7 @@ def test_replayed_webhook_is_processed_once(db: Connection, routed_order: Order)
     # The same tap in another batch is a repeat, and so is a webhook that is processed again by hand.
     receive(db, body | {"batch": 2})
     db.execute("update app.inbound_messages set processed_at = null")
-    assert value(db, "select app.process_inbox()") == 2
+    assert value(db, "select api.process_inbox()") == 2
     assert inbox_outcomes(db) == ["ACCEPT"]
     assert value(db, "select count(*) from app.order_events where event = 'ACCEPT'") <= 1
 

@@ -3,10 +3,12 @@
 import psycopg
 import pytest
 
+from tests.support.calls import refused
 from tests.support.context import (
     Connection,
     Context,
     approve,
+    as_owner,
     broken_invariants,
     call,
     items,
@@ -17,6 +19,13 @@ from tests.support.context import (
 )
 
 STATES = ["DRAFT", "SUBMITTED", "PROCESSING", "APPROVED", "SHIPPED", "COMPLETED", "REJECTED", "CANCELLED"]
+VERBS = {
+    "APPROVED": "approve",
+    "SHIPPED": "ship",
+    "COMPLETED": "complete",
+    "REJECTED": "reject",
+    "CANCELLED": "cancel",
+}
 LEGAL = {
     ("DRAFT", "SUBMITTED"),
     ("SUBMITTED", "PROCESSING"),
@@ -50,11 +59,15 @@ def order_in(db: Connection, context: Context, state: str) -> str:
 
 
 def can_move(db: Connection, order: str, target: str) -> bool:
-    """Whether an UPDATE moves the order to a status; rolled back."""
-    with db.transaction(force_rollback=True):
+    """Whether an UPDATE of the owner moves the order to a status; rolled back."""
+    with db.transaction(force_rollback=True), as_owner(db):
         try:
             with db.transaction():
-                db.execute("update app.orders set status = %s where id = %s", [target, order])
+                db.execute(
+                    "update app.orders set status = %s, submitted_at = coalesce(submitted_at, now())"
+                    " where id = %s",
+                    [target, order],
+                )
         except psycopg.Error as error:
             if "ILLEGAL_TRANSITION" not in str(error):
                 raise
@@ -63,12 +76,35 @@ def can_move(db: Connection, order: str, target: str) -> bool:
 
 
 @pytest.mark.parametrize("start", STATES)
-def test_only_legal_transitions_succeed_even_for_a_superuser(
+def test_only_legal_transitions_succeed_even_for_the_owner(
     db: Connection, context: Context, start: str
 ) -> None:
     order = order_in(db, context, start)
     possible = {(start, target) for target in STATES if target != start and can_move(db, order, target)}
     assert possible == {pair for pair in LEGAL if pair[0] == start}
+
+
+@pytest.mark.parametrize(("start", "target"), sorted(LEGAL))
+def test_status_written_by_a_superuser_is_refused_with_the_name_of_the_function(
+    db: Connection, context: Context, start: str, target: str
+) -> None:
+    order = order_in(db, context, start)
+    with refused(db, "NOT_ALLOWED") as why:
+        db.execute("update app.orders set status = %s where id = %s", [target, order])
+    call_name = {"SUBMITTED": "submit_order", "PROCESSING": "respond_order"}.get(target)
+    assert f"api.{call_name or f'{VERBS[target]}_order'}" in (why.hint or "")
+
+
+@pytest.mark.parametrize(("status", "call_name"), [("DRAFT", "save_draft"), ("SUBMITTED", "submit_order")])
+def test_order_inserted_by_a_superuser_is_refused_with_the_name_of_the_function(
+    db: Connection, context: Context, status: str, call_name: str
+) -> None:
+    with refused(db, "NOT_ALLOWED") as why:
+        db.execute(
+            "insert into app.orders (partner_id, status, submitted_at) values (%s, %s, now())",
+            [context.partners[0].sub, status],
+        )
+    assert f"api.{call_name}" in (why.hint or "")
 
 
 @pytest.mark.parametrize("status", [s for s in STATES if s not in ("DRAFT", "SUBMITTED")])

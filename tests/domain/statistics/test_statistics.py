@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import Clone
 from tests.support.client import caller
-from tests.support.context import Connection, Context, items, submit, value
+from tests.support.context import Connection, Context, call, items, submit, value
 from tests.support.rls_dataset import make_rls_dataset
 
 
@@ -43,7 +43,7 @@ def test_statistics_count_live_orders_by_month_in_jakarta(db: Connection, contex
     for units in (1, 2):
         submit(db, who, items(SKU_000=units))
     cancelled = submit(db, who, items(SKU_000=50))
-    db.execute("update app.orders set status = 'CANCELLED' where id = %s", [cancelled["id"]])
+    call(db, who, "cancel_order", order_id=cancelled["id"])
     db.execute("alter table app.orders disable trigger _100_guard")
     late = "2026-01-31 23:30:00+07"
     db.execute("update app.orders set submitted_at = %s where grand_total = 200000", [late])
