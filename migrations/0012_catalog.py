@@ -7,6 +7,6 @@ __depends__ = {"0011_regions"}
 steps = [
     schema_file(
         "12_catalog.sql",
-        sha256="4000dca3723bf7425fb266ce9af438026d3e8732657cdc65bccdf6ef267a5a31",
+        sha256="d2af89a67f3ce34648d1af7ee8870573408b9f9a9c7a1b8076e71cdff490e8d6",
     ),
 ]

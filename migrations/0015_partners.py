@@ -7,6 +7,6 @@ __depends__ = {"0014_subdistributors"}
 steps = [
     schema_file(
         "15_partners.sql",
-        sha256="8954e2f52b91b922d23ad601b125b63ed1bee7e34f6487662c2f2e4c45324f15",
+        sha256="774f66bd9f571b6dae471fc6824b2739c6d7e5dc8dffce0984e8bd174aa32b0e",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0016_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="818df32f43ab6850d20149844a4856000fb6549ac41417524ced8482b81265b6",
+        sha256="4d1fbbef75f1748934e28e75bc39afeb5267b4c67ab05ddc8658e55015d94ece",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0021_orders"}
 steps = [
     schema_file(
         "22_pricing.sql",
-        sha256="1c53a634425a5a4d388f62db7754c45d8c35d4edb05843cc734a4ca96190eb08",
+        sha256="e03834fe1ee1e36b411300973b67adcbdd7ff611e12f9890dc52a4ade01973b1",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0022_pricing"}
 steps = [
     schema_file(
         "23_invoices.sql",
-        sha256="fc3b47d095fb5fd79b54a270ffbc2d2c99f99e2ea110e5e7fe88af3ea0290684",
+        sha256="8da91fe2abc006bfe047aaab9a8d2695d14a572f165bcc9de26fc0352b1df2c7",
     ),
 ]

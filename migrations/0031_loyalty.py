@@ -7,6 +7,6 @@ __depends__ = {"0023_invoices"}
 steps = [
     schema_file(
         "31_loyalty.sql",
-        sha256="18e580b7fa277d13c4002c25499cc22e6340285aa6291a8c807f8bd63abd4394",
+        sha256="23f31c999d86a602d7b60a6c8e0f09e70448fa552919e4616740b8ab0ad46ca7",
     ),
 ]

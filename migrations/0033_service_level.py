@@ -7,6 +7,6 @@ __depends__ = {"0032_audit"}
 steps = [
     schema_file(
         "33_service_level.sql",
-        sha256="ebfdd9bf6941f28248c12557d105fb12c4dba9e9271584ab25a52bd0232fd9b6",
+        sha256="e53b47cf317f2139ccac0f90f3eab0c23057971a561ea32e94af78b3a9eec6a3",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0033_service_level"}
 steps = [
     schema_file(
         "34_shadow.sql",
-        sha256="1e37374e1131693fe77b167b2327c4648adef4fd7c833983738726d4ed39c270",
+        sha256="15b55c904dad3122cd483214e9c2277040a7677853095e4d6a8e6631b984f2aa",
     ),
 ]

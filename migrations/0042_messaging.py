@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_messaging.sql",
-        sha256="3dad720de7b1feb116e29df2981726ba6584cae1853f69dddee488ca17de1896",
+        sha256="33cb54f3a4e298deaa2145f803dbd6fc5baf4e930f7f78137930237e5265898c",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0043_jobs"}
 steps = [
     schema_file(
         "44_statistics.sql",
-        sha256="85d014913dbc96080e14bc90f3904890726d844874e8f8e35a794bd9e7fafc9b",
+        sha256="af7e4ce3390829c3da6418c48b521f733b76b0c2e3ac21b1bd27bfe2d86b2a33",
     ),
 ]

@@ -81,6 +81,15 @@ begin
       );
     end loop;
   end loop;
+  -- PostgREST opens its sessions as authenticator. A page of a list is read in less time than it
+  -- takes to compile its plan.
+  if not exists (
+    select from pg_catalog.pg_db_role_setting
+    where setrole = to_regrole('authenticator') and setdatabase = 0
+      and 'jit=off' = any (setconfig)
+  ) then
+    alter role authenticator set jit to 'off';
+  end if;
   if not exists (
     select from pg_catalog.pg_db_role_setting
     where setrole = to_regrole('hub_scheduler') and setdatabase = 0

@@ -1,17 +1,33 @@
 -- Statistics of partners.
 
--- A materialized view ignores the row security of its tables, so this view filters by caller.
+-- A materialized view ignores the row security of its tables, so this view filters by caller: one
+-- branch a role, of which PostgreSQL runs the caller's only. A security barrier keeps the caller's
+-- ORDER BY and LIMIT outside, so the view is ordered itself: a list in this order reads one page.
 create view api.partner_statistics with (security_invoker = false, security_barrier = true) as
 select s.partner_id, s.month, s.order_count, s.total_spend
-from app.partner_monthly_statistics as s
-where case auth.caller_role()
-  when 'partner' then s.partner_id = (select auth.current_user_id())
-  when 'agent' then s.partner_id in (
-    select p.id from app.partners as p
-    where p.region_id in (select auth.agent_regions()) and p.deleted_at is null
-  )
-  else auth.caller_role() in ('admin', 'superadmin')
-end;
+from (
+  (select m.partner_id, m.month, m.order_count, m.total_spend
+  from app.partner_monthly_statistics as m
+  where (select auth.caller_role()) = 'partner'
+    and m.partner_id = (select auth.current_user_id())
+  order by m.month desc)
+  union all
+  (select m.partner_id, m.month, m.order_count, m.total_spend
+  from app.partner_monthly_statistics as m
+  where (select auth.caller_role()) = 'agent'
+    and (
+      select true from app.partners as p
+      where p.id = m.partner_id and p.region_id = any (array(select auth.agent_regions()))
+        and p.deleted_at is null
+    )
+  order by m.month desc)
+  union all
+  (select m.partner_id, m.month, m.order_count, m.total_spend
+  from app.partner_monthly_statistics as m
+  where (select auth.caller_role()) in ('admin', 'superadmin')
+  order by m.month desc)
+) as s
+order by s.month desc;
 comment on view api.partner_statistics is
 $$Orders and spend (IDR) of each partner by month
 Refreshed every 15 minutes; a month starts and ends by Jakarta time.$$;

@@ -36,15 +36,19 @@ create function auth.current_agent_region() returns uuid language sql stable
 as $$ select a.region_id from app.agents as a where a.id = auth.current_user_id() $$;
 comment on function auth.current_agent_region() is 'Region of the calling agent';
 
-create function auth.agent_regions() returns setof uuid language sql stable
+-- PL/pgSQL keeps the plan of the recursive query for the session; as an SQL function it is planned
+-- in every list. The estimate of ten regions keeps the planner on indexes.
+create function auth.agent_regions() returns setof uuid language plpgsql stable rows 10
 as $$
+begin
+  return query
   with recursive below as (
     select auth.current_agent_region() as id
     union
     select r.id from app.regions as r join below as b on r.parent_region_id = b.id
   )
-  select b.id from below as b where b.id is not null
-$$;
+  select b.id from below as b where b.id is not null;
+end $$;
 comment on function auth.agent_regions() is 'The calling agent''s region and all regions below it';
 
 create function auth.current_tier() returns app.tier_enum language sql stable

@@ -75,7 +75,7 @@ where (
 ) is not true;
 comment on view app.consistency_order_totals is
 $$The totals of each order are those of its lines, and grand_total is the sum of its parts
-Scan: both tables whole, in the order of orders_pkey and order_items_order_id_product_id_key: one
+Scan: both tables whole, in the order of orders_pkey and order_items_product_key: one
 merge join, no sort.$$;
 
 create view app.consistency_order_rules as

@@ -14,7 +14,5 @@ grant execute on function auth.current_subdist_id() to partner, agent, admin, su
 -- uses agent_regions.
 grant execute on function auth.agent_regions() to partner, agent, admin;
 grant execute on function auth.current_agent_region() to agent;
-grant execute on function
-  auth.current_tier(), app.price_in_force(uuid, numeric, app.tier_enum, timestamptz),
-  app.stock_stale_before()
+grant execute on function auth.current_tier(), app.stock_stale_before()
 to partner, agent, admin, subdist;

@@ -9,16 +9,12 @@ grant select on app.invoices, app.invoice_payments to partner, agent, admin;
 create policy partner_invoices on app.invoices for select to partner
 using (partner_id = (select auth.current_user_id()));
 create policy invoices__agent_select on app.invoices for select to agent
-using (partner_id = any (array(
-  select p.id from app.partners as p where p.region_id in (select auth.agent_regions())
-)));
+using ((select true from app.partners as p where p.id = invoices.partner_id));
 create policy invoices__admin_select on app.invoices for select to admin using (true);
 
 create policy invoice_payments__partner_select on app.invoice_payments for select to partner
 using (partner_id = (select auth.current_user_id()));
 create policy invoice_payments__agent_select on app.invoice_payments for select to agent
-using (partner_id = any (array(
-  select p.id from app.partners as p where p.region_id in (select auth.agent_regions())
-)));
+using ((select true from app.partners as p where p.id = invoice_payments.partner_id));
 create policy invoice_payments__admin_select on app.invoice_payments for select to admin
 using (true);

@@ -13,9 +13,11 @@ create policy point_transactions__admin_select on app.point_transactions for sel
 using (true);
 
 create policy redemption_catalog__partner_select on app.redemption_catalog for select to partner
-using (is_active or id in (
-  select r.catalog_item_id from app.redemptions as r
-  where r.partner_id = (select auth.current_user_id())
+using (is_active or (
+  select true from app.redemptions as r
+  where r.catalog_item_id = redemption_catalog.id
+    and r.partner_id = (select auth.current_user_id())
+  order by r.created_at limit 1
 ));
 create policy redemption_catalog__admin_select on app.redemption_catalog for select to admin
 using (true);

@@ -17,4 +17,10 @@ create policy partners__agent_select on app.partners for select to agent
 using (region_id = any (array(select auth.agent_regions())) and deleted_at is null);
 create policy partners__admin_select on app.partners for select to admin using (deleted_at is null);
 create policy partners__subdist_select on app.partners for select to subdist
-using (id in (select o.partner_id from app.orders as o) and deleted_at is null);
+using (
+  deleted_at is null
+  and (
+    select true from app.orders as o
+    where o.partner_id = partners.id order by o.created_at desc limit 1
+  )
+);

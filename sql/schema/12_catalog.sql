@@ -42,6 +42,9 @@ create table app.products (
 );
 create index idx_products_brand on app.products (brand_id);
 create index products_category_idx on app.products (category_id);
+create index products_name_idx on app.products (name);
+create index products_search_idx on app.products
+using gin (name extensions.gin_trgm_ops, sku extensions.gin_trgm_ops);
 comment on table app.products is 'Products that the distributor sells; the ERP is their source';
 comment on column app.products.sku is 'Stock keeping unit: the ERP''s key of the product';
 comment on column app.products.base_price is

@@ -27,6 +27,7 @@ create table app.partners (
 ) with (fillfactor = 50);
 create index idx_partners_tier on app.partners (tier);
 create index idx_partners_region on app.partners (region_id);
+create index partners_business_name_idx on app.partners (business_name);
 create index idx_partners_active on app.partners (tier) where is_active = true;
 comment on table app.partners is
   'Salons and barbers that order on credit. PII; deleted softly by deleted_at';

@@ -109,7 +109,14 @@ where status in ('SUBMITTED', 'PROCESSING') and sla_reminder_sent = false;
 create unique index orders_idempotency_key on app.orders (partner_id, idempotency_key)
 where idempotency_key is not null;
 create index orders_partner_created_idx on app.orders (partner_id, created_at desc);
-create index orders_open_subdist_idx on app.orders (routed_to_subdist_id)
+-- Without an index in the order of a list, PostgREST evaluates the embedded lists of every row.
+create index orders_created_idx on app.orders (created_at desc);
+create index orders_open_created_idx on app.orders (created_at desc)
+where status in ('SUBMITTED', 'PROCESSING');
+create index orders_open_routed_idx on app.orders (routed_at)
+where status in ('SUBMITTED', 'PROCESSING');
+create index orders_subdist_created_idx on app.orders (routed_to_subdist_id, created_at desc);
+create index orders_open_subdist_idx on app.orders (routed_to_subdist_id, created_at desc)
 where status in ('SUBMITTED', 'PROCESSING');
 create index orders_sla_clock_idx on app.orders (sla_clock_started_at)
 include (id, sla_reminder_sent, sla_manager_notified, sla_escalated)
@@ -181,11 +188,14 @@ create table app.order_items (
   list_price numeric(15, 2) not null,
   constraint order_items_line_total_check check (line_total = quantity * unit_price),
   constraint order_items_list_price_check check (list_price >= unit_price),
-  constraint order_items_order_id_product_id_key unique (order_id, product_id),
+  -- partner_id, which follows from order_id, is part of the index so that an embedding, which joins
+  -- on both, needs no second index.
+  constraint order_items_product_key unique (order_id, partner_id, product_id),
   constraint order_items_order_id_fkey foreign key (order_id, partner_id)
   references app.orders (id, partner_id) on delete cascade
 );
-create index order_items_partner_idx on app.order_items (partner_id);
+create index order_items_created_idx on app.order_items (created_at desc);
+create index order_items_partner_idx on app.order_items (partner_id, created_at desc);
 comment on table app.order_items is
   'Lines of an order, one per product; frozen once the order is submitted';
 comment on column app.order_items.unit_price is
@@ -215,8 +225,9 @@ create table app.order_events (
   constraint order_events_order_id_fkey foreign key (order_id, partner_id)
   references app.orders (id, partner_id) on delete restrict
 );
-create index order_events_order_idx on app.order_events (order_id, id);
-create index order_events_partner_idx on app.order_events (partner_id);
+create index order_events_order_idx on app.order_events (order_id, partner_id, id);
+create index order_events_created_idx on app.order_events (created_at desc);
+create index order_events_partner_idx on app.order_events (partner_id, created_at desc);
 comment on table app.order_events is
   'History of each order: what happened and who did it. Append-only; STATUS rows hold every '
   'status of the order';

@@ -45,7 +45,10 @@ create index idx_invoices_order on app.invoices (order_id);
 create index idx_invoices_status on app.invoices (status);
 create index idx_invoices_due on app.invoices (due_date);
 create index idx_invoices_unpaid on app.invoices (due_date) where status in ('UNPAID', 'PARTIAL');
+create index invoices_created_idx on app.invoices (created_at desc);
 create index invoices_partner_idx on app.invoices (partner_id, created_at desc);
+create index invoices_partner_unpaid_idx on app.invoices (partner_id, due_date)
+where status in ('UNPAID', 'PARTIAL');
 comment on table app.invoices is
   'What a partner owes for an order, issued on approval. amount_paid and status follow from '
   'invoice_payments';
@@ -76,6 +79,7 @@ create table app.invoice_payments (
   references app.invoices (id, partner_id) on delete restrict,
   constraint invoice_payments_reference_key unique (invoice_id, reference_number)
 );
+create index invoice_payments_created_idx on app.invoice_payments (created_at desc);
 create index invoice_payments_partner_idx on app.invoice_payments (partner_id, created_at desc);
 comment on table app.invoice_payments is
   'Payments received for an invoice; append-only, never above what is due';

@@ -26,6 +26,9 @@ create unique index point_transactions_earned_key on app.point_transactions (inv
 where type = 'EARNED';
 create unique index point_transactions_reversed_key on app.point_transactions (invoice_id)
 where type = 'ADJUSTED' and invoice_id is not null;
+create index point_transactions_invoice_idx on app.point_transactions (invoice_id)
+where invoice_id is not null;
+create index point_transactions_created_idx on app.point_transactions (created_at desc);
 create index point_transactions_partner_idx on app.point_transactions (partner_id, created_at desc);
 create index point_transactions_order_idx on app.point_transactions (order_id)
 where order_id is not null;
@@ -69,6 +72,8 @@ create table app.redemptions (
   shipped_at timestamptz,
   idempotency_key varchar(200)
 );
+create index redemptions_created_idx on app.redemptions (created_at desc);
+create index redemptions_reward_idx on app.redemptions (catalog_item_id, partner_id);
 create index redemptions_partner_idx on app.redemptions (partner_id, created_at desc);
 create unique index redemptions_idempotency_key on app.redemptions (partner_id, idempotency_key)
 where idempotency_key is not null;

@@ -55,6 +55,8 @@ create index messages_expiry_idx on app.messages (expires_at)
 where status = 'PENDING' and expires_at is not null;
 create unique index messages_provider_id_key on app.messages (provider_id)
 where provider_id is not null;
+create index messages_created_idx on app.messages (created_at desc);
+create index messages_failed_idx on app.messages (created_at desc) where status = 'FAILED';
 create index messages_order_idx on app.messages (order_id) where order_id is not null;
 comment on table app.messages is
   'Outbox: messages to send; a row commits in the same transaction as its event';
@@ -104,6 +106,7 @@ create table app.inbound_events (
   outcome varchar(200) not null,
   processed_at timestamptz not null default now()
 );
+create index inbound_events_message_idx on app.inbound_events (inbound_message_id);
 comment on table app.inbound_events is
   'Inbound messages that were processed: each once, however often and in whatever batches the '
   'provider delivers it';

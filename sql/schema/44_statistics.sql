@@ -11,6 +11,8 @@ where o.status in ('SUBMITTED', 'PROCESSING', 'APPROVED', 'SHIPPED', 'COMPLETED'
 group by 1, 2;
 create unique index partner_monthly_statistics_key
 on app.partner_monthly_statistics (partner_id, month);
+create index partner_monthly_statistics_month_idx
+on app.partner_monthly_statistics (month desc, partner_id);
 comment on materialized view app.partner_monthly_statistics is
   'Live orders and spend (IDR) per partner and month (Jakarta), refreshed by '
   'jobs.refresh_statistics()';

@@ -179,6 +179,7 @@ CALLS = {
         {"order_id": "id", "reason": "optional text"},
         lambda m: {"order_id": m.order(), "reason": "salah"},
     ),
+    "newest_orders": Call("agent", {"n": "count", "before": "moment"}, lambda _: {"n": 5}),
     "redeem_reward": Call(
         "partner",
         {"reward_id": "id", "idempotency_key": "text"},

@@ -15,7 +15,7 @@ UNIQUE = {
     "app.invoice_payments": {"invoice_payments_reference_key": "invoice_id reference_number"},
     "app.invoices": {"invoices_invoice_number_key": "invoice_number"},
     "app.messages": {"messages_provider_id_key": "provider_id"},
-    "app.order_items": {"order_items_order_id_product_id_key": "order_id product_id"},
+    "app.order_items": {"order_items_product_key": "order_id partner_id product_id"},
     "app.orders": {
         "orders_order_number_key": "order_number",
         "orders_idempotency_key": "partner_id idempotency_key",

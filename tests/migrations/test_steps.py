@@ -43,7 +43,7 @@ def test_hub_owner_owns_all_objects_and_public_has_no_privileges(sample: Sample,
     assert query(
         empty_database,
         "select extname from pg_extension where extnamespace = 'extensions'::regnamespace order by 1",
-    ) == [("btree_gist",), ("pgcrypto",)]
+    ) == [("btree_gist",), ("pg_trgm",), ("pgcrypto",)]
 
 
 def test_percent_signs_of_a_schema_file_are_kept(sample: Sample, empty_database: str) -> None:

@@ -11,8 +11,7 @@ A word states which rows a role sees. Rights that are not listed here must not e
     self      the caller's own account
     live      all but deleted partners
     served    sub-distributors of the calling agent's region or below it
-    shown     products and rewards on offer, and those that the calling partner once bought
-    active    rows that are not withdrawn
+    shown     rewards on offer, and those that the calling partner once redeemed
     tier      prices of the calling partner's tier
 
 No role inserts, updates, deletes or truncates directly: one that did would be written `own+update`.
@@ -23,9 +22,9 @@ ROLES = ("anon", "partner", "agent", "subdist", "admin", "superadmin", "erp", "m
 VIEWS = """
 schema api                    anon  partner  agent   subdist  admin  superadmin  erp    messenger
 me                            -     self     self    self     self   self        self   self
-products                      -     shown    all     routed   all    all         -      -
-brands                        -     active   all     -        all    all         -      -
-categories                    -     all      all     -        all    all         -      -
+products                      -     all      all     all      all    all         -      -
+brands                        -     all      all     all      all    all         -      -
+categories                    -     all      all     all      all    all         -      -
 tier_prices                   -     -        -       -        all    all         -      -
 orders                        -     own      region  routed   all    all         -      -
 order_items                   -     own      region  routed   all    all         -      -
@@ -55,9 +54,9 @@ consistency                   -     -        -       -        all    all        
 
 TABLES = """
 with psql and the role        anon  partner  agent   subdist  admin  superadmin  erp    messenger
-app.products                  -     shown    all     routed   all    all         -      -
-app.brands                    -     active   all     none     all    all         -      -
-app.categories                -     all      all     none     all    all         -      -
+app.products                  -     all      all     all      all    all         -      -
+app.brands                    -     all      all     all      all    all         -      -
+app.categories                -     all      all     all      all    all         -      -
 app.inventory                 -     all      all     none     all    all         -      -
 app.tier_prices               -     tier     none    none     all    all         -      -
 app.orders                    -     own      region  routed   all    all         -      -
@@ -134,6 +133,7 @@ api.save_draft                -     yes      -       -        -      -          
 api.submit_order              -     yes      -       -        -      -           -      -
 api.submit_draft              -     yes      -       -        -      -           -      -
 api.cancel_order              -     yes      -       -        -      -           -      -
+api.newest_orders             -     yes      yes     yes      yes    yes         -      -
 api.redeem_reward             -     yes      -       -        -      -           -      -
 api.start_shadow_session      -     -        yes     -        yes    yes         -      -
 api.end_shadow_session        -     -        yes     -        yes    yes         -      -
@@ -174,7 +174,8 @@ auth.current_subdist_id       -     yes      yes     yes      yes    yes        
 auth.current_tier             -     yes      yes     yes      yes    yes         -      -
 auth.agent_regions            -     yes      yes     -        yes    yes         -      -
 auth.current_agent_region     -     -        yes     -        -      -           -      -
-app.price_in_force            -     yes      yes     yes      yes    yes         -      -
+app.newest_order_ids          -     yes      yes     yes      yes    yes         -      -
+app.check_page                -     yes      yes     yes      yes    yes         -      -
 app.stock_stale_before        -     yes      yes     yes      yes    yes         -      -
 app.invariants                -     -        -       -        yes    yes         -      -
 app.check_consistency         -     -        -       -        yes    yes         -      -

@@ -219,7 +219,6 @@ def test_rerouting_moves_the_delivery_contact_to_the_new_sub_distributor(
     conn.execute("update app.orders set routed_to_subdist_id = %s where routed_at is not null", [east.sub])
     assert visibility.seen(conn, "api.delivery_contacts", west) == set()
     assert visibility.seen(conn, "api.order_items", west) == set()
-    assert visibility.seen(conn, "api.products", west) == set()
     both = {dataset.west.partner.sub, dataset.east.partner.sub}
     assert visibility.seen(conn, "api.delivery_contacts", east) == both
 
@@ -232,19 +231,27 @@ def test_a_partner_sees_prices_of_their_own_tier_only(conn: Connection, dataset:
             conn.execute("set local role partner")
             rows = conn.execute("select sku, price from api.products order by sku").fetchall()
             tiers = conn.execute("select distinct tier::text from app.tier_prices").fetchall()
-            other = conn.execute(
-                "select f.price from app.products p,"
-                " app.price_in_force(p.id, p.base_price, 'PLATINUM', now()) f where p.sku = 'SKU-001'"
-            ).fetchall()
         wanted = conn.execute(
-            "select p.sku, t.price from app.products p join app.tier_prices t on t.product_id = p.id"
-            " where t.tier::text = %s and p.sku = any (%s) order by 1",
-            [tier, [row[0] for row in rows]],
+            "select p.sku, case when p.is_active then t.price end from app.products p"
+            " join app.tier_prices t on t.product_id = p.id where t.tier::text = %s order by 1",
+            [tier],
         ).fetchall()
         assert rows == wanted
         assert tiers == [(tier,)]
-        # for another tier the base price is returned
-        assert other == conn.execute("select base_price from app.products where sku = 'SKU-001'").fetchall()
+
+
+def test_a_withdrawn_product_is_readable_without_a_price(conn: Connection, dataset: RlsDataset) -> None:
+    west = dataset.west
+    for who in (west.partner, west.agent, west.subdist, dataset.admin, dataset.superadmin):
+        rows = visibility.attempt(
+            conn,
+            who,
+            lambda: conn.execute(
+                "select sku, is_active, price, min_qty_discount, discount_price from api.products"
+                " where sku in ('SKU-OLD', 'SKU-OFF') order by sku"
+            ).fetchall(),
+        )
+        assert rows == [("SKU-OFF", False, None, None, None), ("SKU-OLD", False, None, None, None)]
 
 
 def test_a_partner_sees_only_their_own_credit(conn: Connection, dataset: RlsDataset) -> None:

@@ -21,7 +21,6 @@ _NATURAL_KEYS = (
 )
 
 _LIVE = "deleted_at is null"
-_BOUGHT = "select product_id from app.order_items where partner_id = %(me)s"
 _TAKEN = "select catalog_item_id from app.redemptions where partner_id = %(me)s"
 _ROUTED = "select {} from app.orders where routed_to_subdist_id = %(me)s"
 _IN_REGION = f"select id from app.partners where region_id = any (%(regions)s) and {_LIVE}"
@@ -38,19 +37,12 @@ RULES = {
     "routed": {
         "": f"order_id in ({_ROUTED.format('id')})",
         "orders": "routed_to_subdist_id = %(me)s",
-        "products": (
-            f"id in (select product_id from app.order_items where order_id in ({_ROUTED.format('id')}))"
-        ),
         "partners": f"id in ({_ROUTED.format('partner_id')}) and {_LIVE}",
         "delivery_contacts": (
             f"id in ({_ROUTED.format('partner_id')}) and id in (select id from app.partners where {_LIVE})"
         ),
     },
-    "active": {"brands": "is_active"},
-    "shown": {
-        "products": f"is_active or id in ({_BOUGHT})",
-        "redemption_catalog": f"is_active or id in ({_TAKEN})",
-    },
+    "shown": {"redemption_catalog": f"is_active or id in ({_TAKEN})"},
     "tier": {"tier_prices": "tier = (select tier from app.partners where id = %(me)s)"},
 }
 

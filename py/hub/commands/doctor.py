@@ -42,7 +42,7 @@ def _machine() -> Iterator[Finding]:
     yield sys.version_info >= (3, 11), f"Python {sys.version.split()[0]}"
     installed, text = _try(lambda: f"PostgreSQL programs in {postgres.bin_dir()}")
     yield installed, text
-    for extension in ("pg_cron", "plpgsql_check", "pgcrypto", "btree_gist") if installed else ():
+    for extension in ("pg_cron", "plpgsql_check", "pgcrypto", "btree_gist", "pg_trgm") if installed else ():
         available = postgres.has_extension(extension)
         yield available, f"extension {extension} is {'installed' if available else 'missing'}"
     yield _try(lambda: f"pgbouncer in {pgbouncer.program()}")

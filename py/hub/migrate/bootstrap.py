@@ -20,7 +20,7 @@ from hub.migrate.errors import MigrationError
 from hub.migrate.tree import Tree, shown
 
 OWNER = "hub_owner"
-EXTENSIONS = ("pgcrypto", "btree_gist")
+EXTENSIONS = ("pgcrypto", "btree_gist", "pg_trgm")
 _SCHEMAS = ("extensions", "app", "auth", "jobs", "api", "migration")
 _MINIMUM_VERSION = 150000
 

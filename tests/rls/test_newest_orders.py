@@ -1,0 +1,64 @@
+"""`newest_orders` returns what `orders` ordered by `created_at` returns, for every role."""
+
+import pytest
+
+from tests.rls import visibility
+from tests.support.context import Caller, Connection
+from tests.support.rls_dataset import RlsDataset
+
+LIST = "select id::text from api.orders where created_at < %s order by created_at desc, id desc limit %s"
+CALL = "select id::text from api.newest_orders(n => %s, before => %s)"
+
+
+@pytest.fixture
+def spread(conn: Connection) -> Connection:
+    """The data set with an hour between two orders; pairs of orders have the same time."""
+    conn.execute("set local session_replication_role = replica")
+    conn.execute(
+        "update app.orders as o set created_at = now() - make_interval(hours => s.n / 2)"
+        " from (select id, row_number() over (order by order_number)::int as n from app.orders) as s"
+        " where s.id = o.id"
+    )
+    conn.execute("set local session_replication_role = origin")
+    return conn
+
+
+def rows(conn: Connection, who: Caller, query: str, *arguments: object) -> list[str]:
+    found: list[str] = visibility.attempt(
+        conn, who, lambda: [str(row[0]) for row in conn.execute(query, arguments).fetchall()]
+    )
+    return found
+
+
+def add_partners(conn: Connection, region_of: Caller, count: int) -> None:
+    """Partners without orders in the region of a partner."""
+    conn.execute(
+        "insert into app.partners (email, password_hash, business_name, region_id)"
+        " select 'more' || n || '@hub.test', 'x', 'Salon', p.region_id"
+        " from app.partners as p, generate_series(1, %s) as n where p.id = %s",
+        [count, region_of.sub],
+    )
+
+
+@pytest.mark.parametrize("role", ["partner", "agent", "subdist", "admin", "superadmin"])
+@pytest.mark.parametrize("n", [1, 3, 100])
+def test_newest_orders_are_the_head_of_the_list(
+    spread: Connection, dataset: RlsDataset, role: str, n: int
+) -> None:
+    for who, _ in visibility.callers(dataset, role):
+        wanted = rows(spread, who, LIST, "infinity", n)
+        assert rows(spread, who, CALL, n, None) == wanted
+        assert wanted
+
+
+@pytest.mark.parametrize("others", [0, 1001], ids=["few partners", "many partners"])
+def test_pages_of_an_agent_follow_each_other(spread: Connection, dataset: RlsDataset, others: int) -> None:
+    agent = dataset.west.agent
+    add_partners(spread, dataset.west.partner, others)
+    for before in rows(spread, agent, "select created_at from api.orders"):
+        assert rows(spread, agent, CALL, 2, before) == rows(spread, agent, LIST, before, 2)
+
+
+def test_an_agent_without_partners_gets_an_empty_list(conn: Connection, dataset: RlsDataset) -> None:
+    conn.execute("update app.agents set region_id = null where id = %s", [dataset.west.agent.sub])
+    assert rows(conn, dataset.west.agent, CALL, 20, None) == []
