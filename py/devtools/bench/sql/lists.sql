@@ -124,7 +124,12 @@ create function bench.add_orders(p_from int, p_to int) returns void
 language plpgsql volatile
 as $$
 declare
-  v_rules jsonb := app.submission_rules('SILVER');
+  v_rules constant jsonb := '{
+    "loyalty.multiplier.silver": {"value": 1, "version": 1},
+    "order.minimum_threshold": {"value": 500000, "version": 1},
+    "credit.over_limit_policy": {"value": "FLAG", "version": 1},
+    "loyalty.rupiah_per_point": {"value": 10000, "version": 1},
+    "loyalty.point_value_rupiah": {"value": 100, "version": 1}}';
 begin
   drop table if exists pg_temp.plan;
   create temporary table plan as
