@@ -61,10 +61,11 @@ select
   case m.status when 'COMPLETED' then m.at end, case m.status when 'COMPLETED' then m.at end,
   m.at, m.at, case m.status when 'CANCELLED' then m.at end,
   case m.status when 'COMPLETED' then 'S' || m.n end,
-  case m.status when 'COMPLETED' then m.at end, app.submission_rules('SILVER'), false, false, false
+  case m.status when 'COMPLETED' then m.at end, r.snapshot, false, false, false
 from plan as m
 join numbered_partners as p on p.n = m.n % 5000
 join numbered_subdists as s on s.n = m.n % 50
+join app.order_rules as r on r.tier = 'SILVER'
 order by m.n;
 insert into app.order_items (
   id, order_id, partner_id, product_id, quantity, unit_price, list_price, line_total, created_at
