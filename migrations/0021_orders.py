@@ -7,6 +7,6 @@ __depends__ = {"0016_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="4d1fbbef75f1748934e28e75bc39afeb5267b4c67ab05ddc8658e55015d94ece",
+        sha256="a0c78aed0c5160b5a5d130b72ce91810852ecd92de413b2356af835b120cec87",
     ),
 ]

@@ -17,7 +17,7 @@ using (is_active or (
   select true from app.redemptions as r
   where r.catalog_item_id = redemption_catalog.id
     and r.partner_id = (select auth.current_user_id())
-  order by r.created_at limit 1
+  order by r.partner_id limit 1
 ));
 create policy redemption_catalog__admin_select on app.redemption_catalog for select to admin
 using (true);

@@ -21,6 +21,6 @@ using (
   deleted_at is null
   and (
     select true from app.orders as o
-    where o.partner_id = partners.id order by o.created_at desc limit 1
+    where o.partner_id = partners.id order by o.partner_id limit 1
   )
 );

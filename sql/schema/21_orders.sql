@@ -116,7 +116,10 @@ where status in ('SUBMITTED', 'PROCESSING');
 create index orders_open_routed_idx on app.orders (routed_at)
 where status in ('SUBMITTED', 'PROCESSING');
 create index orders_subdist_created_idx on app.orders (routed_to_subdist_id, created_at desc);
+create index orders_subdist_partner_idx on app.orders (routed_to_subdist_id, partner_id);
 create index orders_open_subdist_idx on app.orders (routed_to_subdist_id, created_at desc)
+where status in ('SUBMITTED', 'PROCESSING');
+create index orders_open_subdist_routed_idx on app.orders (routed_to_subdist_id, routed_at)
 where status in ('SUBMITTED', 'PROCESSING');
 create index orders_sla_clock_idx on app.orders (sla_clock_started_at)
 include (id, sla_reminder_sent, sla_manager_notified, sla_escalated)

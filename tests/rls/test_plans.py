@@ -148,6 +148,7 @@ PARTS = " ".join(
 OPEN = "status in ('SUBMITTED', 'PROCESSING')"
 NEWEST = f"order by t.created_at desc limit {PAGE}"
 SEARCH = f"api.products as t where t.name ilike '%a7f3%' order by t.name limit {PAGE}"
+DELIVERIES = f"api.orders as t join api.delivery_contacts as d on d.id = t.partner_id {NEWEST}"
 EVERYONE = ("partner", "subdist", "agent", "admin", "superadmin")
 BILLED = ("partner", "agent", "admin", "superadmin")
 POINTS = ("partner", "admin", "superadmin")
@@ -159,7 +160,8 @@ LISTS: list[tuple[tuple[str, ...], str]] = [
     (BILLED, f"api.orders as t {PARTS} {NEWEST}"),
     (EVERYONE, f"api.orders as t {LINES} where {OPEN} {NEWEST}"),
     (EVERYONE, f"api.orders as t {LINES} where status = 'SUBMITTED' {NEWEST}"),
-    (("agent", *HEADQUARTERS), f"api.orders as t where {OPEN} order by t.routed_at limit {PAGE}"),
+    (("subdist", "agent", *HEADQUARTERS), f"api.orders as t where {OPEN} order by t.routed_at limit {PAGE}"),
+    (("subdist",), DELIVERIES),
     (BILLED, f"api.orders as t {LINES} order by t.submitted_at desc limit {PAGE}"),
     (EVERYONE, f"api.orders as t {LINES} where t.created_at < now() - interval '9 days' {NEWEST}"),
     ((*EVERYONE, "agent of few partners"), f"api.newest_orders({PAGE}) as t {LINES}"),
@@ -212,6 +214,8 @@ def excesses(conn: Connection, who: Caller, query: str) -> list[str]:
                 found.append(f"scans {table}")
             elif rows_read(node) > MOST_ROWS:
                 found.append(f"reads {rows_read(node):.0f} rows of {table}")
+        if node["Node Type"] == "Bitmap Index Scan" and rows_read(node) > MOST_ROWS:
+            found.append(f"reads {rows_read(node):.0f} entries of {node['Index Name']}")
         if node["Node Type"] == "Sort" and rows_read(node["Plans"][0]) > MOST_ROWS:
             found.append(f"sorts {rows_read(node['Plans'][0]):.0f} rows")
     return found
