@@ -241,13 +241,8 @@ comment on function app.config_snapshot(text[]) is
   'The current values and versions of these configs, as orders pin them in rules_applied: {key: '
   '{"value": ..., "version": n}}';
 
--- The lock comes first: two concurrent changes of different configs would each derive the rules
--- without the other's.
-create function app.derive_order_rules() returns void language plpgsql volatile
+create function app.current_order_rules() returns setof app.order_rules language sql stable
 as $$
-begin
-  lock table app.order_rules in share row exclusive mode;
-  insert into app.order_rules as r
   select
     t.tier,
     app.config_numeric('loyalty.multiplier.' || lower(t.tier::text)),
@@ -261,6 +256,18 @@ begin
       'loyalty.point_value_rupiah', 'order.minimum_threshold', 'credit.over_limit_policy'
     ])
   from unnest(enum_range(null::app.tier_enum)) as t (tier)
+$$;
+comment on function app.current_order_rules() is
+  'The rows of app.order_rules as the present configs give them';
+
+-- The lock comes first: two concurrent changes of different configs would each derive the rules
+-- without the other's.
+create function app.derive_order_rules() returns void language plpgsql volatile
+as $$
+begin
+  lock table app.order_rules in share row exclusive mode;
+  insert into app.order_rules as r
+  select * from app.current_order_rules()
   on conflict (tier) do update set
     point_multiplier = excluded.point_multiplier, rupiah_per_point = excluded.rupiah_per_point,
     point_value_rupiah = excluded.point_value_rupiah,

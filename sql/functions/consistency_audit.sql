@@ -35,9 +35,17 @@ left join lateral (
 ) as h on true
 where (
   h.version = c.version and h.versions = c.version and h.new_value = c.config_value
-) is not true;
+) is not true
+union all
+select
+  null::uuid as subject_id,
+  format('order_rules of tier %s: %s; the configs say %s', c.tier, r.snapshot, c.snapshot)
+    as details
+from app.current_order_rules() as c
+left join app.order_rules as r on r.tier = c.tier
+where r is distinct from c;
 comment on view app.consistency_configs is
-$$Each configuration value equals its newest history row, and no version is missing
+$$Each configuration equals its newest history row, misses no version, and order_rules follow
 Scan: both small tables, the history by its key.$$;
 
 create view app.audited_rows as

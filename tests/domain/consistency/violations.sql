@@ -136,6 +136,9 @@ update app.impersonation_notifications set message_id = null where order_id = %(
 update app.system_configs set config_value = '30000' where config_key = 'loyalty.rupiah_per_point';
 
 -- configs
+update app.order_rules set minimum_threshold = minimum_threshold + 1;
+
+-- configs
 delete from app.system_config_history where version = 1 and config_key = 'loyalty.rupiah_per_point';
 
 -- audit_trail
