@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_messaging.sql",
-        sha256="33cb54f3a4e298deaa2145f803dbd6fc5baf4e930f7f78137930237e5265898c",
+        sha256="6101f9237fa8089ecc8339f06e09d4f444d517c28f9c3140bfa0c9efb65a8a0b",
     ),
 ]

@@ -27,9 +27,9 @@ begin
     select * into v_link from auth.new_secret();
     insert into auth.sign_in_links (token_hash, subdist_id, expires_at)
     values (v_link.token_hash, v_subdist.id, now() + make_interval(mins => v_minutes));
-    insert into app.messages (template, recipient_type, recipient_id, variables, expires_at)
-    values ('sign_in_link', 'SUBDIST', v_subdist.id,
-      jsonb_build_object('token', v_link.token, 'minutes', v_minutes),
+    perform app.enqueue_messages(
+      'sign_in_link', 'SUBDIST', array[v_subdist.id], null,
+      jsonb_build_object('token', v_link.token, 'minutes', v_minutes), 'WHATSAPP',
       now() + make_interval(mins => v_minutes));
   end loop;
   -- The same answer for every number, so that callers cannot find out which numbers are registered.

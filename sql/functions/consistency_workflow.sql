@@ -72,6 +72,18 @@ comment on view app.consistency_routing is
 $$Each routed open order has a clock and a message; headquarters was notified of each unrouted one
 Scan: only open orders, by idx_orders_status; messages by messages_order_idx.$$;
 
+create view app.consistency_message_priorities as
+select
+  m.id as subject_id,
+  format('%s has priority %s, its template %s has %s',
+    m.id, m.priority, m.template, app.message_priority(m.template)) as details
+from app.messages as m
+where m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
+  and m.priority <> app.message_priority(m.template);
+comment on view app.consistency_message_priorities is
+$$Each message that is to be sent has the priority of its template
+Scan: messages whole.$$;
+
 create view app.consistency_escalations as
 with logged as (
   select

@@ -87,38 +87,21 @@ $$;
 comment on function app.sender_number(text) is
   'E.164 number of a sender, as the provider writes it: international, without the plus';
 
-create function app.record_conversation(p_from text, p_at text)
-returns void language plpgsql volatile
-as $$
-declare
-  v_number text := app.sender_number(p_from);
-begin
-  if v_number is null or length(v_number) > 20 or p_at is null or p_at !~ '^[0-9]{1,10}$' then
-    return;
-  end if;
-  insert into app.conversations as c (number, last_inbound_at)
-  values (v_number, least(to_timestamp(p_at::bigint), now()))
-  on conflict (number) do update set
-    last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at);
-end $$;
-comment on function app.record_conversation(text, text) is
-  'Records when a number last wrote, in the provider''s Unix time; ignores older or invalid times';
-
 -- Only a sub-distributor who was offered the button gets an explanation; anyone else learns nothing
 -- about the order. No second explanation is enqueued while one is pending.
 create function app.reply_to_outdated_button(p_order_id uuid, p_from text)
 returns void language plpgsql volatile
 as $$
 begin
-  insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
-  select 'button_outdated', 'SUBDIST', s.id, o.id, jsonb_build_object('reason', case
-    when o.status = 'CANCELLED' then 'pesanan sudah dibatalkan'
-    when o.status = 'REJECTED' then 'pesanan sudah ditolak oleh kantor pusat'
-    when o.routed_to_subdist_id is distinct from s.id then 'pesanan tidak lagi menjadi tugas Anda'
-    when o.status in ('SUBMITTED', 'PROCESSING')
-      then 'pesanan sudah Anda jawab, atau ada pesan yang lebih baru'
-    else 'pesanan sudah diproses lebih lanjut'
-  end)
+  perform app.enqueue_message(
+    'button_outdated', 'SUBDIST', s.id, o.id, jsonb_build_object('reason', case
+      when o.status = 'CANCELLED' then 'pesanan sudah dibatalkan'
+      when o.status = 'REJECTED' then 'pesanan sudah ditolak oleh kantor pusat'
+      when o.routed_to_subdist_id is distinct from s.id then 'pesanan tidak lagi menjadi tugas Anda'
+      when o.status in ('SUBMITTED', 'PROCESSING')
+        then 'pesanan sudah Anda jawab, atau ada pesan yang lebih baru'
+      else 'pesanan sudah diproses lebih lanjut'
+    end))
   from app.orders as o, app.sub_distributors as s
   where o.id = p_order_id and s.whatsapp_number = app.sender_number(p_from)
     and exists (
@@ -135,23 +118,32 @@ end $$;
 comment on function app.reply_to_outdated_button(uuid, text) is
   'Enqueues an explanation for a sub-distributor who used a button that is no longer valid';
 
+create function app.button_order_id(p_payload text) returns uuid language sql immutable
+as $$
+  select case
+    when p_payload ~ '^(ACCEPT|DECLINE):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[^:]*$'
+      then split_part(p_payload, ':', 2)::uuid
+  end
+$$;
+comment on function app.button_order_id(text) is
+  'The order of a reply button''s payload; null for a payload of another form';
+
 create function app.handle_button_reply(p_payload text, p_from text)
 returns text language plpgsql volatile
 as $$
 declare
-  v_parts text[] := string_to_array(coalesce(p_payload, ''), ':');
+  v_order_id uuid := app.button_order_id(p_payload);
+  v_decision text := split_part(p_payload, ':', 1);
   v_order app.orders;
 begin
-  if cardinality(v_parts) <> 3 or v_parts[1] not in ('ACCEPT', 'DECLINE')
-    or v_parts[2] !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-  then
+  if v_order_id is null then
     return 'unknown button';
   end if;
-  select * into v_order from app.orders as o where o.id = v_parts[2]::uuid for no key update;
+  select * into v_order from app.orders as o where o.id = v_order_id for no key update;
   if not found or v_order.routed_to_subdist_id is null
     or v_order.status not in ('SUBMITTED', 'PROCESSING')
-    or v_parts[3] is distinct from app.reply_signature(
-      v_parts[1], v_order.id, v_order.routed_to_subdist_id, v_order.sla_clock_started_at)
+    or split_part(p_payload, ':', 3) is distinct from app.reply_signature(
+      v_decision, v_order.id, v_order.routed_to_subdist_id, v_order.sla_clock_started_at)
   then
     perform app.reply_to_outdated_button(v_order.id, p_from);
     return 'button out of date';
@@ -162,8 +154,8 @@ begin
   ) then
     return 'button from another number';
   end if;
-  perform app.respond_order(v_order.id, v_order.routed_to_subdist_id, v_parts[1], 'WhatsApp');
-  return v_parts[1];
+  perform app.respond_order(v_order.id, v_order.routed_to_subdist_id, v_decision, 'WhatsApp');
+  return v_decision;
 end $$;
 comment on function app.handle_button_reply(text, text) is
   'Answers an order by a WhatsApp reply button; returns the decision, or why it was ignored';
@@ -174,7 +166,7 @@ as $$
 declare
   v_number text := app.sender_number(p_from);
   v_sender record;
-  v_count int;
+  v_agent_ids uuid[];
   v_variables jsonb;
 begin
   select s.business_name as name, s.region_id into v_sender
@@ -186,20 +178,21 @@ begin
   v_variables := jsonb_build_object(
     'sender', coalesce(v_sender.name, '') || ' (' || coalesce(v_number, '-') || ')',
     'text', left(p_text, 900));
-  insert into app.messages (template, recipient_type, recipient_id, variables)
-  select 'inbound_text', 'AGENT', a.id, v_variables
-  from app.agents as a
-  where a.is_active and a.role = 'SALESMAN' and a.region_id = (
-    select r.region_id from app.ancestor_regions(v_sender.region_id) as r
-    where exists (
-      select from app.agents as x
-      where x.region_id = r.region_id and x.is_active and x.role = 'SALESMAN'
+  v_agent_ids := array(
+    select a.id from app.agents as a
+    where a.is_active and a.role = 'SALESMAN' and a.region_id = (
+      select r.region_id from app.ancestor_regions(v_sender.region_id) as r
+      where exists (
+        select from app.agents as x
+        where x.region_id = r.region_id and x.is_active and x.role = 'SALESMAN'
+      )
+      order by r.distance limit 1
     )
-    order by r.distance limit 1
   );
-  get diagnostics v_count = row_count;
-  if v_count = 0 then
+  if v_agent_ids = '{}' then
     perform app.notify_headquarters('inbound_text', null, v_variables);
+  else
+    perform app.enqueue_messages('inbound_text', 'AGENT', v_agent_ids, null, v_variables);
   end if;
   return 'forwarded';
 end $$;
@@ -213,16 +206,13 @@ declare
   v_key text := left(p_message ->> 'id', 300);
   v_outcome text;
 begin
-  if v_key is null then
+  -- app.lock_inbound has recorded it as received, unless an earlier webhook brought it
+  if not exists (
+    select from app.inbound_events as e
+    where e.event_key = v_key and e.inbound_message_id = p_inbound_id and e.outcome = 'received'
+  ) then
     return;
   end if;
-  insert into app.inbound_events (event_key, inbound_message_id, outcome)
-  values (v_key, p_inbound_id, 'received')
-  on conflict (event_key) do nothing;
-  if not found then
-    return;
-  end if;
-  perform app.record_conversation(p_message ->> 'from', p_message ->> 'timestamp');
   v_outcome := case p_message ->> 'type'
     when 'button' then
       app.handle_button_reply(p_message #>> '{button,payload}', p_message ->> 'from')
@@ -238,14 +228,21 @@ end $$;
 comment on function app.handle_inbound_event(uuid, jsonb) is
   'Processes one message of a webhook once: a button reply, a text, or anything else';
 
+create function app.status_message_id(p_status jsonb) returns uuid language sql immutable
+as $$
+  select case
+    when p_status ->> 'biz_opaque_callback_data' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+      then (p_status ->> 'biz_opaque_callback_data')::uuid
+  end
+$$;
+comment on function app.status_message_id(jsonb) is
+  'The hub''s id of the message that a status of a webhook is about; null if it has none';
+
 create function app.handle_inbound_status(p_status jsonb)
 returns void language plpgsql volatile
 as $$
 declare
-  v_callback_data text := p_status ->> 'biz_opaque_callback_data';
-  v_id uuid := case
-    when v_callback_data ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then v_callback_data::uuid
-  end;
+  v_id uuid := app.status_message_id(p_status);
   v_at text := p_status ->> 'timestamp';
 begin
   if lower(p_status ->> 'status') not in ('sent', 'delivered', 'read', 'failed')
@@ -283,6 +280,10 @@ exception
   then
     raise;
   when others then
+    -- another webhook may bring the same message again
+    delete from app.inbound_events as e
+    where e.event_key = left(p_element ->> 'id', 300) and e.inbound_message_id = p_inbound_id
+      and e.outcome = 'received';
     insert into app.inbound_events (event_key, inbound_message_id, outcome)
     values (concat_ws(':', p_inbound_id, p_kind, p_number), p_inbound_id,
       left('failed: ' || sqlerrm, 200))
@@ -293,37 +294,122 @@ comment on function app.handle_inbound(uuid, text, jsonb, int) is
 
 -- A webhook can carry several entries, changes, messages and statuses, so every level is traversed.
 -- Elements of an unexpected shape are skipped.
+create function app.inbound_elements(p_payload jsonb)
+returns table (kind text, number int, element jsonb) language sql immutable rows 1
+as $$
+  select 'status' as kind, s.number::int, s.element
+  from jsonb_path_query(
+    p_payload, '$.entry[*].changes[*].value.statuses[*] ? (@.type() == "object")'
+  ) with ordinality as s (element, number)
+  union all
+  select 'message' as kind, m.number::int, m.element
+  from jsonb_path_query(
+    p_payload, '$.entry[*].changes[*].value.messages[*] ? (@.type() == "object")'
+  ) with ordinality as m (element, number)
+$$;
+comment on function app.inbound_elements(jsonb) is
+  'Statuses and messages of a webhook, each kind numbered in the order of arrival';
+
+-- Webhooks come in any order, and their elements concern any rows. So everything that they may
+-- change is locked before the first is processed, each kind in the order of its keys: events,
+-- conversations, partners, orders, messages. Two calls, and a call beside messages_sent or the
+-- transition of an order, wait for each other instead of deadlocking. Nothing here can fail for
+-- an element of an unexpected content.
+create function app.lock_inbound(p_inbound_ids uuid[])
+returns void language plpgsql volatile
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+declare
+  v_message_ids uuid[];
+  v_order_ids uuid[];
+begin
+  insert into app.inbound_events (event_key, inbound_message_id, outcome)
+  select distinct on (k.event_key) k.event_key, b.id, 'received'
+  from app.inbound_messages as b
+  cross join lateral app.inbound_elements(b.payload) as e
+  cross join lateral (select left(e.element ->> 'id', 300) as event_key) as k
+  where b.id = any (p_inbound_ids) and e.kind = 'message' and k.event_key is not null
+  order by k.event_key, b.received_at, b.id, e.number
+  on conflict (event_key) do nothing;
+
+  insert into app.conversations as c (number, last_inbound_at)
+  select n.number, max(least(to_timestamp((e.element ->> 'timestamp')::bigint), now()))
+  from app.inbound_messages as b
+  cross join lateral app.inbound_elements(b.payload) as e
+  cross join lateral (select app.sender_number(e.element ->> 'from') as number) as n
+  where b.id = any (p_inbound_ids) and e.kind = 'message'
+    and e.element ->> 'timestamp' ~ '^[0-9]{1,10}$' and length(n.number) <= 20
+  group by n.number
+  order by n.number
+  on conflict (number) do update set
+    last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at);
+
+  with elements as materialized (
+    select e.kind, e.element
+    from app.inbound_messages as b
+    cross join lateral app.inbound_elements(b.payload) as e
+    where b.id = any (p_inbound_ids)
+  ),
+  reported as (
+    select m.id, m.order_id, m.template, e.element
+    from elements as e join app.messages as m on m.provider_id = e.element ->> 'id'
+    where e.kind = 'status'
+    union all
+    select m.id, m.order_id, m.template, e.element
+    from elements as e join app.messages as m on m.id = app.status_message_id(e.element)
+    where e.kind = 'status'
+  )
+
+  select
+    array(select r.id from reported as r),
+    array(
+      -- A lost offer escalates its order.
+      select r.order_id from reported as r
+      where r.template = 'order_routed' and lower(r.element ->> 'status') = 'failed'
+      union
+      select app.button_order_id(b.payload)
+      from elements as e
+      cross join lateral (values
+        (e.element #>> '{button,payload}'), (e.element #>> '{interactive,button_reply,id}')
+      ) as b (payload)
+      where e.kind = 'message' and app.button_order_id(b.payload) is not null
+    )
+  into v_message_ids, v_order_ids;
+  perform app.lock_messages(v_message_ids, v_order_ids);
+end $$;
+comment on function app.lock_inbound(uuid[]) is
+  'Records the events and conversations of webhooks, and locks all that processing them can change';
+
 create function app.process_inbox(p_limit int default 100)
 returns int language plpgsql volatile
 as $$
 declare
+  v_ids uuid[];
   v_inbound app.inbound_messages;
-  v_element jsonb;
+  v_kind text;
   v_number int;
-  v_count int := 0;
+  v_element jsonb;
 begin
-  for v_inbound in
-    select * from app.inbound_messages as b where b.processed_at is null
+  v_ids := array(
+    select b.id from app.inbound_messages as b where b.processed_at is null
     order by b.received_at, b.id limit p_limit for update skip locked
+  );
+  if v_ids = '{}' then
+    return 0;
+  end if;
+  perform app.lock_inbound(v_ids);
+  for v_inbound in
+    select b.* from app.inbound_messages as b
+    where b.id = any (v_ids) order by b.received_at, b.id
   loop
-    for v_element, v_number in
-      select s.element, s.number from jsonb_path_query(
-        v_inbound.payload, '$.entry[*].changes[*].value.statuses[*] ? (@.type() == "object")'
-      ) with ordinality as s (element, number)
+    for v_kind, v_number, v_element in
+      select e.kind, e.number, e.element from app.inbound_elements(v_inbound.payload) as e
     loop
-      perform app.handle_inbound(v_inbound.id, 'status', v_element, v_number);
+      perform app.handle_inbound(v_inbound.id, v_kind, v_element, v_number);
     end loop;
-    for v_element, v_number in
-      select m.element, m.number from jsonb_path_query(
-        v_inbound.payload, '$.entry[*].changes[*].value.messages[*] ? (@.type() == "object")'
-      ) with ordinality as m (element, number)
-    loop
-      perform app.handle_inbound(v_inbound.id, 'message', v_element, v_number);
-    end loop;
-    update app.inbound_messages as b set processed_at = now() where b.id = v_inbound.id;
-    v_count := v_count + 1;
   end loop;
-  return v_count;
+  update app.inbound_messages as b set processed_at = now() where b.id = any (v_ids);
+  return cardinality(v_ids);
 end $$;
 comment on function app.process_inbox(int) is
   'Processes stored webhooks, oldest first; concurrent calls share the work. Returns the number of '

@@ -1,13 +1,16 @@
--- The outbox: how messengers claim messages and report their delivery. Delivery is at least once.
+-- The outbox: what becomes of messages after they are claimed. Delivery is at least once.
 
 -- A lapsed lease means that the messenger died, perhaps after sending. The provider may still
 -- report the message, because its status carries the hub's id. So the message is sent again, and
 -- counted as a repeat, only after outbox.unknown_wait_seconds without a report.
 create function app.reap_messages()
 returns int language plpgsql volatile
+-- Always by messages_reap_idx: plans that are cached while the outbox is small must hold later.
+set enable_seqscan = off set enable_sort = off
 as $$
 declare
   v_wait interval := make_interval(secs => app.config_int('outbox.unknown_wait_seconds'));
+  v_max_attempts int := app.config_int('outbox.max_attempts');
   v_count int;
   v_more int;
   v_message app.messages;
@@ -16,6 +19,8 @@ begin
   where m.id in (
     select l.id from app.messages as l
     where l.status = 'CLAIMED' and l.lease_until <= now()
+      and coalesce(l.lease_until, l.unknown_since, l.expires_at) <= now()
+    order by coalesce(l.lease_until, l.unknown_since, l.expires_at)
     for update skip locked
   );
   get diagnostics v_count = row_count;
@@ -23,7 +28,9 @@ begin
   for v_message in
     select u.* from app.messages as u
     where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait
-      and u.attempts >= app.config_int('outbox.max_attempts')
+      and coalesce(u.lease_until, u.unknown_since, u.expires_at) <= now() - v_wait
+      and u.attempts >= v_max_attempts
+    order by coalesce(u.lease_until, u.unknown_since, u.expires_at)
   loop
     -- Lock the order before the message, as withdraw_offer does, to avoid a deadlock. Rows that
     -- another transaction has locked are left for the next run.
@@ -43,7 +50,9 @@ begin
   where m.id in (
     select u.id from app.messages as u
     where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait
-      and u.attempts < app.config_int('outbox.max_attempts')
+      and coalesce(u.lease_until, u.unknown_since, u.expires_at) <= now() - v_wait
+      and u.attempts < v_max_attempts
+    order by coalesce(u.lease_until, u.unknown_since, u.expires_at)
     for update skip locked
   );
   get diagnostics v_more = row_count;
@@ -52,6 +61,8 @@ begin
   where m.id in (
     select e.id from app.messages as e
     where e.status = 'PENDING' and e.expires_at <= now()
+      and coalesce(e.lease_until, e.unknown_since, e.expires_at) <= now()
+    order by coalesce(e.lease_until, e.unknown_since, e.expires_at)
     for update skip locked
   );
   get diagnostics v_more = row_count;
@@ -61,91 +72,29 @@ comment on function app.reap_messages() is
   'Settles lapsed leases (UNKNOWN), long unknown messages (PENDING again or FAILED) and expired '
   'messages (WITHDRAWN); returns the number of changed messages';
 
--- Only the first message of each recipient and priority is claimed. A message that is in flight,
--- unknown or waiting for a retry holds back the later ones of its recipient, so messages arrive in
--- order. This costs no throughput: WhatsApp accepts one message in six seconds for each number.
--- Concurrent claims need no lock: a message that another call is claiming still counts as PENDING
--- and holds back the next one of its recipient.
-create function app.claim_messages(p_max int, p_lease_seconds int)
-returns table (
-  id uuid, template text, channel app.notification_channel_enum, recipient_type text,
-  recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid,
-  attempts int, lease_until timestamptz, template_body text, window_open boolean
-)
-language plpgsql volatile
-as $$
-begin
-  if p_max is null or p_max not between 1 and 1000 then
-    perform app.fail('INVALID_ARGUMENT', 'max must be from 1 to 1000');
-  elsif p_lease_seconds is null or p_lease_seconds not between 1 and 3600 then
-    perform app.fail('INVALID_ARGUMENT', 'lease_seconds must be from 1 to 3600');
-  end if;
-  perform app.reap_messages();
-  return query
-  with due as (
-    select m.id from app.messages as m
-    where m.status = 'PENDING' and m.next_attempt_at <= now() and not exists (
-      select from app.messages as e
-      where e.recipient_id = m.recipient_id and e.priority = m.priority and e.position < m.position
-        and e.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
-    )
-    order by m.priority, m.position
-    limit p_max
-    for update skip locked
-  ),
-  claimed as (
-    update app.messages as m set
-      status = 'CLAIMED', attempts = m.attempts + 1,
-      lease_until = now() + make_interval(secs => p_lease_seconds)
-    from due as d where m.id = d.id
-    returning m.*
-  ),
-  -- Materialized: the query below uses these values several times, and each use would be a call.
-  prepared as materialized (
-    select
-      c.*, t.body, t.buttons,
-      app.order_variables(c.order_id, t.body like '%{{lines}}%') || c.variables as facts,
-      app.recipient_address(c.recipient_type, c.recipient_id, c.channel) as address
-    from claimed as c
-    join app.message_templates() as t on t.template = c.template
-  )
-  select
-    p.id, p.template::text, p.channel, p.recipient_type::text,
-    case p.recipient_type
-      when 'PARTNER' then (
-        select t.business_name from app.partners as t where t.id = p.recipient_id)
-      when 'SUBDIST' then (
-        select s.business_name from app.sub_distributors as s where s.id = p.recipient_id)
-      else (select a.full_name from app.agents as a where a.id = p.recipient_id)
-    end::text,
-    p.address, app.render_message(p.body, p.facts), p.facts,
-    app.reply_buttons(p.buttons, p.order_id, p.recipient_id),
-    p.order_id, p.attempts, p.lease_until, p.body,
-    p.channel = 'WHATSAPP' and p.refused_id is null and app.is_in_conversation_window(p.address)
-  from prepared as p
-  order by p.priority, p.position;
-end $$;
-comment on function app.claim_messages(int, int) is
-  'Leases due messages, urgent ones first, those of one recipient in order, with their current '
-  'text, buttons and address; window_open: WhatsApp accepts a free-form message';
-
--- Notifies listening workers only when no earlier message is due: otherwise they are already at
--- work.
+-- Runs before the insert, so that it sees only earlier messages: where one of them is due, the
+-- listening workers are already at work. It looks at a few, so that a backlog costs nothing; on an
+-- empty table the planner would choose to read all of it.
 create function app.tg_messages__notify() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+language plpgsql volatile
+set enable_seqscan = off
 as $$
 begin
   if not exists (
-    select from app.messages as m
-    where m.status = 'PENDING' and m.next_attempt_at <= now()
-      and m.position < (select min(n.position) from new_rows as n)
+    select from (
+      select m.next_attempt_at from app.messages as m
+      where m.status = 'PENDING'
+      order by m.priority, app.message_lane(m.recipient_id), m.position
+      limit 10
+    ) as p
+    where p.next_attempt_at <= now()
   ) then
     perform pg_notify('hub_messages', '');
   end if;
   return null;
 end $$;
-create trigger _100_notify after insert on app.messages
-referencing new table as new_rows for each statement execute function app.tg_messages__notify();
+create trigger _100_notify before insert on app.messages
+for each statement execute function app.tg_messages__notify();
 
 create function app.message_sent(p_message_id uuid, p_provider_id text)
 returns void language plpgsql volatile
@@ -228,12 +177,13 @@ begin
   then
     return;
   end if;
-  insert into app.messages (template, channel, recipient_type, recipient_id, variables)
-  select 'messenger_trouble', 'EMAIL', 'AGENT', a.id, jsonb_build_object(
-    'error_code', p_error_code,
-    'since', to_char(now() at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB')
-  from app.agents as a
-  where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active;
+  perform app.enqueue_messages(
+    'messenger_trouble', 'AGENT', array(
+      select a.id from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+    ), null, jsonb_build_object(
+      'error_code', p_error_code,
+      'since', to_char(now() at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB'
+    ), 'EMAIL');
 end $$;
 comment on function app.report_delivery_failure(text) is
   'Notifies headquarters of a provider error that concerns every message, at most once an hour for '
@@ -314,12 +264,12 @@ begin
     and (v_message.expires_at > now()) is not false
     and app.recipient_address(v_message.recipient_type, v_message.recipient_id, 'EMAIL') is not null
   then
-    insert into app.messages (
-      template, channel, recipient_type, recipient_id, order_id, variables, expires_at
-    ) values (
-      v_message.template, 'EMAIL', v_message.recipient_type, v_message.recipient_id,
-      v_message.order_id, v_message.variables, v_message.expires_at
-    );
+    perform app.enqueue_messages(
+      v_message.template, v_message.recipient_type, array[v_message.recipient_id],
+      v_message.order_id, v_message.variables, 'EMAIL', v_message.expires_at);
+    if v_message.template = 'order_placed_for_you' then
+      perform app.mail_impersonation_notice(v_message.order_id);
+    end if;
   end if;
 end $$;
 comment on function app.message_failed(uuid, text, boolean, boolean) is
@@ -404,9 +354,12 @@ returns bigint language plpgsql volatile security definer set search_path = pg_c
 as $$
 declare
   v_started_at timestamptz := clock_timestamp();
+  v_count bigint;
 begin
-  return jobs.record_run('lease-reaper', v_started_at,
-    app.reap_messages() + app.process_inbox());
+  -- The inbox first: it waits for locks, and must not hold messages meanwhile.
+  v_count := app.process_inbox();
+  v_count := v_count + app.reap_messages();
+  return jobs.record_run('lease-reaper', v_started_at, v_count);
 end $$;
 comment on function jobs.reap_leases() is
   'Settles lapsed and expired messages and processes the webhooks that are left; returns how many';

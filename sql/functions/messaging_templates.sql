@@ -71,6 +71,21 @@ $$;
 comment on function app.message_templates() is
   'Texts of all messages, in Indonesian, with {{variables}} and reply buttons';
 
+create function app.message_priority(p_template text) returns smallint
+language sql immutable parallel safe
+as $$
+  select case
+    when p_template = 'sign_in_link' then 0
+    when p_template in (
+      'order_routed', 'order_withdrawn', 'order_unrouted', 'order_over_limit',
+      'sla_reminder', 'sla_manager', 'sla_escalation'
+    ) then 1
+    else 2
+  end::smallint
+$$;
+comment on function app.message_priority(text) is
+  'Priority of messages of a template: what someone waits for is sent before what only informs';
+
 create function app.format_rupiah(p_amount numeric) returns text language plpgsql immutable
 as $$
 begin
@@ -94,28 +109,89 @@ as $$
 declare
   v_id uuid;
 begin
-  insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
-  values (p_template, p_recipient_type, p_recipient_id, p_order_id, p_variables)
-  returning id into v_id;
+  insert into app.messages (
+    template, recipient_type, recipient_id, order_id, variables, priority
+  ) values (
+    p_template, p_recipient_type, p_recipient_id, p_order_id, p_variables,
+    app.message_priority(p_template)
+  ) returning id into v_id;
   return v_id;
 end $$;
 comment on function app.enqueue_message(text, text, uuid, uuid, jsonb) is
   'Enqueues a message in the caller''s transaction; returns its id';
 
+-- Messages are inserted by this function and by enqueue_message and sweep_service_level only.
+create function app.enqueue_messages(
+  p_template text, p_recipient_type text, p_recipient_ids uuid[], p_order_id uuid,
+  p_variables jsonb, p_channel app.notification_channel_enum default 'WHATSAPP',
+  p_expires_at timestamptz default null
+)
+returns int language plpgsql volatile
+as $$
+declare
+  v_count int;
+begin
+  insert into app.messages (
+    template, channel, recipient_type, recipient_id, order_id, variables, priority, expires_at
+  )
+  select
+    p_template, p_channel, p_recipient_type, r.id, p_order_id, p_variables,
+    app.message_priority(p_template), p_expires_at
+  from unnest(p_recipient_ids) as r (id);
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+comment on function app.enqueue_messages(
+  text, text, uuid[], uuid, jsonb, app.notification_channel_enum, timestamptz
+) is
+  'Enqueues a message to each of these recipients in the caller''s transaction; returns how many';
+
+-- Lock order: partners, orders, messages (the first two as everywhere: D-3.orders-9), each in the
+-- order of their ids and all before the first is changed.
+create function app.lock_messages(p_message_ids uuid[], p_order_ids uuid[])
+returns void language plpgsql volatile
+as $$
+begin
+  if p_order_ids <> '{}' then
+    perform from app.partners as p
+    where p.id in (select o.partner_id from app.orders as o where o.id = any (p_order_ids))
+    order by p.id for no key update;
+    perform from app.orders as o
+    where o.id = any (p_order_ids) order by o.id for no key update;
+  end if;
+  perform from app.messages as m
+  where m.id = any (array(
+      select unnest(p_message_ids)
+      union
+      select o.id from app.messages as o
+      where o.order_id = any (p_order_ids)
+        and o.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
+    ))
+  order by m.id for no key update;
+end $$;
+comment on function app.lock_messages(uuid[], uuid[]) is
+  'Locks these messages, and these orders with their partners and the messages that a transition '
+  'may withdraw, for a transaction that changes several of them';
+
 -- A claimed message may still be sent, but is neither retried nor sent by e-mail.
 create function app.withdraw_messages(
   p_order_id uuid, p_templates text[], p_why text, p_recipient_id uuid default null
 )
-returns void language sql volatile
+returns void language plpgsql volatile
 as $$
+begin
+  -- All that a later call of the same transition may withdraw, in the order of messages_sent.
+  perform from app.messages as m
+  where m.order_id = p_order_id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
+  order by m.id for no key update;
   update app.messages as m set
     status = case m.status when 'PENDING' then 'WITHDRAWN' else m.status end,
     error_code = case m.status when 'PENDING' then p_why else m.error_code end,
     expires_at = now()
   where m.order_id = p_order_id and m.template = any (p_templates)
     and m.recipient_id = coalesce(p_recipient_id, m.recipient_id)
-    and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
-$$;
+    and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT');
+end $$;
 comment on function app.withdraw_messages(uuid, text[], text, uuid) is
   'Withdraws messages of an order that are outdated; the caller has locked the order';
 
@@ -133,13 +209,13 @@ comment on function app.withdraw_offer(uuid, uuid, text) is
 create function app.notify_headquarters(
   p_template text, p_order_id uuid, p_variables jsonb default '{}'
 )
-returns void language sql volatile
+returns void language plpgsql volatile
 as $$
-  insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
-  select p_template, 'AGENT', a.id, p_order_id, p_variables
-  from app.agents as a
-  where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
-$$;
+begin
+  perform app.enqueue_messages(p_template, 'AGENT', array(
+    select a.id from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+  ), p_order_id, p_variables);
+end $$;
 comment on function app.notify_headquarters(text, uuid, jsonb) is
   'Enqueues a message to every active admin and superadmin';
 

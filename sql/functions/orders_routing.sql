@@ -183,6 +183,10 @@ declare
   v_id uuid;
   v_count int := 0;
 begin
+  perform app.lock_messages('{}', array(
+    select o.id from app.orders as o
+    where o.routed_to_subdist_id = p_subdist_id and o.status in ('SUBMITTED', 'PROCESSING')
+  ));
   for v_id in
     select o.id from app.orders as o
     where o.routed_to_subdist_id = p_subdist_id and o.status in ('SUBMITTED', 'PROCESSING')

@@ -168,15 +168,20 @@ begin
     returning *
   ),
   enqueued as (
-    insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
+    insert into app.messages (
+      template, recipient_type, recipient_id, order_id, variables, priority
+    )
     select
-      case g.escalation_level
+      t.template, case g.notified_type when 'SUBDIST' then 'SUBDIST' else 'AGENT' end,
+      g.notified_to, g.order_id, app.waiting_since(g.clock_started_at),
+      app.message_priority(t.template)
+    from logged as g
+    cross join lateral (
+      select case g.escalation_level
         when 'REMINDER' then 'sla_reminder' when 'MANAGER' then 'sla_manager'
         else 'sla_escalation'
-      end,
-      case g.notified_type when 'SUBDIST' then 'SUBDIST' else 'AGENT' end,
-      g.notified_to, g.order_id, app.waiting_since(g.clock_started_at)
-    from logged as g
+      end as template
+    ) as t
     order by g.escalation_level, g.due_at, g.order_id
   )
   update app.orders as o set
@@ -203,6 +208,7 @@ returns void language plpgsql volatile
 as $$
 declare
   v_order app.orders;
+  v_notified uuid[];
 begin
   select * into v_order from app.orders as o
   where o.id = p_order_id and o.status in ('SUBMITTED', 'PROCESSING')
@@ -221,10 +227,9 @@ begin
     on conflict do nothing
     returning *
   )
-  insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
-  select 'sla_escalation', 'AGENT', g.notified_to, g.order_id,
-    app.waiting_since(g.clock_started_at) || jsonb_build_object('reason', p_reason)
-  from logged as g;
+  select array_agg(g.notified_to) into v_notified from logged as g;
+  perform app.enqueue_messages('sla_escalation', 'AGENT', v_notified, p_order_id,
+    app.waiting_since(v_order.sla_clock_started_at) || jsonb_build_object('reason', p_reason));
   update app.orders as o set sla_escalated = true
   where o.id = p_order_id and exists (
     select from app.sla_escalation_logs as l

@@ -115,15 +115,16 @@ comment on function app.notify_impersonation(uuid, uuid) is
 
 -- The notification names its channel: the e-mail that follows a failed WhatsApp message replaces
 -- it.
-create function app.tg_messages__impersonation_mail() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function app.mail_impersonation_notice(p_order_id uuid)
+returns void language sql volatile
 as $$
-begin
   update app.impersonation_notifications as n
-  set channel = 'EMAIL', status = 'PENDING', sent_at = null, message_id = new.id
-  where n.order_id = new.order_id and n.channel = 'WHATSAPP';
-  return null;
-end $$;
-create trigger _300_impersonation_mail after insert on app.messages
-for each row when (new.template = 'order_placed_for_you' and new.channel = 'EMAIL')
-execute function app.tg_messages__impersonation_mail();
+  set channel = 'EMAIL', status = 'PENDING', sent_at = null, message_id = (
+    select m.id from app.messages as m
+    where m.order_id = p_order_id and m.template = 'order_placed_for_you' and m.channel = 'EMAIL'
+    order by m.position desc limit 1
+  )
+  where n.order_id = p_order_id and n.channel = 'WHATSAPP'
+$$;
+comment on function app.mail_impersonation_notice(uuid) is
+  'Points the notification of an order to the e-mail that replaces its WhatsApp message';

@@ -33,31 +33,37 @@ create table app.messages (
   delivered_at timestamptz,
   created_at timestamptz not null default now(),
   position bigint not null generated always as identity,
-  -- what someone waits for is sent before what only informs
-  priority smallint not null generated always as (case
-    when template = 'sign_in_link' then 0
-    when template in (
-      'order_routed', 'order_withdrawn', 'order_unrouted', 'order_over_limit',
-      'sla_reminder', 'sla_manager', 'sla_escalation'
-    ) then 1 else 2
-  end) stored,
+  priority smallint not null,
   expires_at timestamptz,
   unknown_since timestamptz,
   repeats int not null default 0,
   refused_id varchar(200)
-) with (fillfactor = 70);
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+
+-- A lane is the queue of one recipient and priority. Its key is a hash, because ids of recipients
+-- are ordered by age, and a claim that starts at a random key shall reach every lane alike. Two
+-- recipients with the same hash share a lane, which delays them but loses no order.
+create function app.message_lane(p_recipient_id uuid) returns bigint
+language sql immutable parallel safe
+as $$ select uuid_hash_extended(p_recipient_id, 0) $$;
+comment on function app.message_lane(uuid) is
+  'Key of the queues of this recipient, of which there is one for each priority';
+
 create index messages_due_idx on app.messages (priority, position) where status = 'PENDING';
-create index messages_recipient_open_idx on app.messages (recipient_id, priority, position)
-where status in ('PENDING', 'CLAIMED', 'UNKNOWN');
-create index messages_unknown_idx on app.messages (unknown_since) where status = 'UNKNOWN';
-create index messages_lease_idx on app.messages (lease_until) where status = 'CLAIMED';
-create index messages_expiry_idx on app.messages (expires_at)
-where status = 'PENDING' and expires_at is not null;
+create index messages_lane_idx
+on app.messages (priority, app.message_lane(recipient_id), position) where status = 'PENDING';
+-- never two in flight: a claim that races with an enqueuer fails here
+create unique index messages_in_flight_key
+on app.messages (priority, app.message_lane(recipient_id)) where status in ('CLAIMED', 'UNKNOWN');
+-- the moments at which app.reap_messages must look: end of the lease, start of the wait, expiry
+create index messages_reap_idx
+on app.messages (status, coalesce(lease_until, unknown_since, expires_at))
+where status in ('CLAIMED', 'UNKNOWN') or (status = 'PENDING' and expires_at is not null);
 create unique index messages_provider_id_key on app.messages (provider_id)
 where provider_id is not null;
 create index messages_created_idx on app.messages (created_at desc);
 create index messages_failed_idx on app.messages (created_at desc) where status = 'FAILED';
-create index messages_order_idx on app.messages (order_id) where order_id is not null;
+create index messages_order_idx on app.messages (order_id);
 comment on table app.messages is
   'Outbox: messages to send; a row commits in the same transaction as its event';
 comment on column app.messages.template is 'Name of a template in app.message_templates()';
@@ -69,7 +75,8 @@ comment on column app.messages.next_attempt_at is 'Earliest time of the next cla
 comment on column app.messages.lease_until is
   'End of the claim; afterwards it is unknown whether the message was sent';
 comment on column app.messages.priority is
-  '0: someone is waiting for it; 1: it starts or ends work on an order; 2: information';
+  '0: someone is waiting for it; 1: it starts or ends work on an order; 2: information. '
+  'Set from app.message_priority(template)';
 comment on column app.messages.expires_at is
   'When the message becomes useless and is withdrawn instead of sent; null: never';
 comment on column app.messages.unknown_since is

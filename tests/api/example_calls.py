@@ -100,8 +100,7 @@ class Preconditions:
         message = str(
             value(
                 self.conn,
-                "insert into app.messages (template, recipient_type, recipient_id)"
-                " values ('inbound_text', 'AGENT', %s) returning id",
+                "select app.enqueue_message('inbound_text', 'AGENT', %s)",
                 self.dataset.west.agent.sub,
             )
         )

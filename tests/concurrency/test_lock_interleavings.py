@@ -242,7 +242,8 @@ def test_batch_of_sent_reports_locks_messages_in_id_order(
             psycopg.sql.Identifier(conn.info.dbname)
         )
     )
-    messages = sorted(_insert_message(conn, context, status="'CLAIMED'") for _ in range(100))
+    columns = {"status": "'CLAIMED'", "recipient_id": "gen_random_uuid()"}
+    messages = sorted(_insert_message(conn, context, **columns) for _ in range(100))
     # The message with the lowest id becomes the last on disk and the last in the report.
     conn.execute("update app.messages set attempts = 1 where id = %s", [messages[0]])
     sent = [{"message_id": m, "provider_id": m} for m in reversed(messages)]
@@ -397,15 +398,15 @@ def test_overlapping_claims_hold_one_message_of_a_recipient(
 
 def _insert_message(conn: Connection, context: Context, **columns: Any) -> str:
     """Insert a message with these SQL values of columns; returns its id."""
+    columns = {"recipient_id": f"'{context.subdists[0].sub}'"} | columns
     names = ", ".join(columns)
     values = ", ".join(str(v) for v in columns.values())
     return str(
         value(
             conn,
-            "insert into app.messages (template, recipient_type, recipient_id, variables"
-            f"{', ' + names if names else ''}) values ('inbound_text', 'SUBDIST', %s,"
-            f' \'{{"sender": "x", "text": "y"}}\'{", " + values if values else ""}) returning id',
-            context.subdists[0].sub,
+            f"insert into app.messages (template, recipient_type, variables, priority, {names})"
+            f' values (\'inbound_text\', \'SUBDIST\', \'{{"sender": "x", "text": "y"}}\', 2, {values})'
+            " returning id",
         )
     )
 
@@ -493,7 +494,11 @@ def test_failure_of_another_sending_does_not_overwrite_an_uncommitted_sent_repor
 def test_overlapping_provider_errors_notify_headquarters_once(
     url: str, conn: Connection, context: Context
 ) -> None:
-    claimed = {"status": "'CLAIMED'", "lease_until": "now() + interval '1 h'"}
+    claimed = {
+        "status": "'CLAIMED'",
+        "lease_until": "now() + interval '1 h'",
+        "recipient_id": "gen_random_uuid()",
+    }
     first, second = (
         sql_operation(
             "select app.message_failed(%s, '190', false)", _insert_message(conn, context, **claimed)

@@ -126,6 +126,9 @@ update app.orders set sla_reminder_sent = true where id = %(open)s;
 -- escalations
 update app.orders set routed_at = now() - interval '19 hours' where id = %(open)s;
 
+-- message_priorities
+update app.messages set priority = 2 where template = 'order_routed' and order_id = %(open)s;
+
 -- shadow_orders
 delete from app.impersonation_notifications where order_id = %(assisted)s;
 

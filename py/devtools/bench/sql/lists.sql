@@ -228,12 +228,12 @@ begin
   order by p.n;
 
   insert into app.messages (
-    id, template, recipient_type, recipient_id, order_id, status, created_at
+    id, template, recipient_type, recipient_id, order_id, status, created_at, priority
   )
   select
     bench.id_at(p.at), m.template, m.recipient_type,
     case m.recipient_type when 'SUBDIST' then p.subdist_id else p.partner_id end, p.id, 'SENT',
-    p.at
+    p.at, app.message_priority(m.template)
   from pg_temp.plan as p,
     (values
       ('order_routed', 'SUBDIST'), ('invoice_issued', 'PARTNER')

@@ -117,9 +117,11 @@ from plan as m join numbered_partners as p on p.n = m.n % 5000
 where m.status = 'COMPLETED' and not m.unpaid
 order by m.n;
 insert into app.messages (
-  id, template, recipient_type, recipient_id, order_id, status, created_at
+  id, template, recipient_type, recipient_id, order_id, status, created_at, priority
 )
-select pg_temp.id_at(m.at), 'order_routed', 'SUBDIST', s.id, m.id, 'SENT', now()
+select
+  pg_temp.id_at(m.at), 'order_routed', 'SUBDIST', s.id, m.id, 'SENT', now(),
+  app.message_priority('order_routed')
 from plan as m join numbered_subdists as s on s.n = m.n % 50
 order by m.n;
 update app.partners as p set

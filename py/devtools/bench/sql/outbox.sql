@@ -16,10 +16,13 @@ declare
   v_orders uuid[] := array(select o.id from app.orders as o limit 500);
 begin
   truncate app.messages cascade;
-  insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
+  insert into app.messages (
+    template, recipient_type, recipient_id, order_id, variables, priority
+  )
   select 'order_status', 'PARTNER',
     bench.partner_id(case when i <= p_hot then 1 else 2 + i % 4999 end),
-    v_orders[1 + i % cardinality(v_orders)], '{"status_text": "selesai"}'
+    v_orders[1 + i % cardinality(v_orders)], '{"status_text": "selesai"}',
+    app.message_priority('order_status')
   from generate_series(1, p_hot + p_messages) as i;
 end $$;
 
