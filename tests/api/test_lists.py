@@ -75,6 +75,17 @@ def test_the_result_of_an_rpc_can_be_limited_to_columns(api: ApiClient) -> None:
     assert answer.json()["order_items"] == [{"quantity": 1, "products": {"sku": "SKU-001"}}]
 
 
+def test_newest_orders_embed_like_orders(api: ApiClient) -> None:
+    select = "select=order_number,status,order_items(quantity,products(sku)),invoices(status)"
+    for who in (api.dataset.west.partner, api.dataset.west.agent, api.dataset.admin):
+        newest = api.get(who, f"/rpc/newest_orders?n=3&{select}")
+        orders = api.get(who, f"/orders?{select}&order=created_at.desc,id.desc&limit=3")
+        assert (newest.status_code, newest.json()) == (200, orders.json())
+        assert len(newest.json()) == 3
+    for n in (0, 101):
+        assert_error(api.get(who, f"/rpc/newest_orders?n={n}"), 400, "INVALID_ARGUMENT")
+
+
 def test_a_list_of_another_role_is_refused(api: ApiClient) -> None:
     for path in (
         "/partners",
