@@ -7,6 +7,6 @@ __depends__ = {"0043_jobs"}
 steps = [
     schema_file(
         "44_statistics.sql",
-        sha256="af7e4ce3390829c3da6418c48b521f733b76b0c2e3ac21b1bd27bfe2d86b2a33",
+        sha256="e4a662728081f3e7bd0a59a08199f90fd6260ca75290d314370b2226c2bc37db",
     ),
 ]

@@ -90,6 +90,10 @@ app.inbound_messages          -     -        -       -        -      -          
 app.conversations             -     -        -       -        -      -           -      -
 app.inbound_events            -     -        -       -        -      -           -      -
 app.partner_monthly_statistics -    -        -       -        -      -           -      -
+app.partner_open_months       -     -        -       -        -      -           -      -
+app.partner_closed_months     -     -        -       -        -      -           -      -
+app.statistics_period         -     -        -       -        -      -           -      -
+app.live_orders               -     -        -       -        -      -           -      -
 app.point_queue               -     -        -       -        -      -           -      -
 auth.jwt_secret               -     -        -       -        -      -           -      -
 auth.login_attempts           -     -        -       -        -      -           -      -

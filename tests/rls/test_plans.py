@@ -31,7 +31,7 @@ BIG = {
     "sla_escalation_logs",
     "agent_sessions",
     "impersonation_notifications",
-    "partner_monthly_statistics",
+    "partner_closed_months",
     "products",
     "tier_prices",
 }
@@ -110,7 +110,8 @@ def population(module_clone: Clone) -> Iterator[Population]:
         dataset = make_rls_dataset(conn)
         with conn.transaction():
             conn.execute(POPULATION)
-        conn.execute("refresh materialized view app.partner_monthly_statistics")
+        conn.execute("update app.statistics_period set open_from = default, refreshed_at = default")
+        conn.execute("select jobs.refresh_statistics()")
         conn.execute("vacuum analyze")
         yield Population(conn, callers(conn, dataset))
 
@@ -261,7 +262,7 @@ NEEDED = [
         f"api.impersonation_notifications as t {NEWEST}",
     ),
     (
-        "partner_monthly_statistics_month_idx",
+        "partner_closed_months_month_idx",
         "agent",
         f"api.partner_statistics as t order by t.month desc limit {PAGE}",
     ),

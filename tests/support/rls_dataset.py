@@ -211,5 +211,5 @@ def make_rls_dataset(conn: Connection) -> RlsDataset:
         conn.execute("select jobs.sweep_service_level()")
         vest_points(conn)
         conn.execute("select app.flush_audit_buffer()")
-        conn.execute("refresh materialized view app.partner_monthly_statistics")
+        conn.execute("select jobs.refresh_statistics()")
     return dataset

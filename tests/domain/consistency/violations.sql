@@ -167,3 +167,7 @@ with suspended as (
   update app.sub_distributors set status = 'SUSPENDED', updated_at = now() - interval '1 hour'
 )
 update app.orders set notes = notes where id = %(open)s;
+
+-- statistics
+insert into app.partner_closed_months (partner_id, month, order_count, total_spend)
+values (%(silver)s, '2020-01-01', 1, 100000);
