@@ -236,8 +236,9 @@ def test_contention_submits_the_orders_and_counts_deadlocks(
     monkeypatch.setattr(contention, "ROUNDS", 2)
     rows = contention.measure(bench_environment, 64, lambda _: None)
     assert [row.name for row in rows] == ["hot_partner", "contention"]
+    assert rows[1].figures()["orders"] == 64
     for row in rows:
-        assert row.figures().items() >= {"orders": 64, "deadlocks": 0, "clients": 16}.items()
+        assert row.figures().items() >= {"deadlocks": 0, "clients": 16}.items()
         assert len(row.ratios) == 2
 
 

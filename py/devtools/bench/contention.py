@@ -9,39 +9,45 @@ from devtools.bench.results import Row
 
 ORDERS = 4_000
 CLIENTS = 16
+HOT, CONTENTION = "hot_partner", "contention"
 
 ROUNDS = 10
-SCRIPTS = ("hot_partner", "contention")
+SCRIPTS = (HOT, CONTENTION)
 
 _SPREAD = "submit_order"
+_COMPARED = 60
+"""Orders of a client and round that suffice to compare throughputs; only contention needs all orders."""
 
 Tick = Callable[[str], None]
 
 
 def measure(environment: Environment, orders: int, tick: Tick) -> list[Row]:
-    """Submit so many orders in each form, in turn with spread ones.
+    """Submit so many orders for hot products, and some of one partner, each in turn with spread ones.
 
     Raises BenchError if PostgreSQL ended a transaction because of a deadlock.
     """
     rows = [Row(script, CLIENTS) for script in SCRIPTS]
     each = max(1, orders // ROUNDS // CLIENTS)
-    pgbench.run(_SPREAD, environment.hub_login, clients=CLIENTS, transactions=min(100, each))
+    compared = min(each, _COMPARED)
+
+    def submit(script: str, transactions: int) -> pgbench.Round:
+        return pgbench.run(script, environment.hub_login, clients=CLIENTS, transactions=transactions)
+
+    submit(_SPREAD, compared)
     environment.settle(analyze=True)
     before = _counts(environment)
     for number in range(ROUNDS):
         for row in rows:
-            # The spread orders are only the measure: a quarter of the number is enough.
-            spread = pgbench.run(
-                _SPREAD, environment.hub_login, clients=CLIENTS, transactions=max(1, each // 4)
-            )
-            row.add(spread, pgbench.run(row.name, environment.hub_login, clients=CLIENTS, transactions=each))
-            tick(f"{row.name}, {(number + 1) * each * CLIENTS:,} orders: {row.ours[-1].tps:,.0f}/s")
+            spread = submit(_SPREAD, compared)
+            row.add(spread, submit(row.name, each if row.name == CONTENTION else compared))
+            tick(f"{row.name}, {number + 1} of {ROUNDS} rounds: {row.ours[-1].tps:,.0f}/s")
         environment.settle()
     deadlocks, submitted = (after - count for after, count in zip(_counts(environment), before, strict=True))
     if deadlocks:
         raise BenchError(f"{deadlocks} deadlocks in {submitted} orders")
     for row in rows:
-        row.more = {"orders": each * CLIENTS * ROUNDS, "deadlocks": deadlocks}
+        row.more = {"deadlocks": deadlocks}
+    rows[-1].more["orders"] = each * CLIENTS * ROUNDS
     return rows
 
 
