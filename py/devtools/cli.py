@@ -89,7 +89,7 @@ def bench(
     ] = False,
     contention: Annotated[
         int | None,
-        typer.Option(metavar="ORDERS", help="Submit only so many orders for ten products, half of one partner."),
+        typer.Option(metavar="ORDERS", help="Submit only so many orders for ten products."),
     ] = None,
     gateway: Annotated[
         bool, typer.Option("--gateway", help="Measure only orders and lists over HTTP (needs wrk).")

@@ -19,7 +19,9 @@ SQL = Path(__file__).with_name("sql")
 _TPS = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
 _FAILED = re.compile(r"^number of failed transactions: (\d+)", re.MULTILINE)
 _SAMPLED = 0.25  # log every fourth latency: enough for a percentile, at little cost
-_GRACE_SECONDS = 120
+_GRACE_SECONDS = 60
+_SLOWEST = 20
+"""Transactions a second below which a round is given up."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ def run(script: str, url: str, *, clients: int, seconds: float = 0, transactions
     """
     folder = Path(tempfile.mkdtemp(prefix="hub-bench-"))
     try:
-        done = _finish(_command(script, clients, seconds, transactions), _environment(url), folder, seconds)
+        longest = seconds + clients * transactions / _SLOWEST + _GRACE_SECONDS
+        done = _finish(_command(script, clients, seconds, transactions), _environment(url), folder, longest)
         return Round(done, *_latencies(folder))
     finally:
         shutil.rmtree(folder)
@@ -81,14 +84,12 @@ def _environment(url: str) -> dict[str, str]:
     }
 
 
-def _finish(command: list[str], environment: dict[str, str], folder: Path, seconds: float) -> float:
+def _finish(command: list[str], environment: dict[str, str], folder: Path, longest: float) -> float:
     with _child(command, environment, folder) as process:
         try:
-            out, err = process.communicate(timeout=seconds + _GRACE_SECONDS)
+            out, err = process.communicate(timeout=longest)
         except subprocess.TimeoutExpired:
-            raise BenchError(
-                f"pgbench did not end within {_GRACE_SECONDS} seconds after its time limit"
-            ) from None
+            raise BenchError(f"pgbench did not end within {longest:.0f} seconds") from None
     tps, failed = _TPS.search(out), _FAILED.search(out)
     if process.returncode or not tps or (failed and int(failed[1])):
         raise BenchError("a round of pgbench failed", hint=_first_errors(err or out))
