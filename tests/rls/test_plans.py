@@ -74,8 +74,10 @@ select c.partner_id, c.id, c.id, 'EARNED', 50, c.at from population as c;
 insert into app.redemptions (partner_id, catalog_item_id, points_spent, created_at)
 select c.partner_id, r.id, 1, c.at
 from population as c, (select id from app.redemption_catalog limit 1) as r;
-insert into app.messages (template, recipient_type, recipient_id, order_id, status, created_at)
-select 'invoice_issued', 'PARTNER', c.partner_id, c.id,
+insert into app.messages (
+  template, recipient_type, recipient_id, order_id, priority, status, created_at
+)
+select 'invoice_issued', 'PARTNER', c.partner_id, c.id, 2,
   case when c.n % 100 = 0 then 'FAILED' else 'SENT' end, c.at
 from population as c;
 insert into app.audit_logs (actor_type, actor_role, target_type, action, created_at)
