@@ -85,167 +85,6 @@ $$;
 comment on function app.submission_type(uuid) is
   'AGENT_ASSISTED for orders that an agent places in shadow mode';
 
-create function app.submit_order(p_items jsonb, p_points int, p_notes text, p_idempotency_key text)
-returns uuid language plpgsql volatile
-as $$
-declare
-  v_key text;
-  v_notes text;
-  v_hash bytea;
-  v_partner app.partner_account;
-  v_order_id uuid;
-  v_order app.priced_order;
-  v_is_over_limit boolean;
-  v_subdist_id uuid;
-begin
-  v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
-  v_notes := app.optional_text('notes', p_notes, 2000);
-  v_hash := app.request_hash(
-    jsonb_build_array('submit_order', p_items, coalesce(p_points, 0), p_notes));
-  v_partner := app.lock_calling_partner();  -- orders of one partner run one after another
-  v_order_id := app.find_submission(v_partner.id, v_key, v_hash);
-  if v_order_id is not null then
-    return v_order_id;
-  end if;
-
-  v_order := app.price_order(p_items, p_points, v_partner);
-  v_is_over_limit := app.check_credit(
-    v_partner, v_order.grand_total, v_order.over_limit_policy);
-  if not v_is_over_limit then
-    v_subdist_id := app.nearest_subdist(v_partner.region_id);
-  end if;
-
-  insert into app.orders (
-    partner_id, agent_id, submission_type, status, subtotal, discount_amount, point_discount,
-    grand_total, points_earned, points_used, is_eligible_for_points, notes, is_over_limit,
-    submitted_at, routed_to_subdist_id, routed_at, idempotency_key, request_hash, rules_applied
-  ) values (
-    v_partner.id, v_partner.acting_agent_id, app.submission_type(v_partner.acting_agent_id),
-    'SUBMITTED', (v_order.lines).subtotal, v_order.discount_amount, v_order.point_discount,
-    v_order.grand_total, v_order.points_promised, coalesce(p_points, 0),
-    v_order.is_eligible_for_points, v_notes, v_is_over_limit,
-    now(), v_subdist_id, case when v_subdist_id is not null then now() end, v_key, v_hash,
-    v_order.rules_applied
-  ) returning id into v_order_id;
-  perform app.insert_lines(v_order_id, v_partner.id, v_order.lines);
-
-  perform app.reserve_stock((v_order.lines).product_ids, (v_order.lines).quantities);
-  perform app.use_credit(v_partner.id, v_order.grand_total);
-  if p_points > 0 then
-    perform app.spend_points(v_partner.id, v_order_id, p_points);
-  end if;
-  perform app.record_event(v_order_id, v_partner.id, 'STATUS', null, 'SUBMITTED');
-  perform app.notify_submission(v_order_id, v_subdist_id, v_is_over_limit);
-  if v_partner.acting_agent_id is not null then
-    perform app.notify_impersonation(v_order_id, v_partner.id);
-  end if;
-  return v_order_id;
-end $$;
-comment on function app.submit_order(jsonb, int, text, text) is
-  'Creates and submits an order of the calling partner, idempotent by key; returns its id';
-
-create function app.save_draft(p_items jsonb, p_notes text)
-returns uuid language plpgsql volatile
-as $$
-declare
-  v_notes text;
-  v_partner app.partner_account;
-  v_order app.priced_order;
-  v_order_id uuid;
-begin
-  v_notes := app.optional_text('notes', p_notes, 2000);
-  v_partner := app.lock_calling_partner();
-  v_order := app.price_order(p_items, 0, v_partner);
-
-  insert into app.orders (
-    partner_id, agent_id, submission_type, subtotal, discount_amount, grand_total, notes
-  ) values (
-    v_partner.id, v_partner.acting_agent_id, app.submission_type(v_partner.acting_agent_id),
-    (v_order.lines).subtotal, v_order.discount_amount, v_order.grand_total, v_notes
-  ) returning id into v_order_id;
-  perform app.insert_lines(v_order_id, v_partner.id, v_order.lines);
-
-  perform app.record_event(v_order_id, v_partner.id, 'STATUS', null, 'DRAFT');
-  return v_order_id;
-end $$;
-comment on function app.save_draft(jsonb, text) is
-  'Stores lines as a DRAFT of the calling partner at current prices, which change until '
-  'submission; returns the order''s id';
-
-create function app.draft_items(p_order_id uuid) returns jsonb language plpgsql stable
-as $$
-begin
-  return (
-    select jsonb_agg(jsonb_build_object('sku', p.sku, 'quantity', i.quantity))
-    from app.order_items as i join app.products as p on p.id = i.product_id
-    where i.order_id = p_order_id
-  );
-end $$;
-comment on function app.draft_items(uuid) is 'The lines of an order in the form that calls take';
-
-create function app.submit_draft(p_order_id uuid, p_points int, p_idempotency_key text)
-returns uuid language plpgsql volatile
-as $$
-declare
-  v_key text;
-  v_hash bytea;
-  v_partner app.partner_account;
-  v_order_id uuid;
-  v_draft record;
-  v_order app.priced_order;
-  v_is_over_limit boolean;
-  v_subdist_id uuid;
-begin
-  v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
-  v_hash := app.request_hash(
-    jsonb_build_array('submit_draft', p_order_id, coalesce(p_points, 0)));
-  v_partner := app.lock_calling_partner();
-  v_order_id := app.find_submission(v_partner.id, v_key, v_hash);
-  if v_order_id is not null then
-    return v_order_id;
-  end if;
-  perform app.lock_order(p_order_id, v_partner.id);
-  select o.order_number, o.status into strict v_draft from app.orders as o where o.id = p_order_id;
-  if v_draft.status <> 'DRAFT' then
-    perform app.refuse_transition(v_draft.order_number, v_draft.status, 'SUBMITTED');
-  end if;
-
-  -- The prices at submission count, not those at the time of the draft.
-  v_order := app.price_order(app.draft_items(p_order_id), p_points, v_partner);
-  v_is_over_limit := app.check_credit(
-    v_partner, v_order.grand_total, v_order.over_limit_policy);
-  if not v_is_over_limit then
-    v_subdist_id := app.nearest_subdist(v_partner.region_id);
-  end if;
-
-  perform app.reprice_lines(p_order_id, v_order.lines);
-  update app.orders as o set
-    agent_id = v_partner.acting_agent_id,
-    submission_type = app.submission_type(v_partner.acting_agent_id),
-    status = 'SUBMITTED', subtotal = (v_order.lines).subtotal,
-    discount_amount = v_order.discount_amount, point_discount = v_order.point_discount,
-    grand_total = v_order.grand_total, points_earned = v_order.points_promised,
-    points_used = coalesce(p_points, 0), is_eligible_for_points = v_order.is_eligible_for_points,
-    is_over_limit = v_is_over_limit, submitted_at = now(), routed_to_subdist_id = v_subdist_id,
-    routed_at = case when v_subdist_id is not null then now() end,
-    idempotency_key = v_key, request_hash = v_hash, rules_applied = v_order.rules_applied
-  where o.id = p_order_id;
-
-  perform app.reserve_stock((v_order.lines).product_ids, (v_order.lines).quantities);
-  perform app.use_credit(v_partner.id, v_order.grand_total);
-  if p_points > 0 then
-    perform app.spend_points(v_partner.id, p_order_id, p_points);
-  end if;
-  perform app.record_event(p_order_id, v_partner.id, 'STATUS', 'DRAFT', 'SUBMITTED');
-  perform app.notify_submission(p_order_id, v_subdist_id, v_is_over_limit);
-  if v_partner.acting_agent_id is not null then
-    perform app.notify_impersonation(p_order_id, v_partner.id);
-  end if;
-  return p_order_id;
-end $$;
-comment on function app.submit_draft(uuid, int, text) is
-  'Submits a DRAFT of the calling partner at current prices, idempotent by key; returns its id';
-
 create function app.reprice_lines(p_order_id uuid, p_lines app.priced_lines)
 returns void language plpgsql volatile
 as $$
@@ -277,6 +116,169 @@ begin
 end $$;
 comment on function app.notify_submission(uuid, uuid, boolean) is
   'Notifies the sub-distributor of a submitted order, or headquarters if it was not routed';
+
+create function app.draft_items(p_order_id uuid) returns jsonb language plpgsql stable
+as $$
+begin
+  return (
+    select jsonb_agg(jsonb_build_object('sku', p.sku, 'quantity', i.quantity))
+    from app.order_items as i join app.products as p on p.id = i.product_id
+    where i.order_id = p_order_id
+  );
+end $$;
+comment on function app.draft_items(uuid) is 'The lines of an order in the form that calls take';
+
+-- A draft (p_draft_id) or new lines (p_draft_id is null): nothing or DRAFT to SUBMITTED. The caller
+-- has locked the partner and the draft, and knows that the key is new.
+create function app.place_order(
+  p_partner app.partner_account, p_draft_id uuid, p_items jsonb, p_points int, p_notes text,
+  p_key text, p_hash bytea
+)
+returns uuid language plpgsql volatile
+as $$
+declare
+  v_order_id uuid := p_draft_id;
+  v_from app.order_status_enum := case
+    when p_draft_id is not null then 'DRAFT'::app.order_status_enum
+  end;
+  v_order app.priced_order;
+  v_is_over_limit boolean;
+  v_subdist_id uuid;
+begin
+  v_order := app.price_order(p_items, p_points, p_partner);
+  v_is_over_limit := app.check_credit(p_partner, v_order.grand_total, v_order.over_limit_policy);
+  if not v_is_over_limit then
+    v_subdist_id := app.nearest_subdist(p_partner.region_id);
+  end if;
+
+  if p_draft_id is null then
+    insert into app.orders (
+      partner_id, agent_id, submission_type, status, subtotal, discount_amount, point_discount,
+      grand_total, points_earned, points_used, is_eligible_for_points, notes, is_over_limit,
+      submitted_at, routed_to_subdist_id, routed_at, idempotency_key, request_hash, rules_applied
+    ) values (
+      p_partner.id, p_partner.acting_agent_id, app.submission_type(p_partner.acting_agent_id),
+      'SUBMITTED', (v_order.lines).subtotal, v_order.discount_amount, v_order.point_discount,
+      v_order.grand_total, v_order.points_promised, coalesce(p_points, 0),
+      v_order.is_eligible_for_points, p_notes, v_is_over_limit,
+      now(), v_subdist_id, case when v_subdist_id is not null then now() end, p_key, p_hash,
+      v_order.rules_applied
+    ) returning id into v_order_id;
+    perform app.insert_lines(v_order_id, p_partner.id, v_order.lines);
+  else
+    -- The prices at submission count, not those at the time of the draft.
+    perform app.reprice_lines(p_draft_id, v_order.lines);
+    update app.orders as o set
+      agent_id = p_partner.acting_agent_id,
+      submission_type = app.submission_type(p_partner.acting_agent_id),
+      status = 'SUBMITTED', subtotal = (v_order.lines).subtotal,
+      discount_amount = v_order.discount_amount, point_discount = v_order.point_discount,
+      grand_total = v_order.grand_total, points_earned = v_order.points_promised,
+      points_used = coalesce(p_points, 0), is_eligible_for_points = v_order.is_eligible_for_points,
+      is_over_limit = v_is_over_limit, submitted_at = now(), routed_to_subdist_id = v_subdist_id,
+      routed_at = case when v_subdist_id is not null then now() end,
+      idempotency_key = p_key, request_hash = p_hash, rules_applied = v_order.rules_applied
+    where o.id = p_draft_id;
+  end if;
+
+  perform app.reserve_stock((v_order.lines).product_ids, (v_order.lines).quantities);
+  perform app.use_credit(p_partner.id, v_order.grand_total);
+  if p_points > 0 then
+    perform app.spend_points(p_partner.id, v_order_id, p_points);
+  end if;
+  perform app.record_event(v_order_id, p_partner.id, 'STATUS', v_from, 'SUBMITTED');
+  perform app.notify_submission(v_order_id, v_subdist_id, v_is_over_limit);
+  if p_partner.acting_agent_id is not null then
+    perform app.notify_impersonation(v_order_id, p_partner.id);
+  end if;
+  return v_order_id;
+end $$;
+comment on function app.place_order(
+  app.partner_account, uuid, jsonb, int, text, text, bytea
+) is
+  'Submits new lines or a draft: prices it, checks credit, routes it, reserves stock, uses credit '
+  'and points, and sends its notifications; returns the order''s id';
+
+create function app.submit_order(p_items jsonb, p_points int, p_notes text, p_idempotency_key text)
+returns uuid language plpgsql volatile
+as $$
+declare
+  v_key text;
+  v_notes text;
+  v_hash bytea;
+  v_partner app.partner_account;
+  v_order_id uuid;
+begin
+  v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
+  v_notes := app.optional_text('notes', p_notes, 2000);
+  v_hash := app.request_hash(
+    jsonb_build_array('submit_order', p_items, coalesce(p_points, 0), p_notes));
+  v_partner := app.lock_calling_partner();  -- orders of one partner run one after another
+  v_order_id := app.find_submission(v_partner.id, v_key, v_hash);
+  if v_order_id is null then
+    v_order_id := app.place_order(v_partner, null, p_items, p_points, v_notes, v_key, v_hash);
+  end if;
+  return v_order_id;
+end $$;
+comment on function app.submit_order(jsonb, int, text, text) is
+  'Creates and submits an order of the calling partner, idempotent by key; returns its id';
+
+create function app.submit_draft(p_order_id uuid, p_points int, p_idempotency_key text)
+returns uuid language plpgsql volatile
+as $$
+declare
+  v_key text;
+  v_hash bytea;
+  v_partner app.partner_account;
+  v_order_id uuid;
+  v_draft record;
+begin
+  v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
+  v_hash := app.request_hash(
+    jsonb_build_array('submit_draft', p_order_id, coalesce(p_points, 0)));
+  v_partner := app.lock_calling_partner();
+  v_order_id := app.find_submission(v_partner.id, v_key, v_hash);
+  if v_order_id is not null then
+    return v_order_id;
+  end if;
+  perform app.lock_order(p_order_id, v_partner.id);
+  select o.order_number, o.status into strict v_draft from app.orders as o where o.id = p_order_id;
+  if v_draft.status <> 'DRAFT' then
+    perform app.refuse_transition(v_draft.order_number, v_draft.status, 'SUBMITTED');
+  end if;
+  return app.place_order(
+    v_partner, p_order_id, app.draft_items(p_order_id), p_points, null, v_key, v_hash);
+end $$;
+comment on function app.submit_draft(uuid, int, text) is
+  'Submits a DRAFT of the calling partner at current prices, idempotent by key; returns its id';
+
+create function app.save_draft(p_items jsonb, p_notes text)
+returns uuid language plpgsql volatile
+as $$
+declare
+  v_notes text;
+  v_partner app.partner_account;
+  v_order app.priced_order;
+  v_order_id uuid;
+begin
+  v_notes := app.optional_text('notes', p_notes, 2000);
+  v_partner := app.lock_calling_partner();
+  v_order := app.price_order(p_items, 0, v_partner);
+
+  insert into app.orders (
+    partner_id, agent_id, submission_type, subtotal, discount_amount, grand_total, notes
+  ) values (
+    v_partner.id, v_partner.acting_agent_id, app.submission_type(v_partner.acting_agent_id),
+    (v_order.lines).subtotal, v_order.discount_amount, v_order.grand_total, v_notes
+  ) returning id into v_order_id;
+  perform app.insert_lines(v_order_id, v_partner.id, v_order.lines);
+
+  perform app.record_event(v_order_id, v_partner.id, 'STATUS', null, 'DRAFT');
+  return v_order_id;
+end $$;
+comment on function app.save_draft(jsonb, text) is
+  'Stores lines as a DRAFT of the calling partner at current prices, which change until '
+  'submission; returns the order''s id';
 
 create function app.quote_order(p_items jsonb, p_points int)
 returns json language plpgsql stable
