@@ -44,9 +44,9 @@ begin
 end $$;
 
 -- An order that is inserted as SUBMITTED gets all its lines in one statement, so the order and its
--- lines are one record.
+-- lines are one record. SECURITY INVOKER: only the owner writes lines.
 create function app.tg_audit_insert_lines() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+language plpgsql
 as $$
 begin
   insert into app.audit_buffer (

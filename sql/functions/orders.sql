@@ -183,12 +183,16 @@ create function app.record_event(
 )
 returns void language plpgsql volatile
 as $$
+declare
+  v_actor_id uuid := p_actor_id;
 begin
+  if v_actor_id is null then
+    v_actor_id := coalesce(auth.acting_agent_id(), auth.current_user_id());
+  end if;
   insert into app.order_events (
     order_id, partner_id, event, from_status, to_status, note, actor_id, actor_role
   ) values (
-    p_order_id, p_partner_id, p_event, p_from, p_to, p_note,
-    coalesce(p_actor_id, auth.acting_agent_id(), auth.current_user_id()), auth.caller_role()
+    p_order_id, p_partner_id, p_event, p_from, p_to, p_note, v_actor_id, auth.caller_role()
   );
 end $$;
 comment on function app.record_event(

@@ -186,7 +186,9 @@ begin
   if p_points > 0 then
     perform app.spend_points(p_partner.id, v_order_id, p_points);
   end if;
-  perform app.record_event(v_order_id, p_partner.id, 'STATUS', v_from, 'SUBMITTED');
+  perform app.record_event(
+    v_order_id, p_partner.id, 'STATUS', v_from, 'SUBMITTED', null,
+    coalesce(p_partner.acting_agent_id, p_partner.id));
   perform app.notify_submission(v_order_id, v_subdist_id, v_is_over_limit);
   if p_partner.acting_agent_id is not null then
     perform app.notify_impersonation(v_order_id, p_partner.id);

@@ -40,15 +40,29 @@ comment on function app.calling_partner() is
   'The account of the calling partner; raises ACCOUNT_INACTIVE, and SESSION_CLOSED in a shadow '
   'session that has ended';
 
+-- Like calling_partner(), which a GET may call, but with the lock: a second statement that reads
+-- after the lock would cost as much as pricing an order's line.
 create function app.lock_calling_partner()
 returns app.partner_account language plpgsql volatile
 as $$
 declare
   v_id uuid;
+  v_partner app.partner_account;
 begin
   v_id := app.calling_partner_id();
-  perform from app.partners as p where p.id = v_id for no key update;
-  return app.calling_partner();
+  select
+    p.id, p.tier, p.region_id, p.credit_limit, p.credit_used, p.point_balance,
+    auth.acting_agent_id()
+  into v_partner
+  from app.partners as p
+  where p.id = v_id and p.is_active and p.deleted_at is null
+  for no key update;
+  if not found then
+    perform app.fail('ACCOUNT_INACTIVE');
+  elsif v_partner.acting_agent_id is not null then
+    perform app.check_shadow_session(v_partner.acting_agent_id, v_id);
+  end if;
+  return v_partner;
 end $$;
 comment on function app.lock_calling_partner() is
   'The account of the calling partner, locked until the end of the transaction, so that their '
