@@ -62,7 +62,7 @@ def _lists(figures: Sequence[dict[str, Any]]) -> pygal.Bar | None:
     if not figures:
         return None
     callers = list(dict.fromkeys(f["caller"] for f in figures))
-    chart = _bars("Slowest list of each caller, ms")
+    chart = _bars("Slowest list of each caller, ms, logarithmic", logarithmic=True)
     chart.x_labels, chart.x_label_rotation = callers, 20
     for orders in dict.fromkeys(size for f in figures for size in f["at"]):
         slowest = [
@@ -73,9 +73,10 @@ def _lists(figures: Sequence[dict[str, Any]]) -> pygal.Bar | None:
     return chart
 
 
-def _bars(title: str) -> pygal.Bar:
+def _bars(title: str, *, logarithmic: bool = False) -> pygal.Bar:
     chart = pygal.Bar(
         title=title,
+        logarithmic=logarithmic,
         width=_WIDTH,
         height=_HEIGHT,
         js=(),
