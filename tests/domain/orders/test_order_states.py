@@ -187,3 +187,21 @@ def test_draft_can_be_rejected(db: Connection, context: Context) -> None:
     rejected = call(db, context.admin, "reject_order", order_id=draft["id"], reason="stale")
     assert rejected["status"] == "REJECTED"
     assert broken_invariants(db) == {}
+
+
+@pytest.mark.parametrize("status", [s for s in STATES if s not in ("DRAFT", "SUBMITTED")])
+def test_partner_is_notified_of_each_status(db: Connection, context: Context, status: str) -> None:
+    order = order_in(db, context, status)
+    newest = db.execute(
+        "select variables ->> 'status_text', recipient_id::text from app.messages"
+        " where order_id = %s and template = 'order_status' order by position desc limit 1",
+        [order],
+    ).fetchall()
+    wanted = value(db, "select app.status_text(%s)", status) + (": habis" if status == "REJECTED" else "")
+    assert newest == [(wanted, context.partners[0].sub)]
+
+
+def test_partner_is_not_notified_of_a_draft_that_is_closed(db: Connection, context: Context) -> None:
+    draft = call(db, context.partners[0], "save_draft", items=items(SKU_000=1))
+    call(db, context.partners[0], "cancel_order", order_id=draft["id"])
+    assert value(db, "select count(*) from app.messages") == 0
