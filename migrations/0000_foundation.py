@@ -7,6 +7,6 @@ __depends__: set[str] = set()
 steps = [
     schema_file(
         "00_foundation.sql",
-        sha256="7035852c145954c73e222f85fe1f07d7ebd49fce7be4dbc0e02448345d9ceec6",
+        sha256="5b9c9756f2f4e694f07a37468d6f3cad49db83696c34663ea8d28be1da2eb618",
     ),
 ]

@@ -73,15 +73,19 @@ begin
     create function app.uuid_v7() returns uuid language sql volatile parallel safe
     as 'select uuidv7()';
   else
-    create function app.uuid_v7() returns uuid language sql volatile parallel safe
+    -- PL/pgSQL, because it prepares the thirteen calls of this expression once in a transaction; an
+    -- inlined SQL function does so in each statement.
+    create function app.uuid_v7() returns uuid language plpgsql volatile parallel safe
     as $body$
-      select encode(
-        set_bit(set_bit(
-          overlay(uuid_send(gen_random_uuid())
-            placing substring(
-              int8send((date_part('epoch', clock_timestamp()) * 1000)::bigint) from 3)
-            from 1 for 6),
-          52, 1), 53, 1), 'hex')::uuid
+      begin
+        return encode(
+          set_bit(set_bit(
+            overlay(uuid_send(gen_random_uuid())
+              placing substring(
+                int8send((date_part('epoch', clock_timestamp()) * 1000)::bigint) from 3)
+              from 1 for 6),
+            52, 1), 53, 1), 'hex')::uuid;
+      end
     $body$;
   end if;
 end $$;
