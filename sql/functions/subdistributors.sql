@@ -16,19 +16,24 @@ begin
   if cardinality(v_candidates) = 1 then
     return v_candidates[1];
   end if;
+  -- Counted in the order of orders_open_subdist_routed_idx and at most to a thousand, so that
+  -- neither closed orders nor a long queue make routing slow.
   return (
     select c.id
     from unnest(v_candidates) as c (id)
     order by (
-      select count(*) from app.orders as o
-      where o.routed_to_subdist_id = c.id and o.status in ('SUBMITTED', 'PROCESSING')
+      select count(*) from (
+        select from app.orders as o
+        where o.routed_to_subdist_id = c.id and o.status in ('SUBMITTED', 'PROCESSING')
+        order by o.routed_at limit 1000
+      ) as open_orders
     ), c.id
     limit 1
   );
 end $$;
 comment on function app.nearest_subdist(uuid) is
   'The ACTIVE sub-distributor of the region, else of its nearest ancestor; among several the one '
-  'with the fewest open orders; null if there is none';
+  'with the fewest open orders (1,000 and more count alike); null if there is none';
 
 -- A suspension is master data, written as a column: it has no function of its own to call this.
 create function app.tg_sub_distributors__hand_over() returns trigger

@@ -65,6 +65,23 @@ as $$
     ))
 $$;
 
+-- The INSERT of one audit record that holds the order and its lines, as this schema stores rows.
+create function bench.audit_statement() returns text
+language sql stable
+as $$
+  select case
+    when exists (
+      select from pg_catalog.pg_attribute as a
+      where a.attrelid = 'app.audit_buffer'::regclass and a.attname = 'line_rows'
+    ) then
+      'insert into app.audit_buffer (target_type, action, order_row, line_rows, claims, actor_role)'
+      ' values (''order_items'', ''INSERT'', v_order, v_lines, ''{}'', ''partner'')'
+    else
+      'insert into app.audit_buffer (target_type, action, new_rows, claims, actor_role)'
+      ' values (''orders'', ''INSERT'', json_build_array(v_order, v_lines), ''{}'', ''partner'')'
+  end
+$$;
+
 do $do$
 declare
   v_order jsonb := bench.row_as_text('app.orders', 'true');
@@ -73,19 +90,23 @@ declare
 begin
   execute format($sql$
     -- p_products is sorted, so that concurrent orders lock stock in the same order.
-    create function bench.submit_by_hand(p_partner int, p_products int[]) returns uuid
+    create function bench.write_order(p_partner int, p_products int[]) returns uuid
     language plpgsql volatile security definer
     as $body$
     declare
       v_partner_id uuid := bench.partner_id(p_partner);
       v_subdist_id uuid := bench.subdist_id(p_partner %% 50);
       v_product_ids uuid[] := array(select bench.product_id(n) from unnest(p_products) as n);
+      v_order app.orders;
       v_order_id uuid;
+      v_lines app.order_items[];
     begin
       update app.partners as p set credit_used = p.credit_used + 1000000, updated_at = now()
       where p.id = v_partner_id;
-      %s returning id into v_order_id;
-      %s;
+      %s returning * into v_order;
+      v_order_id := v_order.id;
+      with lines as (%s returning *)
+      select array_agg(row(l.*)::app.order_items) into v_lines from lines as l;
       update app.inventory as s set reserved = s.reserved + 2
       where s.product_id = any (v_product_ids);
       %s;
@@ -106,12 +127,18 @@ begin
     bench.insert_like('app.messages',
       bench.row_as_text('app.messages', v_of_order),
       v_ids - 'partner_id' || '{"recipient_id": "v_subdist_id"}'),
-    bench.insert_like('app.audit_buffer',
-      -- The largest record that the order left.
-      bench.row_as_text('app.audit_buffer',
-        't.created_at >= now() order by octet_length(t::text) desc'), '{}')
+    bench.audit_statement()
   );
 end $do$;
+
+-- In the context of a request, like the hub's own submission.
+create function bench.submit_by_hand(p_partner int, p_products int[]) returns uuid
+language plpgsql volatile
+as $$
+begin
+  perform bench.set_request_context(p_partner);
+  return bench.write_order(p_partner, p_products);
+end $$;
 
 create function bench.submit_long_by_hand(p_partner int, p_first int, p_lines int) returns uuid
 language sql volatile
