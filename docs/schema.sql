@@ -20,6 +20,10 @@ CREATE EXTENSION IF NOT EXISTS btree_gist WITH SCHEMA extensions;
 
 COMMENT ON EXTENSION btree_gist IS 'support for indexing common datatypes in GiST';
 
+CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA extensions;
+
+COMMENT ON EXTENSION pg_trgm IS 'text similarity measurement and index searching based on trigrams';
+
 CREATE EXTENSION IF NOT EXISTS pgcrypto WITH SCHEMA extensions;
 
 COMMENT ON EXTENSION pgcrypto IS 'cryptographic functions';
@@ -39,6 +43,16 @@ CREATE TYPE app.agent_role_enum AS ENUM (
 );
 
 COMMENT ON TYPE app.agent_role_enum IS 'Role of an agent: SALESMAN is database role agent, ADMIN admin, SUPERADMIN superadmin';
+
+CREATE DOMAIN app.amount AS numeric(15,2)
+	CONSTRAINT amount_check CHECK ((VALUE >= (0)::numeric));
+
+COMMENT ON DOMAIN app.amount IS 'IDR, not negative';
+
+CREATE DOMAIN app.email AS character varying(255)
+	CONSTRAINT email_check CHECK ((((VALUE)::text = lower(btrim((VALUE)::text))) AND ((VALUE)::text ~~ '_%@_%'::text)));
+
+COMMENT ON DOMAIN app.email IS 'E-mail address in lower case, without spaces around it';
 
 CREATE TYPE app.escalation_level_enum AS ENUM (
     'REMINDER',
@@ -66,6 +80,11 @@ CREATE DOMAIN app.message_status AS character varying(10)
 	CONSTRAINT message_status_check CHECK (((VALUE)::text = ANY ((ARRAY['PENDING'::character varying, 'CLAIMED'::character varying, 'UNKNOWN'::character varying, 'SENT'::character varying, 'DELIVERED'::character varying, 'READ'::character varying, 'FAILED'::character varying, 'WITHDRAWN'::character varying])::text[])));
 
 COMMENT ON DOMAIN app.message_status IS 'PENDING, CLAIMED (leased to a messenger), UNKNOWN (the lease expired, perhaps after sending), SENT (accepted by the provider), DELIVERED, READ, FAILED, WITHDRAWN';
+
+CREATE DOMAIN app.notes AS text
+	CONSTRAINT notes_check CHECK ((length(VALUE) <= 2000));
+
+COMMENT ON DOMAIN app.notes IS 'Free text of at most 2,000 characters';
 
 CREATE TYPE app.notification_channel_enum AS ENUM (
     'WHATSAPP',
@@ -108,6 +127,26 @@ CREATE TYPE app.order_status_enum AS ENUM (
 
 COMMENT ON TYPE app.order_status_enum IS 'Status of an order: DRAFT, SUBMITTED, PROCESSING, APPROVED, SHIPPED, COMPLETED; REJECTED and CANCELLED are possible before SHIPPED';
 
+CREATE TYPE app.tier_enum AS ENUM (
+    'SILVER',
+    'GOLD',
+    'PLATINUM'
+);
+
+COMMENT ON TYPE app.tier_enum IS 'Loyalty tier of a partner: decides prices, point multiplier and days to pay';
+
+CREATE TYPE app.partner_account AS (
+	id uuid,
+	tier app.tier_enum,
+	region_id uuid,
+	credit_limit numeric,
+	credit_used numeric,
+	point_balance integer,
+	acting_agent_id uuid
+);
+
+COMMENT ON TYPE app.partner_account IS 'What the rules of ordering read of the calling partner (credit in IDR), and the agent who acts for them in shadow mode';
+
 CREATE TYPE app.point_tx_type_enum AS ENUM (
     'EARNED',
     'REDEEMED',
@@ -119,17 +158,32 @@ COMMENT ON TYPE app.point_tx_type_enum IS 'Reason of a point transaction; EXPIRE
 
 CREATE TYPE app.priced_lines AS (
 	product_ids uuid[],
-	skus text[],
-	names text[],
 	quantities integer[],
 	list_prices numeric[],
 	unit_prices numeric[],
-	display_stocks integer[],
 	subtotal numeric,
 	line_total numeric
 );
 
 COMMENT ON TYPE app.priced_lines IS 'Lines of an order with the prices in force, as parallel arrays, and their sums in IDR';
+
+CREATE TYPE app.priced_order AS (
+	lines app.priced_lines,
+	discount_amount numeric,
+	point_discount numeric,
+	grand_total numeric,
+	is_eligible_for_points boolean,
+	points_promised integer,
+	over_limit_policy text,
+	rules_applied jsonb
+);
+
+COMMENT ON TYPE app.priced_order IS 'What an order costs (IDR) and promises (points), with the rules that decide it';
+
+CREATE DOMAIN app.quantity AS integer
+	CONSTRAINT quantity_check CHECK ((VALUE > 0));
+
+COMMENT ON DOMAIN app.quantity IS 'Units of a product in an order, at least one';
 
 CREATE TYPE app.redemption_status_enum AS ENUM (
     'PENDING',
@@ -163,13 +217,10 @@ CREATE TYPE app.submission_type_enum AS ENUM (
 
 COMMENT ON TYPE app.submission_type_enum IS 'Who submitted: the partner (SELF) or an agent in shadow mode (AGENT_ASSISTED)';
 
-CREATE TYPE app.tier_enum AS ENUM (
-    'SILVER',
-    'GOLD',
-    'PLATINUM'
-);
+CREATE DOMAIN app.whole_number AS integer
+	CONSTRAINT whole_number_check CHECK ((VALUE >= 0));
 
-COMMENT ON TYPE app.tier_enum IS 'Loyalty tier of a partner: decides prices, point multiplier and days to pay';
+COMMENT ON DOMAIN app.whole_number IS 'A count of units, points or chairs, not negative';
 
 CREATE FUNCTION api.acknowledge_escalation(escalation_id uuid) RETURNS json
     LANGUAGE sql SECURITY DEFINER
@@ -180,15 +231,17 @@ COMMENT ON FUNCTION api.acknowledge_escalation(escalation_id uuid) IS 'Acknowled
 Errors: NOT_FOUND 404, ALREADY_ACKNOWLEDGED 409.';
 
 CREATE FUNCTION app.uuid_v7() RETURNS uuid
-    LANGUAGE sql PARALLEL SAFE
+    LANGUAGE plpgsql PARALLEL SAFE
     AS $$
-      select encode(
-        set_bit(set_bit(
-          overlay(uuid_send(gen_random_uuid())
-            placing substring(
-              int8send((date_part('epoch', clock_timestamp()) * 1000)::bigint) from 3)
-            from 1 for 6),
-          52, 1), 53, 1), 'hex')::uuid
+      begin
+        return encode(
+          set_bit(set_bit(
+            overlay(uuid_send(gen_random_uuid())
+              placing substring(
+                int8send((date_part('epoch', clock_timestamp()) * 1000)::bigint) from 3)
+              from 1 for 6),
+            52, 1), 53, 1), 'hex')::uuid;
+      end
     $$;
 
 COMMENT ON FUNCTION app.uuid_v7() IS 'A new UUID version 7 (RFC 9562), ordered by creation time to the millisecond';
@@ -245,10 +298,11 @@ CREATE FUNCTION api.adjust_points(partner_id uuid, points integer, reason text) 
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_id uuid := app.adjust_points(
-    adjust_points.partner_id, adjust_points.points, adjust_points.reason);
+  v_id uuid;
   v_transaction api.point_transactions;
 begin
+  v_id := app.adjust_points(
+    adjust_points.partner_id, adjust_points.points, adjust_points.reason);
   select * into strict v_transaction from api.point_transactions as t where t.id = v_id;
   return v_transaction;
 end $$;
@@ -292,9 +346,10 @@ CREATE FUNCTION api.advance_redemption(redemption_id uuid, status text) RETURNS 
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_id uuid := app.advance_redemption(advance_redemption.redemption_id, advance_redemption.status);
+  v_id uuid;
   v_redemption api.redemptions;
 begin
+  v_id := app.advance_redemption(advance_redemption.redemption_id, advance_redemption.status);
   select * into strict v_redemption from api.redemptions as r where r.id = v_id;
   return v_redemption;
 end $$;
@@ -320,14 +375,14 @@ CREATE TABLE app.orders (
     routed_to_subdist_id uuid,
     status app.order_status_enum DEFAULT 'DRAFT'::app.order_status_enum NOT NULL,
     submission_type app.submission_type_enum DEFAULT 'SELF'::app.submission_type_enum NOT NULL,
-    subtotal numeric(15,2) DEFAULT 0 NOT NULL,
-    discount_amount numeric(15,2) DEFAULT 0 NOT NULL,
-    point_discount numeric(15,2) DEFAULT 0 NOT NULL,
-    grand_total numeric(15,2) DEFAULT 0 NOT NULL,
-    points_earned integer DEFAULT 0 NOT NULL,
-    points_used integer DEFAULT 0 NOT NULL,
+    subtotal app.amount DEFAULT 0 NOT NULL,
+    discount_amount app.amount DEFAULT 0 NOT NULL,
+    point_discount app.amount DEFAULT 0 NOT NULL,
+    grand_total app.amount DEFAULT 0 NOT NULL,
+    points_earned app.whole_number DEFAULT 0 NOT NULL,
+    points_used app.whole_number DEFAULT 0 NOT NULL,
     is_eligible_for_points boolean DEFAULT true NOT NULL,
-    notes text,
+    notes app.notes,
     is_over_limit boolean DEFAULT false NOT NULL,
     submitted_at timestamp with time zone,
     routed_at timestamp with time zone,
@@ -350,26 +405,11 @@ CREATE TABLE app.orders (
     request_hash bytea,
     rules_applied jsonb,
     sla_manager_notified boolean DEFAULT false NOT NULL,
-    sla_clock_started_at timestamp with time zone GENERATED ALWAYS AS (GREATEST(routed_at, last_response_at)) STORED,
-    CONSTRAINT orders_clock_check CHECK (((routed_to_subdist_id IS NULL) = (routed_at IS NULL))),
-    CONSTRAINT orders_discount_amount_check CHECK ((discount_amount >= (0)::numeric)),
-    CONSTRAINT orders_erp_check CHECK (((erp_reference IS NULL) = (erp_acknowledged_at IS NULL))),
-    CONSTRAINT orders_grand_total_check CHECK ((grand_total >= (0)::numeric)),
-    CONSTRAINT orders_idempotency_check CHECK (((idempotency_key IS NULL) = (request_hash IS NULL))),
-    CONSTRAINT orders_notes_check CHECK ((length(notes) <= 2000)),
-    CONSTRAINT orders_over_limit_route_check CHECK (((NOT is_over_limit) OR (released_at IS NOT NULL) OR (routed_to_subdist_id IS NULL))),
-    CONSTRAINT orders_point_discount_check CHECK ((point_discount >= (0)::numeric)),
-    CONSTRAINT orders_points_earned_check CHECK ((points_earned >= 0)),
-    CONSTRAINT orders_points_used_check CHECK ((points_used >= 0)),
-    CONSTRAINT orders_release_check CHECK (((released_at IS NULL) = (release_reason IS NULL))),
-    CONSTRAINT orders_submission_check CHECK (((submission_type = 'AGENT_ASSISTED'::app.submission_type_enum) = (agent_id IS NOT NULL))),
-    CONSTRAINT orders_submitted_check CHECK (((status = ANY (ARRAY['DRAFT'::app.order_status_enum, 'REJECTED'::app.order_status_enum, 'CANCELLED'::app.order_status_enum])) OR (submitted_at IS NOT NULL))),
-    CONSTRAINT orders_subtotal_check CHECK ((subtotal >= (0)::numeric)),
-    CONSTRAINT orders_total_parts_check CHECK ((grand_total = ((subtotal - discount_amount) - point_discount)))
+    sla_clock_started_at timestamp with time zone GENERATED ALWAYS AS (GREATEST(routed_at, last_response_at)) STORED
 )
 WITH (fillfactor='80');
 
-COMMENT ON TABLE app.orders IS 'Orders of partners; triggers of this table enforce the status transitions and run their effects';
+COMMENT ON TABLE app.orders IS 'Orders of partners; their status moves by the transition functions only';
 
 COMMENT ON COLUMN app.orders.order_number IS 'Number that people use: ORD-YYMMDD-NNNNNN';
 
@@ -482,10 +522,10 @@ CREATE FUNCTION api.approve_order(order_id uuid) RETURNS api.orders
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_id uuid := app.transition_order(approve_order.order_id, 'APPROVED');
   v_order api.orders;
 begin
-  select * into strict v_order from api.orders as o where o.id = v_id;
+  perform app.approve_order(approve_order.order_id);
+  select * into strict v_order from api.orders as o where o.id = approve_order.order_id;
   return v_order;
 end $$;
 
@@ -570,10 +610,10 @@ CREATE FUNCTION api.cancel_invoice(invoice_id uuid, reason text) RETURNS api.inv
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_id uuid := app.cancel_invoice(cancel_invoice.invoice_id, cancel_invoice.reason);
   v_invoice api.invoices;
 begin
-  select * into strict v_invoice from api.invoices as i where i.id = v_id;
+  perform app.cancel_invoice(cancel_invoice.invoice_id, cancel_invoice.reason);
+  select * into strict v_invoice from api.invoices as i where i.id = cancel_invoice.invoice_id;
   return v_invoice;
 end $$;
 
@@ -585,12 +625,9 @@ CREATE FUNCTION api.cancel_order(order_id uuid, reason text DEFAULT NULL::text) 
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_partner app.partners := app.lock_calling_partner();
   v_order api.orders;
 begin
-  perform app.acting_agent(v_partner.id);
-  perform app.transition_order(cancel_order.order_id, 'CANCELLED',
-    app.optional_text('reason', cancel_order.reason, 500), v_partner.id);
+  perform app.cancel_order(cancel_order.order_id, cancel_order.reason);
   select * into strict v_order from api.orders as o where o.id = cancel_order.order_id;
   return v_order;
 end $$;
@@ -631,10 +668,10 @@ CREATE FUNCTION api.complete_order(order_id uuid) RETURNS api.orders
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_id uuid := app.transition_order(complete_order.order_id, 'COMPLETED');
   v_order api.orders;
 begin
-  select * into strict v_order from api.orders as o where o.id = v_id;
+  perform app.complete_order(complete_order.order_id);
+  select * into strict v_order from api.orders as o where o.id = complete_order.order_id;
   return v_order;
 end $$;
 
@@ -893,6 +930,20 @@ sent is [{"message_id", "provider_id"}, ...], at most 1000 entries.
 Returns {"unknown_ids": [...]}: the ids of no message. A repeat changes nothing.
 Errors: INVALID_ARGUMENT 400.';
 
+CREATE FUNCTION api.newest_orders(n integer DEFAULT 20, before timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF api.orders
+    LANGUAGE sql STABLE ROWS 20
+    AS $$
+  select o.* from app.newest_order_ids(newest_orders.n, newest_orders.before) as i (id)
+  cross join lateral (select * from api.orders as u where u.id = i.id limit 1) as o
+  order by o.created_at desc, o.id desc
+$$;
+
+COMMENT ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) IS 'List the newest orders that the caller sees, embeddable like orders
+n is 1 to 100; before is the created_at of the last order of the page before, null for the first.
+For an agent of few partners it is faster than orders?order=created_at.desc, whatever the number of
+orders.
+Errors: INVALID_ARGUMENT 400.';
+
 CREATE FUNCTION api.process_inbox(max integer DEFAULT 100) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -949,9 +1000,10 @@ CREATE FUNCTION api.redeem_reward(reward_id uuid, idempotency_key text DEFAULT N
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_id uuid := app.redeem_reward(redeem_reward.reward_id, redeem_reward.idempotency_key);
+  v_id uuid;
   v_redemption api.redemptions;
 begin
+  v_id := app.redeem_reward(redeem_reward.reward_id, redeem_reward.idempotency_key);
   select * into strict v_redemption from api.redemptions as r where r.id = v_id;
   return v_redemption;
 end $$;
@@ -976,11 +1028,10 @@ CREATE FUNCTION api.reject_order(order_id uuid, reason text) RETURNS api.orders
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_id uuid := app.transition_order(reject_order.order_id, 'REJECTED',
-    app.require_text('reason', reject_order.reason, 500));
   v_order api.orders;
 begin
-  select * into strict v_order from api.orders as o where o.id = v_id;
+  perform app.reject_order(reject_order.order_id, reject_order.reason);
+  select * into strict v_order from api.orders as o where o.id = reject_order.order_id;
   return v_order;
 end $$;
 
@@ -992,10 +1043,10 @@ CREATE FUNCTION api.release_order(order_id uuid, reason text) RETURNS api.orders
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_id uuid := app.release_order(release_order.order_id, release_order.reason);
   v_order api.orders;
 begin
-  select * into strict v_order from api.orders as o where o.id = v_id;
+  perform app.release_order(release_order.order_id, release_order.reason);
+  select * into strict v_order from api.orders as o where o.id = release_order.order_id;
   return v_order;
 end $$;
 
@@ -1016,10 +1067,10 @@ CREATE FUNCTION api.reroute_order(order_id uuid, subdist_id uuid) RETURNS api.or
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_id uuid := app.reroute_order(reroute_order.order_id, reroute_order.subdist_id);
   v_order api.orders;
 begin
-  select * into strict v_order from api.orders as o where o.id = v_id;
+  perform app.reroute_order(reroute_order.order_id, reroute_order.subdist_id);
+  select * into strict v_order from api.orders as o where o.id = reroute_order.order_id;
   return v_order;
 end $$;
 
@@ -1031,11 +1082,11 @@ CREATE FUNCTION api.respond_order(order_id uuid, decision text, note text DEFAUL
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_id uuid := app.respond_order(respond_order.order_id, auth.current_subdist_id(),
-    respond_order.decision, respond_order.note);
   v_order api.orders;
 begin
-  select * into strict v_order from api.orders as o where o.id = v_id;
+  perform app.respond_order(respond_order.order_id, auth.current_subdist_id(),
+    respond_order.decision, respond_order.note);
+  select * into strict v_order from api.orders as o where o.id = respond_order.order_id;
   return v_order;
 end $$;
 
@@ -1049,9 +1100,10 @@ CREATE FUNCTION api.save_draft(items jsonb, notes text DEFAULT NULL::text) RETUR
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_id uuid := app.save_draft(save_draft.items, save_draft.notes);
+  v_id uuid;
   v_order api.orders;
 begin
+  v_id := app.save_draft(save_draft.items, save_draft.notes);
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
@@ -1074,10 +1126,10 @@ CREATE FUNCTION api.ship_order(order_id uuid) RETURNS api.orders
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_id uuid := app.transition_order(ship_order.order_id, 'SHIPPED');
   v_order api.orders;
 begin
-  select * into strict v_order from api.orders as o where o.id = v_id;
+  perform app.ship_order(ship_order.order_id);
+  select * into strict v_order from api.orders as o where o.id = ship_order.order_id;
   return v_order;
 end $$;
 
@@ -1100,10 +1152,11 @@ CREATE FUNCTION api.submit_draft(order_id uuid, points integer DEFAULT 0, idempo
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_id uuid := app.submit_draft(
-    submit_draft.order_id, submit_draft.points, submit_draft.idempotency_key);
+  v_id uuid;
   v_order api.orders;
 begin
+  v_id := app.submit_draft(
+    submit_draft.order_id, submit_draft.points, submit_draft.idempotency_key);
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
@@ -1117,10 +1170,11 @@ CREATE FUNCTION api.submit_order(items jsonb, points integer DEFAULT 0, notes te
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_id uuid := app.submit_order(
-    submit_order.items, submit_order.points, submit_order.notes, submit_order.idempotency_key);
+  v_id uuid;
   v_order api.orders;
 begin
+  v_id := app.submit_order(
+    submit_order.items, submit_order.points, submit_order.notes, submit_order.idempotency_key);
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
@@ -1155,26 +1209,6 @@ end $$;
 
 COMMENT ON FUNCTION app.acknowledge_escalation(p_escalation_id uuid) IS 'Records who follows up an escalation; raises NOT_FOUND, ALREADY_ACKNOWLEDGED';
 
-CREATE FUNCTION app.acting_agent(p_partner_id uuid) RETURNS uuid
-    LANGUAGE plpgsql STABLE
-    AS $$
-declare
-  v_agent_id uuid := auth.acting_agent_id();
-begin
-  if v_agent_id is not null and not exists (
-    select from app.agent_sessions as s
-    where s.id = auth.session_id() and s.agent_id = v_agent_id
-      and s.impersonated_partner_id = p_partner_id
-      and s.ended_at is null and s.expires_at > now()
-      and auth.may_act_for(v_agent_id, p_partner_id)
-  ) then
-    perform app.fail('SESSION_CLOSED', 'shadow session', 'Start a new shadow session');
-  end if;
-  return v_agent_id;
-end $$;
-
-COMMENT ON FUNCTION app.acting_agent(p_partner_id uuid) IS 'The agent who acts for the partner, null outside shadow mode; raises SESSION_CLOSED when the shadow session has ended';
-
 CREATE FUNCTION app.actor_of(p_claims json, p_role text) RETURNS TABLE(actor_id uuid, actor_type app.actor_type_enum, on_behalf_of uuid)
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -1199,20 +1233,21 @@ CREATE FUNCTION app.adjust_points(p_partner_id uuid, p_points integer, p_reason 
     LANGUAGE plpgsql
     AS $$
 declare
-  v_reason text := app.require_text('reason', p_reason, 500);
-  v_partner app.partners;
+  v_reason text;
+  v_balance int;
   v_id uuid;
 begin
+  v_reason := app.require_text('reason', p_reason, 500);
   if p_points is null or p_points = 0 or abs(p_points::bigint) > app.max_points() then
     perform app.fail('INVALID_ARGUMENT',
       'points is a whole number other than 0, at most 1,000,000,000');
   end if;
-  select * into v_partner from app.partners as p where p.id = p_partner_id for no key update;
+  select p.point_balance into v_balance
+  from app.partners as p where p.id = p_partner_id for no key update;
   if not found then
     perform app.fail('NOT_FOUND', 'partner');
-  elsif p_points < 0 and v_partner.point_balance + p_points < 0 then
-    perform app.fail('POINTS_INSUFFICIENT',
-      format('the balance is %s points', v_partner.point_balance));
+  elsif p_points < 0 and v_balance + p_points < 0 then
+    perform app.fail('POINTS_INSUFFICIENT', format('the balance is %s points', v_balance));
   elsif p_points > app.points_headroom(p_partner_id) then
     perform app.fail('INVALID_ARGUMENT', 'the balance could pass 2,000,000,000',
       'Add fewer points');
@@ -1229,87 +1264,42 @@ CREATE FUNCTION app.advance_redemption(p_redemption_id uuid, p_status text) RETU
     LANGUAGE plpgsql
     AS $$
 declare
-  v_partner_id uuid;
+  v_redemption record;
+  v_status app.redemption_status_enum;
 begin
   if p_status is null or p_status not in ('SHIPPED', 'DELIVERED', 'CANCELLED') then
     perform app.fail('INVALID_ARGUMENT', 'status is SHIPPED, DELIVERED or CANCELLED');
   end if;
-  select r.partner_id into v_partner_id from app.redemptions as r where r.id = p_redemption_id;
+  v_status := p_status::app.redemption_status_enum;
+  perform from app.partners as p
+  where p.id = (select r.partner_id from app.redemptions as r where r.id = p_redemption_id)
+  for no key update;
+  select r.partner_id, r.catalog_item_id, r.points_spent, r.status into v_redemption
+  from app.redemptions as r where r.id = p_redemption_id;
   if not found then
     perform app.fail('NOT_FOUND', 'redemption');
+  elsif not app.is_legal_redemption(v_redemption.status, v_status) then
+    perform app.fail('ILLEGAL_TRANSITION', format('%s to %s', v_redemption.status, v_status));
   end if;
-  perform from app.partners as p where p.id = v_partner_id for no key update;
-  update app.redemptions as r set status = p_status::app.redemption_status_enum
-  where r.id = p_redemption_id and r.status::text <> p_status;
-  if not found then
-    perform app.fail('ILLEGAL_TRANSITION', format('%s to %s', p_status, p_status));
+
+  update app.redemptions as r set
+    status = v_status, shipped_at = case v_status when 'SHIPPED' then now() else r.shipped_at end
+  where r.id = p_redemption_id;
+
+  if v_status = 'CANCELLED' then
+    update app.redemption_catalog as c set stock_available = c.stock_available + 1
+    where c.id = v_redemption.catalog_item_id;
+    insert into app.point_transactions (
+      partner_id, redemption_id, type, points, description, created_by
+    ) values (
+      v_redemption.partner_id, p_redemption_id, 'ADJUSTED', v_redemption.points_spent,
+      'redemption cancelled', auth.current_agent_id()
+    );
   end if;
   return p_redemption_id;
 end $$;
 
 COMMENT ON FUNCTION app.advance_redemption(p_redemption_id uuid, p_status text) IS 'Moves a redemption from PENDING to SHIPPED to DELIVERED, or from PENDING to CANCELLED, which returns the points and the unit. Raises INVALID_ARGUMENT, NOT_FOUND, ILLEGAL_TRANSITION';
-
-CREATE FUNCTION app.after_approval(p_order app.orders) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-begin
-  -- From now on, the invoice uses the credit instead of the order.
-  perform app.use_credit(p_order.partner_id, -p_order.grand_total);
-  perform app.issue_invoice(p_order, p_order.grand_total);
-end $$;
-
-COMMENT ON FUNCTION app.after_approval(p_order app.orders) IS 'Bills an approved order';
-
-CREATE FUNCTION app.after_closing(p_order app.orders, p_from app.order_status_enum) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-begin
-  if p_from in ('SUBMITTED', 'PROCESSING') then
-    perform app.use_credit(p_order.partner_id, -p_order.grand_total);
-  end if;
-  update app.invoices as i
-  set status = 'CANCELLED', cancel_reason = coalesce(p_order.status_reason, p_order.status::text)
-  where i.order_id = p_order.id and i.status <> 'CANCELLED';
-  if p_from <> 'DRAFT' then
-    if p_order.points_used > 0 then
-      insert into app.point_transactions (
-        partner_id, order_id, type, points, description, created_by
-      ) values (
-        p_order.partner_id, p_order.id, 'ADJUSTED', p_order.points_used,
-        format('%s %s', p_order.order_number, lower(p_order.status::text)),
-        auth.current_agent_id()
-      );
-    end if;
-    if app.holds_stock(p_from, p_order.erp_reference) then
-      perform app.release_stock(p_order.id);
-    end if;
-    if p_order.routed_to_subdist_id is not null then
-      perform app.withdraw_offer(
-        p_order.id, p_order.routed_to_subdist_id, app.status_text(p_order.status));
-    end if;
-  end if;
-end $$;
-
-COMMENT ON FUNCTION app.after_closing(p_order app.orders, p_from app.order_status_enum) IS 'Undoes a rejected or cancelled order: credit, invoices, points, stock, and the offer to the sub-distributor';
-
-CREATE FUNCTION app.after_submission(p_order app.orders) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-begin
-  perform app.use_credit(p_order.partner_id, p_order.grand_total);
-  if p_order.points_used > 0 then
-    insert into app.point_transactions (partner_id, order_id, type, points, description)
-    values (
-      p_order.partner_id, p_order.id, 'REDEEMED', -p_order.points_used, p_order.order_number
-    );
-  end if;
-  perform app.notify_submission(p_order);
-  if p_order.agent_id is not null then
-    perform app.notify_impersonation(p_order);
-  end if;
-end $$;
-
-COMMENT ON FUNCTION app.after_submission(p_order app.orders) IS 'Uses credit and points of a submitted order, and sends its notifications';
 
 CREATE FUNCTION app.amount_limit() RETURNS numeric
     LANGUAGE sql IMMUTABLE
@@ -1351,82 +1341,176 @@ end $$;
 
 COMMENT ON FUNCTION app.apply_quarantined_levels(p_skus text[]) IS 'Applies the stock levels that were quarantined until these products arrived';
 
+CREATE FUNCTION app.approve_order(p_order_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_order record;
+begin
+  perform app.lock_order(p_order_id);
+  select
+    o.order_number, o.partner_id, o.status, o.grand_total, o.sla_escalated, o.sla_reminder_sent,
+    -- only what could not be routed is approved without the sub-distributor
+    o.status = 'PROCESSING' or (
+      o.status = 'SUBMITTED' and o.routed_to_subdist_id is null
+      and (not o.is_over_limit or o.released_at is not null)
+    ) as is_approvable
+  into strict v_order
+  from app.orders as o where o.id = p_order_id;
+  if not v_order.is_approvable then
+    perform app.refuse_transition(v_order.order_number, v_order.status, 'APPROVED');
+  end if;
+
+  update app.orders as o set status = 'APPROVED', approved_at = now() where o.id = p_order_id;
+
+  perform app.record_event(
+    p_order_id, v_order.partner_id, 'STATUS', v_order.status, 'APPROVED');
+  -- From now on, the invoice uses the credit instead of the order.
+  perform app.use_credit(v_order.partner_id, -v_order.grand_total);
+  perform app.issue_invoice(p_order_id, v_order.grand_total);
+  perform app.withdraw_reminders(p_order_id);
+  perform app.notify_status(p_order_id, v_order.partner_id, 'APPROVED');
+end $$;
+
+COMMENT ON FUNCTION app.approve_order(p_order_id uuid) IS 'Approves an order and issues its invoice; raises NOT_FOUND, ILLEGAL_TRANSITION';
+
 CREATE FUNCTION app.assign_order(p_order_id uuid, p_subdist_id uuid, p_event text, p_note text) RETURNS void
     LANGUAGE plpgsql
     AS $$
 declare
-  v_order app.orders;
-  v_previous_subdist_id uuid := (
-    select o.routed_to_subdist_id from app.orders as o where o.id = p_order_id
-  );
+  v_order record;
 begin
+  select o.partner_id, o.status, o.routed_to_subdist_id into strict v_order
+  from app.orders as o where o.id = p_order_id;
+
   update app.orders as o set
     routed_to_subdist_id = p_subdist_id,
     routed_at = case when p_subdist_id is not null then now() end,
     last_response_at = null
-  where o.id = p_order_id
-  returning * into v_order;
-  perform app.record_event(v_order, p_event, v_order.status, p_note);
-  if v_previous_subdist_id <> p_subdist_id
-    or (v_previous_subdist_id is not null and p_subdist_id is null)
+  where o.id = p_order_id;
+
+  perform app.record_event(
+    p_order_id, v_order.partner_id, p_event, v_order.status, v_order.status, p_note);
+  if v_order.routed_to_subdist_id <> p_subdist_id
+    or (v_order.routed_to_subdist_id is not null and p_subdist_id is null)
   then
-    perform app.withdraw_offer(p_order_id, v_previous_subdist_id, 'dialihkan');
+    perform app.withdraw_offer(p_order_id, v_order.routed_to_subdist_id, 'dialihkan');
   end if;
+  perform app.withdraw_reminders(p_order_id);
   if p_subdist_id is not null then
     perform app.enqueue_message('order_routed', 'SUBDIST', p_subdist_id, p_order_id);
   else
-    perform app.notify_headquarters('order_unrouted', p_order_id,
-      jsonb_build_object('reason', 'tidak ada sub-distributor aktif di wilayahnya'));
+    perform app.notify_unrouted(p_order_id);
   end if;
 end $$;
 
 COMMENT ON FUNCTION app.assign_order(p_order_id uuid, p_subdist_id uuid, p_event text, p_note text) IS 'Routes an open order to a sub-distributor (null: to headquarters), restarts the clock, and notifies the new and the previous one';
 
-CREATE FUNCTION app.calling_partner_id() RETURNS uuid
+CREATE FUNCTION app.button_order_id(p_payload text) RETURNS uuid
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+  select case
+    when p_payload ~ '^(ACCEPT|DECLINE):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[^:]*$'
+      then split_part(p_payload, ':', 2)::uuid
+  end
+$_$;
+
+COMMENT ON FUNCTION app.button_order_id(p_payload text) IS 'The order of a reply button''s payload; null for a payload of another form';
+
+CREATE FUNCTION app.calling_partner() RETURNS app.partner_account
     LANGUAGE plpgsql STABLE
     AS $$
 declare
-  v_id uuid := auth.current_user_id();
+  v_id uuid;
+  v_partner app.partner_account;
+begin
+  v_id := app.calling_partner_id();
+  select
+    p.id, p.tier, p.region_id, p.credit_limit, p.credit_used, p.point_balance,
+    auth.acting_agent_id()
+  into v_partner
+  from app.partners as p
+  where p.id = v_id and p.is_active and p.deleted_at is null;
+  if not found then
+    perform app.fail('ACCOUNT_INACTIVE');
+  elsif v_partner.acting_agent_id is not null then
+    perform app.check_shadow_session(v_partner.acting_agent_id, v_id);
+  end if;
+  return v_partner;
+end $$;
+
+COMMENT ON FUNCTION app.calling_partner() IS 'The account of the calling partner; raises ACCOUNT_INACTIVE, and SESSION_CLOSED in a shadow session that has ended';
+
+CREATE FUNCTION app.calling_partner_id() RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    AS $$
 begin
   if auth.caller_role() <> 'partner' then
     perform app.fail('NOT_ALLOWED', 'Only partners order',
       'Sign in as a partner, or start a shadow session');
-  elsif v_id is null then
+  elsif auth.current_user_id() is null then
     perform app.fail('UNAUTHENTICATED');
   end if;
-  return v_id;
+  return auth.current_user_id();
 end $$;
 
 COMMENT ON FUNCTION app.calling_partner_id() IS 'Id of the calling partner; raises NOT_ALLOWED or UNAUTHENTICATED for other callers';
 
-CREATE FUNCTION app.cancel_invoice(p_invoice_id uuid, p_reason text) RETURNS uuid
+CREATE FUNCTION app.cancel_invoice(p_invoice_id uuid, p_reason text) RETURNS void
     LANGUAGE plpgsql
     AS $$
 declare
-  v_reason text := app.require_text('reason', p_reason, 500);
-  v_invoice app.invoices := app.lock_invoice(p_invoice_id);
+  v_reason text;
+  v_invoice record;
 begin
+  v_reason := app.require_text('reason', p_reason, 500);
+  perform app.lock_invoice(p_invoice_id);
+  select i.invoice_number, i.status into strict v_invoice
+  from app.invoices as i where i.id = p_invoice_id;
   if v_invoice.status = 'CANCELLED' then
     perform app.fail('INVOICE_CLOSED', v_invoice.invoice_number);
   end if;
-  update app.invoices as i set status = 'CANCELLED', cancel_reason = v_reason
-  where i.id = p_invoice_id;
-  return p_invoice_id;
+  perform app.void_invoice(p_invoice_id, v_reason);
 end $$;
 
-COMMENT ON FUNCTION app.cancel_invoice(p_invoice_id uuid, p_reason text) IS 'Cancels an invoice: nothing is owed on it any more, and its vested points are reversed. Raises NOT_FOUND, INVOICE_CLOSED';
+COMMENT ON FUNCTION app.cancel_invoice(p_invoice_id uuid, p_reason text) IS 'Cancels an invoice: nothing is owed on it any more, and its vested points are taken back. Raises NOT_FOUND, INVOICE_CLOSED';
+
+CREATE FUNCTION app.cancel_invoices(p_order_id uuid, p_reason text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform app.void_invoice(i.id, p_reason)
+  from app.invoices as i
+  where i.order_id = p_order_id and i.status <> 'CANCELLED';
+end $$;
+
+COMMENT ON FUNCTION app.cancel_invoices(p_order_id uuid, p_reason text) IS 'Cancels the live invoices of an order';
+
+CREATE FUNCTION app.cancel_order(p_order_id uuid, p_reason text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_partner app.partner_account;
+begin
+  v_partner := app.lock_calling_partner();
+  perform app.close_order(
+    p_order_id, 'CANCELLED', app.optional_text('reason', p_reason, 500), v_partner.id);
+end $$;
+
+COMMENT ON FUNCTION app.cancel_order(p_order_id uuid, p_reason text) IS 'Cancels an order of the calling partner before it is shipped; raises INVALID_ARGUMENT, NOT_FOUND, ILLEGAL_TRANSITION';
 
 CREATE FUNCTION app.changed_columns(p_row jsonb, p_other jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
     AS $$
   select case when p_other is null then p_row else (
-    select coalesce(jsonb_object_agg(k.key, k.value), '{}')
+    select jsonb_object_agg(k.key, k.value)
     from jsonb_each(p_row) as k
-    where k.value is distinct from p_other -> k.key and k.key <> 'updated_at'
+    where k.value is distinct from p_other -> k.key
+      and k.key not in ('updated_at', 'credit_used', 'point_balance')
   ) end
 $$;
 
-COMMENT ON FUNCTION app.changed_columns(p_row jsonb, p_other jsonb) IS 'The columns of a row that differ from the other row, without updated_at; the whole row if there is no other';
+COMMENT ON FUNCTION app.changed_columns(p_row jsonb, p_other jsonb) IS 'The columns of a row that differ from the other row, without updated_at and the derived credit_used and point_balance, null if there are none; the whole row if there is no other';
 
 CREATE FUNCTION app.check_config(p_key text, p_value jsonb) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -1484,6 +1568,22 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.check_consistency(p_invariant text) IS 'Rows that violate this invariant; empty for callers outside headquarters';
+
+CREATE FUNCTION app.check_credit(p_partner app.partner_account, p_amount numeric, p_over_limit_policy text) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  if not app.exceeds_credit(p_partner, p_amount) then
+    return false;
+  elsif p_over_limit_policy = 'BLOCK' or p_partner.credit_used + p_amount >= app.amount_limit() then
+    perform app.fail('CREDIT_LIMIT_EXCEEDED', format('%s more than the limit of %s',
+      app.format_rupiah(p_partner.credit_used + p_amount - p_partner.credit_limit),
+      app.format_rupiah(p_partner.credit_limit)));
+  end if;
+  return true;
+end $$;
+
+COMMENT ON FUNCTION app.check_credit(p_partner app.partner_account, p_amount numeric, p_over_limit_policy text) IS 'Whether an order of this amount (IDR) exceeds the credit limit and has to wait for a release; raises CREDIT_LIMIT_EXCEEDED under policy BLOCK';
 
 CREATE FUNCTION app.check_erp_streams() RETURNS bigint
     LANGUAGE plpgsql
@@ -1547,6 +1647,73 @@ end $_$;
 
 COMMENT ON FUNCTION app.check_items(p_items jsonb) IS 'Raises INVALID_ITEMS or TOO_MANY_LINES unless the items have the promised form';
 
+CREATE FUNCTION app.check_order(p_order app.orders) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+begin
+  if p_order.grand_total
+    <> p_order.subtotal - p_order.discount_amount - p_order.point_discount
+  then
+    perform app.violate_check('orders', 'orders_total_parts_check');
+  end if;
+  if (p_order.submission_type = 'AGENT_ASSISTED') <> (p_order.agent_id is not null) then
+    perform app.violate_check('orders', 'orders_submission_check');
+  end if;
+  if (p_order.routed_to_subdist_id is null) <> (p_order.routed_at is null) then
+    perform app.violate_check('orders', 'orders_clock_check');
+  end if;
+  if p_order.status not in ('DRAFT', 'REJECTED', 'CANCELLED') and p_order.submitted_at is null then
+    perform app.violate_check('orders', 'orders_submitted_check');
+  end if;
+  if p_order.is_over_limit and p_order.released_at is null
+    and p_order.routed_to_subdist_id is not null
+  then
+    perform app.violate_check('orders', 'orders_over_limit_route_check');
+  end if;
+  if (p_order.released_at is null) <> (p_order.release_reason is null) then
+    perform app.violate_check('orders', 'orders_release_check');
+  end if;
+  if (p_order.erp_reference is null) <> (p_order.erp_acknowledged_at is null) then
+    perform app.violate_check('orders', 'orders_erp_check');
+  end if;
+  if (p_order.idempotency_key is null) <> (p_order.request_hash is null) then
+    perform app.violate_check('orders', 'orders_idempotency_check');
+  end if;
+  return true;
+end $$;
+
+COMMENT ON FUNCTION app.check_order(p_order app.orders) IS 'True if the columns of an order agree with each other; raises check_violation naming the rule';
+
+CREATE FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if p_n is null or p_n not between 1 and 100 then
+    perform app.fail('INVALID_ARGUMENT', 'n is from 1 to 100');
+  end if;
+  perform app.optional_timestamp('before', p_before);
+end $$;
+
+COMMENT ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) IS 'Raises INVALID_ARGUMENT unless n is from 1 to 100 and the time is plausible or null';
+
+CREATE FUNCTION app.check_shadow_session(p_agent_id uuid, p_partner_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  if not exists (
+    select from app.agent_sessions as s
+    where s.id = auth.session_id() and s.agent_id = p_agent_id
+      and s.impersonated_partner_id = p_partner_id
+      and s.ended_at is null and s.expires_at > now()
+      and auth.may_act_for(p_agent_id, p_partner_id)
+  ) then
+    perform app.fail('SESSION_CLOSED', 'shadow session', 'Start a new shadow session');
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.check_shadow_session(p_agent_id uuid, p_partner_id uuid) IS 'Raises SESSION_CLOSED unless the token''s shadow session lets the agent act for the partner';
+
 CREATE FUNCTION app.check_since() RETURNS timestamp with time zone
     LANGUAGE sql STABLE
     AS $$
@@ -1556,9 +1723,77 @@ $$;
 
 COMMENT ON FUNCTION app.check_since() IS 'Time from which on the audit trail is checked: the setting hub.check_since, which "hub check --since" sets, or else two days ago';
 
+CREATE FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer) RETURNS uuid[]
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+  v_ids uuid[];
+begin
+  with recursive first as (
+    (
+      select app.message_lane(m.recipient_id) as lane, m.id
+      from app.messages as m
+      where m.status = 'PENDING' and m.priority = p_priority
+        and app.message_lane(m.recipient_id) between p_from and p_until
+      order by app.message_lane(m.recipient_id), m.position
+      limit 1
+    )
+    union all
+    select n.lane, n.id
+    from first as f
+    cross join lateral (
+      select app.message_lane(m.recipient_id) as lane, m.id
+      from app.messages as m
+      where m.status = 'PENDING' and m.priority = p_priority
+        and app.message_lane(m.recipient_id) > f.lane
+        and app.message_lane(m.recipient_id) <= p_until
+      order by app.message_lane(m.recipient_id), m.position
+      limit 1
+    ) as n
+  ),
+  due as (
+    select d.id
+    from first as f
+    cross join lateral (
+      select m.id from app.messages as m
+      where m.id = f.id and m.status = 'PENDING' and m.next_attempt_at <= now()
+        and not exists (
+          select from app.messages as e
+          where e.status in ('CLAIMED', 'UNKNOWN') and e.priority = p_priority
+            and app.message_lane(e.recipient_id) = f.lane
+        )
+      for update skip locked
+    ) as d
+    limit p_max
+  ),
+  claimed as (
+    update app.messages as m set
+      status = 'CLAIMED', attempts = m.attempts + 1,
+      lease_until = now() + make_interval(secs => p_lease_seconds)
+    from due as d where m.id = d.id
+    returning m.id
+  )
+
+  select coalesce(array_agg(c.id), '{}') into v_ids from claimed as c;
+  return v_ids;
+end $$;
+
+COMMENT ON FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer) IS 'Leases the first message of each lane of this range, at most p_max, if it is due and no message of the lane is in flight';
+
 CREATE FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer) RETURNS TABLE(id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text, window_open boolean)
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
+declare
+  v_start constant bigint := app.message_lane(gen_random_uuid());
+  v_priority int := -1;
+  v_ids uuid[];
 begin
   if p_max is null or p_max not between 1 and 1000 then
     perform app.fail('INVALID_ARGUMENT', 'max must be from 1 to 1000');
@@ -1566,32 +1801,36 @@ begin
     perform app.fail('INVALID_ARGUMENT', 'lease_seconds must be from 1 to 3600');
   end if;
   perform app.reap_messages();
+  begin
+    v_ids := app.claim_oldest(p_max, p_lease_seconds);
+    while cardinality(v_ids) < p_max loop
+      select m.priority into v_priority
+      from app.messages as m
+      where m.status = 'PENDING' and m.priority > v_priority
+      order by m.priority
+      limit 1;
+      exit when not found;
+      v_ids := v_ids || app.claim_lanes(
+        v_priority, v_start, 9223372036854775807, p_max - cardinality(v_ids), p_lease_seconds);
+      v_ids := v_ids || app.claim_lanes(
+        v_priority, -9223372036854775808, v_start - 1, p_max - cardinality(v_ids),
+        p_lease_seconds);
+    end loop;
+  exception
+    -- messages_in_flight_key: an earlier message of a lane was committed after this call looked,
+    -- and another call claims it. The messenger asks again.
+    when unique_violation then
+      return;
+  end;
   return query
-  with due as (
-    select m.id from app.messages as m
-    where m.status = 'PENDING' and m.next_attempt_at <= now() and not exists (
-      select from app.messages as e
-      where e.recipient_id = m.recipient_id and e.priority = m.priority and e.position < m.position
-        and e.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
-    )
-    order by m.priority, m.position
-    limit p_max
-    for update skip locked
-  ),
-  claimed as (
-    update app.messages as m set
-      status = 'CLAIMED', attempts = m.attempts + 1,
-      lease_until = now() + make_interval(secs => p_lease_seconds)
-    from due as d where m.id = d.id
-    returning m.*
-  ),
   -- Materialized: the query below uses these values several times, and each use would be a call.
-  prepared as materialized (
+  with prepared as materialized (
     select
       c.*, t.body, t.buttons,
       app.order_variables(c.order_id, t.body like '%{{lines}}%') || c.variables as facts,
       app.recipient_address(c.recipient_type, c.recipient_id, c.channel) as address
-    from claimed as c
+    from unnest(v_ids) as d (id)
+    join app.messages as c on c.id = d.id
     join app.message_templates() as t on t.template = c.template
   )
   select
@@ -1612,6 +1851,138 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer) IS 'Leases due messages, urgent ones first, those of one recipient in order, with their current text, buttons and address; window_open: WhatsApp accepts a free-form message';
+
+CREATE FUNCTION app.claim_oldest(p_max integer, p_lease_seconds integer) RETURNS uuid[]
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+  v_ids uuid[];
+begin
+  with oldest as (
+    select m.id, m.priority, app.message_lane(m.recipient_id) as lane, m.position
+    from app.messages as m
+    where m.status = 'PENDING'
+    order by m.priority, m.position
+    limit 4 * p_max
+  ),
+  due as (
+    select d.id
+    from oldest as o
+    cross join lateral (
+      select m.id from app.messages as m
+      where m.id = o.id and m.status = 'PENDING' and m.next_attempt_at <= now()
+        and not exists (
+          select from app.messages as e
+          where e.status = 'PENDING' and e.priority = o.priority
+            and app.message_lane(e.recipient_id) = o.lane and e.position < o.position
+        )
+        and not exists (
+          select from app.messages as f
+          where f.status in ('CLAIMED', 'UNKNOWN') and f.priority = o.priority
+            and app.message_lane(f.recipient_id) = o.lane
+        )
+      for update skip locked
+    ) as d
+    limit p_max
+  ),
+  claimed as (
+    update app.messages as m set
+      status = 'CLAIMED', attempts = m.attempts + 1,
+      lease_until = now() + make_interval(secs => p_lease_seconds)
+    from due as d where m.id = d.id
+    returning m.id
+  )
+
+  select coalesce(array_agg(c.id), '{}') into v_ids from claimed as c;
+  return v_ids;
+end $$;
+
+COMMENT ON FUNCTION app.claim_oldest(p_max integer, p_lease_seconds integer) IS 'Leases those of the oldest messages that are due and the first of their recipient and priority';
+
+CREATE FUNCTION app.close_months(p_until date) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into app.partner_closed_months as m (partner_id, month, order_count, total_spend)
+  select o.partner_id, o.month, count(*), sum(o.grand_total)
+  from app.live_orders as o
+  where o.submitted_at >= app.open_months_start() and o.submitted_at < app.month_start(p_until)
+  group by o.partner_id, o.month
+  on conflict (partner_id, month) do update set
+    order_count = excluded.order_count, total_spend = excluded.total_spend;
+  update app.statistics_period set open_from = p_until;
+end $$;
+
+COMMENT ON FUNCTION app.close_months(p_until date) IS 'Moves the months before this one to app.partner_closed_months';
+
+CREATE FUNCTION app.close_order(p_order_id uuid, p_to app.order_status_enum, p_reason text, p_partner_id uuid DEFAULT NULL::uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_order record;
+begin
+  perform app.lock_order(p_order_id, p_partner_id);
+  select
+    o.order_number, o.partner_id, o.status, o.grand_total, o.erp_reference, o.routed_to_subdist_id
+  into strict v_order
+  from app.orders as o where o.id = p_order_id;
+  if not app.is_legal_transition(v_order.status, p_to) then
+    perform app.refuse_transition(v_order.order_number, v_order.status, p_to);
+  end if;
+
+  update app.orders as o
+  set status = p_to, closed_at = now(), status_reason = coalesce(p_reason, o.status_reason)
+  where o.id = p_order_id;
+
+  perform app.record_event(
+    p_order_id, v_order.partner_id, 'STATUS', v_order.status, p_to, p_reason);
+  if v_order.status = 'DRAFT' then
+    return;  -- a draft holds nothing, and no one was notified of it
+  end if;
+  if v_order.status in ('SUBMITTED', 'PROCESSING') then
+    perform app.use_credit(v_order.partner_id, -v_order.grand_total);
+  end if;
+  perform app.cancel_invoices(p_order_id, coalesce(p_reason, p_to::text));
+  perform app.return_spent_points(p_order_id);
+  if app.holds_stock(v_order.status, v_order.erp_reference) then
+    perform app.release_stock(p_order_id);
+  end if;
+  if v_order.status = 'APPROVED' then
+    perform app.erp_cancel_order(p_order_id, v_order.partner_id);
+  end if;
+  if v_order.routed_to_subdist_id is not null then
+    perform app.withdraw_offer(
+      p_order_id, v_order.routed_to_subdist_id, app.status_text(p_to));
+  end if;
+  perform app.withdraw_reminders(p_order_id);
+  perform app.notify_status(p_order_id, v_order.partner_id, p_to, p_reason);
+end $$;
+
+COMMENT ON FUNCTION app.close_order(p_order_id uuid, p_to app.order_status_enum, p_reason text, p_partner_id uuid) IS 'Undoes an order before it is shipped: credit, invoices, points, stock, the copy in the ERP and the offer to the sub-distributor. Raises NOT_FOUND, ILLEGAL_TRANSITION';
+
+CREATE FUNCTION app.complete_order(p_order_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_order record;
+begin
+  perform app.lock_order(p_order_id);
+  select o.order_number, o.partner_id, o.status into strict v_order
+  from app.orders as o where o.id = p_order_id;
+  if v_order.status <> 'SHIPPED' then
+    perform app.refuse_transition(v_order.order_number, v_order.status, 'COMPLETED');
+  end if;
+  update app.orders as o set status = 'COMPLETED', completed_at = now() where o.id = p_order_id;
+  perform app.record_event(p_order_id, v_order.partner_id, 'STATUS', v_order.status, 'COMPLETED');
+  perform app.notify_status(p_order_id, v_order.partner_id, 'COMPLETED');
+end $$;
+
+COMMENT ON FUNCTION app.complete_order(p_order_id uuid) IS 'Marks a shipped order as completed; raises NOT_FOUND, ILLEGAL_TRANSITION';
 
 CREATE FUNCTION app.config_definitions() RETURNS TABLE(config_key text, value_type text, default_value jsonb, minimum numeric, maximum numeric, allowed text[], description text)
     LANGUAGE sql IMMUTABLE
@@ -1716,6 +2087,109 @@ end $$;
 
 COMMENT ON FUNCTION app.config_text(p_key text) IS 'Value of a STRING config';
 
+CREATE FUNCTION app.correct_closed_months(p_closed_since timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  with changed as (
+    select distinct
+      o.partner_id, date_trunc('month', o.submitted_at at time zone 'Asia/Jakarta')::date as month
+    from app.orders as o
+    where o.closed_at >= p_closed_since and o.submitted_at < app.open_months_start()
+  ),
+
+  counted as (
+    select c.partner_id, c.month, n.order_count, n.total_spend
+    from changed as c
+    cross join lateral (
+      select count(*)::int as order_count, coalesce(sum(o.grand_total), 0) as total_spend
+      from app.live_orders as o
+      where o.partner_id = c.partner_id and o.submitted_at >= app.month_start(c.month)
+        and o.submitted_at < app.month_start((c.month + interval '1 month')::date)
+    ) as n
+  ),
+
+  emptied as (
+    delete from app.partner_closed_months as m
+    using counted as c
+    where m.partner_id = c.partner_id and m.month = c.month and c.order_count = 0
+  )
+
+  update app.partner_closed_months as m
+  set order_count = c.order_count, total_spend = c.total_spend
+  from counted as c
+  where m.partner_id = c.partner_id and m.month = c.month and c.order_count > 0
+    and (m.order_count, m.total_spend) <> (c.order_count, c.total_spend);
+end $$;
+
+COMMENT ON FUNCTION app.correct_closed_months(p_closed_since timestamp with time zone) IS 'Counts again each closed month of a partner with an order that was cancelled or rejected since then';
+
+CREATE TABLE app.order_rules (
+    tier app.tier_enum NOT NULL,
+    point_multiplier numeric NOT NULL,
+    rupiah_per_point numeric NOT NULL,
+    point_value_rupiah numeric NOT NULL,
+    minimum_threshold numeric NOT NULL,
+    over_limit_policy text NOT NULL,
+    max_lines integer NOT NULL,
+    snapshot jsonb NOT NULL
+);
+
+COMMENT ON TABLE app.order_rules IS 'The configs that decide an order, one row for each tier, so that a submission reads one row; derived from system_configs by trigger';
+
+COMMENT ON COLUMN app.order_rules.snapshot IS 'Values and versions of these configs as orders pin them in rules_applied';
+
+CREATE FUNCTION app.current_order_rules() RETURNS SETOF app.order_rules
+    LANGUAGE sql STABLE
+    AS $$
+  select
+    t.tier,
+    app.config_numeric('loyalty.multiplier.' || lower(t.tier::text)),
+    app.config_numeric('loyalty.rupiah_per_point'),
+    app.config_numeric('loyalty.point_value_rupiah'),
+    app.config_numeric('order.minimum_threshold'),
+    app.config_text('credit.over_limit_policy'),
+    app.config_int('order.max_lines'),
+    app.config_snapshot(array[
+      'loyalty.multiplier.' || lower(t.tier::text), 'loyalty.rupiah_per_point',
+      'loyalty.point_value_rupiah', 'order.minimum_threshold', 'credit.over_limit_policy'
+    ])
+  from unnest(enum_range(null::app.tier_enum)) as t (tier)
+$$;
+
+COMMENT ON FUNCTION app.current_order_rules() IS 'The rows of app.order_rules as the present configs give them';
+
+CREATE FUNCTION app.derive_order_rules() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  lock table app.order_rules in share row exclusive mode;
+  insert into app.order_rules as r
+  select * from app.current_order_rules()
+  on conflict (tier) do update set
+    point_multiplier = excluded.point_multiplier, rupiah_per_point = excluded.rupiah_per_point,
+    point_value_rupiah = excluded.point_value_rupiah,
+    minimum_threshold = excluded.minimum_threshold,
+    over_limit_policy = excluded.over_limit_policy, max_lines = excluded.max_lines,
+    snapshot = excluded.snapshot
+  where r is distinct from excluded;
+end $$;
+
+COMMENT ON FUNCTION app.derive_order_rules() IS 'Writes app.order_rules from the present configs; changes nothing when they are equal';
+
+CREATE FUNCTION app.draft_items(p_order_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return (
+    select jsonb_agg(jsonb_build_object('sku', p.sku, 'quantity', i.quantity))
+    from app.order_items as i join app.products as p on p.id = i.product_id
+    where i.order_id = p_order_id
+  );
+end $$;
+
+COMMENT ON FUNCTION app.draft_items(p_order_id uuid) IS 'The lines of an order in the form that calls take';
+
 CREATE FUNCTION app.end_shadow_session() RETURNS integer
     LANGUAGE plpgsql
     AS $$
@@ -1738,22 +2212,56 @@ CREATE FUNCTION app.enqueue_message(p_template text, p_recipient_type text, p_re
 declare
   v_id uuid;
 begin
-  insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
-  values (p_template, p_recipient_type, p_recipient_id, p_order_id, p_variables)
-  returning id into v_id;
+  insert into app.messages (
+    template, recipient_type, recipient_id, order_id, variables, priority
+  ) values (
+    p_template, p_recipient_type, p_recipient_id, p_order_id, p_variables,
+    app.message_priority(p_template)
+  ) returning id into v_id;
   return v_id;
 end $$;
 
 COMMENT ON FUNCTION app.enqueue_message(p_template text, p_recipient_type text, p_recipient_id uuid, p_order_id uuid, p_variables jsonb) IS 'Enqueues a message in the caller''s transaction; returns its id';
 
+CREATE FUNCTION app.enqueue_messages(p_template text, p_recipient_type text, p_recipient_ids uuid[], p_order_id uuid, p_variables jsonb, p_channel app.notification_channel_enum DEFAULT 'WHATSAPP'::app.notification_channel_enum, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_count int;
+begin
+  insert into app.messages (
+    template, channel, recipient_type, recipient_id, order_id, variables, priority, expires_at
+  )
+  select
+    p_template, p_channel, p_recipient_type, r.id, p_order_id, p_variables,
+    app.message_priority(p_template), p_expires_at
+  from unnest(p_recipient_ids) as r (id);
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+
+COMMENT ON FUNCTION app.enqueue_messages(p_template text, p_recipient_type text, p_recipient_ids uuid[], p_order_id uuid, p_variables jsonb, p_channel app.notification_channel_enum, p_expires_at timestamp with time zone) IS 'Enqueues a message to each of these recipients in the caller''s transaction; returns how many';
+
+CREATE FUNCTION app.enqueue_vesting(p_invoice_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into app.point_queue (invoice_id) values (p_invoice_id);
+end $$;
+
+COMMENT ON FUNCTION app.enqueue_vesting(p_invoice_id uuid) IS 'Queues a PAID invoice, so that the job point-queue vests its points';
+
 CREATE FUNCTION app.erp_ack_cancellation(p_order_id uuid, p_outcome text, p_note text) RETURNS json
     LANGUAGE plpgsql
     AS $$
 declare
-  v_note text := app.optional_text('note', p_note, 500);
-  v_order app.orders := app.lock_order(p_order_id);
+  v_note text;
+  v_order record;
   v_cancellation app.erp_cancellations;
 begin
+  v_note := app.optional_text('note', p_note, 500);
+  perform app.lock_order(p_order_id);
+  select o.order_number, o.status into strict v_order from app.orders as o where o.id = p_order_id;
   if p_outcome is null or p_outcome not in ('CANCELLED', 'REFUSED') then
     perform app.fail('INVALID_ARGUMENT', 'outcome must be CANCELLED or REFUSED');
   end if;
@@ -1780,19 +2288,30 @@ CREATE FUNCTION app.erp_ack_order(p_order_id uuid, p_erp_reference text) RETURNS
     LANGUAGE plpgsql
     AS $$
 declare
-  v_reference text := app.require_text('erp_reference', p_erp_reference, 100);
-  v_order app.orders := app.lock_order(p_order_id);
+  v_reference text;
+  v_order record;
 begin
-  if v_order.erp_reference is null then
+  v_reference := app.require_text('erp_reference', p_erp_reference, 100);
+  perform app.lock_order(p_order_id);
+  select o.order_number, o.status, o.approved_at, o.erp_reference into strict v_order
+  from app.orders as o where o.id = p_order_id;
+  if v_order.erp_reference <> v_reference then
+    perform app.fail('ERP_REFERENCE_CONFLICT', v_order.erp_reference);
+  elsif v_order.erp_reference is null then
     -- An order cancelled after approval is accepted too: the ERP has it, and has to undo it.
     if v_order.approved_at is null then
       perform app.fail('ILLEGAL_TRANSITION',
         format('%s is %s', v_order.order_number, v_order.status));
     end if;
+
     update app.orders as o set erp_reference = v_reference, erp_acknowledged_at = now()
     where o.id = p_order_id;
-  elsif v_order.erp_reference <> v_reference then
-    perform app.fail('ERP_REFERENCE_CONFLICT', v_order.erp_reference);
+
+    perform app.transfer_stock_to_erp(p_order_id, app.holds_stock(v_order.status, null));
+    -- If the order was cancelled before the acknowledgement arrived, its cancellation is pending
+    -- again: an earlier outcome was about an order that the ERP did not have yet.
+    update app.erp_cancellations as c set outcome = null, note = null, settled_at = null
+    where c.order_id = p_order_id and c.outcome is not null;
   end if;
   return json_build_object(
     'order_id', p_order_id, 'erp_reference', v_reference, 'status', v_order.status,
@@ -1805,9 +2324,8 @@ CREATE FUNCTION app.erp_apply_payments(p_payments jsonb, p_stream text, p_cursor
     LANGUAGE plpgsql
     AS $$
 declare
-  v_stream text := app.require_stream(p_stream);
+  v_stream text;
   v_payment record;
-  v_invoice app.invoices;
   v_recorded_amount numeric;
   v_code text;
   v_reason text;
@@ -1818,6 +2336,7 @@ declare
   v_rows jsonb[] := array[]::jsonb[];
   v_reasons text[] := array[]::text[];
 begin
+  v_stream := app.require_stream(p_stream);
   perform app.require_set('payments', p_payments, 1000);
   if exists (
     select from jsonb_array_elements(p_payments) as r
@@ -1855,7 +2374,7 @@ begin
     elsif v_payment.invoice_id is null then
       v_code := 'NOT_FOUND';
     else
-      v_invoice := app.lock_invoice(v_payment.invoice_id);
+      perform app.lock_invoice(v_payment.invoice_id);
       select y.amount into v_recorded_amount from app.invoice_payments as y
       where y.invoice_id = v_payment.invoice_id
         and y.reference_number = v_payment.reference_number;
@@ -1865,7 +2384,7 @@ begin
           else 'PAYMENT_REFERENCE_REUSED'
         end;
       else
-        v_code := app.payment_refusal(v_invoice, v_payment.amount);
+        v_code := app.payment_refusal(v_payment.invoice_id, v_payment.amount);
         if v_code is null then
           perform app.record_payment(
             v_payment.invoice_id, v_payment.amount, v_payment.row ->> 'payment_method',
@@ -1901,7 +2420,7 @@ CREATE FUNCTION app.erp_apply_products(p_products jsonb, p_stream text, p_cursor
     LANGUAGE plpgsql
     AS $$
 declare
-  v_stream text := app.require_stream(p_stream);
+  v_stream text;
   v_skus text[];
   v_rows jsonb[];
   v_refused_skus text[];
@@ -1909,6 +2428,7 @@ declare
   v_reasons text[];
   v_applied int := 0;
 begin
+  v_stream := app.require_stream(p_stream);
   perform app.require_set('products', p_products, 10000);
   if exists (
     select from jsonb_array_elements(p_products) as r
@@ -1992,7 +2512,7 @@ CREATE FUNCTION app.erp_apply_stock(p_levels jsonb, p_read_at timestamp with tim
     LANGUAGE plpgsql
     AS $$
 declare
-  v_stream text := app.require_stream(p_stream);
+  v_stream text;
   v_malformed boolean;
   v_skus text[];
   v_quantities numeric[];
@@ -2002,6 +2522,7 @@ declare
   v_unknown text[];
   v_out_of_range text[];
 begin
+  v_stream := app.require_stream(p_stream);
   perform app.require_set('levels', p_levels, 100000);
   if not p_read_at between '2000-01-01T00:00:00Z' and now() then
     perform app.fail('INVALID_ARGUMENT',
@@ -2073,6 +2594,15 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.erp_apply_stock(p_levels jsonb, p_read_at timestamp with time zone, p_stream text, p_cursor jsonb, p_complete boolean) IS 'Imports stock levels read at p_read_at, less reservations and orders acknowledged since; quarantines levels of unknown SKUs';
+
+CREATE FUNCTION app.erp_cancel_order(p_order_id uuid, p_partner_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into app.erp_cancellations (order_id, partner_id) values (p_order_id, p_partner_id);
+end $$;
+
+COMMENT ON FUNCTION app.erp_cancel_order(p_order_id uuid, p_partner_id uuid) IS 'Queues the cancellation of an approved order for the ERP';
 
 CREATE FUNCTION app.erp_health() RETURNS TABLE(stream text, last_succeeded_at timestamp with time zone, last_failed_at timestamp with time zone, last_error text, rows_at timestamp with time zone, behind_since timestamp with time zone, failing_since timestamp with time zone, next_run_at timestamp with time zone, is_late boolean)
     LANGUAGE sql STABLE
@@ -2170,11 +2700,12 @@ CREATE FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text) RETUR
     LANGUAGE plpgsql
     AS $$
 declare
-  v_stream text := app.require_stream(p_stream);
+  v_stream text;
   -- error messages can be long and have several lines
   v_detail text := coalesce(
     nullif(btrim(left(regexp_replace(p_detail, '\s+', ' ', 'g'), 1000)), ''), 'no reason given');
 begin
+  v_stream := app.require_stream(p_stream);
   if p_ok is null then
     perform app.fail('INVALID_ARGUMENT', 'ok is missing');
   end if;
@@ -2200,8 +2731,9 @@ CREATE FUNCTION app.erp_stream(p_stream text) RETURNS json
     LANGUAGE plpgsql STABLE
     AS $$
 declare
-  v_stream text := app.require_stream(p_stream);
+  v_stream text;
 begin
+  v_stream := app.require_stream(p_stream);
   return (
     select json_build_object(
       'stream', v_stream, 'cursor', e.cursor, 'read_at', now(), 'updated_at', e.updated_at,
@@ -2331,6 +2863,7 @@ CREATE FUNCTION app.escalate_now(p_order_id uuid, p_reason text) RETURNS void
     AS $$
 declare
   v_order app.orders;
+  v_notified uuid[];
 begin
   select * into v_order from app.orders as o
   where o.id = p_order_id and o.status in ('SUBMITTED', 'PROCESSING')
@@ -2349,10 +2882,9 @@ begin
     on conflict do nothing
     returning *
   )
-  insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
-  select 'sla_escalation', 'AGENT', g.notified_to, g.order_id,
-    app.waiting_since(g.clock_started_at) || jsonb_build_object('reason', p_reason)
-  from logged as g;
+  select array_agg(g.notified_to) into v_notified from logged as g;
+  perform app.enqueue_messages('sla_escalation', 'AGENT', v_notified, p_order_id,
+    app.waiting_since(v_order.sla_clock_started_at) || jsonb_build_object('reason', p_reason));
   update app.orders as o set sla_escalated = true
   where o.id = p_order_id and exists (
     select from app.sla_escalation_logs as l
@@ -2362,6 +2894,14 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.escalate_now(p_order_id uuid, p_reason text) IS 'Escalates an open order to headquarters at once, with the reason; once per clock';
+
+CREATE FUNCTION app.exceeds_credit(p_partner app.partner_account, p_amount numeric) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select p_amount > 0 and p_partner.credit_used + p_amount > p_partner.credit_limit
+$$;
+
+COMMENT ON FUNCTION app.exceeds_credit(p_partner app.partner_account, p_amount numeric) IS 'Whether an amount (IDR) would take the partner past their credit limit';
 
 CREATE FUNCTION app.fail(p_code text, p_details text DEFAULT NULL::text, p_hint text DEFAULT NULL::text) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -2414,11 +2954,17 @@ begin
   rows as (
     -- Both arrays hold the rows in the order in which the statement touched them; the shorter one
     -- is filled up with nulls.
-    select t.*, c.old_row, c.new_row
+    select t.id, t.target_type, c.old_row, c.new_row
     from taken as t
     cross join lateral rows from (
       jsonb_array_elements(t.old_rows::jsonb), jsonb_array_elements(t.new_rows::jsonb)
     ) as c (old_row, new_row)
+    union all
+    select t.id, 'orders' as target_type, null as old_row, to_jsonb(t.order_row) as new_row
+    from taken as t where (t.order_row).id is not null
+    union all
+    select t.id, t.target_type, null as old_row, to_jsonb(l) as new_row
+    from taken as t cross join lateral unnest(t.line_rows) as l
   )
   insert into app.audit_logs (
     actor_id, actor_type, target_id, target_type, action,
@@ -2427,13 +2973,14 @@ begin
   )
   select
     a.actor_id, a.actor_type, (coalesce(r.new_row, r.old_row) ->> 'id')::uuid, r.target_type,
-    r.action,
+    t.action,
     app.mask_row(app.changed_columns(r.old_row, r.new_row)),
     app.mask_row(app.changed_columns(r.new_row, r.old_row)),
-    r.ip_address, r.created_at, r.actor_role, a.on_behalf_of
-  from rows as r
-  cross join lateral app.actor_of(r.claims, r.actor_role) as a
-  order by r.created_at, r.id;
+    t.ip_address, t.created_at, t.actor_role, a.on_behalf_of
+  from taken as t
+  cross join lateral app.actor_of(t.claims, t.actor_role) as a
+  inner join rows as r on r.id = t.id
+  order by t.created_at, t.id;
   get diagnostics v_count = row_count;
   return v_count;
 end $$;
@@ -2461,7 +3008,7 @@ CREATE FUNCTION app.forward_text(p_from text, p_text text) RETURNS text
 declare
   v_number text := app.sender_number(p_from);
   v_sender record;
-  v_count int;
+  v_agent_ids uuid[];
   v_variables jsonb;
 begin
   select s.business_name as name, s.region_id into v_sender
@@ -2473,20 +3020,21 @@ begin
   v_variables := jsonb_build_object(
     'sender', coalesce(v_sender.name, '') || ' (' || coalesce(v_number, '-') || ')',
     'text', left(p_text, 900));
-  insert into app.messages (template, recipient_type, recipient_id, variables)
-  select 'inbound_text', 'AGENT', a.id, v_variables
-  from app.agents as a
-  where a.is_active and a.role = 'SALESMAN' and a.region_id = (
-    select r.region_id from app.ancestor_regions(v_sender.region_id) as r
-    where exists (
-      select from app.agents as x
-      where x.region_id = r.region_id and x.is_active and x.role = 'SALESMAN'
+  v_agent_ids := array(
+    select a.id from app.agents as a
+    where a.is_active and a.role = 'SALESMAN' and a.region_id = (
+      select r.region_id from app.ancestor_regions(v_sender.region_id) as r
+      where exists (
+        select from app.agents as x
+        where x.region_id = r.region_id and x.is_active and x.role = 'SALESMAN'
+      )
+      order by r.distance limit 1
     )
-    order by r.distance limit 1
   );
-  get diagnostics v_count = row_count;
-  if v_count = 0 then
+  if v_agent_ids = '{}' then
     perform app.notify_headquarters('inbound_text', null, v_variables);
+  else
+    perform app.enqueue_messages('inbound_text', 'AGENT', v_agent_ids, null, v_variables);
   end if;
   return 'forwarded';
 end $$;
@@ -2498,22 +3046,25 @@ CREATE FUNCTION app.hand_over_orders(p_subdist_id uuid) RETURNS integer
     AS $$
 declare
   v_id uuid;
-  v_order app.orders;
   v_count int := 0;
 begin
+  perform app.lock_messages('{}', array(
+    select o.id from app.orders as o
+    where o.routed_to_subdist_id = p_subdist_id and o.status in ('SUBMITTED', 'PROCESSING')
+  ));
   for v_id in
     select o.id from app.orders as o
     where o.routed_to_subdist_id = p_subdist_id and o.status in ('SUBMITTED', 'PROCESSING')
     order by o.partner_id, o.id
   loop
-    v_order := app.lock_order(v_id);
-    if v_order.routed_to_subdist_id = p_subdist_id
-      and v_order.status in ('SUBMITTED', 'PROCESSING')
-    then
-      perform app.assign_order(v_id, (
-        select app.nearest_subdist(p.region_id)
-        from app.partners as p where p.id = v_order.partner_id
-      ), 'ROUTED', 'suspended');
+    perform app.lock_order(v_id);
+    -- It may have been answered or re-routed while this waited for the lock.
+    if exists (
+      select from app.orders as o
+      where o.id = v_id and o.routed_to_subdist_id = p_subdist_id
+        and o.status in ('SUBMITTED', 'PROCESSING')
+    ) then
+      perform app.assign_order(v_id, app.subdist_for_order(v_id), 'ROUTED', 'suspended');
       v_count := v_count + 1;
     end if;
   end loop;
@@ -2524,21 +3075,20 @@ COMMENT ON FUNCTION app.hand_over_orders(p_subdist_id uuid) IS 'Routes the open 
 
 CREATE FUNCTION app.handle_button_reply(p_payload text, p_from text) RETURNS text
     LANGUAGE plpgsql
-    AS $_$
+    AS $$
 declare
-  v_parts text[] := string_to_array(coalesce(p_payload, ''), ':');
+  v_order_id uuid := app.button_order_id(p_payload);
+  v_decision text := split_part(p_payload, ':', 1);
   v_order app.orders;
 begin
-  if cardinality(v_parts) <> 3 or v_parts[1] not in ('ACCEPT', 'DECLINE')
-    or v_parts[2] !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-  then
+  if v_order_id is null then
     return 'unknown button';
   end if;
-  select * into v_order from app.orders as o where o.id = v_parts[2]::uuid for no key update;
+  select * into v_order from app.orders as o where o.id = v_order_id for no key update;
   if not found or v_order.routed_to_subdist_id is null
     or v_order.status not in ('SUBMITTED', 'PROCESSING')
-    or v_parts[3] is distinct from app.reply_signature(
-      v_parts[1], v_order.id, v_order.routed_to_subdist_id, v_order.sla_clock_started_at)
+    or split_part(p_payload, ':', 3) is distinct from app.reply_signature(
+      v_decision, v_order.id, v_order.routed_to_subdist_id, v_order.sla_clock_started_at)
   then
     perform app.reply_to_outdated_button(v_order.id, p_from);
     return 'button out of date';
@@ -2549,9 +3099,9 @@ begin
   ) then
     return 'button from another number';
   end if;
-  perform app.respond_order(v_order.id, v_order.routed_to_subdist_id, v_parts[1], 'WhatsApp');
-  return v_parts[1];
-end $_$;
+  perform app.respond_order(v_order.id, v_order.routed_to_subdist_id, v_decision, 'WhatsApp');
+  return v_decision;
+end $$;
 
 COMMENT ON FUNCTION app.handle_button_reply(p_payload text, p_from text) IS 'Answers an order by a WhatsApp reply button; returns the decision, or why it was ignored';
 
@@ -2571,6 +3121,10 @@ exception
   then
     raise;
   when others then
+    -- another webhook may bring the same message again
+    delete from app.inbound_events as e
+    where e.event_key = left(p_element ->> 'id', 300) and e.inbound_message_id = p_inbound_id
+      and e.outcome = 'received';
     insert into app.inbound_events (event_key, inbound_message_id, outcome)
     values (concat_ws(':', p_inbound_id, p_kind, p_number), p_inbound_id,
       left('failed: ' || sqlerrm, 200))
@@ -2586,16 +3140,13 @@ declare
   v_key text := left(p_message ->> 'id', 300);
   v_outcome text;
 begin
-  if v_key is null then
+  -- app.lock_inbound has recorded it as received, unless an earlier webhook brought it
+  if not exists (
+    select from app.inbound_events as e
+    where e.event_key = v_key and e.inbound_message_id = p_inbound_id and e.outcome = 'received'
+  ) then
     return;
   end if;
-  insert into app.inbound_events (event_key, inbound_message_id, outcome)
-  values (v_key, p_inbound_id, 'received')
-  on conflict (event_key) do nothing;
-  if not found then
-    return;
-  end if;
-  perform app.record_conversation(p_message ->> 'from', p_message ->> 'timestamp');
   v_outcome := case p_message ->> 'type'
     when 'button' then
       app.handle_button_reply(p_message #>> '{button,payload}', p_message ->> 'from')
@@ -2615,10 +3166,7 @@ CREATE FUNCTION app.handle_inbound_status(p_status jsonb) RETURNS void
     LANGUAGE plpgsql
     AS $_$
 declare
-  v_callback_data text := p_status ->> 'biz_opaque_callback_data';
-  v_id uuid := case
-    when v_callback_data ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then v_callback_data::uuid
-  end;
+  v_id uuid := app.status_message_id(p_status);
   v_at text := p_status ->> 'timestamp';
 begin
   if lower(p_status ->> 'status') not in ('sent', 'delivered', 'read', 'failed')
@@ -2644,6 +3192,22 @@ CREATE FUNCTION app.holds_stock(p_status app.order_status_enum, p_erp_reference 
 $$;
 
 COMMENT ON FUNCTION app.holds_stock(p_status app.order_status_enum, p_erp_reference text) IS 'True while the hub reserves the units of such an order';
+
+CREATE FUNCTION app.inbound_elements(p_payload jsonb) RETURNS TABLE(kind text, number integer, element jsonb)
+    LANGUAGE sql IMMUTABLE ROWS 1
+    AS $_$
+  select 'status' as kind, s.number::int, s.element
+  from jsonb_path_query(
+    p_payload, '$.entry[*].changes[*].value.statuses[*] ? (@.type() == "object")'
+  ) with ordinality as s (element, number)
+  union all
+  select 'message' as kind, m.number::int, m.element
+  from jsonb_path_query(
+    p_payload, '$.entry[*].changes[*].value.messages[*] ? (@.type() == "object")'
+  ) with ordinality as m (element, number)
+$_$;
+
+COMMENT ON FUNCTION app.inbound_elements(p_payload jsonb) IS 'Statuses and messages of a webhook, each kind numbered in the order of arrival';
 
 CREATE FUNCTION app.inbound_message(p_payload jsonb) RETURNS json
     LANGUAGE plpgsql
@@ -2691,16 +3255,13 @@ $$;
 
 COMMENT ON FUNCTION app.invariants() IS 'Names of the invariants, with what each states and what its query scans';
 
-CREATE FUNCTION app.invoice_amount_due(p_invoice app.invoices) RETURNS numeric
+CREATE FUNCTION app.invoice_amount_due(p_status app.invoice_status_enum, p_amount numeric, p_amount_paid numeric) RETURNS numeric
     LANGUAGE sql IMMUTABLE
     AS $$
-  select case
-    when p_invoice.status in ('UNPAID', 'PARTIAL') then p_invoice.amount - p_invoice.amount_paid
-    else 0
-  end
+  select case when p_status in ('UNPAID', 'PARTIAL') then p_amount - p_amount_paid else 0 end
 $$;
 
-COMMENT ON FUNCTION app.invoice_amount_due(p_invoice app.invoices) IS 'IDR that the partner still owes on an invoice';
+COMMENT ON FUNCTION app.invoice_amount_due(p_status app.invoice_status_enum, p_amount numeric, p_amount_paid numeric) IS 'IDR that the partner still owes on an invoice';
 
 CREATE FUNCTION app.is_calendar(p_value jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE
@@ -2741,6 +3302,16 @@ end $$;
 
 COMMENT ON FUNCTION app.is_in_conversation_window(p_number text) IS 'Whether WhatsApp accepts a free-form message to this number: its owner wrote within a day';
 
+CREATE FUNCTION app.is_legal_redemption(p_from app.redemption_status_enum, p_to app.redemption_status_enum) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select (p_from, p_to) in (
+    ('PENDING', 'SHIPPED'), ('SHIPPED', 'DELIVERED'), ('PENDING', 'CANCELLED')
+  )
+$$;
+
+COMMENT ON FUNCTION app.is_legal_redemption(p_from app.redemption_status_enum, p_to app.redemption_status_enum) IS 'True if a redemption can move from one status to the other';
+
 CREATE FUNCTION app.is_legal_transition(p_from app.order_status_enum, p_to app.order_status_enum) RETURNS boolean
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -2758,28 +3329,38 @@ $$;
 
 COMMENT ON FUNCTION app.is_legal_transition(p_from app.order_status_enum, p_to app.order_status_enum) IS 'True if an order can move from one status to the other; from null: the statuses in which it can be created';
 
-CREATE FUNCTION app.issue_invoice(p_order app.orders, p_amount numeric) RETURNS uuid
+CREATE FUNCTION app.issue_invoice(p_order_id uuid, p_amount numeric) RETURNS uuid
     LANGUAGE plpgsql
     AS $$
 declare
-  v_invoice app.invoices;
+  v_partner record;
+  v_invoice record;
 begin
+  select p.id, p.tier into strict v_partner
+  from app.orders as o join app.partners as p on p.id = o.partner_id where o.id = p_order_id;
+
   insert into app.invoices (order_id, partner_id, amount, due_date, created_by)
-  select
-    p_order.id, p_order.partner_id, p_amount,
-    now() + make_interval(days => app.config_int('invoice.due_days.' || lower(p.tier::text))),
+  values (
+    p_order_id, v_partner.id, p_amount,
+    now() + make_interval(
+      days => app.config_int('invoice.due_days.' || lower(v_partner.tier::text))),
     auth.current_agent_id()
-  from app.partners as p where p.id = p_order.partner_id
-  returning * into v_invoice;
+  )
+  returning id, invoice_number, amount, due_date, status into v_invoice;
+
+  perform app.use_credit(v_partner.id, p_amount);
+  if v_invoice.status = 'PAID' then  -- nothing to pay
+    perform app.enqueue_vesting(v_invoice.id);
+  end if;
   perform app.enqueue_message(
-    'invoice_issued', 'PARTNER', p_order.partner_id, p_order.id, jsonb_build_object(
+    'invoice_issued', 'PARTNER', v_partner.id, p_order_id, jsonb_build_object(
       'invoice_number', v_invoice.invoice_number, 'amount', app.format_rupiah(v_invoice.amount),
       'due_date', to_char(v_invoice.due_date at time zone 'Asia/Jakarta', 'DD-MM-YYYY')
     ));
   return v_invoice.id;
 end $$;
 
-COMMENT ON FUNCTION app.issue_invoice(p_order app.orders, p_amount numeric) IS 'Bills an amount (IDR) of an order, due after invoice.due_days.<tier> days; returns the invoice''s id';
+COMMENT ON FUNCTION app.issue_invoice(p_order_id uuid, p_amount numeric) IS 'Bills an amount (IDR) of an order, due after invoice.due_days.<tier> days; returns the invoice''s id';
 
 CREATE FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_limit integer) RETURNS TABLE(id uuid)
     LANGUAGE plpgsql STABLE
@@ -2807,71 +3388,97 @@ end $$;
 
 COMMENT ON FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_limit integer) IS 'Orders whose clock has passed the hours of a level that was not escalated, by the wall clock; oldest clocks first';
 
-CREATE TABLE app.partners (
-    id uuid DEFAULT app.uuid_v7() NOT NULL,
-    email character varying(255) NOT NULL,
-    phone character varying(20),
-    password_hash character varying(255) NOT NULL,
-    business_name character varying(255) NOT NULL,
-    tier app.tier_enum DEFAULT 'SILVER'::app.tier_enum NOT NULL,
-    salon_type app.salon_type_enum,
-    chair_count integer,
-    specialization character varying(255),
-    region_id uuid,
-    credit_limit numeric(15,2) DEFAULT 0 NOT NULL,
-    credit_used numeric(15,2) DEFAULT 0 NOT NULL,
-    point_balance integer DEFAULT 0 NOT NULL,
-    is_active boolean DEFAULT true NOT NULL,
-    address character varying(500),
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    deleted_at timestamp with time zone,
-    CONSTRAINT partners_chair_count_check CHECK ((chair_count >= 0)),
-    CONSTRAINT partners_credit_limit_check CHECK ((credit_limit >= (0)::numeric)),
-    CONSTRAINT partners_credit_used_check CHECK ((credit_used >= (0)::numeric)),
-    CONSTRAINT partners_email_check CHECK ((((email)::text = lower(btrim((email)::text))) AND ((email)::text ~~ '_%@_%'::text)))
-)
-WITH (fillfactor='50');
-
-COMMENT ON TABLE app.partners IS 'Salons and barbers that order on credit. PII; deleted softly by deleted_at';
-
-COMMENT ON COLUMN app.partners.email IS 'Login, in lower case; never reused, not even after deletion';
-
-COMMENT ON COLUMN app.partners.phone IS 'WhatsApp number; E.164 with +, normalised on writing';
-
-COMMENT ON COLUMN app.partners.password_hash IS 'bcrypt hash; no caller''s role can read it';
-
-COMMENT ON COLUMN app.partners.chair_count IS 'Chairs in the salon, a measure of its size';
-
-COMMENT ON COLUMN app.partners.region_id IS 'Region that decides the routing of orders; null: every order goes to headquarters';
-
-COMMENT ON COLUMN app.partners.credit_limit IS 'IDR that may be owed and on order at the same time; 0 means no credit';
-
-COMMENT ON COLUMN app.partners.credit_used IS 'IDR owed and on order: orders SUBMITTED or PROCESSING, and the unpaid part of live invoices. Kept by triggers';
-
-COMMENT ON COLUMN app.partners.point_balance IS 'Sum of point_transactions.points, kept by trg_point_balance; below 0 only after a reversal of points that were spent already';
-
-COMMENT ON COLUMN app.partners.address IS 'Delivery address';
-
-COMMENT ON COLUMN app.partners.deleted_at IS 'When the partner was deleted softly; hidden from every caller since then';
-
-CREATE FUNCTION app.lock_calling_partner() RETURNS app.partners
+CREATE FUNCTION app.lock_calling_partner() RETURNS app.partner_account
     LANGUAGE plpgsql
     AS $$
 declare
-  v_id uuid := app.calling_partner_id();
-  v_partner app.partners;
+  v_id uuid;
+  v_partner app.partner_account;
 begin
-  select * into v_partner from app.partners as p
+  v_id := app.calling_partner_id();
+  select
+    p.id, p.tier, p.region_id, p.credit_limit, p.credit_used, p.point_balance,
+    auth.acting_agent_id()
+  into v_partner
+  from app.partners as p
   where p.id = v_id and p.is_active and p.deleted_at is null
   for no key update;
   if not found then
     perform app.fail('ACCOUNT_INACTIVE');
+  elsif v_partner.acting_agent_id is not null then
+    perform app.check_shadow_session(v_partner.acting_agent_id, v_id);
   end if;
   return v_partner;
 end $$;
 
-COMMENT ON FUNCTION app.lock_calling_partner() IS 'The calling partner, locked until the end of the transaction, so that their orders and redemptions run one after another; raises ACCOUNT_INACTIVE';
+COMMENT ON FUNCTION app.lock_calling_partner() IS 'The account of the calling partner, locked until the end of the transaction, so that their orders and redemptions run one after another; raises ACCOUNT_INACTIVE, SESSION_CLOSED';
+
+CREATE FUNCTION app.lock_inbound(p_inbound_ids uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $_$
+declare
+  v_message_ids uuid[];
+  v_order_ids uuid[];
+begin
+  insert into app.inbound_events (event_key, inbound_message_id, outcome)
+  select distinct on (k.event_key) k.event_key, b.id, 'received'
+  from app.inbound_messages as b
+  cross join lateral app.inbound_elements(b.payload) as e
+  cross join lateral (select left(e.element ->> 'id', 300) as event_key) as k
+  where b.id = any (p_inbound_ids) and e.kind = 'message' and k.event_key is not null
+  order by k.event_key, b.received_at, b.id, e.number
+  on conflict (event_key) do nothing;
+
+  insert into app.conversations as c (number, last_inbound_at)
+  select n.number, max(least(to_timestamp((e.element ->> 'timestamp')::bigint), now()))
+  from app.inbound_messages as b
+  cross join lateral app.inbound_elements(b.payload) as e
+  cross join lateral (select app.sender_number(e.element ->> 'from') as number) as n
+  where b.id = any (p_inbound_ids) and e.kind = 'message'
+    and e.element ->> 'timestamp' ~ '^[0-9]{1,10}$' and length(n.number) <= 20
+  group by n.number
+  order by n.number
+  on conflict (number) do update set
+    last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at);
+
+  with elements as materialized (
+    select e.kind, e.element
+    from app.inbound_messages as b
+    cross join lateral app.inbound_elements(b.payload) as e
+    where b.id = any (p_inbound_ids)
+  ),
+  reported as (
+    select m.id, m.order_id, m.template, e.element
+    from elements as e join app.messages as m on m.provider_id = e.element ->> 'id'
+    where e.kind = 'status'
+    union all
+    select m.id, m.order_id, m.template, e.element
+    from elements as e join app.messages as m on m.id = app.status_message_id(e.element)
+    where e.kind = 'status'
+  )
+
+  select
+    array(select r.id from reported as r),
+    array(
+      -- A lost offer escalates its order.
+      select r.order_id from reported as r
+      where r.template = 'order_routed' and lower(r.element ->> 'status') = 'failed'
+      union
+      select app.button_order_id(b.payload)
+      from elements as e
+      cross join lateral (values
+        (e.element #>> '{button,payload}'), (e.element #>> '{interactive,button_reply,id}')
+      ) as b (payload)
+      where e.kind = 'message' and app.button_order_id(b.payload) is not null
+    )
+  into v_message_ids, v_order_ids;
+  perform app.lock_messages(v_message_ids, v_order_ids);
+end $_$;
+
+COMMENT ON FUNCTION app.lock_inbound(p_inbound_ids uuid[]) IS 'Records the events and conversations of webhooks, and locks all that processing them can change';
 
 CREATE FUNCTION app.lock_inventory(p_product_ids uuid[]) RETURNS void
     LANGUAGE plpgsql
@@ -2883,23 +3490,44 @@ end $$;
 
 COMMENT ON FUNCTION app.lock_inventory(p_product_ids uuid[]) IS 'Locks the inventory of these products, in product order';
 
-CREATE FUNCTION app.lock_invoice(p_invoice_id uuid) RETURNS app.invoices
+CREATE FUNCTION app.lock_invoice(p_invoice_id uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
-declare
-  v_invoice app.invoices;
 begin
-  select * into v_invoice from app.invoices as i where i.id = p_invoice_id;
+  perform from app.partners as p
+  where p.id = (select i.partner_id from app.invoices as i where i.id = p_invoice_id)
+  for no key update;
   if not found then
     perform app.fail('NOT_FOUND', 'invoice');
   end if;
-  perform from app.partners as p where p.id = v_invoice.partner_id for no key update;
-  select * into strict v_invoice
-  from app.invoices as i where i.id = p_invoice_id for no key update;
-  return v_invoice;
+  perform from app.invoices as i where i.id = p_invoice_id for no key update;
 end $$;
 
-COMMENT ON FUNCTION app.lock_invoice(p_invoice_id uuid) IS 'The invoice, locked after its partner; raises NOT_FOUND';
+COMMENT ON FUNCTION app.lock_invoice(p_invoice_id uuid) IS 'Locks the invoice after its partner; raises NOT_FOUND';
+
+CREATE FUNCTION app.lock_messages(p_message_ids uuid[], p_order_ids uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if p_order_ids <> '{}' then
+    perform from app.partners as p
+    where p.id in (select o.partner_id from app.orders as o where o.id = any (p_order_ids))
+    order by p.id for no key update;
+    perform from app.orders as o
+    where o.id = any (p_order_ids) order by o.id for no key update;
+  end if;
+  perform from app.messages as m
+  where m.id = any (array(
+      select unnest(p_message_ids)
+      union
+      select o.id from app.messages as o
+      where o.order_id = any (p_order_ids)
+        and o.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
+    ))
+  order by m.id for no key update;
+end $$;
+
+COMMENT ON FUNCTION app.lock_messages(p_message_ids uuid[], p_order_ids uuid[]) IS 'Locks these messages, and these orders with their partners and the messages that a transition may withdraw, for a transaction that changes several of them';
 
 CREATE FUNCTION app.lock_offered_order(p_message_id uuid) RETURNS void
     LANGUAGE plpgsql
@@ -2915,23 +3543,23 @@ end $$;
 
 COMMENT ON FUNCTION app.lock_offered_order(p_message_id uuid) IS 'Locks the order that a message offers to a sub-distributor; does nothing for other messages';
 
-CREATE FUNCTION app.lock_order(p_order_id uuid, p_partner_id uuid DEFAULT NULL::uuid) RETURNS app.orders
+CREATE FUNCTION app.lock_order(p_order_id uuid, p_partner_id uuid DEFAULT NULL::uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
-declare
-  v_order app.orders;
 begin
-  select * into v_order from app.orders as o
-  where o.id = p_order_id and (p_partner_id is null or o.partner_id = p_partner_id);
+  perform from app.partners as p
+  where p.id = (
+    select o.partner_id from app.orders as o
+    where o.id = p_order_id and (p_partner_id is null or o.partner_id = p_partner_id)
+  )
+  for no key update;
   if not found then
     perform app.fail('NOT_FOUND', 'order');
   end if;
-  perform from app.partners as p where p.id = v_order.partner_id for no key update;
-  select * into strict v_order from app.orders as o where o.id = p_order_id for no key update;
-  return v_order;
+  perform from app.orders as o where o.id = p_order_id for no key update;
 end $$;
 
-COMMENT ON FUNCTION app.lock_order(p_order_id uuid, p_partner_id uuid) IS 'The order, locked after its partner; raises NOT_FOUND, also for another partner''s order';
+COMMENT ON FUNCTION app.lock_order(p_order_id uuid, p_partner_id uuid) IS 'Locks the order after its partner; raises NOT_FOUND, also for another partner''s order';
 
 CREATE FUNCTION app.lock_products() RETURNS void
     LANGUAGE plpgsql
@@ -2941,6 +3569,20 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.lock_products() IS 'Serialises the imports of products and of stock levels';
+
+CREATE FUNCTION app.mail_impersonation_notice(p_order_id uuid) RETURNS void
+    LANGUAGE sql
+    AS $$
+  update app.impersonation_notifications as n
+  set channel = 'EMAIL', status = 'PENDING', sent_at = null, message_id = (
+    select m.id from app.messages as m
+    where m.order_id = p_order_id and m.template = 'order_placed_for_you' and m.channel = 'EMAIL'
+    order by m.position desc limit 1
+  )
+  where n.order_id = p_order_id and n.channel = 'WHATSAPP'
+$$;
+
+COMMENT ON FUNCTION app.mail_impersonation_notice(p_order_id uuid) IS 'Points the notification of an order to the e-mail that replaces its WhatsApp message';
 
 CREATE FUNCTION app.make_audit_partitions(p_months_ahead integer DEFAULT 3) RETURNS integer
     LANGUAGE plpgsql
@@ -3002,15 +3644,24 @@ COMMENT ON FUNCTION app.mask(p_text text) IS 'Masks personal data so that it is 
 CREATE FUNCTION app.mask_row(p_row jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
     AS $$
-  select jsonb_object_agg(k.key, case
-    when k.value = 'null' then k.value
-    when k.key in ('password_hash', 'request_hash') then '"***"'::jsonb
-    when k.key in (
-      'email', 'phone', 'whatsapp_number', 'address', 'contact_person', 'full_name', 'ip_address'
-    ) then to_jsonb(app.mask(k.value #>> '{}'))
-    else k.value
-  end)
-  from jsonb_each(p_row) as k
+  select case
+    when p_row ?| '{
+      email, phone, whatsapp_number, address, contact_person, full_name, ip_address,
+      password_hash, request_hash
+    }'
+      then p_row || coalesce((
+        select jsonb_object_agg(k.key, case
+          when k.key in ('password_hash', 'request_hash') then '***'
+          else app.mask(p_row ->> k.key)
+        end)
+        from unnest('{
+          email, phone, whatsapp_number, address, contact_person, full_name, ip_address,
+          password_hash, request_hash
+        }'::text[]) as k (key)
+        where p_row ->> k.key is not null
+      ), '{}')
+    else p_row
+  end
 $$;
 
 COMMENT ON FUNCTION app.mask_row(p_row jsonb) IS 'A row with its personal data masked and its hashes removed';
@@ -3091,23 +3742,45 @@ begin
     and (v_message.expires_at > now()) is not false
     and app.recipient_address(v_message.recipient_type, v_message.recipient_id, 'EMAIL') is not null
   then
-    insert into app.messages (
-      template, channel, recipient_type, recipient_id, order_id, variables, expires_at
-    ) values (
-      v_message.template, 'EMAIL', v_message.recipient_type, v_message.recipient_id,
-      v_message.order_id, v_message.variables, v_message.expires_at
-    );
+    perform app.enqueue_messages(
+      v_message.template, v_message.recipient_type, array[v_message.recipient_id],
+      v_message.order_id, v_message.variables, 'EMAIL', v_message.expires_at);
+    if v_message.template = 'order_placed_for_you' then
+      perform app.mail_impersonation_notice(v_message.order_id);
+    end if;
   end if;
 end $$;
 
 COMMENT ON FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean, p_by_provider boolean) IS 'Records that sending failed: retried with growing delays up to outbox.max_attempts times, then sent by e-mail if it was for WhatsApp. A free-form message refused as late (131047) is sent again as a template';
 
+CREATE FUNCTION app.message_lane(p_recipient_id uuid) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ select uuid_hash_extended(p_recipient_id, 0) $$;
+
+COMMENT ON FUNCTION app.message_lane(p_recipient_id uuid) IS 'Key of the queues of this recipient, of which there is one for each priority';
+
+CREATE FUNCTION app.message_priority(p_template text) RETURNS smallint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+  select case
+    when p_template = 'sign_in_link' then 0
+    when p_template in (
+      'order_routed', 'order_withdrawn', 'order_unrouted', 'order_over_limit',
+      'sla_reminder', 'sla_manager', 'sla_escalation'
+    ) then 1
+    else 2
+  end::smallint
+$$;
+
+COMMENT ON FUNCTION app.message_priority(p_template text) IS 'Priority of messages of a template: what someone waits for is sent before what only informs';
+
 CREATE FUNCTION app.message_sent(p_message_id uuid, p_provider_id text) RETURNS void
     LANGUAGE plpgsql
     AS $$
 declare
-  v_provider_id text := app.require_text('provider_id', p_provider_id, 200);
+  v_provider_id text;
 begin
+  v_provider_id := app.require_text('provider_id', p_provider_id, 200);
   update app.messages as m set
     status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
     provider_id = v_provider_id,
@@ -3127,11 +3800,12 @@ CREATE FUNCTION app.message_status(p_provider_id text, p_status text, p_at times
     LANGUAGE plpgsql
     AS $$
 declare
-  v_provider_id text := app.require_text('provider_id', p_provider_id, 200);
+  v_provider_id text;
   v_message app.messages;
   v_status text := upper(p_status);
   v_stages constant text[] := array['SENT', 'DELIVERED', 'READ'];
 begin
+  v_provider_id := app.require_text('provider_id', p_provider_id, 200);
   if v_status is null or v_status not in ('SENT', 'DELIVERED', 'READ', 'FAILED') then
     perform app.fail('INVALID_ARGUMENT', 'status must be sent, delivered, read or failed');
   end if;
@@ -3274,6 +3948,12 @@ end $_$;
 
 COMMENT ON FUNCTION app.messages_sent(p_sent jsonb) IS 'Marks [{"message_id", "provider_id"}], at most 1000, as accepted by the provider; returns {"unknown_ids": [...]}. A repeat changes nothing';
 
+CREATE FUNCTION app.month_start(p_month date) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    AS $$ select p_month::timestamp at time zone 'Asia/Jakarta' $$;
+
+COMMENT ON FUNCTION app.month_start(p_month date) IS 'The moment at which a month starts in Jakarta';
+
 CREATE FUNCTION app.nearest_subdist(p_region_id uuid) RETURNS uuid
     LANGUAGE plpgsql STABLE
     AS $$
@@ -3290,18 +3970,70 @@ begin
   if cardinality(v_candidates) = 1 then
     return v_candidates[1];
   end if;
+  -- Counted in the order of orders_open_subdist_routed_idx and at most to a thousand, so that
+  -- neither closed orders nor a long queue make routing slow.
   return (
     select c.id
     from unnest(v_candidates) as c (id)
     order by (
-      select count(*) from app.orders as o
-      where o.routed_to_subdist_id = c.id and o.status in ('SUBMITTED', 'PROCESSING')
+      select count(*) from (
+        select from app.orders as o
+        where o.routed_to_subdist_id = c.id and o.status in ('SUBMITTED', 'PROCESSING')
+        order by o.routed_at limit 1000
+      ) as open_orders
     ), c.id
     limit 1
   );
 end $$;
 
-COMMENT ON FUNCTION app.nearest_subdist(p_region_id uuid) IS 'The ACTIVE sub-distributor of the region, else of its nearest ancestor; among several the one with the fewest open orders; null if there is none';
+COMMENT ON FUNCTION app.nearest_subdist(p_region_id uuid) IS 'The ACTIVE sub-distributor of the region, else of its nearest ancestor; among several the one with the fewest open orders (1,000 and more count alike); null if there is none';
+
+CREATE FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) RETURNS SETOF uuid
+    LANGUAGE plpgsql STABLE ROWS 20
+    AS $$
+declare
+  v_few_partners constant int := 1000;
+  v_before constant timestamptz := coalesce(p_before, 'infinity');
+begin
+  perform app.check_page(p_n, p_before);
+  if auth.caller_role() <> 'agent'
+    or (select count(*) from (select from app.partners limit v_few_partners + 1) as p)
+      > v_few_partners
+  then
+    return query
+    select o.id from app.orders as o
+    where o.created_at < v_before
+    order by o.created_at desc, o.id desc
+    limit p_n;
+  else
+    return query
+    with heads as materialized (
+      select p.id as partner_id, h.created_at
+      from app.partners as p
+      cross join lateral (
+        select o.created_at from app.orders as o
+        where o.partner_id = p.id and o.created_at < v_before
+        order by o.created_at desc limit 1
+      ) as h
+    ),
+    -- The page reaches back to the p_n-th newest of these at most.
+    page as (
+      select h.partner_id, h.created_at from heads as h
+      order by h.created_at desc fetch first p_n rows with ties
+    )
+    select i.id
+    from page as h
+    cross join lateral (
+      select o.id, o.created_at from app.orders as o
+      where o.partner_id = h.partner_id and o.created_at <= h.created_at
+      order by o.created_at desc, o.id desc limit p_n
+    ) as i
+    order by i.created_at desc, i.id desc
+    limit p_n;
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) IS 'Ids of the newest orders that the caller sees, created before a time; raises INVALID_ARGUMENT';
 
 CREATE FUNCTION app.normalise_phone(p_phone text) RETURNS text
     LANGUAGE sql IMMUTABLE
@@ -3324,45 +4056,72 @@ $$;
 COMMENT ON FUNCTION app.normalise_phone(p_phone text) IS 'Indonesian phone number as E.164 with +: 0812..., 62812... and +62 812-... become +62812...; null without digits';
 
 CREATE FUNCTION app.notify_headquarters(p_template text, p_order_id uuid, p_variables jsonb DEFAULT '{}'::jsonb) RETURNS void
-    LANGUAGE sql
-    AS $$
-  insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
-  select p_template, 'AGENT', a.id, p_order_id, p_variables
-  from app.agents as a
-  where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
-$$;
-
-COMMENT ON FUNCTION app.notify_headquarters(p_template text, p_order_id uuid, p_variables jsonb) IS 'Enqueues a message to every active admin and superadmin';
-
-CREATE FUNCTION app.notify_impersonation(p_order app.orders) RETURNS void
-    LANGUAGE sql
-    AS $$
-  insert into app.impersonation_notifications (agent_session_id, order_id, message_id)
-  select
-    s.id, p_order.id,
-    app.enqueue_message('order_placed_for_you', 'PARTNER', p_order.partner_id, p_order.id)
-  from app.agent_sessions as s
-  where s.id = auth.session_id()
-$$;
-
-COMMENT ON FUNCTION app.notify_impersonation(p_order app.orders) IS 'Notifies the partner of an order that an agent placed for them';
-
-CREATE FUNCTION app.notify_submission(p_order app.orders) RETURNS void
     LANGUAGE plpgsql
     AS $$
 begin
-  if p_order.routed_to_subdist_id is not null then
-    perform app.enqueue_message(
-      'order_routed', 'SUBDIST', p_order.routed_to_subdist_id, p_order.id);
-  elsif p_order.is_over_limit then
-    perform app.notify_headquarters('order_over_limit', p_order.id);
+  perform app.enqueue_messages(p_template, 'AGENT', array(
+    select a.id from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+  ), p_order_id, p_variables);
+end $$;
+
+COMMENT ON FUNCTION app.notify_headquarters(p_template text, p_order_id uuid, p_variables jsonb) IS 'Enqueues a message to every active admin and superadmin';
+
+CREATE FUNCTION app.notify_impersonation(p_order_id uuid, p_partner_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into app.impersonation_notifications (agent_session_id, order_id, message_id)
+  select
+    s.id, p_order_id,
+    app.enqueue_message('order_placed_for_you', 'PARTNER', p_partner_id, p_order_id)
+  from app.agent_sessions as s
+  where s.id = auth.session_id();
+end $$;
+
+COMMENT ON FUNCTION app.notify_impersonation(p_order_id uuid, p_partner_id uuid) IS 'Notifies the partner of an order that an agent placed for them';
+
+CREATE FUNCTION app.notify_status(p_order_id uuid, p_partner_id uuid, p_status app.order_status_enum, p_reason text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform app.enqueue_message(
+    'order_status', 'PARTNER', p_partner_id, p_order_id, jsonb_build_object(
+      'status_text', app.status_text(p_status) || coalesce(': ' || p_reason, '')
+    ));
+end $$;
+
+COMMENT ON FUNCTION app.notify_status(p_order_id uuid, p_partner_id uuid, p_status app.order_status_enum, p_reason text) IS 'Notifies the partner of an order''s new status and its reason';
+
+CREATE FUNCTION app.notify_submission(p_order_id uuid, p_subdist_id uuid, p_is_over_limit boolean) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if p_subdist_id is not null then
+    perform app.enqueue_message('order_routed', 'SUBDIST', p_subdist_id, p_order_id);
+  elsif p_is_over_limit then
+    perform app.notify_headquarters('order_over_limit', p_order_id);
   else
-    perform app.notify_headquarters('order_unrouted', p_order.id,
-      jsonb_build_object('reason', 'tidak ada sub-distributor aktif di wilayahnya'));
+    perform app.notify_unrouted(p_order_id);
   end if;
 end $$;
 
-COMMENT ON FUNCTION app.notify_submission(p_order app.orders) IS 'Notifies the sub-distributor of a submitted order, or headquarters if it was not routed';
+COMMENT ON FUNCTION app.notify_submission(p_order_id uuid, p_subdist_id uuid, p_is_over_limit boolean) IS 'Notifies the sub-distributor of a submitted order, or headquarters if it was not routed';
+
+CREATE FUNCTION app.notify_unrouted(p_order_id uuid, p_reason text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform app.notify_headquarters('order_unrouted', p_order_id, jsonb_build_object(
+    'reason', coalesce(p_reason, 'tidak ada sub-distributor aktif di wilayahnya')));
+end $$;
+
+COMMENT ON FUNCTION app.notify_unrouted(p_order_id uuid, p_reason text) IS 'Notifies headquarters of an order without a sub-distributor, and why it has none';
+
+CREATE FUNCTION app.open_months_start() RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    AS $$ select app.month_start(p.open_from) from app.statistics_period as p $$;
+
+COMMENT ON FUNCTION app.open_months_start() IS 'Start of the first month that is not closed for the statistics';
 
 CREATE FUNCTION app.optional_text(p_name text, p_value text, p_max integer) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -3423,16 +4182,40 @@ end $$;
 
 COMMENT ON FUNCTION app.order_variables(p_order_id uuid, p_with_lines boolean) IS 'Template variables of an order; its lines only on request, because they are the expensive part';
 
-CREATE FUNCTION app.payment_refusal(p_invoice app.invoices, p_amount numeric) RETURNS text
-    LANGUAGE sql IMMUTABLE
+CREATE FUNCTION app.payment_answer(p_payment_id uuid, p_duplicate boolean) RETURNS json
+    LANGUAGE plpgsql STABLE
     AS $$
-  select case
-    when p_invoice.status in ('PAID', 'CANCELLED') then 'INVOICE_CLOSED'
-    when p_amount > p_invoice.amount - p_invoice.amount_paid then 'PAYMENT_EXCEEDS_DUE'
-  end
-$$;
+begin
+  return (
+    select json_build_object(
+      'payment_id', y.id, 'duplicate', p_duplicate, 'amount', y.amount,
+      'reference_number', y.reference_number, 'paid_at', y.paid_at,
+      'invoice', json_build_object(
+        'id', i.id, 'invoice_number', i.invoice_number, 'amount', i.amount,
+        'amount_paid', i.amount_paid, 'status', i.status
+      )
+    )
+    from app.invoice_payments as y join app.invoices as i on i.id = y.invoice_id
+    where y.id = p_payment_id
+  );
+end $$;
 
-COMMENT ON FUNCTION app.payment_refusal(p_invoice app.invoices, p_amount numeric) IS 'Code of the error that refuses such a payment, null if it is valid';
+COMMENT ON FUNCTION app.payment_answer(p_payment_id uuid, p_duplicate boolean) IS 'A recorded payment and its invoice, as record_payment returns them';
+
+CREATE FUNCTION app.payment_refusal(p_invoice_id uuid, p_amount numeric) RETURNS text
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return (
+    select case
+      when i.status in ('PAID', 'CANCELLED') then 'INVOICE_CLOSED'
+      when p_amount > i.amount - i.amount_paid then 'PAYMENT_EXCEEDS_DUE'
+    end
+    from app.invoices as i where i.id = p_invoice_id
+  );
+end $$;
+
+COMMENT ON FUNCTION app.payment_refusal(p_invoice_id uuid, p_amount numeric) IS 'Code of the error that refuses such a payment (IDR), null if it is valid';
 
 CREATE FUNCTION app.payment_row_refusal(p_row jsonb) RETURNS text
     LANGUAGE sql STABLE
@@ -3458,11 +4241,76 @@ $$;
 
 COMMENT ON FUNCTION app.payment_row_refusal(p_row jsonb) IS 'Why a row is not a valid payment, regardless of its invoice; null if it is valid';
 
-CREATE FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_rules jsonb) RETURNS numeric
+CREATE FUNCTION app.place_order(p_partner app.partner_account, p_draft_id uuid, p_items jsonb, p_points integer, p_notes text, p_key text, p_hash bytea) RETURNS uuid
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_order_id uuid := p_draft_id;
+  v_from app.order_status_enum := case
+    when p_draft_id is not null then 'DRAFT'::app.order_status_enum
+  end;
+  v_order app.priced_order;
+  v_is_over_limit boolean;
+  v_subdist_id uuid;
+begin
+  v_order := app.price_order(p_items, p_points, p_partner);
+  v_is_over_limit := app.check_credit(p_partner, v_order.grand_total, v_order.over_limit_policy);
+  if not v_is_over_limit then
+    v_subdist_id := app.nearest_subdist(p_partner.region_id);
+  end if;
+
+  if p_draft_id is null then
+    insert into app.orders (
+      partner_id, agent_id, submission_type, status, subtotal, discount_amount, point_discount,
+      grand_total, points_earned, points_used, is_eligible_for_points, notes, is_over_limit,
+      submitted_at, routed_to_subdist_id, routed_at, idempotency_key, request_hash, rules_applied
+    ) values (
+      p_partner.id, p_partner.acting_agent_id, app.submission_type(p_partner.acting_agent_id),
+      'SUBMITTED', (v_order.lines).subtotal, v_order.discount_amount, v_order.point_discount,
+      v_order.grand_total, v_order.points_promised, coalesce(p_points, 0),
+      v_order.is_eligible_for_points, p_notes, v_is_over_limit,
+      now(), v_subdist_id, case when v_subdist_id is not null then now() end, p_key, p_hash,
+      v_order.rules_applied
+    ) returning id into v_order_id;
+    perform app.insert_lines(v_order_id, p_partner.id, v_order.lines);
+  else
+    -- The prices at submission count, not those at the time of the draft.
+    perform app.reprice_lines(p_draft_id, v_order.lines);
+    update app.orders as o set
+      agent_id = p_partner.acting_agent_id,
+      submission_type = app.submission_type(p_partner.acting_agent_id),
+      status = 'SUBMITTED', subtotal = (v_order.lines).subtotal,
+      discount_amount = v_order.discount_amount, point_discount = v_order.point_discount,
+      grand_total = v_order.grand_total, points_earned = v_order.points_promised,
+      points_used = coalesce(p_points, 0), is_eligible_for_points = v_order.is_eligible_for_points,
+      is_over_limit = v_is_over_limit, submitted_at = now(), routed_to_subdist_id = v_subdist_id,
+      routed_at = case when v_subdist_id is not null then now() end,
+      idempotency_key = p_key, request_hash = p_hash, rules_applied = v_order.rules_applied
+    where o.id = p_draft_id;
+  end if;
+
+  perform app.reserve_stock((v_order.lines).product_ids, (v_order.lines).quantities);
+  perform app.use_credit(p_partner.id, v_order.grand_total);
+  if p_points > 0 then
+    perform app.spend_points(p_partner.id, v_order_id, p_points);
+  end if;
+  perform app.record_event(
+    v_order_id, p_partner.id, 'STATUS', v_from, 'SUBMITTED', null,
+    coalesce(p_partner.acting_agent_id, p_partner.id));
+  perform app.notify_submission(v_order_id, v_subdist_id, v_is_over_limit);
+  if p_partner.acting_agent_id is not null then
+    perform app.notify_impersonation(v_order_id, p_partner.id);
+  end if;
+  return v_order_id;
+end $$;
+
+COMMENT ON FUNCTION app.place_order(p_partner app.partner_account, p_draft_id uuid, p_items jsonb, p_points integer, p_notes text, p_key text, p_hash bytea) IS 'Submits new lines or a draft: prices it, checks credit, routes it, reserves stock, uses credit and points, and sends its notifications; returns the order''s id';
+
+CREATE FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_point_value numeric) RETURNS numeric
     LANGUAGE plpgsql STABLE
     AS $$
 declare
-  v_discount numeric := p_points * (p_rules #>> '{loyalty.point_value_rupiah,value}')::numeric;
+  v_discount numeric := p_points * p_point_value;
 begin
   if p_points < 0 then
     perform app.fail('INVALID_ARGUMENT', 'points is negative');
@@ -3475,7 +4323,7 @@ begin
   return round(v_discount, 2);
 end $$;
 
-COMMENT ON FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_rules jsonb) IS 'IDR that these points pay by the configs in p_rules; raises INVALID_ARGUMENT, POINTS_INSUFFICIENT, POINTS_EXCEED_TOTAL';
+COMMENT ON FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_point_value numeric) IS 'IDR that these points pay; raises INVALID_ARGUMENT, POINTS_INSUFFICIENT, POINTS_EXCEED_TOTAL';
 
 CREATE FUNCTION app.points_headroom(p_partner_id uuid) RETURNS bigint
     LANGUAGE plpgsql STABLE
@@ -3498,6 +4346,23 @@ end $$;
 
 COMMENT ON FUNCTION app.points_headroom(p_partner_id uuid) IS 'Points that a partner can still receive without passing app.max_point_balance(), even if all points that can come back do';
 
+CREATE FUNCTION app.postpone_vesting(p_invoice_ids uuid[], p_error text) RETURNS void
+    LANGUAGE sql
+    AS $$
+  update app.point_queue as q set
+    attempts = q.attempts + 1,
+    failed_at = case when cardinality(p_invoice_ids) = 1 then clock_timestamp() end,
+    last_error = case when cardinality(p_invoice_ids) = 1 then left(p_error, 1000) end,
+    next_attempt_at = case cardinality(p_invoice_ids)
+      when 1 then clock_timestamp() + least(
+        make_interval(mins => (2 ^ least(q.attempts, 6))::int), interval '1 hour')
+      else q.next_attempt_at
+    end
+  where q.invoice_id = any (p_invoice_ids)
+$$;
+
+COMMENT ON FUNCTION app.postpone_vesting(p_invoice_ids uuid[], p_error text) IS 'Records a failure: an invoice alone is tried again after 1, 2, 4 ... at most 60 minutes; the invoices of a batch are due at once, one by one';
+
 CREATE FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) RETURNS TABLE(price numeric, min_qty_discount numeric, discount_price numeric)
     LANGUAGE sql STABLE
     AS $$
@@ -3510,53 +4375,50 @@ $$;
 
 COMMENT ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) IS 'The tier''s price at a time, else the base price, in IDR per unit; always one row';
 
-CREATE FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_at timestamp with time zone) RETURNS app.priced_lines
+CREATE FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_max_lines integer) RETURNS app.priced_lines
     LANGUAGE plpgsql STABLE
     AS $$
 declare
   v_lines app.priced_lines;
-  v_skus text[];
-  v_quantities int[];
 begin
   perform app.check_items(p_items);
-  select array_agg(w.sku), array_agg(w.quantity) into v_skus, v_quantities
-  from (
-    select r.sku, sum(r.quantity)::int as quantity
-    from jsonb_to_recordset(p_items) as r (sku text, quantity numeric) group by r.sku
-  ) as w;
-  if app.max_quantity() < any (v_quantities) then
-    perform app.fail('INVALID_ITEMS',
-      format('one product comes more than %s times', app.max_quantity()));
-  end if;
-  -- From arrays, so that the planner looks up few products by index, whatever the statistics.
+  -- Sub-queries that return one row each, so that the planner looks up every product and price by
+  -- its index, whatever the statistics and random_page_cost.
   select
-    array_agg(w.product_id), array_agg(w.sku), array_agg(w.name), array_agg(w.quantity),
-    array_agg(w.price), array_agg(w.unit_price), array_agg(w.display_stock),
+    array_agg(w.product_id), array_agg(w.quantity), array_agg(w.price), array_agg(w.unit_price),
     sum(w.quantity * w.price), sum(w.quantity * w.unit_price)
   into v_lines
   from (
     select
-      p.id as product_id, i.sku, p.name, i.quantity, f.price,
-      coalesce(s.display_stock, 0) as display_stock,
-      case when i.quantity >= f.min_qty_discount then f.discount_price else f.price end
-        as unit_price
-    from unnest(v_skus, v_quantities) as i (sku, quantity)
-    left join app.products as p on p.sku = i.sku and p.is_active
-    left join lateral app.price_in_force(p.id, p.base_price, p_tier, p_at) as f on true
-    left join app.inventory as s on s.product_id = p.id
+      p.id as product_id, i.quantity, coalesce(t.price, p.base_price) as price,
+      case
+        when i.quantity >= t.min_qty_discount then t.discount_price
+        else coalesce(t.price, p.base_price)
+      end as unit_price
+    from (
+      select r.sku, sum(r.quantity)::int as quantity
+      from jsonb_to_recordset(p_items) as r (sku text, quantity numeric) group by r.sku
+    ) as i
+    left join lateral (
+      select q.id, q.base_price from app.products as q
+      where q.sku = i.sku and q.is_active limit 1
+    ) as p on true
+    left join lateral (
+      select c.price, c.min_qty_discount, c.discount_price from app.tier_prices as c
+      where c.product_id = p.id and c.tier = p_tier
+        and c.effective_from <= now() and (c.effective_until > now() or c.effective_until is null)
+      order by c.effective_from desc limit 1
+    ) as t on true
     order by p.id
   ) as w;
-  if array_position(v_lines.product_ids, null) is not null then
-    perform app.fail('UNKNOWN_SKU', (
-      select string_agg(left(u.sku, 64), ', ' order by u.sku)
-      from (
-        select l.sku from unnest(v_lines.skus, v_lines.product_ids) as l (sku, product_id)
-        where l.product_id is null limit 20
-      ) as u
-    ));
-  elsif cardinality(v_lines.product_ids) > app.config_int('order.max_lines') then
+  if app.max_quantity() < any (v_lines.quantities) then
+    perform app.fail('INVALID_ITEMS',
+      format('one product comes more than %s times', app.max_quantity()));
+  elsif array_position(v_lines.product_ids, null) is not null then
+    perform app.fail('UNKNOWN_SKU', app.unknown_skus(p_items));
+  elsif cardinality(v_lines.product_ids) > p_max_lines then
     perform app.fail('TOO_MANY_LINES', format('%s products, at most %s',
-      cardinality(v_lines.product_ids), app.config_int('order.max_lines')));
+      cardinality(v_lines.product_ids), p_max_lines));
   elsif v_lines.subtotal >= app.amount_limit() then
     perform app.fail('INVALID_ITEMS', 'The total is beyond 9,999,999,999,999.99',
       'Split the order');
@@ -3564,40 +4426,71 @@ begin
   return v_lines;
 end $$;
 
-COMMENT ON FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_at timestamp with time zone) IS 'The lines of an order at the prices in force, ordered by product id; raises INVALID_ITEMS, TOO_MANY_LINES, UNKNOWN_SKU';
+COMMENT ON FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_max_lines integer) IS 'The lines of an order at the prices in force, ordered by product id; raises INVALID_ITEMS, TOO_MANY_LINES, UNKNOWN_SKU';
+
+CREATE FUNCTION app.price_order(p_items jsonb, p_points integer, p_partner app.partner_account) RETURNS app.priced_order
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_order app.priced_order;
+  v_rules app.order_rules;
+begin
+  -- One row, so that the promise, the point discount and the pinned rules come from the same
+  -- configs, even while headquarters changes them.
+  select * into strict v_rules from app.order_rules as r where r.tier = p_partner.tier;
+  v_order.lines := app.price_lines(p_items, p_partner.tier, v_rules.max_lines);
+  v_order.discount_amount := (v_order.lines).subtotal - (v_order.lines).line_total;
+  v_order.point_discount := 0;
+  if p_points <> 0 then
+    v_order.point_discount := app.point_discount(
+      p_points, p_partner.point_balance, (v_order.lines).line_total, v_rules.point_value_rupiah);
+  end if;
+  v_order.grand_total := (v_order.lines).line_total - v_order.point_discount;
+  v_order.is_eligible_for_points := v_order.grand_total >= v_rules.minimum_threshold;
+  -- Multiplies before it divides: 500,000 / 15,000 x 1.2 are 40 points, not 39.999... rounded down.
+  v_order.points_promised := case
+    when v_order.is_eligible_for_points then least(floor(
+      v_order.grand_total * v_rules.point_multiplier / v_rules.rupiah_per_point), app.max_points())
+    else 0
+  end;
+  v_order.over_limit_policy := v_rules.over_limit_policy;
+  v_order.rules_applied := v_rules.snapshot;
+  return v_order;
+end $$;
+
+COMMENT ON FUNCTION app.price_order(p_items jsonb, p_points integer, p_partner app.partner_account) IS 'What an order costs and promises now, with the rules that decide it; raises the errors of price_lines and point_discount';
 
 CREATE FUNCTION app.process_inbox(p_limit integer DEFAULT 100) RETURNS integer
     LANGUAGE plpgsql
-    AS $_$
+    AS $$
 declare
+  v_ids uuid[];
   v_inbound app.inbound_messages;
-  v_element jsonb;
+  v_kind text;
   v_number int;
-  v_count int := 0;
+  v_element jsonb;
 begin
-  for v_inbound in
-    select * from app.inbound_messages as b where b.processed_at is null
+  v_ids := array(
+    select b.id from app.inbound_messages as b where b.processed_at is null
     order by b.received_at, b.id limit p_limit for update skip locked
+  );
+  if v_ids = '{}' then
+    return 0;
+  end if;
+  perform app.lock_inbound(v_ids);
+  for v_inbound in
+    select b.* from app.inbound_messages as b
+    where b.id = any (v_ids) order by b.received_at, b.id
   loop
-    for v_element, v_number in
-      select s.element, s.number from jsonb_path_query(
-        v_inbound.payload, '$.entry[*].changes[*].value.statuses[*] ? (@.type() == "object")'
-      ) with ordinality as s (element, number)
+    for v_kind, v_number, v_element in
+      select e.kind, e.number, e.element from app.inbound_elements(v_inbound.payload) as e
     loop
-      perform app.handle_inbound(v_inbound.id, 'status', v_element, v_number);
+      perform app.handle_inbound(v_inbound.id, v_kind, v_element, v_number);
     end loop;
-    for v_element, v_number in
-      select m.element, m.number from jsonb_path_query(
-        v_inbound.payload, '$.entry[*].changes[*].value.messages[*] ? (@.type() == "object")'
-      ) with ordinality as m (element, number)
-    loop
-      perform app.handle_inbound(v_inbound.id, 'message', v_element, v_number);
-    end loop;
-    update app.inbound_messages as b set processed_at = now() where b.id = v_inbound.id;
-    v_count := v_count + 1;
   end loop;
-  return v_count;
-end $_$;
+  update app.inbound_messages as b set processed_at = now() where b.id = any (v_ids);
+  return cardinality(v_ids);
+end $$;
 
 COMMENT ON FUNCTION app.process_inbox(p_limit integer) IS 'Processes stored webhooks, oldest first; concurrent calls share the work. Returns the number of processed webhooks. To process one again, set its processed_at to null';
 
@@ -3617,24 +4510,6 @@ CREATE FUNCTION app.product_row_refusal(p_row jsonb) RETURNS text
 $$;
 
 COMMENT ON FUNCTION app.product_row_refusal(p_row jsonb) IS 'Why a row is not a valid product; null if it is valid';
-
-CREATE FUNCTION app.promised_points(p_grand_total numeric, p_tier app.tier_enum, p_rules jsonb) RETURNS integer
-    LANGUAGE sql STABLE
-    AS $$
-  select case
-    when p_grand_total >= (p_rules #>> '{order.minimum_threshold,value}')::numeric then
-      -- Multiplies before it divides: 500,000 / 15,000 x 1.2 are 40 points, not 39.999... rounded
-      -- down.
-      least(floor(
-        p_grand_total
-        * (p_rules #>> array['loyalty.multiplier.' || lower(p_tier::text), 'value'])::numeric
-        / (p_rules #>> '{loyalty.rupiah_per_point,value}')::numeric
-      ), app.max_points())::int
-    else 0
-  end
-$$;
-
-COMMENT ON FUNCTION app.promised_points(p_grand_total numeric, p_tier app.tier_enum, p_rules jsonb) IS 'floor(grand_total x tier multiplier / loyalty.rupiah_per_point) from order.minimum_threshold on, else 0, by the configs in p_rules';
 
 CREATE FUNCTION app.quarantine_rows(p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
@@ -3658,54 +4533,63 @@ end $$;
 
 COMMENT ON FUNCTION app.quarantine_rows(p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamp with time zone) IS 'Quarantines rows that cannot be imported, each with its reason; one row for each key, the last of the newest reading';
 
+CREATE FUNCTION app.queued_invoices(p_limit integer, p_before timestamp with time zone) RETURNS uuid[]
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_ids uuid[] := array(
+    select q.invoice_id from app.point_queue as q
+    where q.next_attempt_at <= p_before and q.attempts = 0
+    order by q.next_attempt_at limit p_limit for update skip locked
+  );
+begin
+  if v_ids = '{}' then
+    v_ids := array(
+      select q.invoice_id from app.point_queue as q
+      where q.next_attempt_at <= p_before and q.attempts > 0
+      order by q.next_attempt_at limit 1 for update skip locked
+    );
+  end if;
+  return v_ids;
+end $$;
+
+COMMENT ON FUNCTION app.queued_invoices(p_limit integer, p_before timestamp with time zone) IS 'Locks and returns up to p_limit queued invoices that are due before p_before and have not failed yet, or else one that has; other runs skip them';
+
 CREATE FUNCTION app.quote_order(p_items jsonb, p_points integer) RETURNS json
     LANGUAGE plpgsql STABLE
     AS $$
 declare
-  v_id uuid := app.calling_partner_id();
-  v_partner app.partners;
+  v_partner app.partner_account;
+  v_order app.priced_order;
   v_lines app.priced_lines;
-  v_discount numeric := 0;
-  v_rules jsonb;
-  v_grand_total numeric;
-  v_excess numeric;
 begin
-  select * into v_partner from app.partners as p
-  where p.id = v_id and p.is_active and p.deleted_at is null;
-  if not found then
-    perform app.fail('ACCOUNT_INACTIVE');
-  end if;
-  perform app.acting_agent(v_id);
-  v_lines := app.price_lines(p_items, v_partner.tier, now());
-  v_rules := app.submission_rules(v_partner.tier);
-  if p_points <> 0 then
-    v_discount := app.point_discount(
-      p_points, v_partner.point_balance, v_lines.line_total, v_rules);
-  end if;
-  v_grand_total := v_lines.line_total - v_discount;
-  v_excess := v_partner.credit_used + v_grand_total - v_partner.credit_limit;
+  v_partner := app.calling_partner();
+  v_order := app.price_order(p_items, p_points, v_partner);
+  v_lines := v_order.lines;
   return json_build_object(
     'lines', (
       select json_agg(json_build_object(
-        'sku', l.sku, 'name', l.name, 'quantity', l.quantity,
+        'sku', p.sku, 'name', p.name, 'quantity', l.quantity,
         'list_price', l.list_price, 'unit_price', l.unit_price,
         'line_total', l.quantity * l.unit_price,
-        'in_stock', l.quantity <= l.display_stock, 'display_stock', l.display_stock
-      ) order by l.sku)
+        'in_stock', l.quantity <= coalesce(s.display_stock, 0),
+        'display_stock', coalesce(s.display_stock, 0)
+      ) order by p.sku)
       from unnest(
-        v_lines.skus, v_lines.names, v_lines.quantities, v_lines.list_prices,
-        v_lines.unit_prices, v_lines.display_stocks
-      ) as l (sku, name, quantity, list_price, unit_price, display_stock)
+        v_lines.product_ids, v_lines.quantities, v_lines.list_prices, v_lines.unit_prices
+      ) as l (product_id, quantity, list_price, unit_price)
+      join app.products as p on p.id = l.product_id
+      left join app.inventory as s on s.product_id = l.product_id
     ),
     'subtotal', v_lines.subtotal,
-    'discount_amount', v_lines.subtotal - v_lines.line_total,
-    'point_discount', v_discount,
-    'grand_total', v_grand_total,
+    'discount_amount', v_order.discount_amount,
+    'point_discount', v_order.point_discount,
+    'grand_total', v_order.grand_total,
     'points_used', coalesce(p_points, 0),
-    'points_promised', app.promised_points(v_grand_total, v_partner.tier, v_rules),
+    'points_promised', v_order.points_promised,
     'credit_limit', v_partner.credit_limit,
     'credit_left', greatest(v_partner.credit_limit - v_partner.credit_used, 0),
-    'is_over_limit', v_grand_total > 0 and v_excess > 0
+    'is_over_limit', app.exceeds_credit(v_partner, v_order.grand_total)
   );
 end $$;
 
@@ -3713,9 +4597,12 @@ COMMENT ON FUNCTION app.quote_order(p_items jsonb, p_points integer) IS 'What su
 
 CREATE FUNCTION app.reap_messages() RETURNS integer
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_sort TO 'off'
     AS $$
 declare
   v_wait interval := make_interval(secs => app.config_int('outbox.unknown_wait_seconds'));
+  v_max_attempts int := app.config_int('outbox.max_attempts');
   v_count int;
   v_more int;
   v_message app.messages;
@@ -3724,6 +4611,8 @@ begin
   where m.id in (
     select l.id from app.messages as l
     where l.status = 'CLAIMED' and l.lease_until <= now()
+      and coalesce(l.lease_until, l.unknown_since, l.expires_at) <= now()
+    order by coalesce(l.lease_until, l.unknown_since, l.expires_at)
     for update skip locked
   );
   get diagnostics v_count = row_count;
@@ -3731,7 +4620,9 @@ begin
   for v_message in
     select u.* from app.messages as u
     where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait
-      and u.attempts >= app.config_int('outbox.max_attempts')
+      and coalesce(u.lease_until, u.unknown_since, u.expires_at) <= now() - v_wait
+      and u.attempts >= v_max_attempts
+    order by coalesce(u.lease_until, u.unknown_since, u.expires_at)
   loop
     -- Lock the order before the message, as withdraw_offer does, to avoid a deadlock. Rows that
     -- another transaction has locked are left for the next run.
@@ -3751,7 +4642,9 @@ begin
   where m.id in (
     select u.id from app.messages as u
     where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait
-      and u.attempts < app.config_int('outbox.max_attempts')
+      and coalesce(u.lease_until, u.unknown_since, u.expires_at) <= now() - v_wait
+      and u.attempts < v_max_attempts
+    order by coalesce(u.lease_until, u.unknown_since, u.expires_at)
     for update skip locked
   );
   get diagnostics v_more = row_count;
@@ -3760,6 +4653,8 @@ begin
   where m.id in (
     select e.id from app.messages as e
     where e.status = 'PENDING' and e.expires_at <= now()
+      and coalesce(e.lease_until, e.unknown_since, e.expires_at) <= now()
+    order by coalesce(e.lease_until, e.unknown_since, e.expires_at)
     for update skip locked
   );
   get diagnostics v_more = row_count;
@@ -3790,49 +4685,41 @@ end $$;
 
 COMMENT ON FUNCTION app.recipient_address(p_type text, p_id uuid, p_channel app.notification_channel_enum) IS 'Current phone number (E.164) or e-mail address of a recipient; null if unknown';
 
-CREATE FUNCTION app.record_conversation(p_from text, p_at text) RETURNS void
-    LANGUAGE plpgsql
-    AS $_$
-declare
-  v_number text := app.sender_number(p_from);
-begin
-  if v_number is null or length(v_number) > 20 or p_at is null or p_at !~ '^[0-9]{1,10}$' then
-    return;
-  end if;
-  insert into app.conversations as c (number, last_inbound_at)
-  values (v_number, least(to_timestamp(p_at::bigint), now()))
-  on conflict (number) do update set
-    last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at);
-end $_$;
-
-COMMENT ON FUNCTION app.record_conversation(p_from text, p_at text) IS 'Records when a number last wrote, in the provider''s Unix time; ignores older or invalid times';
-
-CREATE FUNCTION app.record_event(p_order app.orders, p_event text, p_from app.order_status_enum, p_note text DEFAULT NULL::text, p_actor_id uuid DEFAULT NULL::uuid) RETURNS void
+CREATE FUNCTION app.record_event(p_order_id uuid, p_partner_id uuid, p_event text, p_from app.order_status_enum, p_to app.order_status_enum, p_note text DEFAULT NULL::text, p_actor_id uuid DEFAULT NULL::uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
+declare
+  v_actor_id uuid := p_actor_id;
 begin
+  if v_actor_id is null then
+    v_actor_id := coalesce(auth.acting_agent_id(), auth.current_user_id());
+  end if;
   insert into app.order_events (
     order_id, partner_id, event, from_status, to_status, note, actor_id, actor_role
   ) values (
-    p_order.id, p_order.partner_id, p_event, p_from, p_order.status, p_note,
-    coalesce(p_actor_id, auth.acting_agent_id(), auth.current_user_id()), auth.caller_role()
+    p_order_id, p_partner_id, p_event, p_from, p_to, p_note, v_actor_id, auth.caller_role()
   );
 end $$;
 
-COMMENT ON FUNCTION app.record_event(p_order app.orders, p_event text, p_from app.order_status_enum, p_note text, p_actor_id uuid) IS 'Appends an event to the order''s history; the actor is the caller unless given';
+COMMENT ON FUNCTION app.record_event(p_order_id uuid, p_partner_id uuid, p_event text, p_from app.order_status_enum, p_to app.order_status_enum, p_note text, p_actor_id uuid) IS 'Appends an event to the order''s history; the actor is the caller unless given';
 
 CREATE FUNCTION app.record_payment(p_invoice_id uuid, p_amount numeric, p_payment_method text, p_reference_number text, p_paid_at timestamp with time zone, p_notes text) RETURNS json
     LANGUAGE plpgsql
     AS $$
 declare
-  v_method text := app.optional_text('payment_method', p_payment_method, 50);
-  v_reference text := app.optional_text('reference_number', p_reference_number, 100);
-  v_notes text := app.optional_text('notes', p_notes, 2000);
-  v_paid_at timestamptz := app.optional_timestamp('paid_at', p_paid_at);
-  v_invoice app.invoices := app.lock_invoice(p_invoice_id);
-  v_payment app.invoice_payments;
-  v_duplicate boolean;
+  v_method text;
+  v_reference text;
+  v_notes text;
+  v_paid_at timestamptz;
+  v_refusal text;
+  v_payment record;
+  v_invoice record;
 begin
+  v_method := app.optional_text('payment_method', p_payment_method, 50);
+  v_reference := app.optional_text('reference_number', p_reference_number, 100);
+  v_notes := app.optional_text('notes', p_notes, 2000);
+  v_paid_at := app.optional_timestamp('paid_at', p_paid_at);
+  perform app.lock_invoice(p_invoice_id);
   if p_amount is null or not p_amount > 0 or p_amount >= app.amount_limit()
     or p_amount <> round(p_amount, 2)
   then
@@ -3841,31 +4728,50 @@ begin
     perform app.fail('INVALID_ARGUMENT', 'paid_at is in the future');
   end if;
   -- A repeated reference is found before the invoice is checked: this payment may have settled it.
-  select * into v_payment from app.invoice_payments as y
+  select y.id, y.amount, y.reference_number, y.paid_at into v_payment
+  from app.invoice_payments as y
   where y.invoice_id = p_invoice_id and y.reference_number = v_reference;
-  v_duplicate := found;
-  if v_duplicate then
+  if found then
     if v_payment.amount <> p_amount then
       perform app.fail('PAYMENT_REFERENCE_REUSED',
         format('%s was %s', v_reference, app.format_rupiah(v_payment.amount)));
     end if;
-  else
-    insert into app.invoice_payments (
-      invoice_id, partner_id, amount, payment_method, reference_number, notes, recorded_by, paid_at
-    ) values (
-      p_invoice_id, v_invoice.partner_id, p_amount, v_method, v_reference, v_notes,
-      auth.current_agent_id(), coalesce(v_paid_at, now())
-    ) returning * into v_payment;
-    select * into strict v_invoice from app.invoices as i where i.id = p_invoice_id;
+    return app.payment_answer(v_payment.id, true);
   end if;
-  return json_build_object(
-    'payment_id', v_payment.id, 'duplicate', v_duplicate, 'amount', v_payment.amount,
-    'reference_number', v_payment.reference_number, 'paid_at', v_payment.paid_at,
-    'invoice', json_build_object(
-      'id', v_invoice.id, 'invoice_number', v_invoice.invoice_number, 'amount', v_invoice.amount,
-      'amount_paid', v_invoice.amount_paid, 'status', v_invoice.status
-    )
-  );
+  v_refusal := app.payment_refusal(p_invoice_id, p_amount);
+  if v_refusal is not null then
+    perform app.fail(v_refusal, (
+      select format('%s: %s is due', i.invoice_number, app.format_rupiah(
+        app.invoice_amount_due(i.status, i.amount, i.amount_paid)))
+      from app.invoices as i where i.id = p_invoice_id
+    ));
+  end if;
+
+  insert into app.invoice_payments (
+    invoice_id, partner_id, amount, payment_method, reference_number, notes, recorded_by, paid_at
+  )
+  select
+    p_invoice_id, i.partner_id, p_amount, v_method, v_reference, v_notes, auth.current_agent_id(),
+    coalesce(v_paid_at, now())
+  from app.invoices as i where i.id = p_invoice_id
+  returning id, partner_id into v_payment;
+
+  -- The triggers have added the payment to the invoice.
+  select
+    i.order_id, i.invoice_number, i.status,
+    app.invoice_amount_due(i.status, i.amount, i.amount_paid) as amount_due
+  into strict v_invoice
+  from app.invoices as i where i.id = p_invoice_id;
+  perform app.use_credit(v_payment.partner_id, -p_amount);
+  if v_invoice.status = 'PAID' then
+    perform app.enqueue_vesting(p_invoice_id);
+  end if;
+  perform app.enqueue_message(
+    'payment_received', 'PARTNER', v_payment.partner_id, v_invoice.order_id, jsonb_build_object(
+      'invoice_number', v_invoice.invoice_number, 'amount', app.format_rupiah(p_amount),
+      'amount_due', app.format_rupiah(v_invoice.amount_due)
+    ));
+  return app.payment_answer(v_payment.id, false);
 end $$;
 
 COMMENT ON FUNCTION app.record_payment(p_invoice_id uuid, p_amount numeric, p_payment_method text, p_reference_number text, p_paid_at timestamp with time zone, p_notes text) IS 'Records a payment (IDR); a reference counts once per invoice, and its repetition returns duplicate: true. Raises INVALID_ARGUMENT, NOT_FOUND, INVOICE_CLOSED, PAYMENT_EXCEEDS_DUE, PAYMENT_REFERENCE_REUSED';
@@ -3874,14 +4780,15 @@ CREATE FUNCTION app.redeem_reward(p_reward_id uuid, p_idempotency_key text) RETU
     LANGUAGE plpgsql
     AS $$
 declare
-  v_key text := app.require_text('idempotency_key', p_idempotency_key, 200);
-  v_partner app.partners := app.lock_calling_partner();
-  v_existing app.redemptions;
-  v_reward app.redemption_catalog;
+  v_key text;
+  v_partner app.partner_account;
+  v_existing record;
+  v_reward record;
   v_redemption_id uuid;
 begin
-  perform app.acting_agent(v_partner.id);
-  select * into v_existing from app.redemptions as r
+  v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
+  v_partner := app.lock_calling_partner();
+  select r.id, r.catalog_item_id into v_existing from app.redemptions as r
   where r.partner_id = v_partner.id and r.idempotency_key = v_key;
   if found then
     if v_existing.catalog_item_id is distinct from p_reward_id then
@@ -3889,7 +4796,7 @@ begin
     end if;
     return v_existing.id;
   end if;
-  select * into v_reward
+  select c.name, c.is_active, c.stock_available, c.points_required into v_reward
   from app.redemption_catalog as c where c.id = p_reward_id for no key update;
   if not found then
     perform app.fail('NOT_FOUND', 'reward');
@@ -3899,11 +4806,13 @@ begin
     perform app.fail('POINTS_INSUFFICIENT', format('the balance is %s points, %s are needed',
       v_partner.point_balance, v_reward.points_required), 'Choose a cheaper reward');
   end if;
-  update app.redemption_catalog as c set stock_available = c.stock_available - 1
-  where c.id = p_reward_id;
+
   insert into app.redemptions (partner_id, catalog_item_id, points_spent, idempotency_key)
   values (v_partner.id, p_reward_id, v_reward.points_required, v_key)
   returning id into v_redemption_id;
+
+  update app.redemption_catalog as c set stock_available = c.stock_available - 1
+  where c.id = p_reward_id;
   insert into app.point_transactions (partner_id, redemption_id, type, points, description)
   values (
     v_partner.id, v_redemption_id, 'REDEEMED', -v_reward.points_required, v_reward.name
@@ -3915,6 +4824,28 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.redeem_reward(p_reward_id uuid, p_idempotency_key text) IS 'Redeems a reward for points, idempotent by key; returns the redemption''s id. Raises NOT_FOUND, REWARD_UNAVAILABLE, POINTS_INSUFFICIENT, IDEMPOTENCY_CONFLICT';
+
+CREATE FUNCTION app.refresh_statistics(p_now timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_period app.statistics_period;
+  v_open_from date := date_trunc('month', p_now at time zone 'Asia/Jakarta') - interval '1 month';
+begin
+  select * into strict v_period from app.statistics_period for no key update;
+  if v_open_from > v_period.open_from then
+    perform app.close_months(v_open_from);
+  end if;
+  -- closed_at is when the transaction began. A day more finds the orders of transactions that
+  -- committed after the last refresh; counting twice changes nothing.
+  if v_period.refreshed_at > '-infinity' then
+    perform app.correct_closed_months(v_period.refreshed_at - interval '1 day');
+  end if;
+  refresh materialized view concurrently app.partner_open_months;
+  update app.statistics_period set refreshed_at = p_now;
+end $$;
+
+COMMENT ON FUNCTION app.refresh_statistics(p_now timestamp with time zone) IS 'Closes the months before the previous one, corrects closed months, and refreshes the open ones';
 
 CREATE FUNCTION app.refuse(p_code text, p_details text DEFAULT NULL::text, p_retry_after_seconds integer DEFAULT NULL::integer) RETURNS json
     LANGUAGE plpgsql
@@ -3934,6 +4865,15 @@ end $$;
 
 COMMENT ON FUNCTION app.refuse(p_code text, p_details text, p_retry_after_seconds integer) IS 'Returns the body of an error whose transaction commits, and sets the HTTP status and, in seconds, Retry-After';
 
+CREATE FUNCTION app.refuse_transition(p_order_number text, p_from app.order_status_enum, p_to app.order_status_enum) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  perform app.fail('ILLEGAL_TRANSITION', format('%s: %s to %s', p_order_number, p_from, p_to));
+end $$;
+
+COMMENT ON FUNCTION app.refuse_transition(p_order_number text, p_from app.order_status_enum, p_to app.order_status_enum) IS 'Raises ILLEGAL_TRANSITION with the order''s number and both statuses';
+
 CREATE FUNCTION app.region_time_zone(p_region_id uuid) RETURNS text
     LANGUAGE sql STABLE
     AS $$
@@ -3946,25 +4886,38 @@ $$;
 
 COMMENT ON FUNCTION app.region_time_zone(p_region_id uuid) IS 'Time zone of a region: its own, else that of the nearest ancestor, else Asia/Jakarta';
 
-CREATE FUNCTION app.release_order(p_order_id uuid, p_reason text) RETURNS uuid
+CREATE FUNCTION app.reject_order(p_order_id uuid, p_reason text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform app.close_order(p_order_id, 'REJECTED', app.require_text('reason', p_reason, 500));
+end $$;
+
+COMMENT ON FUNCTION app.reject_order(p_order_id uuid, p_reason text) IS 'Rejects an order before it is shipped; raises INVALID_ARGUMENT, NOT_FOUND, ILLEGAL_TRANSITION';
+
+CREATE FUNCTION app.release_order(p_order_id uuid, p_reason text) RETURNS void
     LANGUAGE plpgsql
     AS $$
 declare
-  v_reason text := app.require_text('reason', p_reason, 500);
-  v_order app.orders := app.lock_order(p_order_id);
+  v_reason text;
+  v_order record;
 begin
+  v_reason := app.require_text('reason', p_reason, 500);
+  perform app.lock_order(p_order_id);
+  select o.order_number, o.status, o.is_over_limit, o.released_at into strict v_order
+  from app.orders as o where o.id = p_order_id;
   if v_order.status <> 'SUBMITTED' or not v_order.is_over_limit
     or v_order.released_at is not null
   then
     perform app.fail('NOT_RELEASABLE', v_order.order_number);
   end if;
+
   update app.orders as o
   set released_at = now(), released_by = auth.current_agent_id(), release_reason = v_reason
   where o.id = p_order_id;
-  perform app.assign_order(p_order_id, (
-    select app.nearest_subdist(p.region_id) from app.partners as p where p.id = v_order.partner_id
-  ), 'RELEASED', v_reason);
-  return p_order_id;
+
+  perform app.assign_order(
+    p_order_id, app.subdist_for_order(p_order_id), 'RELEASED', v_reason);
 end $$;
 
 COMMENT ON FUNCTION app.release_order(p_order_id uuid, p_reason text) IS 'Releases an over-limit order and routes it; raises NOT_FOUND, NOT_RELEASABLE';
@@ -4040,15 +4993,15 @@ CREATE FUNCTION app.reply_to_outdated_button(p_order_id uuid, p_from text) RETUR
     LANGUAGE plpgsql
     AS $$
 begin
-  insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
-  select 'button_outdated', 'SUBDIST', s.id, o.id, jsonb_build_object('reason', case
-    when o.status = 'CANCELLED' then 'pesanan sudah dibatalkan'
-    when o.status = 'REJECTED' then 'pesanan sudah ditolak oleh kantor pusat'
-    when o.routed_to_subdist_id is distinct from s.id then 'pesanan tidak lagi menjadi tugas Anda'
-    when o.status in ('SUBMITTED', 'PROCESSING')
-      then 'pesanan sudah Anda jawab, atau ada pesan yang lebih baru'
-    else 'pesanan sudah diproses lebih lanjut'
-  end)
+  perform app.enqueue_message(
+    'button_outdated', 'SUBDIST', s.id, o.id, jsonb_build_object('reason', case
+      when o.status = 'CANCELLED' then 'pesanan sudah dibatalkan'
+      when o.status = 'REJECTED' then 'pesanan sudah ditolak oleh kantor pusat'
+      when o.routed_to_subdist_id is distinct from s.id then 'pesanan tidak lagi menjadi tugas Anda'
+      when o.status in ('SUBMITTED', 'PROCESSING')
+        then 'pesanan sudah Anda jawab, atau ada pesan yang lebih baru'
+      else 'pesanan sudah diproses lebih lanjut'
+    end))
   from app.orders as o, app.sub_distributors as s
   where o.id = p_order_id and s.whatsapp_number = app.sender_number(p_from)
     and exists (
@@ -4081,15 +5034,31 @@ begin
   then
     return;
   end if;
-  insert into app.messages (template, channel, recipient_type, recipient_id, variables)
-  select 'messenger_trouble', 'EMAIL', 'AGENT', a.id, jsonb_build_object(
-    'error_code', p_error_code,
-    'since', to_char(now() at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB')
-  from app.agents as a
-  where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active;
+  perform app.enqueue_messages(
+    'messenger_trouble', 'AGENT', array(
+      select a.id from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+    ), null, jsonb_build_object(
+      'error_code', p_error_code,
+      'since', to_char(now() at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB'
+    ), 'EMAIL');
 end $_$;
 
 COMMENT ON FUNCTION app.report_delivery_failure(p_error_code text) IS 'Notifies headquarters of a provider error that concerns every message, at most once an hour for each code';
+
+CREATE FUNCTION app.reprice_lines(p_order_id uuid, p_lines app.priced_lines) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  update app.order_items as i
+  set
+    list_price = l.list_price, unit_price = l.unit_price, line_total = i.quantity * l.unit_price
+  from unnest(p_lines.product_ids, p_lines.list_prices, p_lines.unit_prices)
+    as l (product_id, list_price, unit_price)
+  where i.order_id = p_order_id and i.product_id = l.product_id
+    and (i.list_price, i.unit_price) is distinct from (l.list_price, l.unit_price);
+end $$;
+
+COMMENT ON FUNCTION app.reprice_lines(p_order_id uuid, p_lines app.priced_lines) IS 'Writes the prices of a draft''s lines that have changed since it was saved';
 
 CREATE FUNCTION app.request_hash(p_request jsonb) RETURNS bytea
     LANGUAGE sql STABLE
@@ -4138,13 +5107,16 @@ end $$;
 
 COMMENT ON FUNCTION app.require_text(p_name text, p_value text, p_max integer, p_min integer) IS 'Returns the trimmed text; raises INVALID_ARGUMENT when it is missing or too long';
 
-CREATE FUNCTION app.reroute_order(p_order_id uuid, p_subdist_id uuid) RETURNS uuid
+CREATE FUNCTION app.reroute_order(p_order_id uuid, p_subdist_id uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
 declare
-  v_order app.orders := app.lock_order(p_order_id);
+  v_order record;
   v_status app.subdist_status_enum;
 begin
+  perform app.lock_order(p_order_id);
+  select o.order_number, o.status, o.is_over_limit, o.released_at into strict v_order
+  from app.orders as o where o.id = p_order_id;
   if v_order.status not in ('SUBMITTED', 'PROCESSING')
     or (v_order.is_over_limit and v_order.released_at is null)
   then
@@ -4158,22 +5130,11 @@ begin
   elsif v_status <> 'ACTIVE' then
     perform app.fail('SUBDIST_UNAVAILABLE');
   end if;
+
   perform app.assign_order(p_order_id, p_subdist_id, 'ROUTED', null);
-  return p_order_id;
 end $$;
 
 COMMENT ON FUNCTION app.reroute_order(p_order_id uuid, p_subdist_id uuid) IS 'Routes an open order to another sub-distributor and restarts the clock; raises NOT_ROUTABLE, NOT_FOUND, SUBDIST_UNAVAILABLE';
-
-CREATE FUNCTION app.reserve_order(p_order_id uuid) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-begin
-  perform app.reserve_stock(
-    array_agg(i.product_id order by i.product_id), array_agg(i.quantity order by i.product_id))
-  from app.order_items as i where i.order_id = p_order_id;
-end $$;
-
-COMMENT ON FUNCTION app.reserve_order(p_order_id uuid) IS 'Reserves the units of an order''s lines; raises OUT_OF_STOCK';
 
 CREATE FUNCTION app.reserve_stock(p_product_ids uuid[], p_quantities integer[]) RETURNS void
     LANGUAGE plpgsql
@@ -4209,11 +5170,12 @@ CREATE FUNCTION app.respond_order(p_order_id uuid, p_subdist_id uuid, p_decision
     LANGUAGE plpgsql
     AS $$
 declare
-  -- order_events.note has 500 characters: the decision, then the note
-  v_note text := app.optional_text('note', p_note, 480);
-  v_order app.orders;
-  v_from app.order_status_enum;
+  v_note text;
+  v_order record;
+  v_to app.order_status_enum;
 begin
+  -- order_events.note has 500 characters: the decision, then the note
+  v_note := app.optional_text('note', p_note, 480);
   if p_decision is null or p_decision not in ('ACCEPT', 'PROGRESS', 'DECLINE') then
     perform app.fail('INVALID_ARGUMENT', 'decision is ACCEPT, PROGRESS or DECLINE');
   end if;
@@ -4222,69 +5184,82 @@ begin
   ) then
     perform app.fail('ACCOUNT_INACTIVE');
   end if;
-  select * into v_order from app.orders as o
-  where o.id = p_order_id and o.routed_to_subdist_id = p_subdist_id for no key update;
+  -- Without the partner's lock: an answer changes neither credit nor points.
+  perform from app.orders as o where o.id = p_order_id for no key update;
+  select o.order_number, o.partner_id, o.status into v_order
+  from app.orders as o
+  where o.id = p_order_id and o.routed_to_subdist_id = p_subdist_id;
   if not found then
     perform app.fail('NOT_FOUND', 'order');
   elsif v_order.status not in ('SUBMITTED', 'PROCESSING') then
     perform app.fail('ILLEGAL_TRANSITION',
       format('%s is %s', v_order.order_number, v_order.status));
   end if;
-  v_from := v_order.status;
+  v_to := case p_decision when 'ACCEPT' then 'PROCESSING' else v_order.status end;
+
   if p_decision = 'DECLINE' then
     update app.orders as o set
       routed_to_subdist_id = null, routed_at = null, last_response_at = now()
-    where o.id = p_order_id returning * into v_order;
-    perform app.notify_headquarters('order_unrouted', p_order_id,
-      jsonb_build_object('reason', 'ditolak sub-distributor' || coalesce(': ' || v_note, '')));
+    where o.id = p_order_id;
   else
-    update app.orders as o set
-      status = case p_decision
-        when 'ACCEPT' then 'PROCESSING' else o.status::text
-      end::app.order_status_enum,
-      last_response_at = now()
-    where o.id = p_order_id returning * into v_order;
+    update app.orders as o set status = v_to, last_response_at = now() where o.id = p_order_id;
+  end if;
+
+  if v_to <> v_order.status then
+    perform app.record_event(p_order_id, v_order.partner_id, 'STATUS', v_order.status, v_to);
   end if;
   perform app.record_event(
-    v_order, 'RESPONSE', v_from, p_decision || coalesce(': ' || v_note, ''), p_subdist_id);
+    p_order_id, v_order.partner_id, 'RESPONSE', v_order.status, v_to,
+    p_decision || coalesce(': ' || v_note, ''), p_subdist_id);
+  perform app.withdraw_reminders(p_order_id);
+  if p_decision = 'DECLINE' then
+    perform app.notify_unrouted(
+      p_order_id, 'ditolak sub-distributor' || coalesce(': ' || v_note, ''));
+  elsif v_to <> v_order.status then
+    perform app.notify_status(p_order_id, v_order.partner_id, v_to);
+  end if;
   return p_order_id;
 end $$;
 
 COMMENT ON FUNCTION app.respond_order(p_order_id uuid, p_subdist_id uuid, p_decision text, p_note text) IS 'Records the sub-distributor''s answer, which restarts the clock: ACCEPT starts PROCESSING, DECLINE hands the order to headquarters. Raises INVALID_ARGUMENT, ACCOUNT_INACTIVE, NOT_FOUND, ILLEGAL_TRANSITION';
 
-CREATE FUNCTION app.reverse_vested_points(p_invoice app.invoices) RETURNS void
-    LANGUAGE sql
+CREATE FUNCTION app.return_spent_points(p_order_id uuid) RETURNS void
+    LANGUAGE plpgsql
     AS $$
+begin
   insert into app.point_transactions (
-    partner_id, order_id, invoice_id, type, points, description, created_by
+    partner_id, order_id, type, points, description, created_by
   )
   select
-    t.partner_id, t.order_id, t.invoice_id, 'ADJUSTED', -t.points,
-    p_invoice.invoice_number || ' cancelled', auth.current_agent_id()
-  from app.point_transactions as t
-  where t.invoice_id = p_invoice.id and t.type = 'EARNED'
-$$;
+    o.partner_id, o.id, 'ADJUSTED', o.points_used,
+    format('%s %s', o.order_number, lower(o.status::text)), auth.current_agent_id()
+  from app.orders as o where o.id = p_order_id and o.points_used > 0;
+end $$;
 
-COMMENT ON FUNCTION app.reverse_vested_points(p_invoice app.invoices) IS 'Reverses the vested points of a cancelled invoice; the balance can fall below 0';
+COMMENT ON FUNCTION app.return_spent_points(p_order_id uuid) IS 'Books back the points that a rejected or cancelled order had used';
 
 CREATE FUNCTION app.save_draft(p_items jsonb, p_notes text) RETURNS uuid
     LANGUAGE plpgsql
     AS $$
 declare
-  v_notes text := app.optional_text('notes', p_notes, 2000);
-  v_partner app.partners := app.lock_calling_partner();
-  v_agent_id uuid := app.acting_agent(v_partner.id);
-  v_lines app.priced_lines := app.price_lines(p_items, v_partner.tier, now());
+  v_notes text;
+  v_partner app.partner_account;
+  v_order app.priced_order;
   v_order_id uuid;
 begin
+  v_notes := app.optional_text('notes', p_notes, 2000);
+  v_partner := app.lock_calling_partner();
+  v_order := app.price_order(p_items, 0, v_partner);
+
   insert into app.orders (
     partner_id, agent_id, submission_type, subtotal, discount_amount, grand_total, notes
   ) values (
-    v_partner.id, v_agent_id,
-    case when v_agent_id is null then 'SELF' else 'AGENT_ASSISTED' end::app.submission_type_enum,
-    v_lines.subtotal, v_lines.subtotal - v_lines.line_total, v_lines.line_total, v_notes
+    v_partner.id, v_partner.acting_agent_id, app.submission_type(v_partner.acting_agent_id),
+    (v_order.lines).subtotal, v_order.discount_amount, v_order.grand_total, v_notes
   ) returning id into v_order_id;
-  perform app.insert_lines(v_order_id, v_partner.id, v_lines);
+  perform app.insert_lines(v_order_id, v_partner.id, v_order.lines);
+
+  perform app.record_event(v_order_id, v_partner.id, 'STATUS', null, 'DRAFT');
   return v_order_id;
 end $$;
 
@@ -4304,9 +5279,10 @@ CREATE FUNCTION app.set_config_value(p_key text, p_value jsonb) RETURNS json
     LANGUAGE plpgsql
     AS $$
 declare
-  v_key text := app.require_text('config_key', p_key, 100);
+  v_key text;
   v_config app.system_configs;
 begin
+  v_key := app.require_text('config_key', p_key, 100);
   if p_value is null then
     perform app.fail('INVALID_ARGUMENT', 'config_value is missing');
   end if;
@@ -4323,38 +5299,24 @@ end $$;
 
 COMMENT ON FUNCTION app.set_config_value(p_key text, p_value jsonb) IS 'Changes a config; raises UNKNOWN_CONFIG, INVALID_CONFIG_VALUE';
 
-CREATE FUNCTION app.settle_submission(p_order app.orders) RETURNS app.orders
+CREATE FUNCTION app.ship_order(p_order_id uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
 declare
-  v_order app.orders := p_order;
-  v_partner app.partners;
+  v_order record;
 begin
-  select * into strict v_partner
-  from app.partners as p where p.id = v_order.partner_id for no key update;
-  v_order.submitted_at := now();
-  v_order.rules_applied := coalesce(
-    v_order.rules_applied, app.submission_rules(v_partner.tier));
-  v_order.points_earned := app.promised_points(
-    v_order.grand_total, v_partner.tier, v_order.rules_applied);
-  v_order.is_eligible_for_points := v_order.grand_total
-    >= (v_order.rules_applied #>> '{order.minimum_threshold,value}')::numeric;
-  v_order.is_over_limit := v_order.grand_total > 0
-    and v_partner.credit_used + v_order.grand_total > v_partner.credit_limit;
-  if not v_order.is_over_limit then
-    v_order.routed_to_subdist_id := app.nearest_subdist(v_partner.region_id);
-    v_order.routed_at := case when v_order.routed_to_subdist_id is not null then now() end;
-  elsif v_order.rules_applied #>> '{credit.over_limit_policy,value}' = 'BLOCK'
-    or v_partner.credit_used + v_order.grand_total >= app.amount_limit()
-  then
-    perform app.fail('CREDIT_LIMIT_EXCEEDED', format('%s more than the limit of %s',
-      app.format_rupiah(v_partner.credit_used + v_order.grand_total - v_partner.credit_limit),
-      app.format_rupiah(v_partner.credit_limit)));
+  perform app.lock_order(p_order_id);
+  select o.order_number, o.partner_id, o.status into strict v_order
+  from app.orders as o where o.id = p_order_id;
+  if v_order.status <> 'APPROVED' then
+    perform app.refuse_transition(v_order.order_number, v_order.status, 'SHIPPED');
   end if;
-  return v_order;
+  update app.orders as o set status = 'SHIPPED', shipped_at = now() where o.id = p_order_id;
+  perform app.record_event(p_order_id, v_order.partner_id, 'STATUS', v_order.status, 'SHIPPED');
+  perform app.notify_status(p_order_id, v_order.partner_id, 'SHIPPED');
 end $$;
 
-COMMENT ON FUNCTION app.settle_submission(p_order app.orders) IS 'Fills in the credit flag, promised points, routing and pinned configs; raises CREDIT_LIMIT_EXCEEDED under policy BLOCK';
+COMMENT ON FUNCTION app.ship_order(p_order_id uuid) IS 'Marks an approved order as shipped; raises NOT_FOUND, ILLEGAL_TRANSITION';
 
 CREATE FUNCTION app.sla_due_at(p_start timestamp with time zone, p_hours numeric, p_calendar jsonb, p_zone text) RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE
@@ -4399,6 +5361,17 @@ end $$;
 
 COMMENT ON FUNCTION app.sla_due_at(p_start timestamp with time zone, p_hours numeric, p_calendar jsonb, p_zone text) IS 'When this many hours of the calendar have passed since the start, in this zone; by the wall clock if the calendar is closed for 100 days in a row';
 
+CREATE FUNCTION app.spend_points(p_partner_id uuid, p_order_id uuid, p_points integer) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into app.point_transactions (partner_id, order_id, type, points, description)
+  select p_partner_id, p_order_id, 'REDEEMED', -p_points, o.order_number
+  from app.orders as o where o.id = p_order_id;
+end $$;
+
+COMMENT ON FUNCTION app.spend_points(p_partner_id uuid, p_order_id uuid, p_points integer) IS 'Books the points that pay for a part of an order';
+
 CREATE FUNCTION app.start_shadow_session(p_partner_id uuid) RETURNS json
     LANGUAGE plpgsql
     AS $$
@@ -4438,6 +5411,17 @@ end $$;
 
 COMMENT ON FUNCTION app.start_shadow_session(p_partner_id uuid) IS 'Opens a shadow session; returns a token with role partner, sub the partner, act.sub the agent (RFC 8693) and sid the session. Raises NOT_ALLOWED, NOT_FOUND';
 
+CREATE FUNCTION app.status_message_id(p_status jsonb) RETURNS uuid
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+  select case
+    when p_status ->> 'biz_opaque_callback_data' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+      then (p_status ->> 'biz_opaque_callback_data')::uuid
+  end
+$_$;
+
+COMMENT ON FUNCTION app.status_message_id(p_status jsonb) IS 'The hub''s id of the message that a status of a webhook is about; null if it has none';
+
 CREATE FUNCTION app.status_text(p_status app.order_status_enum) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -4474,68 +5458,55 @@ end $$;
 
 COMMENT ON FUNCTION app.store_cursor(p_stream text, p_cursor jsonb, p_rows bigint) IS 'Stores the cursor of a stream with its data; called last, after every other lock';
 
-CREATE FUNCTION app.submission_rules(p_tier app.tier_enum) RETURNS jsonb
-    LANGUAGE sql STABLE
+CREATE FUNCTION app.subdist_for_order(p_order_id uuid) RETURNS uuid
+    LANGUAGE plpgsql STABLE
     AS $$
-  select app.config_snapshot(array[
-    'loyalty.multiplier.' || lower(p_tier::text), 'loyalty.rupiah_per_point',
-    'loyalty.point_value_rupiah', 'order.minimum_threshold', 'credit.over_limit_policy'
-  ])
+begin
+  return (
+    select app.nearest_subdist(p.region_id)
+    from app.orders as o join app.partners as p on p.id = o.partner_id
+    where o.id = p_order_id
+  );
+end $$;
+
+COMMENT ON FUNCTION app.subdist_for_order(p_order_id uuid) IS 'The sub-distributor to whom an order would be routed now; null if there is none';
+
+CREATE FUNCTION app.submission_type(p_agent_id uuid) RETURNS app.submission_type_enum
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case
+    when p_agent_id is null then 'SELF'::app.submission_type_enum
+    else 'AGENT_ASSISTED'::app.submission_type_enum
+  end
 $$;
 
-COMMENT ON FUNCTION app.submission_rules(p_tier app.tier_enum) IS 'The current configs that decide an order of this tier, as orders.rules_applied pins them';
+COMMENT ON FUNCTION app.submission_type(p_agent_id uuid) IS 'AGENT_ASSISTED for orders that an agent places in shadow mode';
 
 CREATE FUNCTION app.submit_draft(p_order_id uuid, p_points integer, p_idempotency_key text) RETURNS uuid
     LANGUAGE plpgsql
     AS $$
 declare
-  v_key text := app.require_text('idempotency_key', p_idempotency_key, 200);
-  v_hash bytea := app.request_hash(
-    jsonb_build_array('submit_draft', p_order_id, coalesce(p_points, 0)));
-  v_partner app.partners := app.lock_calling_partner();
-  v_agent_id uuid := app.acting_agent(v_partner.id);
-  v_existing_id uuid := app.find_submission(v_partner.id, v_key, v_hash);
-  v_order app.orders;
-  v_lines app.priced_lines;
-  v_discount numeric := 0;
-  v_rules jsonb;
+  v_key text;
+  v_hash bytea;
+  v_partner app.partner_account;
+  v_order_id uuid;
+  v_draft record;
 begin
-  if v_existing_id is not null then
-    return v_existing_id;
+  v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
+  v_hash := app.request_hash(
+    jsonb_build_array('submit_draft', p_order_id, coalesce(p_points, 0)));
+  v_partner := app.lock_calling_partner();
+  v_order_id := app.find_submission(v_partner.id, v_key, v_hash);
+  if v_order_id is not null then
+    return v_order_id;
   end if;
-  v_order := app.lock_order(p_order_id, v_partner.id);
-  if v_order.status <> 'DRAFT' then
-    perform app.fail('ILLEGAL_TRANSITION',
-      format('%s: %s to SUBMITTED', v_order.order_number, v_order.status));
+  perform app.lock_order(p_order_id, v_partner.id);
+  select o.order_number, o.status into strict v_draft from app.orders as o where o.id = p_order_id;
+  if v_draft.status <> 'DRAFT' then
+    perform app.refuse_transition(v_draft.order_number, v_draft.status, 'SUBMITTED');
   end if;
-  -- The prices at submission count, not those at the time of the draft.
-  v_lines := app.price_lines((
-    select jsonb_agg(jsonb_build_object('sku', p.sku, 'quantity', i.quantity))
-    from app.order_items as i join app.products as p on p.id = i.product_id
-    where i.order_id = v_order.id
-  ), v_partner.tier, now());
-  update app.order_items as i
-  set
-    list_price = l.list_price, unit_price = l.unit_price, line_total = i.quantity * l.unit_price
-  from unnest(v_lines.product_ids, v_lines.list_prices, v_lines.unit_prices)
-    as l (product_id, list_price, unit_price)
-  where i.order_id = v_order.id and i.product_id = l.product_id;
-  v_rules := app.submission_rules(v_partner.tier);
-  if p_points <> 0 then
-    v_discount := app.point_discount(
-      p_points, v_partner.point_balance, v_lines.line_total, v_rules);
-  end if;
-  update app.orders as o set
-    status = 'SUBMITTED', subtotal = v_lines.subtotal,
-    discount_amount = v_lines.subtotal - v_lines.line_total, point_discount = v_discount,
-    grand_total = v_lines.line_total - v_discount, points_used = coalesce(p_points, 0),
-    agent_id = v_agent_id,
-    submission_type = case
-      when v_agent_id is null then 'SELF' else 'AGENT_ASSISTED'
-    end::app.submission_type_enum,
-    idempotency_key = v_key, request_hash = v_hash, rules_applied = v_rules
-  where o.id = v_order.id;
-  return v_order.id;
+  return app.place_order(
+    v_partner, p_order_id, app.draft_items(p_order_id), p_points, null, v_key, v_hash);
 end $$;
 
 COMMENT ON FUNCTION app.submit_draft(p_order_id uuid, p_points integer, p_idempotency_key text) IS 'Submits a DRAFT of the calling partner at current prices, idempotent by key; returns its id';
@@ -4544,38 +5515,21 @@ CREATE FUNCTION app.submit_order(p_items jsonb, p_points integer, p_notes text, 
     LANGUAGE plpgsql
     AS $$
 declare
-  v_key text := app.require_text('idempotency_key', p_idempotency_key, 200);
-  v_hash bytea := app.request_hash(
-    jsonb_build_array('submit_order', p_items, coalesce(p_points, 0), p_notes));
-  v_notes text := app.optional_text('notes', p_notes, 2000);
-  v_partner app.partners := app.lock_calling_partner();
-  v_agent_id uuid := app.acting_agent(v_partner.id);
-  v_order_id uuid := app.find_submission(v_partner.id, v_key, v_hash);
-  v_lines app.priced_lines;
-  v_discount numeric := 0;
-  v_rules jsonb;
+  v_key text;
+  v_notes text;
+  v_hash bytea;
+  v_partner app.partner_account;
+  v_order_id uuid;
 begin
-  if v_order_id is not null then
-    return v_order_id;
+  v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
+  v_notes := app.optional_text('notes', p_notes, 2000);
+  v_hash := app.request_hash(
+    jsonb_build_array('submit_order', p_items, coalesce(p_points, 0), p_notes));
+  v_partner := app.lock_calling_partner();  -- orders of one partner run one after another
+  v_order_id := app.find_submission(v_partner.id, v_key, v_hash);
+  if v_order_id is null then
+    v_order_id := app.place_order(v_partner, null, p_items, p_points, v_notes, v_key, v_hash);
   end if;
-  v_lines := app.price_lines(p_items, v_partner.tier, now());
-  v_rules := app.submission_rules(v_partner.tier);
-  if p_points <> 0 then
-    v_discount := app.point_discount(
-      p_points, v_partner.point_balance, v_lines.line_total, v_rules);
-  end if;
-  insert into app.orders (
-    partner_id, agent_id, submission_type, status, subtotal, discount_amount,
-    point_discount, grand_total, points_used,
-    notes, idempotency_key, request_hash, rules_applied
-  ) values (
-    v_partner.id, v_agent_id,
-    case when v_agent_id is null then 'SELF' else 'AGENT_ASSISTED' end::app.submission_type_enum,
-    'SUBMITTED', v_lines.subtotal, v_lines.subtotal - v_lines.line_total,
-    v_discount, v_lines.line_total - v_discount, coalesce(p_points, 0),
-    v_notes, v_key, v_hash, v_rules
-  ) returning id into v_order_id;
-  perform app.insert_lines(v_order_id, v_partner.id, v_lines);
   return v_order_id;
 end $$;
 
@@ -4661,15 +5615,20 @@ begin
     returning *
   ),
   enqueued as (
-    insert into app.messages (template, recipient_type, recipient_id, order_id, variables)
+    insert into app.messages (
+      template, recipient_type, recipient_id, order_id, variables, priority
+    )
     select
-      case g.escalation_level
+      t.template, case g.notified_type when 'SUBDIST' then 'SUBDIST' else 'AGENT' end,
+      g.notified_to, g.order_id, app.waiting_since(g.clock_started_at),
+      app.message_priority(t.template)
+    from logged as g
+    cross join lateral (
+      select case g.escalation_level
         when 'REMINDER' then 'sla_reminder' when 'MANAGER' then 'sla_manager'
         else 'sla_escalation'
-      end,
-      case g.notified_type when 'SUBDIST' then 'SUBDIST' else 'AGENT' end,
-      g.notified_to, g.order_id, app.waiting_since(g.clock_started_at)
-    from logged as g
+      end as template
+    ) as t
     order by g.escalation_level, g.due_at, g.order_id
   )
   update app.orders as o set
@@ -4689,6 +5648,23 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.sweep_service_level(p_limit integer) IS 'Logs every escalation that is due and enqueues its message, for up to p_limit orders, oldest clocks first; returns the number of orders escalated';
+
+CREATE FUNCTION app.take_back_points(p_invoice_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into app.point_transactions (
+    partner_id, order_id, invoice_id, type, points, description, created_by
+  )
+  select
+    t.partner_id, t.order_id, t.invoice_id, 'ADJUSTED', -t.points,
+    i.invoice_number || ' cancelled', auth.current_agent_id()
+  from app.point_transactions as t
+  join app.invoices as i on i.id = t.invoice_id
+  where t.invoice_id = p_invoice_id and t.type = 'EARNED';
+end $$;
+
+COMMENT ON FUNCTION app.take_back_points(p_invoice_id uuid) IS 'Takes back the points that vested with a cancelled invoice; the balance can fall below 0';
 
 CREATE FUNCTION app.tg_append_only() RETURNS trigger
     LANGUAGE plpgsql
@@ -4726,6 +5702,36 @@ begin
   return null;
 end $$;
 
+CREATE FUNCTION app.tg_audit_insert_lines() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into app.audit_buffer (
+    target_type, action, order_row, line_rows, claims, actor_role, ip_address
+  )
+  select
+    tg_table_name, tg_op,
+    (select o from app.orders as o where o.id = n.order_id and o.status <> 'DRAFT'),
+    array_agg(n::app.order_items),
+    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+  from new_rows as n
+  group by n.order_id;
+  return null;
+end $$;
+
+CREATE FUNCTION app.tg_audit_insert_row() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  insert into app.audit_buffer (target_type, action, new_rows, claims, actor_role, ip_address)
+  values (
+    tg_table_name, tg_op, json_build_array(new),
+    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+  );
+  return null;
+end $$;
+
 CREATE FUNCTION app.tg_audit_update() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4742,37 +5748,37 @@ begin
   return null;
 end $$;
 
-CREATE FUNCTION app.tg_invoice_payments__check() RETURNS trigger
+CREATE FUNCTION app.tg_audit_update_row() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-declare
-  v_invoice app.invoices := app.lock_invoice(new.invoice_id);
-  v_refusal text := app.payment_refusal(v_invoice, new.amount);
 begin
-  if v_refusal is not null then
-    perform app.fail(v_refusal, format('%s: %s is due',
-      v_invoice.invoice_number, app.format_rupiah(app.invoice_amount_due(v_invoice))));
-  end if;
-  new.partner_id := v_invoice.partner_id;
-  return new;
+  insert into app.audit_buffer (
+    target_type, action, old_rows, new_rows, claims, actor_role, ip_address
+  )
+  values (
+    tg_table_name, tg_op, json_build_array(old), json_build_array(new),
+    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+  );
+  return null;
 end $$;
 
-CREATE FUNCTION app.tg_invoice_payments__settle() RETURNS trigger
+CREATE FUNCTION app.tg_invoice_payments__derive_invoice() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-declare
-  v_invoice app.invoices;
 begin
-  -- Any update makes the trigger _100_derive_status add up the payments.
-  update app.invoices as i set updated_at = now() where i.id = new.invoice_id
-  returning * into v_invoice;
-  perform app.enqueue_message(
-    'payment_received', 'PARTNER', new.partner_id, v_invoice.order_id, jsonb_build_object(
-      'invoice_number', v_invoice.invoice_number, 'amount', app.format_rupiah(new.amount),
-      'amount_due', app.format_rupiah(app.invoice_amount_due(v_invoice))
-    ));
+  -- Any update makes the trigger _200_derive_status add up the payments.
+  update app.invoices as i set updated_at = now() where i.id = new.invoice_id;
+  return null;
+end $$;
+
+CREATE FUNCTION app.tg_invoice_payments__guard() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform app.fail('NOT_ALLOWED', 'A payment is recorded by a call, which also frees the credit',
+    'Call api.record_payment');
   return null;
 end $$;
 
@@ -4782,12 +5788,6 @@ CREATE FUNCTION app.tg_invoices__derive_status() RETURNS trigger
     AS $$
 begin
   if tg_op = 'UPDATE' then
-    if (new.order_id, new.partner_id, new.amount, new.invoice_number)
-      is distinct from (old.order_id, old.partner_id, old.amount, old.invoice_number)
-      or (old.status = 'CANCELLED' and new.status <> 'CANCELLED')
-    then
-      perform app.fail('INVOICE_CLOSED', new.invoice_number, 'Cancel the invoice instead');
-    end if;
     new.updated_at := now();
   end if;
   select coalesce(sum(y.amount), 0) into new.amount_paid
@@ -4805,42 +5805,26 @@ begin
   return new;
 end $$;
 
-CREATE FUNCTION app.tg_invoices__effects() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+CREATE FUNCTION app.tg_invoices__guard() RETURNS trigger
+    LANGUAGE plpgsql
     AS $$
 begin
   if tg_op = 'DELETE' then
     perform app.fail('APPEND_ONLY', 'Invoices are cancelled, not deleted',
       'Cancel the invoice instead');
   elsif tg_op = 'INSERT' then
-    perform app.use_credit(new.partner_id, app.invoice_amount_due(new));
-  else
-    perform app.use_credit(
-      new.partner_id, app.invoice_amount_due(new) - app.invoice_amount_due(old));
-    if old.status = 'PAID' and new.status = 'CANCELLED' then
-      perform app.reverse_vested_points(new);
-    end if;
-    if new.status = 'CANCELLED' and old.status <> 'CANCELLED' and new.amount_paid > 0 then
-      perform app.notify_headquarters('refund_due', new.order_id, jsonb_build_object(
-        'invoice_number', new.invoice_number, 'amount', app.format_rupiah(new.amount_paid)));
-    end if;
+    perform app.fail('NOT_ALLOWED', 'An invoice is issued by a call, which uses the credit',
+      'Call api.approve_order');
+  elsif (new.order_id, new.partner_id, new.amount, new.invoice_number)
+    is distinct from (old.order_id, old.partner_id, old.amount, old.invoice_number)
+    or (old.status = 'CANCELLED' and new.status <> 'CANCELLED')
+  then
+    perform app.fail('INVOICE_CLOSED', new.invoice_number, 'Cancel the invoice instead');
+  elsif new.status = 'CANCELLED' and old.status <> 'CANCELLED' and current_user <> 'hub_owner' then
+    perform app.fail('NOT_ALLOWED', 'An invoice is cancelled by a call, which frees the credit',
+      'Call api.cancel_invoice');
   end if;
-  if new.status = 'PAID' and (tg_op = 'INSERT' or old.status <> 'PAID') then
-    insert into app.point_queue (invoice_id) values (new.id);
-  end if;
-  return null;
-end $$;
-
-CREATE FUNCTION app.tg_messages__impersonation_mail() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-  update app.impersonation_notifications as n
-  set channel = 'EMAIL', status = 'PENDING', sent_at = null, message_id = new.id
-  where n.order_id = new.order_id and n.channel = 'WHATSAPP';
-  return null;
+  return new;
 end $$;
 
 CREATE FUNCTION app.tg_messages__impersonation_notice() RETURNS trigger
@@ -4858,14 +5842,18 @@ begin
 end $$;
 
 CREATE FUNCTION app.tg_messages__notify() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
     AS $$
 begin
   if not exists (
-    select from app.messages as m
-    where m.status = 'PENDING' and m.next_attempt_at <= now()
-      and m.position < (select min(n.position) from new_rows as n)
+    select from (
+      select m.next_attempt_at from app.messages as m
+      where m.status = 'PENDING'
+      order by m.priority, app.message_lane(m.recipient_id), m.position
+      limit 10
+    ) as p
+    where p.next_attempt_at <= now()
   ) then
     perform pg_notify('hub_messages', '');
   end if;
@@ -4889,8 +5877,7 @@ begin
 end $$;
 
 CREATE FUNCTION app.tg_order_items__frozen() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+    LANGUAGE plpgsql
     AS $$
 declare
   v_status app.order_status_enum;
@@ -4903,160 +5890,75 @@ begin
   return case tg_op when 'DELETE' then old else new end;
 end $$;
 
-CREATE FUNCTION app.tg_order_items__reserve() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-  v_lines record;
-  v_order record;
-begin
-  for v_lines in
-    select
-      n.order_id, array_agg(n.product_id) as product_ids, array_agg(n.quantity) as quantities,
-      sum(n.quantity * n.list_price) as subtotal, sum(n.line_total) as total
-    from new_rows as n group by n.order_id order by n.order_id
-  loop
-    select
-      o.order_number, o.status, o.subtotal, o.discount_amount,
-      (select count(*) from app.order_items as i where i.order_id = o.id) as lines
-    into v_order
-    from app.orders as o where o.id = v_lines.order_id;
-    continue when v_order.status = 'DRAFT';
-    if v_order.status <> 'SUBMITTED' or v_lines.subtotal <> v_order.subtotal
-      or v_lines.total <> v_order.subtotal - v_order.discount_amount
-      or v_order.lines <> cardinality(v_lines.product_ids)
-    then
-      perform app.fail('ORDER_FROZEN', v_order.order_number);
-    end if;
-    perform app.reserve_stock(v_lines.product_ids, v_lines.quantities);
-  end loop;
-  return null;
-end $$;
-
-CREATE FUNCTION app.tg_orders__acknowledged_by_erp() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+CREATE FUNCTION app.tg_order_items__guard_writer() RETURNS trigger
+    LANGUAGE plpgsql
     AS $$
 begin
-  perform app.transfer_stock_to_erp(new.id, app.holds_stock(old.status, null));
-  -- If the order was cancelled before the acknowledgement arrived, its cancellation is pending
-  -- again: an earlier outcome was about an order that the ERP did not have yet.
-  update app.erp_cancellations as c set outcome = null, note = null, settled_at = null
-  where c.order_id = new.id and c.outcome is not null;
-  return null;
-end $$;
-
-CREATE FUNCTION app.tg_orders__cancel_in_erp() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-  insert into app.erp_cancellations (order_id, partner_id) values (new.id, new.partner_id);
-  return null;
-end $$;
-
-CREATE FUNCTION app.tg_orders__effects() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-  v_from app.order_status_enum;
-begin
-  if tg_op = 'UPDATE' then
-    v_from := old.status;
-  end if;
-  perform app.record_event(new, 'STATUS', v_from, new.status_reason);
-  case new.status
-    when 'SUBMITTED' then
-      perform app.after_submission(new);
-      -- An order that is inserted as SUBMITTED gets its lines later: tg_order_items__reserve.
-      if v_from = 'DRAFT' then
-        perform app.reserve_order(new.id);
-      end if;
-    when 'REJECTED', 'CANCELLED' then perform app.after_closing(new, v_from);
-    when 'APPROVED' then perform app.after_approval(new);
-    else null;
-  end case;
-  if new.status not in ('DRAFT', 'SUBMITTED') and v_from <> 'DRAFT' then
-    perform app.enqueue_message(
-      'order_status', 'PARTNER', new.partner_id, new.id, jsonb_build_object(
-        'status_text', app.status_text(new.status) || coalesce(': ' || new.status_reason, '')
-      ));
-  end if;
+  perform app.fail('ORDER_FROZEN', 'Lines are written by the calls that price them',
+    'Call api.save_draft or api.submit_order');
   return null;
 end $$;
 
 CREATE FUNCTION app.tg_orders__guard() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+    LANGUAGE plpgsql
     AS $$
-declare
-  v_from app.order_status_enum;
 begin
   if tg_op = 'DELETE' then
     perform app.fail('ORDER_FROZEN', 'Orders are cancelled, not deleted',
       'Cancel the order instead');
   end if;
-  if tg_op = 'UPDATE' then
-    v_from := old.status;
-    new.updated_at := now();
-    if new.partner_id <> old.partner_id or new.order_number <> old.order_number or (
-      old.status <> 'DRAFT' and (
-        (
-          new.subtotal, new.discount_amount, new.point_discount, new.points_earned,
-          new.points_used, new.submission_type
-        ) is distinct from (
-          old.subtotal, old.discount_amount, old.point_discount, old.points_earned,
-          old.points_used, old.submission_type
-        )
-        or new.submitted_at is distinct from old.submitted_at
-        or new.agent_id is distinct from old.agent_id
-        or new.is_over_limit is distinct from old.is_over_limit
+  if new.partner_id <> old.partner_id or new.order_number <> old.order_number or (
+    old.status <> 'DRAFT' and (
+      (
+        new.subtotal, new.discount_amount, new.point_discount, new.points_earned,
+        new.points_used, new.submission_type
+      ) is distinct from (
+        old.subtotal, old.discount_amount, old.point_discount, old.points_earned,
+        old.points_used, old.submission_type
       )
-    ) then
-      perform app.fail('ORDER_FROZEN', new.order_number);
-    end if;
-    -- A response or a new route restarts the clock, and no level of the new clock was reached yet.
-    if (new.routed_at, new.last_response_at)
-      is distinct from (old.routed_at, old.last_response_at)
-    then
-      new.sla_reminder_sent := false;
-      new.sla_manager_notified := false;
-      new.sla_escalated := false;
-    end if;
-    if new.status = old.status then
-      return new;
-    end if;
+      or new.submitted_at is distinct from old.submitted_at
+      or new.agent_id is distinct from old.agent_id
+      or new.is_over_limit is distinct from old.is_over_limit
+    )
+  ) then
+    perform app.fail('ORDER_FROZEN', new.order_number);
   end if;
-
-  if not app.is_legal_transition(v_from, new.status) or (
-    v_from = 'SUBMITTED' and new.status = 'APPROVED'
+  if new.status = old.status then
+    return new;
+  end if;
+  if not app.is_legal_transition(old.status, new.status) or (
+    old.status = 'SUBMITTED' and new.status = 'APPROVED'
     and (new.routed_to_subdist_id is not null or (new.is_over_limit and new.released_at is null))
   ) then
-    perform app.fail('ILLEGAL_TRANSITION', format('%s: %s to %s',
-      new.order_number, coalesce(v_from::text, 'nothing'), new.status));
+    perform app.refuse_transition(new.order_number, old.status, new.status);
+  elsif current_user <> 'hub_owner' then
+    perform app.fail('NOT_ALLOWED', 'A status changes by a call, which also does what follows',
+      app.transition_function(new.status));
   end if;
-
-  case new.status
-    when 'SUBMITTED' then new := app.settle_submission(new);
-    when 'APPROVED' then new.approved_at := now();
-    when 'SHIPPED' then new.shipped_at := now();
-    when 'COMPLETED' then new.completed_at := now();
-    when 'REJECTED', 'CANCELLED' then new.closed_at := now();
-    else null;
-  end case;
   return new;
 end $$;
 
-CREATE FUNCTION app.tg_orders__withdraw_reminders() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+CREATE FUNCTION app.tg_orders__guard_insert() RETURNS trigger
+    LANGUAGE plpgsql
     AS $$
 begin
-  perform app.withdraw_messages(
-    new.id, '{sla_reminder,sla_manager,sla_escalation}', 'answered');
+  if not app.is_legal_transition(null, new.status) then
+    perform app.fail('ILLEGAL_TRANSITION',
+      format('%s: nothing to %s', new.order_number, new.status));
+  end if;
+  perform app.fail('NOT_ALLOWED', 'Orders are created by calls, which reserve stock and credit',
+    app.transition_function(new.status));
   return null;
+end $$;
+
+CREATE FUNCTION app.tg_orders__restart_clock() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  new.sla_reminder_sent := false;
+  new.sla_manager_notified := false;
+  new.sla_escalated := false;
+  return new;
 end $$;
 
 CREATE FUNCTION app.tg_point_transactions__require_paid_invoice() RETURNS trigger
@@ -5076,41 +5978,27 @@ begin
 end $$;
 
 CREATE FUNCTION app.tg_redemptions__guard() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+    LANGUAGE plpgsql
     AS $$
 begin
-  if (new.partner_id, new.catalog_item_id, new.points_spent)
+  if tg_op = 'DELETE' then
+    perform app.fail('APPEND_ONLY', 'redemption', 'Cancel the redemption instead');
+  elsif tg_op = 'INSERT' then
+    perform app.fail('NOT_ALLOWED', 'A redemption is created by a call, which books its points',
+      'Call api.redeem_reward');
+  elsif (new.partner_id, new.catalog_item_id, new.points_spent)
     is distinct from (old.partner_id, old.catalog_item_id, old.points_spent)
   then
     perform app.fail('APPEND_ONLY', 'redemption', 'Cancel the redemption instead');
   elsif new.status <> old.status then
-    if (old.status, new.status) not in (
-      ('PENDING', 'SHIPPED'), ('SHIPPED', 'DELIVERED'), ('PENDING', 'CANCELLED')
-    ) then
+    if not app.is_legal_redemption(old.status, new.status) then
       perform app.fail('ILLEGAL_TRANSITION', format('%s to %s', old.status, new.status));
-    end if;
-    if new.status = 'SHIPPED' then
-      new.shipped_at := now();
+    elsif current_user <> 'hub_owner' then
+      perform app.fail('NOT_ALLOWED', 'A status changes by a call, which also does what follows',
+        'Call api.advance_redemption');
     end if;
   end if;
   return new;
-end $$;
-
-CREATE FUNCTION app.tg_redemptions__refund() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-  update app.redemption_catalog as c set stock_available = c.stock_available + 1
-  where c.id = new.catalog_item_id;
-  insert into app.point_transactions (
-    partner_id, redemption_id, type, points, description, created_by
-  ) values (
-    new.partner_id, new.id, 'ADJUSTED', new.points_spent, 'redemption cancelled',
-    auth.current_agent_id()
-  );
-  return null;
 end $$;
 
 CREATE FUNCTION app.tg_regions__acyclic() RETURNS trigger
@@ -5139,6 +6027,15 @@ CREATE FUNCTION app.tg_sub_distributors__hand_over() RETURNS trigger
     AS $$
 begin
   perform app.hand_over_orders(new.id);
+  return null;
+end $$;
+
+CREATE FUNCTION app.tg_system_configs__derive_order_rules() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform app.derive_order_rules();
   return null;
 end $$;
 
@@ -5239,23 +6136,38 @@ end $$;
 
 COMMENT ON FUNCTION app.transfer_stock_to_erp(p_order_id uuid, p_reserved boolean) IS 'Lowers the ERP''s stock by the units of an acknowledged order, and the reservation too if p_reserved';
 
-CREATE FUNCTION app.transition_order(p_order_id uuid, p_to app.order_status_enum, p_reason text DEFAULT NULL::text, p_partner_id uuid DEFAULT NULL::uuid) RETURNS uuid
-    LANGUAGE plpgsql
+CREATE FUNCTION app.transition_function(p_to app.order_status_enum) RETURNS text
+    LANGUAGE sql IMMUTABLE
     AS $$
-declare
-  v_order app.orders := app.lock_order(p_order_id, p_partner_id);
+  select 'Call ' || case p_to
+    when 'DRAFT' then 'api.save_draft'
+    when 'SUBMITTED' then 'api.submit_order or api.submit_draft'
+    when 'PROCESSING' then 'api.respond_order'
+    when 'APPROVED' then 'api.approve_order'
+    when 'SHIPPED' then 'api.ship_order'
+    when 'COMPLETED' then 'api.complete_order'
+    when 'REJECTED' then 'api.reject_order'
+    when 'CANCELLED' then 'api.cancel_order'
+  end
+$$;
+
+COMMENT ON FUNCTION app.transition_function(p_to app.order_status_enum) IS 'Hint that names the call that moves an order to this status';
+
+CREATE FUNCTION app.unknown_skus(p_items jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    AS $$
 begin
-  if v_order.status = p_to then
-    perform app.fail('ILLEGAL_TRANSITION',
-      format('%s is %s', v_order.order_number, v_order.status));
-  end if;
-  update app.orders as o
-  set status = p_to, status_reason = coalesce(p_reason, o.status_reason)
-  where o.id = p_order_id;
-  return p_order_id;
+  return (
+    select string_agg(left(u.sku, 64), ', ' order by u.sku)
+    from (
+      select distinct r.sku from jsonb_to_recordset(p_items) as r (sku text)
+      where not exists (select from app.products as p where p.sku = r.sku and p.is_active)
+      order by r.sku limit 20
+    ) as u
+  );
 end $$;
 
-COMMENT ON FUNCTION app.transition_order(p_order_id uuid, p_to app.order_status_enum, p_reason text, p_partner_id uuid) IS 'Moves an order to a status; raises NOT_FOUND, ILLEGAL_TRANSITION';
+COMMENT ON FUNCTION app.unknown_skus(p_items jsonb) IS 'The first 20 SKUs of these items that are no active product';
 
 CREATE FUNCTION app.update_partner_point_balance() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5297,21 +6209,44 @@ $$;
 
 COMMENT ON FUNCTION app.uuid_v7_floor(p_at timestamp with time zone) IS 'Lowest UUIDv7 of this time: with it, a primary key serves as an index by time of creation';
 
+CREATE FUNCTION app.vest_invoices(p_invoice_ids uuid[]) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_id uuid;
+  v_count int := 0;
+begin
+  -- Vesting locks partners: in the order of their ids, as erp_apply_payments does.
+  for v_id in
+    select i.id from app.invoices as i where i.id = any (p_invoice_ids) order by i.partner_id, i.id
+  loop
+    if app.vest_points(v_id) is not null then
+      delete from app.point_queue as q where q.invoice_id = v_id;
+      v_count := v_count + 1;
+    else
+      update app.point_queue as q set next_attempt_at = clock_timestamp() where q.invoice_id = v_id;
+    end if;
+  end loop;
+  return v_count;
+end $$;
+
+COMMENT ON FUNCTION app.vest_invoices(p_invoice_ids uuid[]) IS 'Vests the points of these queued invoices and takes them off the queue; returns their number. An invoice waits for the next run while its partner''s balance has no room for the points';
+
 CREATE FUNCTION app.vest_points(p_invoice_id uuid) RETURNS integer
     LANGUAGE plpgsql
     AS $$
 declare
-  v_invoice app.invoices;
-  v_order app.orders;
+  v_invoice record;
+  v_order record;
   v_vested int;
   v_points int;
   v_balance int;
 begin
-  select * into strict v_invoice from app.invoices as i where i.id = p_invoice_id;
-  perform from app.partners as p where p.id = v_invoice.partner_id for no key update;
-  select * into strict v_invoice
-  from app.invoices as i where i.id = p_invoice_id for no key update;
-  select * into strict v_order from app.orders as o where o.id = v_invoice.order_id;
+  perform app.lock_invoice(p_invoice_id);
+  select i.partner_id, i.order_id, i.invoice_number, i.amount, i.status into strict v_invoice
+  from app.invoices as i where i.id = p_invoice_id;
+  select o.order_number, o.grand_total, o.points_earned, o.rules_applied into strict v_order
+  from app.orders as o where o.id = v_invoice.order_id;
   if v_invoice.status <> 'PAID' or v_order.points_earned = 0 or exists (
     select from app.point_transactions as t where t.invoice_id = p_invoice_id and t.type = 'EARNED'
   ) then
@@ -5320,13 +6255,13 @@ begin
 
   select coalesce(sum(t.points), 0) into v_vested
   from app.point_transactions as t
-  where t.order_id = v_order.id and t.invoice_id is not null;
+  where t.order_id = v_invoice.order_id and t.invoice_id is not null;
   -- The invoice that settles the order gets the rest of the promise, so that the parts add up to
   -- it. Paid invoices that still wait in the queue do not count yet, or the first of them would get
   -- the parts of the others too.
   if v_order.grand_total = (
     select sum(i.amount) from app.invoices as i
-    where i.order_id = v_order.id and i.status = 'PAID' and (
+    where i.order_id = v_invoice.order_id and i.status = 'PAID' and (
       i.id = p_invoice_id
       or not exists (select from app.point_queue as q where q.invoice_id = i.id)
     )
@@ -5345,21 +6280,58 @@ begin
 
   insert into app.point_transactions (
     partner_id, order_id, invoice_id, type, points, multiplier, description
-  )
-  select
-    v_invoice.partner_id, v_order.id, v_invoice.id, 'EARNED', v_points,
+  ) values (
+    v_invoice.partner_id, v_invoice.order_id, p_invoice_id, 'EARNED', v_points,
     (
       select (r.value ->> 'value')::numeric from jsonb_each(v_order.rules_applied) as r
       where r.key like 'loyalty.multiplier.%'
     ),
-    format('%s, %s', v_order.order_number, v_invoice.invoice_number);
+    format('%s, %s', v_order.order_number, v_invoice.invoice_number)
+  );
   select p.point_balance into v_balance from app.partners as p where p.id = v_invoice.partner_id;
-  perform app.enqueue_message('points_vested', 'PARTNER', v_invoice.partner_id, v_order.id,
+  perform app.enqueue_message('points_vested', 'PARTNER', v_invoice.partner_id, v_invoice.order_id,
     jsonb_build_object('points', v_points, 'point_balance', v_balance));
   return v_points;
 end $$;
 
 COMMENT ON FUNCTION app.vest_points(p_invoice_id uuid) IS 'Vests the points of a PAID invoice once, pro rata of the order''s promise; returns the points, 0 if there are none to vest, null while the partner''s balance has no room for them';
+
+CREATE FUNCTION app.violate_check(p_table text, p_constraint text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  raise check_violation using
+    message = format('new row for relation "%s" violates check constraint "%s"',
+      p_table, p_constraint),
+    schema = 'app', table = p_table, constraint = p_constraint;
+end $$;
+
+COMMENT ON FUNCTION app.violate_check(p_table text, p_constraint text) IS 'Raises the error of a violated check of a table, for checks that are parts of one function';
+
+CREATE FUNCTION app.void_invoice(p_invoice_id uuid, p_reason text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_invoice record;
+begin
+  select i.partner_id, i.order_id, i.invoice_number, i.amount, i.amount_paid, i.status
+  into strict v_invoice
+  from app.invoices as i where i.id = p_invoice_id;
+
+  update app.invoices as i set status = 'CANCELLED', cancel_reason = p_reason
+  where i.id = p_invoice_id;
+
+  perform app.use_credit(v_invoice.partner_id, -app.invoice_amount_due(
+    v_invoice.status, v_invoice.amount, v_invoice.amount_paid));
+  perform app.take_back_points(p_invoice_id);
+  if v_invoice.amount_paid > 0 then
+    perform app.notify_headquarters('refund_due', v_invoice.order_id, jsonb_build_object(
+      'invoice_number', v_invoice.invoice_number,
+      'amount', app.format_rupiah(v_invoice.amount_paid)));
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.void_invoice(p_invoice_id uuid, p_reason text) IS 'Cancels a live invoice: frees its credit, takes back its points, and notifies headquarters of what was paid';
 
 CREATE FUNCTION app.waiting_since(p_clock timestamp with time zone) RETURNS jsonb
     LANGUAGE sql STABLE
@@ -5373,16 +6345,21 @@ $$;
 COMMENT ON FUNCTION app.waiting_since(p_clock timestamp with time zone) IS 'Message variables that describe a running clock';
 
 CREATE FUNCTION app.withdraw_messages(p_order_id uuid, p_templates text[], p_why text, p_recipient_id uuid DEFAULT NULL::uuid) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     AS $$
+begin
+  -- All that a later call of the same transition may withdraw, in the order of messages_sent.
+  perform from app.messages as m
+  where m.order_id = p_order_id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
+  order by m.id for no key update;
   update app.messages as m set
     status = case m.status when 'PENDING' then 'WITHDRAWN' else m.status end,
     error_code = case m.status when 'PENDING' then p_why else m.error_code end,
     expires_at = now()
   where m.order_id = p_order_id and m.template = any (p_templates)
     and m.recipient_id = coalesce(p_recipient_id, m.recipient_id)
-    and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
-$$;
+    and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT');
+end $$;
 
 COMMENT ON FUNCTION app.withdraw_messages(p_order_id uuid, p_templates text[], p_why text, p_recipient_id uuid) IS 'Withdraws messages of an order that are outdated; the caller has locked the order';
 
@@ -5396,6 +6373,16 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.withdraw_offer(p_order_id uuid, p_subdist_id uuid, p_reason text) IS 'Notifies a sub-distributor that an order is no longer routed to them, and withdraws its offer';
+
+CREATE FUNCTION app.withdraw_reminders(p_order_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform app.withdraw_messages(
+    p_order_id, '{sla_reminder,sla_manager,sla_escalation}', 'answered');
+end $$;
+
+COMMENT ON FUNCTION app.withdraw_reminders(p_order_id uuid) IS 'Withdraws messages about a late order that was answered in the meantime';
 
 CREATE FUNCTION app.write_stock_levels(p_product_ids uuid[], p_levels integer[], p_as_of timestamp with time zone, p_sold_since timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql
@@ -5460,15 +6447,17 @@ $$;
 COMMENT ON FUNCTION auth.agent_database_role(p_role app.agent_role_enum) IS 'Database role of an agent';
 
 CREATE FUNCTION auth.agent_regions() RETURNS SETOF uuid
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE ROWS 10
     AS $$
+begin
+  return query
   with recursive below as (
     select auth.current_agent_region() as id
     union
     select r.id from app.regions as r join below as b on r.parent_region_id = b.id
   )
-  select b.id from below as b where b.id is not null
-$$;
+  select b.id from below as b where b.id is not null;
+end $$;
 
 COMMENT ON FUNCTION auth.agent_regions() IS 'The calling agent''s region and all regions below it';
 
@@ -5540,6 +6529,18 @@ begin
 end $$;
 
 COMMENT ON FUNCTION auth.change_password(p_current text, p_new text) IS 'Changes the caller''s own password and closes their other sessions';
+
+CREATE FUNCTION auth.claimed_uuid(p_text text) RETURNS uuid
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case
+    when p_text like '________-____-____-____-____________'
+      and translate(p_text, '0123456789abcdefABCDEF', '') = '----'
+    then p_text::uuid
+  end
+$$;
+
+COMMENT ON FUNCTION auth.claimed_uuid(p_text text) IS 'The id that a claim holds, null unless it has the standard form of a UUID';
 
 CREATE FUNCTION auth.claims() RETURNS jsonb
     LANGUAGE sql STABLE
@@ -5689,11 +6690,12 @@ CREATE FUNCTION auth.login(p_email text, p_password text) RETURNS json
     LANGUAGE plpgsql
     AS $$
 declare
-  v_email text := lower(app.require_text('email', p_email, 255));
+  v_email text;
   v_ip text := auth.client_ip();
   v_wait int;
   v_account record;
 begin
+  v_email := lower(app.require_text('email', p_email, 255));
   if p_password is null or p_password = '' then
     perform app.fail('INVALID_ARGUMENT', 'password is missing');
   end if;
@@ -5739,16 +6741,25 @@ end $$;
 COMMENT ON FUNCTION auth.logout() IS 'Closes the session of the caller''s token';
 
 CREATE FUNCTION auth.may_act_for(p_agent_id uuid, p_partner_id uuid) RETURNS boolean
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     AS $$
-  select exists (
-    select from app.agents as a, app.partners as p
-    where a.id = p_agent_id and a.is_active and p.id = p_partner_id
-      and (a.role <> 'SALESMAN' or a.region_id in (
-        select r.region_id from app.ancestor_regions(p.region_id) as r
-      ))
-  )
-$$;
+declare
+  v_in_all_regions boolean;
+  v_agent_region_id uuid;
+  v_region_id uuid;
+begin
+  select a.role <> 'SALESMAN', a.region_id, p.region_id
+  into v_in_all_regions, v_agent_region_id, v_region_id
+  from app.agents as a, app.partners as p
+  where a.id = p_agent_id and a.is_active and p.id = p_partner_id;
+  if v_in_all_regions is null then
+    return false;
+  end if;
+  while v_region_id <> v_agent_region_id and not v_in_all_regions loop
+    select r.parent_region_id into v_region_id from app.regions as r where r.id = v_region_id;
+  end loop;
+  return v_in_all_regions or coalesce(v_region_id = v_agent_region_id, false);
+end $$;
 
 COMMENT ON FUNCTION auth.may_act_for(p_agent_id uuid, p_partner_id uuid) IS 'True for active headquarters staff, and for an active agent of the partner''s region or of one above it';
 
@@ -5846,18 +6857,18 @@ COMMENT ON FUNCTION auth.refresh_session(p_refresh_token text) IS 'Exchanges a r
 CREATE FUNCTION auth.request_guard() RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
+    AS $$
 declare
   v_role text := auth.caller_role();
   v_claims jsonb := auth.claims();
   v_sub uuid;
   v_act uuid;
   v_sid uuid;
-  v_uuid constant text := '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$';
 begin
   -- Without this check, PostgREST would answer 500 for a view that PostgreSQL cannot write through.
   if current_setting('request.method', true) in ('POST', 'PUT', 'PATCH', 'DELETE')
-    and current_setting('request.path', true) ~ '^/(?!rpc/)[^/]'
+    and current_setting('request.path', true) like '/_%'
+    and current_setting('request.path', true) not like '/rpc/%'
   then
     perform app.fail(case v_role when 'anon' then 'UNAUTHENTICATED' else 'NOT_ALLOWED' end,
       'Views are read-only', 'Use a call under /rpc/ to change data');
@@ -5865,15 +6876,15 @@ begin
   if v_role = 'anon' then
     return;
   end if;
-  if coalesce(v_claims ->> 'sub', '') !~ v_uuid
-    or coalesce(v_claims #>> '{act,sub}', v_claims ->> 'sub') !~ v_uuid
-    or coalesce(v_claims ->> 'sid', v_claims ->> 'sub') !~ v_uuid
+  v_sub := auth.claimed_uuid(v_claims ->> 'sub');
+  v_act := auth.claimed_uuid(v_claims #>> '{act,sub}');
+  v_sid := auth.claimed_uuid(v_claims ->> 'sid');
+  if v_sub is null
+    or (v_act is null and v_claims #>> '{act,sub}' is not null)
+    or (v_sid is null and v_claims ->> 'sid' is not null)
   then
     perform app.fail('UNAUTHENTICATED', 'The token names no account');
   end if;
-  v_sub := (v_claims ->> 'sub')::uuid;
-  v_act := (v_claims #>> '{act,sub}')::uuid;
-  v_sid := (v_claims ->> 'sid')::uuid;
 
   if not auth.subject_is_active(v_sub, v_role) then
     perform app.fail('ACCOUNT_INACTIVE');
@@ -5893,7 +6904,7 @@ begin
   ) then
     perform app.fail('SESSION_CLOSED', p_hint => 'Sign in again');
   end if;
-end $_$;
+end $$;
 
 COMMENT ON FUNCTION auth.request_guard() IS 'Checks the caller before each request; read-only, because GET runs in a read-only transaction. Raises UNAUTHENTICATED, ACCOUNT_INACTIVE or SESSION_CLOSED, and NOT_ALLOWED for writes to a view';
 
@@ -5901,12 +6912,13 @@ CREATE FUNCTION auth.request_link(p_whatsapp_number text) RETURNS json
     LANGUAGE plpgsql
     AS $$
 declare
-  v_number text := app.normalise_phone(app.require_text('whatsapp_number', p_whatsapp_number, 30));
+  v_number text;
   v_minutes int := app.config_int('auth.link_minutes');
   v_wait int;
   v_subdist record;
   v_link record;
 begin
+  v_number := app.normalise_phone(app.require_text('whatsapp_number', p_whatsapp_number, 30));
   if v_number is null then
     perform app.fail('INVALID_ARGUMENT', 'whatsapp_number holds no digits');
   end if;
@@ -5922,9 +6934,9 @@ begin
     select * into v_link from auth.new_secret();
     insert into auth.sign_in_links (token_hash, subdist_id, expires_at)
     values (v_link.token_hash, v_subdist.id, now() + make_interval(mins => v_minutes));
-    insert into app.messages (template, recipient_type, recipient_id, variables, expires_at)
-    values ('sign_in_link', 'SUBDIST', v_subdist.id,
-      jsonb_build_object('token', v_link.token, 'minutes', v_minutes),
+    perform app.enqueue_messages(
+      'sign_in_link', 'SUBDIST', array[v_subdist.id], null,
+      jsonb_build_object('token', v_link.token, 'minutes', v_minutes), 'WHATSAPP',
       now() + make_interval(mins => v_minutes));
   end loop;
   -- The same answer for every number, so that callers cannot find out which numbers are registered.
@@ -5975,22 +6987,63 @@ end $$;
 COMMENT ON FUNCTION auth.sign_token(p_claims jsonb, p_expires_at timestamp with time zone) IS 'Returns a JWT (HS256) of these claims with iat and exp; the only reader of auth.jwt_secret';
 
 CREATE FUNCTION auth.subject_is_active(p_subject_id uuid, p_role text) RETURNS boolean
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     AS $$
-  select case
-    when p_role = 'partner' then exists (
+begin
+  if p_role = 'partner' then
+    return exists (
       select from app.partners as p
-      where p.id = p_subject_id and p.is_active and p.deleted_at is null)
-    when p_role in ('agent', 'admin', 'superadmin') then exists (
+      where p.id = p_subject_id and p.is_active and p.deleted_at is null);
+  elsif p_role in ('agent', 'admin', 'superadmin') then
+    return exists (
       select from app.agents as a
-      where a.id = p_subject_id and a.is_active and p_role = auth.agent_database_role(a.role))
-    when p_role = 'subdist' then exists (
-      select from app.sub_distributors as s where s.id = p_subject_id and s.status = 'ACTIVE')
-    else p_role in ('erp', 'messenger')
-  end
-$$;
+      where a.id = p_subject_id and a.is_active and p_role = auth.agent_database_role(a.role));
+  elsif p_role = 'subdist' then
+    return exists (
+      select from app.sub_distributors as s where s.id = p_subject_id and s.status = 'ACTIVE');
+  end if;
+  return p_role in ('erp', 'messenger');
+end $$;
 
 COMMENT ON FUNCTION auth.subject_is_active(p_subject_id uuid, p_role text) IS 'True if the account exists, is active and has this role';
+
+CREATE FUNCTION jobs.backlogs() RETURNS TABLE(job text, backlog bigint, backlog_seconds bigint, failing bigint, failed_at timestamp with time zone, error text)
+    LANGUAGE sql STABLE
+    AS $$
+  select
+    'audit-flush', coalesce(l.id - f.id + 1, 0),
+    coalesce(greatest(extract(epoch from now() - f.created_at), 0), 0)::bigint,
+    null::bigint, null::timestamptz, null
+  from (select) as one
+  left join lateral (
+    select b.id, b.created_at from app.audit_buffer as b order by b.id limit 1
+  ) as f on true
+  left join lateral (
+    select b.id from app.audit_buffer as b order by b.id desc limit 1
+  ) as l on true
+  union all
+  select
+    'point-queue',
+    (select count(*) from (select from app.point_queue limit 10000) as q),
+    coalesce((
+      select greatest(extract(epoch from now() - min(q.enqueued_at)), 0)
+      from (
+        select p.enqueued_at from app.point_queue as p order by p.next_attempt_at limit 10000
+      ) as q
+    ), 0)::bigint,
+    (
+      select count(*)
+      from (select from app.point_queue as p where p.failed_at is not null limit 10000) as q
+    ),
+    f.failed_at, f.last_error
+  from (select) as one
+  left join lateral (
+    select q.failed_at, q.last_error from app.point_queue as q
+    where q.failed_at is not null order by q.failed_at desc limit 1
+  ) as f on true
+$$;
+
+COMMENT ON FUNCTION jobs.backlogs() IS 'Entries that wait in the queues of jobs, the age of the oldest in seconds, how many of them failed, and the last failure. Those of the audit buffer are counted by their identities, gaps of rolled-back changes included; those of other queues up to 10,000';
 
 CREATE FUNCTION jobs.check_erp_streams() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -6038,40 +7091,53 @@ end $$;
 
 COMMENT ON FUNCTION jobs.failures() IS 'The last failure of each job in pg_cron''s history';
 
-CREATE FUNCTION jobs.flush_audit() RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+CREATE PROCEDURE jobs.flush_audit(IN p_batch integer DEFAULT 5000, IN p_seconds integer DEFAULT 50)
+    LANGUAGE plpgsql
     AS $$
 declare
   v_started_at timestamptz := clock_timestamp();
+  v_rows bigint;
+  v_total bigint := 0;
 begin
-  return jobs.record_run('audit-flush', v_started_at, app.flush_audit_buffer());
+  loop
+    v_rows := app.flush_audit_buffer(p_batch);
+    v_total := v_total + v_rows;
+    commit;
+    -- Each statement in the buffer has at least one row.
+    exit when v_rows < p_batch
+      or clock_timestamp() >= v_started_at + make_interval(secs => p_seconds);
+  end loop;
+  perform jobs.record_run('audit-flush', v_started_at, v_total);
 end $$;
 
-COMMENT ON FUNCTION jobs.flush_audit() IS 'Moves buffered changes to audit_logs; returns the rows written';
+COMMENT ON PROCEDURE jobs.flush_audit(IN p_batch integer, IN p_seconds integer) IS 'Moves buffered changes to audit_logs until the buffer is empty, p_batch statements in a transaction, or until p_seconds have passed. Runs at the same time share the work';
 
-CREATE FUNCTION jobs.health() RETURNS TABLE(job text, schedule text, description text, last_started_at timestamp with time zone, last_succeeded_at timestamp with time zone, last_rows bigint, total_runs bigint, seconds_since_success bigint, last_failed_at timestamp with time zone, last_error text, next_run_at timestamp with time zone, is_late boolean)
+CREATE FUNCTION jobs.health() RETURNS TABLE(job text, schedule text, description text, last_started_at timestamp with time zone, last_succeeded_at timestamp with time zone, last_rows bigint, total_runs bigint, seconds_since_success bigint, last_failed_at timestamp with time zone, last_error text, next_run_at timestamp with time zone, is_late boolean, backlog bigint, backlog_seconds bigint, failing bigint)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select
     coalesce(s.job, r.job), s.schedule, s.description, r.last_started_at, r.last_succeeded_at,
     r.last_rows, coalesce(r.total_runs, 0),
-    extract(epoch from now() - r.last_succeeded_at)::bigint, f.failed_at, f.error,
+    extract(epoch from now() - r.last_succeeded_at)::bigint,
+    greatest(f.failed_at, b.failed_at),
+    case when f.failed_at > b.failed_at or b.failed_at is null then f.error else b.error end,
     jobs.next_run(s.schedule, now()),
     -- One run may be under way or have been skipped; two missing runs are late.
     jobs.next_run(
       s.schedule, jobs.next_run(s.schedule, coalesce(r.last_succeeded_at, s.scheduled_at))
-    ) + interval '1 minute' < now()
+    ) + interval '1 minute' < now(),
+    b.backlog, b.backlog_seconds, b.failing
   from jobs.schedule as s
   full join jobs.runs as r on r.job = s.job
+  left join jobs.backlogs() as b on b.job = coalesce(s.job, r.job)
   left join jobs.failures() as f on f.job = s.job
   where auth.caller_role() in ('admin', 'superadmin', 'system')
   union all
   select
     'erp:' || e.stream, null, 'Exchange with the ERP', null, e.last_succeeded_at, null, null,
     extract(epoch from now() - e.last_succeeded_at)::bigint, e.last_failed_at, e.last_error,
-    e.next_run_at, e.is_late
+    e.next_run_at, e.is_late, null, null, null
   from app.erp_health() as e
   where auth.caller_role() in ('admin', 'superadmin', 'system')
 $$;
@@ -6112,32 +7178,31 @@ end $$;
 
 COMMENT ON FUNCTION jobs.next_run(p_schedule text, p_after timestamp with time zone) IS 'The next minute (GMT) that a daily cron expression with minute and hour as *, */n or n matches; null for other forms';
 
-CREATE FUNCTION jobs.process_point_queue(p_limit integer DEFAULT 1000) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+CREATE PROCEDURE jobs.process_point_queue(IN p_batch integer DEFAULT 100, IN p_seconds integer DEFAULT 50)
+    LANGUAGE plpgsql
     AS $$
 declare
   v_started_at timestamptz := clock_timestamp();
-  v_invoice_ids uuid[] := array(
-    select q.invoice_id from app.point_queue as q
-    order by q.enqueued_at, q.invoice_id limit p_limit for update skip locked
-  );
-  v_invoice_id uuid;
-  v_count bigint := 0;
+  v_ids uuid[];
+  v_error text;
+  v_total bigint := 0;
 begin
-  -- Vesting locks partners: in the order of their ids, as erp_apply_payments does.
-  for v_invoice_id in
-    select i.id from app.invoices as i where i.id = any (v_invoice_ids) order by i.partner_id, i.id
   loop
-    if app.vest_points(v_invoice_id) is not null then
-      delete from app.point_queue as q where q.invoice_id = v_invoice_id;
-      v_count := v_count + 1;
-    end if;
+    v_ids := app.queued_invoices(p_batch, v_started_at);
+    exit when v_ids = '{}'
+      or clock_timestamp() >= v_started_at + make_interval(secs => p_seconds);
+    begin
+      v_total := v_total + app.vest_invoices(v_ids);
+    exception when others then
+      get stacked diagnostics v_error = message_text;
+      perform app.postpone_vesting(v_ids, v_error);
+    end;
+    commit;
   end loop;
-  return jobs.record_run('point-queue', v_started_at, v_count);
+  perform jobs.record_run('point-queue', v_started_at, v_total);
 end $$;
 
-COMMENT ON FUNCTION jobs.process_point_queue(p_limit integer) IS 'Vests the points of paid invoices; returns the number of invoices processed. An invoice waits while its partner''s balance has no room for the points';
+COMMENT ON PROCEDURE jobs.process_point_queue(IN p_batch integer, IN p_seconds integer) IS 'Vests the points of paid invoices, p_batch in a transaction, until none is due or p_seconds have passed. An invoice that fails waits without stopping the others. Runs at the same time share the work';
 
 CREATE FUNCTION jobs.purge_cron_history() RETURNS bigint
     LANGUAGE plpgsql
@@ -6190,9 +7255,12 @@ CREATE FUNCTION jobs.reap_leases() RETURNS bigint
     AS $$
 declare
   v_started_at timestamptz := clock_timestamp();
+  v_count bigint;
 begin
-  return jobs.record_run('lease-reaper', v_started_at,
-    app.reap_messages() + app.process_inbox());
+  -- The inbox first: it waits for locks, and must not hold messages meanwhile.
+  v_count := app.process_inbox();
+  v_count := v_count + app.reap_messages();
+  return jobs.record_run('lease-reaper', v_started_at, v_count);
 end $$;
 
 COMMENT ON FUNCTION jobs.reap_leases() IS 'Settles lapsed and expired messages and processes the webhooks that are left; returns how many';
@@ -6220,12 +7288,12 @@ begin
   if not pg_try_advisory_xact_lock(hashtext('jobs.refresh_statistics')) then
     return 0;
   end if;
-  refresh materialized view concurrently app.partner_monthly_statistics;
+  perform app.refresh_statistics(now());
   return jobs.record_run(
-    'statistics-refresh', v_started_at, (select count(*) from app.partner_monthly_statistics));
+    'statistics-refresh', v_started_at, (select count(*) from app.partner_open_months));
 end $$;
 
-COMMENT ON FUNCTION jobs.refresh_statistics() IS 'Refreshes the partner statistics without locking readers; returns their rows';
+COMMENT ON FUNCTION jobs.refresh_statistics() IS 'Refreshes the partner statistics without locking readers, at a cost that does not grow with history; returns the rows of the current and the previous month';
 
 CREATE FUNCTION jobs.sweep_service_level() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -6425,6 +7493,50 @@ COMMENT ON COLUMN api.consistency.subject_id IS 'Id of the row that violates it'
 
 COMMENT ON COLUMN api.consistency.details IS 'The actual and the expected values';
 
+CREATE TABLE app.partners (
+    id uuid DEFAULT app.uuid_v7() NOT NULL,
+    email app.email NOT NULL,
+    phone character varying(20),
+    password_hash character varying(255) NOT NULL,
+    business_name character varying(255) NOT NULL,
+    tier app.tier_enum DEFAULT 'SILVER'::app.tier_enum NOT NULL,
+    salon_type app.salon_type_enum,
+    chair_count app.whole_number,
+    specialization character varying(255),
+    region_id uuid,
+    credit_limit app.amount DEFAULT 0 NOT NULL,
+    credit_used app.amount DEFAULT 0 NOT NULL,
+    point_balance integer DEFAULT 0 NOT NULL,
+    is_active boolean DEFAULT true NOT NULL,
+    address character varying(500),
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_at timestamp with time zone
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE app.partners IS 'Salons and barbers that order on credit. PII; deleted softly by deleted_at';
+
+COMMENT ON COLUMN app.partners.email IS 'Login, in lower case; never reused, not even after deletion';
+
+COMMENT ON COLUMN app.partners.phone IS 'WhatsApp number; E.164 with +, normalised on writing';
+
+COMMENT ON COLUMN app.partners.password_hash IS 'bcrypt hash; no caller''s role can read it';
+
+COMMENT ON COLUMN app.partners.chair_count IS 'Chairs in the salon, a measure of its size';
+
+COMMENT ON COLUMN app.partners.region_id IS 'Region that decides the routing of orders; null: every order goes to headquarters';
+
+COMMENT ON COLUMN app.partners.credit_limit IS 'IDR that may be owed and on order at the same time; 0 means no credit';
+
+COMMENT ON COLUMN app.partners.credit_used IS 'IDR owed and on order: orders SUBMITTED or PROCESSING, and the unpaid part of live invoices. Kept by the transitions of orders and invoices';
+
+COMMENT ON COLUMN app.partners.point_balance IS 'Sum of point_transactions.points, kept by trg_point_balance; below 0 only after a reversal of points that were spent already';
+
+COMMENT ON COLUMN app.partners.address IS 'Delivery address';
+
+COMMENT ON COLUMN app.partners.deleted_at IS 'When the partner was deleted softly; hidden from every caller since then';
+
 CREATE VIEW api.delivery_contacts WITH (security_invoker='true') AS
  SELECT p.id,
     p.business_name,
@@ -6556,10 +7668,13 @@ CREATE VIEW api.job_health WITH (security_invoker='false') AS
     h.last_failed_at,
     h.last_error,
     h.next_run_at,
-    h.is_late
-   FROM jobs.health() h(job, schedule, description, last_started_at, last_succeeded_at, last_rows, total_runs, seconds_since_success, last_failed_at, last_error, next_run_at, is_late);
+    h.is_late,
+    h.backlog,
+    h.backlog_seconds,
+    h.failing
+   FROM jobs.health() h(job, schedule, description, last_started_at, last_succeeded_at, last_rows, total_runs, seconds_since_success, last_failed_at, last_error, next_run_at, is_late, backlog, backlog_seconds, failing);
 
-COMMENT ON VIEW api.job_health IS 'Scheduled jobs and ERP streams: last success, last error, next run, whether late
+COMMENT ON VIEW api.job_health IS 'Scheduled jobs and ERP streams: last success, last error, next run, whether late, backlog
 ERP streams are the rows erp:products, erp:stock, erp:payments and erp:orders.
 A stream is listed once the ERP has used it.';
 
@@ -6570,6 +7685,12 @@ COMMENT ON COLUMN api.job_health.last_error IS 'Error of the last failure, which
 COMMENT ON COLUMN api.job_health.next_run_at IS 'When the next run is due';
 
 COMMENT ON COLUMN api.job_health.is_late IS 'True: a success is overdue';
+
+COMMENT ON COLUMN api.job_health.backlog IS 'Entries that wait for the job, approximately or up to 10,000; null: the job has no queue';
+
+COMMENT ON COLUMN api.job_health.backlog_seconds IS 'Age of the oldest entry that waits, 0 when none does';
+
+COMMENT ON COLUMN api.job_health.failing IS 'Entries that failed and are tried again later; last_error shows the last';
 
 CREATE TABLE app.messages (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
@@ -6589,18 +7710,13 @@ CREATE TABLE app.messages (
     delivered_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     "position" bigint NOT NULL,
-    priority smallint GENERATED ALWAYS AS (
-CASE
-    WHEN ((template)::text = 'sign_in_link'::text) THEN 0
-    WHEN ((template)::text = ANY ((ARRAY['order_routed'::character varying, 'order_withdrawn'::character varying, 'order_unrouted'::character varying, 'order_over_limit'::character varying, 'sla_reminder'::character varying, 'sla_manager'::character varying, 'sla_escalation'::character varying])::text[])) THEN 1
-    ELSE 2
-END) STORED NOT NULL,
+    priority smallint NOT NULL,
     expires_at timestamp with time zone,
     unknown_since timestamp with time zone,
     repeats integer DEFAULT 0 NOT NULL,
     refused_id character varying(200)
 )
-WITH (fillfactor='70');
+WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02');
 
 COMMENT ON TABLE app.messages IS 'Outbox: messages to send; a row commits in the same transaction as its event';
 
@@ -6618,7 +7734,7 @@ COMMENT ON COLUMN app.messages.provider_id IS 'The provider''s id (WhatsApp: wam
 
 COMMENT ON COLUMN app.messages."position" IS 'Order in which messages were enqueued; ids of the same millisecond do not show it';
 
-COMMENT ON COLUMN app.messages.priority IS '0: someone is waiting for it; 1: it starts or ends work on an order; 2: information';
+COMMENT ON COLUMN app.messages.priority IS '0: someone is waiting for it; 1: it starts or ends work on an order; 2: information. Set from app.message_priority(template)';
 
 COMMENT ON COLUMN app.messages.expires_at IS 'When the message becomes useless and is withdrawn instead of sent; null: never';
 
@@ -6692,16 +7808,14 @@ CREATE TABLE app.order_items (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
     order_id uuid NOT NULL,
     product_id uuid NOT NULL,
-    quantity integer NOT NULL,
-    unit_price numeric(15,2) NOT NULL,
+    quantity app.quantity NOT NULL,
+    unit_price app.amount NOT NULL,
     line_total numeric(15,2) NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     partner_id uuid NOT NULL,
     list_price numeric(15,2) NOT NULL,
-    CONSTRAINT order_items_line_total_check CHECK ((line_total = ((quantity)::numeric * unit_price))),
-    CONSTRAINT order_items_list_price_check CHECK ((list_price >= unit_price)),
-    CONSTRAINT order_items_quantity_check CHECK ((quantity > 0)),
-    CONSTRAINT order_items_unit_price_check CHECK ((unit_price >= (0)::numeric))
+    CONSTRAINT order_items_line_total_check CHECK ((line_total = ((quantity)::numeric * (unit_price)::numeric))),
+    CONSTRAINT order_items_list_price_check CHECK ((list_price >= (unit_price)::numeric))
 );
 
 COMMENT ON TABLE app.order_items IS 'Lines of an order, one per product; frozen once the order is submitted';
@@ -6732,32 +7846,85 @@ COMMENT ON COLUMN api.order_items.list_price IS 'IDR a unit before the quantity 
 
 COMMENT ON COLUMN api.order_items.unit_price IS 'IDR a unit charged';
 
-CREATE MATERIALIZED VIEW app.partner_monthly_statistics AS
+CREATE VIEW app.live_orders AS
  SELECT o.partner_id,
     (date_trunc('month'::text, (o.submitted_at AT TIME ZONE 'Asia/Jakarta'::text)))::date AS month,
-    (count(*))::integer AS order_count,
-    (sum(o.grand_total))::numeric(15,2) AS total_spend
+    o.submitted_at,
+    o.grand_total
    FROM app.orders o
-  WHERE (o.status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum, 'APPROVED'::app.order_status_enum, 'SHIPPED'::app.order_status_enum, 'COMPLETED'::app.order_status_enum]))
-  GROUP BY o.partner_id, ((date_trunc('month'::text, (o.submitted_at AT TIME ZONE 'Asia/Jakarta'::text)))::date)
+  WHERE (o.status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum, 'APPROVED'::app.order_status_enum, 'SHIPPED'::app.order_status_enum, 'COMPLETED'::app.order_status_enum]));
+
+COMMENT ON VIEW app.live_orders IS 'Orders that the statistics count, with the month (Jakarta) of their submission';
+
+CREATE TABLE app.partner_closed_months (
+    partner_id uuid NOT NULL,
+    month date NOT NULL,
+    order_count integer NOT NULL,
+    total_spend numeric(15,2) NOT NULL,
+    CONSTRAINT partner_closed_months_order_count_check CHECK ((order_count > 0)),
+    CONSTRAINT partner_closed_months_total_spend_check CHECK ((total_spend >= (0)::numeric))
+);
+
+COMMENT ON TABLE app.partner_closed_months IS 'Live orders and spend (IDR) per partner and closed month (Jakarta). jobs.refresh_statistics() adds months, and corrects one when an order of it is cancelled or rejected later';
+
+CREATE MATERIALIZED VIEW app.partner_open_months AS
+ SELECT o.partner_id,
+    o.month,
+    (count(*))::integer AS order_count,
+    (sum((o.grand_total)::numeric))::numeric(15,2) AS total_spend
+   FROM app.live_orders o
+  WHERE (o.submitted_at >= app.open_months_start())
+  GROUP BY o.partner_id, o.month
   WITH NO DATA;
 
-COMMENT ON MATERIALIZED VIEW app.partner_monthly_statistics IS 'Live orders and spend (IDR) per partner and month (Jakarta), refreshed by jobs.refresh_statistics()';
+COMMENT ON MATERIALIZED VIEW app.partner_open_months IS 'Live orders and spend (IDR) per partner in the current and previous month (Jakarta), refreshed by jobs.refresh_statistics()';
+
+CREATE VIEW app.partner_monthly_statistics AS
+ SELECT m.partner_id,
+    m.month,
+    m.order_count,
+    m.total_spend
+   FROM app.partner_open_months m
+UNION ALL
+ SELECT m.partner_id,
+    m.month,
+    m.order_count,
+    m.total_spend
+   FROM app.partner_closed_months m;
+
+COMMENT ON VIEW app.partner_monthly_statistics IS 'Live orders and spend (IDR) per partner and month (Jakarta), as of the last refresh';
 
 CREATE VIEW api.partner_statistics WITH (security_invoker='false', security_barrier='true') AS
  SELECT s.partner_id,
     s.month,
     s.order_count,
     s.total_spend
-   FROM app.partner_monthly_statistics s
-  WHERE
-        CASE auth.caller_role()
-            WHEN 'partner'::text THEN (s.partner_id = ( SELECT auth.current_user_id() AS current_user_id))
-            WHEN 'agent'::text THEN (s.partner_id IN ( SELECT p.id
-               FROM app.partners p
-              WHERE ((p.region_id IN ( SELECT auth.agent_regions() AS agent_regions)) AND (p.deleted_at IS NULL))))
-            ELSE (auth.caller_role() = ANY (ARRAY['admin'::text, 'superadmin'::text]))
-        END;
+   FROM (( SELECT m.partner_id,
+            m.month,
+            m.order_count,
+            m.total_spend
+           FROM app.partner_monthly_statistics m
+          WHERE ((( SELECT auth.caller_role() AS caller_role) = 'partner'::text) AND (m.partner_id = ( SELECT auth.current_user_id() AS current_user_id)))
+          ORDER BY m.month DESC)
+        UNION ALL
+        ( SELECT m.partner_id,
+            m.month,
+            m.order_count,
+            m.total_spend
+           FROM app.partner_monthly_statistics m
+          WHERE ((( SELECT auth.caller_role() AS caller_role) = 'agent'::text) AND ( SELECT true
+                   FROM app.partners p
+                  WHERE ((p.id = m.partner_id) AND (p.region_id = ANY (ARRAY( SELECT auth.agent_regions() AS agent_regions))) AND (p.deleted_at IS NULL))))
+          ORDER BY m.month DESC)
+        UNION ALL
+        ( SELECT m.partner_id,
+            m.month,
+            m.order_count,
+            m.total_spend
+           FROM app.partner_monthly_statistics m
+          WHERE (( SELECT auth.caller_role() AS caller_role) = ANY (ARRAY['admin'::text, 'superadmin'::text]))
+          ORDER BY m.month DESC)) s
+  ORDER BY s.month DESC;
 
 COMMENT ON VIEW api.partner_statistics IS 'Orders and spend (IDR) of each partner by month
 Refreshed every 15 minutes; a month starts and ends by Jakarta time.';
@@ -6789,13 +7956,11 @@ CREATE TABLE app.inventory (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
     product_id uuid NOT NULL,
     erp_stock integer DEFAULT 0 NOT NULL,
-    safety_buffer integer DEFAULT 0 NOT NULL,
-    reserved integer DEFAULT 0 NOT NULL,
-    display_stock integer GENERATED ALWAYS AS (GREATEST(0, ((erp_stock - safety_buffer) - reserved))) STORED NOT NULL,
+    safety_buffer app.whole_number DEFAULT 0 NOT NULL,
+    reserved app.whole_number DEFAULT 0 NOT NULL,
+    display_stock integer GENERATED ALWAYS AS (GREATEST(0, ((erp_stock - (safety_buffer)::integer) - (reserved)::integer))) STORED NOT NULL,
     last_sync_at timestamp with time zone,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT inventory_reserved_check CHECK ((reserved >= 0)),
-    CONSTRAINT inventory_safety_buffer_check CHECK ((safety_buffer >= 0))
+    created_at timestamp with time zone DEFAULT now() NOT NULL
 )
 WITH (fillfactor='50');
 
@@ -6805,7 +7970,7 @@ COMMENT ON COLUMN app.inventory.erp_stock IS 'Units in the ERP at its last repor
 
 COMMENT ON COLUMN app.inventory.safety_buffer IS 'Units that are never sold through the hub';
 
-COMMENT ON COLUMN app.inventory.reserved IS 'Units of live orders that the ERP has not acknowledged yet; kept by triggers on orders and order_items';
+COMMENT ON COLUMN app.inventory.reserved IS 'Units of live orders that the ERP has not acknowledged yet; kept by the transitions of orders';
 
 COMMENT ON COLUMN app.inventory.display_stock IS 'Units that can be ordered: max(0, erp_stock - safety_buffer - reserved)';
 
@@ -6837,36 +8002,84 @@ COMMENT ON COLUMN app.products.base_price IS 'IDR per unit, charged when the par
 
 COMMENT ON COLUMN app.products.retail_price IS 'IDR per unit: recommended price for end customers';
 
+CREATE TABLE app.tier_prices (
+    id uuid DEFAULT app.uuid_v7() NOT NULL,
+    product_id uuid NOT NULL,
+    tier app.tier_enum NOT NULL,
+    price numeric(15,2) NOT NULL,
+    min_qty_discount numeric(10,2),
+    discount_price numeric(15,2),
+    effective_from timestamp with time zone DEFAULT now() NOT NULL,
+    effective_until timestamp with time zone,
+    CONSTRAINT tier_prices_discount_pair_check CHECK (((min_qty_discount IS NULL) = (discount_price IS NULL))),
+    CONSTRAINT tier_prices_discount_price_check CHECK (((discount_price >= (0)::numeric) AND (discount_price <= price))),
+    CONSTRAINT tier_prices_min_qty_discount_check CHECK ((min_qty_discount > (0)::numeric)),
+    CONSTRAINT tier_prices_period_check CHECK ((effective_until > effective_from)),
+    CONSTRAINT tier_prices_price_check CHECK ((price >= (0)::numeric))
+);
+
+COMMENT ON TABLE app.tier_prices IS 'Price of a product for a tier in [effective_from, effective_until); periods of one product and tier never overlap';
+
+COMMENT ON COLUMN app.tier_prices.price IS 'IDR per unit';
+
+COMMENT ON COLUMN app.tier_prices.min_qty_discount IS 'Units in one order from which discount_price is charged; null: no discount';
+
+COMMENT ON COLUMN app.tier_prices.discount_price IS 'IDR per unit from min_qty_discount units on; at most price';
+
+COMMENT ON COLUMN app.tier_prices.effective_until IS 'End of the period, exclusive; null: open';
+
 CREATE VIEW api.products WITH (security_invoker='true') AS
- WITH caller AS MATERIALIZED (
-         SELECT auth.current_tier() AS tier
-        )
  SELECT p.id,
     p.sku,
     p.name,
     p.description,
     p.brand_id,
     p.category_id,
-    f.price,
-    f.min_qty_discount,
-    f.discount_price,
+        CASE
+            WHEN p.is_active THEN COALESCE(( SELECT t.price
+               FROM app.tier_prices t
+              WHERE ((t.product_id = p.id) AND (t.tier = ( SELECT auth.current_tier() AS current_tier)) AND (t.effective_from <= now()) AND ((t.effective_until > now()) OR (t.effective_until IS NULL)))
+              ORDER BY t.effective_from DESC
+             LIMIT 1), p.base_price)
+            ELSE NULL::numeric
+        END AS price,
+        CASE
+            WHEN p.is_active THEN ( SELECT t.min_qty_discount
+               FROM app.tier_prices t
+              WHERE ((t.product_id = p.id) AND (t.tier = ( SELECT auth.current_tier() AS current_tier)) AND (t.effective_from <= now()) AND ((t.effective_until > now()) OR (t.effective_until IS NULL)))
+              ORDER BY t.effective_from DESC
+             LIMIT 1)
+            ELSE NULL::numeric
+        END AS min_qty_discount,
+        CASE
+            WHEN p.is_active THEN ( SELECT t.discount_price
+               FROM app.tier_prices t
+              WHERE ((t.product_id = p.id) AND (t.tier = ( SELECT auth.current_tier() AS current_tier)) AND (t.effective_from <= now()) AND ((t.effective_until > now()) OR (t.effective_until IS NULL)))
+              ORDER BY t.effective_from DESC
+             LIMIT 1)
+            ELSE NULL::numeric
+        END AS discount_price,
     p.retail_price,
-    COALESCE(s.display_stock, 0) AS display_stock,
-    COALESCE((s.last_sync_at < ( SELECT app.stock_stale_before() AS stock_stale_before)), true) AS stock_stale,
-    s.last_sync_at AS stock_synced_at,
+    COALESCE(( SELECT s.display_stock
+           FROM app.inventory s
+          WHERE (s.product_id = p.id)), 0) AS display_stock,
+    COALESCE(( SELECT (s.last_sync_at < ( SELECT app.stock_stale_before() AS stock_stale_before))
+           FROM app.inventory s
+          WHERE (s.product_id = p.id)), true) AS stock_stale,
+    ( SELECT s.last_sync_at
+           FROM app.inventory s
+          WHERE (s.product_id = p.id)) AS stock_synced_at,
     p.image_url,
     p.is_active,
     p.created_at,
     p.updated_at
-   FROM (((app.products p
-     CROSS JOIN caller c)
-     CROSS JOIN LATERAL app.price_in_force(p.id, p.base_price, c.tier, now()) f(price, min_qty_discount, discount_price))
-     LEFT JOIN app.inventory s ON ((s.product_id = p.id)));
+   FROM app.products p;
 
 COMMENT ON VIEW api.products IS 'Products at the caller''s own price, with the stock that can be ordered
-Partners see the current price of their tier; other roles see the base price.';
+Partners see the current price of their tier; other roles see the base price.
+A withdrawn product is listed with is_active false and without a price.';
 
-COMMENT ON COLUMN api.products.price IS 'IDR a unit, at the caller''s tier';
+COMMENT ON COLUMN api.products.price IS 'IDR a unit, at the caller''s tier; null: the product is withdrawn';
 
 COMMENT ON COLUMN api.products.min_qty_discount IS 'Units in one order from which discount_price is charged; null: no quantity discount';
 
@@ -6878,7 +8091,7 @@ COMMENT ON COLUMN api.products.display_stock IS 'Units that can be ordered now';
 
 COMMENT ON COLUMN api.products.stock_stale IS 'True: the ERP has not confirmed this stock for two sync intervals';
 
-COMMENT ON COLUMN api.products.is_active IS 'False: withdrawn, listed because the caller has ordered it before';
+COMMENT ON COLUMN api.products.is_active IS 'False: withdrawn, cannot be ordered';
 
 CREATE TABLE app.redemption_catalog (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
@@ -7066,32 +8279,6 @@ CREATE VIEW api.system_configs WITH (security_invoker='true') AS
 
 COMMENT ON VIEW api.system_configs IS 'Configuration in force; changed by rpc/set_config';
 
-CREATE TABLE app.tier_prices (
-    id uuid DEFAULT app.uuid_v7() NOT NULL,
-    product_id uuid NOT NULL,
-    tier app.tier_enum NOT NULL,
-    price numeric(15,2) NOT NULL,
-    min_qty_discount numeric(10,2),
-    discount_price numeric(15,2),
-    effective_from timestamp with time zone DEFAULT now() NOT NULL,
-    effective_until timestamp with time zone,
-    CONSTRAINT tier_prices_discount_pair_check CHECK (((min_qty_discount IS NULL) = (discount_price IS NULL))),
-    CONSTRAINT tier_prices_discount_price_check CHECK (((discount_price >= (0)::numeric) AND (discount_price <= price))),
-    CONSTRAINT tier_prices_min_qty_discount_check CHECK ((min_qty_discount > (0)::numeric)),
-    CONSTRAINT tier_prices_period_check CHECK ((effective_until > effective_from)),
-    CONSTRAINT tier_prices_price_check CHECK ((price >= (0)::numeric))
-);
-
-COMMENT ON TABLE app.tier_prices IS 'Price of a product for a tier in [effective_from, effective_until); periods of one product and tier never overlap';
-
-COMMENT ON COLUMN app.tier_prices.price IS 'IDR per unit';
-
-COMMENT ON COLUMN app.tier_prices.min_qty_discount IS 'Units in one order from which discount_price is charged; null: no discount';
-
-COMMENT ON COLUMN app.tier_prices.discount_price IS 'IDR per unit from min_qty_discount units on; at most price';
-
-COMMENT ON COLUMN app.tier_prices.effective_until IS 'End of the period, exclusive; null: open';
-
 CREATE VIEW api.tier_prices WITH (security_invoker='true') AS
  SELECT t.id,
     t.product_id,
@@ -7111,6 +8298,8 @@ CREATE TABLE app.audit_buffer (
     action character varying(10) NOT NULL,
     old_rows json,
     new_rows json,
+    order_row app.orders,
+    line_rows app.order_items[],
     claims json,
     actor_role character varying(63) NOT NULL,
     ip_address character varying(45),
@@ -7123,6 +8312,10 @@ COMMENT ON TABLE app.audit_buffer IS 'Changes that wait to be moved to audit_log
 COMMENT ON COLUMN app.audit_buffer.old_rows IS 'Array of the rows before the change, in the order of new_rows';
 
 COMMENT ON COLUMN app.audit_buffer.new_rows IS 'Array of the rows after the change';
+
+COMMENT ON COLUMN app.audit_buffer.order_row IS 'With the lines of a submitted order: the order, which was inserted with them';
+
+COMMENT ON COLUMN app.audit_buffer.line_rows IS 'Inserted lines of one order';
 
 COMMENT ON COLUMN app.audit_buffer.claims IS 'The caller''s claims; app.actor_of() derives the actor from them';
 
@@ -7230,7 +8423,7 @@ CREATE VIEW app.consistency_audit_trail AS
            FROM app.audit_logs l
           WHERE (l.created_at >= ( SELECT app.check_since() AS check_since))
         UNION ALL
-         SELECT b.target_type,
+         SELECT r.target_type,
             ((r."row" ->> 'id'::text))::uuid AS target_id,
             b.action,
                 CASE
@@ -7239,7 +8432,17 @@ CREATE VIEW app.consistency_audit_trail AS
                 END AS new_value,
             b.created_at
            FROM (app.audit_buffer b
-             CROSS JOIN LATERAL jsonb_array_elements((COALESCE(b.new_rows, b.old_rows))::jsonb) r("row"))
+             CROSS JOIN LATERAL ( SELECT b.target_type,
+                    c."row"
+                   FROM jsonb_array_elements((COALESCE(b.new_rows, b.old_rows))::jsonb) c("row")
+                UNION ALL
+                 SELECT 'orders'::character varying AS target_type,
+                    to_jsonb(b.order_row) AS "row"
+                  WHERE ((b.order_row).id IS NOT NULL)
+                UNION ALL
+                 SELECT b.target_type,
+                    to_jsonb(l.*) AS "row"
+                   FROM unnest(b.line_rows) l(id, order_id, product_id, quantity, unit_price, line_total, created_at, partner_id, list_price)) r)
           WHERE (b.created_at >= ( SELECT app.check_since() AS check_since))
         ), recent AS MATERIALIZED (
          SELECT r.target_type,
@@ -7261,7 +8464,7 @@ CREATE VIEW app.consistency_audit_trail AS
         UNION ALL
          SELECT 'partners'::text AS target_type,
             p.id,
-            jsonb_build_object('tier', p.tier, 'credit_limit', p.credit_limit, 'credit_used', p.credit_used, 'point_balance', p.point_balance) AS "row"
+            jsonb_build_object('tier', p.tier, 'credit_limit', p.credit_limit) AS "row"
            FROM app.partners p
           WHERE (p.updated_at >= ( SELECT app.check_since() AS check_since))
         ), recorded AS (
@@ -7269,7 +8472,7 @@ CREATE VIEW app.consistency_audit_trail AS
             t.target_id,
             jsonb_object_agg(e.key, e.value ORDER BY t.created_at) FILTER (WHERE (e.key IS NOT NULL)) AS "row"
            FROM (trail t
-             LEFT JOIN LATERAL jsonb_each(t.new_value) e(key, value) ON ((e.key = ANY (ARRAY['status'::text, 'subtotal'::text, 'discount_amount'::text, 'point_discount'::text, 'grand_total'::text, 'points_earned'::text, 'points_used'::text, 'is_over_limit'::text, 'amount'::text, 'amount_paid'::text, 'tier'::text, 'credit_limit'::text, 'credit_used'::text, 'point_balance'::text]))))
+             LEFT JOIN LATERAL jsonb_each(t.new_value) e(key, value) ON ((e.key = ANY (ARRAY['status'::text, 'subtotal'::text, 'discount_amount'::text, 'point_discount'::text, 'grand_total'::text, 'points_earned'::text, 'points_used'::text, 'is_over_limit'::text, 'amount'::text, 'amount_paid'::text, 'tier'::text, 'credit_limit'::text]))))
           WHERE ((t.target_type)::text = ANY ((ARRAY['orders'::character varying, 'invoices'::character varying, 'partners'::character varying])::text[]))
           GROUP BY t.target_type, t.target_id
         )
@@ -7311,7 +8514,7 @@ CREATE VIEW app.consistency_billing AS
           GROUP BY i.order_id) v ON ((v.order_id = o.id)))
   WHERE
         CASE
-            WHEN (o.status = ANY (ARRAY['APPROVED'::app.order_status_enum, 'SHIPPED'::app.order_status_enum, 'COMPLETED'::app.order_status_enum])) THEN ((v.order_id IS NULL) OR (v.amount > o.grand_total))
+            WHEN (o.status = ANY (ARRAY['APPROVED'::app.order_status_enum, 'SHIPPED'::app.order_status_enum, 'COMPLETED'::app.order_status_enum])) THEN ((v.order_id IS NULL) OR (v.amount > (o.grand_total)::numeric))
             ELSE (v.live > 0)
         END;
 
@@ -7332,9 +8535,15 @@ CREATE VIEW app.consistency_configs AS
           WHERE ((l.config_key)::text = (c.config_key)::text)
           ORDER BY l.version DESC
          LIMIT 1) h ON (true))
-  WHERE (((h.version = c.version) AND (h.versions = c.version) AND (h.new_value = c.config_value)) IS NOT TRUE);
+  WHERE (((h.version = c.version) AND (h.versions = c.version) AND (h.new_value = c.config_value)) IS NOT TRUE)
+UNION ALL
+ SELECT NULL::uuid AS subject_id,
+    format('order_rules of tier %s: %s; the configs say %s'::text, c.tier, r.snapshot, c.snapshot) AS details
+   FROM (app.current_order_rules() c(tier, point_multiplier, rupiah_per_point, point_value_rupiah, minimum_threshold, over_limit_policy, max_lines, snapshot)
+     LEFT JOIN app.order_rules r ON ((r.tier = c.tier)))
+  WHERE (r.* IS DISTINCT FROM c.*);
 
-COMMENT ON VIEW app.consistency_configs IS 'Each configuration value equals its newest history row, and no version is missing
+COMMENT ON VIEW app.consistency_configs IS 'Each configuration equals its newest history row, misses no version, and order_rules follow
 Scan: both small tables, the history by its key.';
 
 CREATE VIEW app.consistency_credit_used AS
@@ -7356,7 +8565,7 @@ CREATE VIEW app.consistency_credit_used AS
             sum(o.amount) AS amount
            FROM owed o
           GROUP BY o.partner_id) w ON ((w.partner_id = p.id)))
-  WHERE (p.credit_used <> COALESCE(w.amount, (0)::numeric));
+  WHERE ((p.credit_used)::numeric <> COALESCE(w.amount, (0)::numeric));
 
 COMMENT ON VIEW app.consistency_credit_used IS 'credit_used of each partner is what they owe and have on order (ADR 5)
 Scan: only open orders and unpaid invoices, by idx_orders_status and idx_invoices_unpaid.';
@@ -7457,6 +8666,15 @@ COMMENT ON VIEW app.consistency_escalations IS 'Every due escalation is logged a
 Scan: sla_escalation_logs whole, messages by messages_order_idx; open orders by
 idx_orders_status.';
 
+CREATE VIEW app.consistency_message_priorities AS
+ SELECT m.id AS subject_id,
+    format('%s has priority %s, its template %s has %s'::text, m.id, m.priority, m.template, app.message_priority((m.template)::text)) AS details
+   FROM app.messages m
+  WHERE (((m.status)::text = ANY ((ARRAY['PENDING'::character varying, 'CLAIMED'::character varying, 'UNKNOWN'::character varying])::text[])) AND (m.priority <> app.message_priority((m.template)::text)));
+
+COMMENT ON VIEW app.consistency_message_priorities IS 'Each message that is to be sent has the priority of its template
+Scan: messages whole.';
+
 CREATE VIEW app.consistency_order_history AS
  WITH steps AS (
          SELECT e.order_id,
@@ -7491,11 +8709,11 @@ CREATE VIEW app.consistency_order_rules AS
    FROM (app.orders o
      CROSS JOIN LATERAL ( SELECT
                 CASE
-                    WHEN (o.grand_total >= ((o.rules_applied #>> '{order.minimum_threshold,value}'::text[]))::numeric) THEN LEAST((1000000000)::numeric, floor(((o.grand_total * (COALESCE((o.rules_applied #>> '{loyalty.multiplier.silver,value}'::text[]), (o.rules_applied #>> '{loyalty.multiplier.gold,value}'::text[]), (o.rules_applied #>> '{loyalty.multiplier.platinum,value}'::text[])))::numeric) / ((o.rules_applied #>> '{loyalty.rupiah_per_point,value}'::text[]))::numeric)))
+                    WHEN ((o.grand_total)::numeric >= ((o.rules_applied #>> '{order.minimum_threshold,value}'::text[]))::numeric) THEN LEAST((1000000000)::numeric, floor((((o.grand_total)::numeric * (COALESCE((o.rules_applied #>> '{loyalty.multiplier.silver,value}'::text[]), (o.rules_applied #>> '{loyalty.multiplier.gold,value}'::text[]), (o.rules_applied #>> '{loyalty.multiplier.platinum,value}'::text[])))::numeric) / ((o.rules_applied #>> '{loyalty.rupiah_per_point,value}'::text[]))::numeric)))
                     ELSE (0)::numeric
                 END AS promised,
             round(((o.points_used)::numeric * ((o.rules_applied #>> '{loyalty.point_value_rupiah,value}'::text[]))::numeric), 2) AS discount) r)
-  WHERE ((o.submitted_at IS NOT NULL) AND ((((o.points_earned)::numeric = r.promised) AND (o.point_discount = r.discount)) IS NOT TRUE));
+  WHERE ((o.submitted_at IS NOT NULL) AND ((((o.points_earned)::numeric = r.promised) AND ((o.point_discount)::numeric = r.discount)) IS NOT TRUE));
 
 COMMENT ON VIEW app.consistency_order_rules IS 'Points promised and rupiah paid with points follow from the configs pinned at submission
 Scan: orders whole.';
@@ -7507,13 +8725,13 @@ CREATE VIEW app.consistency_order_totals AS
      LEFT JOIN ( SELECT i.order_id,
             sum(((i.quantity)::numeric * i.list_price)) AS subtotal,
             sum(i.line_total) AS line_total,
-            bool_and((i.line_total = ((i.quantity)::numeric * i.unit_price))) AS adds_up
+            bool_and((i.line_total = ((i.quantity)::numeric * (i.unit_price)::numeric))) AS adds_up
            FROM app.order_items i
           GROUP BY i.order_id) l ON ((l.order_id = o.id)))
-  WHERE ((l.adds_up AND (o.subtotal = l.subtotal) AND (o.discount_amount = (l.subtotal - l.line_total)) AND (o.grand_total = ((o.subtotal - o.discount_amount) - o.point_discount))) IS NOT TRUE);
+  WHERE ((l.adds_up AND ((o.subtotal)::numeric = l.subtotal) AND ((o.discount_amount)::numeric = (l.subtotal - l.line_total)) AND ((o.grand_total)::numeric = (((o.subtotal)::numeric - (o.discount_amount)::numeric) - (o.point_discount)::numeric))) IS NOT TRUE);
 
 COMMENT ON VIEW app.consistency_order_totals IS 'The totals of each order are those of its lines, and grand_total is the sum of its parts
-Scan: both tables whole, in the order of orders_pkey and order_items_order_id_product_id_key: one
+Scan: both tables whole, in the order of orders_pkey and order_items_product_key: one
 merge join, no sort.';
 
 CREATE VIEW app.consistency_point_balance AS
@@ -7572,7 +8790,7 @@ CREATE VIEW app.consistency_reserved_stock AS
           WHERE ((o.status = ANY (ARRAY['APPROVED'::app.order_status_enum, 'SHIPPED'::app.order_status_enum, 'COMPLETED'::app.order_status_enum])) AND (o.erp_reference IS NULL))
         ), units AS (
          SELECT i.product_id,
-            sum(i.quantity) AS quantity
+            sum((i.quantity)::integer) AS quantity
            FROM (reserving r
              JOIN app.order_items i ON ((i.order_id = r.id)))
           GROUP BY i.product_id
@@ -7581,7 +8799,7 @@ CREATE VIEW app.consistency_reserved_stock AS
     format('reserved is %s, live orders reserve %s'::text, COALESCE((s.reserved)::text, 'missing'::text), COALESCE(u.quantity, (0)::bigint)) AS details
    FROM (app.inventory s
      FULL JOIN units u ON ((u.product_id = s.product_id)))
-  WHERE (s.reserved IS DISTINCT FROM COALESCE(u.quantity, (0)::bigint));
+  WHERE ((s.reserved)::integer IS DISTINCT FROM COALESCE(u.quantity, (0)::bigint));
 
 COMMENT ON VIEW app.consistency_reserved_stock IS 'reserved of each product is the units of live orders that the ERP has not acknowledged
 Scan: only such orders, by idx_orders_status and orders_erp_pending_idx; their lines by order, or
@@ -7666,6 +8884,46 @@ CREATE VIEW app.consistency_shadow_orders AS
 COMMENT ON VIEW app.consistency_shadow_orders IS 'The partner was notified once of each order that an agent placed for them in a shadow session
 Scan: only such orders, by orders_agent_idx; notices by impersonation_notifications_order_idx.';
 
+CREATE TABLE app.statistics_period (
+    is_single boolean DEFAULT true NOT NULL,
+    open_from date DEFAULT '-infinity'::date NOT NULL,
+    refreshed_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT statistics_period_is_single_check CHECK (is_single)
+);
+
+COMMENT ON TABLE app.statistics_period IS 'Which months of the statistics are closed; one row';
+
+COMMENT ON COLUMN app.statistics_period.open_from IS 'First month (Jakarta) of app.partner_open_months; earlier ones are in app.partner_closed_months';
+
+COMMENT ON COLUMN app.statistics_period.refreshed_at IS 'Start of the last refresh';
+
+CREATE VIEW app.consistency_statistics AS
+ WITH period AS (
+         SELECT app.open_months_start() AS ends_at,
+            (p.refreshed_at - '1 day'::interval) AS counted_until
+           FROM app.statistics_period p
+        ), expected AS (
+         SELECT o.partner_id,
+            (date_trunc('month'::text, (o.submitted_at AT TIME ZONE 'Asia/Jakarta'::text)))::date AS month,
+            count(*) FILTER (WHERE (o.closed_at IS NULL)) AS fewest,
+            count(*) AS most,
+            COALESCE(sum((o.grand_total)::numeric) FILTER (WHERE (o.closed_at IS NULL)), (0)::numeric) AS "least",
+            sum((o.grand_total)::numeric) AS "greatest"
+           FROM app.orders o
+          WHERE ((o.submitted_at < ( SELECT p.ends_at
+                   FROM period p)) AND ((o.closed_at IS NULL) OR (o.closed_at >= ( SELECT p.counted_until
+                   FROM period p))))
+          GROUP BY o.partner_id, ((date_trunc('month'::text, (o.submitted_at AT TIME ZONE 'Asia/Jakarta'::text)))::date)
+        )
+ SELECT COALESCE(m.partner_id, e.partner_id) AS subject_id,
+    format('%s: %s orders for %s; the statistics have %s for %s'::text, to_char((COALESCE(m.month, e.month))::timestamp with time zone, 'YYYY-MM'::text), COALESCE(e.most, (0)::bigint), COALESCE(e."greatest", (0)::numeric), COALESCE(m.order_count, 0), COALESCE(m.total_spend, (0)::numeric)) AS details
+   FROM (app.partner_closed_months m
+     FULL JOIN expected e ON (((e.partner_id = m.partner_id) AND (e.month = m.month))))
+  WHERE (((COALESCE(m.order_count, 0) < COALESCE(e.fewest, (0)::bigint)) OR (COALESCE(m.order_count, 0) > COALESCE(e.most, (0)::bigint))) OR ((COALESCE(m.total_spend, (0)::numeric) < COALESCE(e."least", (0)::numeric)) OR (COALESCE(m.total_spend, (0)::numeric) > COALESCE(e."greatest", (0)::numeric))));
+
+COMMENT ON VIEW app.consistency_statistics IS 'The statistics of each closed month are the live orders of that month
+Scan: orders whole, hashed by partner and month.';
+
 CREATE VIEW app.consistency_used_points AS
  WITH used AS (
          SELECT t.order_id,
@@ -7681,15 +8939,15 @@ CREATE VIEW app.consistency_used_points AS
             o_1.status,
             o_1.points_used
            FROM app.orders o_1
-          WHERE (o_1.points_used > 0)
+          WHERE ((o_1.points_used)::integer > 0)
         )
  SELECT COALESCE(o.id, u.order_id) AS subject_id,
     format('%s is %s: %s points used, %s taken, %s given back'::text, o.order_number, o.status, o.points_used, u.redeemed, u.returned) AS details
    FROM (orders o
      FULL JOIN used u ON ((u.order_id = o.id)))
-  WHERE (((u.redeemed = o.points_used) AND (u.returned =
+  WHERE (((u.redeemed = (o.points_used)::integer) AND (u.returned =
         CASE
-            WHEN (o.status = ANY (ARRAY['REJECTED'::app.order_status_enum, 'CANCELLED'::app.order_status_enum])) THEN o.points_used
+            WHEN (o.status = ANY (ARRAY['REJECTED'::app.order_status_enum, 'CANCELLED'::app.order_status_enum])) THEN (o.points_used)::integer
             ELSE 0
         END) AND (u.rows =
         CASE
@@ -7702,10 +8960,20 @@ Scan: orders and the ledger whole.';
 
 CREATE TABLE app.point_queue (
     invoice_id uuid NOT NULL,
-    enqueued_at timestamp with time zone DEFAULT now() NOT NULL
+    enqueued_at timestamp with time zone DEFAULT now() NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
+    failed_at timestamp with time zone,
+    last_error character varying(1000)
 );
 
 COMMENT ON TABLE app.point_queue IS 'Paid invoices whose points have not vested yet; filled in the payment''s transaction, emptied by jobs.process_point_queue()';
+
+COMMENT ON COLUMN app.point_queue.attempts IS 'Failed attempts, alone or in a batch; from the first on the invoice is processed alone';
+
+COMMENT ON COLUMN app.point_queue.next_attempt_at IS 'Not before this time; after a failure 1 to 60 minutes later';
+
+COMMENT ON COLUMN app.point_queue.last_error IS 'Error of the last failure of the invoice alone';
 
 CREATE VIEW app.consistency_vested_points AS
  WITH vested AS (
@@ -7735,13 +9003,13 @@ CREATE VIEW app.consistency_vested_points AS
  SELECT b.id AS subject_id,
     format('%s is %s: points vested %s times, %s kept of %s promised for %s'::text, b.invoice_number, b.status, b.times, b.points, b.promise, b.order_number) AS details
    FROM billed b
-  WHERE ((b.times > 1) OR ((b.status <> 'PAID'::app.invoice_status_enum) AND (b.points <> 0)) OR ((b.status = 'PAID'::app.invoice_status_enum) AND (NOT b.is_queued) AND ((b.points)::numeric < floor((((b.promise)::numeric * b.amount) / NULLIF(b.grand_total, (0)::numeric))))) OR ((b.status = 'PAID'::app.invoice_status_enum) AND b.is_queued AND (b.times > 0)))
+  WHERE ((b.times > 1) OR ((b.status <> 'PAID'::app.invoice_status_enum) AND (b.points <> 0)) OR ((b.status = 'PAID'::app.invoice_status_enum) AND (NOT b.is_queued) AND ((b.points)::numeric < floor((((b.promise)::numeric * b.amount) / NULLIF((b.grand_total)::numeric, (0)::numeric))))) OR ((b.status = 'PAID'::app.invoice_status_enum) AND b.is_queued AND (b.times > 0)))
 UNION ALL
  SELECT b.order_id AS subject_id,
-    format('%s: %s points promised, %s vested'::text, min((b.order_number)::text), min(b.promise), sum(b.points)) AS details
+    format('%s: %s points promised, %s vested'::text, min((b.order_number)::text), min((b.promise)::integer), sum(b.points)) AS details
    FROM billed b
   GROUP BY b.order_id
- HAVING (((sum(b.points) < (0)::numeric) OR (sum(b.points) > (min(b.promise))::numeric)) OR ((sum(b.amount) FILTER (WHERE ((b.status = 'PAID'::app.invoice_status_enum) AND (NOT b.is_queued))) = min(b.grand_total)) AND (sum(b.points) <> (min(b.promise))::numeric)));
+ HAVING (((sum(b.points) < (0)::numeric) OR (sum(b.points) > (min((b.promise)::integer))::numeric)) OR ((sum(b.amount) FILTER (WHERE ((b.status = 'PAID'::app.invoice_status_enum) AND (NOT b.is_queued))) = min((b.grand_total)::numeric)) AND (sum(b.points) <> (min((b.promise)::integer))::numeric)));
 
 COMMENT ON VIEW app.consistency_vested_points IS 'Each PAID invoice has its points once or is queued, no other has any; shares sum to the promise
 Scan: invoices, orders and the ledger whole: a merge join in the order of orders_pkey and
@@ -7994,10 +9262,13 @@ ALTER TABLE ONLY app.order_events
     ADD CONSTRAINT order_events_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY app.order_items
-    ADD CONSTRAINT order_items_order_id_product_id_key UNIQUE (order_id, product_id);
+    ADD CONSTRAINT order_items_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY app.order_items
-    ADD CONSTRAINT order_items_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT order_items_product_key UNIQUE (order_id, partner_id, product_id);
+
+ALTER TABLE ONLY app.order_rules
+    ADD CONSTRAINT order_rules_pkey PRIMARY KEY (tier);
 
 ALTER TABLE ONLY app.orders
     ADD CONSTRAINT orders_id_partner_id_key UNIQUE (id, partner_id);
@@ -8007,6 +9278,12 @@ ALTER TABLE ONLY app.orders
 
 ALTER TABLE ONLY app.orders
     ADD CONSTRAINT orders_pkey PRIMARY KEY (id);
+
+ALTER TABLE app.orders
+    ADD CONSTRAINT orders_row_check CHECK (app.check_order(orders.*));
+
+ALTER TABLE ONLY app.partner_closed_months
+    ADD CONSTRAINT partner_closed_months_pkey PRIMARY KEY (partner_id, month);
 
 ALTER TABLE ONLY app.partners
     ADD CONSTRAINT partners_phone_key UNIQUE (phone);
@@ -8040,6 +9317,9 @@ ALTER TABLE ONLY app.sla_escalation_logs
 
 ALTER TABLE ONLY app.sla_escalation_logs
     ADD CONSTRAINT sla_escalation_logs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY app.statistics_period
+    ADD CONSTRAINT statistics_period_pkey PRIMARY KEY (is_single);
 
 ALTER TABLE ONLY app.sub_distributors
     ADD CONSTRAINT sub_distributors_pkey PRIMARY KEY (id);
@@ -8083,9 +9363,13 @@ ALTER TABLE ONLY jobs.runs
 ALTER TABLE ONLY jobs.schedule
     ADD CONSTRAINT schedule_pkey PRIMARY KEY (job);
 
+CREATE INDEX agent_sessions_agent_idx ON app.agent_sessions USING btree (agent_id, started_at DESC);
+
 CREATE INDEX agent_sessions_open_idx ON app.agent_sessions USING btree (agent_id) WHERE (ended_at IS NULL);
 
 CREATE INDEX agent_sessions_partner_idx ON app.agent_sessions USING btree (impersonated_partner_id);
+
+CREATE INDEX agent_sessions_started_idx ON app.agent_sessions USING btree (started_at DESC);
 
 CREATE INDEX agents_region_idx ON app.agents USING btree (region_id);
 
@@ -8141,39 +9425,59 @@ CREATE INDEX idx_sla_order ON app.sla_escalation_logs USING btree (order_id);
 
 CREATE INDEX idx_subdist_region ON app.sub_distributors USING btree (region_id);
 
+CREATE INDEX impersonation_notifications_created_idx ON app.impersonation_notifications USING btree (created_at DESC);
+
 CREATE INDEX impersonation_notifications_message_idx ON app.impersonation_notifications USING btree (message_id);
 
 CREATE INDEX impersonation_notifications_order_idx ON app.impersonation_notifications USING btree (order_id);
 
 CREATE INDEX impersonation_notifications_session_idx ON app.impersonation_notifications USING btree (agent_session_id);
 
+CREATE INDEX inbound_events_message_idx ON app.inbound_events USING btree (inbound_message_id);
+
 CREATE INDEX inbound_messages_waiting_idx ON app.inbound_messages USING btree (received_at) WHERE (processed_at IS NULL);
+
+CREATE INDEX invoice_payments_created_idx ON app.invoice_payments USING btree (created_at DESC);
 
 CREATE INDEX invoice_payments_partner_idx ON app.invoice_payments USING btree (partner_id, created_at DESC);
 
+CREATE INDEX invoices_created_idx ON app.invoices USING btree (created_at DESC);
+
 CREATE INDEX invoices_partner_idx ON app.invoices USING btree (partner_id, created_at DESC);
+
+CREATE INDEX invoices_partner_unpaid_idx ON app.invoices USING btree (partner_id, due_date) WHERE (status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum]));
+
+CREATE INDEX messages_created_idx ON app.messages USING btree (created_at DESC);
 
 CREATE INDEX messages_due_idx ON app.messages USING btree (priority, "position") WHERE ((status)::text = 'PENDING'::text);
 
-CREATE INDEX messages_expiry_idx ON app.messages USING btree (expires_at) WHERE (((status)::text = 'PENDING'::text) AND (expires_at IS NOT NULL));
+CREATE INDEX messages_failed_idx ON app.messages USING btree (created_at DESC) WHERE ((status)::text = 'FAILED'::text);
 
-CREATE INDEX messages_lease_idx ON app.messages USING btree (lease_until) WHERE ((status)::text = 'CLAIMED'::text);
+CREATE UNIQUE INDEX messages_in_flight_key ON app.messages USING btree (priority, app.message_lane(recipient_id)) WHERE ((status)::text = ANY ((ARRAY['CLAIMED'::character varying, 'UNKNOWN'::character varying])::text[]));
 
-CREATE INDEX messages_order_idx ON app.messages USING btree (order_id) WHERE (order_id IS NOT NULL);
+CREATE INDEX messages_lane_idx ON app.messages USING btree (priority, app.message_lane(recipient_id), "position") WHERE ((status)::text = 'PENDING'::text);
+
+CREATE INDEX messages_order_idx ON app.messages USING btree (order_id);
 
 CREATE UNIQUE INDEX messages_provider_id_key ON app.messages USING btree (provider_id) WHERE (provider_id IS NOT NULL);
 
-CREATE INDEX messages_recipient_open_idx ON app.messages USING btree (recipient_id, priority, "position") WHERE ((status)::text = ANY ((ARRAY['PENDING'::character varying, 'CLAIMED'::character varying, 'UNKNOWN'::character varying])::text[]));
+CREATE INDEX messages_reap_idx ON app.messages USING btree (status, COALESCE(lease_until, unknown_since, expires_at)) WHERE (((status)::text = ANY ((ARRAY['CLAIMED'::character varying, 'UNKNOWN'::character varying])::text[])) OR (((status)::text = 'PENDING'::text) AND (expires_at IS NOT NULL)));
 
-CREATE INDEX messages_unknown_idx ON app.messages USING btree (unknown_since) WHERE ((status)::text = 'UNKNOWN'::text);
+CREATE INDEX order_events_created_idx ON app.order_events USING btree (created_at DESC);
 
-CREATE INDEX order_events_order_idx ON app.order_events USING btree (order_id, id);
+CREATE INDEX order_events_order_idx ON app.order_events USING btree (order_id, partner_id, id);
 
-CREATE INDEX order_events_partner_idx ON app.order_events USING btree (partner_id);
+CREATE INDEX order_events_partner_idx ON app.order_events USING btree (partner_id, created_at DESC);
 
-CREATE INDEX order_items_partner_idx ON app.order_items USING btree (partner_id);
+CREATE INDEX order_items_created_idx ON app.order_items USING btree (created_at DESC);
+
+CREATE INDEX order_items_partner_idx ON app.order_items USING btree (partner_id, created_at DESC);
 
 CREATE INDEX orders_agent_idx ON app.orders USING btree (agent_id) WHERE (agent_id IS NOT NULL);
+
+CREATE INDEX orders_closed_idx ON app.orders USING btree (closed_at, submitted_at) WHERE (closed_at IS NOT NULL);
+
+CREATE INDEX orders_created_idx ON app.orders USING btree (created_at DESC);
 
 CREATE INDEX orders_erp_acknowledged_idx ON app.orders USING btree (erp_acknowledged_at) WHERE (erp_acknowledged_at IS NOT NULL);
 
@@ -8181,15 +9485,39 @@ CREATE INDEX orders_erp_pending_idx ON app.orders USING btree (approved_at) WHER
 
 CREATE UNIQUE INDEX orders_idempotency_key ON app.orders USING btree (partner_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
-CREATE INDEX orders_open_subdist_idx ON app.orders USING btree (routed_to_subdist_id) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
+CREATE INDEX orders_open_created_idx ON app.orders USING btree (created_at DESC) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
+
+CREATE INDEX orders_open_routed_idx ON app.orders USING btree (routed_at) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
+
+CREATE INDEX orders_open_subdist_idx ON app.orders USING btree (routed_to_subdist_id, created_at DESC) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
+
+CREATE INDEX orders_open_subdist_routed_idx ON app.orders USING btree (routed_to_subdist_id, routed_at) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
 
 CREATE INDEX orders_partner_created_idx ON app.orders USING btree (partner_id, created_at DESC);
 
 CREATE INDEX orders_sla_clock_idx ON app.orders USING btree (sla_clock_started_at) INCLUDE (id, sla_reminder_sent, sla_manager_notified, sla_escalated) WHERE ((status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum])) AND (routed_to_subdist_id IS NOT NULL) AND (NOT (sla_reminder_sent AND sla_manager_notified AND sla_escalated)));
 
-CREATE UNIQUE INDEX partner_monthly_statistics_key ON app.partner_monthly_statistics USING btree (partner_id, month);
+CREATE INDEX orders_subdist_created_idx ON app.orders USING btree (routed_to_subdist_id, created_at DESC);
+
+CREATE INDEX orders_subdist_partner_idx ON app.orders USING btree (routed_to_subdist_id, partner_id);
+
+CREATE INDEX partner_closed_months_month_idx ON app.partner_closed_months USING btree (month DESC, partner_id);
+
+CREATE UNIQUE INDEX partner_open_months_key ON app.partner_open_months USING btree (partner_id, month);
+
+CREATE INDEX partner_open_months_month_idx ON app.partner_open_months USING btree (month DESC, partner_id);
+
+CREATE INDEX partners_business_name_idx ON app.partners USING btree (business_name);
+
+CREATE INDEX point_queue_due_idx ON app.point_queue USING btree (next_attempt_at);
+
+CREATE INDEX point_queue_failed_idx ON app.point_queue USING btree (failed_at DESC) WHERE (failed_at IS NOT NULL);
+
+CREATE INDEX point_transactions_created_idx ON app.point_transactions USING btree (created_at DESC);
 
 CREATE UNIQUE INDEX point_transactions_earned_key ON app.point_transactions USING btree (invoice_id) WHERE (type = 'EARNED'::app.point_tx_type_enum);
+
+CREATE INDEX point_transactions_invoice_idx ON app.point_transactions USING btree (invoice_id) WHERE (invoice_id IS NOT NULL);
 
 CREATE INDEX point_transactions_order_idx ON app.point_transactions USING btree (order_id) WHERE (order_id IS NOT NULL);
 
@@ -8201,13 +9529,25 @@ CREATE UNIQUE INDEX point_transactions_reversed_key ON app.point_transactions US
 
 CREATE INDEX products_category_idx ON app.products USING btree (category_id);
 
+CREATE INDEX products_name_idx ON app.products USING btree (name);
+
+CREATE INDEX products_search_idx ON app.products USING gin (name extensions.gin_trgm_ops, sku extensions.gin_trgm_ops);
+
+CREATE INDEX redemptions_created_idx ON app.redemptions USING btree (created_at DESC);
+
 CREATE UNIQUE INDEX redemptions_idempotency_key ON app.redemptions USING btree (partner_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
 CREATE INDEX redemptions_partner_idx ON app.redemptions USING btree (partner_id, created_at DESC);
 
+CREATE INDEX redemptions_reward_idx ON app.redemptions USING btree (catalog_item_id, partner_id);
+
 CREATE INDEX regions_parent_idx ON app.regions USING btree (parent_region_id);
 
+CREATE INDEX sla_escalation_logs_triggered_idx ON app.sla_escalation_logs USING btree (triggered_at DESC);
+
 CREATE INDEX sub_distributors_whatsapp_number_idx ON app.sub_distributors USING btree (whatsapp_number);
+
+CREATE INDEX tier_prices_effective_idx ON app.tier_prices USING btree (effective_from DESC);
 
 CREATE INDEX tier_prices_lookup_idx ON app.tier_prices USING btree (product_id, tier, effective_from);
 
@@ -8229,7 +9569,9 @@ ALTER INDEX app.audit_logs_pkey ATTACH PARTITION app.audit_logs_default_pkey;
 
 ALTER INDEX app.audit_logs_target_idx ATTACH PARTITION app.audit_logs_default_target_id_created_at_idx;
 
-CREATE TRIGGER _050_check BEFORE INSERT ON app.invoice_payments FOR EACH ROW EXECUTE FUNCTION app.tg_invoice_payments__check();
+CREATE TRIGGER _050_guard_writer BEFORE INSERT ON app.invoice_payments FOR EACH ROW WHEN ((CURRENT_USER <> 'hub_owner'::name)) EXECUTE FUNCTION app.tg_invoice_payments__guard();
+
+CREATE TRIGGER _050_guard_writer BEFORE INSERT OR DELETE OR UPDATE ON app.order_items FOR EACH STATEMENT WHEN ((CURRENT_USER <> 'hub_owner'::name)) EXECUTE FUNCTION app.tg_order_items__guard_writer();
 
 CREATE TRIGGER _100_acyclic BEFORE INSERT OR UPDATE OF parent_region_id ON app.regions FOR EACH ROW WHEN ((new.parent_region_id IS NOT NULL)) EXECUTE FUNCTION app.tg_regions__acyclic();
 
@@ -8245,13 +9587,19 @@ CREATE TRIGGER _100_append_only BEFORE DELETE OR UPDATE ON app.point_transaction
 
 CREATE TRIGGER _100_append_only BEFORE DELETE OR UPDATE ON app.system_config_history FOR EACH ROW EXECUTE FUNCTION app.tg_append_only();
 
-CREATE TRIGGER _100_derive_status BEFORE INSERT OR UPDATE ON app.invoices FOR EACH ROW EXECUTE FUNCTION app.tg_invoices__derive_status();
-
 CREATE TRIGGER _100_frozen BEFORE DELETE OR UPDATE ON app.order_items FOR EACH ROW EXECUTE FUNCTION app.tg_order_items__frozen();
 
-CREATE TRIGGER _100_guard BEFORE INSERT OR DELETE OR UPDATE ON app.orders FOR EACH ROW EXECUTE FUNCTION app.tg_orders__guard();
+CREATE TRIGGER _100_guard BEFORE DELETE OR UPDATE ON app.invoices FOR EACH ROW EXECUTE FUNCTION app.tg_invoices__guard();
 
-CREATE TRIGGER _100_guard BEFORE UPDATE ON app.redemptions FOR EACH ROW EXECUTE FUNCTION app.tg_redemptions__guard();
+CREATE TRIGGER _100_guard BEFORE DELETE OR UPDATE ON app.orders FOR EACH ROW EXECUTE FUNCTION app.tg_orders__guard();
+
+CREATE TRIGGER _100_guard BEFORE DELETE OR UPDATE ON app.redemptions FOR EACH ROW EXECUTE FUNCTION app.tg_redemptions__guard();
+
+CREATE TRIGGER _100_guard_insert BEFORE INSERT ON app.invoices FOR EACH ROW WHEN ((CURRENT_USER <> 'hub_owner'::name)) EXECUTE FUNCTION app.tg_invoices__guard();
+
+CREATE TRIGGER _100_guard_insert BEFORE INSERT ON app.orders FOR EACH ROW WHEN ((CURRENT_USER <> 'hub_owner'::name)) EXECUTE FUNCTION app.tg_orders__guard_insert();
+
+CREATE TRIGGER _100_guard_insert BEFORE INSERT ON app.redemptions FOR EACH ROW WHEN ((CURRENT_USER <> 'hub_owner'::name)) EXECUTE FUNCTION app.tg_redemptions__guard();
 
 CREATE TRIGGER _100_normalise_phone BEFORE INSERT OR UPDATE OF phone ON app.agents FOR EACH ROW EXECUTE FUNCTION app.tg_normalise_phone();
 
@@ -8259,15 +9607,13 @@ CREATE TRIGGER _100_normalise_phone BEFORE INSERT OR UPDATE OF phone ON app.part
 
 CREATE TRIGGER _100_normalise_whatsapp_number BEFORE INSERT OR UPDATE OF whatsapp_number ON app.sub_distributors FOR EACH ROW EXECUTE FUNCTION app.tg_normalise_whatsapp_number();
 
-CREATE TRIGGER _100_notify AFTER INSERT ON app.messages REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_messages__notify();
+CREATE TRIGGER _100_notify BEFORE INSERT ON app.messages FOR EACH STATEMENT EXECUTE FUNCTION app.tg_messages__notify();
 
 CREATE TRIGGER _100_validate BEFORE INSERT OR DELETE OR UPDATE ON app.system_configs FOR EACH ROW EXECUTE FUNCTION app.tg_system_configs__validate();
 
-CREATE TRIGGER _200_effects AFTER INSERT OR DELETE OR UPDATE ON app.invoices FOR EACH ROW EXECUTE FUNCTION app.tg_invoices__effects();
+CREATE TRIGGER _200_derive_invoice AFTER INSERT ON app.invoice_payments FOR EACH ROW EXECUTE FUNCTION app.tg_invoice_payments__derive_invoice();
 
-CREATE TRIGGER _200_effects_insert AFTER INSERT ON app.orders FOR EACH ROW EXECUTE FUNCTION app.tg_orders__effects();
-
-CREATE TRIGGER _200_effects_update AFTER UPDATE ON app.orders FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION app.tg_orders__effects();
+CREATE TRIGGER _200_derive_status BEFORE INSERT OR UPDATE ON app.invoices FOR EACH ROW EXECUTE FUNCTION app.tg_invoices__derive_status();
 
 CREATE TRIGGER _200_hand_over AFTER UPDATE ON app.sub_distributors FOR EACH ROW WHEN (((old.status = 'ACTIVE'::app.subdist_status_enum) AND (new.status = 'SUSPENDED'::app.subdist_status_enum))) EXECUTE FUNCTION app.tg_sub_distributors__hand_over();
 
@@ -8285,27 +9631,17 @@ CREATE TRIGGER _200_no_truncate BEFORE TRUNCATE ON app.point_transactions FOR EA
 
 CREATE TRIGGER _200_no_truncate BEFORE TRUNCATE ON app.system_config_history FOR EACH STATEMENT EXECUTE FUNCTION app.tg_append_only();
 
-CREATE TRIGGER _200_refund AFTER UPDATE ON app.redemptions FOR EACH ROW WHEN (((new.status = 'CANCELLED'::app.redemption_status_enum) AND (old.status <> 'CANCELLED'::app.redemption_status_enum))) EXECUTE FUNCTION app.tg_redemptions__refund();
-
 CREATE TRIGGER _200_require_paid_invoice BEFORE INSERT ON app.point_transactions FOR EACH ROW WHEN ((new.type = 'EARNED'::app.point_tx_type_enum)) EXECUTE FUNCTION app.tg_point_transactions__require_paid_invoice();
 
-CREATE TRIGGER _200_reserve AFTER INSERT ON app.order_items REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_order_items__reserve();
-
-CREATE TRIGGER _200_settle AFTER INSERT ON app.invoice_payments FOR EACH ROW EXECUTE FUNCTION app.tg_invoice_payments__settle();
+CREATE TRIGGER _200_restart_clock BEFORE UPDATE OF routed_at, last_response_at ON app.orders FOR EACH ROW WHEN (((new.routed_at IS DISTINCT FROM old.routed_at) OR (new.last_response_at IS DISTINCT FROM old.last_response_at))) EXECUTE FUNCTION app.tg_orders__restart_clock();
 
 CREATE TRIGGER _200_sla_hours_ascend AFTER INSERT OR UPDATE ON app.system_configs FOR EACH ROW WHEN (((new.config_key)::text ~~ 'sla.%\_hours'::text)) EXECUTE FUNCTION app.tg_system_configs__sla_hours_ascend();
-
-CREATE TRIGGER _300_acknowledged_by_erp AFTER UPDATE ON app.orders FOR EACH ROW WHEN (((old.erp_reference IS NULL) AND (new.erp_reference IS NOT NULL))) EXECUTE FUNCTION app.tg_orders__acknowledged_by_erp();
 
 CREATE TRIGGER _300_history_insert AFTER INSERT ON app.system_configs FOR EACH ROW EXECUTE FUNCTION app.tg_system_configs__history();
 
 CREATE TRIGGER _300_history_update AFTER UPDATE ON app.system_configs FOR EACH ROW WHEN ((old.version <> new.version)) EXECUTE FUNCTION app.tg_system_configs__history();
 
-CREATE TRIGGER _300_impersonation_mail AFTER INSERT ON app.messages FOR EACH ROW WHEN ((((new.template)::text = 'order_placed_for_you'::text) AND (new.channel = 'EMAIL'::app.notification_channel_enum))) EXECUTE FUNCTION app.tg_messages__impersonation_mail();
-
-CREATE TRIGGER _310_cancel_in_erp AFTER UPDATE ON app.orders FOR EACH ROW WHEN (((old.status = 'APPROVED'::app.order_status_enum) AND (new.status = ANY (ARRAY['REJECTED'::app.order_status_enum, 'CANCELLED'::app.order_status_enum])))) EXECUTE FUNCTION app.tg_orders__cancel_in_erp();
-
-CREATE TRIGGER _400_withdraw_reminders AFTER UPDATE ON app.orders FOR EACH ROW WHEN (((old.sla_reminder_sent OR old.sla_escalated) AND ((old.sla_clock_started_at IS DISTINCT FROM new.sla_clock_started_at) OR (new.status <> ALL (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]))))) EXECUTE FUNCTION app.tg_orders__withdraw_reminders();
+CREATE TRIGGER _400_derive_order_rules AFTER INSERT OR UPDATE ON app.system_configs FOR EACH STATEMENT EXECUTE FUNCTION app.tg_system_configs__derive_order_rules();
 
 CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.agent_sessions REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_delete();
 
@@ -8339,9 +9675,9 @@ CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.invoice_payments REFERENCIN
 
 CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.invoices REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
 
-CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.order_items REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
+CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.order_items REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert_lines();
 
-CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.orders REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
+CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.orders FOR EACH ROW WHEN ((new.status = 'DRAFT'::app.order_status_enum)) EXECUTE FUNCTION app.tg_audit_insert_row();
 
 CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.partners REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
 
@@ -8367,7 +9703,7 @@ CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.order_items REFERENCING OLD
 
 CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.orders REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
 
-CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.partners REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
+CREATE TRIGGER _800_audit_update AFTER UPDATE OF id, email, phone, password_hash, business_name, tier, salon_type, chair_count, specialization, region_id, credit_limit, is_active, address, created_at, deleted_at ON app.partners FOR EACH ROW EXECUTE FUNCTION app.tg_audit_update_row();
 
 CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.point_transactions REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
 
@@ -8381,7 +9717,9 @@ CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.tier_prices REFERENCING OLD
 
 CREATE TRIGGER _900_touch BEFORE UPDATE ON app.agents FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
 
-CREATE TRIGGER _900_touch BEFORE UPDATE ON app.partners FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
+CREATE TRIGGER _900_touch BEFORE UPDATE ON app.orders FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
+
+CREATE TRIGGER _900_touch BEFORE UPDATE OF email, phone, password_hash, business_name, tier, salon_type, chair_count, specialization, region_id, credit_limit, is_active, address, deleted_at, updated_at ON app.partners FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
 
 CREATE TRIGGER _900_touch BEFORE UPDATE ON app.products FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
 
@@ -8455,6 +9793,9 @@ ALTER TABLE ONLY app.orders
 ALTER TABLE ONLY app.orders
     ADD CONSTRAINT orders_routed_to_subdist_id_fkey FOREIGN KEY (routed_to_subdist_id) REFERENCES app.sub_distributors(id) ON DELETE RESTRICT;
 
+ALTER TABLE ONLY app.partner_closed_months
+    ADD CONSTRAINT partner_closed_months_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES app.partners(id) ON DELETE RESTRICT;
+
 ALTER TABLE ONLY app.partners
     ADD CONSTRAINT partners_region_id_fkey FOREIGN KEY (region_id) REFERENCES app.regions(id) ON DELETE RESTRICT;
 
@@ -8512,9 +9853,9 @@ ALTER TABLE ONLY auth.refresh_tokens
 ALTER TABLE ONLY auth.sign_in_links
     ADD CONSTRAINT sign_in_links_subdist_id_fkey FOREIGN KEY (subdist_id) REFERENCES app.sub_distributors(id) ON DELETE CASCADE;
 
-CREATE POLICY agent_orders ON app.orders FOR SELECT TO agent USING ((partner_id = ANY (ARRAY( SELECT p.id
+CREATE POLICY agent_orders ON app.orders FOR SELECT TO agent USING (( SELECT true
    FROM app.partners p
-  WHERE (p.region_id IN ( SELECT auth.agent_regions() AS agent_regions))))));
+  WHERE (p.id = orders.partner_id)));
 
 ALTER TABLE app.agent_sessions ENABLE ROW LEVEL SECURITY;
 
@@ -8536,13 +9877,11 @@ ALTER TABLE app.audit_logs_default ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE app.brands ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY brands__partner_select ON app.brands FOR SELECT TO partner USING (is_active);
-
-CREATE POLICY brands__staff_select ON app.brands FOR SELECT TO agent, admin USING (true);
+CREATE POLICY brands__select ON app.brands FOR SELECT TO partner, agent, admin, subdist USING (true);
 
 ALTER TABLE app.categories ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY categories__select ON app.categories FOR SELECT TO partner, agent, admin USING (true);
+CREATE POLICY categories__select ON app.categories FOR SELECT TO partner, agent, admin, subdist USING (true);
 
 ALTER TABLE app.conversations ENABLE ROW LEVEL SECURITY;
 
@@ -8570,9 +9909,9 @@ ALTER TABLE app.invoice_payments ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY invoice_payments__admin_select ON app.invoice_payments FOR SELECT TO admin USING (true);
 
-CREATE POLICY invoice_payments__agent_select ON app.invoice_payments FOR SELECT TO agent USING ((partner_id = ANY (ARRAY( SELECT p.id
+CREATE POLICY invoice_payments__agent_select ON app.invoice_payments FOR SELECT TO agent USING (( SELECT true
    FROM app.partners p
-  WHERE (p.region_id IN ( SELECT auth.agent_regions() AS agent_regions))))));
+  WHERE (p.id = invoice_payments.partner_id)));
 
 CREATE POLICY invoice_payments__partner_select ON app.invoice_payments FOR SELECT TO partner USING ((partner_id = ( SELECT auth.current_user_id() AS current_user_id)));
 
@@ -8580,9 +9919,9 @@ ALTER TABLE app.invoices ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY invoices__admin_select ON app.invoices FOR SELECT TO admin USING (true);
 
-CREATE POLICY invoices__agent_select ON app.invoices FOR SELECT TO agent USING ((partner_id = ANY (ARRAY( SELECT p.id
+CREATE POLICY invoices__agent_select ON app.invoices FOR SELECT TO agent USING (( SELECT true
    FROM app.partners p
-  WHERE (p.region_id IN ( SELECT auth.agent_regions() AS agent_regions))))));
+  WHERE (p.id = invoices.partner_id)));
 
 ALTER TABLE app.messages ENABLE ROW LEVEL SECURITY;
 
@@ -8592,33 +9931,37 @@ ALTER TABLE app.order_events ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY order_events__admin_select ON app.order_events FOR SELECT TO admin USING (true);
 
-CREATE POLICY order_events__agent_select ON app.order_events FOR SELECT TO agent USING ((partner_id = ANY (ARRAY( SELECT p.id
+CREATE POLICY order_events__agent_select ON app.order_events FOR SELECT TO agent USING (( SELECT true
    FROM app.partners p
-  WHERE (p.region_id IN ( SELECT auth.agent_regions() AS agent_regions))))));
+  WHERE (p.id = order_events.partner_id)));
 
 CREATE POLICY order_events__partner_select ON app.order_events FOR SELECT TO partner USING ((partner_id = ( SELECT auth.current_user_id() AS current_user_id)));
 
-CREATE POLICY order_events__subdist_select ON app.order_events FOR SELECT TO subdist USING ((order_id = ANY (ARRAY( SELECT o.id
+CREATE POLICY order_events__subdist_select ON app.order_events FOR SELECT TO subdist USING (( SELECT true
    FROM app.orders o
-  WHERE (o.routed_to_subdist_id = ( SELECT auth.current_subdist_id() AS current_subdist_id))))));
+  WHERE (o.id = order_events.order_id)));
 
 ALTER TABLE app.order_items ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY order_items__admin_select ON app.order_items FOR SELECT TO admin USING (true);
 
-CREATE POLICY order_items__agent_select ON app.order_items FOR SELECT TO agent USING ((partner_id = ANY (ARRAY( SELECT p.id
+CREATE POLICY order_items__agent_select ON app.order_items FOR SELECT TO agent USING (( SELECT true
    FROM app.partners p
-  WHERE (p.region_id IN ( SELECT auth.agent_regions() AS agent_regions))))));
+  WHERE (p.id = order_items.partner_id)));
 
 CREATE POLICY order_items__partner_select ON app.order_items FOR SELECT TO partner USING ((partner_id = ( SELECT auth.current_user_id() AS current_user_id)));
 
-CREATE POLICY order_items__subdist_select ON app.order_items FOR SELECT TO subdist USING ((order_id = ANY (ARRAY( SELECT o.id
+CREATE POLICY order_items__subdist_select ON app.order_items FOR SELECT TO subdist USING (( SELECT true
    FROM app.orders o
-  WHERE (o.routed_to_subdist_id = ( SELECT auth.current_subdist_id() AS current_subdist_id))))));
+  WHERE (o.id = order_items.order_id)));
+
+ALTER TABLE app.order_rules ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE app.orders ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY orders__admin_select ON app.orders FOR SELECT TO admin USING (true);
+
+ALTER TABLE app.partner_closed_months ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY partner_invoices ON app.invoices FOR SELECT TO partner USING ((partner_id = ( SELECT auth.current_user_id() AS current_user_id)));
 
@@ -8632,8 +9975,11 @@ CREATE POLICY partners__agent_select ON app.partners FOR SELECT TO agent USING (
 
 CREATE POLICY partners__partner_select ON app.partners FOR SELECT TO partner USING (((id = ( SELECT auth.current_user_id() AS current_user_id)) AND (deleted_at IS NULL)));
 
-CREATE POLICY partners__subdist_select ON app.partners FOR SELECT TO subdist USING (((id IN ( SELECT o.partner_id
-   FROM app.orders o)) AND (deleted_at IS NULL)));
+CREATE POLICY partners__subdist_select ON app.partners FOR SELECT TO subdist USING (((deleted_at IS NULL) AND ( SELECT true
+   FROM app.orders o
+  WHERE (o.partner_id = partners.id)
+  ORDER BY o.partner_id
+ LIMIT 1)));
 
 ALTER TABLE app.point_queue ENABLE ROW LEVEL SECURITY;
 
@@ -8645,22 +9991,17 @@ CREATE POLICY point_transactions__partner_select ON app.point_transactions FOR S
 
 ALTER TABLE app.products ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY products__partner_select ON app.products FOR SELECT TO partner USING ((is_active OR (id IN ( SELECT i.product_id
-   FROM app.order_items i
-  WHERE (i.partner_id = ( SELECT auth.current_user_id() AS current_user_id))))));
-
-CREATE POLICY products__staff_select ON app.products FOR SELECT TO agent, admin USING (true);
-
-CREATE POLICY products__subdist_select ON app.products FOR SELECT TO subdist USING ((id IN ( SELECT i.product_id
-   FROM app.order_items i)));
+CREATE POLICY products__select ON app.products FOR SELECT TO partner, agent, admin, subdist USING (true);
 
 ALTER TABLE app.redemption_catalog ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY redemption_catalog__admin_select ON app.redemption_catalog FOR SELECT TO admin USING (true);
 
-CREATE POLICY redemption_catalog__partner_select ON app.redemption_catalog FOR SELECT TO partner USING ((is_active OR (id IN ( SELECT r.catalog_item_id
+CREATE POLICY redemption_catalog__partner_select ON app.redemption_catalog FOR SELECT TO partner USING ((is_active OR ( SELECT true
    FROM app.redemptions r
-  WHERE (r.partner_id = ( SELECT auth.current_user_id() AS current_user_id))))));
+  WHERE ((r.catalog_item_id = redemption_catalog.id) AND (r.partner_id = ( SELECT auth.current_user_id() AS current_user_id)))
+  ORDER BY r.partner_id
+ LIMIT 1)));
 
 ALTER TABLE app.redemptions ENABLE ROW LEVEL SECURITY;
 
@@ -8675,6 +10016,8 @@ CREATE POLICY regions__staff_select ON app.regions FOR SELECT TO agent, admin US
 ALTER TABLE app.sla_escalation_logs ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY sla_escalation_logs__admin_select ON app.sla_escalation_logs FOR SELECT TO admin USING (true);
+
+ALTER TABLE app.statistics_period ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE app.sub_distributors ENABLE ROW LEVEL SECURITY;
 
@@ -8888,6 +10231,12 @@ GRANT ALL ON FUNCTION api.message_status(provider_id text, status text, at times
 REVOKE ALL ON FUNCTION api.messages_sent(sent jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.messages_sent(sent jsonb) TO messenger;
 
+REVOKE ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO partner;
+GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO agent;
+GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO admin;
+GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO subdist;
+
 REVOKE ALL ON FUNCTION api.process_inbox(max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.process_inbox(max integer) TO messenger;
 
@@ -8954,19 +10303,11 @@ GRANT ALL ON FUNCTION api.submit_order(items jsonb, points integer, notes text, 
 
 REVOKE ALL ON FUNCTION app.acknowledge_escalation(p_escalation_id uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.acting_agent(p_partner_id uuid) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION app.actor_of(p_claims json, p_role text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.adjust_points(p_partner_id uuid, p_points integer, p_reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.advance_redemption(p_redemption_id uuid, p_status text) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION app.after_approval(p_order app.orders) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION app.after_closing(p_order app.orders, p_from app.order_status_enum) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION app.after_submission(p_order app.orders) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.amount_limit() FROM PUBLIC;
 
@@ -8974,11 +10315,21 @@ REVOKE ALL ON FUNCTION app.ancestor_regions(p_region_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.apply_quarantined_levels(p_skus text[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.approve_order(p_order_id uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.assign_order(p_order_id uuid, p_subdist_id uuid, p_event text, p_note text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.button_order_id(p_payload text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.calling_partner() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.calling_partner_id() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.cancel_invoice(p_invoice_id uuid, p_reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.cancel_invoices(p_order_id uuid, p_reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.cancel_order(p_order_id uuid, p_reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.changed_columns(p_row jsonb, p_other jsonb) FROM PUBLIC;
 
@@ -8987,13 +10338,35 @@ REVOKE ALL ON FUNCTION app.check_config(p_key text, p_value jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.check_consistency(p_invariant text) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.check_consistency(p_invariant text) TO admin;
 
+REVOKE ALL ON FUNCTION app.check_credit(p_partner app.partner_account, p_amount numeric, p_over_limit_policy text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.check_erp_streams() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.check_items(p_items jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.check_order(p_order app.orders) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) TO partner;
+GRANT ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) TO agent;
+GRANT ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) TO admin;
+GRANT ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) TO subdist;
+
+REVOKE ALL ON FUNCTION app.check_shadow_session(p_agent_id uuid, p_partner_id uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.check_since() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.claim_oldest(p_max integer, p_lease_seconds integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.close_months(p_until date) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.close_order(p_order_id uuid, p_to app.order_status_enum, p_reason text, p_partner_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.complete_order(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.config_definitions() FROM PUBLIC;
 
@@ -9005,9 +10378,21 @@ REVOKE ALL ON FUNCTION app.config_snapshot(p_keys text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.config_text(p_key text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.correct_closed_months(p_closed_since timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.current_order_rules() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.derive_order_rules() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.draft_items(p_order_id uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.end_shadow_session() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.enqueue_message(p_template text, p_recipient_type text, p_recipient_id uuid, p_order_id uuid, p_variables jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.enqueue_messages(p_template text, p_recipient_type text, p_recipient_ids uuid[], p_order_id uuid, p_variables jsonb, p_channel app.notification_channel_enum, p_expires_at timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.enqueue_vesting(p_invoice_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.erp_ack_cancellation(p_order_id uuid, p_outcome text, p_note text) FROM PUBLIC;
 
@@ -9018,6 +10403,8 @@ REVOKE ALL ON FUNCTION app.erp_apply_payments(p_payments jsonb, p_stream text, p
 REVOKE ALL ON FUNCTION app.erp_apply_products(p_products jsonb, p_stream text, p_cursor jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.erp_apply_stock(p_levels jsonb, p_read_at timestamp with time zone, p_stream text, p_cursor jsonb, p_complete boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.erp_cancel_order(p_order_id uuid, p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.erp_health() FROM PUBLIC;
 
@@ -9032,6 +10419,8 @@ REVOKE ALL ON FUNCTION app.erp_stream(p_stream text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.error_catalog() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.escalate_now(p_order_id uuid, p_reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.exceeds_credit(p_partner app.partner_account, p_amount numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.fail(p_code text, p_details text, p_hint text) FROM PUBLIC;
 
@@ -9055,6 +10444,8 @@ REVOKE ALL ON FUNCTION app.handle_inbound_status(p_status jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.holds_stock(p_status app.order_status_enum, p_erp_reference text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.inbound_elements(p_payload jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.inbound_message(p_payload jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines) FROM PUBLIC;
@@ -9062,104 +10453,37 @@ REVOKE ALL ON FUNCTION app.insert_lines(p_order_id uuid, p_partner_id uuid, p_li
 REVOKE ALL ON FUNCTION app.invariants() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.invariants() TO admin;
 
-REVOKE ALL ON FUNCTION app.invoice_amount_due(p_invoice app.invoices) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.invoice_amount_due(p_status app.invoice_status_enum, p_amount numeric, p_amount_paid numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.is_calendar(p_value jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.is_in_conversation_window(p_number text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.is_legal_redemption(p_from app.redemption_status_enum, p_to app.redemption_status_enum) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.is_legal_transition(p_from app.order_status_enum, p_to app.order_status_enum) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.issue_invoice(p_order app.orders, p_amount numeric) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.issue_invoice(p_order_id uuid, p_amount numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_limit integer) FROM PUBLIC;
 
-GRANT SELECT(id) ON TABLE app.partners TO partner;
-GRANT SELECT(id) ON TABLE app.partners TO agent;
-GRANT SELECT(id) ON TABLE app.partners TO admin;
-GRANT SELECT(id) ON TABLE app.partners TO subdist;
-
-GRANT SELECT(email) ON TABLE app.partners TO partner;
-GRANT SELECT(email) ON TABLE app.partners TO agent;
-GRANT SELECT(email) ON TABLE app.partners TO admin;
-
-GRANT SELECT(phone) ON TABLE app.partners TO partner;
-GRANT SELECT(phone) ON TABLE app.partners TO agent;
-GRANT SELECT(phone) ON TABLE app.partners TO admin;
-GRANT SELECT(phone) ON TABLE app.partners TO subdist;
-
-GRANT SELECT(business_name) ON TABLE app.partners TO partner;
-GRANT SELECT(business_name) ON TABLE app.partners TO agent;
-GRANT SELECT(business_name) ON TABLE app.partners TO admin;
-GRANT SELECT(business_name) ON TABLE app.partners TO subdist;
-
-GRANT SELECT(tier) ON TABLE app.partners TO partner;
-GRANT SELECT(tier) ON TABLE app.partners TO agent;
-GRANT SELECT(tier) ON TABLE app.partners TO admin;
-GRANT SELECT(tier) ON TABLE app.partners TO subdist;
-
-GRANT SELECT(salon_type) ON TABLE app.partners TO partner;
-GRANT SELECT(salon_type) ON TABLE app.partners TO agent;
-GRANT SELECT(salon_type) ON TABLE app.partners TO admin;
-
-GRANT SELECT(chair_count) ON TABLE app.partners TO partner;
-GRANT SELECT(chair_count) ON TABLE app.partners TO agent;
-GRANT SELECT(chair_count) ON TABLE app.partners TO admin;
-
-GRANT SELECT(specialization) ON TABLE app.partners TO partner;
-GRANT SELECT(specialization) ON TABLE app.partners TO agent;
-GRANT SELECT(specialization) ON TABLE app.partners TO admin;
-
-GRANT SELECT(region_id) ON TABLE app.partners TO partner;
-GRANT SELECT(region_id) ON TABLE app.partners TO agent;
-GRANT SELECT(region_id) ON TABLE app.partners TO admin;
-GRANT SELECT(region_id) ON TABLE app.partners TO subdist;
-
-GRANT SELECT(credit_limit) ON TABLE app.partners TO partner;
-GRANT SELECT(credit_limit) ON TABLE app.partners TO agent;
-GRANT SELECT(credit_limit) ON TABLE app.partners TO admin;
-
-GRANT SELECT(credit_used) ON TABLE app.partners TO partner;
-GRANT SELECT(credit_used) ON TABLE app.partners TO agent;
-GRANT SELECT(credit_used) ON TABLE app.partners TO admin;
-
-GRANT SELECT(point_balance) ON TABLE app.partners TO partner;
-GRANT SELECT(point_balance) ON TABLE app.partners TO agent;
-GRANT SELECT(point_balance) ON TABLE app.partners TO admin;
-
-GRANT SELECT(is_active) ON TABLE app.partners TO partner;
-GRANT SELECT(is_active) ON TABLE app.partners TO agent;
-GRANT SELECT(is_active) ON TABLE app.partners TO admin;
-
-GRANT SELECT(address) ON TABLE app.partners TO partner;
-GRANT SELECT(address) ON TABLE app.partners TO agent;
-GRANT SELECT(address) ON TABLE app.partners TO admin;
-GRANT SELECT(address) ON TABLE app.partners TO subdist;
-
-GRANT SELECT(created_at) ON TABLE app.partners TO partner;
-GRANT SELECT(created_at) ON TABLE app.partners TO agent;
-GRANT SELECT(created_at) ON TABLE app.partners TO admin;
-
-GRANT SELECT(updated_at) ON TABLE app.partners TO partner;
-GRANT SELECT(updated_at) ON TABLE app.partners TO agent;
-GRANT SELECT(updated_at) ON TABLE app.partners TO admin;
-
-GRANT SELECT(deleted_at) ON TABLE app.partners TO partner;
-GRANT SELECT(deleted_at) ON TABLE app.partners TO agent;
-GRANT SELECT(deleted_at) ON TABLE app.partners TO admin;
-GRANT SELECT(deleted_at) ON TABLE app.partners TO subdist;
-
 REVOKE ALL ON FUNCTION app.lock_calling_partner() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.lock_inbound(p_inbound_ids uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.lock_inventory(p_product_ids uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.lock_invoice(p_invoice_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.lock_messages(p_message_ids uuid[], p_order_ids uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.lock_offered_order(p_message_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.lock_order(p_order_id uuid, p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.lock_products() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.mail_impersonation_notice(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.make_audit_partitions(p_months_ahead integer) FROM PUBLIC;
 
@@ -9175,6 +10499,10 @@ REVOKE ALL ON FUNCTION app.max_quantity() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean, p_by_provider boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.message_lane(p_recipient_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.message_priority(p_template text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.message_sent(p_message_id uuid, p_provider_id text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.message_status(p_provider_id text, p_status text, p_at timestamp with time zone, p_message_id uuid, p_error_code text) FROM PUBLIC;
@@ -9183,15 +10511,29 @@ REVOKE ALL ON FUNCTION app.message_templates() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.messages_sent(p_sent jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.month_start(p_month date) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.nearest_subdist(p_region_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) TO partner;
+GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) TO agent;
+GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) TO admin;
+GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) TO subdist;
 
 REVOKE ALL ON FUNCTION app.normalise_phone(p_phone text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.notify_headquarters(p_template text, p_order_id uuid, p_variables jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.notify_impersonation(p_order app.orders) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.notify_impersonation(p_order_id uuid, p_partner_id uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.notify_submission(p_order app.orders) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.notify_status(p_order_id uuid, p_partner_id uuid, p_status app.order_status_enum, p_reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.notify_submission(p_order_id uuid, p_subdist_id uuid, p_is_over_limit boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.notify_unrouted(p_order_id uuid, p_reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.open_months_start() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.optional_text(p_name text, p_value text, p_max integer) FROM PUBLIC;
 
@@ -9199,29 +10541,33 @@ REVOKE ALL ON FUNCTION app.optional_timestamp(p_name text, p_value timestamp wit
 
 REVOKE ALL ON FUNCTION app.order_variables(p_order_id uuid, p_with_lines boolean) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.payment_refusal(p_invoice app.invoices, p_amount numeric) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.payment_answer(p_payment_id uuid, p_duplicate boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.payment_refusal(p_invoice_id uuid, p_amount numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.payment_row_refusal(p_row jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_rules jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.place_order(p_partner app.partner_account, p_draft_id uuid, p_items jsonb, p_points integer, p_notes text, p_key text, p_hash bytea) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_point_value numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.points_headroom(p_partner_id uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) TO partner;
-GRANT ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) TO agent;
-GRANT ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) TO admin;
-GRANT ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) TO subdist;
+REVOKE ALL ON FUNCTION app.postpone_vesting(p_invoice_ids uuid[], p_error text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_at timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_max_lines integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.price_order(p_items jsonb, p_points integer, p_partner app.partner_account) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.process_inbox(p_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.product_row_refusal(p_row jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.promised_points(p_grand_total numeric, p_tier app.tier_enum, p_rules jsonb) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION app.quarantine_rows(p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.queued_invoices(p_limit integer, p_before timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.quote_order(p_items jsonb, p_points integer) FROM PUBLIC;
 
@@ -9229,17 +10575,21 @@ REVOKE ALL ON FUNCTION app.reap_messages() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.recipient_address(p_type text, p_id uuid, p_channel app.notification_channel_enum) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.record_conversation(p_from text, p_at text) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION app.record_event(p_order app.orders, p_event text, p_from app.order_status_enum, p_note text, p_actor_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.record_event(p_order_id uuid, p_partner_id uuid, p_event text, p_from app.order_status_enum, p_to app.order_status_enum, p_note text, p_actor_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.record_payment(p_invoice_id uuid, p_amount numeric, p_payment_method text, p_reference_number text, p_paid_at timestamp with time zone, p_notes text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.redeem_reward(p_reward_id uuid, p_idempotency_key text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.refresh_statistics(p_now timestamp with time zone) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.refuse(p_code text, p_details text, p_retry_after_seconds integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.refuse_transition(p_order_number text, p_from app.order_status_enum, p_to app.order_status_enum) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.region_time_zone(p_region_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.reject_order(p_order_id uuid, p_reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.release_order(p_order_id uuid, p_reason text) FROM PUBLIC;
 
@@ -9255,6 +10605,8 @@ REVOKE ALL ON FUNCTION app.reply_to_outdated_button(p_order_id uuid, p_from text
 
 REVOKE ALL ON FUNCTION app.report_delivery_failure(p_error_code text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.reprice_lines(p_order_id uuid, p_lines app.priced_lines) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.request_hash(p_request jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.require_set(p_name text, p_set jsonb, p_max integer) FROM PUBLIC;
@@ -9265,13 +10617,11 @@ REVOKE ALL ON FUNCTION app.require_text(p_name text, p_value text, p_max integer
 
 REVOKE ALL ON FUNCTION app.reroute_order(p_order_id uuid, p_subdist_id uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.reserve_order(p_order_id uuid) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION app.reserve_stock(p_product_ids uuid[], p_quantities integer[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.respond_order(p_order_id uuid, p_subdist_id uuid, p_decision text, p_note text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.reverse_vested_points(p_invoice app.invoices) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.return_spent_points(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.save_draft(p_items jsonb, p_notes text) FROM PUBLIC;
 
@@ -9279,11 +10629,15 @@ REVOKE ALL ON FUNCTION app.sender_number(p_from text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.set_config_value(p_key text, p_value jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.settle_submission(p_order app.orders) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.ship_order(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.sla_due_at(p_start timestamp with time zone, p_hours numeric, p_calendar jsonb, p_zone text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.spend_points(p_partner_id uuid, p_order_id uuid, p_points integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.start_shadow_session(p_partner_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.status_message_id(p_status jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.status_text(p_status app.order_status_enum) FROM PUBLIC;
 
@@ -9295,7 +10649,9 @@ GRANT ALL ON FUNCTION app.stock_stale_before() TO subdist;
 
 REVOKE ALL ON FUNCTION app.store_cursor(p_stream text, p_cursor jsonb, p_rows bigint) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.submission_rules(p_tier app.tier_enum) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.subdist_for_order(p_order_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.submission_type(p_agent_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.submit_draft(p_order_id uuid, p_points integer, p_idempotency_key text) FROM PUBLIC;
 
@@ -9303,23 +10659,29 @@ REVOKE ALL ON FUNCTION app.submit_order(p_items jsonb, p_points integer, p_notes
 
 REVOKE ALL ON FUNCTION app.sweep_service_level(p_limit integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.take_back_points(p_invoice_id uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.tg_append_only() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_audit_delete() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_audit_insert() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.tg_audit_insert_lines() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_audit_insert_row() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.tg_audit_update() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.tg_invoice_payments__check() FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.tg_audit_update_row() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.tg_invoice_payments__settle() FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.tg_invoice_payments__derive_invoice() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_invoice_payments__guard() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_invoices__derive_status() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.tg_invoices__effects() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION app.tg_messages__impersonation_mail() FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.tg_invoices__guard() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_messages__impersonation_notice() FROM PUBLIC;
 
@@ -9331,27 +10693,23 @@ REVOKE ALL ON FUNCTION app.tg_normalise_whatsapp_number() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_order_items__frozen() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.tg_order_items__reserve() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION app.tg_orders__acknowledged_by_erp() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION app.tg_orders__cancel_in_erp() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION app.tg_orders__effects() FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.tg_order_items__guard_writer() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_orders__guard() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.tg_orders__withdraw_reminders() FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.tg_orders__guard_insert() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_orders__restart_clock() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_point_transactions__require_paid_invoice() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_redemptions__guard() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.tg_redemptions__refund() FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION app.tg_regions__acyclic() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_sub_distributors__hand_over() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_system_configs__derive_order_rules() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_system_configs__history() FROM PUBLIC;
 
@@ -9365,7 +10723,9 @@ REVOKE ALL ON FUNCTION app.timestamptz_or_null(p_text text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.transfer_stock_to_erp(p_order_id uuid, p_reserved boolean) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.transition_order(p_order_id uuid, p_to app.order_status_enum, p_reason text, p_partner_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.transition_function(p_to app.order_status_enum) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.unknown_skus(p_items jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.update_partner_point_balance() FROM PUBLIC;
 
@@ -9375,13 +10735,21 @@ REVOKE ALL ON FUNCTION app.uuid_or_null(p_text text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.uuid_v7_floor(p_at timestamp with time zone) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.vest_invoices(p_invoice_ids uuid[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.vest_points(p_invoice_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.violate_check(p_table text, p_constraint text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.void_invoice(p_invoice_id uuid, p_reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.waiting_since(p_clock timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.withdraw_messages(p_order_id uuid, p_templates text[], p_why text, p_recipient_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.withdraw_offer(p_order_id uuid, p_subdist_id uuid, p_reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.withdraw_reminders(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.write_stock_levels(p_product_ids uuid[], p_levels integer[], p_as_of timestamp with time zone, p_sold_since timestamp with time zone) FROM PUBLIC;
 
@@ -9410,6 +10778,8 @@ GRANT ALL ON FUNCTION auth.caller_role() TO erp;
 GRANT ALL ON FUNCTION auth.caller_role() TO messenger;
 
 REVOKE ALL ON FUNCTION auth.change_password(p_current text, p_new text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.claimed_uuid(p_text text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.claims() FROM PUBLIC;
 
@@ -9486,13 +10856,15 @@ REVOKE ALL ON FUNCTION auth.sign_token(p_claims jsonb, p_expires_at timestamp wi
 
 REVOKE ALL ON FUNCTION auth.subject_is_active(p_subject_id uuid, p_role text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobs.backlogs() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobs.check_erp_streams() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobs.cron_field_matches(p_field text, p_value integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobs.failures() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION jobs.flush_audit() FROM PUBLIC;
+REVOKE ALL ON PROCEDURE jobs.flush_audit(IN p_batch integer, IN p_seconds integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobs.health() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobs.health() TO admin;
@@ -9501,7 +10873,7 @@ REVOKE ALL ON FUNCTION jobs.make_partitions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobs.next_run(p_schedule text, p_after timestamp with time zone) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION jobs.process_point_queue(p_limit integer) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE jobs.process_point_queue(IN p_batch integer, IN p_seconds integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobs.purge_cron_history() FROM PUBLIC;
 
@@ -9560,6 +10932,7 @@ GRANT SELECT ON TABLE app.brands TO subdist;
 GRANT SELECT ON TABLE api.brands TO partner;
 GRANT SELECT ON TABLE api.brands TO agent;
 GRANT SELECT ON TABLE api.brands TO admin;
+GRANT SELECT ON TABLE api.brands TO subdist;
 
 GRANT SELECT ON TABLE app.categories TO partner;
 GRANT SELECT ON TABLE app.categories TO agent;
@@ -9569,8 +10942,84 @@ GRANT SELECT ON TABLE app.categories TO subdist;
 GRANT SELECT ON TABLE api.categories TO partner;
 GRANT SELECT ON TABLE api.categories TO agent;
 GRANT SELECT ON TABLE api.categories TO admin;
+GRANT SELECT ON TABLE api.categories TO subdist;
 
 GRANT SELECT ON TABLE api.consistency TO admin;
+
+GRANT SELECT(id) ON TABLE app.partners TO partner;
+GRANT SELECT(id) ON TABLE app.partners TO agent;
+GRANT SELECT(id) ON TABLE app.partners TO admin;
+GRANT SELECT(id) ON TABLE app.partners TO subdist;
+
+GRANT SELECT(email) ON TABLE app.partners TO partner;
+GRANT SELECT(email) ON TABLE app.partners TO agent;
+GRANT SELECT(email) ON TABLE app.partners TO admin;
+
+GRANT SELECT(phone) ON TABLE app.partners TO partner;
+GRANT SELECT(phone) ON TABLE app.partners TO agent;
+GRANT SELECT(phone) ON TABLE app.partners TO admin;
+GRANT SELECT(phone) ON TABLE app.partners TO subdist;
+
+GRANT SELECT(business_name) ON TABLE app.partners TO partner;
+GRANT SELECT(business_name) ON TABLE app.partners TO agent;
+GRANT SELECT(business_name) ON TABLE app.partners TO admin;
+GRANT SELECT(business_name) ON TABLE app.partners TO subdist;
+
+GRANT SELECT(tier) ON TABLE app.partners TO partner;
+GRANT SELECT(tier) ON TABLE app.partners TO agent;
+GRANT SELECT(tier) ON TABLE app.partners TO admin;
+GRANT SELECT(tier) ON TABLE app.partners TO subdist;
+
+GRANT SELECT(salon_type) ON TABLE app.partners TO partner;
+GRANT SELECT(salon_type) ON TABLE app.partners TO agent;
+GRANT SELECT(salon_type) ON TABLE app.partners TO admin;
+
+GRANT SELECT(chair_count) ON TABLE app.partners TO partner;
+GRANT SELECT(chair_count) ON TABLE app.partners TO agent;
+GRANT SELECT(chair_count) ON TABLE app.partners TO admin;
+
+GRANT SELECT(specialization) ON TABLE app.partners TO partner;
+GRANT SELECT(specialization) ON TABLE app.partners TO agent;
+GRANT SELECT(specialization) ON TABLE app.partners TO admin;
+
+GRANT SELECT(region_id) ON TABLE app.partners TO partner;
+GRANT SELECT(region_id) ON TABLE app.partners TO agent;
+GRANT SELECT(region_id) ON TABLE app.partners TO admin;
+GRANT SELECT(region_id) ON TABLE app.partners TO subdist;
+
+GRANT SELECT(credit_limit) ON TABLE app.partners TO partner;
+GRANT SELECT(credit_limit) ON TABLE app.partners TO agent;
+GRANT SELECT(credit_limit) ON TABLE app.partners TO admin;
+
+GRANT SELECT(credit_used) ON TABLE app.partners TO partner;
+GRANT SELECT(credit_used) ON TABLE app.partners TO agent;
+GRANT SELECT(credit_used) ON TABLE app.partners TO admin;
+
+GRANT SELECT(point_balance) ON TABLE app.partners TO partner;
+GRANT SELECT(point_balance) ON TABLE app.partners TO agent;
+GRANT SELECT(point_balance) ON TABLE app.partners TO admin;
+
+GRANT SELECT(is_active) ON TABLE app.partners TO partner;
+GRANT SELECT(is_active) ON TABLE app.partners TO agent;
+GRANT SELECT(is_active) ON TABLE app.partners TO admin;
+
+GRANT SELECT(address) ON TABLE app.partners TO partner;
+GRANT SELECT(address) ON TABLE app.partners TO agent;
+GRANT SELECT(address) ON TABLE app.partners TO admin;
+GRANT SELECT(address) ON TABLE app.partners TO subdist;
+
+GRANT SELECT(created_at) ON TABLE app.partners TO partner;
+GRANT SELECT(created_at) ON TABLE app.partners TO agent;
+GRANT SELECT(created_at) ON TABLE app.partners TO admin;
+
+GRANT SELECT(updated_at) ON TABLE app.partners TO partner;
+GRANT SELECT(updated_at) ON TABLE app.partners TO agent;
+GRANT SELECT(updated_at) ON TABLE app.partners TO admin;
+
+GRANT SELECT(deleted_at) ON TABLE app.partners TO partner;
+GRANT SELECT(deleted_at) ON TABLE app.partners TO agent;
+GRANT SELECT(deleted_at) ON TABLE app.partners TO admin;
+GRANT SELECT(deleted_at) ON TABLE app.partners TO subdist;
 
 GRANT SELECT ON TABLE api.delivery_contacts TO subdist;
 
@@ -9682,6 +11131,11 @@ GRANT SELECT ON TABLE app.products TO agent;
 GRANT SELECT ON TABLE app.products TO admin;
 GRANT SELECT ON TABLE app.products TO subdist;
 
+GRANT SELECT ON TABLE app.tier_prices TO partner;
+GRANT SELECT ON TABLE app.tier_prices TO agent;
+GRANT SELECT ON TABLE app.tier_prices TO admin;
+GRANT SELECT ON TABLE app.tier_prices TO subdist;
+
 GRANT SELECT ON TABLE api.products TO partner;
 GRANT SELECT ON TABLE api.products TO agent;
 GRANT SELECT ON TABLE api.products TO admin;
@@ -9716,11 +11170,6 @@ GRANT SELECT ON TABLE api.system_config_history TO superadmin;
 GRANT SELECT ON TABLE app.system_configs TO admin;
 
 GRANT SELECT ON TABLE api.system_configs TO admin;
-
-GRANT SELECT ON TABLE app.tier_prices TO partner;
-GRANT SELECT ON TABLE app.tier_prices TO agent;
-GRANT SELECT ON TABLE app.tier_prices TO admin;
-GRANT SELECT ON TABLE app.tier_prices TO subdist;
 
 GRANT SELECT ON TABLE api.tier_prices TO admin;
 
