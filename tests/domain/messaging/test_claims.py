@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+import psycopg
 import pytest
 
+from tests.conftest import Clone
 from tests.support.context import Connection, value
 from tests.support.messaging import claim, end_backoff, enqueue
 
@@ -28,20 +30,23 @@ def blocks_read(conn: Connection, statement: str) -> int:
 
 
 @pytest.mark.parametrize("in_flight", [True, False], ids=["all-in-flight", "all-waiting-for-a-retry"])
-def test_claim_reads_no_more_of_a_long_backlog_than_of_a_short_one(db: Connection, in_flight: bool) -> None:
+def test_claim_reads_no_more_of_a_long_backlog_than_of_a_short_one(clone: Clone, in_flight: bool) -> None:
+    """In a database of its own, analyzed as autovacuum would: other tests leave dead index entries."""
     blocks = []
-    for messages in (100, 6000):
-        fill_backlog(db, messages, 12)
-        claimed = claim(db, 100)
-        assert len(claimed) == (12 if messages == 100 else 0) or not in_flight
-        if not in_flight:
-            for message in claimed:
-                db.execute("select app.message_failed(%s, '131000', true)", [message])
-            db.execute(
-                "update app.messages set next_attempt_at = now() + interval '1 hour' where attempts > 0"
-            )
-        assert claim(db, 10) == []
-        blocks.append(min(blocks_read(db, "select app.claim_messages(10, 60)") for _ in range(3)))
+    with psycopg.connect(clone()) as conn:
+        for messages in (100, 6000):
+            fill_backlog(conn, messages, 12)
+            conn.execute("analyze app.messages")
+            claimed = claim(conn, 100)
+            assert len(claimed) == (12 if messages == 100 else 0) or not in_flight
+            if not in_flight:
+                for message in claimed:
+                    conn.execute("select app.message_failed(%s, '131000', true)", [message])
+                conn.execute(
+                    "update app.messages set next_attempt_at = now() + interval '1 hour' where attempts > 0"
+                )
+            assert claim(conn, 10) == []
+            blocks.append(min(blocks_read(conn, "select app.claim_messages(10, 60)") for _ in range(3)))
     assert blocks[1] <= 2 * blocks[0], blocks
 
 

@@ -11,7 +11,7 @@ SHARED = re.compile(r"_shared|auth_|audit")
 
 def file_of(function: str) -> str:
     """The file under sql/ that creates a function."""
-    created = re.compile(rf"^create function {re.escape(function)}\(", re.MULTILINE)
+    created = re.compile(rf"^\s*create function {re.escape(function)}\(", re.MULTILINE)
     found = [file for file in (paths.root() / "sql").rglob("*.sql") if created.search(file.read_text())]
     assert len(found) == 1, (function, found)
     return str(found[0].relative_to(paths.root() / "sql"))
