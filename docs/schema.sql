@@ -346,11 +346,11 @@ CREATE FUNCTION api.advance_redemption(redemption_id uuid, status text) RETURNS 
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_id uuid;
   v_redemption api.redemptions;
 begin
-  v_id := app.advance_redemption(advance_redemption.redemption_id, advance_redemption.status);
-  select * into strict v_redemption from api.redemptions as r where r.id = v_id;
+  perform app.advance_redemption(advance_redemption.redemption_id, advance_redemption.status);
+  select * into strict v_redemption
+  from api.redemptions as r where r.id = advance_redemption.redemption_id;
   return v_redemption;
 end $$;
 
@@ -1260,7 +1260,7 @@ end $$;
 
 COMMENT ON FUNCTION app.adjust_points(p_partner_id uuid, p_points integer, p_reason text) IS 'Corrects a balance by hand, never below 0; returns the transaction''s id. Raises INVALID_ARGUMENT, NOT_FOUND, POINTS_INSUFFICIENT';
 
-CREATE FUNCTION app.advance_redemption(p_redemption_id uuid, p_status text) RETURNS uuid
+CREATE FUNCTION app.advance_redemption(p_redemption_id uuid, p_status text) RETURNS void
     LANGUAGE plpgsql
     AS $$
 declare
@@ -1296,7 +1296,6 @@ begin
       'redemption cancelled', auth.current_agent_id()
     );
   end if;
-  return p_redemption_id;
 end $$;
 
 COMMENT ON FUNCTION app.advance_redemption(p_redemption_id uuid, p_status text) IS 'Moves a redemption from PENDING to SHIPPED to DELIVERED, or from PENDING to CANCELLED, which returns the points and the unit. Raises INVALID_ARGUMENT, NOT_FOUND, ILLEGAL_TRANSITION';
@@ -1349,7 +1348,7 @@ declare
 begin
   perform app.lock_order(p_order_id);
   select
-    o.order_number, o.partner_id, o.status, o.grand_total, o.sla_escalated, o.sla_reminder_sent,
+    o.order_number, o.partner_id, o.status, o.grand_total,
     -- only what could not be routed is approved without the sub-distributor
     o.status = 'PROCESSING' or (
       o.status = 'SUBMITTED' and o.routed_to_subdist_id is null
@@ -4363,18 +4362,6 @@ $$;
 
 COMMENT ON FUNCTION app.postpone_vesting(p_invoice_ids uuid[], p_error text) IS 'Records a failure: an invoice alone is tried again after 1, 2, 4 ... at most 60 minutes; the invoices of a batch are due at once, one by one';
 
-CREATE FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) RETURNS TABLE(price numeric, min_qty_discount numeric, discount_price numeric)
-    LANGUAGE sql STABLE
-    AS $$
-  select coalesce(t.price, p_base_price), t.min_qty_discount, t.discount_price
-  from (select) as one
-  left join app.tier_prices as t
-    on t.product_id = p_product_id and t.tier = p_tier
-    and t.effective_from <= p_at and (t.effective_until > p_at or t.effective_until is null)
-$$;
-
-COMMENT ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) IS 'The tier''s price at a time, else the base price, in IDR per unit; always one row';
-
 CREATE FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_max_lines integer) RETURNS app.priced_lines
     LANGUAGE plpgsql STABLE
     AS $$
@@ -5166,7 +5153,7 @@ end $$;
 
 COMMENT ON FUNCTION app.reserve_stock(p_product_ids uuid[], p_quantities integer[]) IS 'Reserves units of each product; raises OUT_OF_STOCK with what is left. The products are distinct';
 
-CREATE FUNCTION app.respond_order(p_order_id uuid, p_subdist_id uuid, p_decision text, p_note text) RETURNS uuid
+CREATE FUNCTION app.respond_order(p_order_id uuid, p_subdist_id uuid, p_decision text, p_note text) RETURNS void
     LANGUAGE plpgsql
     AS $$
 declare
@@ -5218,7 +5205,6 @@ begin
   elsif v_to <> v_order.status then
     perform app.notify_status(p_order_id, v_order.partner_id, v_to);
   end if;
-  return p_order_id;
 end $$;
 
 COMMENT ON FUNCTION app.respond_order(p_order_id uuid, p_subdist_id uuid, p_decision text, p_note text) IS 'Records the sub-distributor''s answer, which restarts the clock: ACCEPT starts PROCESSING, DECLINE hands the order to headquarters. Raises INVALID_ARGUMENT, ACCOUNT_INACTIVE, NOT_FOUND, ILLEGAL_TRANSITION';
@@ -7345,7 +7331,7 @@ COMMENT ON VIEW api.agent_sessions IS 'Shadow sessions: which agent acted for wh
 
 CREATE TABLE app.agents (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
-    email character varying(255) NOT NULL,
+    email app.email NOT NULL,
     password_hash character varying(255) NOT NULL,
     full_name character varying(255) NOT NULL,
     phone character varying(20),
@@ -7353,8 +7339,7 @@ CREATE TABLE app.agents (
     region_id uuid,
     is_active boolean DEFAULT true NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT agents_email_check CHECK ((((email)::text = lower(btrim((email)::text))) AND ((email)::text ~~ '_%@_%'::text)))
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 COMMENT ON TABLE app.agents IS 'Sales agents and headquarters staff. PII';
@@ -10554,8 +10539,6 @@ REVOKE ALL ON FUNCTION app.point_discount(p_points integer, p_balance integer, p
 REVOKE ALL ON FUNCTION app.points_headroom(p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.postpone_vesting(p_invoice_ids uuid[], p_error text) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION app.price_in_force(p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_max_lines integer) FROM PUBLIC;
 

@@ -7,6 +7,6 @@ __depends__ = {"0015_partners"}
 steps = [
     schema_file(
         "16_agents.sql",
-        sha256="c275922e68523ff04ab870bab66ea475cb4dbea08d9cb41e368c4ab6fd64a188",
+        sha256="4453cb20993bd457d506903cd8545b0b61568bb5a554be9d8b09fedf5f5a95ea",
     ),
 ]

@@ -61,11 +61,11 @@ create function api.advance_redemption(redemption_id uuid, status text) returns 
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id uuid;
   v_redemption api.redemptions;
 begin
-  v_id := app.advance_redemption(advance_redemption.redemption_id, advance_redemption.status);
-  select * into strict v_redemption from api.redemptions as r where r.id = v_id;
+  perform app.advance_redemption(advance_redemption.redemption_id, advance_redemption.status);
+  select * into strict v_redemption
+  from api.redemptions as r where r.id = advance_redemption.redemption_id;
   return v_redemption;
 end $$;
 comment on function api.advance_redemption(uuid, text) is

@@ -323,7 +323,7 @@ create trigger _100_guard_insert before insert on app.redemptions
 for each row when (current_user <> 'hub_owner') execute function app.tg_redemptions__guard();
 
 create function app.advance_redemption(p_redemption_id uuid, p_status text)
-returns uuid language plpgsql volatile
+returns void language plpgsql volatile
 as $$
 declare
   v_redemption record;
@@ -358,7 +358,6 @@ begin
       'redemption cancelled', auth.current_agent_id()
     );
   end if;
-  return p_redemption_id;
 end $$;
 comment on function app.advance_redemption(uuid, text) is
   'Moves a redemption from PENDING to SHIPPED to DELIVERED, or from PENDING to CANCELLED, which '

@@ -14,7 +14,7 @@ comment on function app.notify_unrouted(uuid, text) is
 create function app.respond_order(
   p_order_id uuid, p_subdist_id uuid, p_decision text, p_note text
 )
-returns uuid language plpgsql volatile
+returns void language plpgsql volatile
 as $$
 declare
   v_note text;
@@ -65,7 +65,6 @@ begin
   elsif v_to <> v_order.status then
     perform app.notify_status(p_order_id, v_order.partner_id, v_to);
   end if;
-  return p_order_id;
 end $$;
 comment on function app.respond_order(uuid, uuid, text, text) is
   'Records the sub-distributor''s answer, which restarts the clock: ACCEPT starts PROCESSING, '

@@ -8,7 +8,7 @@ declare
 begin
   perform app.lock_order(p_order_id);
   select
-    o.order_number, o.partner_id, o.status, o.grand_total, o.sla_escalated, o.sla_reminder_sent,
+    o.order_number, o.partner_id, o.status, o.grand_total,
     -- only what could not be routed is approved without the sub-distributor
     o.status = 'PROCESSING' or (
       o.status = 'SUBMITTED' and o.routed_to_subdist_id is null

@@ -40,8 +40,8 @@ comment on function app.calling_partner() is
   'The account of the calling partner; raises ACCOUNT_INACTIVE, and SESSION_CLOSED in a shadow '
   'session that has ended';
 
--- Like calling_partner(), which a GET may call, but with the lock: a second statement that reads
--- after the lock would cost as much as pricing an order's line.
+-- Reads what calling_partner() reads, in the statement that locks: a second one costs every order.
+-- calling_partner() has no lock, because quotes are read-only.
 create function app.lock_calling_partner()
 returns app.partner_account language plpgsql volatile
 as $$

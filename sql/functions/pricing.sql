@@ -4,21 +4,6 @@ create function app.max_quantity() returns int language sql immutable
 as $$ select 100000 $$;
 comment on function app.max_quantity() is 'Most units of one product in an order';
 
-create function app.price_in_force(
-  p_product_id uuid, p_base_price numeric, p_tier app.tier_enum, p_at timestamptz
-)
-returns table (price numeric, min_qty_discount numeric, discount_price numeric)
-language sql stable
-as $$
-  select coalesce(t.price, p_base_price), t.min_qty_discount, t.discount_price
-  from (select) as one
-  left join app.tier_prices as t
-    on t.product_id = p_product_id and t.tier = p_tier
-    and t.effective_from <= p_at and (t.effective_until > p_at or t.effective_until is null)
-$$;
-comment on function app.price_in_force(uuid, numeric, app.tier_enum, timestamptz) is
-  'The tier''s price at a time, else the base price, in IDR per unit; always one row';
-
 create function app.check_items(p_items jsonb) returns void
 language plpgsql stable
 as $$

@@ -2,8 +2,7 @@
 
 create table app.agents (
   id uuid primary key default app.uuid_v7(),
-  email varchar(255) not null constraint agents_email_key unique
-  constraint agents_email_check check (email = lower(btrim(email)) and email like '_%@_%'),
+  email app.email not null constraint agents_email_key unique,
   password_hash varchar(255) not null,
   full_name varchar(255) not null,
   phone varchar(20),

@@ -11,7 +11,7 @@ NULL_IN_BETWEEN = ("amount_paid", "point_discount")
 # A check of a domain is named together with the column that has it.
 CHECKS = {
     "agent_sessions_period_check": "app.agent_sessions set ended_at = started_at - interval '1 s'",
-    "agents_email_check": "app.agents set email = 'Upper@hub.test'",
+    "email_check agents.email": "app.agents set email = 'Upper@hub.test'",
     "categories_parent_check": "app.categories set parent_id = id",
     "categories_slug_check": "app.categories set slug = 'Not a slug'",
     "erp_cancellations_outcome_check": "app.erp_cancellations set outcome = 'MAYBE'",

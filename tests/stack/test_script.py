@@ -168,9 +168,10 @@ def test_shellcheck_finds_nothing() -> None:
         (["demo"], SERVERS, False),
         (["reset", "--yes"], SERVERS, False),
         (["seed"], SERVERS, False),
-        (["test"], SERVERS, True),
+        (["test"], f"{SERVERS} wrk", True),
         (["docs"], SERVERS, True),
-        (["dev", "bench"], SERVERS, True),
+        (["dev", "bench"], f"{SERVERS} wrk", True),
+        (["dev", "mutate"], SERVERS, True),
     ],
 )
 def test_command_installs_only_what_it_needs(
@@ -205,7 +206,7 @@ def test_what_is_to_be_installed_is_listed_first(checkout: Checkout) -> None:
     checkout.program("apt-get", 'echo "the list came late" >&2')
     done = checkout.run("test", "--verbose")
     listing, _, after = done.stderr.partition("hub: installing")
-    assert f"Debian packages: {SERVERS}\n" in listing
+    assert f"Debian packages: {SERVERS} wrk\n" in listing
     assert "of requirements/runtime.lock, into .venv\n" in listing
     assert "of requirements/dev.lock, into .venv\n" in listing
     assert "the list came late" in after

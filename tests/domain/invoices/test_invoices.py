@@ -5,6 +5,7 @@ from decimal import Decimal
 import psycopg
 import pytest
 
+from tests.support.calls import refused
 from tests.support.context import (
     Caller,
     Connection,
@@ -119,6 +120,31 @@ def test_amount_paid_and_status_cannot_be_set_by_sql(db: Connection, context: Co
     )
     after = invoice_of(db, {"id": invoice["order_id"]})
     assert (after["amount_paid"], after["status"]) == (0, "UNPAID")
+
+
+@pytest.mark.parametrize(
+    ("statement", "call_name"),
+    [
+        (
+            "insert into app.invoice_payments (invoice_id, partner_id, amount, paid_at)"
+            " select id, partner_id, 1, now() from app.invoices where id = %s",
+            "record_payment",
+        ),
+        ("update app.invoices set status = 'CANCELLED' where id = %s", "cancel_invoice"),
+        (
+            "insert into app.invoices (order_id, partner_id, amount, due_date)"
+            " select order_id, partner_id, 1, now() from app.invoices where id = %s",
+            "approve_order",
+        ),
+    ],
+)
+def test_invoice_or_payment_written_by_a_superuser_is_refused_with_the_name_of_the_call(
+    db: Connection, context: Context, statement: str, call_name: str
+) -> None:
+    invoice = approved_invoice(db, context)
+    with refused(db, "NOT_ALLOWED") as why:
+        db.execute(statement.encode(), [invoice["id"]])
+    assert f"api.{call_name}" in (why.hint or "")
 
 
 @pytest.mark.parametrize("change", ["amount = amount + 1", "status = 'UNPAID'"])

@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from tests.support.calls import refused
 from tests.support.context import Connection, Context, call, grant_points, refusal, value
 from tests.support.queries import balance
 
@@ -82,6 +83,32 @@ def test_illegal_redemption_status_is_refused(
         call(db, context.admin, "advance_redemption", redemption_id=redemption, status=status)
     code = refusal(db, context.admin, "advance_redemption", redemption_id=redemption, status=refused_status)
     assert code == "ILLEGAL_TRANSITION"
+
+
+@pytest.mark.parametrize(
+    ("statement", "call_name"),
+    [
+        (
+            "insert into app.redemptions (partner_id, catalog_item_id, points_spent)"
+            " select partner_id, catalog_item_id, 1 from app.redemptions",
+            "redeem_reward",
+        ),
+        ("update app.redemptions set status = 'SHIPPED'", "advance_redemption"),
+    ],
+)
+def test_redemption_written_by_a_superuser_is_refused_with_the_name_of_the_call(
+    db: Connection, context: Context, statement: str, call_name: str
+) -> None:
+    redeem(db, context)
+    with refused(db, "NOT_ALLOWED") as why:
+        db.execute(statement.encode())
+    assert f"api.{call_name}" in (why.hint or "")
+
+
+def test_redemption_cannot_be_deleted(db: Connection, context: Context) -> None:
+    redeem(db, context)
+    with refused(db, "APPEND_ONLY"):
+        db.execute("delete from app.redemptions")
 
 
 def test_points_spent_on_a_redemption_cannot_be_changed(db: Connection, context: Context) -> None:
