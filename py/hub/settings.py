@@ -17,15 +17,18 @@ from hub.errors import UserError
 from hub.ports import HOST, is_free, next_free
 
 DEFAULT_PORTS = {
-    "postgres_port": 54815,
-    "pgbouncer_port": 64815,
-    "gateway_port": 38150,
-    "gateway_admin_port": 38155,
-    "supervisor_port": 38159,
-    "whatsapp_port": 38160,
-    "erp_port": 38161,
+    "postgres_port": 15432,
+    "pgbouncer_port": 16432,
+    "gateway_port": 18150,
+    "gateway_admin_port": 18155,
+    "supervisor_port": 18159,
+    "whatsapp_port": 18160,
+    "erp_port": 18161,
 }
-"""Loopback ports. If one is taken, hub.env keeps the next free one. Adapters count up from 38160."""
+"""Loopback ports, below those of outgoing connections (32768 on), which would hold one for a moment.
+
+If one is taken, hub.env keeps the next free one. Adapters count up from 18160.
+"""
 
 _FILE = "hub.env"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hub import settings
 from tests.support import test_cluster
 
 FAKE_POSTGREST = f"""\
@@ -32,13 +33,26 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 Hub = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def _own_ports() -> str:
+    return "".join(
+        f"HUB_{name.upper()}={test_cluster.free_port(20000 + 500 * i)}\n"
+        for i, name in enumerate(settings.DEFAULT_PORTS)
+    )
+
+
 @contextmanager
 def command_line(folder: Path, **variables: str) -> Iterator[Hub]:
-    """The command line on this data folder, with these variables set; at the end the stack is down."""
+    """The command line on this data folder, with these variables set; at the end the stack is down.
+
+    The stack gets ports of its own: with the default ones, another stack could take a port while this
+    one restarts a program.
+    """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HUB_")}
     environment |= {"HUB_DATA_DIR": str(folder), **variables}
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        if arguments[0] == "up" and not settings.env_file(folder).exists():
+            settings.env_file(folder).write_text(_own_ports())
         return subprocess.run(
             [sys.executable, "-m", "hub", *arguments],
             env=environment | more,

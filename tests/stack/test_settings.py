@@ -68,6 +68,10 @@ def test_port_of_the_environment_is_never_replaced_or_stored(
     assert "HUB_POSTGRES_PORT" not in settings.env_file(tmp_path).read_text()
 
 
+def test_default_ports_lie_below_those_of_outgoing_connections() -> None:
+    assert max(settings.DEFAULT_PORTS.values()) < 32768
+
+
 def test_short_signing_secret_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUB_JWT_SECRET", "too short")
     with pytest.raises(UserError, match="fewer than 32 characters"):

@@ -21,7 +21,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HUB_", env_ignore_empty=True, extra="ignore")
 
-    gateway_url: str = Field(default="http://127.0.0.1:38150", description="The hub's HTTP API")
+    gateway_url: str = Field(default="http://127.0.0.1:18150", description="The hub's HTTP API")
     jwt_secret: SecretStr = Field(
         default=..., min_length=32, description="The gateway's HS256 key; signs the adapter's own tokens"
     )
@@ -32,7 +32,7 @@ class Settings(BaseSettings):
 
     erp_kind: Literal["tryton", "csv", "none"] = Field(default="none", description="The ERP to connect to")
     erp_host: str = Field(default="127.0.0.1", description="Address of /health")
-    erp_port: int = Field(default=38161, description="Port of /health")
+    erp_port: int = Field(default=18161, description="Port of /health")
     erp_poll_seconds: float = Field(default=5, gt=0, description="Pause between two polls for orders")
     erp_interval_seconds: float | None = Field(
         default=None,

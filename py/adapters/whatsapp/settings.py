@@ -28,7 +28,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HUB_", env_ignore_empty=True, extra="ignore")
 
-    gateway_url: str = Field(default="http://127.0.0.1:38150", description="The hub's HTTP API")
+    gateway_url: str = Field(default="http://127.0.0.1:18150", description="The hub's HTTP API")
     jwt_secret: SecretStr = Field(
         default=..., min_length=32, description="The gateway's HS256 key; signs the adapter's own tokens"
     )
@@ -37,7 +37,7 @@ class Settings(BaseSettings):
         description="Direct connection to the database, for notifications; without it the outbox is polled",
     )
     whatsapp_host: str = Field(default="127.0.0.1", description="Address of /webhook and /health")
-    whatsapp_port: int = Field(default=38160, description="Port of /webhook and /health")
+    whatsapp_port: int = Field(default=18160, description="Port of /webhook and /health")
     whatsapp_file: Path | None = Field(
         default=None, description="JSON lines file that also receives the printed messages"
     )

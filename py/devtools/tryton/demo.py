@@ -22,7 +22,7 @@ from hub.stack.up import up
 
 PROGRAM = "trytond"
 DATABASE = "tryton_demo"
-PORT = 38162
+PORT = 18162
 """Where the port is taken, the next free one is used."""
 
 

@@ -2,8 +2,8 @@
 
 A tool outside the product, such as a sandbox ERP, adds its server to the stack by writing a file:
 
-    {"name": "trytond", "command": ["/usr/bin/trytond", "-c", "..."], "port": 38162, "account": "python",
-     "url": "http://127.0.0.1:38162", "settings": {"erp_kind": "tryton"}}
+    {"name": "trytond", "command": ["/usr/bin/trytond", "-c", "..."], "port": 18162, "account": "python",
+     "url": "http://127.0.0.1:18162", "settings": {"erp_kind": "tryton"}}
 
 `settings` are defaults for adapters, by field name; `hub.env` and the environment override them.
 """
