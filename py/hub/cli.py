@@ -148,6 +148,17 @@ def token(
     call("hub.commands.database", "token", role, sub, minutes)
 
 
+@app.command()
+def superadmin(
+    email: Annotated[str, typer.Argument(help="E-mail address to sign in with.")],
+    name: Annotated[str, typer.Option(help="Full name.")],
+    phone: Annotated[str | None, typer.Option(help="WhatsApp number, +62...")] = None,
+    database: Database = None,
+) -> None:
+    """Create a superadmin, who then creates all other accounts; asks for the password."""
+    call("hub.commands.accounts", "superadmin", email, name, phone, database)
+
+
 @jobs_app.command("list")
 def jobs_list() -> None:
     """List the jobs and their schedules."""
