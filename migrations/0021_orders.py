@@ -7,6 +7,6 @@ __depends__ = {"0016_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="a0c78aed0c5160b5a5d130b72ce91810852ecd92de413b2356af835b120cec87",
+        sha256="9ace5e95ee197b520d5c784f996557ec74d58a9887279886fafefa544002ce90",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0021_orders"}
 steps = [
     schema_file(
         "22_pricing.sql",
-        sha256="e03834fe1ee1e36b411300973b67adcbdd7ff611e12f9890dc52a4ade01973b1",
+        sha256="125f5b9ef15904653169a21941d90b0345fe32ee0e898a534d4f0f16ec94cdb6",
     ),
 ]

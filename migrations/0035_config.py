@@ -7,6 +7,6 @@ __depends__ = {"0034_shadow"}
 steps = [
     schema_file(
         "35_config.sql",
-        sha256="9f0d23d571fbacd60bda04b691c163da981abd4e28996732d7e185fd7541f19e",
+        sha256="642c9dc12d73b22dc0e893d505ac84521c46c7a050ec83b62b1f1a865757c443",
     ),
 ]

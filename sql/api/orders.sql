@@ -7,7 +7,7 @@ select
   o.points_earned, o.points_used, o.is_eligible_for_points, o.notes, o.is_over_limit,
   o.submitted_at, o.routed_at, o.last_response_at, o.sla_reminder_sent, o.sla_escalated,
   o.approved_at, o.shipped_at, o.completed_at, o.closed_at, o.status_reason, o.released_at,
-  o.release_reason, o.erp_reference, o.rules_applied, o.created_at, o.updated_at
+  o.release_reason, o.erp_reference, o.rules_applied, o.due_days, o.created_at, o.updated_at
 from app.orders as o;
 comment on view api.orders is
 $$Orders: a partner's own, an agent's regions', those routed to a sub-distributor
@@ -26,6 +26,8 @@ comment on column api.orders.routed_to_subdist_id is
 comment on column api.orders.status_reason is 'Why it was cancelled or rejected';
 comment on column api.orders.rules_applied is
   'Configuration in force at submission, with its versions';
+comment on column api.orders.due_days is
+  'Days from billing to the due date, pinned at submission; null for drafts';
 
 create view api.order_items with (security_invoker = true) as
 select
@@ -55,7 +57,8 @@ language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$ select app.quote_order(quote_order.items, quote_order.points) $$;
 comment on function api.quote_order(jsonb, int) is
 $$Quote an order: lines, totals, credit left and points promised; writes nothing
-items is [{"sku": "...", "quantity": 2}, ...]; points is the number of points to use.
+items is [{"sku": "...", "quantity": 2}, ...], with no other keys; points is the number of points to
+use. due_days is the number of days to pay after the order is billed.
 Errors: INVALID_ITEMS 400, UNKNOWN_SKU 422, TOO_MANY_LINES 422, POINTS_INSUFFICIENT 422,
 POINTS_EXCEED_TOTAL 422.$$;
 
@@ -75,8 +78,26 @@ $$Save an order as a draft, without reserving stock or credit
 items is as in quote_order.
 Errors: INVALID_ITEMS 400, UNKNOWN_SKU 422, TOO_MANY_LINES 422.$$;
 
+create function api.update_draft(order_id uuid, items jsonb, notes text default null)
+returns api.orders
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_order api.orders;
+begin
+  perform app.update_draft(update_draft.order_id, update_draft.items, update_draft.notes);
+  select * into strict v_order from api.orders as o where o.id = update_draft.order_id;
+  return v_order;
+end $$;
+comment on function api.update_draft(uuid, jsonb, text) is
+$$Replace the lines and notes of a draft, at current prices
+items and notes replace what is stored: a line is removed by leaving it out.
+Errors: INVALID_ITEMS 400, INVALID_ARGUMENT 400, NOT_FOUND 404, ORDER_FROZEN 409, UNKNOWN_SKU 422,
+TOO_MANY_LINES 422.$$;
+
 create function api.submit_order(
-  items jsonb, points int default 0, notes text default null, idempotency_key text default null
+  items jsonb, points int default 0, notes text default null, idempotency_key text default null,
+  expected_total numeric default null
 )
 returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -86,20 +107,24 @@ declare
   v_order api.orders;
 begin
   v_id := app.submit_order(
-    submit_order.items, submit_order.points, submit_order.notes, submit_order.idempotency_key);
+    submit_order.items, submit_order.points, submit_order.notes, submit_order.idempotency_key,
+    submit_order.expected_total);
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
-comment on function api.submit_order(jsonb, int, text, text) is
+comment on function api.submit_order(jsonb, int, text, text, numeric) is
 $$Submit an order at current prices: reserve stock, use credit, route it to a sub-distributor
 items is [{"sku": "...", "quantity": 2}, ...]; points is the number of points to use.
 idempotency_key is required: the same key with the same body returns the same order.
-Errors: INVALID_ITEMS 400, INVALID_ARGUMENT 400, CREDIT_LIMIT_EXCEEDED 402, OUT_OF_STOCK 409,
-IDEMPOTENCY_CONFLICT 409, UNKNOWN_SKU 422, TOO_MANY_LINES 422, POINTS_INSUFFICIENT 422,
-POINTS_EXCEED_TOTAL 422.$$;
+expected_total is the grand_total (IDR) that the partner saw. A higher one is refused: details is
+the new quote as JSON text, and the key stays free. A lower one is charged.
+Errors: INVALID_ITEMS 400, INVALID_ARGUMENT 400, CREDIT_LIMIT_EXCEEDED 402, PRICE_CHANGED 409,
+OUT_OF_STOCK 409, IDEMPOTENCY_CONFLICT 409, UNKNOWN_SKU 422, TOO_MANY_LINES 422,
+POINTS_INSUFFICIENT 422, POINTS_EXCEED_TOTAL 422.$$;
 
 create function api.submit_draft(
-  order_id uuid, points int default 0, idempotency_key text default null
+  order_id uuid, points int default 0, idempotency_key text default null,
+  expected_total numeric default null
 )
 returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -109,13 +134,15 @@ declare
   v_order api.orders;
 begin
   v_id := app.submit_draft(
-    submit_draft.order_id, submit_draft.points, submit_draft.idempotency_key);
+    submit_draft.order_id, submit_draft.points, submit_draft.idempotency_key,
+    submit_draft.expected_total);
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
-comment on function api.submit_draft(uuid, int, text) is
+comment on function api.submit_draft(uuid, int, text, numeric) is
 $$Submit a draft at current prices
-idempotency_key is required: the same key returns the same order.
+idempotency_key is required: the same key returns the same order. expected_total is as in
+submit_order.
 Errors: those of submit_order, NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 create function api.cancel_order(order_id uuid, reason text default null) returns api.orders
@@ -240,8 +267,9 @@ grant select on api.delivery_contacts to subdist;
 grant execute on function
   api.quote_order(jsonb, int),
   api.save_draft(jsonb, text),
-  api.submit_order(jsonb, int, text, text),
-  api.submit_draft(uuid, int, text),
+  api.update_draft(uuid, jsonb, text),
+  api.submit_order(jsonb, int, text, text, numeric),
+  api.submit_draft(uuid, int, text, numeric),
   api.cancel_order(uuid, text)
 to partner;
 grant execute on function api.respond_order(uuid, text, text) to subdist;

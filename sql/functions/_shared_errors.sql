@@ -8,7 +8,8 @@ as $$
   values
     ('INVALID_ITEMS', 400, 'The list of items is not valid',
       'Send items as [{"sku": "...", "quantity": 2}, ...] with whole quantities from 1 to 100000',
-      'items is not an array of this form, is empty, or comes to more than can be stored'),
+      'items is not an array of this form, is empty, has other keys, or comes to more than can be '
+      'stored'),
     ('INVALID_ARGUMENT', 400, 'An argument is missing or not valid',
       'Correct the argument that details names',
       'Missing, too long, negative or not of the expected form'),
@@ -45,6 +46,9 @@ as $$
     ('IDEMPOTENCY_CONFLICT', 409, 'This idempotency key was used for another request',
       'Use a new key for a new request',
       'The same key came with another body'),
+    ('PRICE_CHANGED', 409, 'The total has risen since it was quoted',
+      'Show the new total and submit again with it as expected_total',
+      'grand_total exceeds expected_total; details is the new quote as JSON text'),
     ('OUT_OF_STOCK', 409, 'There is not enough stock',
       'Reduce the quantities to what is left',
       'details lists the SKUs with the units left'),
@@ -82,7 +86,7 @@ as $$
       'Record a correction instead',
       'Ledgers, histories and the audit trail are append-only for everyone'),
     ('UNKNOWN_SKU', 422, 'The order contains an unknown product',
-      'Remove the products that details lists',
+      'Remove the products that details lists; update_draft removes them from a draft',
       'details lists the SKUs that do not exist or are withdrawn'),
     ('TOO_MANY_LINES', 422, 'The order has too many lines',
       'Split the order',

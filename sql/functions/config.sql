@@ -251,9 +251,11 @@ as $$
     app.config_numeric('order.minimum_threshold'),
     app.config_text('credit.over_limit_policy'),
     app.config_int('order.max_lines'),
+    app.config_int('invoice.due_days.' || lower(t.tier::text)),
     app.config_snapshot(array[
       'loyalty.multiplier.' || lower(t.tier::text), 'loyalty.rupiah_per_point',
-      'loyalty.point_value_rupiah', 'order.minimum_threshold', 'credit.over_limit_policy'
+      'loyalty.point_value_rupiah', 'order.minimum_threshold', 'credit.over_limit_policy',
+      'invoice.due_days.' || lower(t.tier::text)
     ])
   from unnest(enum_range(null::app.tier_enum)) as t (tier)
 $$;
@@ -273,7 +275,7 @@ begin
     point_value_rupiah = excluded.point_value_rupiah,
     minimum_threshold = excluded.minimum_threshold,
     over_limit_policy = excluded.over_limit_policy, max_lines = excluded.max_lines,
-    snapshot = excluded.snapshot
+    due_days = excluded.due_days, snapshot = excluded.snapshot
   where r is distinct from excluded;
 end $$;
 comment on function app.derive_order_rules() is

@@ -85,14 +85,16 @@ declare
   v_partner record;
   v_invoice record;
 begin
-  select p.id, p.tier into strict v_partner
+  select
+    p.id,
+    coalesce(o.due_days, app.config_int('invoice.due_days.' || lower(p.tier::text))) as due_days
+  into strict v_partner
   from app.orders as o join app.partners as p on p.id = o.partner_id where o.id = p_order_id;
 
   insert into app.invoices (order_id, partner_id, amount, due_date, created_by)
   values (
     p_order_id, v_partner.id, p_amount,
-    now() + make_interval(
-      days => app.config_int('invoice.due_days.' || lower(v_partner.tier::text))),
+    now() + make_interval(days => v_partner.due_days),
     auth.current_agent_id()
   )
   returning id, invoice_number, amount, due_date, status into v_invoice;
@@ -109,7 +111,7 @@ begin
   return v_invoice.id;
 end $$;
 comment on function app.issue_invoice(uuid, numeric) is
-  'Bills an amount (IDR) of an order, due after invoice.due_days.<tier> days; returns the '
+  'Bills an amount (IDR) of an order, due after the days pinned at its submission; returns the '
   'invoice''s id';
 
 -- The caller has locked the partner and checked that the invoice is live.

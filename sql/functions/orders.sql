@@ -68,10 +68,10 @@ begin
     old.status <> 'DRAFT' and (
       (
         new.subtotal, new.discount_amount, new.point_discount, new.points_earned,
-        new.points_used, new.submission_type
+        new.points_used, new.submission_type, new.due_days
       ) is distinct from (
         old.subtotal, old.discount_amount, old.point_discount, old.points_earned,
-        old.points_used, old.submission_type
+        old.points_used, old.submission_type, old.due_days
       )
       or new.submitted_at is distinct from old.submitted_at
       or new.agent_id is distinct from old.agent_id

@@ -49,6 +49,7 @@ begin
     else 0
   end;
   v_order.over_limit_policy := v_rules.over_limit_policy;
+  v_order.due_days := v_rules.due_days;
   v_order.rules_applied := v_rules.snapshot;
   return v_order;
 end $$;
@@ -132,7 +133,7 @@ comment on function app.draft_items(uuid) is 'The lines of an order in the form 
 -- has locked the partner and the draft, and knows that the key is new.
 create function app.place_order(
   p_partner app.partner_account, p_draft_id uuid, p_items jsonb, p_points int, p_notes text,
-  p_key text, p_hash bytea
+  p_key text, p_hash bytea, p_expected_total numeric
 )
 returns uuid language plpgsql volatile
 as $$
@@ -146,6 +147,9 @@ declare
   v_subdist_id uuid;
 begin
   v_order := app.price_order(p_items, p_points, p_partner);
+  if v_order.grand_total > p_expected_total then
+    perform app.fail('PRICE_CHANGED', app.describe_quote(p_partner, v_order, p_points)::text);
+  end if;
   v_is_over_limit := app.check_credit(p_partner, v_order.grand_total, v_order.over_limit_policy);
   if not v_is_over_limit then
     v_subdist_id := app.nearest_subdist(p_partner.region_id);
@@ -155,14 +159,15 @@ begin
     insert into app.orders (
       partner_id, agent_id, submission_type, status, subtotal, discount_amount, point_discount,
       grand_total, points_earned, points_used, is_eligible_for_points, notes, is_over_limit,
-      submitted_at, routed_to_subdist_id, routed_at, idempotency_key, request_hash, rules_applied
+      submitted_at, routed_to_subdist_id, routed_at, idempotency_key, request_hash, rules_applied,
+      due_days
     ) values (
       p_partner.id, p_partner.acting_agent_id, app.submission_type(p_partner.acting_agent_id),
       'SUBMITTED', (v_order.lines).subtotal, v_order.discount_amount, v_order.point_discount,
       v_order.grand_total, v_order.points_promised, coalesce(p_points, 0),
       v_order.is_eligible_for_points, p_notes, v_is_over_limit,
       now(), v_subdist_id, case when v_subdist_id is not null then now() end, p_key, p_hash,
-      v_order.rules_applied
+      v_order.rules_applied, v_order.due_days
     ) returning id into v_order_id;
     perform app.insert_lines(v_order_id, p_partner.id, v_order.lines);
   else
@@ -177,7 +182,8 @@ begin
       points_used = coalesce(p_points, 0), is_eligible_for_points = v_order.is_eligible_for_points,
       is_over_limit = v_is_over_limit, submitted_at = now(), routed_to_subdist_id = v_subdist_id,
       routed_at = case when v_subdist_id is not null then now() end,
-      idempotency_key = p_key, request_hash = p_hash, rules_applied = v_order.rules_applied
+      idempotency_key = p_key, request_hash = p_hash, rules_applied = v_order.rules_applied,
+      due_days = v_order.due_days
     where o.id = p_draft_id;
   end if;
 
@@ -196,12 +202,31 @@ begin
   return v_order_id;
 end $$;
 comment on function app.place_order(
-  app.partner_account, uuid, jsonb, int, text, text, bytea
+  app.partner_account, uuid, jsonb, int, text, text, bytea, numeric
 ) is
   'Submits new lines or a draft: prices it, checks credit, routes it, reserves stock, uses credit '
-  'and points, and sends its notifications; returns the order''s id';
+  'and points, and sends its notifications; returns the order''s id. Raises PRICE_CHANGED if it '
+  'costs more than expected';
 
-create function app.submit_order(p_items jsonb, p_points int, p_notes text, p_idempotency_key text)
+create function app.check_expected_total(p_expected_total numeric) returns void
+language plpgsql stable
+as $$
+begin
+  -- NaN exceeds every number, so the upper bound refuses it.
+  if p_expected_total < 0 or p_expected_total >= app.amount_limit()
+    or p_expected_total <> round(p_expected_total, 2)
+  then
+    perform app.fail('INVALID_ARGUMENT',
+      'expected_total is IDR, not negative, with at most two decimals');
+  end if;
+end $$;
+comment on function app.check_expected_total(numeric) is
+  'Raises INVALID_ARGUMENT unless an expected total (IDR) is an amount that an order can have, or '
+  'null';
+
+create function app.submit_order(
+  p_items jsonb, p_points int, p_notes text, p_idempotency_key text, p_expected_total numeric
+)
 returns uuid language plpgsql volatile
 as $$
 declare
@@ -213,19 +238,25 @@ declare
 begin
   v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
   v_notes := app.optional_text('notes', p_notes, 2000);
+  if p_expected_total is not null then
+    perform app.check_expected_total(p_expected_total);
+  end if;
   v_hash := app.request_hash(
     jsonb_build_array('submit_order', p_items, coalesce(p_points, 0), p_notes));
   v_partner := app.lock_calling_partner();  -- orders of one partner run one after another
   v_order_id := app.find_submission(v_partner.id, v_key, v_hash);
   if v_order_id is null then
-    v_order_id := app.place_order(v_partner, null, p_items, p_points, v_notes, v_key, v_hash);
+    v_order_id := app.place_order(
+      v_partner, null, p_items, p_points, v_notes, v_key, v_hash, p_expected_total);
   end if;
   return v_order_id;
 end $$;
-comment on function app.submit_order(jsonb, int, text, text) is
+comment on function app.submit_order(jsonb, int, text, text, numeric) is
   'Creates and submits an order of the calling partner, idempotent by key; returns its id';
 
-create function app.submit_draft(p_order_id uuid, p_points int, p_idempotency_key text)
+create function app.submit_draft(
+  p_order_id uuid, p_points int, p_idempotency_key text, p_expected_total numeric
+)
 returns uuid language plpgsql volatile
 as $$
 declare
@@ -236,6 +267,9 @@ declare
   v_draft record;
 begin
   v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
+  if p_expected_total is not null then
+    perform app.check_expected_total(p_expected_total);
+  end if;
   v_hash := app.request_hash(
     jsonb_build_array('submit_draft', p_order_id, coalesce(p_points, 0)));
   v_partner := app.lock_calling_partner();
@@ -249,9 +283,10 @@ begin
     perform app.refuse_transition(v_draft.order_number, v_draft.status, 'SUBMITTED');
   end if;
   return app.place_order(
-    v_partner, p_order_id, app.draft_items(p_order_id), p_points, null, v_key, v_hash);
+    v_partner, p_order_id, app.draft_items(p_order_id), p_points, null, v_key, v_hash,
+    p_expected_total);
 end $$;
-comment on function app.submit_draft(uuid, int, text) is
+comment on function app.submit_draft(uuid, int, text, numeric) is
   'Submits a DRAFT of the calling partner at current prices, idempotent by key; returns its id';
 
 create function app.save_draft(p_items jsonb, p_notes text)
@@ -282,17 +317,46 @@ comment on function app.save_draft(jsonb, text) is
   'Stores lines as a DRAFT of the calling partner at current prices, which change until '
   'submission; returns the order''s id';
 
-create function app.quote_order(p_items jsonb, p_points int)
+create function app.update_draft(p_order_id uuid, p_items jsonb, p_notes text)
+returns void language plpgsql volatile
+as $$
+declare
+  v_notes text;
+  v_partner app.partner_account;
+  v_draft record;
+  v_order app.priced_order;
+begin
+  v_notes := app.optional_text('notes', p_notes, 2000);
+  v_partner := app.lock_calling_partner();
+  perform app.lock_order(p_order_id, v_partner.id);
+  select o.order_number, o.status into strict v_draft from app.orders as o where o.id = p_order_id;
+  if v_draft.status <> 'DRAFT' then
+    perform app.fail('ORDER_FROZEN', format('%s is %s', v_draft.order_number, v_draft.status));
+  end if;
+  v_order := app.price_order(p_items, 0, v_partner);
+
+  delete from app.order_items as i
+  where i.order_id = p_order_id and i.partner_id = v_partner.id;
+  perform app.insert_lines(p_order_id, v_partner.id, v_order.lines);
+  update app.orders as o set
+    agent_id = v_partner.acting_agent_id,
+    submission_type = app.submission_type(v_partner.acting_agent_id),
+    subtotal = (v_order.lines).subtotal, discount_amount = v_order.discount_amount,
+    grand_total = v_order.grand_total, notes = v_notes
+  where o.id = p_order_id;
+end $$;
+comment on function app.update_draft(uuid, jsonb, text) is
+  'Replaces the lines and notes of a DRAFT of the calling partner, at current prices. Raises '
+  'INVALID_ARGUMENT, NOT_FOUND, ORDER_FROZEN and the errors of price_order';
+
+create function app.describe_quote(
+  p_partner app.partner_account, p_order app.priced_order, p_points int
+)
 returns json language plpgsql stable
 as $$
 declare
-  v_partner app.partner_account;
-  v_order app.priced_order;
-  v_lines app.priced_lines;
+  v_lines app.priced_lines := p_order.lines;
 begin
-  v_partner := app.calling_partner();
-  v_order := app.price_order(p_items, p_points, v_partner);
-  v_lines := v_order.lines;
   return json_build_object(
     'lines', (
       select json_agg(json_build_object(
@@ -309,15 +373,28 @@ begin
       left join app.inventory as s on s.product_id = l.product_id
     ),
     'subtotal', v_lines.subtotal,
-    'discount_amount', v_order.discount_amount,
-    'point_discount', v_order.point_discount,
-    'grand_total', v_order.grand_total,
+    'discount_amount', p_order.discount_amount,
+    'point_discount', p_order.point_discount,
+    'grand_total', p_order.grand_total,
     'points_used', coalesce(p_points, 0),
-    'points_promised', v_order.points_promised,
-    'credit_limit', v_partner.credit_limit,
-    'credit_left', greatest(v_partner.credit_limit - v_partner.credit_used, 0),
-    'is_over_limit', app.exceeds_credit(v_partner, v_order.grand_total)
+    'points_promised', p_order.points_promised,
+    'due_days', p_order.due_days,
+    'credit_limit', p_partner.credit_limit,
+    'credit_left', greatest(p_partner.credit_limit - p_partner.credit_used, 0),
+    'is_over_limit', app.exceeds_credit(p_partner, p_order.grand_total)
   );
+end $$;
+comment on function app.describe_quote(app.partner_account, app.priced_order, int) is
+  'A priced order as quote_order returns it';
+
+create function app.quote_order(p_items jsonb, p_points int)
+returns json language plpgsql stable
+as $$
+declare
+  v_partner app.partner_account;
+begin
+  v_partner := app.calling_partner();
+  return app.describe_quote(v_partner, app.price_order(p_items, p_points, v_partner), p_points);
 end $$;
 comment on function app.quote_order(jsonb, int) is
   'What submit_order would cost and promise; writes nothing';

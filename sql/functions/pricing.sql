@@ -28,10 +28,29 @@ begin
     where not jsonb_path_exists(
       jsonb_build_array(i.item), v_valid_item, v_limits, silent => true);
     perform app.fail('INVALID_ITEMS', format('line %s', v_line));
+  -- Each item has both keys: more values than two an item are keys that the hub would ignore.
+  elsif jsonb_array_length(jsonb_path_query_array(p_items, 'strict $[*].*'))
+    > 2 * jsonb_array_length(p_items)
+  then
+    perform app.fail('INVALID_ITEMS', app.unknown_item_key(p_items));
   end if;
 end $$;
 comment on function app.check_items(jsonb) is
   'Raises INVALID_ITEMS or TOO_MANY_LINES unless the items have the promised form';
+
+create function app.unknown_item_key(p_items jsonb) returns text language plpgsql stable
+as $$
+begin
+  return (
+    select format('line %s: unknown key %s', i.line, to_json(left(k.key, 60)))
+    from jsonb_array_elements(p_items) with ordinality as i (item, line),
+      jsonb_object_keys(i.item) as k (key)
+    where k.key not in ('sku', 'quantity')
+    order by i.line, k.key limit 1
+  );
+end $$;
+comment on function app.unknown_item_key(jsonb) is
+  'The first key of these items that is neither sku nor quantity, with its line';
 
 -- The lines of an order at the tier's prices. Adds up lines of one SKU: stock and quantity discount
 -- apply to their sum.

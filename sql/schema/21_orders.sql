@@ -54,6 +54,7 @@ create table app.orders (
   idempotency_key varchar(200),
   request_hash bytea,
   rules_applied jsonb,
+  due_days int,
   sla_manager_notified boolean not null default false,
   sla_clock_started_at timestamptz
   generated always as (greatest(routed_at, last_response_at)) stored,
@@ -174,6 +175,9 @@ comment on column app.orders.request_hash is
   'SHA-256 of the submission''s body: the same key with another body is refused';
 comment on column app.orders.rules_applied is
   'Configs at submission: {key: {"value": ..., "version": n}}';
+comment on column app.orders.due_days is
+  'Days from billing to the due date, from invoice.due_days.<tier> at submission; null: not '
+  'submitted';
 
 create domain app.quantity as int constraint quantity_check check (value > 0);
 comment on domain app.quantity is 'Units of a product in an order, at least one';

@@ -37,6 +37,7 @@ create table app.order_rules (
   minimum_threshold numeric not null,
   over_limit_policy text not null,
   max_lines int not null,
+  due_days int not null,
   snapshot jsonb not null
 );
 comment on table app.order_rules is

@@ -163,15 +163,37 @@ CALLS = {
     "save_draft": Call(
         "partner", {"items": "items", "notes": "optional text"}, lambda _: {"items": ITEMS, "notes": "x"}
     ),
+    "update_draft": Call(
+        "partner",
+        {"order_id": "id", "items": "items", "notes": "optional text"},
+        lambda m: {"order_id": m.draft(), "items": ITEMS, "notes": "x"},
+    ),
     "submit_order": Call(
         "partner",
-        {"items": "items", "points": "points", "notes": "optional text", "idempotency_key": "text"},
-        lambda _: {"items": ITEMS, "points": 0, "notes": "x", "idempotency_key": key()},
+        {
+            "items": "items",
+            "points": "points",
+            "notes": "optional text",
+            "idempotency_key": "text",
+            "expected_total": "expected total",
+        },
+        lambda _: {
+            "items": ITEMS,
+            "points": 0,
+            "notes": "x",
+            "idempotency_key": key(),
+            "expected_total": 1_000_000,
+        },
     ),
     "submit_draft": Call(
         "partner",
-        {"order_id": "id", "points": "points", "idempotency_key": "text"},
-        lambda m: {"order_id": m.draft(), "points": 0, "idempotency_key": key()},
+        {"order_id": "id", "points": "points", "idempotency_key": "text", "expected_total": "expected total"},
+        lambda m: {
+            "order_id": m.draft(),
+            "points": 0,
+            "idempotency_key": key(),
+            "expected_total": 1_000_000,
+        },
     ),
     "cancel_order": Call(
         "partner",

@@ -43,5 +43,11 @@ def test_every_call_and_list_has_a_summary(api: ApiClient, role: str) -> None:
 def test_openapi_names_the_arguments_of_a_call(api: ApiClient) -> None:
     post = page(api, "partner")["paths"]["/rpc/submit_order"]["post"]
     body = next(p for p in post["parameters"] if p["in"] == "body")
-    assert set(body["schema"]["properties"]) == {"items", "points", "notes", "idempotency_key"}
+    assert set(body["schema"]["properties"]) == {
+        "items",
+        "points",
+        "notes",
+        "idempotency_key",
+        "expected_total",
+    }
     assert body["schema"]["required"] == ["items"]

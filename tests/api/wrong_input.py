@@ -102,6 +102,16 @@ WRONG: dict[str, dict[str, str]] = {
         "negative zero": "-0",
         "1e-400": "1e-400",
     },
+    "expected total": _NOT_A_NUMBER
+    | {what: number for what, number in HUGE.items() if what != "2^31"}  # that one is an amount
+    | {
+        "negative": "-1",
+        "fraction of a sen": "0.001",
+        "infinity": '"Infinity"',
+        "minus infinity": '"-Infinity"',
+        "1e-400": "1e-400",
+        "less than the price": "1",
+    },
     "moment": _MISTAKES
     | {
         "text": '"kemarin sore"',
@@ -165,6 +175,11 @@ CODES: dict[str, dict[str, str]] = {
     "points": {"negative": "INVALID_ARGUMENT", "more than in hand": "POINTS_INSUFFICIENT"},
     "adjustment": {"zero": "INVALID_ARGUMENT", "too negative": "POINTS_INSUFFICIENT"},
     "money": dict.fromkeys(("null", "negative", "zero", "fraction of a sen"), "INVALID_ARGUMENT"),
+    "expected total": dict.fromkeys(
+        ("negative", "fraction of a sen", "NaN as text", "infinity", "minus infinity", "1e30", "5000 digits"),
+        "INVALID_ARGUMENT",
+    )
+    | {"less than the price": "PRICE_CHANGED"},
     "outcome": {"null": "INVALID_ARGUMENT"},
     "moment": dict.fromkeys(("infinity", "minus infinity", "long ago"), "INVALID_ARGUMENT"),
     "password": {"short": "PASSWORD_TOO_WEAK", "73 bytes": "PASSWORD_TOO_WEAK"},
@@ -193,6 +208,7 @@ ODD: dict[str, dict[str, str]] = {
     "optional id": {"null": "null", "unknown": json.dumps(str(uuid.uuid4()))},
     "points": {"number as text": '"1"', "null": "null", "negative zero": "-0"},
     "count": {"number as text": '"1"'},
+    "expected total": {"null": "null", "number as text": '"1000000"'},
     "flag": {"null": "null", "1": "1", "yes": '"yes"'},
     "moment": {"null": "null"},
     "password": {"emoji": EMOJI},
@@ -256,6 +272,12 @@ WRONG["items"] = (
     _SET_MISTAKES
     | {
         "empty": "[]",
+        "a key too many": '[{"sku": "SKU-001", "quantity": 1, "uom": "BOX"}]',
+        "an empty key": '[{"sku": "SKU-001", "quantity": 1, "": null}]',
+        "a key too many in the second row": (
+            '[{"sku": "SKU-001", "quantity": 1}, {"sku": "SKU-002", "quantity": 1, "x": {}}]'
+        ),
+        "another case of a key": '[{"sku": "SKU-001", "quantity": 1, "Quantity": 2}]',
         "10,000 lines": _many('{"sku": "SKU-001", "quantity": 1}', 10_000),
         "10,000 unknown goods": "["
         + ", ".join(f'{{"sku": "X{i}", "quantity": 1}}' for i in range(10_000))

@@ -134,6 +134,7 @@ api.logout                    -     yes      yes     yes      yes    yes        
 api.change_password           -     yes      yes     -        yes    yes         -      -
 api.quote_order               -     yes      -       -        -      -           -      -
 api.save_draft                -     yes      -       -        -      -           -      -
+api.update_draft              -     yes      -       -        -      -           -      -
 api.submit_order              -     yes      -       -        -      -           -      -
 api.submit_draft              -     yes      -       -        -      -           -      -
 api.cancel_order              -     yes      -       -        -      -           -      -

@@ -46,12 +46,29 @@ def test_due_date_follows_the_partners_tier(
     assert invoice["created_by"] == context.admin.sub
 
 
-def test_changed_due_days_apply_to_the_next_invoice(db: Connection, context: Context) -> None:
+def test_due_days_are_quoted_and_pinned_at_submission(db: Connection, context: Context) -> None:
+    who = context.partners[0]
     set_config(db, context, "invoice.due_days.silver", 7)
-    invoice = approved_invoice(db, context)
+    quote = call(db, who, "quote_order", items=items(SKU_000=10))
+    order = submit(db, who, items(SKU_000=10))
+    assert quote["due_days"] == order["due_days"] == 7
+    assert order["rules_applied"]["invoice.due_days.silver"]["value"] == 7
+    set_config(db, context, "invoice.due_days.silver", 14)
+    db.execute("update app.partners set tier = 'PLATINUM' where id = %s", [who.sub])
+    invoice = approve(db, context, order)
     assert value(
         db, "select due_date = now() + interval '7 days' from app.invoices where id = %s", invoice["id"]
     )
+    with pytest.raises(psycopg.Error, match="ORDER_FROZEN"), db.transaction():
+        db.execute("update app.orders set due_days = 90 where id = %s", [order["id"]])
+
+
+def test_draft_gets_its_due_days_when_it_is_submitted(db: Connection, context: Context) -> None:
+    who = context.partners[1]
+    draft = call(db, who, "save_draft", items=items(SKU_000=1))
+    assert draft["due_days"] is None
+    order = call(db, who, "submit_draft", order_id=draft["id"], idempotency_key="k")
+    assert order["due_days"] == 45
 
 
 def test_payments_move_an_invoice_from_unpaid_via_partial_to_paid(db: Connection, context: Context) -> None:
