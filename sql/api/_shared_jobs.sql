@@ -3,9 +3,9 @@
 -- Runs with the owner's rights: the schedule has no row security; jobs.health() checks the role.
 create view api.job_health with (security_invoker = false) as
 select
-  h.job, h.schedule, h.description, h.last_started_at, h.last_succeeded_at, h.last_rows,
-  h.total_runs, h.seconds_since_success, h.last_failed_at, h.last_error, h.next_run_at, h.is_late,
-  h.backlog, h.backlog_seconds, h.failing
+  h.job as id, h.job, h.schedule, h.description, h.last_started_at, h.last_succeeded_at,
+  h.last_rows, h.total_runs, h.seconds_since_success, h.last_failed_at, h.last_error,
+  h.next_run_at, h.is_late, h.backlog, h.backlog_seconds, h.failing
 from jobs.health() as h;
 comment on view api.job_health is
 $$Scheduled jobs and ERP streams: last success, last error, next run, whether late, backlog

@@ -9,12 +9,13 @@ config_value is a JSON number or string, as the key requires.
 Errors: INVALID_ARGUMENT 400, UNKNOWN_CONFIG 422, INVALID_CONFIG_VALUE 422.$$;
 
 create view api.system_configs with (security_invoker = true) as
-select c.config_key, c.config_value, c.description, c.version, c.updated_by, c.updated_at
+select c.id, c.config_key, c.config_value, c.description, c.version, c.updated_by, c.updated_at
 from app.system_configs as c;
 comment on view api.system_configs is 'Configuration in force; changed by rpc/set_config';
 
 create view api.system_config_history with (security_invoker = true) as
-select h.config_key, h.version, h.old_value, h.new_value, h.changed_by, h.changed_at
+select
+  h.id, h.config_key, h.version, h.old_value, h.new_value, h.changed_by, h.changed_at
 from app.system_config_history as h;
 comment on view api.system_config_history is
   'Changes of the configuration: who made each, and when';

@@ -1,7 +1,9 @@
 -- Violated invariants.
 
 create view api.consistency with (security_invoker = true) as
-select i.invariant, c.subject_id, c.details
+select
+  concat_ws(':', i.invariant, c.subject_id, md5(c.details)) as id, i.invariant, c.subject_id,
+  c.details
 from app.invariants() as i
 cross join lateral app.check_consistency(i.invariant) as c;
 comment on view api.consistency is

@@ -2,7 +2,8 @@
 
 create view api.erp_quarantine with (security_invoker = true) as
 select
-  a.stream, a.key, a.payload, a.reason, a.as_of, a.first_seen_at, a.last_seen_at, a.times
+  a.stream || ':' || a.key as id, a.stream, a.key, a.payload, a.reason, a.as_of, a.first_seen_at,
+  a.last_seen_at, a.times
 from app.erp_quarantine as a;
 comment on view api.erp_quarantine is
 $$Rows of the ERP that the hub could not import, each with its reason

@@ -1,16 +1,34 @@
 -- Orders: views, calls of partners and sub-distributors, and transitions by headquarters.
 
+-- What a role may not see is NULL for it (D-4.roles-3): credit and points for sub-distributors, the
+-- reason of a release for partners, too. The expression of auth.caller_role() is written out,
+-- because the planner would inline the function once a column in each list.
 create view api.orders with (security_invoker = true) as
 select
   o.id, o.order_number, o.partner_id, o.agent_id, o.routed_to_subdist_id, o.status,
-  o.submission_type, o.subtotal, o.discount_amount, o.point_discount, o.grand_total,
-  o.points_earned, o.points_used, o.is_eligible_for_points, o.notes, o.is_over_limit,
+  o.submission_type, o.subtotal, o.discount_amount,
+  case when current_setting('role', true) <> 'subdist' then o.point_discount end as point_discount,
+  o.grand_total,
+  case when current_setting('role', true) <> 'subdist' then o.points_earned end as points_earned,
+  case when current_setting('role', true) <> 'subdist' then o.points_used end as points_used,
+  case when current_setting('role', true) <> 'subdist' then o.is_eligible_for_points end
+    as is_eligible_for_points,
+  o.notes,
+  case when current_setting('role', true) <> 'subdist' then o.is_over_limit end as is_over_limit,
   o.submitted_at, o.routed_at, o.last_response_at, o.sla_reminder_sent, o.sla_escalated,
-  o.approved_at, o.shipped_at, o.completed_at, o.closed_at, o.status_reason, o.released_at,
-  o.release_reason, o.erp_reference, o.rules_applied, o.due_days, o.created_at, o.updated_at
+  o.approved_at, o.shipped_at, o.completed_at, o.closed_at, o.status_reason,
+  case when current_setting('role', true) <> 'subdist' then o.released_at end as released_at,
+  case
+    when current_setting('role', true) not in ('partner', 'subdist') then o.release_reason
+  end as release_reason,
+  o.erp_reference,
+  case when current_setting('role', true) <> 'subdist' then o.rules_applied end as rules_applied,
+  case when current_setting('role', true) <> 'subdist' then o.due_days end as due_days,
+  o.created_at, o.updated_at
 from app.orders as o;
 comment on view api.orders is
 $$Orders: a partner's own, an agent's regions', those routed to a sub-distributor
+Columns of credit and points are null for sub-distributors.
 Embed order_items(*, products(sku, name)), invoices(*), order_events(*).$$;
 comment on column api.orders.order_number is 'ORD-YYMMDD-NNNNNN';
 comment on column api.orders.subtotal is 'IDR before the quantity discount';
@@ -24,6 +42,8 @@ comment on column api.orders.is_over_limit is
 comment on column api.orders.routed_to_subdist_id is
   'Sub-distributor who serves the order; null: headquarters';
 comment on column api.orders.status_reason is 'Why it was cancelled or rejected';
+comment on column api.orders.release_reason is
+  'Why headquarters released it over the limit; null for partners and sub-distributors';
 comment on column api.orders.rules_applied is
   'Configuration in force at submission, with its versions';
 comment on column api.orders.due_days is
@@ -38,13 +58,23 @@ comment on view api.order_items is 'Lines of orders, one for each product';
 comment on column api.order_items.list_price is 'IDR a unit before the quantity discount';
 comment on column api.order_items.unit_price is 'IDR a unit charged';
 
+-- Notes are internal, except the reasons of a rejection or cancellation. Of a response, partners
+-- and sub-distributors see the decision, which precedes the note.
 create view api.order_events with (security_invoker = true) as
 select
-  e.id, e.order_id, e.partner_id, e.event, e.from_status, e.to_status, e.note, e.actor_role,
-  e.created_at
+  e.id, e.order_id, e.partner_id, e.event, e.from_status, e.to_status,
+  case
+    when e.event = 'STATUS' or current_setting('role', true) not in ('partner', 'subdist')
+      then e.note
+    when e.event = 'RESPONSE' then split_part(e.note, ':', 1)
+  end as note,
+  e.actor_role, e.created_at
 from app.order_events as e;
 comment on view api.order_events is
-  'History of orders: status changes, responses, routing, releases';
+$$History of orders: status changes, responses, routing, releases
+Partners and sub-distributors see no internal notes: of a response only the decision.$$;
+comment on column api.order_events.note is
+  'Reason of a change of status, decision and note of a response, reason of a release';
 
 create view api.delivery_contacts with (security_invoker = true) as
 select p.id, p.business_name, p.phone, p.address, p.region_id from app.partners as p;

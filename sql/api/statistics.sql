@@ -4,7 +4,8 @@
 -- branch a role, of which PostgreSQL runs the caller's only. A security barrier keeps the caller's
 -- ORDER BY and LIMIT outside, so the view is ordered itself: a list in this order reads one page.
 create view api.partner_statistics with (security_invoker = false, security_barrier = true) as
-select s.partner_id, s.month, s.order_count, s.total_spend
+select
+  s.partner_id || ':' || s.month as id, s.partner_id, s.month, s.order_count, s.total_spend
 from (
   (select m.partner_id, m.month, m.order_count, m.total_spend
   from app.partner_monthly_statistics as m

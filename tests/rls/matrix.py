@@ -121,6 +121,15 @@ COLUMNS = {
     ),
 }
 
+# Columns of a view that are always null for a role, although it reads the view.
+HIDDEN = {
+    ("orders", "subdist"): (
+        "point_discount points_earned points_used is_eligible_for_points is_over_limit released_at"
+        " release_reason rules_applied due_days"
+    ),
+    ("orders", "partner"): "release_reason",
+}
+
 # Every function that anyone may execute; no role may execute any other of schemas api, app, auth, jobs.
 # No role may execute functions of other schemas (extensions, public, ...).
 FUNCTIONS = """
