@@ -7,6 +7,6 @@ __depends__ = {"0032_audit"}
 steps = [
     schema_file(
         "33_service_level.sql",
-        sha256="e53b47cf317f2139ccac0f90f3eab0c23057971a561ea32e94af78b3a9eec6a3",
+        sha256="a7de2411d61eb77ec76074bbee1802d86ac188988b8d0ba4b295f0c70dea6f28",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0035_config"}
 steps = [
     schema_file(
         "41_auth.sql",
-        sha256="12d4341b49650c8b08a2051278be37825a11dfc86ade7a4c882a927a3d51eee8",
+        sha256="b579eb2fb44291ea0e6fd058afa34acb17da26d9899d6c4bacf8ff3a216a3691",
     ),
 ]

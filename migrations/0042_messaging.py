@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_messaging.sql",
-        sha256="6101f9237fa8089ecc8339f06e09d4f444d517c28f9c3140bfa0c9efb65a8a0b",
+        sha256="bfc2a5aca2e1a3a87c592e7dd5cc67f6f80b9bfbfed0a13b89fb4c208d442cdb",
     ),
 ]

@@ -5,6 +5,8 @@ select
   l.id, l.actor_id, l.actor_type, l.actor_role, l.on_behalf_of, l.target_id, l.target_type,
   l.action, l.old_value, l.new_value, l.ip_address, l.created_at
 from app.audit_logs as l;
-comment on view api.audit_logs is 'Audit trail, personal data masked; at most a minute behind';
+comment on view api.audit_logs is
+$$Audit trail, personal data masked; at most a minute behind
+Changes of the configuration are visible to superadmins only.$$;
 
 grant select on api.audit_logs to admin;

@@ -30,45 +30,6 @@ $$;
 comment on function app.actor_of(json, text) is
   'The actor by these claims and this role; in shadow mode the agent, on behalf of the partner';
 
-create function app.mask(p_text text) returns text language sql immutable
-as $$
-  select case
-    when p_text ~ '^[^@[:space:]]+@[^@[:space:]]+$'
-      then left(p_text, 1) || '***@' || split_part(p_text, '@', 2)
-    when length(p_text) > 4
-      then left(p_text, 2) || repeat('*', length(p_text) - 4) || right(p_text, 2)
-    else '***'
-  end
-$$;
-comment on function app.mask(text) is
-  'Masks personal data so that it is unreadable but recognisable: s***@example.com, +6********89';
-
--- Touches only the keys to mask, and most rows have none of them: the flush masks thousands of rows
--- a second.
-create function app.mask_row(p_row jsonb) returns jsonb language sql immutable
-as $$
-  select case
-    when p_row ?| '{
-      email, phone, whatsapp_number, address, contact_person, full_name, ip_address,
-      password_hash, request_hash
-    }'
-      then p_row || coalesce((
-        select jsonb_object_agg(k.key, case
-          when k.key in ('password_hash', 'request_hash') then '***'
-          else app.mask(p_row ->> k.key)
-        end)
-        from unnest('{
-          email, phone, whatsapp_number, address, contact_person, full_name, ip_address,
-          password_hash, request_hash
-        }'::text[]) as k (key)
-        where p_row ->> k.key is not null
-      ), '{}')
-    else p_row
-  end
-$$;
-comment on function app.mask_row(jsonb) is
-  'A row with its personal data masked and its hashes removed';
-
 create function app.changed_columns(p_row jsonb, p_other jsonb) returns jsonb language sql immutable
 as $$
   select case when p_other is null then p_row else (
@@ -88,6 +49,8 @@ as $$
 declare
   v_count int;
 begin
+  -- An erasure waits until no change is on its way from the buffer to the trail.
+  perform pg_advisory_xact_lock_shared(hashtext('app.audit_buffer'));
   with taken as (
     delete from app.audit_buffer as b
     -- An array, so that the rows are chosen once: a plan that repeats the sub-query would choose
@@ -120,8 +83,8 @@ begin
   select
     a.actor_id, a.actor_type, (coalesce(r.new_row, r.old_row) ->> 'id')::uuid, r.target_type,
     t.action,
-    app.mask_row(app.changed_columns(r.old_row, r.new_row)),
-    app.mask_row(app.changed_columns(r.new_row, r.old_row)),
+    app.mask_row(r.target_type, app.changed_columns(r.old_row, r.new_row)),
+    app.mask_row(r.target_type, app.changed_columns(r.new_row, r.old_row)),
     t.ip_address, t.created_at, t.actor_role, a.on_behalf_of
   from taken as t
   cross join lateral app.actor_of(t.claims, t.actor_role) as a

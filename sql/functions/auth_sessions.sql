@@ -134,22 +134,38 @@ begin
 end $$;
 comment on function auth.logout() is 'Closes the session of the caller''s token';
 
+create function auth.purge_sessions(p_limit int)
+returns int language plpgsql volatile
+as $$
+declare
+  v_before timestamptz := now() - make_interval(days => app.config_int('retention.session_days'));
+  v_count int;
+begin
+  delete from auth.sessions as s
+  where s.id = any (array(
+    select e.id from auth.sessions as e
+    where least(e.expires_at, e.revoked_at) < v_before
+    order by least(e.expires_at, e.revoked_at)
+    limit p_limit for update skip locked
+  ));
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+comment on function auth.purge_sessions(int) is
+  'Deletes up to p_limit sessions, with their refresh tokens, that ended more than '
+  'retention.session_days ago; returns how many';
+
 create function jobs.purge_sessions()
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_session_retention constant interval := interval '30 days';
   v_attempt_retention constant interval := interval '2 days';
   v_started_at timestamptz := clock_timestamp();
   v_count bigint;
   v_deleted bigint;
 begin
-  delete from auth.sessions as s
-  where least(s.expires_at, s.revoked_at) < now() - v_session_retention;
-  get diagnostics v_count = row_count;
   delete from auth.login_attempts as a where a.window_started_at < now() - v_attempt_retention;
-  get diagnostics v_deleted = row_count;
-  v_count := v_count + v_deleted;
+  get diagnostics v_count = row_count;
   delete from auth.sign_in_links as l where l.expires_at < now() - v_attempt_retention;
   get diagnostics v_deleted = row_count;
   v_count := v_count + v_deleted;
@@ -159,5 +175,5 @@ begin
   return jobs.record_run('session-purge', v_started_at, v_count + v_deleted);
 end $$;
 comment on function jobs.purge_sessions() is
-  'Deletes sessions 30 days after their end, and old attempts, links and conversations; returns '
-  'the number of rows';
+  'Deletes old sign-in attempts, links and conversations; returns the number of rows. Sessions are '
+  'purged by jobs.purge_expired()';

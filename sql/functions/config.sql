@@ -57,7 +57,15 @@ as $$
     ('auth.max_failures_per_address', 'INT', '50', 1, 10000, null,
       'Failed sign-ins of one address until it has to wait'),
     ('auth.failure_window_minutes', 'INT', '15', 1, 1440, null,
-      'Minutes during which failures count; also the longest wait')
+      'Minutes during which failures count; also the longest wait'),
+    ('retention.message_days', 'INT', '400', 30, 36500, null,
+      'Days that messages are kept after they were settled'),
+    ('retention.webhook_days', 'INT', '90', 7, 36500, null,
+      'Days that the bodies of processed webhooks are kept; their ids stay'),
+    ('retention.session_days', 'INT', '90', 1, 36500, null,
+      'Days that sign-in sessions are kept after their end'),
+    ('retention.audit_years', 'INT', '10', 1, 100, null,
+      'Years that the months of the audit trail are kept')
 $$;
 comment on function app.config_definitions() is
   'Every config key with its type, default, bounds and description';

@@ -22,8 +22,10 @@ comment on function app.uuid_v7_floor(timestamptz) is
 create view app.consistency_configs as
 select
   c.id as subject_id,
+  -- without the value that the history has: admins read this, and only superadmins the history
   format('%s is %s in version %s; its history has %s, the last %s',
-    c.config_key, c.config_value, c.version, coalesce(h.versions, 0), h.new_value) as details
+    c.config_key, c.config_value, c.version, coalesce(h.versions, 0),
+    case when h.new_value = c.config_value then 'equal' else 'different' end) as details
 from app.system_configs as c
 left join lateral (
   select

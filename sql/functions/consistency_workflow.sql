@@ -89,7 +89,10 @@ with logged as (
   select
     l.order_id, l.notified_to, l.escalation_level, count(*) as times,
     min(l.id::text)::uuid as id
-  from app.sla_escalation_logs as l group by l.order_id, l.notified_to, l.escalation_level
+  from app.sla_escalation_logs as l
+  group by l.order_id, l.notified_to, l.escalation_level
+  -- those whose messages have not been purged
+  having min(l.triggered_at) >= (select p.purged_until from app.messages_period as p)
 )
 
 select
@@ -183,9 +186,10 @@ cross join lateral (
     count(*) as notices,
     bool_and(
       s.agent_id = o.agent_id and s.impersonated_partner_id = o.partner_id
-      and n.message_id is not null) as is_right
+      and (n.message_id is not null or n.created_at < p.purged_until)) as is_right
   from app.impersonation_notifications as n
   inner join app.agent_sessions as s on s.id = n.agent_session_id
+  cross join app.messages_period as p
   where n.order_id = o.id
 ) as n
 where o.agent_id is not null and o.submitted_at is not null
@@ -234,4 +238,4 @@ where s.revoked_at is null and s.expires_at > now() and case
 end;
 comment on view app.consistency_sessions is
 $$An open session has at most one unused refresh token and belongs to an existing account
-Scan: sessions and refresh tokens whole; purged after 30 days.$$;
+Scan: sessions and refresh tokens whole; purged after retention.session_days.$$;

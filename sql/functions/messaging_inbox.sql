@@ -199,11 +199,22 @@ end $$;
 comment on function app.forward_text(text, text) is
   'Forwards a text to the agents of the sender''s region, or else to headquarters';
 
+-- An id of the provider contains the number of the sender, and events are kept for ever.
+create function app.provider_hash(p_provider_id text) returns bytea language sql immutable
+as $$ select sha256(convert_to(p_provider_id, 'UTF8')) $$;
+comment on function app.provider_hash(text) is
+  'What is kept of a provider''s id for ever: its SHA-256';
+
+create function app.event_key(p_element jsonb) returns text language sql immutable
+as $$ select encode(app.provider_hash(p_element ->> 'id'), 'hex') $$;
+comment on function app.event_key(jsonb) is
+  'Key of the event that an element of a webhook is; null if it has no id';
+
 create function app.handle_inbound_event(p_inbound_id uuid, p_message jsonb)
 returns void language plpgsql volatile
 as $$
 declare
-  v_key text := left(p_message ->> 'id', 300);
+  v_key text := app.event_key(p_message);
   v_outcome text;
 begin
   -- app.lock_inbound has recorded it as received, unless an earlier webhook brought it
@@ -282,7 +293,7 @@ exception
   when others then
     -- another webhook may bring the same message again
     delete from app.inbound_events as e
-    where e.event_key = left(p_element ->> 'id', 300) and e.inbound_message_id = p_inbound_id
+    where e.event_key = app.event_key(p_element) and e.inbound_message_id = p_inbound_id
       and e.outcome = 'received';
     insert into app.inbound_events (event_key, inbound_message_id, outcome)
     values (concat_ws(':', p_inbound_id, p_kind, p_number), p_inbound_id,
@@ -327,7 +338,7 @@ begin
   select distinct on (k.event_key) k.event_key, b.id, 'received'
   from app.inbound_messages as b
   cross join lateral app.inbound_elements(b.payload) as e
-  cross join lateral (select left(e.element ->> 'id', 300) as event_key) as k
+  cross join lateral (select app.event_key(e.element) as event_key) as k
   where b.id = any (p_inbound_ids) and e.kind = 'message' and k.event_key is not null
   order by k.event_key, b.received_at, b.id, e.number
   on conflict (event_key) do nothing;

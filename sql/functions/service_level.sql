@@ -258,7 +258,11 @@ declare
 begin
   select * into v_log
   from app.sla_escalation_logs as l where l.id = p_escalation_id for no key update;
-  if not found then
+  -- An escalation of another region is answered as an unknown one, like its partner.
+  if not found or (
+    auth.caller_role() = 'agent'
+    and (v_log.region_id in (select auth.agent_regions())) is not true
+  ) then
     perform app.fail('NOT_FOUND', 'escalation');
   elsif v_log.acknowledged_at is not null then
     perform app.fail('ALREADY_ACKNOWLEDGED', format('at %s', v_log.acknowledged_at));

@@ -1,4 +1,4 @@
 -- job: session-purge
 -- schedule: 27 1 * * *
--- Deletes old sessions, sign-in attempts, links and conversations.
+-- Deletes old sign-in attempts, links and conversations.
 select jobs.purge_sessions();

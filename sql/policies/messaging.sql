@@ -5,6 +5,8 @@ alter table app.inbound_messages enable row level security;
 alter table app.inbound_events enable row level security;
 alter table app.conversations enable row level security;
 alter table app.messages enable row level security;
+alter table app.purged_provider_ids enable row level security;
+alter table app.messages_period enable row level security;
 
 -- no role reads variables, which may contain a sign-in token
 grant select (

@@ -12,6 +12,8 @@ create table app.sla_escalation_logs (
   clock_started_at timestamptz not null,
   due_at timestamptz not null,
   reason varchar(500),
+  region_id uuid
+  constraint sla_escalation_logs_region_id_fkey references app.regions (id) on delete restrict,
   acknowledged_by uuid
   constraint sla_escalation_logs_acknowledged_by_fkey references app.agents (id) on delete restrict,
   constraint sla_escalation_logs_once_key
@@ -19,6 +21,8 @@ create table app.sla_escalation_logs (
 );
 create index idx_sla_order on app.sla_escalation_logs (order_id);
 create index sla_escalation_logs_triggered_idx on app.sla_escalation_logs (triggered_at desc);
+create index sla_escalation_logs_region_idx
+on app.sla_escalation_logs (region_id, triggered_at desc);
 comment on table app.sla_escalation_logs is
   'Escalations of late orders: one row per level, recipient and clock';
 comment on column app.sla_escalation_logs.notified_to is
@@ -29,3 +33,6 @@ comment on column app.sla_escalation_logs.clock_started_at is
 comment on column app.sla_escalation_logs.due_at is 'When the escalation was due';
 comment on column app.sla_escalation_logs.reason is
   'Reason of an early escalation, null when the hours expired';
+comment on column app.sla_escalation_logs.region_id is
+  'Present region of the order''s partner, whose agents see the escalation; null: none, or the '
+  'partner is deleted. Kept by trigger, so that row security needs no join';

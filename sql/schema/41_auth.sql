@@ -21,7 +21,7 @@ create table auth.sessions (
   revoked_reason varchar(50)
 );
 create index sessions_subject_idx on auth.sessions (subject_id) where revoked_at is null;
-create index sessions_expires_idx on auth.sessions (expires_at);
+create index sessions_ended_idx on auth.sessions (least(expires_at, revoked_at));
 comment on table auth.sessions is
   'Sign-in sessions, named by the token''s claim "sid"; the tokens of a revoked session are '
   'refused at once';

@@ -94,16 +94,23 @@ comment on column app.messages.provider_id is 'The provider''s id (WhatsApp: wam
 create table app.inbound_messages (
   id uuid primary key default app.uuid_v7(),
   payload_hash bytea not null constraint inbound_messages_payload_hash_key unique,
-  payload jsonb not null,
+  payload jsonb,
   received_at timestamptz not null default now(),
-  processed_at timestamptz
+  processed_at timestamptz,
+  constraint inbound_messages_payload_check
+  check (payload is not null or processed_at is not null)
 );
 create index inbound_messages_waiting_idx on app.inbound_messages (received_at)
 where processed_at is null;
+create index inbound_messages_kept_idx on app.inbound_messages (received_at)
+where payload is not null;
 comment on table app.inbound_messages is
   'Inbox: webhooks as the provider sent them; a repeated payload is stored once';
 comment on column app.inbound_messages.payload is
-  'Body of the webhook, unchanged, so that it can be processed again';
+  'Body of the webhook, unchanged, so that it can be processed again; null after '
+  'retention.webhook_days';
+comment on column app.inbound_messages.payload_hash is
+  'SHA-256 of the body; kept for ever, so that a webhook is stored once for ever';
 
 create table app.inbound_events (
   event_key text primary key,
@@ -117,7 +124,9 @@ create index inbound_events_message_idx on app.inbound_events (inbound_message_i
 comment on table app.inbound_events is
   'Inbound messages that were processed: each once, however often and in whatever batches the '
   'provider delivers it';
-comment on column app.inbound_events.event_key is 'Provider''s id of the message (wamid...)';
+comment on column app.inbound_events.event_key is
+  'SHA-256 of the provider''s id of the message, which itself contains the sender''s number; kept '
+  'for ever';
 comment on column app.inbound_events.outcome is 'Result of processing';
 
 create table app.conversations (
@@ -138,3 +147,20 @@ create index impersonation_notifications_message_idx
 on app.impersonation_notifications (message_id);
 comment on column app.impersonation_notifications.message_id is
   'Message in the outbox that carries the notification';
+
+create table app.purged_provider_ids (
+  provider_hash bytea primary key
+);
+comment on table app.purged_provider_ids is
+  'SHA-256 of the provider''s ids of messages that were purged or erased: no other message may '
+  'have one of them. An id itself contains the recipient''s number';
+
+create table app.messages_period (
+  is_single boolean primary key default true
+  constraint messages_period_is_single_check check (is_single),
+  purged_until timestamptz not null default '-infinity'
+);
+insert into app.messages_period default values;
+comment on table app.messages_period is 'Which messages were purged; one row';
+comment on column app.messages_period.purged_until is
+  'Settled messages that were enqueued before this time are gone';

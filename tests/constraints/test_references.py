@@ -44,6 +44,7 @@ app.redemptions.partner_id > app.partners
 app.regions.parent_region_id > app.regions
 app.sla_escalation_logs.acknowledged_by > app.agents
 app.sla_escalation_logs.order_id > app.orders
+app.sla_escalation_logs.region_id > app.regions
 app.sub_distributors.region_id > app.regions
 app.system_configs.updated_by > app.agents
 app.tier_prices.product_id > app.products

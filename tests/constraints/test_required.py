@@ -20,13 +20,14 @@ REQUIRED = {
     "app.erp_streams": "updated_at",
     "app.impersonation_notifications": "agent_session_id order_id channel status created_at",
     "app.inbound_events": "inbound_message_id outcome processed_at",
-    "app.inbound_messages": "payload_hash payload received_at",
+    "app.inbound_messages": "payload_hash received_at",
     "app.inventory": "product_id erp_stock safety_buffer reserved created_at",
     "app.invoice_payments": "invoice_id partner_id amount paid_at created_at",
     "app.invoices": "order_id partner_id invoice_number amount amount_paid status due_date created_at"
     " updated_at",
     "app.messages": "template channel recipient_type recipient_id variables status attempts next_attempt_at"
     " repeats created_at",
+    "app.messages_period": "purged_until",
     "app.order_events": "order_id partner_id event to_status actor_role created_at",
     "app.order_items": "order_id partner_id product_id quantity list_price unit_price line_total created_at",
     "app.orders": "order_number partner_id status submission_type subtotal discount_amount point_discount"

@@ -37,7 +37,8 @@ def _tables_with(conn: Connection, function: str) -> set[str]:
     return {
         name
         for (name,) in conn.execute(
-            "select tgrelid::regclass::text from pg_trigger where tgfoid = %s::regproc and tgparentid = 0",
+            "select tgrelid::regclass::text from pg_trigger join pg_class c on c.oid = tgrelid"
+            " where tgfoid = %s::regproc and tgparentid = 0 and not c.relispartition",
             [function],
         )
     }

@@ -28,6 +28,7 @@ JOBS = {
     "lease-reaper": "reap_leases",
     "partition-maker": "make_partitions",
     "point-queue": "process_point_queue",
+    "retention": "purge_expired",
     "session-purge": "purge_sessions",
     "sla-sweep": "sweep_service_level",
     "statistics-refresh": "refresh_statistics",

@@ -13,6 +13,7 @@ A word states which rows a role sees. Rights that are not listed here must not e
     served    sub-distributors of the calling agent's region or below it
     shown     rewards on offer, and those that the calling partner once redeemed
     tier      prices of the calling partner's tier
+    trail     changes of everything but the configuration
 
 No role inserts, updates, deletes or truncates directly: one that did would be written `own+update`.
 """
@@ -42,10 +43,10 @@ regions                       -     -        all     -        all    all        
 sub_distributors              -     -        served  -        all    all         -      -
 system_configs                -     -        -       -        all    all         -      -
 system_config_history         -     -        -       -        -      all         -      -
-audit_logs                    -     -        -       -        all    all         -      -
+audit_logs                    -     -        -       -        trail  all         -      -
 agent_sessions                -     -        -       -        all    all         -      -
 impersonation_notifications   -     -        -       -        all    all         -      -
-sla_escalation_logs           -     -        -       -        all    all         -      -
+sla_escalation_logs           -     -        region  -        all    all         -      -
 messages                      -     -        -       -        all    all         -      -
 job_health                    -     -        -       -        all    all         -      -
 erp_quarantine                 -     -        -       -        all    all         -      -
@@ -74,10 +75,10 @@ app.sub_distributors          -     -        served  -        all    all        
 app.system_configs            -     -        -       -        all    all         -      -
 app.system_config_history     -     -        -       -        -      all         -      -
 app.order_rules               -     -        -       -        -      -           -      -
-app.audit_logs                -     -        -       -        all    all         -      -
+app.audit_logs                -     -        -       -        trail  all         -      -
 app.agent_sessions            -     -        -       -        all    all         -      -
 app.impersonation_notifications -   -        -       -        all    all         -      -
-app.sla_escalation_logs       -     -        -       -        all    all         -      -
+app.sla_escalation_logs       -     -        region  -        all    all         -      -
 app.messages                  -     -        -       -        all    all         -      -
 app.erp_quarantine             -     -        -       -        all    all         -      -
 app.erp_streams               -     -        -       -        -      -           -      -
@@ -88,6 +89,8 @@ app.audited_rows              -     -        -       -        -      -          
 app.consistency_*             -     -        -       -        -      -           -      -
 app.inbound_messages          -     -        -       -        -      -           -      -
 app.conversations             -     -        -       -        -      -           -      -
+app.purged_provider_ids       -     -        -       -        -      -           -      -
+app.messages_period           -     -        -       -        -      -           -      -
 app.inbound_events            -     -        -       -        -      -           -      -
 app.partner_monthly_statistics -    -        -       -        -      -           -      -
 app.partner_open_months       -     -        -       -        -      -           -      -
@@ -162,7 +165,7 @@ api.record_payment            -     -        -       -        yes    yes        
 api.cancel_invoice            -     -        -       -        yes    yes         -      -
 api.adjust_points             -     -        -       -        yes    yes         -      -
 api.advance_redemption        -     -        -       -        yes    yes         -      -
-api.acknowledge_escalation    -     -        -       -        yes    yes         -      -
+api.acknowledge_escalation    -     -        yes     -        yes    yes         -      -
 api.set_config                -     -        -       -        yes    yes         -      -
 api.erp_stream                -     -        -       -        -      -           yes    -
 api.erp_report                -     -        -       -        -      -           yes    -

@@ -15,7 +15,7 @@ from tests.support.context import Caller, Connection, RefusedError, call, line, 
 from tests.support.rls_dataset import RlsDataset
 
 # rows that every caller of the role sees
-COMMON = {"all", "active", "shown", "live"}
+COMMON = {"all", "active", "shown", "live", "trail"}
 
 
 def asks(conn: Connection, role: str, claims: str, query: str) -> Any:

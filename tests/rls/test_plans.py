@@ -83,9 +83,13 @@ from population as c;
 insert into app.audit_logs (actor_type, actor_role, target_type, action, created_at)
 select 'AGENT', 'admin', 'orders', 'UPDATE', c.at - interval '3 years' from population as c;
 insert into app.sla_escalation_logs (
-  order_id, escalation_level, notified_to, notified_type, triggered_at, clock_started_at, due_at
+  order_id, escalation_level, notified_to, notified_type, triggered_at, clock_started_at, due_at,
+  region_id
 )
-select c.id, 'HQ_INTERVENTION', c.id, 'ADMIN', c.at, c.at, c.at from population as c;
+select
+  c.id, 'HQ_INTERVENTION', c.id, 'ADMIN', c.at, c.at, c.at,
+  (select id from app.regions where code = 'PAPUA')
+from population as c;
 insert into app.agent_sessions (id, agent_id, impersonated_partner_id, started_at, expires_at)
 select c.id, a.id, c.partner_id, c.at, c.at + interval '1 hour'
 from population as c, (select id from app.agents limit 1) as a;
@@ -184,7 +188,7 @@ LISTS: list[tuple[tuple[str, ...], str]] = [
     (HEADQUARTERS, f"api.messages as t {NEWEST}"),
     (HEADQUARTERS, f"api.messages as t where t.status = 'FAILED' {NEWEST}"),
     (HEADQUARTERS, f"api.audit_logs as t where t.target_type = 'orders' {NEWEST}"),
-    (HEADQUARTERS, f"api.sla_escalation_logs as t order by t.triggered_at desc limit {PAGE}"),
+    (("agent", *HEADQUARTERS), f"api.sla_escalation_logs as t order by t.triggered_at desc limit {PAGE}"),
     (HEADQUARTERS, f"api.agent_sessions as t order by t.started_at desc limit {PAGE}"),
     (HEADQUARTERS, f"api.impersonation_notifications as t {NEWEST}"),
 ]

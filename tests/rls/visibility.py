@@ -32,7 +32,12 @@ RULES = {
     "live": {"partners": f"id in (select id from app.partners where {_LIVE})"},
     "self": {"": "id = %(me)s"},
     "own": {"": "partner_id = %(me)s"},
-    "region": {"": f"partner_id in ({_IN_REGION})", "partners": f"id in ({_IN_REGION})"},
+    "region": {
+        "": f"partner_id in ({_IN_REGION})",
+        "partners": f"id in ({_IN_REGION})",
+        "sla_escalation_logs": f"order_id in (select id from app.orders where partner_id in ({_IN_REGION}))",
+    },
+    "trail": {"audit_logs": "target_type <> 'system_configs'"},
     "served": {"sub_distributors": "region_id = any (%(regions)s)"},
     "routed": {
         "": f"order_id in ({_ROUTED.format('id')})",

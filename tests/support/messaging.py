@@ -95,6 +95,6 @@ def receive(conn: Connection, payload: Any) -> int:
 
 
 def inbox_outcomes(conn: Connection) -> list[str]:
-    """The outcomes of the messages that arrived, ordered by their ids."""
-    rows = conn.execute("select outcome from app.inbound_events order by event_key").fetchall()
+    """The outcomes of the messages that arrived, in alphabetical order."""
+    rows = conn.execute('select outcome from app.inbound_events order by outcome collate "C"').fetchall()
     return [row[0] for row in rows]

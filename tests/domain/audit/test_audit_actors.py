@@ -104,9 +104,8 @@ def test_submission_is_one_record_with_a_row_for_the_order_and_each_line(
     assert buffered(db) == ["order_items"]
     (row,) = audit_rows(db, target_type="orders")
     assert (row["action"], row["target_id"], row["old_value"]) == ("INSERT", order["id"], None)
-    stored = value(
-        db, 'select to_jsonb(o) || \'{"request_hash": "***"}\' from app.orders o where id = %s', order["id"]
-    )
+    masked = '{"request_hash": "***", "idempotency_key": "***"}'
+    stored = value(db, "select to_jsonb(o) || %s::jsonb from app.orders o where id = %s", masked, order["id"])
     assert row["new_value"] == stored
     line_rows = "select jsonb_agg(i order by id) from app.order_items i where order_id = %s"
     lines = value(db, line_rows, order["id"])

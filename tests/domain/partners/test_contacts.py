@@ -1,11 +1,9 @@
 """Normalised phone numbers, formatted rupiah, and masked personal data."""
 
 from decimal import Decimal
-from typing import Any
 
 import psycopg
 import pytest
-from psycopg.types.json import Jsonb
 
 from tests.support.context import Connection, Context, value
 from tests.support.factories import make_agent, make_partner, make_subdist
@@ -76,17 +74,3 @@ def test_rupiah_are_formatted_in_indonesian_notation(
 )  # fmt: skip
 def test_mask_hides_all_but_the_ends_of_personal_data(db: Connection, text: str, masked: str) -> None:
     assert value(db, "select app.mask(%s)", text) == masked
-
-
-def test_mask_row_masks_each_column_by_its_kind(db: Connection) -> None:
-    row: dict[str, Any] = {
-        "password_hash": "$2a$10$abc", "request_hash": "x", "email": "a@b.id", "phone": None,
-        "whatsapp_number": "+6281234", "address": "Jl. Braga 1", "contact_person": "Budi",
-        "ip_address": "::1",
-        "full_name": "Budi Santoso", "business_name": "Salon", "credit_limit": 7,
-    }  # fmt: skip
-    assert value(db, "select app.mask_row(%s)", Jsonb(row)) == {
-        "password_hash": "***", "request_hash": "***", "email": "a***@b.id", "phone": None,
-        "whatsapp_number": "+6****34", "address": "Jl******* 1", "contact_person": "***", "ip_address": "***",
-        "full_name": "Bu********so", "business_name": "Salon", "credit_limit": 7,
-    }  # fmt: skip
