@@ -7,6 +7,6 @@ __depends__ = {"0016_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="9ace5e95ee197b520d5c784f996557ec74d58a9887279886fafefa544002ce90",
+        sha256="4a1340cb174c768dd336feb2866ec5d705c693cd4c2d8d9ef2b0a11e665384cb",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0021_orders"}
 steps = [
     schema_file(
         "22_pricing.sql",
-        sha256="125f5b9ef15904653169a21941d90b0345fe32ee0e898a534d4f0f16ec94cdb6",
+        sha256="70a3ceb8e211939ff46f8646fbf3475875fbea8a1bde9daae00446b401a45829",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0022_pricing"}
 steps = [
     schema_file(
         "23_invoices.sql",
-        sha256="8da91fe2abc006bfe047aaab9a8d2695d14a572f165bcc9de26fc0352b1df2c7",
+        sha256="69733db4211546fe1554bd2e7964808929bb8dcc374843fee76807464de65865",
     ),
 ]

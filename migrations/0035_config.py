@@ -7,6 +7,6 @@ __depends__ = {"0034_shadow"}
 steps = [
     schema_file(
         "35_config.sql",
-        sha256="642c9dc12d73b22dc0e893d505ac84521c46c7a050ec83b62b1f1a865757c443",
+        sha256="699b3189250c50bc2972e7d1dce472a75da0674b493ec6fca3e1aa53bc6ceb22",
     ),
 ]

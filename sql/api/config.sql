@@ -5,7 +5,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$ select app.set_config_value(set_config.config_key, set_config.config_value) $$;
 comment on function api.set_config(text, jsonb) is
 $$Change a configuration value, effective from the next request
-config_value is a JSON number or string, as the key requires.
+config_value is a JSON number, string, list or object, as the key requires.
 Errors: INVALID_ARGUMENT 400, UNKNOWN_CONFIG 422, INVALID_CONFIG_VALUE 422.$$;
 
 create view api.system_configs with (security_invoker = true) as

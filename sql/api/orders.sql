@@ -15,6 +15,8 @@ select
     as is_eligible_for_points,
   o.notes,
   case when current_setting('role', true) <> 'subdist' then o.is_over_limit end as is_over_limit,
+  case when current_setting('role', true) <> 'subdist' then o.over_limit_reason end
+    as over_limit_reason,
   o.submitted_at, o.routed_at, o.last_response_at, o.sla_reminder_sent, o.sla_escalated,
   o.approved_at, o.shipped_at, o.completed_at, o.closed_at, o.status_reason,
   case when current_setting('role', true) <> 'subdist' then o.released_at end as released_at,
@@ -39,6 +41,8 @@ comment on column api.orders.points_earned is
   'Points promised; they vest when the invoice is paid';
 comment on column api.orders.is_over_limit is
   'Exceeds the partner''s credit limit; waits for headquarters unless released_at is set';
+comment on column api.orders.over_limit_reason is
+  'CREDIT_LIMIT or OVERDUE (credit.max_overdue_days): why it waits; null for sub-distributors';
 comment on column api.orders.routed_to_subdist_id is
   'Sub-distributor who serves the order; null: headquarters';
 comment on column api.orders.status_reason is 'Why it was cancelled or rejected';
@@ -148,9 +152,9 @@ items is [{"sku": "...", "quantity": 2}, ...]; points is the number of points to
 idempotency_key is required: the same key with the same body returns the same order.
 expected_total is the grand_total (IDR) that the partner saw. A higher one is refused: details is
 the new quote as JSON text, and the key stays free. A lower one is charged.
-Errors: INVALID_ITEMS 400, INVALID_ARGUMENT 400, CREDIT_LIMIT_EXCEEDED 402, PRICE_CHANGED 409,
-OUT_OF_STOCK 409, IDEMPOTENCY_CONFLICT 409, UNKNOWN_SKU 422, TOO_MANY_LINES 422,
-POINTS_INSUFFICIENT 422, POINTS_EXCEED_TOTAL 422.$$;
+Errors: INVALID_ITEMS 400, INVALID_ARGUMENT 400, CREDIT_LIMIT_EXCEEDED 402, INVOICE_OVERDUE 402,
+PRICE_CHANGED 409, OUT_OF_STOCK 409, IDEMPOTENCY_CONFLICT 409, UNKNOWN_SKU 422,
+TOO_MANY_LINES 422, POINTS_INSUFFICIENT 422, POINTS_EXCEED_TOTAL 422.$$;
 
 create function api.submit_draft(
   order_id uuid, points int default 0, idempotency_key text default null,

@@ -37,6 +37,10 @@ as $$
     ('CREDIT_LIMIT_EXCEEDED', 402, 'The order exceeds the credit limit',
       'Reduce the order, or pay open invoices first',
       'Only under credit.over_limit_policy BLOCK; details states by how much'),
+    ('INVOICE_OVERDUE', 402, 'An invoice has been overdue for too long',
+      'Pay the overdue invoices first',
+      'Only under credit.over_limit_policy BLOCK, for invoices overdue for more than '
+      'credit.max_overdue_days; details states the oldest due date'),
     ('NOT_ALLOWED', 403, 'You are not allowed to do this',
       'Use an account whose role and region permit it',
       'The caller''s role or region does not permit it'),

@@ -26,9 +26,16 @@ as $$
       'Different products that one order may contain'),
     ('credit.over_limit_policy', 'STRING', '"FLAG"', null, null, '{FLAG,BLOCK}',
       'FLAG: an order past the limit waits for a release; BLOCK: it is refused'),
+    ('credit.max_overdue_days', 'INT', '0', 0, 3650, null,
+      'Days after which an overdue invoice counts as exceeding the credit limit; 0: never'),
     ('invoice.due_days.silver', 'INT', '30', 0, 365, null, 'Days a SILVER partner has to pay'),
     ('invoice.due_days.gold', 'INT', '45', 0, 365, null, 'Days a GOLD partner has to pay'),
     ('invoice.due_days.platinum', 'INT', '60', 0, 365, null, 'Days a PLATINUM partner has to pay'),
+    ('invoice.due_soon_days', 'INT', '3', 0, 365, null,
+      'Days before the due date on which the partner is reminded; 0: they are not'),
+    ('invoice.reminder_days', 'INT_LIST', '[1, 7, 14]', 1, 365, null,
+      'Days after the due date on which the partner is reminded, the region''s agents from the '
+      'second on, as a list of up to 20 ascending whole numbers; []: they are not'),
     ('stock.sync_interval_minutes', 'INT', '15', 1, 1440, null,
       'Minutes between two stock syncs with the ERP'),
     ('sla.reminder_hours', 'INT', '18', 1, 720, null,
@@ -91,6 +98,20 @@ begin
 end $$;
 comment on function app.config_int(text) is 'Value of an INT config';
 
+create function app.config_int_list(p_key text) returns int[] language plpgsql stable
+as $$
+begin
+  return (
+    select array(
+      select d.value::numeric::int
+      from jsonb_array_elements_text(c.config_value) with ordinality as d (value, position)
+      order by d.position
+    )
+    from app.system_configs as c where c.config_key = p_key
+  );
+end $$;
+comment on function app.config_int_list(text) is 'Value of an INT_LIST config, ascending';
+
 create function app.config_text(p_key text) returns text language plpgsql stable
 as $$
 begin
@@ -125,6 +146,28 @@ comment on function app.is_calendar(jsonb) is
   'True for "ALWAYS", and for {"days": [1 = Monday .. 7], "from": "HH:MM", "until": "HH:MM", '
   '"holidays": ["YYYY-MM-DD", ...]} with working time in it';
 
+create function app.is_int_list(p_value jsonb, p_minimum numeric, p_maximum numeric)
+returns boolean language sql immutable
+as $$
+  select case
+    when jsonb_typeof(p_value) is distinct from 'array' then false
+    when jsonb_array_length(p_value) > 20 then false
+    when exists (
+      select from jsonb_array_elements(p_value) as d where jsonb_typeof(d) <> 'number'
+    ) then false
+    else not exists (
+      select from (
+        select d.value::numeric as days, lag(d.value::numeric) over (order by d.position) as before
+        from jsonb_array_elements_text(p_value) with ordinality as d (value, position)
+      ) as n
+      where n.days not between p_minimum and p_maximum or n.days <> trunc(n.days)
+        or n.days <= n.before
+    )
+  end
+$$;
+comment on function app.is_int_list(jsonb, numeric, numeric) is
+  'True for an array of at most 20 ascending whole numbers within the bounds; it may be empty';
+
 create function app.check_config(p_key text, p_value jsonb)
 returns void language plpgsql stable
 as $$
@@ -148,6 +191,14 @@ begin
   if v_definition.value_type = 'CALENDAR' then
     if not app.is_calendar(p_value) then
       perform app.fail('INVALID_CONFIG_VALUE', p_key || ' takes ' || v_definition.description);
+    end if;
+    return;
+  end if;
+  if v_definition.value_type = 'INT_LIST' then
+    if not app.is_int_list(p_value, v_definition.minimum, v_definition.maximum) then
+      perform app.fail('INVALID_CONFIG_VALUE',
+        format('%s takes a list of at most 20 ascending whole numbers from %s to %s', p_key,
+          v_definition.minimum, v_definition.maximum));
     end if;
     return;
   end if;
@@ -178,6 +229,11 @@ begin
   -- 5.0 is stored as 5.
   if jsonb_typeof(new.config_value) = 'number' then
     new.config_value := to_jsonb(trim_scale((new.config_value #>> '{}')::numeric));
+  elsif jsonb_typeof(new.config_value) = 'array' then
+    new.config_value := (
+      select coalesce(jsonb_agg(trim_scale(d.value::numeric) order by d.position), '[]')
+      from jsonb_array_elements_text(new.config_value) with ordinality as d (value, position)
+    );
   end if;
   if tg_op = 'UPDATE' then
     if new.config_key <> old.config_key then
@@ -258,12 +314,13 @@ as $$
     app.config_numeric('loyalty.point_value_rupiah'),
     app.config_numeric('order.minimum_threshold'),
     app.config_text('credit.over_limit_policy'),
+    app.config_int('credit.max_overdue_days'),
     app.config_int('order.max_lines'),
     app.config_int('invoice.due_days.' || lower(t.tier::text)),
     app.config_snapshot(array[
       'loyalty.multiplier.' || lower(t.tier::text), 'loyalty.rupiah_per_point',
       'loyalty.point_value_rupiah', 'order.minimum_threshold', 'credit.over_limit_policy',
-      'invoice.due_days.' || lower(t.tier::text)
+      'credit.max_overdue_days', 'invoice.due_days.' || lower(t.tier::text)
     ])
   from unnest(enum_range(null::app.tier_enum)) as t (tier)
 $$;
@@ -282,8 +339,8 @@ begin
     point_multiplier = excluded.point_multiplier, rupiah_per_point = excluded.rupiah_per_point,
     point_value_rupiah = excluded.point_value_rupiah,
     minimum_threshold = excluded.minimum_threshold,
-    over_limit_policy = excluded.over_limit_policy, max_lines = excluded.max_lines,
-    due_days = excluded.due_days, snapshot = excluded.snapshot
+    over_limit_policy = excluded.over_limit_policy, max_overdue_days = excluded.max_overdue_days,
+    max_lines = excluded.max_lines, due_days = excluded.due_days, snapshot = excluded.snapshot
   where r is distinct from excluded;
 end $$;
 comment on function app.derive_order_rules() is

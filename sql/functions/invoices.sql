@@ -131,6 +131,7 @@ begin
   perform app.use_credit(v_invoice.partner_id, -app.invoice_amount_due(
     v_invoice.status, v_invoice.amount, v_invoice.amount_paid));
   perform app.take_back_points(p_invoice_id);
+  perform app.withdraw_invoice_reminders(p_invoice_id);
   if v_invoice.amount_paid > 0 then
     perform app.notify_headquarters('refund_due', v_invoice.order_id, jsonb_build_object(
       'invoice_number', v_invoice.invoice_number,

@@ -104,6 +104,7 @@ begin
   perform app.use_credit(v_payment.partner_id, -p_amount);
   if v_invoice.status = 'PAID' then
     perform app.enqueue_vesting(p_invoice_id);
+    perform app.withdraw_invoice_reminders(p_invoice_id);
   end if;
   perform app.enqueue_message(
     'payment_received', 'PARTNER', v_payment.partner_id, v_invoice.order_id, jsonb_build_object(

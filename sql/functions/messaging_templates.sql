@@ -18,8 +18,8 @@ as $$
       'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} belum punya'
       ' sub-distributor: {{reason}}. Mohon segera ditangani.'),
     ('order_over_limit', '{}',
-      'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} melebihi plafon'
-      ' kredit dan menunggu keputusan.'),
+      'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} menunggu keputusan'
+      ' kredit: {{reason}}. Mohon segera ditangani.'),
     ('order_placed_for_you', '{}',
       'Halo {{partner_name}}, agen kami {{agent_name}} membuat pesanan {{order_number}} senilai'
       ' {{grand_total}} atas nama Anda. Hubungi kami bila ini keliru.'),
@@ -31,6 +31,15 @@ as $$
     ('payment_received', '{}',
       'Pembayaran {{amount}} untuk tagihan {{invoice_number}} telah kami terima. Sisa tagihan:'
       ' {{amount_due}}. Terima kasih.'),
+    ('invoice_due_soon', '{}',
+      'Pengingat: tagihan {{invoice_number}} sebesar {{amount_due}} jatuh tempo pada {{due_date}}.'
+      ' Abaikan pesan ini bila Anda sudah membayar. Terima kasih.'),
+    ('invoice_overdue', '{}',
+      'Tagihan {{invoice_number}} sebesar {{amount_due}} lewat jatuh tempo {{days_overdue}} hari,'
+      ' sejak {{due_date}}. Mohon segera dibayar. Abaikan pesan ini bila Anda sudah membayar.'),
+    ('invoice_overdue_agent', '{}',
+      'Tagihan {{invoice_number}} dari {{partner_name}} sebesar {{amount_due}} lewat jatuh tempo'
+      ' {{days_overdue}} hari, sejak {{due_date}}. Mohon bantu menagih.'),
     ('refund_due', '{}',
       'Tagihan {{invoice_number}} dibatalkan setelah dibayar {{amount}}: periksa'
       ' pengembalian dana.'),
@@ -120,7 +129,8 @@ end $$;
 comment on function app.enqueue_message(text, text, uuid, uuid, jsonb) is
   'Enqueues a message in the caller''s transaction; returns its id';
 
--- Messages are inserted by this function and by enqueue_message and sweep_service_level only.
+-- Messages are inserted by this function, enqueue_message, sweep_service_level and
+-- send_invoice_reminders only.
 create function app.enqueue_messages(
   p_template text, p_recipient_type text, p_recipient_ids uuid[], p_order_id uuid,
   p_variables jsonb, p_channel app.notification_channel_enum default 'WHATSAPP',

@@ -76,6 +76,7 @@ begin
       or new.submitted_at is distinct from old.submitted_at
       or new.agent_id is distinct from old.agent_id
       or new.is_over_limit is distinct from old.is_over_limit
+      or new.over_limit_reason is distinct from old.over_limit_reason
     )
   ) then
     perform app.fail('ORDER_FROZEN', new.order_number);

@@ -49,6 +49,7 @@ begin
     else 0
   end;
   v_order.over_limit_policy := v_rules.over_limit_policy;
+  v_order.max_overdue_days := v_rules.max_overdue_days;
   v_order.due_days := v_rules.due_days;
   v_order.rules_applied := v_rules.snapshot;
   return v_order;
@@ -102,20 +103,24 @@ comment on function app.reprice_lines(uuid, app.priced_lines) is
   'Writes the prices of a draft''s lines that have changed since it was saved';
 
 create function app.notify_submission(
-  p_order_id uuid, p_subdist_id uuid, p_is_over_limit boolean
+  p_order_id uuid, p_subdist_id uuid, p_over_limit_reason app.over_limit_reason
 )
 returns void language plpgsql volatile
 as $$
 begin
   if p_subdist_id is not null then
     perform app.enqueue_message('order_routed', 'SUBDIST', p_subdist_id, p_order_id);
-  elsif p_is_over_limit then
-    perform app.notify_headquarters('order_over_limit', p_order_id);
+  elsif p_over_limit_reason is not null then
+    perform app.notify_headquarters('order_over_limit', p_order_id, jsonb_build_object(
+      'reason', case p_over_limit_reason
+        when 'OVERDUE' then 'ada tagihan yang terlalu lama lewat jatuh tempo'
+        else 'plafon kredit terlampaui'
+      end));
   else
     perform app.notify_unrouted(p_order_id);
   end if;
 end $$;
-comment on function app.notify_submission(uuid, uuid, boolean) is
+comment on function app.notify_submission(uuid, uuid, app.over_limit_reason) is
   'Notifies the sub-distributor of a submitted order, or headquarters if it was not routed';
 
 create function app.draft_items(p_order_id uuid) returns jsonb language plpgsql stable
@@ -143,15 +148,16 @@ declare
     when p_draft_id is not null then 'DRAFT'::app.order_status_enum
   end;
   v_order app.priced_order;
-  v_is_over_limit boolean;
+  v_over_limit_reason app.over_limit_reason;
   v_subdist_id uuid;
 begin
   v_order := app.price_order(p_items, p_points, p_partner);
   if v_order.grand_total > p_expected_total then
     perform app.fail('PRICE_CHANGED', app.describe_quote(p_partner, v_order, p_points)::text);
   end if;
-  v_is_over_limit := app.check_credit(p_partner, v_order.grand_total, v_order.over_limit_policy);
-  if not v_is_over_limit then
+  v_over_limit_reason := app.check_credit(
+    p_partner, v_order.grand_total, v_order.over_limit_policy, v_order.max_overdue_days);
+  if v_over_limit_reason is null then
     v_subdist_id := app.nearest_subdist(p_partner.region_id);
   end if;
 
@@ -159,15 +165,15 @@ begin
     insert into app.orders (
       partner_id, agent_id, submission_type, status, subtotal, discount_amount, point_discount,
       grand_total, points_earned, points_used, is_eligible_for_points, notes, is_over_limit,
-      submitted_at, routed_to_subdist_id, routed_at, idempotency_key, request_hash, rules_applied,
-      due_days
+      over_limit_reason, submitted_at, routed_to_subdist_id, routed_at, idempotency_key,
+      request_hash, rules_applied, due_days
     ) values (
       p_partner.id, p_partner.acting_agent_id, app.submission_type(p_partner.acting_agent_id),
       'SUBMITTED', (v_order.lines).subtotal, v_order.discount_amount, v_order.point_discount,
       v_order.grand_total, v_order.points_promised, coalesce(p_points, 0),
-      v_order.is_eligible_for_points, p_notes, v_is_over_limit,
-      now(), v_subdist_id, case when v_subdist_id is not null then now() end, p_key, p_hash,
-      v_order.rules_applied, v_order.due_days
+      v_order.is_eligible_for_points, p_notes, v_over_limit_reason is not null,
+      v_over_limit_reason, now(), v_subdist_id, case when v_subdist_id is not null then now() end,
+      p_key, p_hash, v_order.rules_applied, v_order.due_days
     ) returning id into v_order_id;
     perform app.insert_lines(v_order_id, p_partner.id, v_order.lines);
   else
@@ -180,7 +186,8 @@ begin
       discount_amount = v_order.discount_amount, point_discount = v_order.point_discount,
       grand_total = v_order.grand_total, points_earned = v_order.points_promised,
       points_used = coalesce(p_points, 0), is_eligible_for_points = v_order.is_eligible_for_points,
-      is_over_limit = v_is_over_limit, submitted_at = now(), routed_to_subdist_id = v_subdist_id,
+      is_over_limit = v_over_limit_reason is not null, over_limit_reason = v_over_limit_reason,
+      submitted_at = now(), routed_to_subdist_id = v_subdist_id,
       routed_at = case when v_subdist_id is not null then now() end,
       idempotency_key = p_key, request_hash = p_hash, rules_applied = v_order.rules_applied,
       due_days = v_order.due_days
@@ -195,7 +202,7 @@ begin
   perform app.record_event(
     v_order_id, p_partner.id, 'STATUS', v_from, 'SUBMITTED', null,
     coalesce(p_partner.acting_agent_id, p_partner.id));
-  perform app.notify_submission(v_order_id, v_subdist_id, v_is_over_limit);
+  perform app.notify_submission(v_order_id, v_subdist_id, v_over_limit_reason);
   if p_partner.acting_agent_id is not null then
     perform app.notify_impersonation(v_order_id, p_partner.id);
   end if;
@@ -356,7 +363,10 @@ returns json language plpgsql stable
 as $$
 declare
   v_lines app.priced_lines := p_order.lines;
+  v_over_limit_reason app.over_limit_reason;
 begin
+  v_over_limit_reason := app.over_limit_reason(
+    p_partner, p_order.grand_total, p_order.max_overdue_days);
   return json_build_object(
     'lines', (
       select json_agg(json_build_object(
@@ -381,7 +391,8 @@ begin
     'due_days', p_order.due_days,
     'credit_limit', p_partner.credit_limit,
     'credit_left', greatest(p_partner.credit_limit - p_partner.credit_used, 0),
-    'is_over_limit', app.exceeds_credit(p_partner, p_order.grand_total)
+    'is_over_limit', v_over_limit_reason is not null,
+    'over_limit_reason', v_over_limit_reason
   );
 end $$;
 comment on function app.describe_quote(app.partner_account, app.priced_order, int) is

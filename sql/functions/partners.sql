@@ -76,26 +76,55 @@ $$;
 comment on function app.exceeds_credit(app.partner_account, numeric) is
   'Whether an amount (IDR) would take the partner past their credit limit';
 
+create function app.over_limit_reason(
+  p_partner app.partner_account, p_amount numeric, p_max_overdue_days int
+)
+returns app.over_limit_reason language plpgsql stable
+as $$
+begin
+  if app.exceeds_credit(p_partner, p_amount) then
+    return 'CREDIT_LIMIT';
+  elsif p_max_overdue_days > 0 and p_amount > 0
+    and app.oldest_due_date(p_partner.id) < app.due_before(p_max_overdue_days)
+  then
+    return 'OVERDUE';
+  end if;
+  return null;
+end $$;
+comment on function app.over_limit_reason(app.partner_account, numeric, int) is
+  'Why an order of this amount (IDR) has to wait for a release, null when it does not; invoices '
+  'are looked at only if they may be overdue for a limited number of days (more than 0)';
+
 -- The lock on the partner makes the orders of one partner run one after another, each checked
 -- against the credit that the last one used.
 create function app.check_credit(
-  p_partner app.partner_account, p_amount numeric, p_over_limit_policy text
+  p_partner app.partner_account, p_amount numeric, p_over_limit_policy text,
+  p_max_overdue_days int
 )
-returns boolean language plpgsql stable
+returns app.over_limit_reason language plpgsql stable
 as $$
+declare
+  v_reason app.over_limit_reason;
 begin
-  if not app.exceeds_credit(p_partner, p_amount) then
-    return false;
-  elsif p_over_limit_policy = 'BLOCK' or p_partner.credit_used + p_amount >= app.amount_limit() then
+  if p_max_overdue_days = 0 and not app.exceeds_credit(p_partner, p_amount) then
+    return null;
+  end if;
+  v_reason := app.over_limit_reason(p_partner, p_amount, p_max_overdue_days);
+  if v_reason = 'CREDIT_LIMIT' and (
+    p_over_limit_policy = 'BLOCK' or p_partner.credit_used + p_amount >= app.amount_limit()
+  ) then
     perform app.fail('CREDIT_LIMIT_EXCEEDED', format('%s more than the limit of %s',
       app.format_rupiah(p_partner.credit_used + p_amount - p_partner.credit_limit),
       app.format_rupiah(p_partner.credit_limit)));
+  elsif v_reason = 'OVERDUE' and p_over_limit_policy = 'BLOCK' then
+    perform app.fail('INVOICE_OVERDUE', format('due since %s',
+      to_char(app.oldest_due_date(p_partner.id) at time zone 'Asia/Jakarta', 'YYYY-MM-DD')));
   end if;
-  return true;
+  return v_reason;
 end $$;
-comment on function app.check_credit(app.partner_account, numeric, text) is
-  'Whether an order of this amount (IDR) exceeds the credit limit and has to wait for a release; '
-  'raises CREDIT_LIMIT_EXCEEDED under policy BLOCK';
+comment on function app.check_credit(app.partner_account, numeric, text, int) is
+  'Why an order of this amount (IDR) has to wait for a release, null when it does not; raises '
+  'CREDIT_LIMIT_EXCEEDED or INVOICE_OVERDUE under policy BLOCK';
 
 create function app.use_credit(p_partner_id uuid, p_amount numeric)
 returns void language plpgsql volatile

@@ -12,6 +12,12 @@ $$;
 comment on function app.next_order_number() is
   'Next order number, ORD-YYMMDD-NNNNNN; numbers can have gaps';
 
+create domain app.over_limit_reason as varchar(20)
+constraint over_limit_reason_check check (value in ('CREDIT_LIMIT', 'OVERDUE'));
+comment on domain app.over_limit_reason is
+  'Why an order waits for a release. CREDIT_LIMIT: it exceeds the credit limit; OVERDUE: an '
+  'invoice has been overdue for more than credit.max_overdue_days';
+
 create table app.orders (
   id uuid primary key default app.uuid_v7(),
   order_number varchar(20) not null
@@ -54,6 +60,7 @@ create table app.orders (
   idempotency_key varchar(200),
   request_hash bytea,
   rules_applied jsonb,
+  over_limit_reason app.over_limit_reason,
   due_days int,
   sla_manager_notified boolean not null default false,
   sla_clock_started_at timestamptz
@@ -151,6 +158,7 @@ comment on column app.orders.is_eligible_for_points is
 comment on column app.orders.is_over_limit is
   'True when the order took credit_used past credit_limit; it is not routed until an admin '
   'releases it';
+comment on column app.orders.over_limit_reason is 'Why is_over_limit is true, null when it is not';
 comment on column app.orders.routed_at is
   'When the order was routed: starts the service-level clock';
 comment on column app.orders.last_response_at is

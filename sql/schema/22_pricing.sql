@@ -53,6 +53,7 @@ create type app.priced_order as (
   is_eligible_for_points boolean,
   points_promised int,
   over_limit_policy text,
+  max_overdue_days int,
   due_days int,
   rules_applied jsonb
 );

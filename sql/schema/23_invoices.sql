@@ -26,6 +26,7 @@ create table app.invoices (
   partner_id uuid not null,
   cancelled_at timestamptz,
   cancel_reason varchar(500),
+  last_reminder_day int,
   constraint invoices_order_id_fkey foreign key (order_id, partner_id)
   references app.orders (id, partner_id) on delete restrict,
   constraint invoices_id_partner_id_key unique (id, partner_id),
@@ -49,6 +50,8 @@ create index invoices_created_idx on app.invoices (created_at desc);
 create index invoices_partner_idx on app.invoices (partner_id, created_at desc);
 create index invoices_partner_unpaid_idx on app.invoices (partner_id, due_date)
 where status in ('UNPAID', 'PARTIAL');
+create index invoices_reminder_idx on app.invoices (coalesce(last_reminder_day, -1000), due_date)
+where status in ('UNPAID', 'PARTIAL');
 comment on table app.invoices is
   'What a partner owes for an order, issued on approval. amount_paid and status follow from '
   'invoice_payments';
@@ -58,6 +61,8 @@ comment on column app.invoices.due_date is 'Approval plus invoice.due_days.<tier
 comment on column app.invoices.paid_at is
   'When the invoice became PAID; its points vest from then on';
 comment on column app.invoices.created_by is 'Admin who approved the order, null when a job did';
+comment on column app.invoices.last_reminder_day is
+  'Days from the due date (below 0: before it) of the last reminder; null: there was none';
 comment on column app.invoices.partner_id is
   'The order''s partner, repeated for row security and distribution by partner';
 

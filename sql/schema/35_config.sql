@@ -36,6 +36,7 @@ create table app.order_rules (
   point_value_rupiah numeric not null,
   minimum_threshold numeric not null,
   over_limit_policy text not null,
+  max_overdue_days int not null,
   max_lines int not null,
   due_days int not null,
   snapshot jsonb not null

@@ -47,6 +47,7 @@ CHECKS = {
     " point_discount = subtotal - discount_amount + 1",
     "orders_idempotency_check": "app.orders set request_hash = null where idempotency_key is not null",
     "notes_check orders.notes": "app.orders set notes = repeat('x', 2001)",
+    "over_limit_reason_check orders.over_limit_reason": "app.orders set over_limit_reason = 'WISH'",
     "orders_over_limit_route_check": "app.orders set is_over_limit = true"
     " where routed_to_subdist_id is not null",
     "amount_check orders.point_discount": "app.orders set point_discount = -1,"

@@ -45,7 +45,7 @@ REQUIRED = {
     " clock_started_at due_at",
     "app.sub_distributors": "region_id business_name whatsapp_number status created_at updated_at",
     "app.order_rules": "point_multiplier rupiah_per_point point_value_rupiah minimum_threshold"
-    " over_limit_policy max_lines snapshot",
+    " over_limit_policy max_overdue_days max_lines snapshot",
     "app.system_config_history": "config_key version changed_at",
     "app.system_configs": "config_key config_value version updated_at",
     "app.tier_prices": "product_id tier price effective_from",

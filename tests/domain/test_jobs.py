@@ -25,6 +25,7 @@ JOBS = {
     "audit-flush": "flush_audit",
     "erp-watch": "check_erp_streams",
     "history-purge": "purge_cron_history",
+    "invoice-reminder": "remind_of_invoices",
     "lease-reaper": "reap_leases",
     "partition-maker": "make_partitions",
     "point-queue": "process_point_queue",

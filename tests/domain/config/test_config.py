@@ -30,6 +30,25 @@ def test_every_config_definition_has_a_value(db: Connection) -> None:
         ("sla.calendar", {"days": [], "from": "08:00", "until": "17:00"}, "INVALID_CONFIG_VALUE"),
         ("sla.calendar", {"days": [1], "from": "17:00", "until": "08:00"}, "INVALID_CONFIG_VALUE"),
         ("sla.calendar", {"days": [8], "from": "08:00", "until": "17:00"}, "INVALID_CONFIG_VALUE"),
+        ("credit.max_overdue_days", -1, "INVALID_CONFIG_VALUE"),
+        ("credit.max_overdue_days", [30], "INVALID_CONFIG_VALUE"),
+        *[
+            ("invoice.reminder_days", given, "INVALID_CONFIG_VALUE")
+            for given in (
+                7,
+                "[7]",
+                {"days": [7]},
+                [7, 1],
+                [7, 7],
+                [0, 7],
+                [7, 366],
+                [1.5],
+                ["7"],
+                [None],
+                [[7]],
+                list(range(1, 22)),
+            )
+        ],
         ("no.such.key", 1, "UNKNOWN_CONFIG"),
         ("", 1, "INVALID_ARGUMENT"),
     ],
@@ -86,6 +105,14 @@ def test_whole_number_written_with_a_fraction_is_stored_as_integer(
     set_config(db, context, key, 40.0)
     assert value(db, "select config_value::text from app.system_configs where config_key = %s", key) == "40"
     assert value(db, "select app.config_int(%s)", key) == 40
+
+
+@pytest.mark.parametrize("given", [[], [7], [1.0, 7, 365], list(range(1, 21))])
+def test_list_of_whole_numbers_is_stored_as_integers(db: Connection, context: Context, given: Any) -> None:
+    set_config(db, context, "invoice.reminder_days", given)
+    stored = "select config_value::text from app.system_configs where config_key = 'invoice.reminder_days'"
+    assert value(db, stored) == str([int(day) for day in given])
+    assert value(db, "select app.config_int_list('invoice.reminder_days')") == [int(day) for day in given]
 
 
 def test_calendar_with_fractional_days_is_refused(db: Connection, context: Context) -> None:

@@ -127,6 +127,7 @@ def test_order_cannot_be_deleted(db: Connection, context: Context) -> None:
         "subtotal = subtotal + 1, grand_total = grand_total + 1",
         "points_earned = 9999",
         "is_over_limit = true, routed_to_subdist_id = null, routed_at = null",
+        "over_limit_reason = 'OVERDUE'",
         "order_number = 'ORD-000000-000000'",
         "submitted_at = now() - interval '1 day'",
     ],
