@@ -127,8 +127,8 @@ COLUMNS = {
 # Columns of a view that are always null for a role, although it reads the view.
 HIDDEN = {
     ("orders", "subdist"): (
-        "point_discount points_earned points_used is_eligible_for_points is_over_limit released_at"
-        " release_reason rules_applied due_days"
+        "point_discount points_earned points_used is_eligible_for_points is_over_limit"
+        " over_limit_reason released_at release_reason rules_applied due_days"
     ),
     ("orders", "partner"): "release_reason",
 }
