@@ -7,6 +7,6 @@ __depends__: set[str] = set()
 steps = [
     schema_file(
         "00_foundation.sql",
-        sha256="5b9c9756f2f4e694f07a37468d6f3cad49db83696c34663ea8d28be1da2eb618",
+        sha256="e0866c3a48386e0a553b239bb96ce8470edb4fdc10ff4fcc1698d8fd01f3ea1f",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0000_foundation"}
 steps = [
     schema_file(
         "11_regions.sql",
-        sha256="10d8774b3d849354062dfc38b5903ad62be1166f066da164aab3f987517ce3fe",
+        sha256="603513f1f88648d0243354793b847ecce3c6c6c8ec5bf1530ba551cf39225f65",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0011_regions"}
 steps = [
     schema_file(
         "12_catalog.sql",
-        sha256="d2af89a67f3ce34648d1af7ee8870573408b9f9a9c7a1b8076e71cdff490e8d6",
+        sha256="6d1818bc02393f990e614a465d053c8af23ff964165242385dfea3e52505dfbf",
     ),
 ]

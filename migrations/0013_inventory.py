@@ -7,6 +7,6 @@ __depends__ = {"0012_catalog"}
 steps = [
     schema_file(
         "13_inventory.sql",
-        sha256="c351cf0308c63e9ed274621937a46eee4382ceb3be42ca5cc345632e7e97980f",
+        sha256="1cd610952e3f39ac77ab7eb20e26959438663a85f899cdf7ebe69c72d6e5c22f",
     ),
 ]

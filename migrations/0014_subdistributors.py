@@ -7,6 +7,6 @@ __depends__ = {"0013_inventory"}
 steps = [
     schema_file(
         "14_subdistributors.sql",
-        sha256="19f511a4529f8130d4acd786dbdc6d8163538f7a4c4a76e5cd0a1097a6b8171e",
+        sha256="b34475ef1993085e0ee1ee6051f8891cf2c239bd3c8c73915ce83df0be25da3e",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0014_subdistributors"}
 steps = [
     schema_file(
         "15_partners.sql",
-        sha256="774f66bd9f571b6dae471fc6824b2739c6d7e5dc8dffce0984e8bd174aa32b0e",
+        sha256="fc1f0c3b735007b28848996075ba94649f6ae430ac81982a0f206c9945d191e9",
     ),
 ]

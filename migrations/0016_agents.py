@@ -7,6 +7,6 @@ __depends__ = {"0015_partners"}
 steps = [
     schema_file(
         "16_agents.sql",
-        sha256="4453cb20993bd457d506903cd8545b0b61568bb5a554be9d8b09fedf5f5a95ea",
+        sha256="03939db41e85ba4c7eaf14dccc2ccbea85ef3a39750f6d1bd214ac9dd281041b",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0016_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="4a1340cb174c768dd336feb2866ec5d705c693cd4c2d8d9ef2b0a11e665384cb",
+        sha256="e5cc318963c0e37547df4f1f6f1b26db4f83c3b7a1a696a95c0b3a425aa55374",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0021_orders"}
 steps = [
     schema_file(
         "22_pricing.sql",
-        sha256="70a3ceb8e211939ff46f8646fbf3475875fbea8a1bde9daae00446b401a45829",
+        sha256="f03725f558154c2142ac11554f6233f700ddf262ced074a9aee73b7e3e2f207d",
     ),
 ]

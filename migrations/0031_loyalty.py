@@ -7,6 +7,6 @@ __depends__ = {"0023_invoices"}
 steps = [
     schema_file(
         "31_loyalty.sql",
-        sha256="23f31c999d86a602d7b60a6c8e0f09e70448fa552919e4616740b8ab0ad46ca7",
+        sha256="19b7e423a62ddcebadcc372b45406dc873618815a8c35f3a5913341c95b77b93",
     ),
 ]

@@ -1,12 +1,21 @@
 -- Catalogue views.
 
 create view api.brands with (security_invoker = true) as
-select b.id, b.name, b.logo_url, b.display_order, b.is_active from app.brands as b;
-comment on view api.brands is 'Brands';
+select
+  b.id, b.name, b.logo_url, b.display_order, b.is_active, b.created_at, b.updated_at
+from app.brands as b;
+comment on view api.brands is
+$$Brands
+Headquarters writes all columns but the times.$$;
 
 create view api.categories with (security_invoker = true) as
-select c.id, c.name, c.slug, c.parent_id, c.display_order from app.categories as c;
-comment on view api.categories is 'Product categories, a tree by parent_id';
+select
+  c.id, c.name, c.slug, c.parent_id, c.display_order, c.created_at, c.updated_at
+from app.categories as c;
+comment on view api.categories is
+$$Product categories, a tree by parent_id
+Headquarters writes all columns but the times.
+Errors: INVALID_CATEGORY 422.$$;
 
 -- One relation in FROM, so that the view can be written through, and so that a list that embeds
 -- products pays for no column that it does not select. Price and stock are look-ups by index.
@@ -40,14 +49,19 @@ select
     from app.inventory as s where s.product_id = p.id
   ), true) as stock_stale,
   (select s.last_sync_at from app.inventory as s where s.product_id = p.id) as stock_synced_at,
-  p.image_url, p.is_active, p.created_at, p.updated_at
+  p.image_url, p.is_active, p.created_at, p.updated_at, p.base_price
 from app.products as p;
 comment on view api.products is
 $$Products at the caller's own price, with the stock that can be ordered
 Partners see the current price of their tier; other roles see the base price.
-A withdrawn product is listed with is_active false and without a price.$$;
+A withdrawn product is listed with is_active false and without a price.
+Headquarters writes description, brand_id, category_id, image_url and is_active; with config
+erp.kind none also sku, name, base_price and retail_price, and may insert and delete.
+Errors: ERP_MAINTAINED 409.$$;
 comment on column api.products.price is
   'IDR a unit, at the caller''s tier; null: the product is withdrawn';
+comment on column api.products.base_price is
+  'IDR a unit, charged where a tier has no price of its own; the writable one';
 comment on column api.products.min_qty_discount is
   'Units in one order from which discount_price is charged; null: no quantity discount';
 comment on column api.products.discount_price is 'IDR a unit from min_qty_discount units on';
@@ -58,3 +72,21 @@ comment on column api.products.stock_stale is
 comment on column api.products.is_active is 'False: withdrawn, cannot be ordered';
 
 grant select on api.brands, api.categories, api.products to partner, agent, admin, subdist;
+
+grant insert (id, name, logo_url, display_order, is_active),
+update (id, name, logo_url, display_order, is_active),
+delete on api.brands to admin;
+
+grant insert (id, name, slug, parent_id, display_order),
+update (id, name, slug, parent_id, display_order),
+delete on api.categories to admin;
+
+grant insert (
+  id, sku, name, description, brand_id, category_id, base_price, retail_price, image_url,
+  is_active
+),
+update (
+  id, sku, name, description, brand_id, category_id, base_price, retail_price, image_url,
+  is_active
+),
+delete on api.products to admin;

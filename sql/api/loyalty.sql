@@ -11,9 +11,11 @@ comment on view api.point_transactions is
 create view api.redemption_catalog with (security_invoker = true) as
 select
   c.id, c.name, c.description, c.image_url, c.points_required, c.stock_available, c.is_active,
-  c.created_at
+  c.created_at, c.updated_at
 from app.redemption_catalog as c;
-comment on view api.redemption_catalog is 'Rewards that can be redeemed for points';
+comment on view api.redemption_catalog is
+$$Rewards that can be redeemed for points
+Headquarters writes all columns but the times.$$;
 
 create view api.redemptions with (security_invoker = true) as
 select
@@ -79,3 +81,7 @@ grant execute on function
   api.advance_redemption(uuid, text)
 to admin;
 grant execute on function api.redeem_reward(uuid, text) to partner;
+
+grant insert (id, name, description, image_url, points_required, stock_available, is_active),
+update (id, name, description, image_url, points_required, stock_available, is_active),
+delete on api.redemption_catalog to admin;

@@ -7,7 +7,19 @@ select
   p.updated_at
 from app.partners as p;
 comment on view api.partners is
-  'Partners: all for headquarters, those of their own regions for agents';
+$$Partners: all for headquarters, those of their own regions for agents
+Headquarters writes all columns but id, credit_used, point_balance and the times. A new partner has
+no password until they are invited; deactivating closes their sessions.$$;
 comment on column api.partners.credit_used is 'IDR owed and on order';
 
 grant select on api.partners to agent, admin;
+
+grant insert (
+  email, phone, business_name, tier, salon_type, chair_count, specialization, region_id,
+  credit_limit, is_active, address
+),
+update (
+  email, phone, business_name, tier, salon_type, chair_count, specialization, region_id,
+  credit_limit, is_active, address
+)
+on api.partners to admin;

@@ -41,15 +41,16 @@ comment on function app.normalise_phone(text) is
   'Indonesian phone number as E.164 with +: 0812..., 62812... and +62 812-... become +62812...; '
   'null without digits';
 
+-- SECURITY DEFINER, because callers of the views of master data may not call the function.
 create function app.tg_normalise_phone() returns trigger
-language plpgsql
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   new.phone := app.normalise_phone(new.phone);
   return new;
 end $$;
 create function app.tg_normalise_whatsapp_number() returns trigger
-language plpgsql
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   new.whatsapp_number := app.normalise_phone(new.whatsapp_number);

@@ -2,5 +2,41 @@
 
 create trigger _100_normalise_phone before insert or update of phone on app.agents
 for each row execute function app.tg_normalise_phone();
-create trigger _900_touch before update on app.agents
+
+-- The lock comes first: two superadmins who remove each other must not both succeed.
+create function app.tg_agents__lock_superadmins() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform pg_advisory_xact_lock(hashtext('app.superadmins'));
+  return null;
+end $$;
+create trigger _020_lock_superadmins before update of role, is_active or delete on app.agents
+for each statement execute function app.tg_agents__lock_superadmins();
+
+-- After the statement, which may remove one superadmin and appoint another.
+create function app.tg_agents__keep_superadmin() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not exists (select from app.agents as a where a.role = 'SUPERADMIN' and a.is_active) then
+    perform app.fail('LAST_SUPERADMIN');
+  end if;
+  return null;
+end $$;
+create trigger _100_keep_superadmin_update after update of role, is_active on app.agents
+for each row when (
+  old.role = 'SUPERADMIN' and old.is_active and not (new.role = 'SUPERADMIN' and new.is_active)
+)
+execute function app.tg_agents__keep_superadmin();
+create trigger _100_keep_superadmin_delete after delete on app.agents
+for each row when (old.role = 'SUPERADMIN' and old.is_active)
+execute function app.tg_agents__keep_superadmin();
+
+create trigger _300_close_sessions after update of role, is_active on app.agents
+for each row when (old.role <> new.role or (old.is_active and not new.is_active))
+execute function auth.tg_close_sessions();
+create trigger _900_touch before update of
+  email, full_name, phone, role, region_id, is_active, updated_at
+on app.agents
 for each row execute function app.tg_touch_updated_at();

@@ -96,14 +96,14 @@ begin
   foreach v_table in array array[
     'partners', 'agents', 'sub_distributors', 'orders', 'order_items', 'invoices',
     'invoice_payments', 'point_transactions', 'redemptions', 'tier_prices', 'system_configs',
-    'agent_sessions'
+    'agent_sessions', 'regions', 'brands', 'categories', 'products', 'redemption_catalog'
   ] loop
     if v_table not in ('orders', 'order_items') then
       execute format('create trigger _800_audit_insert after insert on app.%I
         referencing new table as new_rows
         for each statement execute function app.tg_audit_insert()', v_table);
     end if;
-    if v_table <> 'partners' then
+    if v_table not in ('partners', 'redemption_catalog') then
       execute format('create trigger _800_audit_update after update on app.%I
         referencing old table as old_rows new table as new_rows
         for each statement execute function app.tg_audit_update()', v_table);
@@ -128,6 +128,19 @@ create trigger _800_audit_update after update of
   region_id, credit_limit, is_active, address, created_at, deleted_at
 on app.partners
 for each row execute function app.tg_audit_update_row();
+
+-- Redemptions, which lower its stock, are audited themselves.
+create trigger _800_audit_update after update on app.redemption_catalog
+for each row when (current_user <> 'hub_owner') execute function app.tg_audit_update_row();
+
+-- What headquarters enters; the ERP's readings and the orders' reservations have records of their
+-- own.
+create trigger _800_audit_update after update of safety_buffer, erp_stock on app.inventory
+for each row when (
+  current_user <> 'hub_owner'
+  and (new.safety_buffer, new.erp_stock) is distinct from (old.safety_buffer, old.erp_stock)
+)
+execute function app.tg_audit_update_row();
 
 create trigger _100_append_only before update or delete on app.audit_logs
 for each row execute function app.tg_append_only();

@@ -1,6 +1,23 @@
 -- PostgREST's db-pre-request: refuses inactive accounts and closed sessions before each request
 -- (D-4.roles-4).
 
+create function auth.may_write(p_role text, p_method text, p_path text)
+returns boolean language plpgsql stable
+as $$
+declare
+  v_view oid := to_regclass('api.' || quote_ident(substr(p_path, 2)));
+begin
+  return coalesce(case p_method
+    when 'POST' then has_any_column_privilege(p_role, v_view, 'INSERT')
+    when 'PATCH' then has_any_column_privilege(p_role, v_view, 'UPDATE')
+    when 'DELETE' then has_table_privilege(p_role, v_view, 'DELETE')
+    else has_any_column_privilege(p_role, v_view, 'INSERT')
+      and has_any_column_privilege(p_role, v_view, 'UPDATE')
+  end, false);
+end $$;
+comment on function auth.may_write(text, text, text) is
+  'Whether the role is granted what an HTTP method writes to the view of this path';
+
 create function auth.request_guard() returns void
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -15,9 +32,11 @@ begin
   if current_setting('request.method', true) in ('POST', 'PUT', 'PATCH', 'DELETE')
     and current_setting('request.path', true) like '/_%'
     and current_setting('request.path', true) not like '/rpc/%'
+    and not auth.may_write(v_role, current_setting('request.method', true),
+      current_setting('request.path', true))
   then
     perform app.fail(case v_role when 'anon' then 'UNAUTHENTICATED' else 'NOT_ALLOWED' end,
-      'Views are read-only', 'Use a call under /rpc/ to change data');
+      'Your role cannot write to this view so', 'Use a call under /rpc/ to change data');
   end if;
   if v_role = 'anon' then
     return;

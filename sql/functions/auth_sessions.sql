@@ -122,6 +122,34 @@ $$;
 comment on function auth.revoke_session(uuid, text) is
   'Closes a session: its tokens are refused from now on';
 
+create function auth.close_account_sessions(p_subject_id uuid, p_reason text)
+returns bigint language plpgsql volatile
+as $$
+declare
+  v_count bigint;
+  v_shadow bigint;
+begin
+  update auth.sessions as s set revoked_at = now(), revoked_reason = p_reason
+  where s.subject_id = p_subject_id and s.revoked_at is null;
+  get diagnostics v_count = row_count;
+  update app.agent_sessions as s set ended_at = greatest(now(), s.started_at)
+  where (s.agent_id = p_subject_id or s.impersonated_partner_id = p_subject_id)
+    and s.ended_at is null;
+  get diagnostics v_shadow = row_count;
+  return v_count + v_shadow;
+end $$;
+comment on function auth.close_account_sessions(uuid, text) is
+  'Closes every session of a partner, agent or sub-distributor, shadow sessions by and for them '
+  'too; returns how many';
+
+create function auth.tg_close_sessions() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform auth.close_account_sessions(new.id, 'account closed or changed');
+  return null;
+end $$;
+
 create function auth.logout()
 returns void language plpgsql volatile
 as $$

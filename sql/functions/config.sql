@@ -38,6 +38,9 @@ as $$
       'second on, as a list of up to 20 ascending whole numbers; []: they are not'),
     ('stock.sync_interval_minutes', 'INT', '15', 1, 1440, null,
       'Minutes between two stock syncs with the ERP'),
+    ('erp.kind', 'STRING', '"none"', null, null, '{none,tryton,csv}',
+      'The ERP that maintains products and stock; none: headquarters does. The ERP adapter starts '
+      'only with the same HUB_ERP_KIND'),
     ('sla.reminder_hours', 'INT', '18', 1, 720, null,
       'Hours without a response until the sub-distributor is reminded'),
     ('sla.manager_hours', 'INT', '21', 1, 720, null,

@@ -150,7 +150,11 @@ select
     coalesce(s.reserved::text, 'missing'), coalesce(u.quantity, 0)) as details
 from app.inventory as s
 full outer join units as u on u.product_id = s.product_id
-where s.reserved is distinct from coalesce(u.quantity, 0);
+where s.reserved is distinct from coalesce(u.quantity, 0)
+union all
+select p.id as subject_id, format('%s has no row of stock', p.sku) as details
+from app.products as p
+where not exists (select from app.inventory as s where s.product_id = p.id);
 comment on view app.consistency_reserved_stock is
 $$reserved of each product is the units of live orders that the ERP has not acknowledged
 Scan: only such orders, by idx_orders_status and orders_erp_pending_idx; their lines by order, or

@@ -73,7 +73,17 @@ select 'tier_prices' as target_type, r.id from app.tier_prices as r
 union all
 select 'system_configs' as target_type, r.id from app.system_configs as r
 union all
-select 'agent_sessions' as target_type, r.id from app.agent_sessions as r;
+select 'agent_sessions' as target_type, r.id from app.agent_sessions as r
+union all
+select 'regions' as target_type, r.id from app.regions as r
+union all
+select 'brands' as target_type, r.id from app.brands as r
+union all
+select 'categories' as target_type, r.id from app.categories as r
+union all
+select 'products' as target_type, r.id from app.products as r
+union all
+select 'redemption_catalog' as target_type, r.id from app.redemption_catalog as r;
 comment on view app.audited_rows is 'Every row whose changes are audited';
 
 -- trail:    changes in audit_logs, and those still in the buffer, one row for each changed row

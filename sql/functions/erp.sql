@@ -39,7 +39,8 @@ begin
   return (
     select json_build_object(
       'stream', v_stream, 'cursor', e.cursor, 'read_at', now(), 'updated_at', e.updated_at,
-      'interval_minutes', app.config_int('stock.sync_interval_minutes'))
+      'interval_minutes', app.config_int('stock.sync_interval_minutes'),
+      'erp_kind', app.config_text('erp.kind'))
     from (select) as one
     left join app.erp_streams as e on e.stream = v_stream
   );

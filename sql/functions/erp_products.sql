@@ -82,18 +82,16 @@ begin
       category_id = coalesce(excluded.category_id, p.category_id),
       base_price = excluded.base_price,
       retail_price = coalesce(excluded.retail_price, p.retail_price),
-      is_active = excluded.is_active
+      is_active = excluded.is_active and not p.is_withdrawn
     where (
       p.name, p.description, p.brand_id, p.category_id, p.base_price, p.retail_price, p.is_active
     ) is distinct from (
       excluded.name, coalesce(excluded.description, p.description),
       coalesce(excluded.brand_id, p.brand_id), coalesce(excluded.category_id, p.category_id),
-      excluded.base_price, coalesce(excluded.retail_price, p.retail_price), excluded.is_active
+      excluded.base_price, coalesce(excluded.retail_price, p.retail_price),
+      excluded.is_active and not p.is_withdrawn
     );
     get diagnostics v_applied = row_count;
-    insert into app.inventory (product_id)
-    select p.id from app.products as p where p.sku = any (v_skus)
-    on conflict (product_id) do nothing;
     delete from app.erp_quarantine as a where a.stream = v_stream and a.key = any (v_skus);
     perform app.apply_quarantined_levels(v_skus);
   end if;

@@ -21,10 +21,6 @@ as $$
 declare
   v_count bigint;
 begin
-  insert into app.inventory (product_id)
-  select n.id from unnest(p_product_ids) as n (id)
-  where not exists (select from app.inventory as s where s.product_id = n.id)
-  on conflict (product_id) do nothing;
   perform app.lock_inventory(p_product_ids);
   -- A separate statement after the lock, so that it sees every order acknowledged before the lock.
   with sold as (

@@ -362,3 +362,7 @@ end $$;
 comment on function app.advance_redemption(uuid, text) is
   'Moves a redemption from PENDING to SHIPPED to DELIVERED, or from PENDING to CANCELLED, which '
   'returns the points and the unit. Raises INVALID_ARGUMENT, NOT_FOUND, ILLEGAL_TRANSITION';
+
+-- Also by a redemption, because headquarters must not overwrite the stock that it lowered.
+create trigger _900_touch before update on app.redemption_catalog
+for each row execute function app.tg_touch_updated_at();

@@ -118,6 +118,7 @@ begin
   end if;
   update app.orders as o set status = 'SHIPPED', shipped_at = now() where o.id = p_order_id;
   perform app.record_event(p_order_id, v_order.partner_id, 'STATUS', v_order.status, 'SHIPPED');
+  perform app.issue_stock(p_order_id);
   perform app.notify_status(p_order_id, v_order.partner_id, 'SHIPPED');
 end $$;
 comment on function app.ship_order(uuid) is

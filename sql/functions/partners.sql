@@ -138,9 +138,13 @@ comment on function app.use_credit(uuid, numeric) is
 
 create trigger _100_normalise_phone before insert or update of phone on app.partners
 for each row execute function app.tg_normalise_phone();
--- By its columns, because credit and points change with every order and are not the partner's data.
+create trigger _300_close_sessions after update of is_active on app.partners
+for each row when (old.is_active and not new.is_active)
+execute function auth.tg_close_sessions();
+-- By the columns of the view, because credit and points change with every order: an admin's change
+-- fails only if another one came between.
 create trigger _900_touch before update of
-  email, phone, password_hash, business_name, tier, salon_type, chair_count, specialization,
-  region_id, credit_limit, is_active, address, deleted_at, updated_at
+  email, phone, business_name, tier, salon_type, chair_count, specialization, region_id,
+  credit_limit, is_active, address, updated_at
 on app.partners
 for each row execute function app.tg_touch_updated_at();

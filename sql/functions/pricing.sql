@@ -122,3 +122,75 @@ begin
 end $$;
 comment on function app.unknown_skus(jsonb) is
   'The first 20 SKUs of these items that are no active product';
+
+-- Orders keep the prices that they were submitted at; the schedule says which these were. An
+-- unchanged row of an upsert is no change.
+create function app.tg_tier_prices__guard() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_op = 'DELETE' then
+    if old.effective_from <= now() then
+      perform app.fail('PRICE_IN_FORCE', app.price_period(old), 'End the period instead');
+    end if;
+    return old;
+  elsif old.effective_from > now() and new.effective_from >= now() then
+    return new;
+  elsif old.effective_until <= now() then
+    perform app.fail('PRICE_IN_FORCE', app.price_period(old) || ' has ended',
+      'Enter a new period instead');
+  elsif (
+    new.product_id, new.tier, new.price, new.min_qty_discount, new.discount_price,
+    new.effective_from
+  ) is distinct from (
+    old.product_id, old.tier, old.price, old.min_qty_discount, old.discount_price,
+    old.effective_from
+  ) then
+    perform app.fail('PRICE_IN_FORCE', app.price_period(old),
+      'End the period and enter a new one');
+  elsif new.effective_until < now() then
+    perform app.fail('PRICE_IN_FORCE', 'effective_until is in the past',
+      'End the period now or later; "now" is accepted as a time');
+  end if;
+  return new;
+end $$;
+create trigger _100_guard_update before update of
+  product_id, tier, price, min_qty_discount, discount_price, effective_from, effective_until
+on app.tier_prices
+for each row when (
+  (
+    new.product_id, new.tier, new.price, new.min_qty_discount, new.discount_price,
+    new.effective_from, new.effective_until
+  ) is distinct from (
+    old.product_id, old.tier, old.price, old.min_qty_discount, old.discount_price,
+    old.effective_from, old.effective_until
+  )
+)
+execute function app.tg_tier_prices__guard();
+create trigger _100_guard_delete before delete on app.tier_prices
+for each row execute function app.tg_tier_prices__guard();
+
+create function app.tg_tier_prices__guard_insert() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform app.fail('PRICE_IN_FORCE', app.price_period(new) || ' has ended before it is entered',
+    'Leave out effective_until, or choose one that is ahead');
+  return null;
+end $$;
+create trigger _100_guard_insert after insert on app.tier_prices
+for each row when (
+  new.effective_until <= now() and current_user in ('admin', 'superadmin')
+)
+execute function app.tg_tier_prices__guard_insert();
+
+create function app.price_period(p_price app.tier_prices) returns text language sql stable
+as $$
+  select format('%s from %s', p_price.tier,
+    to_char(p_price.effective_from at time zone 'Asia/Jakarta', 'YYYY-MM-DD HH24:MI "WIB"'))
+$$;
+comment on function app.price_period(app.tier_prices) is
+  'Tier and start of a period, for error messages';
+
+create trigger _900_touch before update on app.tier_prices
+for each row execute function app.tg_touch_updated_at();

@@ -25,13 +25,24 @@ $$;
 comment on function app.region_time_zone(uuid) is
   'Time zone of a region: its own, else that of the nearest ancestor, else Asia/Jakarta';
 
--- One edit at a time, so that two concurrent edits cannot close a cycle together. The tree is small
--- and rarely edited.
-create function app.tg_regions__acyclic() returns trigger
+-- Every statement takes the lock first, whoever writes: two concurrent edits could close a cycle
+-- that neither of them sees. The tree is small and rarely edited.
+create function app.tg_regions__lock() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform pg_advisory_xact_lock(hashtext('app.regions'));
+  return null;
+end $$;
+create trigger _020_lock before insert or update of parent_region_id on app.regions
+for each statement execute function app.tg_regions__lock();
+
+-- After the statement, so that it sees every row that the statement wrote. UNION ends the search in
+-- a cycle.
+create function app.tg_regions__acyclic() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
   if exists (
     with recursive ancestors as (
       select r.id, r.parent_region_id from app.regions as r where r.id = new.parent_region_id
@@ -43,7 +54,10 @@ begin
   ) then
     perform app.fail('INVALID_REGION', format('%s would be its own ancestor', new.code));
   end if;
-  return new;
+  return null;
 end $$;
-create trigger _100_acyclic before insert or update of parent_region_id on app.regions
+create trigger _100_acyclic after insert or update of parent_region_id on app.regions
 for each row when (new.parent_region_id is not null) execute function app.tg_regions__acyclic();
+
+create trigger _900_touch before update on app.regions
+for each row execute function app.tg_touch_updated_at();

@@ -47,6 +47,10 @@ create trigger _200_hand_over after update on app.sub_distributors
 for each row when (old.status = 'ACTIVE' and new.status = 'SUSPENDED')
 execute function app.tg_sub_distributors__hand_over();
 
+create trigger _300_close_sessions after update of status on app.sub_distributors
+for each row when (old.status = 'ACTIVE' and new.status <> 'ACTIVE')
+execute function auth.tg_close_sessions();
+
 create trigger _100_normalise_whatsapp_number
 before insert or update of whatsapp_number on app.sub_distributors
 for each row execute function app.tg_normalise_whatsapp_number();

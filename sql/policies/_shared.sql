@@ -14,5 +14,7 @@ grant execute on function auth.current_subdist_id() to partner, agent, admin, su
 -- uses agent_regions.
 grant execute on function auth.agent_regions() to partner, agent, admin;
 grant execute on function auth.current_agent_region() to agent;
+-- The default of each table's id, which is evaluated as the caller.
+grant execute on function app.uuid_v7() to admin;
 grant execute on function auth.current_tier(), app.stock_stale_before()
 to partner, agent, admin, subdist;

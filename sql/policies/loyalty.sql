@@ -25,3 +25,15 @@ using (true);
 create policy redemptions__partner_select on app.redemptions for select to partner
 using (partner_id = (select auth.current_user_id()));
 create policy redemptions__admin_select on app.redemptions for select to admin using (true);
+
+-- Master data (D-5).
+grant insert (id, name, description, image_url, points_required, stock_available, is_active),
+update (id, name, description, image_url, points_required, stock_available, is_active),
+delete on app.redemption_catalog to admin;
+
+create policy redemption_catalog__admin_insert on app.redemption_catalog for insert to admin
+with check (true);
+create policy redemption_catalog__admin_update on app.redemption_catalog for update to admin
+using (true) with check (true);
+create policy redemption_catalog__admin_delete on app.redemption_catalog for delete to admin
+using (true);

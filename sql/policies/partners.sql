@@ -24,3 +24,18 @@ using (
     where o.partner_id = partners.id order by o.partner_id limit 1
   )
 );
+
+-- Master data (D-5): credit_used and point_balance follow from ledgers; a password is chosen by the
+-- partner; deleting is a call.
+grant insert (
+  email, phone, business_name, tier, salon_type, chair_count, specialization, region_id,
+  credit_limit, is_active, address
+), update (
+  email, phone, business_name, tier, salon_type, chair_count, specialization, region_id,
+  credit_limit, is_active, address
+) on app.partners to admin;
+
+create policy partners__admin_insert on app.partners for insert to admin
+with check (deleted_at is null);
+create policy partners__admin_update on app.partners for update to admin
+using (deleted_at is null) with check (deleted_at is null);

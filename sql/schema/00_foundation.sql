@@ -44,11 +44,20 @@ comment on type app.notified_type_enum is 'Kind of recipient of an escalation';
 
 -- Domains, because every statement that writes to a table parses that table's own checks again: 15
 -- checks of app.orders were a twentieth of an order's processor time.
-create domain app.amount as numeric(15, 2) constraint amount_check check (value >= 0);
-comment on domain app.amount is 'IDR, not negative';
+create domain app.amount as numeric(15, 2)
+constraint amount_check check (value between 0 and 9999999999999.99);
+comment on domain app.amount is 'IDR, not negative, a number (NaN is above every number)';
 
 create domain app.whole_number as int constraint whole_number_check check (value >= 0);
 comment on domain app.whole_number is 'A count of units, points or chairs, not negative';
+
+create domain app.label as varchar(255) constraint label_check check (value ~ '[^[:space:]]');
+comment on domain app.label is 'Name of a person or thing, at most 255 characters, not blank';
+
+create domain app.url as varchar(500)
+constraint url_check check (value ~ '^(https?://|/)[^[:space:]]+$');
+comment on domain app.url is
+  'Address of a picture: http, https, or a path on the frontend''s own host; never javascript:';
 
 create domain app.notes as text constraint notes_check check (length(value) <= 2000);
 comment on domain app.notes is 'Free text of at most 2,000 characters';

@@ -2,13 +2,15 @@
 
 create table app.regions (
   id uuid primary key default app.uuid_v7(),
-  name varchar(255) not null,
-  code varchar(20) not null constraint regions_code_key unique,
+  name app.label not null,
+  code varchar(20) not null constraint regions_code_key unique
+  constraint regions_code_check check (code = btrim(code) and code <> ''),
   parent_region_id uuid
-  constraint regions_parent_region_id_fkey references app.regions (id) on delete restrict,
+  constraint regions_parent_region_id_fkey references app.regions (id),
   created_at timestamptz not null default now(),
   time_zone varchar(50) constraint regions_time_zone_check
   check (time_zone in ('Asia/Jakarta', 'Asia/Makassar', 'Asia/Jayapura')),
+  updated_at timestamptz not null default now(),
   constraint regions_parent_check check (parent_region_id <> id)
 );
 create index regions_parent_idx on app.regions (parent_region_id);

@@ -2,21 +2,25 @@
 
 create table app.brands (
   id uuid primary key default app.uuid_v7(),
-  name varchar(255) not null constraint brands_name_key unique,
-  logo_url varchar(500),
+  name app.label not null constraint brands_name_key unique,
+  logo_url app.url,
   display_order int not null default 0,
-  is_active boolean not null default true
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
 );
 comment on table app.brands is 'Cosmetics brands, listed by display_order, then name';
 
 create table app.categories (
   id uuid primary key default app.uuid_v7(),
-  name varchar(255) not null,
+  name app.label not null,
   slug varchar(100) not null constraint categories_slug_key unique
   constraint categories_slug_check check (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
   parent_id uuid
-  constraint categories_parent_id_fkey references app.categories (id) on delete restrict,
+  constraint categories_parent_id_fkey references app.categories (id),
   display_order int not null default 0,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
   constraint categories_parent_check check (parent_id <> id)
 );
 create index categories_parent_idx on app.categories (parent_id);
@@ -28,25 +32,34 @@ create table app.products (
   id uuid primary key default app.uuid_v7(),
   sku varchar(64) not null constraint idx_products_sku unique
   constraint products_sku_check check (sku = btrim(sku) and sku <> ''),
-  name varchar(255) not null,
+  name app.label not null,
   description text,
-  brand_id uuid constraint products_brand_id_fkey references app.brands (id) on delete restrict,
+  brand_id uuid constraint products_brand_id_fkey references app.brands (id),
   category_id uuid
-  constraint products_category_id_fkey references app.categories (id) on delete restrict,
-  base_price numeric(15, 2) not null constraint products_base_price_check check (base_price >= 0),
-  retail_price numeric(15, 2) constraint products_retail_price_check check (retail_price >= 0),
-  image_url varchar(500),
+  constraint products_category_id_fkey references app.categories (id),
+  base_price numeric(15, 2) not null
+  constraint products_base_price_check check (base_price between 0 and 9999999999999.99),
+  retail_price numeric(15, 2)
+  constraint products_retail_price_check check (retail_price between 0 and 9999999999999.99),
+  image_url app.url,
   is_active boolean not null default true,
   created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now()
+  updated_at timestamptz not null default now(),
+  is_withdrawn boolean not null default false
 );
 create index idx_products_brand on app.products (brand_id);
 create index products_category_idx on app.products (category_id);
 create index products_name_idx on app.products (name);
 create index products_search_idx on app.products
 using gin (name extensions.gin_trgm_ops, sku extensions.gin_trgm_ops);
-comment on table app.products is 'Products that the distributor sells; the ERP is their source';
+comment on table app.products is
+  'Products that the distributor sells. Their source is the ERP; with config erp.kind none, '
+  'headquarters';
 comment on column app.products.sku is 'Stock keeping unit: the ERP''s key of the product';
 comment on column app.products.base_price is
   'IDR per unit, charged when the partner''s tier has no price in force';
 comment on column app.products.retail_price is 'IDR per unit: recommended price for end customers';
+comment on column app.products.is_active is 'False: cannot be ordered';
+comment on column app.products.is_withdrawn is
+  'True: headquarters withdrew the product, which the ERP does not undo; follows is_active when '
+  'headquarters changes it';

@@ -3,8 +3,8 @@
 create table app.sub_distributors (
   id uuid primary key default app.uuid_v7(),
   region_id uuid not null
-  constraint sub_distributors_region_id_fkey references app.regions (id) on delete restrict,
-  business_name varchar(255) not null,
+  constraint sub_distributors_region_id_fkey references app.regions (id),
+  business_name app.label not null,
   whatsapp_number varchar(20) not null,
   email varchar(255),
   contact_person varchar(255),

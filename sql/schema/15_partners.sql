@@ -9,13 +9,13 @@ create table app.partners (
   id uuid primary key default app.uuid_v7(),
   email app.email not null constraint idx_partners_email unique,
   phone varchar(20) constraint partners_phone_key unique,
-  password_hash varchar(255) not null,
-  business_name varchar(255) not null,
+  password_hash varchar(255) not null default '!',
+  business_name app.label not null,
   tier app.tier_enum not null default 'SILVER',
   salon_type app.salon_type_enum,
   chair_count app.whole_number,
   specialization varchar(255),
-  region_id uuid constraint partners_region_id_fkey references app.regions (id) on delete restrict,
+  region_id uuid constraint partners_region_id_fkey references app.regions (id),
   credit_limit app.amount not null default 0,
   credit_used app.amount not null default 0,
   point_balance int not null default 0,
@@ -34,7 +34,8 @@ comment on table app.partners is
 comment on column app.partners.email is
   'Login, in lower case; never reused, not even after deletion';
 comment on column app.partners.phone is 'WhatsApp number; E.164 with +, normalised on writing';
-comment on column app.partners.password_hash is 'bcrypt hash; no caller''s role can read it';
+comment on column app.partners.password_hash is
+  'bcrypt hash, "!" until the partner chooses a password; no caller''s role can read it';
 comment on column app.partners.chair_count is 'Chairs in the salon, a measure of its size';
 comment on column app.partners.region_id is
   'Region that decides the routing of orders; null: every order goes to headquarters';

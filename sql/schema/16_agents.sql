@@ -3,17 +3,18 @@
 create table app.agents (
   id uuid primary key default app.uuid_v7(),
   email app.email not null constraint agents_email_key unique,
-  password_hash varchar(255) not null,
-  full_name varchar(255) not null,
+  password_hash varchar(255) not null default '!',
+  full_name app.label not null,
   phone varchar(20),
   role app.agent_role_enum not null default 'SALESMAN',
-  region_id uuid constraint agents_region_id_fkey references app.regions (id) on delete restrict,
+  region_id uuid constraint agents_region_id_fkey references app.regions (id),
   is_active boolean not null default true,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
 create index agents_region_idx on app.agents (region_id);
 comment on table app.agents is 'Sales agents and headquarters staff. PII';
-comment on column app.agents.password_hash is 'bcrypt hash; no caller''s role can read it';
+comment on column app.agents.password_hash is
+  'bcrypt hash, "!" until the agent chooses a password; no caller''s role can read it';
 comment on column app.agents.role is
   'SALESMAN serves the agent''s region and those below it; ADMIN and SUPERADMIN are headquarters';

@@ -26,8 +26,7 @@ create table app.orders (
   constraint orders_partner_id_fkey references app.partners (id) on delete restrict,
   agent_id uuid constraint orders_agent_id_fkey references app.agents (id) on delete restrict,
   routed_to_subdist_id uuid
-  constraint orders_routed_to_subdist_id_fkey
-  references app.sub_distributors (id) on delete restrict,
+  constraint orders_routed_to_subdist_id_fkey references app.sub_distributors (id),
   status app.order_status_enum not null default 'DRAFT',
   submission_type app.submission_type_enum not null default 'SELF',
   subtotal app.amount not null default 0,
@@ -194,7 +193,7 @@ create table app.order_items (
   id uuid primary key default app.uuid_v7(),
   order_id uuid not null,
   product_id uuid not null
-  constraint order_items_product_id_fkey references app.products (id) on delete restrict,
+  constraint order_items_product_id_fkey references app.products (id),
   quantity app.quantity not null,
   unit_price app.amount not null,
   line_total numeric(15, 2) not null,

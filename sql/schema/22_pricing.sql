@@ -3,18 +3,24 @@
 create table app.tier_prices (
   id uuid primary key default app.uuid_v7(),
   product_id uuid not null
-  constraint tier_prices_product_id_fkey references app.products (id) on delete restrict,
+  constraint tier_prices_product_id_fkey references app.products (id),
   tier app.tier_enum not null,
-  price numeric(15, 2) not null constraint tier_prices_price_check check (price >= 0),
+  price numeric(15, 2) not null
+  constraint tier_prices_price_check check (price between 0 and 9999999999999.99),
   min_qty_discount numeric(10, 2)
-  constraint tier_prices_min_qty_discount_check check (min_qty_discount > 0),
+  constraint tier_prices_min_qty_discount_check
+  check (min_qty_discount > 0 and min_qty_discount < 'NaN'),
   discount_price numeric(15, 2),
   effective_from timestamptz not null default now(),
   effective_until timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
   constraint tier_prices_discount_price_check check (discount_price between 0 and price),
   constraint tier_prices_discount_pair_check
   check ((min_qty_discount is null) = (discount_price is null)),
   constraint tier_prices_period_check check (effective_until > effective_from),
+  constraint tier_prices_finite_check
+  check (isfinite(effective_from) and isfinite(coalesce(effective_until, effective_from))),
   -- On the id's text, so that the planner looks prices up in tier_prices_lookup_idx, at a quarter
   -- of this index's cost. Deferrable, so that one transaction can shorten a period and start the
   -- next in either order.

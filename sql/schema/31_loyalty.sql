@@ -46,15 +46,16 @@ comment on column app.point_transactions.created_by is 'Admin behind an ADJUSTED
 
 create table app.redemption_catalog (
   id uuid primary key default app.uuid_v7(),
-  name varchar(255) not null,
+  name app.label not null,
   description text,
-  image_url varchar(500),
+  image_url app.url,
   points_required int not null
   constraint redemption_catalog_points_required_check check (points_required > 0),
   stock_available int not null default 0
   constraint redemption_catalog_stock_available_check check (stock_available >= 0),
   is_active boolean not null default true,
-  created_at timestamptz not null default now()
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
 );
 comment on table app.redemption_catalog is 'Rewards that partners can redeem points for';
 comment on column app.redemption_catalog.stock_available is 'Units left';
@@ -64,8 +65,7 @@ create table app.redemptions (
   partner_id uuid not null
   constraint redemptions_partner_id_fkey references app.partners (id) on delete restrict,
   catalog_item_id uuid not null
-  constraint redemptions_catalog_item_id_fkey
-  references app.redemption_catalog (id) on delete restrict,
+  constraint redemptions_catalog_item_id_fkey references app.redemption_catalog (id),
   points_spent int not null constraint redemptions_points_spent_check check (points_spent > 0),
   status app.redemption_status_enum not null default 'PENDING',
   created_at timestamptz not null default now(),

@@ -203,7 +203,7 @@ def reversed_products(conn: Connection, context: Context) -> list[tuple[str, str
             "insert into app.products (id, sku, name, base_price) values (%s, %s, %s, 1000)",
             [product, sku, sku],
         )
-        conn.execute("insert into app.inventory (product_id, erp_stock) values (%s, 100)", [product])
+        conn.execute("update app.inventory set erp_stock = 100 where product_id = %s", [product])
     return products
 
 

@@ -84,6 +84,19 @@ CHECKS = {
     "tier_prices_min_qty_discount_check": "app.tier_prices set min_qty_discount = 0 where discount_price = 8",
     "tier_prices_period_check": "app.tier_prices set effective_until = effective_from",
     "tier_prices_price_check": "app.tier_prices set price = -1 where discount_price is null",
+    "label_check agents.full_name": "app.agents set full_name = ' '",
+    "label_check brands.name": "app.brands set name = ' '",
+    "label_check categories.name": "app.categories set name = ' '",
+    "label_check partners.business_name": "app.partners set business_name = ''",
+    "label_check products.name": "app.products set name = ' '",
+    "label_check redemption_catalog.name": "app.redemption_catalog set name = ' '",
+    "label_check regions.name": "app.regions set name = ' '",
+    "label_check sub_distributors.business_name": "app.sub_distributors set business_name = ' '",
+    "url_check brands.logo_url": "app.brands set logo_url = 'javascript:alert(1)'",
+    "url_check products.image_url": "app.products set image_url = 'javascript:alert(1)'",
+    "url_check redemption_catalog.image_url": "app.redemption_catalog set image_url = 'data:text/html,x'",
+    "regions_code_check": "app.regions set code = ' ' || code",
+    "tier_prices_finite_check": "app.tier_prices set effective_until = 'infinity' where discount_price is null",
 }
 
 

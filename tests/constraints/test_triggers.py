@@ -13,7 +13,10 @@ APPEND_ONLY = {
     "point_transactions": "update delete truncate",
     "system_config_history": "update delete truncate",
 }
-TOUCHED = ["partners", "agents", "sub_distributors", "products"]
+TOUCHED = [
+    "partners", "agents", "sub_distributors", "products", "regions", "brands", "categories", "inventory",
+    "tier_prices", "redemption_catalog",
+]  # fmt: skip
 NUMBERS = {
     "partners": (
         "phone",

@@ -16,14 +16,14 @@ from tests.support.context import Connection, Context, make_context
 @pytest.fixture
 def context(db: Connection) -> Context:
     """The small context, in the test's transaction."""
-    return make_context(db)
+    return make_context(db, erp="csv")
 
 
 @pytest.fixture(scope="module")
 def gateway_context(gateway: RunningGateway) -> Context:
     """The small context in the database of the module's gateway, without products."""
     with psycopg.connect(gateway.database_url) as conn:
-        return make_context(conn, products=0)
+        return make_context(conn, products=0, erp="tryton")
 
 
 @pytest.fixture(scope="module")

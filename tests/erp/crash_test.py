@@ -129,7 +129,7 @@ def main() -> None:
         sandbox.running(cluster, Path(folder)) as tryton,
     ):
         with psycopg.connect(gateway.database_url) as conn:
-            context = make_context(conn, products=0)
+            context = make_context(conn, products=0, erp="tryton")
         with environments.running(gateway, tryton, context, Path(folder)) as environment:
             environment.once()
             print(run(environment, kills=options.kills, orders=options.orders, seed=options.seed))

@@ -52,7 +52,7 @@ class SimulatedErp:
 def test_concurrent_buyers_exports_and_stock_readings_never_oversell(clone: Clone, seed: int) -> None:
     url = clone()
     with psycopg.connect(url, autocommit=True) as conn:
-        context = make_context(conn, partners=8, products=1, stock=STOCK)
+        context = make_context(conn, partners=8, products=1, stock=STOCK, erp="csv")
         erp = SimulatedErp()
         with (
             running_repeatedly(url, _read_stock(erp, context, random.Random(f"{seed} first"))),  # noqa: S311

@@ -33,7 +33,7 @@ def conn(clone: Clone) -> Any:
 @pytest.fixture
 def context(conn: Connection) -> Context:
     """The small context with two products of ten units."""
-    return make_context(conn, products=2, stock=10)
+    return make_context(conn, products=2, stock=10, erp="csv")
 
 
 def display(conn: Connection, sku: str = "SKU-000") -> int:

@@ -67,7 +67,7 @@ def test_refused_call_keeps_the_cursor(
 def test_crash_before_the_commit_stores_neither_data_nor_cursor(clone: Clone) -> None:
     url = clone()
     with psycopg.connect(url, autocommit=True) as conn:
-        context = make_context(conn)
+        context = make_context(conn, erp="csv")
         with psycopg.connect(url) as crashing, crashing.transaction(force_rollback=True):
             call(crashing, context.erp, "erp_apply_stock", levels=APPLY["stock"][1]["levels"], cursor=CURSOR)
         assert stream(conn, context, "stock")["cursor"] is None
@@ -202,7 +202,7 @@ def test_orders_are_late_only_while_an_order_or_cancellation_is_pending(
 def test_concurrent_checks_notify_of_an_outage_once(clone: Clone) -> None:
     url = clone()
     with psycopg.connect(url, autocommit=True) as conn, psycopg.connect(url) as first:
-        context = make_context(conn)
+        context = make_context(conn, erp="csv")
         report(conn, context, "products", ok=False)
         age_streams(conn, 40)
         assert check_streams(first) == 1

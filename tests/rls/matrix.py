@@ -15,8 +15,24 @@ A word states which rows a role sees. Rights that are not listed here must not e
     tier      prices of the calling partner's tier
     trail     changes of everything but the configuration
 
-No role inserts, updates, deletes or truncates directly: one that did would be written `own+update`.
+Only the roles that WRITES names insert, update and delete, only these columns, and no role truncates.
 """
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Writes:
+    """The roles that write a view of master data, the columns that they write, and whether they delete."""
+
+    roles: str
+    columns: str
+    delete: bool = False
+
+    @property
+    def privileges(self) -> list[str]:
+        return ["INSERT", "UPDATE", *(["DELETE"] if self.delete else [])]
+
 
 ROLES = ("anon", "partner", "agent", "subdist", "admin", "superadmin", "erp", "messenger")
 
@@ -27,6 +43,7 @@ products                      -     all      all     all      all    all        
 brands                        -     all      all     all      all    all         -      -
 categories                    -     all      all     all      all    all         -      -
 tier_prices                   -     -        -       -        all    all         -      -
+inventory                     -     -        -       -        all    all         -      -
 orders                        -     own      region  routed   all    all         -      -
 order_items                   -     own      region  routed   all    all         -      -
 order_events                  -     own      region  routed   all    all         -      -
@@ -133,6 +150,41 @@ HIDDEN = {
     ("orders", "partner"): "release_reason",
 }
 
+# Master data: who writes through which view, and with psql to the table below it. Columns are inserted and
+# updated alike; all other columns are refused.
+WRITES = {
+    "partners": Writes(
+        "admin superadmin",
+        "email phone business_name tier salon_type chair_count specialization region_id credit_limit is_active"
+        " address",
+    ),
+    "agents": Writes("superadmin", "email full_name phone role region_id is_active"),
+    "sub_distributors": Writes(
+        "admin superadmin",
+        "id region_id business_name whatsapp_number email contact_person status",
+        delete=True,
+    ),
+    "regions": Writes("admin superadmin", "id name code parent_region_id time_zone", delete=True),
+    "brands": Writes("admin superadmin", "id name logo_url display_order is_active", delete=True),
+    "categories": Writes("admin superadmin", "id name slug parent_id display_order", delete=True),
+    "products": Writes(
+        "admin superadmin",
+        "id sku name description brand_id category_id base_price retail_price image_url is_active",
+        delete=True,
+    ),
+    "inventory": Writes("admin superadmin", "id product_id safety_buffer erp_stock"),
+    "tier_prices": Writes(
+        "admin superadmin",
+        "id product_id tier price min_qty_discount discount_price effective_from effective_until",
+        delete=True,
+    ),
+    "redemption_catalog": Writes(
+        "admin superadmin",
+        "id name description image_url points_required stock_available is_active",
+        delete=True,
+    ),
+}
+
 # Every function that anyone may execute; no role may execute any other of schemas api, app, auth, jobs.
 # No role may execute functions of other schemas (extensions, public, ...).
 FUNCTIONS = """
@@ -193,6 +245,7 @@ auth.agent_regions            -     yes      yes     -        yes    yes        
 auth.current_agent_region     -     -        yes     -        -      -           -      -
 app.newest_order_ids          -     yes      yes     yes      yes    yes         -      -
 app.check_page                -     yes      yes     yes      yes    yes         -      -
+app.uuid_v7                   -     -        -       -        yes    yes         -      -
 app.stock_stale_before        -     yes      yes     yes      yes    yes         -      -
 app.invariants                -     -        -       -        yes    yes         -      -
 app.check_consistency         -     -        -       -        yes    yes         -      -

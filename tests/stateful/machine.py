@@ -110,7 +110,7 @@ class OrderMachine(RuleBasedStateMachine):
         rules.enabled_rules_strategy = st.just(_AllRules())
         url, self.drop = type(self).new_database()
         self.conn = psycopg.connect(url, autocommit=True, prepare_threshold=0)
-        self.context = make_context(self.conn, products=4, stock=60, credit=6_000_000)
+        self.context = make_context(self.conn, products=4, stock=60, credit=6_000_000, erp="csv")
         self.partners = {str(p.sub): p for p in self.context.partners}
         papua = str(self.context.partners[2].sub)
         self.conn.execute(

@@ -60,3 +60,14 @@ def call_rpc(
         header_list = json.loads(value(conn, "select current_setting('response.headers')") or "[]")
     merged = {name: text for header in header_list for name, text in header.items()}
     return Response(row[0] if row else None, int(status), merged)
+
+
+def write(conn: Connection, who: Caller, statement: str, *values: Any) -> int:
+    """Write through a view as the gateway does; returns the number of rows. Raises RefusedError."""
+    try:
+        with caller(conn, who.role, who.sub, method="GET", **who.extra):
+            return conn.execute(statement.encode(), values or None).rowcount
+    except psycopg.Error as error:
+        if error.sqlstate != "PGRST":
+            raise
+        raise RefusedError.of(error) from None

@@ -126,10 +126,21 @@ def new_id(conn: Connection, statement: str, *values: Any) -> str:
 
 
 def make_context(
-    conn: Connection, *, partners: int = 3, products: int = 5, stock: int = 1000, credit: int = 100_000_000
+    conn: Connection,
+    *,
+    partners: int = 3,
+    products: int = 5,
+    stock: int = 1000,
+    credit: int = 100_000_000,
+    erp: str = "none",
 ) -> Context:
-    """Insert a context as the owner of the tables; commits if the connection is idle."""
+    """Insert a context as the owner of the tables; commits if the connection is idle. `erp` is erp.kind."""
     with conn.transaction():
+        if erp != "none":
+            conn.execute(
+                "update app.system_configs set config_value = to_jsonb(%s::text) where config_key = 'erp.kind'",
+                [erp],
+            )
         return _make_context(conn, partners, products, stock, credit)
 
 
@@ -194,10 +205,11 @@ def _make_context(conn: Connection, partners: int, products: int, stock: int, cr
             f"Shampoo {i}",
             100_000 + 25_000 * i,
         )
-        conn.execute(
-            "insert into app.inventory (product_id, erp_stock, last_sync_at) values (%s, %s, now())",
-            [product_ids[sku], stock],
-        )
+        with as_owner(conn):  # as a sync does, which the audit trail leaves out
+            conn.execute(
+                "update app.inventory set erp_stock = %s, last_sync_at = now() where product_id = %s",
+                [stock, product_ids[sku]],
+            )
     rewards = [
         new_id(
             conn,

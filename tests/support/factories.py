@@ -16,10 +16,10 @@ def insert(conn: Connection, table: str, **columns: Any) -> str:
 
 
 def make_product(conn: Connection, sku: str, base_price: int = 100_000, stock: int | None = 100) -> str:
-    """A product, without a row of stock if `stock` is None; returns its id."""
+    """A product with units in stock; None: its stock was never entered. Returns its id."""
     product = insert(conn, "products", sku=sku, name=sku.title(), base_price=base_price)
     if stock is not None:
-        insert(conn, "inventory", product_id=product, erp_stock=stock)
+        conn.execute("update app.inventory set erp_stock = %s where product_id = %s", [stock, product])
     return product
 
 

@@ -122,8 +122,8 @@ def _catalogue(conn: Connection) -> list[str]:
             sku != "SKU-OFF",
         )
         conn.execute(
-            "insert into app.inventory (product_id, erp_stock, safety_buffer, last_sync_at)"
-            " values (%s, 1000, 7, now())",
+            "update app.inventory set erp_stock = 1000, safety_buffer = 7, last_sync_at = now()"
+            " where product_id = %s",
             [product],
         )
         conn.execute(

@@ -139,7 +139,7 @@ def _tier_price(p: Product, tier: str, percent: int, start: datetime, end: datet
 
 
 def inventory_rows(items: list[Product], now: datetime) -> list[Row]:
-    """Rows of id, product_id, erp_stock, safety_buffer, last_sync_at; some are out of stock, some scarce."""
+    """Rows of erp_stock, safety_buffer, last_sync_at, product_id; some are out of stock, some scarce."""
     found: list[Row] = []
     for p in items:
         random = generator("stock", p.sku)
@@ -153,5 +153,5 @@ def inventory_rows(items: list[Product], now: datetime) -> list[Row]:
                 stock = random.randrange(12, 40)
             case _:
                 stock = random.randrange(60, 900)
-        found.append((stable_id("inventory", p.sku, p.created_at), p.id, stock, buffer, now))
+        found.append((stock, buffer, now, p.id))
     return found

@@ -76,12 +76,7 @@ def _load(conn: Connection, today: date) -> Counts:
             "id product_id tier price min_qty_discount discount_price effective_from effective_until",
             catalog.tier_price_rows(products, today),
         ),
-        "stock levels": _copy(
-            conn,
-            "inventory",
-            "id product_id erp_stock safety_buffer last_sync_at",
-            catalog.inventory_rows(products, now),
-        ),
+        "stock levels": _enter_stock(conn, catalog.inventory_rows(products, now)),
         "sub-distributors": _copy(
             conn,
             "sub_distributors",
@@ -108,6 +103,17 @@ def _load(conn: Connection, today: date) -> Counts:
             dataset.reward_rows(),
         ),
     }
+
+
+def _enter_stock(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Each product has its row of stock from the moment it is created."""
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "update app.inventory set erp_stock = %s, safety_buffer = %s, last_sync_at = %s"
+            " where product_id = %s",
+            rows,
+        )
+    return len(rows)
 
 
 def _copy(conn: Connection, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> int:

@@ -166,7 +166,7 @@ def test_order_to_payment_cycle_is_audited_in_every_table(
 
 
 def test_deleted_row_is_audited_with_all_its_columns(db: Connection, context: Context) -> None:
-    price = set_price(db, context, 70_000)
+    price = set_price(db, context, 70_000, "now() + interval '1 day'")
     draft = call(db, context.partners[0], "save_draft", items=items(SKU_000=1))
     db.execute("delete from app.tier_prices")
     with as_owner(db):

@@ -51,7 +51,7 @@ class History:
 
 
 def make_history(conn: Connection) -> History:
-    context = make_context(conn)
+    context = make_context(conn, erp="csv")
     silver, gold, platinum = context.partners
     grant_points(conn, context, gold, 600)
     opened = submit(conn, silver, items(SKU_000=10, SKU_001=4))

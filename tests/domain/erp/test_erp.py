@@ -22,6 +22,8 @@ from tests.support.context import (
 )
 from tests.support.factories import insert
 
+pytestmark = pytest.mark.context(erp="csv")
+
 
 def pending(db: Connection, context: Context, limit: int = 100) -> list[dict[str, Any]]:
     orders: list[dict[str, Any]] = call(db, context.erp, "erp_pending_orders", max=limit)
@@ -261,7 +263,7 @@ def test_order_approved_earlier_but_committed_later_becomes_pending(clone: Clone
     """A cursor skipped rows whose transaction began before the run and committed after it."""
     url = clone()
     with psycopg.connect(url, autocommit=True) as conn, psycopg.connect(url) as slow:
-        context = make_context(conn)
+        context = make_context(conn, erp="csv")
         early, late = (submit(conn, context.partners[i], items(SKU_000=1)) for i in range(2))
         approve(slow, context, early)
         approve(conn, context, late)

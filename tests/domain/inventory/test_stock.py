@@ -89,6 +89,7 @@ def test_safety_buffer_is_never_sold(db: Connection, context: Context) -> None:
 def test_acknowledged_units_stay_unavailable_until_the_next_erp_level(
     db: Connection, context: Context, transitions: list[str]
 ) -> None:
+    set_config(db, context, "erp.kind", "csv")
     order = submit(db, context.partners[0], items(SKU_000=4))
     approve(db, context, order)
     for transition in transitions:
@@ -140,6 +141,7 @@ def test_quote_reports_short_stock_without_refusal(db: Connection, context: Cont
 def test_stock_is_stale_when_two_syncs_were_missed(
     db: Connection, context: Context, minutes: int, interval: int, stale: bool
 ) -> None:
+    set_config(db, context, "erp.kind", "csv")
     set_config(db, context, "stock.sync_interval_minutes", interval)
     db.execute("update app.inventory set last_sync_at = now() - make_interval(mins => %s)", [minutes])
     assert value(db, "select bool_and(stock_stale) from api.products") is stale

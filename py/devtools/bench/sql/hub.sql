@@ -60,8 +60,7 @@ insert into app.products (id, sku, name, brand_id, category_id, base_price)
 select bench.product_id(i), bench.sku(i), 'Shampoo ' || i, b.id, c.id, 50000 + 100 * i
 from generate_series(1, 1000) as i, app.brands as b, app.categories as c;
 
-insert into app.inventory (product_id, erp_stock, safety_buffer, last_sync_at)
-select p.id, 1000000000, 10, now() from app.products as p;
+update app.inventory as s set erp_stock = 1000000000, safety_buffer = 10, last_sync_at = now();
 
 -- The quantity discount starts at ten units; the benchmarks order two.
 insert into app.tier_prices (

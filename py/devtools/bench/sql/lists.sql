@@ -64,8 +64,8 @@ select
   (array['Shampoo', 'Color', 'Mask', 'Serum'])[1 + i % 4] || ' ' || md5(i::text), b.id, c.id,
   30000 + i % 200 * 1000, i % 10 <> 3, repeat('A description of the product. ', 7)
 from generate_series(1001, 5000) as i, app.brands as b, app.categories as c;
-insert into app.inventory (product_id, erp_stock, last_sync_at)
-select bench.product_id(i), 1000000, now() from generate_series(1001, 5000) as i;
+update app.inventory as s set erp_stock = 1000000, last_sync_at = now()
+from generate_series(1001, 5000) as i where s.product_id = bench.product_id(i);
 insert into app.tier_prices (
   product_id, tier, price, min_qty_discount, discount_price, effective_from, effective_until
 )

@@ -28,7 +28,8 @@ select 'salon' || n || '@hub.test', 'x', 'Salon ' || n, 'SILVER', 1e9, r.id
 from app.regions as r, generate_series(1, 5000) as n;
 insert into app.products (sku, name, base_price)
 select 'SKU-' || n, 'Shampoo ' || n, 100000 from generate_series(0, 1999) as n;
-insert into app.inventory (product_id, erp_stock) select p.id, 1000000 from app.products as p;
+insert into app.inventory as s (product_id, erp_stock) select p.id, 1000000 from app.products as p
+on conflict (product_id) do update set erp_stock = excluded.erp_stock;
 
 create temporary table plan as
 select

@@ -2,8 +2,8 @@
 
 insert into app.products (sku, name, base_price)
 select 'STOCK-' || i, 'Stock ' || i, 1000 from generate_series(1, 50000) as i;
-insert into app.inventory (product_id, erp_stock, last_sync_at)
-select p.id, 0, now() - interval '1 day' from app.products as p where p.sku like 'STOCK-%';
+update app.inventory as s set last_sync_at = now() - interval '1 day'
+from app.products as p where p.id = s.product_id and p.sku like 'STOCK-%';
 
 create function bench.apply_stock(p_levels text) returns json
 language plpgsql volatile
