@@ -16,6 +16,21 @@ CLEAR = {
     "system_configs.config_key",
     "system_configs.config_value",
     "system_configs.description",
+    # the catalogue and the regions
+    "brands.logo_url",
+    "brands.name",
+    "categories.name",
+    "categories.slug",
+    "products.description",
+    "products.image_url",
+    "products.name",
+    "products.sku",
+    "redemption_catalog.description",
+    "redemption_catalog.image_url",
+    "redemption_catalog.name",
+    "regions.code",
+    "regions.name",
+    "regions.time_zone",
 }
 """Columns of audited tables that hold text, but no personal data."""
 
