@@ -7,6 +7,6 @@ __depends__ = {"0022_pricing"}
 steps = [
     schema_file(
         "23_invoices.sql",
-        sha256="69733db4211546fe1554bd2e7964808929bb8dcc374843fee76807464de65865",
+        sha256="d4f26f5906087d3a96ebf2786df32df83b26b556e4cc21e1f07ee38057d51210",
     ),
 ]

@@ -47,7 +47,13 @@ keys as (
     and c.relnamespace not in ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace)
 ),
 arguments as (
-  select p.oid, json_agg(json_build_object(
+  -- A function with an unnamed argument can be called only if that is all it takes, and the body is its value.
+  select p.oid, case count(*) - count(nullif(p.proargnames[a.n], ''))
+      when 0 then true
+      when 1 then count(*) = 1 and bool_and(a.type in (
+        'bytea'::regtype, 'json'::regtype, 'jsonb'::regtype, 'text'::regtype, 'xml'::regtype))
+      else false
+    end as callable, json_agg(json_build_object(
       'name', coalesce(p.proargnames[a.n], ''), 'type', format_type(a.type, null),
       'category', (select typcategory from pg_type where oid = a.type),
       'optional', a.place > p.pronargs - p.pronargdefaults, 'variadic', coalesce(p.proargmodes[a.n] = 'v', false)
@@ -71,6 +77,17 @@ functions as (
     ) order by p.proname, p.oid) as list
   from pg_proc p join pg_type t on t.oid = p.prorettype left join arguments a on a.oid = p.oid
   where p.pronamespace = to_regnamespace(quote_ident($1)) and p.prokind = 'f' and p.prorettype <> 'trigger'::regtype
+    and coalesce(a.callable, true)
+),
+computed as (
+  select json_agg(json_build_object(
+      'name', p.proname, 'source', s.relname, 'target', t.relname, 'single', not p.proretset or p.prorows = 1
+    ) order by p.proname, s.relname) as list
+  from pg_proc p
+  join pg_class s on s.reltype = p.proargtypes[0]
+  join pg_class t on t.reltype = p.prorettype
+  where p.pronamespace = to_regnamespace(quote_ident($1)) and p.pronargs = 1
+    and s.oid in (select oid from exposed) and t.oid in (select oid from exposed)
 ),
 role_settings as (
   select json_agg(json_build_object('role', r.rolname, 'name', k.name, 'value', k.value)) as list
@@ -89,6 +106,7 @@ select json_build_object(
   'foreign_keys', coalesce((select list from foreign_keys), '[]'),
   'keys', coalesce((select list from keys), '[]'),
   'functions', coalesce((select list from functions), '[]'),
+  'computed', coalesce((select list from computed), '[]'),
   'role_settings', coalesce((select list from role_settings), '[]'),
   'time_zones', (select json_agg(name) from pg_timezone_names)
 )::text

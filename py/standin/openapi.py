@@ -176,7 +176,9 @@ def _property(cache: SchemaCache, relation: Relation, column: Column) -> dict[st
     if column.name in relation.primary_key and not relation.view:
         notes.append("Note:\nThis is a Primary Key.<pk/>")
     for other in cache.relationships.get(relation.name, ()):
-        if not relation.view and other.kind == "many-to-one" and other.columns[0][0] == column.name:
+        if other.function or relation.view or other.kind != "many-to-one":
+            continue
+        if other.columns[0][0] == column.name:
             theirs = other.columns[0][1]
             notes.append(
                 f"Note:\nThis is a Foreign Key to `{other.target}.{theirs}`."

@@ -60,6 +60,8 @@ class Node:
     def used_columns(self) -> set[str]:
         """Every column of this relation that the request names, "*" for all of them."""
         used = {item.column.name for item in self.columns} | set(self.join_columns())
+        if any(child.relationship and child.relationship.function for child in self.children):
+            used.add("*")  # the function takes the whole row
         if not self.is_call:
             used |= {term.column.name for term in self.order if not term.relation}
         return used | {name for name in _condition_columns(self.conditions) if not self.child(name)}
@@ -140,6 +142,9 @@ def _check_related_order(node: Node, relation: str, name: str) -> None:
 def find_relationship(cache: SchemaCache, source: str, target: str, hint: str | None) -> Relationship:
     """The one relationship that a target and a hint mean. Raises ApiError (400 for none, 300 for several)."""
     known = cache.relationships.get(source, ())
+    for relationship in known:
+        if relationship.function == target:
+            return relationship  # takes precedence over foreign keys
     found = [r for r in known if _means(r, target, hint)]
     if len(found) == 1:
         return found[0]
@@ -158,6 +163,8 @@ def find_relationship(cache: SchemaCache, source: str, target: str, hint: str | 
 
 
 def _means(relationship: Relationship, target: str, hint: str | None) -> bool:
+    if relationship.function:
+        return False
     mine = relationship.columns[0][0] if len(relationship.columns) == 1 else None
     theirs = relationship.columns[0][1] if len(relationship.columns) == 1 else None
     by_table = target == relationship.target

@@ -94,7 +94,10 @@ class Junction:
 
 @dataclass(frozen=True)
 class Relationship:
-    """A foreign key, read from one relation to another. `columns` are (source, target) pairs."""
+    """A foreign key, read from one relation to another. `columns` are (source, target) pairs.
+
+    `function` takes a row of the source and returns those of the target; it has no key and no columns.
+    """
 
     source: str
     target: str
@@ -103,6 +106,7 @@ class Relationship:
     columns: Pairs
     target_is_view: bool
     junction: Junction | None = None
+    function: str | None = None
 
     @property
     def to_one(self) -> bool:
@@ -171,7 +175,9 @@ def build(text: str) -> SchemaCache:
         comment=raw["comment"],
         relations=relations,
         functions=_functions(raw["functions"], {r.oid: r.name for r in relations.values()}),
-        relationships=_relationships(relations, names, keys, primary, unique),
+        relationships=_with_computed(
+            _relationships(relations, names, keys, primary, unique), raw["computed"], relations
+        ),
         role_settings=_by_role(raw["role_settings"]),
         time_zones=frozenset(raw["time_zones"] or ()),
     )
@@ -251,6 +257,20 @@ def _relationships(
             )
         )
     return {name: tuple(dict.fromkeys(several)) for name, several in found.items()}
+
+
+def _with_computed(
+    known: dict[str, tuple[Relationship, ...]],
+    rows: list[dict[str, Any]],
+    relations: Mapping[str, Relation],
+) -> dict[str, tuple[Relationship, ...]]:
+    """Adds the relationships that functions compute."""
+    for row in rows:
+        kind: Literal["many-to-one", "one-to-many"] = "many-to-one" if row["single"] else "one-to-many"
+        source, target, name = row["source"], row["target"], row["name"]
+        computed = Relationship(source, target, kind, name, (), relations[target].view, function=name)
+        known[source] = (*known[source], computed)
+    return known
 
 
 def _junctions(inside_key: set[Relationship]) -> list[tuple[Relationship, Relationship]]:

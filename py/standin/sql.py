@@ -88,6 +88,10 @@ class Reader:
         source = (
             node.source if node.depth == 0 else f"{ident(self._schema, node.source)} as {ident(node.alias)}"
         )
+        if node.relationship and node.relationship.function:
+            # The cast gives the rows of a call their type, which a common table expression loses.
+            row = f"{_parent(node)}::{ident(self._schema, node.relationship.source)}"
+            source = f"{ident(self._schema, node.relationship.function)}({row}) as {ident(node.alias)}"
         links = self._links(node)
         if node.relationship and node.relationship.junction:
             junction = node.relationship.junction

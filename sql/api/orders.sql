@@ -72,13 +72,32 @@ select
       then e.note
     when e.event = 'RESPONSE' then split_part(e.note, ':', 1)
   end as note,
-  e.actor_role, e.created_at
+  e.actor_role, e.created_at,
+  case
+    when e.actor_role in ('agent', 'admin', 'superadmin') then e.actor_id
+    when e.actor_role = 'partner' then nullif(e.actor_id, e.partner_id)
+  end as agent_id
 from app.order_events as e;
 comment on view api.order_events is
 $$History of orders: status changes, responses, routing, releases
 Partners and sub-distributors see no internal notes: of a response only the decision.$$;
 comment on column api.order_events.note is
   'Reason of a change of status, decision and note of a response, reason of a release';
+
+comment on column api.order_events.agent_id is
+  'Agent or admin who did it, also for a partner in shadow mode; null: no one of the staff';
+
+-- Relations that PostgREST finds by no foreign key: order_events?select=*,agents(full_name).
+create function api.agents(api.order_events) returns setof api.agents
+language sql stable rows 1
+as $$ select a.* from api.agents as a where a.id = $1.agent_id $$;
+comment on function api.agents(api.order_events) is 'The agent or admin of an event, to embed';
+
+create function api.staff(api.order_events) returns setof api.staff
+language sql stable rows 1
+as $$ select s.* from api.staff as s where s.id = $1.agent_id $$;
+comment on function api.staff(api.order_events) is
+  'The name of an event''s agent or admin, to embed';
 
 create view api.delivery_contacts with (security_invoker = true) as
 select p.id, p.business_name, p.phone, p.address, p.region_id from app.partners as p;
@@ -298,6 +317,8 @@ Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 grant select on api.orders, api.order_items, api.order_events to partner, agent, admin, subdist;
 grant select on api.delivery_contacts to subdist;
+grant execute on function api.agents(api.order_events) to admin;
+grant execute on function api.staff(api.order_events) to agent, admin;
 grant execute on function
   api.quote_order(jsonb, int),
   api.save_draft(jsonb, text),

@@ -33,4 +33,11 @@ comment on view api.partner_statistics is
 $$Orders and spend (IDR) of each partner by month
 Refreshed every 15 minutes; a month starts and ends by Jakarta time.$$;
 
+-- A relation that PostgREST finds by no foreign key: partner_statistics?select=*,partners(*).
+create function api.partners(api.partner_statistics) returns setof api.partners
+language sql stable rows 1
+as $$ select p.* from api.partners as p where p.id = $1.partner_id $$;
+comment on function api.partners(api.partner_statistics) is 'The partner of a month, to embed';
+
 grant select on api.partner_statistics to partner, agent, admin;
+grant execute on function api.partners(api.partner_statistics) to agent, admin;

@@ -4,10 +4,11 @@ alter table app.agents enable row level security;
 
 grant select (
   id, email, full_name, phone, role, region_id, is_active, created_at, updated_at
-) on app.agents to agent, admin;
+) on app.agents to admin;
+-- Agents see the names of all staff, without addresses and numbers.
+grant select (id, full_name, role, region_id, is_active) on app.agents to agent;
 
-create policy agents__agent_select on app.agents for select to agent
-using (id = (select auth.current_user_id()));
+create policy agents__agent_select on app.agents for select to agent using (true);
 create policy agents__admin_select on app.agents for select to admin using (true);
 
 -- Master data (D-5): agents are deactivated, not deleted, because the trail names them.

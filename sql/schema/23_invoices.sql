@@ -23,7 +23,9 @@ create table app.invoices (
   created_by uuid constraint invoices_created_by_fkey references app.agents (id) on delete restrict,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
-  partner_id uuid not null,
+  -- The composite key below implies it; PostgREST finds the relation to partners by it.
+  partner_id uuid not null
+  constraint invoices_partner_id_fkey references app.partners (id) on delete restrict,
   cancelled_at timestamptz,
   cancel_reason varchar(500),
   last_reminder_day int,

@@ -87,6 +87,50 @@ def test_newest_orders_embed_like_orders(api: ApiClient) -> None:
         assert_error(api.get(who, f"/rpc/newest_orders?n={n}"), 400, "INVALID_ARGUMENT")
 
 
+@pytest.mark.parametrize(
+    ("role", "path", "embedded"),
+    [
+        ("agent", "/invoices?select=partners(business_name)&limit=1", "partners"),
+        ("agent", "/partner_statistics?select=id,partners(business_name)&limit=1", "partners"),
+        ("agent", "/order_events?select=staff(full_name)&agent_id=not.is.null&limit=1", "staff"),
+        ("admin", "/order_events?select=agents(full_name,email)&agent_id=not.is.null&limit=1", "agents"),
+        ("agent", "/orders?select=partners(business_name)&limit=1", "partners"),
+    ],
+)
+def test_rows_embed_their_partner_and_their_agent(
+    api: ApiClient, conn: Connection, role: str, path: str, embedded: str
+) -> None:
+    conn.execute("select jobs.refresh_statistics()")
+    who = {"agent": api.dataset.west.agent, "admin": api.dataset.admin}[role]
+    answer = api.get(who, path)
+    assert answer.status_code == 200, answer.text
+    [row] = answer.json()
+    assert row[embedded], "nothing was embedded: this proves nothing"
+
+
+def test_orders_in_shadow_mode_embed_the_name_of_their_agent(api: ApiClient, conn: Connection) -> None:
+    agent = api.dataset.west.agent
+    session = api.rpc(agent, "start_shadow_session", {"partner_id": api.dataset.west.partner.sub}).json()
+    order = api.submit(session["access_token"])
+    name = value(conn, "select full_name from app.agents where id = %s", agent.sub)
+    [row] = api.get(agent, f"/orders?select=staff(full_name)&id=eq.{order['id']}").json()
+    assert row == {"staff": {"full_name": name}}
+    event = f"/order_events?select=actor_role,staff(full_name)&order_id=eq.{order['id']}"
+    assert api.get(agent, event).json() == [{"actor_role": "partner", "staff": {"full_name": name}}]
+
+
+def test_a_relation_to_embed_is_no_call(api: ApiClient) -> None:
+    for name in ("agents", "staff", "partners"):
+        assert_error(api.rpc(api.dataset.admin, name), 404, "PGRST202")
+
+
+def test_agents_read_names_of_staff_and_no_addresses(api: ApiClient) -> None:
+    agent = api.dataset.west.agent
+    assert {"id", "full_name", "role", "region_id", "is_active"} == set(api.get(agent, "/staff").json()[0])
+    assert_error(api.get(agent, "/agents"), 403, "42501")
+    assert_error(api.get(api.dataset.west.partner, "/staff"), 403, "42501")
+
+
 def test_a_list_of_another_role_is_refused(api: ApiClient) -> None:
     for path in (
         "/partners",

@@ -98,10 +98,13 @@ class InputChecker:
 
 
 def rpcs(conn: Connection) -> dict[str, tuple[list[str], set[str]]]:
-    """For each RPC the names of all arguments, and of those without a default."""
+    """For each RPC the names of all arguments, and of those without a default.
+
+    A function with an unnamed argument is a relation to embed, and no RPC.
+    """
     rows = conn.execute(
         "select proname, coalesce(proargnames[1:pronargs], '{}'), pronargs - pronargdefaults from pg_proc"
-        " where pronamespace = 'api'::regnamespace"
+        " where pronamespace = 'api'::regnamespace and (pronargs = 0 or proargnames is not null)"
     )
     return {name: (names, set(names[:required])) for name, names, required in rows}
 

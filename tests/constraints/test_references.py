@@ -22,6 +22,7 @@ app.invoice_payments.invoice_id > app.invoices
 app.invoice_payments.recorded_by > app.agents
 app.invoices.created_by > app.agents
 app.invoices.order_id > app.orders
+app.invoices.partner_id > app.partners
 app.messages.order_id > app.orders
 app.order_events.order_id > app.orders
 app.order_items.order_id > app.orders
@@ -60,6 +61,8 @@ NOWHERE = "'00000000-0000-7000-8000-00000000dead'"
 
 # Columns where a plain change would violate another rule first.
 STATEMENTS = {
+    "app.invoices.partner_id": "insert into app.invoices (order_id, partner_id, amount, due_date)"
+    f" select o.id, {NOWHERE}, 1, now() from app.orders as o limit 1",
     "app.orders.agent_id": f"update app.orders set submission_type = 'AGENT_ASSISTED', agent_id = {NOWHERE}",
     "app.orders.partner_id": f"insert into app.orders (partner_id) values ({NOWHERE})",
     "app.orders.routed_to_subdist_id": "update app.orders set routed_at = now(),"

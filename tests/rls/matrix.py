@@ -56,6 +56,7 @@ redemptions                   -     own      -       -        all    all        
 partner_statistics            -     own      region  -        all    all         -      -
 partners                      -     -        region  -        live   live        -      -
 agents                        -     -        -       -        all    all         -      -
+staff                         -     -        all     -        all    all         -      -
 regions                       -     -        all     -        all    all         -      -
 sub_distributors              -     -        served  -        all    all         -      -
 system_configs                -     -        -       -        all    all         -      -
@@ -86,7 +87,7 @@ app.point_transactions        -     own      -       -        all    all        
 app.redemption_catalog        -     shown    -       -        all    all         -      -
 app.redemptions               -     own      -       -        all    all         -      -
 app.partners                  -     self     region  routed   live   live        -      -
-app.agents                    -     -        self    -        all    all         -      -
+app.agents                    -     -        all     -        all    all         -      -
 app.regions                   -     -        all     -        all    all         -      -
 app.sub_distributors          -     -        served  -        all    all         -      -
 app.system_configs            -     -        -       -        all    all         -      -
@@ -131,9 +132,10 @@ COLUMNS = {
         " credit_used point_balance is_active address created_at updated_at deleted_at"
     ),
     ("app.partners", "subdist"): "id business_name phone address region_id deleted_at tier",
-    ("app.agents", "agent admin superadmin"): (
+    ("app.agents", "admin superadmin"): (
         "id email full_name phone role region_id is_active created_at updated_at"
     ),
+    ("app.agents", "agent"): "id full_name role region_id is_active",
     ("app.inventory", "partner agent subdist"): "id product_id display_stock last_sync_at",
     ("app.messages", "admin superadmin"): (
         "id template channel recipient_type recipient_id order_id status attempts next_attempt_at lease_until"
@@ -218,6 +220,9 @@ api.cancel_invoice            -     -        -       -        yes    yes        
 api.adjust_points             -     -        -       -        yes    yes         -      -
 api.advance_redemption        -     -        -       -        yes    yes         -      -
 api.acknowledge_escalation    -     -        yes     -        yes    yes         -      -
+api.agents                    -     -        -       -        yes    yes         -      -
+api.staff                     -     -        yes     -        yes    yes         -      -
+api.partners                  -     -        yes     -        yes    yes         -      -
 api.set_config                -     -        -       -        yes    yes         -      -
 api.erp_stream                -     -        -       -        -      -           yes    -
 api.erp_report                -     -        -       -        -      -           yes    -
@@ -251,6 +256,9 @@ app.invariants                -     -        -       -        yes    yes        
 app.check_consistency         -     -        -       -        yes    yes         -      -
 jobs.health                   -     -        -       -        yes    yes         -      -
 """
+
+# Functions of schema api that are no calls: PostgREST embeds what they return.
+RELATIONS = ("agents", "staff", "partners")
 
 # Extensions grant their functions to PUBLIC, so no role may use their schema.
 SCHEMAS = """

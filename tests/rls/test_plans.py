@@ -160,6 +160,14 @@ EVERYONE = ("partner", "subdist", "agent", "admin", "superadmin")
 BILLED = ("partner", "agent", "admin", "superadmin")
 POINTS = ("partner", "admin", "superadmin")
 HEADQUARTERS = ("admin", "superadmin")
+STAFF = ("agent", *HEADQUARTERS)
+
+
+def partners(source: str) -> str:
+    """The embedded partner of a row of `t`."""
+    rows = f"select p.business_name from {source} as p where p.id = t.partner_id"
+    return f"left join lateral ({rows}) as p on true"
+
 
 LISTS: list[tuple[tuple[str, ...], str]] = [
     (EVERYONE, f"api.orders as t {NEWEST}"),
@@ -182,6 +190,10 @@ LISTS: list[tuple[tuple[str, ...], str]] = [
     (POINTS, f"api.redemptions as t {NEWEST}"),
     (POINTS, f"api.redemption_catalog as t order by t.points_required limit {PAGE}"),
     (BILLED, f"api.partner_statistics as t order by t.month desc limit {PAGE}"),
+    (STAFF, f"api.partner_statistics as t {partners('api.partners(t)')} order by t.month desc limit {PAGE}"),
+    (STAFF, f"api.invoices as t {partners('api.partners')} {NEWEST}"),
+    (STAFF, f"api.order_events as t left join lateral api.staff(t) as s on true {NEWEST}"),
+    (HEADQUARTERS, f"api.order_events as t left join lateral api.agents(t) as s on true {NEWEST}"),
     (EVERYONE, f"api.products as t order by t.sku limit {PAGE}"),
     (EVERYONE, SEARCH),
     (HEADQUARTERS, f"api.tier_prices as t order by t.effective_from desc limit {PAGE}"),

@@ -56,6 +56,12 @@ as $$ select * from api.targets t where t.area = targets_of.area $$;
 grant select on shop.periods, shop.targets, shop.target_notes, api.periods, api.targets, api.target_notes,
                 api.big_targets, api.biggest, api.both to standin_anon;
 grant execute on function api.targets_of to standin_anon;
+-- relationships that functions compute, to one row and to many
+create function api.remark(api.targets) returns setof api.target_notes rows 1 stable language sql
+as $$ select n.* from api.target_notes n where n.target_id = $1.target_id $$;
+create function api.siblings(api.targets) returns setof api.targets stable language sql
+as $$ select t.* from api.targets t where t.area = $1.area and t.target_id <> $1.target_id $$;
+grant execute on function api.remark, api.siblings to standin_anon;
 """
 
 
@@ -115,6 +121,29 @@ def rows(client: Client, path: str) -> Any:
             "/biggest?select=id,target_notes!inner(note)",
             [{"id": 2, "target_notes": {"note": 'ambitious {"really"}'}}],
             id="a view on a view on a view",
+        ),
+        pytest.param(
+            "/targets?select=target_id,remark(note)&target_id=lt.3&order=target_id",
+            [
+                {"target_id": 1, "remark": None},
+                {"target_id": 2, "remark": {"note": 'ambitious {"really"}'}},
+            ],
+            id="a function to one row",
+        ),
+        pytest.param(
+            "/targets?select=target_id,siblings(target_id)&siblings.order=target_id&order=target_id&limit=1",
+            [{"target_id": 1, "siblings": [{"target_id": 2}, {"target_id": 3}]}],
+            id="a function to many rows",
+        ),
+        pytest.param(
+            "/targets?select=target_id,why:remark!inner(note)&why.note=like.*really*",
+            [{"target_id": 2, "why": {"note": 'ambitious {"really"}'}}],
+            id="a function, with an alias, a filter and an inner join",
+        ),
+        pytest.param(
+            "/rpc/targets_of?area=2&select=target_id,remark(note)&order=target_id.desc&limit=2",
+            [{"target_id": 3, "remark": None}, {"target_id": 2, "remark": {"note": 'ambitious {"really"}'}}],
+            id="a function on the rows of a call",
         ),
         pytest.param(
             "/big_targets?select=target_id,regions(code,parent:parent_id(code))&order=target_id&limit=1",

@@ -110,6 +110,8 @@ select p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid
     where has_function_privilege(r.role, p.oid, 'execute') order by r.place)
 from pg_proc p
 where p.pronamespace = 'api'::regnamespace and p.prokind = 'f' and p.prorettype <> 'trigger'::regtype
+  -- an unnamed argument: a relation to embed, and no call
+  and (p.pronargs = 0 or p.proargnames is not null)
 order by p.proname, pg_get_function_identity_arguments(p.oid)"""
 
 
