@@ -3,11 +3,15 @@
 create view api.invoices with (security_invoker = true) as
 select
   i.id, i.order_id, i.partner_id, i.invoice_number, i.amount, i.amount_paid,
-  i.amount - i.amount_paid as amount_due, i.status, i.due_date, i.paid_at, i.cancelled_at,
-  i.cancel_reason, i.created_at, i.updated_at
+  i.amount - i.amount_paid as amount_due, i.status, i.due_date,
+  case when i.status in ('UNPAID', 'PARTIAL') then app.days_overdue(i.due_date) else 0 end
+    as days_overdue,
+  i.paid_at, i.cancelled_at, i.cancel_reason, i.created_at, i.updated_at
 from app.invoices as i;
 comment on view api.invoices is 'Invoices; points of an order vest when its invoices are PAID';
 comment on column api.invoices.amount_due is 'IDR: amount - amount_paid';
+comment on column api.invoices.days_overdue is
+  'Days (Jakarta) since the due date of an open invoice, else 0; overdue_invoices finds such fast';
 
 create view api.invoice_payments with (security_invoker = true) as
 select

@@ -261,6 +261,15 @@ CALLS = {
         {"invoice_id": "id", "reason": "text"},
         lambda m: {"invoice_id": m.invoice(), "reason": "r" * 500},
     ),
+    "account_statement": Call(
+        "partner",
+        {"from_date": "day", "to_date": "day", "partner_id": "optional id"},
+        lambda m: {
+            "from_date": "2026-01-01",
+            "to_date": "2026-12-31",
+            "partner_id": m.dataset.west.partner.sub,
+        },
+    ),
     "adjust_points": Call(
         "admin",
         {"partner_id": "id", "points": "adjustment", "reason": "text"},

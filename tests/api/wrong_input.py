@@ -129,6 +129,23 @@ WRONG: dict[str, dict[str, str]] = {
         "emoji": EMOJI,
         "true": "true",
     },
+    "day": _MISTAKES
+    | {
+        "null": "null",
+        "text": '"kemarin"',
+        "empty text": '""',
+        "number": "7",
+        "object": "{}",
+        "array": "[]",
+        "no such day": '"2026-02-30"',
+        "infinity": '"infinity"',
+        "minus infinity": '"-infinity"',
+        "year 99999": '"99999-01-01"',
+        "long ago": '"0044-03-15 BC"',
+        "1999": '"1999-12-31"',
+        "emoji": EMOJI,
+        "true": "true",
+    },
     "flag": _MISTAKES
     | {"text": '"mungkin"', "number": "7", "object": "{}", "array": "[]", "empty text": '""'},
     "anything": {},
@@ -182,6 +199,9 @@ CODES: dict[str, dict[str, str]] = {
     | {"less than the price": "PRICE_CHANGED"},
     "outcome": {"null": "INVALID_ARGUMENT"},
     "moment": dict.fromkeys(("infinity", "minus infinity", "long ago"), "INVALID_ARGUMENT"),
+    "day": dict.fromkeys(
+        ("null", "infinity", "minus infinity", "year 99999", "long ago", "1999"), "INVALID_ARGUMENT"
+    ),
     "password": {"short": "PASSWORD_TOO_WEAK", "73 bytes": "PASSWORD_TOO_WEAK"},
     "value": {"null": "INVALID_ARGUMENT"} | dict.fromkeys(("text", "true", "array"), "INVALID_CONFIG_VALUE"),
     "payload": dict.fromkeys(("null", "array", "number", "text"), "INVALID_ARGUMENT"),

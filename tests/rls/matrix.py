@@ -50,6 +50,8 @@ order_events                  -     own      region  routed   all    all        
 delivery_contacts             -     -        -       routed   -      -           -      -
 invoices                      -     own      region  -        all    all         -      -
 invoice_payments              -     own      region  -        all    all         -      -
+overdue_invoices              -     own      region  -        all    all         -      -
+receivables                   -     -        region  -        all    all         -      -
 point_transactions            -     own      -       -        all    all         -      -
 redemption_catalog            -     shown    -       -        all    all         -      -
 redemptions                   -     own      -       -        all    all         -      -
@@ -104,6 +106,7 @@ app.erp_cancellations         -     -        -       -        -      -          
 app.audit_logs_*              -     -        -       -        -      -           -      -
 app.audit_buffer              -     -        -       -        -      -           -      -
 app.audited_rows              -     -        -       -        -      -           -      -
+app.account_bookings          -     -        -       -        -      -           -      -
 app.consistency_*             -     -        -       -        -      -           -      -
 app.inbound_messages          -     -        -       -        -      -           -      -
 app.conversations             -     -        -       -        -      -           -      -
@@ -217,6 +220,7 @@ api.ship_order                -     -        -       -        yes    yes        
 api.complete_order            -     -        -       -        yes    yes         -      -
 api.record_payment            -     -        -       -        yes    yes         -      -
 api.cancel_invoice            -     -        -       -        yes    yes         -      -
+api.account_statement         -     yes      yes     -        yes    yes         -      -
 api.adjust_points             -     -        -       -        yes    yes         -      -
 api.advance_redemption        -     -        -       -        yes    yes         -      -
 api.acknowledge_escalation    -     -        yes     -        yes    yes         -      -
@@ -252,6 +256,8 @@ app.newest_order_ids          -     yes      yes     yes      yes    yes        
 app.check_page                -     yes      yes     yes      yes    yes         -      -
 app.uuid_v7                   -     -        -       -        yes    yes         -      -
 app.stock_stale_before        -     yes      yes     yes      yes    yes         -      -
+app.due_before                -     yes      yes     -        yes    yes         -      -
+app.days_overdue              -     yes      yes     -        yes    yes         -      -
 app.invariants                -     -        -       -        yes    yes         -      -
 app.check_consistency         -     -        -       -        yes    yes         -      -
 jobs.health                   -     -        -       -        yes    yes         -      -

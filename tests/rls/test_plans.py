@@ -185,6 +185,7 @@ LISTS: list[tuple[tuple[str, ...], str]] = [
     (BILLED, f"api.invoices as t {NEWEST}"),
     (("agent", *HEADQUARTERS), f"api.invoices as t order by t.due_date limit {PAGE}"),
     (BILLED, f"api.invoices as t where status in ('UNPAID', 'PARTIAL') order by t.due_date limit {PAGE}"),
+    (BILLED, f"api.overdue_invoices as t order by t.due_date limit {PAGE}"),
     (BILLED, f"api.invoice_payments as t {NEWEST}"),
     (POINTS, f"api.point_transactions as t {NEWEST}"),
     (POINTS, f"api.redemptions as t {NEWEST}"),

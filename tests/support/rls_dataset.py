@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.support.context import Caller, Connection, approve, call, items, new_id, pay, shadow, submit, value
+from tests.support.invoices import make_overdue
 from tests.support.queries import vest_points
 
 PASSWORD = "rahasia-sekali"
@@ -158,6 +159,7 @@ def _transact(conn: Connection, dataset: RlsDataset, side: Side) -> None:
     side.orders["paid"], side.invoices["paid"] = paid, invoice
     billed = submit(conn, partner, items(SKU_002=3), points=2)
     side.orders["billed"], side.invoices["billed"] = billed, approve(conn, dataset, billed)
+    make_overdue(conn, side.invoices["billed"], 20)
     side.orders["submitted"] = submit(conn, partner, items(SKU_003=2))
     side.orders["cancelled"] = submit(conn, partner, items(SKU_004=1))
     call(conn, partner, "cancel_order", order_id=side.orders["cancelled"]["id"], reason="salah pesan")
