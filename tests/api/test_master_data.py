@@ -1,4 +1,4 @@
-"""Master data through PostgREST's own writes, as headquarters sends them: JSON, CSV, upserts, hostile input."""
+"""Master data by PostgREST's own writes, as headquarters sends them: JSON, CSV, upserts, hostile input."""
 
 import json
 import uuid
@@ -49,43 +49,46 @@ def new_product(api: ApiClient, **row: Any) -> dict[str, Any]:
 
 def new_row(api: ApiClient, view: str) -> dict[str, Any]:
     """A new row of the view, which other tests do not use."""
-    region = api.dataset.west.regions[0]
-    match view:
-        case "products":
-            return new_product(api)
-        case "inventory":
-            path = f"/inventory?product_id=eq.{new_product(api)['id']}"
-            rows: list[dict[str, Any]] = send(api, "GET", path).json()
-            return rows[0]
-        case "tier_prices":
-            start = "2099-01-01T00:00:00Z"
-            return create(
-                api, view, product_id=new_product(api)["id"], tier="GOLD", price=1, effective_from=start
-            )
-        case "partners":
-            return create(api, view, business_name="Salon", email=f"{unique('salon')}@hub.test")
-        case "agents":
-            return create(api, view, full_name="Agen", email=f"{unique('agen')}@hub.test")
-        case "sub_distributors":
-            number = f"+62811{uuid.uuid4().int % 10**8:08}"
-            return create(api, view, business_name="CV", region_id=region, whatsapp_number=number)
-        case "regions":
-            return create(api, view, name="Wilayah", code=unique("W-"))
-        case "categories":
-            return create(api, view, name="Kategori", slug=unique("k"))
-        case "redemption_catalog":
-            return create(api, view, name="Hadiah", points_required=5)
-        case _:
-            return create(api, view, name=unique("Merek "))
+    if view == "inventory":
+        path = f"/inventory?product_id=eq.{new_product(api)['id']}"
+        rows: list[dict[str, Any]] = send(api, "GET", path).json()
+        return rows[0]
+    row: dict[str, dict[str, Any]] = {
+        "products": {"sku": unique("SKU-"), "name": "Sampo", "base_price": 90_000},
+        "tier_prices": {"tier": "GOLD", "price": 1, "effective_from": "2099-01-01T00:00:00Z"},
+        "partners": {"business_name": "Salon", "email": f"{unique('salon')}@hub.test"},
+        "agents": {"full_name": "Agen", "email": f"{unique('agen')}@hub.test"},
+        "sub_distributors": {
+            "business_name": "CV",
+            "region_id": api.dataset.west.regions[0],
+            "whatsapp_number": f"+62811{uuid.uuid4().int % 10**8:08}",
+        },
+        "regions": {"name": "Wilayah", "code": unique("W-")},
+        "categories": {"name": "Kategori", "slug": unique("k")},
+        "redemption_catalog": {"name": "Hadiah", "points_required": 5},
+        "brands": {"name": unique("Merek ")},
+    }
+    if view == "tier_prices":
+        row[view]["product_id"] = new_product(api)["id"]
+    return create(api, view, **row[view])
 
 
 def test_headquarters_sets_up_a_region_with_its_people_and_a_partner(api: ApiClient) -> None:
     region = create(api, "regions", name="Garut", code=unique("G-"), time_zone="Asia/Jakarta")
     agent = create(
-        api, "agents", full_name="Eka", email=f"{unique('eka')}@hub.test", role="SALESMAN", region_id=region["id"]
+        api,
+        "agents",
+        full_name="Eka",
+        email=f"{unique('eka')}@hub.test",
+        role="SALESMAN",
+        region_id=region["id"],
     )
     subdist = create(
-        api, "sub_distributors", region_id=region["id"], business_name="CV Garut", whatsapp_number="0812-7000-8000"
+        api,
+        "sub_distributors",
+        region_id=region["id"],
+        business_name="CV Garut",
+        whatsapp_number="0812-7000-8000",
     )
     partner = create(
         api,
@@ -100,7 +103,9 @@ def test_headquarters_sets_up_a_region_with_its_people_and_a_partner(api: ApiCli
     assert (agent["region_id"], subdist["whatsapp_number"]) == (region["id"], "+6281270008000")
     assert (partner["phone"], partner["credit_used"], partner["point_balance"]) == ("+6281370008000", 0, 0)
     assert "password_hash" not in partner
-    quote = api.rpc(Caller("partner", partner["id"]), "quote_order", {"items": [{"sku": "SKU-001", "quantity": 1}]})
+    quote = api.rpc(
+        Caller("partner", partner["id"]), "quote_order", {"items": [{"sku": "SKU-001", "quantity": 1}]}
+    )
     assert quote.status_code == 200, quote.text
 
 
@@ -118,7 +123,12 @@ def test_a_thousand_tier_prices_are_entered_by_one_request(api: ApiClient) -> No
     skus = [{"sku": unique("SKU-"), "name": f"Sampo {i}", "base_price": 100_000} for i in range(334)]
     products = send(api, "POST", "/products", skus).json()
     rows = [
-        {"product_id": p["id"], "tier": tier, "price": 80_000 + i, "effective_from": "2099-01-01T00:00:00+07:00"}
+        {
+            "product_id": p["id"],
+            "tier": tier,
+            "price": 80_000 + i,
+            "effective_from": "2099-01-01T00:00:00+07:00",
+        }
         for i, p in enumerate(products)
         for tier in ("SILVER", "GOLD", "PLATINUM")
     ][:1000]
@@ -138,7 +148,9 @@ def test_prices_and_stock_are_loaded_as_csv(api: ApiClient) -> None:
     assert answer.status_code == 201, answer.text
     assert [row["price"] for row in answer.json()] == [75_000, 75_001]
     stock = f"product_id,erp_stock\n{first['id']},12\n{second['id']},34\n"
-    answer = send(api, "POST", "/inventory?on_conflict=product_id", stock, Prefer=f"{UPSERT},return=representation")
+    answer = send(
+        api, "POST", "/inventory?on_conflict=product_id", stock, Prefer=f"{UPSERT},return=representation"
+    )
     assert answer.status_code == 200, answer.text
     assert [row["display_stock"] for row in answer.json()] == [12, 34]
     listed = send(api, "GET", f"/products?id=eq.{second['id']}&select=display_stock,stock_stale").json()
@@ -179,7 +191,13 @@ def test_a_body_with_a_row_twice_is_a_conflict(api: ApiClient, path: str, row: d
 
 
 def test_a_row_is_put_by_its_id(api: ApiClient) -> None:
-    row = {"id": str(uuid.uuid4()), "name": "Tasik", "code": unique("T-"), "parent_region_id": None, "time_zone": None}
+    row = {
+        "id": str(uuid.uuid4()),
+        "name": "Tasik",
+        "code": unique("T-"),
+        "parent_region_id": None,
+        "time_zone": None,
+    }
     path = f"/regions?id=eq.{row['id']}"
     assert send(api, "PUT", path, row).status_code in (200, 201)
     answer = send(api, "PUT", path, row | {"name": "Tasikmalaya"})
@@ -231,7 +249,12 @@ def test_what_is_referred_to_is_not_deleted(api: ApiClient) -> None:
 def test_what_nothing_refers_to_is_deleted(api: ApiClient, conn: Connection) -> None:
     product = new_product(api)
     price = create(
-        api, "tier_prices", product_id=product["id"], tier="GOLD", price=1, effective_from="2099-01-01T00:00:00Z"
+        api,
+        "tier_prices",
+        product_id=product["id"],
+        tier="GOLD",
+        price=1,
+        effective_from="2099-01-01T00:00:00Z",
     )
     assert_error(send(api, "DELETE", f"/products?id=eq.{product['id']}"), 409, "23503")
     assert send(api, "DELETE", f"/tier_prices?id=eq.{price['id']}").status_code == 200
@@ -252,7 +275,9 @@ def test_other_roles_write_no_master_data(api: ApiClient) -> None:
                 body = None if method == "DELETE" else {"name": "x"}
                 answer = send(api, method, f"/{view}", body, who)
                 assert answer.status_code in (400, 403), (view, who, method, answer.text)
-    assert_error(send(api, "PATCH", "/agents?role=eq.ADMIN", {"full_name": "x"}, dataset.admin), 403, "NOT_ALLOWED")
+    assert_error(
+        send(api, "PATCH", "/agents?role=eq.ADMIN", {"full_name": "x"}, dataset.admin), 403, "NOT_ALLOWED"
+    )
     assert_error(api.http.post("/brands", json={"name": "x"}), 401, "UNAUTHENTICATED")
 
 
@@ -283,9 +308,9 @@ def test_derived_columns_are_written_by_no_one(api: ApiClient, view: str, row: d
 
 
 HOSTILE: list[Any] = [
-    None, "", " ", "\u0000", "💈" * 300, "x" * 100_000, -1, 1e308, 10**400, "NaN", "Infinity", "-infinity", True, [],
-    {}, [[]], {"a": {"b": 1}}, "'; drop table app.partners; --", "javascript:alert(1)", "9999-12-31", "0001-01-01 BC",
-    "00000000-0000-0000-0000-000000000000", 0.001, "1e2", 2**63,
+    None, "", " ", "\u0000", "💈" * 300, "x" * 100_000, -1, 1e308, 10**400, "NaN", "Infinity", "-infinity",
+    True, [], {}, [[]], {"a": {"b": 1}}, "'; drop table app.partners; --", "javascript:alert(1)",
+    "9999-12-31", "0001-01-01 BC", "00000000-0000-0000-0000-000000000000", 0.001, "1e2", 2**63,
 ]  # fmt: skip
 
 
@@ -334,7 +359,16 @@ def test_a_violated_constraint_keeps_its_code(
 
 
 @pytest.mark.parametrize(
-    "body", ["", "a,b\n1\n", "sku,name\n\"x", "sku\n\n", "name,name\nx,y\n", "\ufeffname\nMerek\n", "name\n" + "x" * 300]
+    "body",
+    [
+        "",
+        "a,b\n1\n",
+        'sku,name\n"x',
+        "sku\n\n",
+        "name,name\nx,y\n",
+        "\ufeffname\nMerek\n",
+        "name\n" + "x" * 300,
+    ],
 )
 def test_a_broken_csv_is_a_client_error(api: ApiClient, body: str) -> None:
     answer = send(api, "POST", "/brands", body)
@@ -343,7 +377,10 @@ def test_a_broken_csv_is_a_client_error(api: ApiClient, body: str) -> None:
 
 def test_concurrent_uploads_of_the_same_rows_in_opposite_order_succeed(api: ApiClient) -> None:
     products = send(
-        api, "POST", "/products", [{"sku": unique("SKU-"), "name": "Sampo", "base_price": 1} for _ in range(200)]
+        api,
+        "POST",
+        "/products",
+        [{"sku": unique("SKU-"), "name": "Sampo", "base_price": 1} for _ in range(200)],
     ).json()
     rows = [{"sku": p["sku"], "name": "Sampo", "base_price": 2} for p in products]
     stock = [{"product_id": p["id"], "erp_stock": 5} for p in products]

@@ -44,7 +44,8 @@ def test_concurrent_moves_close_no_cycle_of_categories(set_up: tuple[str, Contex
         for slug in ("a", "b", "c"):
             conn.execute("insert into app.categories (name, slug) values (%s, %s)", [slug, slug])
         a, b, c = (
-            str(value(conn, "select id from app.categories where slug = %s", slug)) for slug in ("a", "b", "c")
+            str(value(conn, "select id from app.categories where slug = %s", slug))
+            for slug in ("a", "b", "c")
         )
     moves = [below(context.admin, "categories", "parent_id", *pair) for pair in ((a, b), (b, c), (c, a))]
     run = run_concurrently(url, moves)

@@ -96,7 +96,8 @@ CHECKS = {
     "url_check products.image_url": "app.products set image_url = 'javascript:alert(1)'",
     "url_check redemption_catalog.image_url": "app.redemption_catalog set image_url = 'data:text/html,x'",
     "regions_code_check": "app.regions set code = ' ' || code",
-    "tier_prices_finite_check": "app.tier_prices set effective_until = 'infinity' where discount_price is null",
+    "tier_prices_finite_check": "app.tier_prices set effective_until = 'infinity'"
+    " where discount_price is null",
 }
 
 

@@ -160,8 +160,8 @@ HIDDEN = {
 WRITES = {
     "partners": Writes(
         "admin superadmin",
-        "email phone business_name tier salon_type chair_count specialization region_id credit_limit is_active"
-        " address",
+        "email phone business_name tier salon_type chair_count specialization region_id credit_limit address"
+        " is_active",
     ),
     "agents": Writes("superadmin", "email full_name phone role region_id is_active"),
     "sub_distributors": Writes(

@@ -279,7 +279,9 @@ _REFUSALS = (
 
 
 @pytest.mark.parametrize("role", matrix.ROLES)
-def test_no_role_writes_to_a_relation_that_the_matrix_does_not_name(conn: Connection, dataset: RlsDataset, role: str) -> None:
+def test_no_role_writes_to_a_relation_that_the_matrix_does_not_name(
+    conn: Connection, dataset: RlsDataset, role: str
+) -> None:
     who, _ = visibility.callers(dataset, role)[0]
     named = {name for name, writes in matrix.WRITES.items() if role in writes.roles.split()}
     for relation in relations(conn):

@@ -1,4 +1,4 @@
-"""Writes of master data: role x view x column x insert, update, delete, as WRITES in matrix.py states them."""
+"""Writes of master data: role x view x column x insert, update, delete, as WRITES of matrix.py has them."""
 
 from typing import Any
 
@@ -90,8 +90,8 @@ NEW_ROWS: dict[str, dict[str, str]] = {
 }
 _TOGETHER = {"min_qty_discount": "discount_price", "discount_price": "min_qty_discount"}
 _NEEDED = {
-    "partners": 2, "agents": 2, "sub_distributors": 3, "regions": 2, "brands": 1, "categories": 2, "products": 3,
-    "inventory": 1, "tier_prices": 5, "redemption_catalog": 2,
+    "partners": 2, "agents": 2, "sub_distributors": 3, "regions": 2, "brands": 1, "categories": 2,
+    "products": 3, "inventory": 1, "tier_prices": 5, "redemption_catalog": 2,
 }  # fmt: skip
 # Not updatable (0A000), generated (428C9): refused before privileges are checked.
 _REFUSALS = (
@@ -166,7 +166,9 @@ def test_a_role_writes_the_columns_that_the_matrix_names(
     writes = matrix.WRITES[view]
     allowed = set(writes.columns.split()) if role in writes.roles.split() else set()
     who, side = visibility.callers(dataset, role)[0]
-    row_id = str(side.partner.sub) if view == "partners" else value(conn, f"select id from api.{view} limit 1")
+    row_id = (
+        str(side.partner.sub) if view == "partners" else value(conn, f"select id from api.{view} limit 1")
+    )
     columns, row = columns_of(conn, view), new_row(conn, view)
     inserted = {c for c in columns if is_permitted(conn, who, insert_of(view, row, c))}
     updated = {c for c in columns if is_permitted(conn, who, update_of(conn, view, c, row_id))}
@@ -185,9 +187,7 @@ def test_a_role_deletes_only_where_the_matrix_says_so(
     if view == "inventory":
         row_id = value(conn, "select id from app.inventory limit 1")
     else:
-        row_id = value(
-            conn, f"insert into app.{view} ({', '.join(names)}) values ({values}) returning id"
-        )
+        row_id = value(conn, f"insert into app.{view} ({', '.join(names)}) values ({values}) returning id")
     delete = sql.SQL("delete from api.{} where id = {}").format(sql.Identifier(view), sql.Literal(row_id))
     assert is_permitted(conn, who, delete) == (writes.delete and role in writes.roles.split())
 

@@ -138,7 +138,8 @@ def make_context(
     with conn.transaction():
         if erp != "none":
             conn.execute(
-                "update app.system_configs set config_value = to_jsonb(%s::text) where config_key = 'erp.kind'",
+                "update app.system_configs set config_value = to_jsonb(%s::text)"
+                " where config_key = 'erp.kind'",
                 [erp],
             )
         return _make_context(conn, partners, products, stock, credit)

@@ -32,7 +32,8 @@ def test_one_statement_cannot_close_a_cycle_of_categories(db: Connection, contex
             parent,
         )
     for statement in (
-        "update api.categories set parent_id = (select id from api.categories where slug = 'c') where slug = 'a'",
+        "update api.categories set parent_id = (select id from api.categories where slug = 'c')"
+        " where slug = 'a'",
         "update api.categories as k set parent_id = case k.slug"
         " when 'a' then (select id from api.categories where slug = 'c')"
         " when 'c' then (select id from api.categories where slug = 'a') end where k.slug in ('a', 'c')",
@@ -42,8 +43,12 @@ def test_one_statement_cannot_close_a_cycle_of_categories(db: Connection, contex
 
 
 @pytest.mark.parametrize("path", ["superuser", "admin", "erp", "copy"])
-def test_a_product_has_one_row_of_stock_from_its_creation(db: Connection, context: Context, path: str) -> None:
-    statement = "insert into {}.products (sku, name, base_price) values ('NEW', 'Baru', 1), ('NEW-2', 'Baru', 1)"
+def test_a_product_has_one_row_of_stock_from_its_creation(
+    db: Connection, context: Context, path: str
+) -> None:
+    statement = (
+        "insert into {}.products (sku, name, base_price) values ('NEW', 'Baru', 1), ('NEW-2', 'Baru', 1)"
+    )
     match path:
         case "superuser":
             db.execute(statement.format("app").encode())
@@ -54,7 +59,10 @@ def test_a_product_has_one_row_of_stock_from_its_creation(db: Connection, contex
             synced(db, context, "NEW-2")
             synced(db, context, "NEW")
         case _:
-            with db.cursor() as cursor, cursor.copy("copy app.products (sku, name, base_price) from stdin") as copy:
+            with (
+                db.cursor() as cursor,
+                cursor.copy("copy app.products (sku, name, base_price) from stdin") as copy,
+            ):
                 copy.write_row(("NEW", "Baru", 1))
                 copy.write_row(("NEW-2", "Baru", 1))
     rows = db.execute(

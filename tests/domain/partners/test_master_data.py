@@ -67,7 +67,9 @@ def test_suspending_a_subdist_hands_over_their_orders_and_closes_their_sessions(
     assert is_closed(db, session)
 
 
-@pytest.mark.parametrize("column", ["credit_used", "point_balance", "password_hash", "deleted_at", "updated_at", "id"])
+@pytest.mark.parametrize(
+    "column", ["credit_used", "point_balance", "password_hash", "deleted_at", "updated_at", "id"]
+)
 def test_derived_columns_of_partners_are_written_by_no_one(
     db: Connection, context: Context, column: str
 ) -> None:

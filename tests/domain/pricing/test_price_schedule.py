@@ -39,7 +39,9 @@ def test_a_period_that_has_begun_is_not_changed(
     with refused(db, "PRICE_IN_FORCE"):
         change(db, context, what, price)
     with refused(db, "PRICE_IN_FORCE"):  # not by psql either
-        db.execute(f"update app.tier_prices set {what.replace('api.', 'app.')} where id = %s".encode(), [price])
+        db.execute(
+            f"update app.tier_prices set {what.replace('api.', 'app.')} where id = %s".encode(), [price]
+        )
 
 
 @pytest.mark.parametrize("end", ["now()", "now() + interval '1 hour'", "now() + interval '9 days'", "null"])
@@ -108,8 +110,9 @@ def test_one_statement_ends_a_price_and_starts_the_next(db: Connection, context:
         "insert into api.tier_prices (id, product_id, tier, price, effective_from, effective_until) values"
         " (gen_random_uuid(), %(p)s, 'SILVER', 80000, now(), null),"
         " (%(id)s, %(p)s, 'SILVER', 70000, now() - interval '1 day', now())"
-        " on conflict (id) do update set effective_until = excluded.effective_until"
-        .replace("%(p)s", f"'{context.products['SKU-000']}'").replace("%(id)s", f"'{price}'"),
+        " on conflict (id) do update set effective_until = excluded.effective_until".replace(
+            "%(p)s", f"'{context.products['SKU-000']}'"
+        ).replace("%(id)s", f"'{price}'"),
     )
     assert count == 2
     assert value(db, "select count(*) from app.tier_prices where effective_until = now()") == 1
