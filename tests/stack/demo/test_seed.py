@@ -26,10 +26,14 @@ COUNTS = {
 }
 TODAY = date(2026, 11, 23)
 
-# All columns but those that depend on the moment of loading.
+# All columns but those that depend on the moment of loading; the rows of stock come with their products.
 _CONTENT = """
-  select jsonb_agg(to_jsonb(t) - 'password_hash' - 'last_sync_at' - 'created_at' order by t.id)::text
-  from app.{} as t"""
+  select jsonb_agg(r.row order by r.row)::text
+  from (
+    select to_jsonb(t) - '{{password_hash, last_sync_at, created_at, updated_at}}'::text[]
+      - case when '{0}' = 'inventory' then 'id' else '' end as row
+    from app.{0} as t
+  ) as r"""
 _TABLES = (
     "regions",
     "brands",
