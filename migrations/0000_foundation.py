@@ -7,6 +7,6 @@ __depends__: set[str] = set()
 steps = [
     schema_file(
         "00_foundation.sql",
-        sha256="e0866c3a48386e0a553b239bb96ce8470edb4fdc10ff4fcc1698d8fd01f3ea1f",
+        sha256="953704ba2878970ba6e349a6520996ac2c2871f89c2ea1dff52b3fa9452c8e11",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0023_invoices"}
 steps = [
     schema_file(
         "31_loyalty.sql",
-        sha256="19b7e423a62ddcebadcc372b45406dc873618815a8c35f3a5913341c95b77b93",
+        sha256="1b42472ff6f5da7aac573cc0b11e277a01d994dc5f07f8a99f930d169972fa88",
     ),
 ]

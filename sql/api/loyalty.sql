@@ -19,9 +19,11 @@ Headquarters writes all columns but the times.$$;
 
 create view api.redemptions with (security_invoker = true) as
 select
-  r.id, r.partner_id, r.catalog_item_id, r.points_spent, r.status, r.created_at, r.shipped_at
+  r.id, r.partner_id, r.catalog_item_id, r.points_spent, r.status, r.created_at, r.shipped_at,
+  r.agent_id
 from app.redemptions as r;
 comment on view api.redemptions is 'Redeemed rewards';
+comment on column api.redemptions.agent_id is 'Agent who redeemed in shadow mode';
 
 create function api.adjust_points(partner_id uuid, points int, reason text)
 returns api.point_transactions

@@ -26,7 +26,7 @@ select
   o.erp_reference,
   case when current_setting('role', true) <> 'subdist' then o.rules_applied end as rules_applied,
   case when current_setting('role', true) <> 'subdist' then o.due_days end as due_days,
-  o.created_at, o.updated_at
+  o.created_at, o.updated_at, o.awaiting, o.awaiting_since
 from app.orders as o;
 comment on view api.orders is
 $$Orders: a partner's own, an agent's regions', those routed to a sub-distributor
@@ -45,6 +45,10 @@ comment on column api.orders.over_limit_reason is
   'CREDIT_LIMIT or OVERDUE (credit.max_overdue_days): why it waits; null for sub-distributors';
 comment on column api.orders.routed_to_subdist_id is
   'Sub-distributor who serves the order; null: headquarters';
+comment on column api.orders.awaiting is
+  'Who must act next: PARTNER (a draft), SUBDIST, HEADQUARTERS, or NONE';
+comment on column api.orders.awaiting_since is
+  'Since when: start of the service-level clock; null for PARTNER and NONE';
 comment on column api.orders.status_reason is 'Why it was cancelled or rejected';
 comment on column api.orders.release_reason is
   'Why headquarters released it over the limit; null for partners and sub-distributors';
@@ -225,9 +229,9 @@ begin
   return v_order;
 end $$;
 comment on function api.respond_order(uuid, text, text) is
-$$Answer an order routed to the calling sub-distributor; restarts the service-level clock
+$$Answer an order routed to the calling sub-distributor: their turn ends or their clock restarts
 decision is ACCEPT (processing starts), PROGRESS (still in progress) or DECLINE (back to
-headquarters).
+headquarters). An APPROVED order takes PROGRESS and DECLINE.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 create function api.release_order(order_id uuid, reason text) returns api.orders
@@ -255,8 +259,8 @@ begin
   return v_order;
 end $$;
 comment on function api.approve_order(uuid) is
-$$Approve an order and issue its invoice
-The order is PROCESSING, or SUBMITTED without a sub-distributor to route it to.
+$$Approve an order that awaits headquarters and issue its invoice
+The order is PROCESSING and its present sub-distributor has answered, or it has none.
 Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 create function api.reject_order(order_id uuid, reason text) returns api.orders
@@ -284,7 +288,8 @@ begin
   return v_order;
 end $$;
 comment on function api.reroute_order(uuid, uuid) is
-$$Route an open order to another sub-distributor and restart the service-level clock
+$$Route an order that is not shipped to another sub-distributor; restarts the service-level clock
+In PROCESSING the new sub-distributor answers before the order can be approved.
 Errors: NOT_FOUND 404, NOT_ROUTABLE 409, SUBDIST_UNAVAILABLE 409.$$;
 
 create function api.ship_order(order_id uuid) returns api.orders
@@ -298,7 +303,7 @@ begin
   return v_order;
 end $$;
 comment on function api.ship_order(uuid) is
-$$Mark an approved order as shipped
+$$Mark an approved order as shipped: any by headquarters, those routed to them by sub-distributors
 Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 create function api.complete_order(order_id uuid) returns api.orders
@@ -312,7 +317,7 @@ begin
   return v_order;
 end $$;
 comment on function api.complete_order(uuid) is
-$$Mark a shipped order as delivered and complete
+$$Mark a shipped order as delivered and complete; sub-distributors those routed to them
 Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 grant select on api.orders, api.order_items, api.order_events to partner, agent, admin, subdist;
@@ -327,7 +332,11 @@ grant execute on function
   api.submit_draft(uuid, int, text, numeric),
   api.cancel_order(uuid, text)
 to partner;
-grant execute on function api.respond_order(uuid, text, text) to subdist;
+grant execute on function
+  api.respond_order(uuid, text, text),
+  api.ship_order(uuid),
+  api.complete_order(uuid)
+to subdist;
 grant execute on function
   api.release_order(uuid, text),
   api.approve_order(uuid),

@@ -67,7 +67,7 @@ as $$
       'It is not over the limit, was released before, or is not SUBMITTED'),
     ('NOT_ROUTABLE', 409, 'The order cannot be routed',
       'Release the order first if it is over the limit',
-      'It is neither SUBMITTED nor PROCESSING, or waits for a credit release'),
+      'It is a draft, shipped or closed, or waits for a credit release'),
     ('SUBDIST_UNAVAILABLE', 409, 'The sub-distributor takes no orders',
       'Choose an active sub-distributor',
       'The sub-distributor is suspended'),

@@ -47,6 +47,8 @@ as $$
       'Hours without a response until the region''s agents are notified'),
     ('sla.escalation_hours', 'INT', '24', 1, 720, null,
       'Hours without a response until headquarters is notified'),
+    ('sla.approval_hours', 'INT', '4', 1, 720, null,
+      'Hours that an order may await headquarters until admins are reminded'),
     ('outbox.max_attempts', 'INT', '8', 1, 100, null,
       'Attempts until a message that cannot be sent is given up'),
     ('outbox.unknown_wait_seconds', 'INT', '120', 1, 86400, null,
@@ -267,9 +269,11 @@ begin
   perform pg_advisory_xact_lock(hashtext('app.sla_hours'));
   if app.config_numeric('sla.reminder_hours') > app.config_numeric('sla.manager_hours')
     or app.config_numeric('sla.manager_hours') > app.config_numeric('sla.escalation_hours')
+    or app.config_numeric('sla.approval_hours') > app.config_numeric('sla.escalation_hours')
   then
     perform app.fail('INVALID_CONFIG_VALUE',
-      'sla.reminder_hours <= sla.manager_hours <= sla.escalation_hours',
+      'sla.reminder_hours <= sla.manager_hours <= sla.escalation_hours, and'
+      ' sla.approval_hours <= sla.escalation_hours',
       'Change the other hours first');
   end if;
   return null;

@@ -260,9 +260,11 @@ begin
       v_partner.point_balance, v_reward.points_required), 'Choose a cheaper reward');
   end if;
 
-  insert into app.redemptions (partner_id, catalog_item_id, points_spent, idempotency_key)
-  values (v_partner.id, p_reward_id, v_reward.points_required, v_key)
-  returning id into v_redemption_id;
+  insert into app.redemptions (
+    partner_id, agent_id, catalog_item_id, points_spent, idempotency_key
+  ) values (
+    v_partner.id, v_partner.acting_agent_id, p_reward_id, v_reward.points_required, v_key
+  ) returning id into v_redemption_id;
 
   update app.redemption_catalog as c set stock_available = c.stock_available - 1
   where c.id = p_reward_id;
@@ -273,6 +275,15 @@ begin
   perform app.enqueue_message('reward_redeemed', 'PARTNER', v_partner.id, null, jsonb_build_object(
     'reward', v_reward.name, 'points', v_reward.points_required,
     'point_balance', v_partner.point_balance - v_reward.points_required));
+  perform app.notify_headquarters('redemption_due', null, jsonb_build_object(
+    'reward', v_reward.name, 'points', v_reward.points_required,
+    'partner_name', (select p.business_name from app.partners as p where p.id = v_partner.id)));
+  if v_partner.acting_agent_id is not null then
+    perform app.notify_impersonation(
+      'REDEMPTION', v_partner.id, null, v_redemption_id, jsonb_build_object(
+        'reward', v_reward.name, 'points', v_reward.points_required, 'partner_name',
+        (select p.business_name from app.partners as p where p.id = v_partner.id)));
+  end if;
   return v_redemption_id;
 end $$;
 comment on function app.redeem_reward(uuid, text) is
@@ -358,6 +369,16 @@ begin
       'redemption cancelled', auth.current_agent_id()
     );
   end if;
+  perform app.enqueue_message(
+    'redemption_status', 'PARTNER', v_redemption.partner_id, null, jsonb_build_object(
+      'reward', (
+        select c.name from app.redemption_catalog as c where c.id = v_redemption.catalog_item_id
+      ),
+      'status_text', case v_status
+        when 'SHIPPED' then 'sedang dikirim'
+        when 'DELIVERED' then 'sudah diterima'
+        else format('dibatalkan, %s poin kembali', v_redemption.points_spent)
+      end));
 end $$;
 comment on function app.advance_redemption(uuid, text) is
   'Moves a redemption from PENDING to SHIPPED to DELIVERED, or from PENDING to CANCELLED, which '

@@ -8,6 +8,7 @@ create type app.order_status_enum as enum (
   'DRAFT', 'SUBMITTED', 'PROCESSING', 'APPROVED', 'SHIPPED', 'COMPLETED', 'REJECTED', 'CANCELLED'
 );
 create type app.submission_type_enum as enum ('SELF', 'AGENT_ASSISTED');
+create type app.awaiting_enum as enum ('PARTNER', 'SUBDIST', 'HEADQUARTERS', 'NONE');
 create type app.invoice_status_enum as enum ('UNPAID', 'PARTIAL', 'PAID', 'CANCELLED');
 create type app.point_tx_type_enum as enum ('EARNED', 'REDEEMED', 'EXPIRED', 'ADJUSTED');
 create type app.redemption_status_enum as enum ('PENDING', 'SHIPPED', 'DELIVERED', 'CANCELLED');
@@ -29,6 +30,8 @@ comment on type app.order_status_enum is
   'CANCELLED are possible before SHIPPED';
 comment on type app.submission_type_enum is
   'Who submitted: the partner (SELF) or an agent in shadow mode (AGENT_ASSISTED)';
+comment on type app.awaiting_enum is
+  'Who must act next on an order: the partner, the sub-distributor, headquarters, or no one';
 comment on type app.invoice_status_enum is
   'Status of an invoice: follows from its payments; CANCELLED is final';
 comment on type app.point_tx_type_enum is

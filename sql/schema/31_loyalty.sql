@@ -70,8 +70,12 @@ create table app.redemptions (
   status app.redemption_status_enum not null default 'PENDING',
   created_at timestamptz not null default now(),
   shipped_at timestamptz,
-  idempotency_key varchar(200)
+  idempotency_key varchar(200),
+  agent_id uuid constraint redemptions_agent_id_fkey references app.agents (id) on delete restrict
 );
+create index redemptions_agent_idx on app.redemptions (agent_id) where agent_id is not null;
+-- what awaits headquarters
+create index redemptions_pending_idx on app.redemptions (created_at) where status = 'PENDING';
 create index redemptions_created_idx on app.redemptions (created_at desc);
 create index redemptions_reward_idx on app.redemptions (catalog_item_id, partner_id);
 create index redemptions_partner_idx on app.redemptions (partner_id, created_at desc);
@@ -80,6 +84,8 @@ where idempotency_key is not null;
 comment on table app.redemptions is
   'Redeemed rewards; a cancellation returns the points and the unit of stock';
 comment on column app.redemptions.points_spent is 'Points charged at redemption';
+comment on column app.redemptions.agent_id is
+  'Agent who redeemed in shadow mode, null when the partner did';
 comment on column app.redemptions.idempotency_key is
   'Caller''s key, unique per partner: the same key returns the same redemption';
 

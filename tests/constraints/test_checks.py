@@ -30,6 +30,7 @@ CHECKS = {
     "invoices_cancelled_check": "app.invoices set cancelled_at = now() where status <> 'CANCELLED'",
     "invoices_paid_at_check": "app.invoices set paid_at = null where status = 'PAID'",
     "invoices_status_check": "app.invoices set status = 'PARTIAL' where status = 'UNPAID'",
+    "impersonation_notifications_subject_check": "app.impersonation_notifications set act = 'REDEMPTION'",
     "jwt_secret_length_check": "auth.jwt_secret set secret = 'short'",
     "jwt_secret_singleton_check": "auth.jwt_secret set singleton = false",
     "message_recipient_type_check": "app.messages set recipient_type = 'UNKNOWN'",
@@ -37,8 +38,10 @@ CHECKS = {
     "order_event_check": "app.order_events set event = 'WISH'",
     "order_items_line_total_check": "app.order_items set line_total = line_total + 1",
     "order_items_list_price_check": "app.order_items set list_price = unit_price - 1",
+    "shadow_act_check": "app.impersonation_notifications set act = 'JOKE'",
     "quantity_check order_items.quantity": "app.order_items set quantity = 0, line_total = 0",
     "amount_check order_items.unit_price": "app.order_items set unit_price = -1, line_total = -quantity",
+    "orders_awaiting_check": "app.orders set awaiting = 'PARTNER' where awaiting = 'SUBDIST'",
     "orders_clock_check": "app.orders set routed_at = now() where routed_to_subdist_id is null",
     "amount_check orders.discount_amount": "app.orders set discount_amount = -1,"
     " grand_total = grand_total + 1",

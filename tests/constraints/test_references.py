@@ -65,8 +65,10 @@ STATEMENTS = {
     f" select o.id, {NOWHERE}, 1, now() from app.orders as o limit 1",
     "app.orders.agent_id": f"update app.orders set submission_type = 'AGENT_ASSISTED', agent_id = {NOWHERE}",
     "app.orders.partner_id": f"insert into app.orders (partner_id) values ({NOWHERE})",
-    "app.orders.routed_to_subdist_id": "update app.orders set routed_at = now(),"
-    f" is_over_limit = false, routed_to_subdist_id = {NOWHERE}",
+    "app.orders.routed_to_subdist_id": "update app.orders set routed_at = now(), is_over_limit = false,"
+    f" awaiting = app.order_awaiting(status, {NOWHERE}, last_response_at),"
+    f" awaiting_since = case app.order_awaiting(status, {NOWHERE}, last_response_at)"
+    f" when 'SUBDIST' then now() when 'HEADQUARTERS' then now() end, routed_to_subdist_id = {NOWHERE}",
 }
 
 

@@ -18,7 +18,7 @@ REQUIRED = {
     "app.erp_cancellations": "partner_id created_at",
     "app.erp_quarantine": "payload reason as_of first_seen_at last_seen_at times",
     "app.erp_streams": "updated_at",
-    "app.impersonation_notifications": "agent_session_id order_id channel status created_at",
+    "app.impersonation_notifications": "agent_session_id channel status created_at act",
     "app.inbound_events": "inbound_message_id outcome processed_at",
     "app.inbound_messages": "payload_hash received_at",
     "app.inventory": "product_id erp_stock safety_buffer reserved created_at updated_at",

@@ -216,8 +216,8 @@ api.release_order             -     -        -       -        yes    yes        
 api.approve_order             -     -        -       -        yes    yes         -      -
 api.reject_order              -     -        -       -        yes    yes         -      -
 api.reroute_order             -     -        -       -        yes    yes         -      -
-api.ship_order                -     -        -       -        yes    yes         -      -
-api.complete_order            -     -        -       -        yes    yes         -      -
+api.ship_order                -     -        -       yes      yes    yes         -      -
+api.complete_order            -     -        -       yes      yes    yes         -      -
 api.record_payment            -     -        -       -        yes    yes         -      -
 api.cancel_invoice            -     -        -       -        yes    yes         -      -
 api.account_statement         -     yes      yes     -        yes    yes         -      -

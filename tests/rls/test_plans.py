@@ -51,12 +51,14 @@ from (
 ) as p, lateral generate_series(p.first, p.first + 39) as n;
 insert into app.orders (
   id, partner_id, status, subtotal, grand_total, submitted_at, approved_at, created_at,
-  routed_to_subdist_id, routed_at, order_number
+  routed_to_subdist_id, routed_at, order_number, awaiting, awaiting_since
 )
 select
   c.id, c.partner_id,
   (case when n % 50 = 0 then 'SUBMITTED' else 'COMPLETED' end)::app.order_status_enum,
-  500000, 500000, c.at, c.at, c.at, s.id, c.at, 'C-' || c.n
+  500000, 500000, c.at, c.at, c.at, s.id, c.at, 'C-' || c.n,
+  (case when n % 50 = 0 then 'SUBDIST' else 'NONE' end)::app.awaiting_enum,
+  case when n % 50 = 0 then c.at end
 from population as c, (select id from app.sub_distributors order by id desc limit 1) as s;
 insert into app.order_items (
   order_id, partner_id, product_id, quantity, list_price, unit_price, line_total, created_at

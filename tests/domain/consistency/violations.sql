@@ -11,7 +11,7 @@ delete from app.point_transactions where order_id = %(paid)s;
 update app.partners set credit_used = credit_used + 1 where id = %(silver)s;
 
 -- credit_used
-update app.orders set status = 'CANCELLED' where id = %(open)s;
+update app.orders set status = 'CANCELLED', awaiting = 'NONE', awaiting_since = null where id = %(open)s;
 
 -- credit_used
 update app.invoices set status = 'CANCELLED', cancelled_at = now() where order_id = %(approved)s;
@@ -49,7 +49,7 @@ delete from app.invoices where order_id = %(approved)s;
 update app.invoices set amount = amount + 1 where order_id = %(approved)s;
 
 -- billing
-update app.orders set status = 'CANCELLED' where id = %(approved)s;
+update app.orders set status = 'CANCELLED', awaiting = 'NONE', awaiting_since = null where id = %(approved)s;
 
 -- reserved_stock
 update app.inventory set reserved = reserved + 1 where product_id = %(product)s;
@@ -117,14 +117,24 @@ delete from app.messages where template = 'order_routed' and order_id = %(open)s
 
 -- routing
 update app.orders
-set routed_to_subdist_id = null, routed_at = null, updated_at = now() + interval '1 hour'
+set routed_to_subdist_id = null, routed_at = null, awaiting = 'HEADQUARTERS'
 where id = %(open)s;
 
 -- escalations
 update app.orders set sla_reminder_sent = true where id = %(open)s;
 
 -- escalations
-update app.orders set routed_at = now() - interval '19 hours' where id = %(open)s;
+update app.orders set awaiting_since = now() - interval '19 hours' where id = %(open)s;
+
+-- awaiting
+update app.orders set awaiting_since = awaiting_since - interval '1 hour' where id = %(open)s;
+
+-- awaiting
+with waiting as (
+  update app.agents set updated_at = now() - interval '1 hour'
+)
+update app.messages set status = 'HELD', created_at = now() - interval '1 hour'
+where template = 'order_routed' and order_id = %(open)s;
 
 -- message_priorities
 update app.messages set priority = 2 where template = 'order_routed' and order_id = %(open)s;
