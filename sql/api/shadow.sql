@@ -15,9 +15,18 @@ from app.impersonation_notifications as n;
 comment on view api.impersonation_notifications is
   'Notices to partners of what an agent did for them: orders, cancellations, drafts, redemptions';
 
-create function api.start_shadow_session(partner_id uuid) returns json
+create type api.shadow_session as (
+  session_id uuid, access_token text, expires_at timestamptz, expires_in int
+);
+comment on type api.shadow_session is
+  'Answer of start_shadow_session; expires_in is in seconds';
+
+create function api.start_shadow_session(partner_id uuid) returns api.shadow_session
 language sql volatile security definer set search_path = pg_catalog, pg_temp
-as $$ select app.start_shadow_session(start_shadow_session.partner_id) $$;
+as $$
+  select json_populate_record(
+    null::api.shadow_session, app.start_shadow_session(start_shadow_session.partner_id))
+$$;
 comment on function api.start_shadow_session(uuid) is
 $$Open a shadow session to act for a partner of the caller's regions
 Returns a short-lived access token with the partner's rights.

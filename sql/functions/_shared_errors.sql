@@ -24,10 +24,11 @@ as $$
       'Unknown or expired, or its session or account is closed'),
     ('REFRESH_TOKEN_REUSED', 401, 'The refresh token was used before',
       'Sign in again',
-      'A refresh token can be used once; its second use closes the session'),
-    ('INVALID_LINK', 401, 'The sign-in link is not valid',
-      'Request a new link',
-      'Unknown, used or expired'),
+      'Used again after 30 seconds, or after its successor was used: the session is closed'),
+    ('INVALID_LINK', 401, 'The link or code is not valid',
+      'Request a new one',
+      'A code to sign in or to set a password is unknown, used or expired, or its account is '
+      'not active'),
     ('ACCOUNT_INACTIVE', 401, 'This account is not active',
       'Ask headquarters to activate the account',
       'Deactivated, suspended or deleted since the token was issued'),
@@ -47,6 +48,12 @@ as $$
     ('NOT_FOUND', 404, 'There is no such record',
       'Check the id',
       'The id is unknown, or its record is not the caller''s; details names the kind of record'),
+    ('CHOOSE_ROLE', 409, 'This e-mail address has several accounts',
+      'Sign in again with one of the roles that details lists',
+      'The password is right for a partner and for an agent; login takes the role as an argument'),
+    ('PHONE_IN_USE', 409, 'This phone number belongs to another account',
+      'Use another number, or ask headquarters',
+      'A phone number identifies one partner'),
     ('IDEMPOTENCY_CONFLICT', 409, 'This idempotency key was used for another request',
       'Use a new key for a new request',
       'The same key came with another body'),
@@ -116,6 +123,10 @@ as $$
     ('PAYMENT_EXCEEDS_DUE', 422, 'The payment exceeds what is due',
       'Record at most what is due',
       'details states what is due'),
+    ('INVALID_PHONE', 422, 'This is not a phone number',
+      'Send one number, such as 0812-3456-7890 or +65 6123 4567, without letters or extensions',
+      'Letters, two numbers, an extension, or a length that no number has; details names the '
+      'field'),
     ('PASSWORD_TOO_WEAK', 422, 'The password is too short or too long',
       'Choose a password of at least 10 characters and at most 72 bytes',
       'A password has at least 10 characters and at most 72 bytes'),
@@ -132,8 +143,8 @@ as $$
       'Choose a parent category that is not below it',
       'The category would be its own ancestor'),
     ('TOO_MANY_ATTEMPTS', 429, 'There were too many attempts',
-      'Wait for the seconds that the Retry-After header states',
-      'Too many failed attempts of one account, number or address')
+      'Wait for the seconds that details and the Retry-After header state',
+      'Too many failed attempts of one account, device, number or address')
 $$;
 comment on function app.error_catalog() is
   'All errors of the hub: stable code, HTTP status, message, hint, meaning';
@@ -172,11 +183,13 @@ begin
       json_build_array(json_build_object('Retry-After', p_retry_after_seconds::text))::text, true);
   end if;
   return json_build_object(
-    'code', v_error.code, 'message', v_error.message, 'details', p_details, 'hint', v_error.hint);
+    'code', v_error.code, 'message', v_error.message,
+    'details', coalesce('retry_after: ' || p_retry_after_seconds, p_details),
+    'hint', v_error.hint);
 end $$;
 comment on function app.refuse(text, text, int) is
-  'Returns the body of an error whose transaction commits, and sets the HTTP status and, in '
-  'seconds, Retry-After';
+  'Returns the body of an error whose transaction commits, and sets the HTTP status; seconds to '
+  'wait go into Retry-After and, for browsers, into details';
 
 create function app.require_text(p_name text, p_value text, p_max int, p_min int default 1)
 returns text language plpgsql stable

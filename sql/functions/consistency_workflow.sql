@@ -267,3 +267,19 @@ end;
 comment on view app.consistency_sessions is
 $$An open session has at most one unused refresh token and belongs to an existing account
 Scan: sessions and refresh tokens whole; purged after retention.session_days.$$;
+
+create view app.consistency_phones as
+select n.id as subject_id, format('%s of %s is not a phone number', n.name, n.owner) as details
+from (
+  select p.id, 'partners' as owner, 'phone' as name, p.phone as number from app.partners as p
+  union all
+  select a.id, 'agents' as owner, 'phone' as name, a.phone as number from app.agents as a
+  union all
+  select
+    s.id, 'sub_distributors' as owner, 'whatsapp_number' as name, s.whatsapp_number as number
+  from app.sub_distributors as s
+) as n
+where app.normalise_phone(n.number) is distinct from n.number;
+comment on view app.consistency_phones is
+$$Every phone number is one number in the form in which the hub stores it
+Scan: partners, agents and sub_distributors whole.$$;

@@ -85,11 +85,13 @@ create function app.sender_number(p_from text)
 returns text language sql immutable
 as $$
   select case
-    when p_from ~ '^[1-9][0-9]{4,19}$' then '+' || p_from else app.normalise_phone(p_from)
+    when p_from ~ '^[1-9][0-9]{4,19}$' then app.normalise_phone('+' || p_from)
+    else app.normalise_phone(p_from)
   end
 $$;
 comment on function app.sender_number(text) is
-  'E.164 number of a sender, as the provider writes it: international, without the plus';
+  'E.164 number of a sender, whom the provider names by an international number without the plus; '
+  'null for a sender without a number';
 
 -- Only a sub-distributor who was offered the button gets an explanation; anyone else learns nothing
 -- about the order. No second explanation is enqueued while one is pending.
@@ -183,19 +185,10 @@ begin
     from app.partners as p where p.phone = v_number and p.deleted_at is null;
   end if;
   v_variables := jsonb_build_object(
-    'sender', coalesce(v_sender.name, '') || ' (' || coalesce(v_number, '-') || ')',
+    'sender', coalesce(v_sender.name, '') || ' ('
+      || coalesce(v_number, left(p_from, 40), '-') || ')',
     'text', left(p_text, 900));
-  v_agent_ids := array(
-    select a.id from app.agents as a
-    where a.is_active and a.role = 'SALESMAN' and a.region_id = (
-      select r.region_id from app.ancestor_regions(v_sender.region_id) as r
-      where exists (
-        select from app.agents as x
-        where x.region_id = r.region_id and x.is_active and x.role = 'SALESMAN'
-      )
-      order by r.distance limit 1
-    )
-  );
+  v_agent_ids := app.agents_serving(v_sender.region_id);
   if v_agent_ids = '{}' then
     perform app.notify_headquarters('inbound_text', null, v_variables);
   else

@@ -106,8 +106,7 @@ begin
   update app.messages as m set
     status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
     provider_id = v_provider_id,
-    -- a sign-in token is erased as soon as it is sent
-    variables = case when m.template = 'sign_in_link' then '{}' else m.variables end
+    variables = case when app.carries_token(m.template) then '{}' else m.variables end
   where m.id = p_message_id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
     -- this attempt was refused meanwhile: the message is pending again, as a template
     and m.refused_id is distinct from v_provider_id;
@@ -145,7 +144,7 @@ begin
   update app.messages as m set
     status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
     provider_id = s.provider_id,
-    variables = case when m.template = 'sign_in_link' then '{}' else m.variables end
+    variables = case when app.carries_token(m.template) then '{}' else m.variables end
   from unnest(v_ids, v_provider_ids) as s (id, provider_id)
   where m.id = s.id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
     and m.refused_id is distinct from s.provider_id;
@@ -240,7 +239,7 @@ begin
     error_code = left(app.optional_text('error_code', p_error_code, 1000), 100),
     lease_until = null, unknown_since = null,
     variables = case
-      when not v_will_retry and m.template = 'sign_in_link' then '{}' else m.variables
+      when not v_will_retry and app.carries_token(m.template) then '{}' else m.variables
     end,
     -- exponential back-off from 2 seconds to an hour, with jitter
     next_attempt_at = now() + make_interval(

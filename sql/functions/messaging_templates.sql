@@ -105,16 +105,29 @@ as $$
       'Mohon dijawab langsung ke nomor pengirim.'),
     ('sign_in_link', '{}',
       'Masuk ke Digital Hub Alfa Beauty dengan kode ini: {{token}}. Berlaku {{minutes}} menit,'
-      ' untuk satu kali pakai.')
+      ' untuk satu kali pakai.'),
+    ('invitation', '{}',
+      'Halo {{name}}, akun Anda di Digital Hub Alfa Beauty sudah siap. Buat kata sandi dengan kode'
+      ' ini: {{token}}. Berlaku {{hours}} jam, untuk satu kali pakai.'),
+    ('password_reset', '{}',
+      'Kode untuk mengganti kata sandi akun {{account}} Anda di Digital Hub Alfa Beauty:'
+      ' {{token}}. Berlaku {{minutes}} menit, untuk satu kali pakai. Abaikan pesan ini bila Anda'
+      ' tidak memintanya.')
 $$;
 comment on function app.message_templates() is
   'Texts of all messages, in Indonesian, with {{variables}} and reply buttons';
+
+create function app.carries_token(p_template text) returns boolean
+language sql immutable parallel safe
+as $$ select p_template in ('sign_in_link', 'invitation', 'password_reset') $$;
+comment on function app.carries_token(text) is
+  'Whether messages of a template carry a token, which is erased as soon as they are sent';
 
 create function app.message_priority(p_template text) returns smallint
 language sql immutable parallel safe
 as $$
   select case
-    when p_template = 'sign_in_link' then 0
+    when p_template in ('sign_in_link', 'invitation', 'password_reset') then 0
     when p_template in (
       'order_routed', 'order_withdrawn', 'order_unrouted', 'order_over_limit',
       'order_approval_due', 'order_delivery_due', 'sla_reminder', 'sla_delivery_reminder',

@@ -70,9 +70,12 @@ begin
     now() + make_interval(mins => app.config_int('auth.shadow_session_minutes'))
   )
   returning * into v_session;
+  perform auth.forbid_caching();
+  -- The keys are those of the type api.shadow_session.
   return json_build_object(
     'session_id', v_session.id,
     'expires_at', v_session.expires_at,
+    'expires_in', auth.seconds_until(v_session.expires_at),
     'access_token', auth.sign_token(jsonb_build_object(
       'role', 'partner', 'sub', p_partner_id, 'act', jsonb_build_object('sub', v_agent_id),
       'sid', v_session.id

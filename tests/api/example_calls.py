@@ -122,6 +122,16 @@ class Preconditions:
             value(conn, "select variables ->> 'token' from app.messages where template = 'sign_in_link'")
         )
 
+    def code(self) -> str:
+        """A code with which the eastern partner can set a password."""
+        conn = self.conn
+        conn.execute("delete from app.messages where template = 'password_reset'")
+        conn.execute("delete from auth.login_attempts")
+        self.rpc(Caller("anon"), "request_password_reset", email=self.dataset.east.email)
+        return str(
+            value(conn, "select variables ->> 'token' from app.messages where template = 'password_reset'")
+        )
+
     def session(self) -> dict[str, Any]:
         self.conn.execute("delete from auth.login_attempts")
         tokens: dict[str, Any] = self.rpc(
@@ -140,8 +150,8 @@ def key() -> str:
 CALLS = {
     "login": Call(
         "anon",
-        {"email": "secret", "password": "secret"},
-        lambda m: {"email": m.dataset.east.email, "password": PASSWORD},
+        {"email": "secret", "password": "secret", "role": "optional role"},
+        lambda m: {"email": m.dataset.east.email, "password": PASSWORD, "role": "partner"},
     ),
     "refresh_session": Call(
         "anon", {"refresh_token": "secret"}, lambda m: {"refresh_token": m.session()["refresh_token"]}
@@ -150,6 +160,13 @@ CALLS = {
         "anon", {"whatsapp_number": "text"}, lambda m: {"whatsapp_number": m.dataset.west.number}
     ),
     "redeem_link": Call("anon", {"token": "secret"}, lambda m: {"token": m.link()}),
+    "request_password_reset": Call("anon", {"email": "text"}, lambda m: {"email": m.dataset.east.email}),
+    "reset_password": Call(
+        "anon",
+        {"token": "secret", "new_password": "password"},
+        lambda m: {"token": m.code(), "new_password": PASSWORD},
+        twice=False,
+    ),
     "me": Call("partner", {}),
     "logout": Call("partner", {}),
     "change_password": Call(
@@ -199,6 +216,23 @@ CALLS = {
         "partner",
         {"order_id": "id", "reason": "optional text"},
         lambda m: {"order_id": m.order(), "reason": "salah"},
+    ),
+    "update_profile": Call(
+        "partner",
+        {
+            "address": "optional text",
+            "phone": "optional phone",
+            "salon_type": "optional word",
+            "chair_count": "optional count",
+            "specialization": "optional text",
+        },
+        lambda _: {
+            "address": "Jl. Braga 12",
+            "phone": "0813-1000-0001",
+            "salon_type": "BARBER",
+            "chair_count": 4,
+            "specialization": "x" * 255,
+        },
     ),
     "newest_orders": Call("agent", {"n": "count", "before": "moment"}, lambda _: {"n": 5}),
     "redeem_reward": Call(
@@ -282,6 +316,16 @@ CALLS = {
     ),
     "acknowledge_escalation": Call(
         "admin", {"escalation_id": "id"}, lambda m: {"escalation_id": m.escalation()}, twice=False
+    ),
+    "invite": Call(
+        "admin",
+        {"role": "word", "id": "id"},
+        lambda m: {"role": "partner", "id": m.dataset.west.partner.sub},
+    ),
+    "revoke_sessions": Call(
+        "admin",
+        {"role": "word", "id": "id"},
+        lambda m: {"role": "partner", "id": m.dataset.west.partner.sub},
     ),
     "set_config": Call(
         "admin",

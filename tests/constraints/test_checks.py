@@ -67,6 +67,7 @@ CHECKS = {
     "amount_check partners.credit_limit": "app.partners set credit_limit = -1",
     "amount_check partners.credit_used": "app.partners set credit_used = -1",
     "email_check partners.email": "app.partners set email = 'no address'",
+    "password_codes_account_check": "auth.password_codes set partner_id = null",
     "point_transactions_earned_check": "app.point_transactions set invoice_id = null where type = 'EARNED'",
     "point_transactions_expired_check": "app.point_transactions set type = 'EXPIRED', created_by = null"
     " where points < 0",

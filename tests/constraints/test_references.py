@@ -49,6 +49,8 @@ app.sla_escalation_logs.region_id > app.regions
 app.sub_distributors.region_id > app.regions
 app.system_configs.updated_by > app.agents
 app.tier_prices.product_id > app.products
+auth.password_codes.agent_id > app.agents
+auth.password_codes.partner_id > app.partners
 auth.refresh_tokens.session_id > auth.sessions
 auth.sign_in_links.subdist_id > app.sub_distributors
 """
@@ -63,6 +65,7 @@ NOWHERE = "'00000000-0000-7000-8000-00000000dead'"
 STATEMENTS = {
     "app.invoices.partner_id": "insert into app.invoices (order_id, partner_id, amount, due_date)"
     f" select o.id, {NOWHERE}, 1, now() from app.orders as o limit 1",
+    "auth.password_codes.agent_id": f"update auth.password_codes set partner_id = null, agent_id = {NOWHERE}",
     "app.orders.agent_id": f"update app.orders set submission_type = 'AGENT_ASSISTED', agent_id = {NOWHERE}",
     "app.orders.partner_id": f"insert into app.orders (partner_id) values ({NOWHERE})",
     "app.orders.routed_to_subdist_id": "update app.orders set routed_at = now(), is_over_limit = false,"

@@ -51,6 +51,7 @@ REQUIRED = {
     "app.tier_prices": "product_id tier price effective_from created_at updated_at",
     "auth.jwt_secret": "secret",
     "auth.login_attempts": "failures window_started_at",
+    "auth.password_codes": "created_at expires_at",
     "auth.refresh_tokens": "session_id created_at",
     "auth.sessions": "subject_id role created_at expires_at",
     "auth.sign_in_links": "subdist_id created_at expires_at",

@@ -10,6 +10,7 @@ A word states which rows a role sees. Rights that are not listed here must not e
     routed    rows of orders that are routed to the calling sub-distributor now
     self      the caller's own account
     live      all but deleted partners
+    contacts  active sub-distributors and sales agents of the calling partner's region
     served    sub-distributors of the calling agent's region or below it
     shown     rewards on offer, and those that the calling partner once redeemed
     tier      prices of the calling partner's tier
@@ -56,6 +57,7 @@ point_transactions            -     own      -       -        all    all        
 redemption_catalog            -     shown    -       -        all    all         -      -
 redemptions                   -     own      -       -        all    all         -      -
 partner_statistics            -     own      region  -        all    all         -      -
+my_contacts                   -     contacts -       -        -      -           -      -
 partners                      -     -        region  -        live   live        -      -
 agents                        -     -        -       -        all    all         -      -
 staff                         -     -        all     -        all    all         -      -
@@ -121,6 +123,7 @@ app.live_orders               -     -        -       -        -      -          
 app.point_queue               -     -        -       -        -      -           -      -
 auth.jwt_secret               -     -        -       -        -      -           -      -
 auth.login_attempts           -     -        -       -        -      -           -      -
+auth.password_codes           -     -        -       -        -      -           -      -
 auth.refresh_tokens           -     -        -       -        -      -           -      -
 auth.sessions                 -     -        -       -        -      -           -      -
 auth.sign_in_links            -     -        -       -        -      -           -      -
@@ -198,6 +201,8 @@ api.login                     yes   yes      yes     yes      yes    yes        
 api.refresh_session           yes   yes      yes     yes      yes    yes         -      -
 api.request_link              yes   yes      yes     yes      yes    yes         -      -
 api.redeem_link               yes   yes      yes     yes      yes    yes         -      -
+api.request_password_reset    yes   yes      yes     yes      yes    yes         -      -
+api.reset_password            yes   yes      yes     yes      yes    yes         -      -
 api.me                        -     yes      yes     yes      yes    yes         yes    yes
 api.logout                    -     yes      yes     yes      yes    yes         yes    yes
 api.change_password           -     yes      yes     -        yes    yes         -      -
@@ -207,6 +212,7 @@ api.update_draft              -     yes      -       -        -      -          
 api.submit_order              -     yes      -       -        -      -           -      -
 api.submit_draft              -     yes      -       -        -      -           -      -
 api.cancel_order              -     yes      -       -        -      -           -      -
+api.update_profile            -     yes      -       -        -      -           -      -
 api.newest_orders             -     yes      yes     yes      yes    yes         -      -
 api.redeem_reward             -     yes      -       -        -      -           -      -
 api.start_shadow_session      -     -        yes     -        yes    yes         -      -
@@ -227,6 +233,8 @@ api.acknowledge_escalation    -     -        yes     -        yes    yes        
 api.agents                    -     -        -       -        yes    yes         -      -
 api.staff                     -     -        yes     -        yes    yes         -      -
 api.partners                  -     -        yes     -        yes    yes         -      -
+api.invite                    -     -        -       -        yes    yes         -      -
+api.revoke_sessions           -     -        -       -        yes    yes         -      -
 api.set_config                -     -        -       -        yes    yes         -      -
 api.erp_stream                -     -        -       -        -      -           yes    -
 api.erp_report                -     -        -       -        -      -           yes    -
@@ -252,6 +260,7 @@ auth.current_subdist_id       -     yes      yes     yes      yes    yes        
 auth.current_tier             -     yes      yes     yes      yes    yes         -      -
 auth.agent_regions            -     yes      yes     -        yes    yes         -      -
 auth.current_agent_region     -     -        yes     -        -      -           -      -
+app.my_contacts               -     yes      -       -        -      -           -      -
 app.newest_order_ids          -     yes      yes     yes      yes    yes         -      -
 app.check_page                -     yes      yes     yes      yes    yes         -      -
 app.uuid_v7                   -     -        -       -        yes    yes         -      -

@@ -181,3 +181,9 @@ update app.orders set notes = notes where id = %(open)s;
 -- statistics
 insert into app.partner_closed_months (partner_id, month, order_count, total_spend)
 values (%(silver)s, '2020-01-01', 1, 100000);
+
+-- phones
+update app.partners set phone = '0812 3456 7890' where id = %(silver)s;
+
+-- phones
+update app.sub_distributors set whatsapp_number = '+628' where whatsapp_number = '+628120000000';

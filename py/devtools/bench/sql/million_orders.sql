@@ -22,7 +22,7 @@ insert into app.regions (name, code) values ('Jawa', 'JAWA');
 insert into app.agents (email, password_hash, full_name, role)
 values ('hq@hub.test', 'x', 'HQ', 'ADMIN');
 insert into app.sub_distributors (region_id, business_name, whatsapp_number)
-select r.id, 'CV ' || n, '+6281' || n from app.regions as r, generate_series(1, 50) as n;
+select r.id, 'CV ' || n, '+62812' || lpad(n::text, 7, '0') from app.regions as r, generate_series(1, 50) as n;
 insert into app.partners (email, password_hash, business_name, tier, credit_limit, region_id)
 select 'salon' || n || '@hub.test', 'x', 'Salon ' || n, 'SILVER', 1e9, r.id
 from app.regions as r, generate_series(1, 5000) as n;
