@@ -64,6 +64,7 @@ begin
       'payments must be [{"invoice_number", "amount", "reference_number", "paid_at",'
       ' "payment_method", "notes"}, ...]');
   end if;
+  perform app.lock_many_partners();
   -- Lock partners in the order of their ids, so that two concurrent calls cannot deadlock.
   perform from app.partners as p
   where p.id in (

@@ -5,8 +5,20 @@ from typing import Any
 import pytest
 
 from tests.support.calls import write
-from tests.support.concurrency import Operation, assert_invariants, connect, run_concurrently
-from tests.support.context import Caller, Connection, Context, call, items, line, make_context, value
+from tests.support.concurrency import Operation, api_call, assert_invariants, connect, run_concurrently
+from tests.support.context import (
+    Caller,
+    Connection,
+    Context,
+    RefusedError,
+    approve,
+    call,
+    items,
+    line,
+    make_context,
+    submit,
+    value,
+)
 from tests.support.factories import make_agent
 
 
@@ -138,4 +150,41 @@ def test_suspensions_and_orders_leave_no_order_behind(set_up: tuple[str, Context
     with connect(url) as conn:
         conn.execute("select jobs.sweep_service_level()")
         assert value(conn, "select count(*) from app.orders where routed_to_subdist_id is not null") == 0
+        assert_invariants(conn)
+
+
+def test_a_change_that_waits_too_long_is_refused_with_a_code_of_its_own(set_up: tuple[str, Context]) -> None:
+    url, context = set_up
+    with connect(url) as holder, connect(url) as conn:
+        with holder.transaction():
+            holder.execute("select pg_advisory_xact_lock(hashtext('app.master_data'))")
+            conn.execute("set lock_timeout = '100ms'")  # the role's own is five seconds
+            with pytest.raises(RefusedError) as refused:
+                write(conn, context.admin, "insert into api.brands (name) values ('Baru')")
+        assert (refused.value.code, refused.value.status) == ("CONCURRENT_CHANGE", 409)
+        assert write(conn, context.admin, "insert into api.brands (name) values ('Baru')") == 1
+
+
+def test_changing_all_partners_deadlocks_with_no_payment_of_the_erp(set_up: tuple[str, Context]) -> None:
+    url, context = set_up
+    with connect(url) as conn:
+        payments = [
+            {
+                "invoice_number": approve(conn, context, submit(conn, who, items(SKU_000=1)))[
+                    "invoice_number"
+                ],
+                "reference_number": f"TRF-{i}",
+                "amount": 1000,
+            }
+            for who in context.partners
+            for i in range(4)
+        ]
+        # the rows of the partners are now in another order than their ids
+        for who in reversed(context.partners):
+            conn.execute("update app.partners set tier = tier where id = %s", [who.sub])
+    booking = api_call(context.erp, "erp_apply_payments", payments=payments)
+    change = writing(context.admin, "update api.partners set specialization = 'Warna'")
+    run = run_concurrently(url, [booking, change] * 4)
+    assert run.refusals == {}
+    with connect(url) as conn:
         assert_invariants(conn)
