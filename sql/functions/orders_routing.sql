@@ -204,6 +204,7 @@ begin
   if v_ids = '{}' then
     return 0;
   end if;
+  perform app.lock_many_partners();
   -- All of them before the first is changed: two calls wait for each other instead of deadlocking.
   perform app.lock_messages('{}', v_ids);
   foreach v_id in array v_ids loop
