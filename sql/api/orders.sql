@@ -109,9 +109,42 @@ comment on view api.delivery_contacts is
 $$Delivery addresses: partners of the orders routed to the calling sub-distributor
 Embed it into orders: orders?select=*,delivery_contacts(*).$$;
 
-create function api.quote_order(items jsonb, points int default 0) returns json
+create type api.order_quote_line as (
+  sku text,
+  name text,
+  quantity int,
+  list_price numeric,
+  unit_price numeric,
+  line_total numeric,
+  in_stock boolean,
+  display_stock int
+);
+comment on type api.order_quote_line is
+  'A line of a quote: prices in IDR a unit, whether the stock suffices, and units in stock';
+
+create type api.order_quote as (
+  lines api.order_quote_line[],
+  subtotal numeric,
+  discount_amount numeric,
+  point_discount numeric,
+  grand_total numeric,
+  points_used int,
+  points_promised int,
+  due_days int,
+  credit_limit numeric,
+  credit_left numeric,
+  is_over_limit boolean,
+  over_limit_reason text
+);
+comment on type api.order_quote is
+  'What quote_order returns: lines, totals and credit in IDR, points, days to pay';
+
+create function api.quote_order(items jsonb, points int default 0) returns api.order_quote
 language sql stable security definer set search_path = pg_catalog, pg_temp
-as $$ select app.quote_order(quote_order.items, quote_order.points) $$;
+as $$
+  select json_populate_record(
+    null::api.order_quote, app.quote_order(quote_order.items, quote_order.points))
+$$;
 comment on function api.quote_order(jsonb, int) is
 $$Quote an order: lines, totals, credit left and points promised; writes nothing
 items is [{"sku": "...", "quantity": 2}, ...], with no other keys; points is the number of points to

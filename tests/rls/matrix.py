@@ -46,6 +46,7 @@ categories                    -     all      all     all      all    all        
 tier_prices                   -     -        -       -        all    all         -      -
 inventory                     -     -        -       -        all    all         -      -
 orders                        -     own      region  routed   all    all         -      -
+order_counts                  -     all      all     all      all    all         -      -
 order_items                   -     own      region  routed   all    all         -      -
 order_events                  -     own      region  routed   all    all         -      -
 delivery_contacts             -     -        -       routed   -      -           -      -
@@ -262,6 +263,7 @@ auth.agent_regions            -     yes      yes     -        yes    yes        
 auth.current_agent_region     -     -        yes     -        -      -           -      -
 app.my_contacts               -     yes      -       -        -      -           -      -
 app.newest_order_ids          -     yes      yes     yes      yes    yes         -      -
+app.order_counts              -     yes      yes     yes      yes    yes         -      -
 app.check_page                -     yes      yes     yes      yes    yes         -      -
 app.uuid_v7                   -     -        -       -        yes    yes         -      -
 app.stock_stale_before        -     yes      yes     yes      yes    yes         -      -

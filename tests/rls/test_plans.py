@@ -322,3 +322,19 @@ def test_an_agent_of_few_partners_would_read_the_orders_of_all(population: Popul
     """Hence `newest_orders`: no policy makes this list independent of the orders of others."""
     who = population.callers["agent of few partners"]
     assert excesses(population.conn, who, f"select t.* from api.order_events as t {NEWEST}")
+
+
+@pytest.mark.parametrize("role", [*EVERYONE, "agent of few partners"])
+def test_counts_read_the_open_orders_alone(population: Population, role: str) -> None:
+    """The counters of the transaction, because no plan shows what a function reads."""
+    conn, who = population.conn, population.callers[role]
+    opened = conn.execute(f"select count(*) from app.orders where {OPEN}").fetchall()[0][0]
+    reads = "select seq_scan, idx_tup_fetch from pg_stat_xact_user_tables where relname = 'orders'"
+    with conn.transaction(force_rollback=True):
+        conn.execute("select set_config('request.jwt.claims', %s, true)", [who.claims])
+        conn.execute("select set_config('role', %s, true)", [who.role])
+        before = conn.execute(reads).fetchall()[0]
+        assert conn.execute("select * from api.order_counts").fetchall()
+        after = conn.execute(reads).fetchall()[0]
+    assert after[0] == before[0]
+    assert after[1] - before[1] <= opened + MOST_ROWS
