@@ -46,7 +46,7 @@ comment on column api.overdue_invoices.last_reminder_day is
 
 create view api.receivables with (security_invoker = false, security_barrier = true) as
 select
-  p.id as partner_id, p.business_name, p.region_id, p.tier, p.credit_limit, r.open_invoices,
+  p.id, p.id as partner_id, p.business_name, p.region_id, p.tier, p.credit_limit, r.open_invoices,
   r.amount_due, r.not_overdue, r.overdue, r.overdue_1_30, r.overdue_31_60, r.overdue_61_90,
   r.overdue_over_90, r.oldest_due_date, app.days_overdue(r.oldest_due_date) as days_overdue
 from (

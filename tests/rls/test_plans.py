@@ -95,8 +95,8 @@ from population as c;
 insert into app.agent_sessions (id, agent_id, impersonated_partner_id, started_at, expires_at)
 select c.id, a.id, c.partner_id, c.at, c.at + interval '1 hour'
 from population as c, (select id from app.agents limit 1) as a;
-insert into app.impersonation_notifications (agent_session_id, order_id, created_at)
-select c.id, c.id, c.at from population as c;
+insert into app.impersonation_notifications (agent_session_id, act, order_id, created_at)
+select c.id, 'ORDER', c.id, c.at from population as c;
 insert into app.products (sku, name, base_price)
 select 'P-' || n, 'Sampo ' || md5(n::text), 100000 from generate_series(1, 5000) as n;
 insert into app.tier_prices (product_id, tier, price, effective_from)
