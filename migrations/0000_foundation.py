@@ -7,6 +7,6 @@ __depends__: set[str] = set()
 steps = [
     schema_file(
         "00_foundation.sql",
-        sha256="953704ba2878970ba6e349a6520996ac2c2871f89c2ea1dff52b3fa9452c8e11",
+        sha256="c12b085318aacba29908b55a53d30edb1cbd91634f6498cfe52b15bb1b60ffa3",
     ),
 ]

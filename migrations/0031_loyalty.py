@@ -7,6 +7,6 @@ __depends__ = {"0023_invoices"}
 steps = [
     schema_file(
         "31_loyalty.sql",
-        sha256="1b42472ff6f5da7aac573cc0b11e277a01d994dc5f07f8a99f930d169972fa88",
+        sha256="e145cd7c9aafbcd0b630c933da8ce1a69727aeea04c9e53684174117daa35061",
     ),
 ]

@@ -11,7 +11,7 @@ select
   -- Sub-selects keep the order of the list; a join would sort it.
   (select p.business_name from app.partners as p where p.id = o.partner_id) as business_name,
   (select p.region_id from app.partners as p where p.id = o.partner_id) as region_id,
-  o.invoice_number, o.amount, o.amount_paid, o.amount - o.amount_paid as amount_due, o.status,
+  o.invoice_number, o.amount, o.amount_paid, o.amount_due, o.status,
   o.due_date, app.days_overdue(o.due_date) as days_overdue, o.last_reminder_day, o.created_at
 from (
   (select i.* from app.invoices as i
@@ -69,7 +69,7 @@ cross join lateral (
     min(d.due_date) as oldest_due_date
   from (
     select
-      i.due_date, i.amount - i.amount_paid as due, app.days_overdue(i.due_date) as days
+      i.due_date, i.amount_due as due, app.days_overdue(i.due_date) as days
     from app.invoices as i
     where i.partner_id = p.id and i.status in ('UNPAID', 'PARTIAL')
   ) as d

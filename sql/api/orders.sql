@@ -60,11 +60,15 @@ comment on column api.orders.due_days is
 create view api.order_items with (security_invoker = true) as
 select
   i.id, i.order_id, i.partner_id, i.product_id, i.quantity, i.list_price, i.unit_price,
-  i.line_total, i.created_at
+  i.line_total, i.created_at,
+  coalesce((
+    select sum(c.quantity)::int from app.credit_note_items as c where c.order_item_id = i.id
+  ), 0) as returned_quantity
 from app.order_items as i;
 comment on view api.order_items is 'Lines of orders, one for each product';
 comment on column api.order_items.list_price is 'IDR a unit before the quantity discount';
 comment on column api.order_items.unit_price is 'IDR a unit charged';
+comment on column api.order_items.returned_quantity is 'Units that came back';
 
 -- Notes are internal, except the reasons of a rejection or cancellation. Of a response, partners
 -- and sub-distributors see the decision, which precedes the note.
@@ -336,8 +340,9 @@ begin
   return v_order;
 end $$;
 comment on function api.ship_order(uuid) is
-$$Mark an approved order as shipped: any by headquarters, those routed to them by sub-distributors
-Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
+$$Mark an approved order as shipped, once it is billed in full
+Headquarters marks any order, sub-distributors those routed to them.
+Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409, NOT_BILLED 409.$$;
 
 create function api.complete_order(order_id uuid) returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -350,8 +355,9 @@ begin
   return v_order;
 end $$;
 comment on function api.complete_order(uuid) is
-$$Mark a shipped order as delivered and complete; sub-distributors those routed to them
-Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
+$$Mark a shipped order as delivered and complete, while it is billed in full
+Headquarters marks any order, sub-distributors those routed to them.
+Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409, NOT_BILLED 409.$$;
 
 grant select on api.orders, api.order_items, api.order_events to partner, agent, admin, subdist;
 grant select on api.delivery_contacts to subdist;

@@ -129,3 +129,42 @@ begin
   perform app.fail('APPEND_ONLY', format('%s of %s', lower(tg_op), tg_table_name));
   return null;
 end $$;
+
+-- The lock makes a second call with the same key wait for the first one. It comes before all other
+-- locks.
+create function app.find_result(p_call text, p_key text, p_hash bytea)
+returns uuid language plpgsql volatile
+as $$
+declare
+  v_result_id uuid;
+  v_hash bytea;
+begin
+  if p_key is null then
+    return null;
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended(format('app.%s %s', p_call, p_key), 0));
+  select k.result_id, k.request_hash into v_result_id, v_hash
+  from app.idempotency_keys as k where k.call = p_call and k.idempotency_key = p_key;
+  if v_hash <> p_hash then
+    perform app.fail('IDEMPOTENCY_CONFLICT', left(p_key, 200));
+  end if;
+  return v_result_id;
+end $$;
+comment on function app.find_result(text, text, bytea) is
+  'What this call with this key has created, null for a new key or none; raises '
+  'IDEMPOTENCY_CONFLICT if the body differed';
+
+create function app.store_result(p_call text, p_key text, p_hash bytea, p_result_id uuid)
+returns void language plpgsql volatile
+as $$
+begin
+  insert into app.idempotency_keys (call, idempotency_key, request_hash, result_id)
+  select p_call, p_key, p_hash, p_result_id where p_key is not null;
+end $$;
+comment on function app.store_result(text, text, bytea, uuid) is
+  'Remembers what a call with this key has created; without a key nothing';
+
+create trigger _100_append_only before update or delete on app.idempotency_keys
+for each row execute function app.tg_append_only();
+create trigger _200_no_truncate before truncate on app.idempotency_keys
+for each statement execute function app.tg_append_only();

@@ -96,7 +96,8 @@ begin
   foreach v_table in array array[
     'partners', 'agents', 'sub_distributors', 'orders', 'order_items', 'invoices',
     'invoice_payments', 'point_transactions', 'redemptions', 'tier_prices', 'system_configs',
-    'agent_sessions', 'regions', 'brands', 'categories', 'products', 'redemption_catalog'
+    'agent_sessions', 'regions', 'brands', 'categories', 'products', 'redemption_catalog',
+    'credit_notes', 'credit_note_items', 'invoice_credits'
   ] loop
     if v_table not in ('orders', 'order_items') then
       execute format('create trigger _800_audit_insert after insert on app.%I

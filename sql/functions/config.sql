@@ -28,6 +28,8 @@ as $$
       'FLAG: an order past the limit waits for a release; BLOCK: it is refused'),
     ('credit.max_overdue_days', 'INT', '0', 0, 3650, null,
       'Days after which an overdue invoice counts as exceeding the credit limit; 0: never'),
+    ('invoice.write_off_max', 'DECIMAL', '10000', 0, 1000000000, null,
+      'IDR that may be written off on one invoice'),
     ('invoice.due_days.silver', 'INT', '30', 0, 365, null, 'Days a SILVER partner has to pay'),
     ('invoice.due_days.gold', 'INT', '45', 0, 365, null, 'Days a GOLD partner has to pay'),
     ('invoice.due_days.platinum', 'INT', '60', 0, 365, null, 'Days a PLATINUM partner has to pay'),

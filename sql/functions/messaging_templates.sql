@@ -56,9 +56,14 @@ as $$
     ('invoice_overdue_agent', '{}',
       'Tagihan {{invoice_number}} dari {{partner_name}} sebesar {{amount_due}} lewat jatuh tempo'
       ' {{days_overdue}} hari, sejak {{due_date}}. Mohon bantu menagih.'),
+    ('payment_reversed', '{}',
+      'Pencatatan pembayaran {{amount}} untuk tagihan {{invoice_number}} kami batalkan. Sisa'
+      ' tagihan: {{amount_due}}. Hubungi kami bila ini keliru.'),
+    ('credit_note_issued', '{}',
+      'Nota kredit {{credit_note_number}} sebesar {{amount}} untuk barang kembali dari pesanan'
+      ' {{order_number}} telah terbit. Terima kasih.'),
     ('refund_due', '{}',
-      'Tagihan {{invoice_number}} dibatalkan setelah dibayar {{amount}}: periksa'
-      ' pengembalian dana.'),
+      'Tagihan {{invoice_number}} kini dibayar lebih {{amount}}: periksa pengembalian dana.'),
     ('points_vested', '{}',
       'Selamat, {{points}} poin dari pesanan {{order_number}} telah masuk. Saldo Anda sekarang'
       ' {{point_balance}} poin.'),

@@ -22,9 +22,9 @@ begin
 
   perform app.record_event(
     p_order_id, v_order.partner_id, 'STATUS', v_order.status, 'APPROVED');
-  -- From now on, the invoice uses the credit instead of the order.
-  perform app.use_credit(v_order.partner_id, -v_order.grand_total);
-  perform app.issue_invoice(p_order_id, v_order.grand_total);
+  if v_order.grand_total > 0 then  -- zero is billed in full
+    perform app.bill_order(p_order_id, v_order.grand_total);
+  end if;
   perform app.withdraw_reminders(p_order_id);
   perform app.notify_status(p_order_id, v_order.partner_id, 'APPROVED');
   if v_order.routed_to_subdist_id is not null then
@@ -62,10 +62,9 @@ begin
   if v_order.status = 'DRAFT' then
     return;  -- a draft holds nothing, and no one was notified of it
   end if;
-  if v_order.status in ('SUBMITTED', 'PROCESSING') then
-    perform app.use_credit(v_order.partner_id, -v_order.grand_total);
-  end if;
+  perform app.use_credit(v_order.partner_id, -app.unbilled_amount(p_order_id));
   perform app.cancel_invoices(p_order_id, coalesce(p_reason, p_to::text));
+  perform app.take_back_points(p_order_id);
   perform app.return_spent_points(p_order_id);
   if app.holds_stock(v_order.status, v_order.erp_reference) then
     perform app.release_stock(p_order_id);
@@ -139,6 +138,7 @@ begin
   if v_order.status <> 'APPROVED' then
     perform app.refuse_transition(v_order.order_number, v_order.status, 'SHIPPED');
   end if;
+  perform app.require_billed(p_order_id);
   update app.orders as o set status = 'SHIPPED', shipped_at = now() where o.id = p_order_id;
   perform app.record_event(p_order_id, v_order.partner_id, 'STATUS', v_order.status, 'SHIPPED');
   perform app.issue_stock(p_order_id);
@@ -146,7 +146,8 @@ begin
   perform app.notify_status(p_order_id, v_order.partner_id, 'SHIPPED');
 end $$;
 comment on function app.ship_order(uuid) is
-  'Marks an approved order as shipped; raises NOT_FOUND, ILLEGAL_TRANSITION';
+  'Marks an approved order as shipped, once it is billed in full; raises NOT_FOUND, '
+  'ILLEGAL_TRANSITION, NOT_BILLED';
 
 create function app.complete_order(p_order_id uuid)
 returns void language plpgsql volatile
@@ -161,9 +162,11 @@ begin
   if v_order.status <> 'SHIPPED' then
     perform app.refuse_transition(v_order.order_number, v_order.status, 'COMPLETED');
   end if;
+  perform app.require_billed(p_order_id);
   update app.orders as o set status = 'COMPLETED', completed_at = now() where o.id = p_order_id;
   perform app.record_event(p_order_id, v_order.partner_id, 'STATUS', v_order.status, 'COMPLETED');
   perform app.notify_status(p_order_id, v_order.partner_id, 'COMPLETED');
 end $$;
 comment on function app.complete_order(uuid) is
-  'Marks a shipped order as completed; raises NOT_FOUND, ILLEGAL_TRANSITION';
+  'Marks a shipped order as completed, while it is billed in full; raises NOT_FOUND, '
+  'ILLEGAL_TRANSITION, NOT_BILLED';

@@ -65,6 +65,21 @@ comment on domain app.url is
 create domain app.notes as text constraint notes_check check (length(value) <= 2000);
 comment on domain app.notes is 'Free text of at most 2,000 characters';
 
+-- What each idempotent call of headquarters has returned. Orders and redemptions keep their key
+-- themselves.
+create table app.idempotency_keys (
+  call varchar(50),
+  idempotency_key varchar(200),
+  request_hash bytea not null,
+  result_id uuid not null,
+  created_at timestamptz not null default now(),
+  constraint idempotency_keys_pkey primary key (call, idempotency_key)
+);
+comment on table app.idempotency_keys is
+  'Keys of calls that book something: the same key and body return the first result; append-only';
+comment on column app.idempotency_keys.request_hash is 'SHA-256 of the request body';
+comment on column app.idempotency_keys.result_id is 'The row that the call created';
+
 create function app.violate_check(p_table text, p_constraint text) returns void
 language plpgsql volatile
 as $$

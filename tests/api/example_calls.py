@@ -72,20 +72,47 @@ class Preconditions:
         order = self.order("respond_order", "approve_order")
         return str(value(self.conn, f"select {column} from app.invoices where order_id = %s", order))
 
+    def unbilled_order(self) -> str:
+        order = self.order("respond_order", "approve_order")
+        invoice = value(self.conn, "select id from app.invoices where order_id = %s", order)
+        self.rpc(self.dataset.admin, "cancel_invoice", invoice_id=str(invoice), reason="x")
+        return order
+
+    def payment(self, all_but: int = 1000) -> str:
+        """A payment of a new invoice that leaves so much due, in rupiah."""
+        invoice = self.invoice()
+        due = value(self.conn, "select amount_due from app.invoices where id = %s", invoice)
+        paid = {"invoice_id": invoice, "amount": due - all_but, "idempotency_key": key()}
+        return str(self.rpc(self.dataset.admin, "record_payment", **paid)["payment_id"])
+
+    def almost_paid_invoice(self) -> str:
+        payment = self.payment()
+        return str(value(self.conn, "select invoice_id from app.invoice_payments where id = %s", payment))
+
+    def overpaid_invoice(self) -> str:
+        invoice = self.almost_paid_invoice()
+        self.rpc(self.dataset.admin, "cancel_invoice", invoice_id=invoice, reason="x")
+        return invoice
+
     def rejected_order(self) -> str:
         order = self.order("respond_order", "approve_order")
         self.rpc(self.dataset.admin, "reject_order", order_id=order, reason="x")
         return order
 
-    def reward(self) -> str:
-        """A reward, and enough points to redeem it."""
+    def partner_with_points(self) -> str:
         self.rpc(
             self.dataset.admin,
             "adjust_points",
             partner_id=self.dataset.west.partner.sub,
             points=50,
             reason="x",
+            idempotency_key=key(),
         )
+        return str(self.dataset.west.partner.sub)
+
+    def reward(self) -> str:
+        """A reward, and enough points to redeem it."""
+        self.partner_with_points()
         return self.dataset.rewards[1]
 
     def redemption(self) -> str:
@@ -280,6 +307,7 @@ CALLS = {
             "reference_number": "optional text",
             "paid_at": "moment",
             "notes": "optional text",
+            "idempotency_key": "optional text",
         },
         lambda m: {
             "invoice_id": m.invoice(),
@@ -288,6 +316,61 @@ CALLS = {
             "reference_number": "R-1",
             "paid_at": "2026-01-31T10:00:00+07:00",
             "notes": "x",
+            "idempotency_key": key(),
+        },
+    ),
+    "issue_invoice": Call(
+        "admin",
+        {
+            "order_id": "id",
+            "amount": "money",
+            "due_date": "moment",
+            "reason": "text",
+            "idempotency_key": "text",
+        },
+        lambda m: {
+            "order_id": m.unbilled_order(),
+            "amount": 1000,
+            "due_date": "2026-12-31T17:00:00Z",
+            "reason": "r" * 500,
+            "idempotency_key": key(),
+        },
+    ),
+    "reverse_payment": Call(
+        "admin",
+        {"payment_id": "id", "reason": "text"},
+        lambda m: {"payment_id": m.payment(), "reason": "r" * 500},
+    ),
+    "record_refund": Call(
+        "admin",
+        {
+            "invoice_id": "id",
+            "amount": "money",
+            "reference_number": "optional text",
+            "reason": "text",
+            "idempotency_key": "optional text",
+        },
+        lambda m: {
+            "invoice_id": m.overpaid_invoice(),
+            "amount": 1000,
+            "reference_number": "R-1",
+            "reason": "r" * 500,
+            "idempotency_key": key(),
+        },
+    ),
+    "write_off": Call(
+        "admin",
+        {"invoice_id": "id", "reason": "text"},
+        lambda m: {"invoice_id": m.almost_paid_invoice(), "reason": "r" * 500},
+    ),
+    "return_items": Call(
+        "admin",
+        {"order_id": "id", "items": "items", "reason": "text", "idempotency_key": "text"},
+        lambda m: {
+            "order_id": m.order("respond_order", "approve_order", "ship_order"),
+            "items": ITEMS,
+            "reason": "r" * 500,
+            "idempotency_key": key(),
         },
     ),
     "cancel_invoice": Call(
@@ -306,8 +389,23 @@ CALLS = {
     ),
     "adjust_points": Call(
         "admin",
-        {"partner_id": "id", "points": "adjustment", "reason": "text"},
-        lambda m: {"partner_id": m.dataset.west.partner.sub, "points": 5, "reason": "r" * 500},
+        {"partner_id": "id", "points": "adjustment", "reason": "text", "idempotency_key": "text"},
+        lambda m: {
+            "partner_id": m.dataset.west.partner.sub,
+            "points": 5,
+            "reason": "r" * 500,
+            "idempotency_key": key(),
+        },
+    ),
+    "expire_points": Call(
+        "admin",
+        {"partner_id": "id", "points": "expiry", "reason": "text", "idempotency_key": "text"},
+        lambda m: {
+            "partner_id": m.partner_with_points(),
+            "points": 5,
+            "reason": "r" * 500,
+            "idempotency_key": key(),
+        },
     ),
     "advance_redemption": Call(
         "admin",

@@ -90,6 +90,9 @@ WRONG: dict[str, dict[str, str]] = {
     "adjustment": _NOT_A_NUMBER
     | HUGE
     | {"null": "null", "zero": "0", "fraction": "1.5", "too negative": "-1000000000"},
+    "expiry": _NOT_A_NUMBER
+    | HUGE
+    | {"null": "null", "zero": "0", "fraction": "1.5", "negative": "-1", "too many": "1000000000"},
     "money": _NOT_A_NUMBER
     | HUGE
     | {
@@ -224,6 +227,8 @@ CODES: dict[str, dict[str, str]] = {
     "count": dict.fromkeys(("null", "negative", "zero"), "INVALID_ARGUMENT"),
     "points": {"negative": "INVALID_ARGUMENT", "more than in hand": "POINTS_INSUFFICIENT"},
     "adjustment": {"zero": "INVALID_ARGUMENT", "too negative": "POINTS_INSUFFICIENT"},
+    "expiry": dict.fromkeys(("null", "zero", "negative"), "INVALID_ARGUMENT")
+    | {"too many": "POINTS_INSUFFICIENT"},
     "money": dict.fromkeys(("null", "negative", "zero", "fraction of a sen"), "INVALID_ARGUMENT"),
     "expected total": dict.fromkeys(
         ("negative", "fraction of a sen", "NaN as text", "infinity", "minus infinity", "1e30", "5000 digits"),

@@ -22,6 +22,7 @@ from tests.support.context import (
     Connection,
     Context,
     RefusedError,
+    adjust_points,
     approve,
     as_owner,
     broken_invariants,
@@ -157,7 +158,7 @@ def test_transition_locks_the_partner_before_any_other_row(
     url: str, conn: Connection, context: Context, transition: str
 ) -> None:
     partner = context.partners[0]
-    call(conn, context.admin, "adjust_points", partner_id=partner.sub, points=100, reason="start")
+    adjust_points(conn, context.admin, partner, 100, "start")
     redemption = call(conn, partner, "redeem_reward", reward_id=context.rewards[0], idempotency_key="r")
     order = submit(conn, partner, items(SKU_000=10))
     invoice = approve(conn, context, order)
@@ -307,15 +308,25 @@ def test_second_correction_of_the_same_points_is_refused(
     url: str, conn: Connection, context: Context
 ) -> None:
     partner = context.partners[0].sub
-    call(conn, context.admin, "adjust_points", partner_id=partner, points=50, reason="start")
-    take = api_call(context.admin, "adjust_points", partner_id=partner, points=-50, reason="back")
+    call(
+        conn,
+        context.admin,
+        "adjust_points",
+        partner_id=partner,
+        points=50,
+        reason="start",
+        idempotency_key="start",
+    )
+    take = api_call(
+        context.admin, "adjust_points", partner_id=partner, points=-50, reason="back", idempotency_key="back"
+    )
     assert run_overlapping(url, take, take) == "POINTS_INSUFFICIENT"
     assert value(conn, "select point_balance from app.partners where id = %s", partner) == 0
 
 
 def test_last_reward_unit_goes_to_the_first_redemption(url: str, conn: Connection, context: Context) -> None:
     for partner in context.partners[:2]:
-        call(conn, context.admin, "adjust_points", partner_id=partner.sub, points=400, reason="start")
+        adjust_points(conn, context.admin, partner, 400, "start")
     first, second = (
         api_call(partner, "redeem_reward", reward_id=context.rewards[1], idempotency_key="k")
         for partner in context.partners[:2]

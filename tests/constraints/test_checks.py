@@ -22,9 +22,24 @@ CHECKS = {
     "whole_number_check inventory.reserved": "app.inventory set reserved = -1",
     "whole_number_check inventory.safety_buffer": "app.inventory set safety_buffer = -1",
     "invoice_payments_amount_check": "app.invoice_payments set amount = 0",
+    "invoice_payments_kind_check": "app.invoice_payments set kind = 'GIFT' where kind = 'REFUND'",
     "invoice_payments_notes_check": "app.invoice_payments set notes = repeat('x', 2001)",
     "invoice_payments_reference_number_check": "app.invoice_payments set reference_number = ' A'",
-    "invoices_amount_check": "app.invoices set amount = -1, amount_paid = null where status = 'UNPAID'",
+    "invoice_payments_reversal_check": "app.invoice_payments set reverses_payment_id = id"
+    " where kind = 'REFUND'",
+    "amount_check credit_note_items.amount": "app.credit_note_items set amount = -1",
+    "quantity_check credit_note_items.quantity": "app.credit_note_items set quantity = 0",
+    "amount_check credit_notes.amount": "app.credit_notes set amount = -1",
+    "whole_number_check credit_notes.points_returned": "app.credit_notes set points_returned = -1",
+    "invoice_credits_amount_check": "app.invoice_credits set amount = 0",
+    "amount_check invoices.amount_credited": "app.invoices set amount_credited = -1",
+    "invoices_amount_forgiven_check": "app.invoices set amount_credited = amount, amount_written_off = 1,"
+    " written_off_at = now(), write_off_reason = 'x', status = 'CANCELLED', cancelled_at = now()",
+    "amount_check invoices.amount_written_off": "app.invoices set amount_written_off = -1",
+    "invoices_written_off_check": "app.invoices set written_off_at = now(), write_off_reason = 'x'"
+    " where amount_written_off = 0",
+    "invoices_amount_check": "app.invoices set amount = 0, amount_paid = null, status = 'CANCELLED',"
+    " cancelled_at = now() where amount_credited = 0 and amount_written_off = 0",
     "invoices_amount_paid_check": "app.invoices set amount_paid = -1, status = 'CANCELLED',"
     " cancelled_at = now()",
     "invoices_cancelled_check": "app.invoices set cancelled_at = now() where status <> 'CANCELLED'",

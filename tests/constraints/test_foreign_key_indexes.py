@@ -10,6 +10,7 @@ Db = psycopg.Connection[Any]
 # Foreign keys without an index, each with the reason.
 WITHOUT_INDEX = {
     # Agents are deactivated, never deleted, and no list asks what one of them has done.
+    "app.credit_notes.credit_notes_created_by_fkey",
     "app.invoice_payments.invoice_payments_recorded_by_fkey",
     "app.invoices.invoices_created_by_fkey",
     "app.orders.orders_released_by_fkey",

@@ -22,9 +22,13 @@ REQUIRED = {
     "app.inbound_events": "inbound_message_id outcome processed_at",
     "app.inbound_messages": "payload_hash received_at",
     "app.inventory": "product_id erp_stock safety_buffer reserved created_at updated_at",
-    "app.invoice_payments": "invoice_id partner_id amount paid_at created_at",
-    "app.invoices": "order_id partner_id invoice_number amount amount_paid status due_date created_at"
-    " updated_at",
+    "app.credit_note_items": "credit_note_id order_item_id partner_id quantity amount created_at",
+    "app.credit_notes": "order_id partner_id credit_note_number amount points_returned reason created_at",
+    "app.idempotency_keys": "call idempotency_key request_hash result_id created_at",
+    "app.invoice_credits": "invoice_id credit_note_id partner_id amount created_at",
+    "app.invoice_payments": "invoice_id partner_id amount paid_at created_at kind reference_use",
+    "app.invoices": "order_id partner_id invoice_number amount amount_paid amount_credited"
+    " amount_written_off status due_date created_at updated_at",
     "app.messages": "template channel recipient_type recipient_id variables status attempts next_attempt_at"
     " repeats created_at",
     "app.messages_period": "purged_until",

@@ -8,6 +8,10 @@ from tests.support.context import Connection, value
 APPEND_ONLY = {
     "audit_buffer": "update truncate",  # the flush deletes what it has moved
     "audit_logs": "update delete truncate",
+    "credit_note_items": "update delete truncate",
+    "credit_notes": "update delete truncate",
+    "idempotency_keys": "update delete truncate",
+    "invoice_credits": "update delete truncate",
     "invoice_payments": "update delete truncate",
     "order_events": "update delete truncate",
     "point_transactions": "update delete truncate",
@@ -58,7 +62,7 @@ def test_ledgers_and_audit_tables_are_append_only(conn: Connection, table: str) 
     statements = {
         "update": f"update app.{table} set {column} = {column}",
         "delete": f"delete from app.{table}",
-        "truncate": f"truncate app.{table}",
+        "truncate": f"truncate app.{table} cascade",
     }
     assert value(conn, f"select count(*) from app.{table}"), "the table has no row to test with"
     for what in APPEND_ONLY[table].split():

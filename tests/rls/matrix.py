@@ -54,6 +54,9 @@ invoices                      -     own      region  -        all    all        
 invoice_payments              -     own      region  -        all    all         -      -
 overdue_invoices              -     own      region  -        all    all         -      -
 receivables                   -     -        region  -        all    all         -      -
+credit_notes                  -     own      region  -        all    all         -      -
+credit_note_items             -     own      region  -        all    all         -      -
+invoice_credits               -     own      region  -        all    all         -      -
 point_transactions            -     own      -       -        all    all         -      -
 redemption_catalog            -     shown    -       -        all    all         -      -
 redemptions                   -     own      -       -        all    all         -      -
@@ -88,6 +91,10 @@ app.order_items               -     own      region  routed   all    all        
 app.order_events              -     own      region  routed   all    all         -      -
 app.invoices                  -     own      region  -        all    all         -      -
 app.invoice_payments          -     own      region  -        all    all         -      -
+app.credit_notes              -     own      region  -        all    all         -      -
+app.credit_note_items         -     own      region  routed   all    all         -      -
+app.invoice_credits           -     own      region  -        all    all         -      -
+app.idempotency_keys          -     -        -       -        -      -           -      -
 app.point_transactions        -     own      -       -        all    all         -      -
 app.redemption_catalog        -     shown    -       -        all    all         -      -
 app.redemptions               -     own      -       -        all    all         -      -
@@ -143,6 +150,7 @@ COLUMNS = {
         "id email full_name phone role region_id is_active created_at updated_at"
     ),
     ("app.agents", "agent"): "id full_name role region_id is_active",
+    ("app.credit_note_items", "subdist"): "id order_item_id quantity",
     ("app.inventory", "partner agent subdist"): "id product_id display_stock last_sync_at",
     ("app.messages", "admin superadmin"): (
         "id template channel recipient_type recipient_id order_id status attempts next_attempt_at lease_until"
@@ -228,6 +236,12 @@ api.complete_order            -     -        -       yes      yes    yes        
 api.record_payment            -     -        -       -        yes    yes         -      -
 api.cancel_invoice            -     -        -       -        yes    yes         -      -
 api.account_statement         -     yes      yes     -        yes    yes         -      -
+api.issue_invoice             -     -        -       -        yes    yes         -      -
+api.reverse_payment           -     -        -       -        yes    yes         -      -
+api.record_refund             -     -        -       -        yes    yes         -      -
+api.write_off                 -     -        -       -        yes    yes         -      -
+api.return_items              -     -        -       -        yes    yes         -      -
+api.expire_points             -     -        -       -        yes    yes         -      -
 api.adjust_points             -     -        -       -        yes    yes         -      -
 api.advance_redemption        -     -        -       -        yes    yes         -      -
 api.acknowledge_escalation    -     -        yes     -        yes    yes         -      -

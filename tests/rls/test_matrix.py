@@ -319,7 +319,8 @@ def test_a_partner_cannot_change_their_order_with_psql(conn: Connection, dataset
         "update app.orders set grand_total = 0 where id = %s",
         "delete from app.order_items where order_id = %s",
         "select * from app.orders where id = %s for update",
-        "insert into app.invoice_payments select * from app.invoice_payments where invoice_id = %s",
+        "insert into app.invoice_payments (invoice_id, partner_id, amount, paid_at)"
+        " select invoice_id, partner_id, amount, paid_at from app.invoice_payments where invoice_id = %s",
     ):
 
         def operation(statement: str = statement) -> bool:

@@ -46,6 +46,9 @@ RULES = {
     "served": {"sub_distributors": "region_id = any (%(regions)s)"},
     "routed": {
         "": f"order_id in ({_ROUTED.format('id')})",
+        "credit_note_items": (
+            f"order_item_id in (select id from app.order_items where order_id in ({_ROUTED.format('id')}))"
+        ),
         "orders": "routed_to_subdist_id = %(me)s",
         "partners": f"id in ({_ROUTED.format('partner_id')}) and {_LIVE}",
         "delivery_contacts": (

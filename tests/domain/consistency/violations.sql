@@ -23,6 +23,27 @@ where invoice_id = (select id from app.invoices where order_id = %(approved)s);
 -- amount_paid
 update app.invoices set amount_paid = 5 where order_id = %(approved)s;
 
+-- amount_paid
+delete from app.invoice_credits;
+
+-- reversals
+update app.invoice_payments set amount = amount - 1 where kind = 'REVERSAL';
+
+-- credit_notes
+update app.credit_note_items set quantity = quantity + 99;
+
+-- credit_notes
+update app.credit_note_items set amount = amount + 1;
+
+-- credit_notes
+update app.credit_notes set amount = amount + 9999999 where order_id = %(returned)s;
+
+-- credit_notes
+update app.invoice_credits set amount = amount + 9999999;
+
+-- credit_notes
+update app.orders set status = 'CANCELLED' where id = %(returned)s;
+
 -- order_totals
 update app.order_items set quantity = quantity + 1, line_total = (quantity + 1) * unit_price
 where order_id = %(open)s;
@@ -92,6 +113,16 @@ delete from app.point_transactions where type = 'ADJUSTED' and order_id = %(canc
 -- used_points
 insert into app.point_transactions (partner_id, order_id, type, points)
 select partner_id, id, 'ADJUSTED', 50 from app.orders where id = %(cancelled)s;
+
+-- used_points
+delete from app.point_transactions where credit_note_id is not null;
+
+-- vested_points
+update app.point_transactions set points = points + 1
+where order_id = %(returned)s and type = 'ADJUSTED' and invoice_id is not null;
+
+-- credit_used
+delete from app.invoices where order_id = %(returned)s and amount = 400000;
 
 -- redemptions
 delete from app.point_transactions where redemption_id = %(redemption)s;
