@@ -29,7 +29,8 @@ comment on type api.code_sent is
   'Answer of request_link and request_password_reset; minutes is how long the code is valid';
 
 create type api.password_changed as (changed boolean, role text);
-comment on type api.password_changed is 'Answer of change_password and reset_password';
+comment on type api.password_changed is
+  'Answer of change_password, and with the role to sign in with of reset_password';
 
 create type api.invitation as (
   role text, id uuid, channel app.notification_channel_enum, expires_at timestamptz

@@ -141,3 +141,32 @@ begin
 end $$;
 comment on function auth.reset_password(text, text) is
   'Sets the password of the account to which the code was sent, once, and closes its sessions';
+
+create function auth.end_codes(p_account_id uuid) returns void language sql volatile
+as $$
+  update auth.password_codes as c set used_at = now()
+  where (c.partner_id = p_account_id or c.agent_id = p_account_id) and c.used_at is null
+$$;
+comment on function auth.end_codes(uuid) is
+  'Ends the codes that a partner or an agent was sent to set a password';
+
+-- A code that went to a mistyped number, or to a mailbox that is no longer theirs, must not open
+-- the account after headquarters has corrected the number or the address.
+create function auth.tg_end_codes() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform auth.end_codes(new.id);
+  update auth.sign_in_links as l set used_at = now()
+  where l.subdist_id = new.id and l.used_at is null;
+  return null;
+end $$;
+create trigger _310_end_codes after update of email, phone on app.partners
+for each row when (old.email <> new.email or old.phone is distinct from new.phone)
+execute function auth.tg_end_codes();
+create trigger _310_end_codes after update of email, phone on app.agents
+for each row when (old.email <> new.email or old.phone is distinct from new.phone)
+execute function auth.tg_end_codes();
+create trigger _310_end_codes after update of whatsapp_number on app.sub_distributors
+for each row when (old.whatsapp_number <> new.whatsapp_number)
+execute function auth.tg_end_codes();

@@ -65,8 +65,7 @@ begin
   else
     update app.agents as a set password_hash = v_hash where a.id = p_id;
   end if;
-  update auth.password_codes as c set used_at = now()
-  where coalesce(c.partner_id, c.agent_id) = p_id and c.used_at is null;
+  perform auth.end_codes(p_id);
   perform auth.close_account_sessions(p_id, p_reason, p_kept_session_id);
 end $$;
 comment on function auth.set_password(text, uuid, text, text, uuid) is

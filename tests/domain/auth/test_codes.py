@@ -226,6 +226,38 @@ def test_changed_password_ends_the_codes_that_were_sent(
     assert reset(anonymously, token).body["code"] == "INVALID_LINK"
 
 
+@pytest.mark.parametrize(
+    ("change", "ends"),
+    [("email = 'pindah@hub.test'", True), ("phone = '0813-9999-0000'", True), ("phone = null", True),
+     ("phone = '+62 813 0000000', email = email, address = 'Pindah', credit_limit = 7", False)],
+)  # fmt: skip
+def test_corrected_number_or_address_ends_the_codes_that_were_sent(
+    db: Connection, anonymously: Anonymously, change: str, ends: bool
+) -> None:
+    token = reset_code(db, anonymously)
+    db.execute(f"update app.partners set {change} where email = %s".encode(), [EMAIL])
+    assert reset(anonymously, token).status == (401 if ends else 200)
+
+
+def test_corrected_number_of_a_sub_distributor_ends_their_links(
+    db: Connection, context: Context, anonymously: Anonymously
+) -> None:
+    who = make_subdist(db, context.regions["papua"], whatsapp_number="+628190000000")
+    anonymously("request_link", whatsapp_number="+628190000000")
+    token = value(db, "select variables ->> 'token' from app.messages where recipient_id = %s", who.sub)
+    db.execute("update app.sub_distributors set whatsapp_number = '+628190000001' where id = %s", [who.sub])
+    assert anonymously("redeem_link", token=token).body["code"] == "INVALID_LINK"
+
+
+@pytest.mark.parametrize("change", ["email = 'pindah@hub.test'", "phone = '0813-9999-0000'"])
+def test_corrected_address_of_an_agent_ends_the_codes_that_were_sent(
+    db: Connection, context: Context, anonymously: Anonymously, change: str
+) -> None:
+    token = reset_code(db, anonymously, "citra@hub.test")
+    db.execute(f"update app.agents set {change} where email = 'citra@hub.test'".encode())
+    assert reset(anonymously, token).body["code"] == "INVALID_LINK"
+
+
 def test_one_address_with_two_accounts_gets_a_code_for_each(
     db: Connection, context: Context, anonymously: Anonymously
 ) -> None:
