@@ -7,6 +7,6 @@ __depends__: set[str] = set()
 steps = [
     schema_file(
         "00_foundation.sql",
-        sha256="e0866c3a48386e0a553b239bb96ce8470edb4fdc10ff4fcc1698d8fd01f3ea1f",
+        sha256="c12b085318aacba29908b55a53d30edb1cbd91634f6498cfe52b15bb1b60ffa3",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0016_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="e5cc318963c0e37547df4f1f6f1b26db4f83c3b7a1a696a95c0b3a425aa55374",
+        sha256="292a398fa5e789c21a0ebe69525bd0359cd02d14e66291afecbda44a61774a9f",
     ),
 ]

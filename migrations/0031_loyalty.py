@@ -7,6 +7,6 @@ __depends__ = {"0023_invoices"}
 steps = [
     schema_file(
         "31_loyalty.sql",
-        sha256="19b7e423a62ddcebadcc372b45406dc873618815a8c35f3a5913341c95b77b93",
+        sha256="e145cd7c9aafbcd0b630c933da8ce1a69727aeea04c9e53684174117daa35061",
     ),
 ]

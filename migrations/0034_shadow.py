@@ -7,6 +7,6 @@ __depends__ = {"0033_service_level"}
 steps = [
     schema_file(
         "34_shadow.sql",
-        sha256="15b55c904dad3122cd483214e9c2277040a7677853095e4d6a8e6631b984f2aa",
+        sha256="62ea52924e6b4e9f4a043d086c85b2e14544aa0207ef62782519b2de1e8da64e",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0035_config"}
 steps = [
     schema_file(
         "41_auth.sql",
-        sha256="b579eb2fb44291ea0e6fd058afa34acb17da26d9899d6c4bacf8ff3a216a3691",
+        sha256="20493e9fe26d02d35da7b8c31c8808bb77c49bc10932af7a4c728961d124a6d0",
     ),
 ]

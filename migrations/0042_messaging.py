@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_messaging.sql",
-        sha256="bfc2a5aca2e1a3a87c592e7dd5cc67f6f80b9bfbfed0a13b89fb4c208d442cdb",
+        sha256="b35720d7d278712ebbaebdc51ee7bc5c2b76b88e40cd47e8ed0f5f50c2558b9f",
     ),
 ]

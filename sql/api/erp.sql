@@ -15,7 +15,8 @@ language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$ select app.erp_stream(erp_stream.stream) $$;
 comment on function api.erp_stream(text) is
 $$Return the stored cursor of a stream and the current time
-Returns {"stream", "cursor", "read_at", "updated_at", "interval_minutes"}.
+Returns {"stream", "cursor", "read_at", "updated_at", "interval_minutes", "erp_kind"}; an adapter of
+another ERP than erp_kind stops.
 Call it before reading stock in the ERP, and pass read_at to erp_apply_stock with the levels.
 Errors: INVALID_ARGUMENT 400.$$;
 

@@ -11,7 +11,7 @@ select
   -- Sub-selects keep the order of the list; a join would sort it.
   (select p.business_name from app.partners as p where p.id = o.partner_id) as business_name,
   (select p.region_id from app.partners as p where p.id = o.partner_id) as region_id,
-  o.invoice_number, o.amount, o.amount_paid, o.amount - o.amount_paid as amount_due, o.status,
+  o.invoice_number, o.amount, o.amount_paid, o.amount_due, o.status,
   o.due_date, app.days_overdue(o.due_date) as days_overdue, o.last_reminder_day, o.created_at
 from (
   (select i.* from app.invoices as i
@@ -46,7 +46,7 @@ comment on column api.overdue_invoices.last_reminder_day is
 
 create view api.receivables with (security_invoker = false, security_barrier = true) as
 select
-  p.id as partner_id, p.business_name, p.region_id, p.tier, p.credit_limit, r.open_invoices,
+  p.id, p.id as partner_id, p.business_name, p.region_id, p.tier, p.credit_limit, r.open_invoices,
   r.amount_due, r.not_overdue, r.overdue, r.overdue_1_30, r.overdue_31_60, r.overdue_61_90,
   r.overdue_over_90, r.oldest_due_date, app.days_overdue(r.oldest_due_date) as days_overdue
 from (
@@ -69,7 +69,7 @@ cross join lateral (
     min(d.due_date) as oldest_due_date
   from (
     select
-      i.due_date, i.amount - i.amount_paid as due, app.days_overdue(i.due_date) as days
+      i.due_date, i.amount_due as due, app.days_overdue(i.due_date) as days
     from app.invoices as i
     where i.partner_id = p.id and i.status in ('UNPAID', 'PARTIAL')
   ) as d

@@ -2,8 +2,8 @@
 
 create view api.point_transactions with (security_invoker = true) as
 select
-  t.id, t.partner_id, t.order_id, t.invoice_id, t.redemption_id, t.type, t.points, t.multiplier,
-  t.description, t.created_at
+  t.id, t.partner_id, t.order_id, t.invoice_id, t.redemption_id, t.credit_note_id, t.type,
+  t.points, t.multiplier, t.description, t.created_at
 from app.point_transactions as t;
 comment on view api.point_transactions is
   'Ledger of points; the sum of a partner''s rows is their balance';
@@ -19,11 +19,15 @@ Headquarters writes all columns but the times.$$;
 
 create view api.redemptions with (security_invoker = true) as
 select
-  r.id, r.partner_id, r.catalog_item_id, r.points_spent, r.status, r.created_at, r.shipped_at
+  r.id, r.partner_id, r.catalog_item_id, r.points_spent, r.status, r.created_at, r.shipped_at,
+  r.agent_id
 from app.redemptions as r;
 comment on view api.redemptions is 'Redeemed rewards';
+comment on column api.redemptions.agent_id is 'Agent who redeemed in shadow mode';
 
-create function api.adjust_points(partner_id uuid, points int, reason text)
+create function api.adjust_points(
+  partner_id uuid, points int, reason text, idempotency_key text default null
+)
 returns api.point_transactions
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -32,14 +36,38 @@ declare
   v_transaction api.point_transactions;
 begin
   v_id := app.adjust_points(
-    adjust_points.partner_id, adjust_points.points, adjust_points.reason);
+    adjust_points.partner_id, adjust_points.points, adjust_points.reason,
+    adjust_points.idempotency_key);
   select * into strict v_transaction from api.point_transactions as t where t.id = v_id;
   return v_transaction;
 end $$;
-comment on function api.adjust_points(uuid, int, text) is
+comment on function api.adjust_points(uuid, int, text, text) is
 $$Correct a partner's points by hand, with a reason
-points is added to the balance and may be negative.
-Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, POINTS_INSUFFICIENT 422.$$;
+points is added to the balance and may be negative. idempotency_key is required: the same key with
+the same body returns the same transaction.
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, IDEMPOTENCY_CONFLICT 409, POINTS_INSUFFICIENT 422.$$;
+
+create function api.expire_points(
+  partner_id uuid, points int, reason text, idempotency_key text default null
+)
+returns api.point_transactions
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_id uuid;
+  v_transaction api.point_transactions;
+begin
+  v_id := app.expire_points(
+    expire_points.partner_id, expire_points.points, expire_points.reason,
+    expire_points.idempotency_key);
+  select * into strict v_transaction from api.point_transactions as t where t.id = v_id;
+  return v_transaction;
+end $$;
+comment on function api.expire_points(uuid, int, text, text) is
+$$Expire points of a partner by hand, with a reason
+points is taken from the balance, at most all of it. idempotency_key is required: the same key with
+the same body returns the same transaction.
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, IDEMPOTENCY_CONFLICT 409, POINTS_INSUFFICIENT 422.$$;
 
 create function api.redeem_reward(reward_id uuid, idempotency_key text default null)
 returns api.redemptions
@@ -77,7 +105,8 @@ Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 grant select on api.point_transactions, api.redemption_catalog, api.redemptions to partner, admin;
 grant execute on function
-  api.adjust_points(uuid, int, text),
+  api.adjust_points(uuid, int, text, text),
+  api.expire_points(uuid, int, text, text),
   api.advance_redemption(uuid, text)
 to admin;
 grant execute on function api.redeem_reward(uuid, text) to partner;

@@ -26,7 +26,7 @@ select
   o.erp_reference,
   case when current_setting('role', true) <> 'subdist' then o.rules_applied end as rules_applied,
   case when current_setting('role', true) <> 'subdist' then o.due_days end as due_days,
-  o.created_at, o.updated_at
+  o.created_at, o.updated_at, o.awaiting, o.awaiting_since
 from app.orders as o;
 comment on view api.orders is
 $$Orders: a partner's own, an agent's regions', those routed to a sub-distributor
@@ -45,6 +45,10 @@ comment on column api.orders.over_limit_reason is
   'CREDIT_LIMIT or OVERDUE (credit.max_overdue_days): why it waits; null for sub-distributors';
 comment on column api.orders.routed_to_subdist_id is
   'Sub-distributor who serves the order; null: headquarters';
+comment on column api.orders.awaiting is
+  'Who must act next: PARTNER (a draft), SUBDIST, HEADQUARTERS, or NONE';
+comment on column api.orders.awaiting_since is
+  'Since when: start of the service-level clock; null for PARTNER and NONE';
 comment on column api.orders.status_reason is 'Why it was cancelled or rejected';
 comment on column api.orders.release_reason is
   'Why headquarters released it over the limit; null for partners and sub-distributors';
@@ -56,11 +60,15 @@ comment on column api.orders.due_days is
 create view api.order_items with (security_invoker = true) as
 select
   i.id, i.order_id, i.partner_id, i.product_id, i.quantity, i.list_price, i.unit_price,
-  i.line_total, i.created_at
+  i.line_total, i.created_at,
+  coalesce((
+    select sum(c.quantity)::int from app.credit_note_items as c where c.order_item_id = i.id
+  ), 0) as returned_quantity
 from app.order_items as i;
 comment on view api.order_items is 'Lines of orders, one for each product';
 comment on column api.order_items.list_price is 'IDR a unit before the quantity discount';
 comment on column api.order_items.unit_price is 'IDR a unit charged';
+comment on column api.order_items.returned_quantity is 'Units that came back';
 
 -- Notes are internal, except the reasons of a rejection or cancellation. Of a response, partners
 -- and sub-distributors see the decision, which precedes the note.
@@ -105,9 +113,42 @@ comment on view api.delivery_contacts is
 $$Delivery addresses: partners of the orders routed to the calling sub-distributor
 Embed it into orders: orders?select=*,delivery_contacts(*).$$;
 
-create function api.quote_order(items jsonb, points int default 0) returns json
+create type api.order_quote_line as (
+  sku text,
+  name text,
+  quantity int,
+  list_price numeric,
+  unit_price numeric,
+  line_total numeric,
+  in_stock boolean,
+  display_stock int
+);
+comment on type api.order_quote_line is
+  'A line of a quote: prices in IDR a unit, whether the stock suffices, and units in stock';
+
+create type api.order_quote as (
+  lines api.order_quote_line[],
+  subtotal numeric,
+  discount_amount numeric,
+  point_discount numeric,
+  grand_total numeric,
+  points_used int,
+  points_promised int,
+  due_days int,
+  credit_limit numeric,
+  credit_left numeric,
+  is_over_limit boolean,
+  over_limit_reason text
+);
+comment on type api.order_quote is
+  'What quote_order returns: lines, totals and credit in IDR, points, days to pay';
+
+create function api.quote_order(items jsonb, points int default 0) returns api.order_quote
 language sql stable security definer set search_path = pg_catalog, pg_temp
-as $$ select app.quote_order(quote_order.items, quote_order.points) $$;
+as $$
+  select json_populate_record(
+    null::api.order_quote, app.quote_order(quote_order.items, quote_order.points))
+$$;
 comment on function api.quote_order(jsonb, int) is
 $$Quote an order: lines, totals, credit left and points promised; writes nothing
 items is [{"sku": "...", "quantity": 2}, ...], with no other keys; points is the number of points to
@@ -225,9 +266,9 @@ begin
   return v_order;
 end $$;
 comment on function api.respond_order(uuid, text, text) is
-$$Answer an order routed to the calling sub-distributor; restarts the service-level clock
+$$Answer an order routed to the calling sub-distributor: their turn ends or their clock restarts
 decision is ACCEPT (processing starts), PROGRESS (still in progress) or DECLINE (back to
-headquarters).
+headquarters). An APPROVED order takes PROGRESS and DECLINE.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 create function api.release_order(order_id uuid, reason text) returns api.orders
@@ -255,8 +296,8 @@ begin
   return v_order;
 end $$;
 comment on function api.approve_order(uuid) is
-$$Approve an order and issue its invoice
-The order is PROCESSING, or SUBMITTED without a sub-distributor to route it to.
+$$Approve an order that awaits headquarters and issue its invoice
+The order is PROCESSING and its present sub-distributor has answered, or it has none.
 Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 create function api.reject_order(order_id uuid, reason text) returns api.orders
@@ -284,7 +325,8 @@ begin
   return v_order;
 end $$;
 comment on function api.reroute_order(uuid, uuid) is
-$$Route an open order to another sub-distributor and restart the service-level clock
+$$Route an order that is not shipped to another sub-distributor; restarts the service-level clock
+In PROCESSING the new sub-distributor answers before the order can be approved.
 Errors: NOT_FOUND 404, NOT_ROUTABLE 409, SUBDIST_UNAVAILABLE 409.$$;
 
 create function api.ship_order(order_id uuid) returns api.orders
@@ -298,8 +340,9 @@ begin
   return v_order;
 end $$;
 comment on function api.ship_order(uuid) is
-$$Mark an approved order as shipped
-Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
+$$Mark an approved order as shipped, once it is billed in full
+Headquarters marks any order, sub-distributors those routed to them.
+Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409, NOT_BILLED 409.$$;
 
 create function api.complete_order(order_id uuid) returns api.orders
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -312,8 +355,9 @@ begin
   return v_order;
 end $$;
 comment on function api.complete_order(uuid) is
-$$Mark a shipped order as delivered and complete
-Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
+$$Mark a shipped order as delivered and complete, while it is billed in full
+Headquarters marks any order, sub-distributors those routed to them.
+Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409, NOT_BILLED 409.$$;
 
 grant select on api.orders, api.order_items, api.order_events to partner, agent, admin, subdist;
 grant select on api.delivery_contacts to subdist;
@@ -327,7 +371,11 @@ grant execute on function
   api.submit_draft(uuid, int, text, numeric),
   api.cancel_order(uuid, text)
 to partner;
-grant execute on function api.respond_order(uuid, text, text) to subdist;
+grant execute on function
+  api.respond_order(uuid, text, text),
+  api.ship_order(uuid),
+  api.complete_order(uuid)
+to subdist;
 grant execute on function
   api.release_order(uuid, text),
   api.approve_order(uuid),

@@ -1,4 +1,15 @@
--- Lists of orders that no view can serve at a constant cost.
+-- Lists of orders that no view of the table can serve at a constant cost.
+
+create view api.order_counts with (security_invoker = true) as
+select c.status as id, c.status, c.order_count, c.order_count = 1000 as is_capped
+from app.order_counts() as c;
+comment on view api.order_counts is
+$$Numbers of the orders that the caller sees and that are not closed or completed, by status
+It counts up to 1,000 of each; is_capped is true when there may be more.$$;
+comment on column api.order_counts.order_count is 'Orders with this status, at most 1,000';
+
+grant execute on function app.order_counts() to partner, agent, admin, subdist;
+grant select on api.order_counts to partner, agent, admin, subdist;
 
 create function api.newest_orders(n int default 20, before timestamptz default null)
 returns setof api.orders language sql stable rows 20

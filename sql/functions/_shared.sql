@@ -21,39 +21,95 @@ as $$ select 2000000000::bigint $$;
 comment on function app.max_point_balance() is
   'Most points that a partner can have: partners.point_balance is an int';
 
-create function app.normalise_phone(p_phone text) returns text language sql immutable
+-- Copying from other programs leaves marks of direction, joiners and soft hyphens behind, and
+-- spaces and dashes of every kind.
+create function app.plain_phone(p_phone text) returns text language sql immutable
 as $$
-  select regexp_replace(case
-    when d.digits is null then null
-    when d.digits like '+%' then d.digits
-    when d.digits like '00%' then '+' || substr(d.digits, 3)
-    when d.digits like '0%' then '+62' || substr(d.digits, 2)
-    when d.digits like '62%' then '+' || d.digits
-    when d.digits like '8%' then '+62' || d.digits
-    else d.digits
-  end, '^\+620', '+62')
-  from (
-    select nullif(nullif(
-      regexp_replace(btrim(p_phone), '(?!^\+)[^0-9]', '', 'g'), ''), '+') as digits
-  ) as d
+  select btrim(
+    regexp_replace(
+      regexp_replace(
+        regexp_replace(
+          p_phone,
+          '[\u00AD\u061C\u180E\u200B-\u200F\u202A-\u202E\u2060-\u2064\u2066-\u2069\uFEFF]',
+          '', 'g'),
+        '[\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]', ' ', 'g'),
+      '[\u2010-\u2015\u2212\uFE58\uFE63\uFF0D]', '-', 'g'),
+    E' \t\r\n')
 $$;
+comment on function app.plain_phone(text) is
+  'The text without invisible marks, with plain spaces and hyphens, and trimmed';
+
+-- Nothing is dropped in silence but marks and separators: a number that is nearly right belongs to
+-- someone else. Refused are letters, two numbers, extensions and number ranges ("555 1234-5"), and
+-- what a spreadsheet makes of a number (6,28E+12, 8123456789.0).
+create function app.normalise_phone(p_phone text) returns text language plpgsql immutable
+as $$
+declare
+  v_max_length constant int := 60;
+  v_text text := app.plain_phone(left(p_phone, v_max_length + 1));
+  v_number text;
+begin
+  if length(p_phone) > v_max_length then
+    return null;
+  end if;
+  -- The trunk prefix that is dialled only within the country: +62 (0)812.
+  v_text := regexp_replace(v_text, '^(\(?\+[0-9]{1,3}\)?[ .-]*)\(0\)', '\1');
+  v_text := regexp_replace(v_text, '^\(([^()]*)\)$', '\1');
+  if v_text !~ '^(\(\+?[0-9]+\)|\+?[0-9]+)([ .-]*(\([0-9]+\)|[0-9]+))*$'
+    or v_text ~ '([ .-][0-9]|\))$'
+    or v_text ~ '^[0-9]+\.00$'
+  then
+    return null;
+  end if;
+  v_number := regexp_replace(v_text, '[^0-9+]', '', 'g');
+  v_number := case
+    when v_number like '+%' then v_number
+    -- 001, 007 and 008 name a carrier for calls abroad; 00 is the prefix of other countries.
+    when v_number ~ '^00[178]' then null
+    when v_number like '00%' then '+' || substr(v_number, 3)
+    when v_number like '0%' then '+62' || substr(v_number, 2)
+    when v_number like '62%' then '+' || v_number
+    when v_number like '8%' then '+62' || v_number
+  end;
+  v_number := regexp_replace(v_number, '^\+620', '+62');
+  return case
+    when v_number like '+62%' then substring(v_number from
+      -- mobile; Jakarta, Bandung, Semarang, Surabaya, Medan; areas with a code of three digits
+      '^\+62(?:8[0-9]{8,11}|(?:2[124]|31|61)[0-9]{7,8}|(?!2[124]|31|61)[2-79][0-9]{7,10})$')
+    when v_number like '+1%' then substring(v_number from '^\+1[2-9][0-9]{9}$')
+    else substring(v_number from '^\+[2-9][0-9]{7,14}$')
+  end;
+end $$;
 comment on function app.normalise_phone(text) is
-  'Indonesian phone number as E.164 with +: 0812..., 62812... and +62 812-... become +62812...; '
-  'null without digits';
+  'Phone number as E.164 with +, of Indonesia unless it names another country: 0812-3456-7890 '
+  'becomes +6281234567890; null for what is not exactly one number of a possible length';
+
+create function app.phone_number(p_name text, p_phone text) returns text language plpgsql stable
+as $$
+declare
+  v_number text := app.normalise_phone(p_phone);
+begin
+  if v_number is null and btrim(app.plain_phone(p_phone), ' -') <> '' then
+    perform app.fail('INVALID_PHONE', p_name);
+  end if;
+  return v_number;
+end $$;
+comment on function app.phone_number(text, text) is
+  'Phone number as E.164, null when it is blank; raises INVALID_PHONE for what is not one number';
 
 -- SECURITY DEFINER, because callers of the views of master data may not call the function.
 create function app.tg_normalise_phone() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  new.phone := app.normalise_phone(new.phone);
+  new.phone := app.phone_number('phone', new.phone);
   return new;
 end $$;
 create function app.tg_normalise_whatsapp_number() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  new.whatsapp_number := app.normalise_phone(new.whatsapp_number);
+  new.whatsapp_number := app.phone_number('whatsapp_number', new.whatsapp_number);
   return new;
 end $$;
 
@@ -65,18 +121,50 @@ begin
   return new;
 end $$;
 
--- Protects ledgers, histories and the audit trail from everyone, the owner included. The one
--- exception: erase_partner() empties the personal columns of the partner's rows, and nothing else.
+-- Protects ledgers, histories and the audit trail from everyone, the owner included.
 create function app.tg_append_only() returns trigger
 language plpgsql
 as $$
 begin
-  if tg_op = 'UPDATE' and current_user = 'hub_owner'
-    and app.is_erasing((to_jsonb(old) ->> 'partner_id')::uuid)
-    and to_jsonb(new) = app.erase_row(tg_table_name, to_jsonb(old))
-  then
-    return new;
-  end if;
   perform app.fail('APPEND_ONLY', format('%s of %s', lower(tg_op), tg_table_name));
   return null;
 end $$;
+
+-- The lock makes a second call with the same key wait for the first one. It comes before all other
+-- locks.
+create function app.find_result(p_call text, p_key text, p_hash bytea)
+returns uuid language plpgsql volatile
+as $$
+declare
+  v_result_id uuid;
+  v_hash bytea;
+begin
+  if p_key is null then
+    return null;
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended(format('app.%s %s', p_call, p_key), 0));
+  select k.result_id, k.request_hash into v_result_id, v_hash
+  from app.idempotency_keys as k where k.call = p_call and k.idempotency_key = p_key;
+  if v_hash <> p_hash then
+    perform app.fail('IDEMPOTENCY_CONFLICT', left(p_key, 200));
+  end if;
+  return v_result_id;
+end $$;
+comment on function app.find_result(text, text, bytea) is
+  'What this call with this key has created, null for a new key or none; raises '
+  'IDEMPOTENCY_CONFLICT if the body differed';
+
+create function app.store_result(p_call text, p_key text, p_hash bytea, p_result_id uuid)
+returns void language plpgsql volatile
+as $$
+begin
+  insert into app.idempotency_keys (call, idempotency_key, request_hash, result_id)
+  select p_call, p_key, p_hash, p_result_id where p_key is not null;
+end $$;
+comment on function app.store_result(text, text, bytea, uuid) is
+  'Remembers what a call with this key has created; without a key nothing';
+
+create trigger _100_append_only before update or delete on app.idempotency_keys
+for each row execute function app.tg_append_only();
+create trigger _200_no_truncate before truncate on app.idempotency_keys
+for each statement execute function app.tg_append_only();

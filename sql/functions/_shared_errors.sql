@@ -24,10 +24,11 @@ as $$
       'Unknown or expired, or its session or account is closed'),
     ('REFRESH_TOKEN_REUSED', 401, 'The refresh token was used before',
       'Sign in again',
-      'A refresh token can be used once; its second use closes the session'),
-    ('INVALID_LINK', 401, 'The sign-in link is not valid',
-      'Request a new link',
-      'Unknown, used or expired'),
+      'Used again after 30 seconds, or after its successor was used: the session is closed'),
+    ('INVALID_LINK', 401, 'The link or code is not valid',
+      'Request a new one',
+      'A code to sign in or to set a password is unknown, used or expired, or its account is '
+      'not active'),
     ('ACCOUNT_INACTIVE', 401, 'This account is not active',
       'Ask headquarters to activate the account',
       'Deactivated, suspended or deleted since the token was issued'),
@@ -47,6 +48,12 @@ as $$
     ('NOT_FOUND', 404, 'There is no such record',
       'Check the id',
       'The id is unknown, or its record is not the caller''s; details names the kind of record'),
+    ('CHOOSE_ROLE', 409, 'This e-mail address has several accounts',
+      'Sign in again with one of the roles that details lists',
+      'The password is right for a partner and for an agent; login takes the role as an argument'),
+    ('PHONE_IN_USE', 409, 'This phone number belongs to another account',
+      'Use another number, or ask headquarters',
+      'A phone number identifies one partner'),
     ('IDEMPOTENCY_CONFLICT', 409, 'This idempotency key was used for another request',
       'Use a new key for a new request',
       'The same key came with another body'),
@@ -67,20 +74,37 @@ as $$
       'It is not over the limit, was released before, or is not SUBMITTED'),
     ('NOT_ROUTABLE', 409, 'The order cannot be routed',
       'Release the order first if it is over the limit',
-      'It is neither SUBMITTED nor PROCESSING, or waits for a credit release'),
+      'It is a draft, shipped or closed, or waits for a credit release'),
     ('SUBDIST_UNAVAILABLE', 409, 'The sub-distributor takes no orders',
       'Choose an active sub-distributor',
       'The sub-distributor is suspended'),
     ('INVOICE_CLOSED', 409, 'The invoice cannot be paid or changed',
       'Read the invoice again',
-      'It is paid or cancelled, or the change concerns what was billed'),
+      'It is paid or cancelled, or the change concerns what was billed; a cancelled one was '
+      'cancelled for another reason'),
     ('PAYMENT_REFERENCE_REUSED', 409, 'This reference was recorded with another amount',
       'Check the reference and the amount',
       'A reference counts once per invoice; details states the recorded amount'),
-    ('PARTNER_NOT_SETTLED', 409, 'The partner cannot be removed yet',
-      'Close the orders and settle the invoices first',
-      'The partner owes money, is owed a refund, has open orders, or a message of theirs is being '
-      'processed; details states which'),
+    ('PAYMENT_REVERSED', 409, 'This payment was reversed before',
+      'No further step is needed',
+      'details states the reason; a payment of the ERP that equals a reversed one waits in the '
+      'quarantine'),
+    ('PAYMENT_NOT_REVERSIBLE', 409, 'The payment cannot be reversed',
+      'Reverse a payment whose money was not refunded',
+      'It is a reversal or a refund, or so much was refunded that less than it is left'),
+    ('ALREADY_WRITTEN_OFF', 409, 'The invoice was written off before',
+      'Read the invoice again',
+      'An invoice is written off at most once; details states how much and why'),
+    ('NOT_BILLABLE', 409, 'The order cannot be billed',
+      'Approve the order first',
+      'It is not approved yet, or was rejected or cancelled'),
+    ('NOT_BILLED', 409, 'The order is not billed in full',
+      'Issue the missing invoice first',
+      'Orders are shipped and completed only while live invoices bill their whole amount; details '
+      'states what is missing'),
+    ('NOT_RETURNABLE', 409, 'Goods of this order cannot be returned',
+      'Cancel or reject the order before it is shipped',
+      'Only goods of shipped and completed orders come back'),
     ('REWARD_UNAVAILABLE', 409, 'The reward is not available',
       'Choose another reward',
       'Out of stock or withdrawn'),
@@ -120,6 +144,22 @@ as $$
     ('PAYMENT_EXCEEDS_DUE', 422, 'The payment exceeds what is due',
       'Record at most what is due',
       'details states what is due'),
+    ('INVALID_PHONE', 422, 'This is not a phone number',
+      'Send one number, such as 0812-3456-7890 or +65 6123 4567, without letters or extensions',
+      'Letters, two numbers, an extension, or a length that no number has; details names the '
+      'field'),
+    ('INVOICE_EXCEEDS_ORDER', 422, 'The invoices would exceed the order',
+      'Bill at most what is not billed yet',
+      'details states what is not billed'),
+    ('RETURN_EXCEEDS_SHIPPED', 422, 'More would be returned than was shipped',
+      'Return at most the units that details lists',
+      'details lists the SKUs with the units that can still be returned'),
+    ('REFUND_EXCEEDS_DUE', 422, 'The refund exceeds what is due to the partner',
+      'Record at most what is due to the partner',
+      'details states refund_due of the invoice'),
+    ('WRITE_OFF_TOO_LARGE', 422, 'Too much is due for a write-off',
+      'Record the payment, or credit returned goods',
+      'At most invoice.write_off_max can be written off; details states what is due'),
     ('PASSWORD_TOO_WEAK', 422, 'The password is too short or too long',
       'Choose a password of at least 10 characters and at most 72 bytes',
       'A password has at least 10 characters and at most 72 bytes'),
@@ -136,8 +176,8 @@ as $$
       'Choose a parent category that is not below it',
       'The category would be its own ancestor'),
     ('TOO_MANY_ATTEMPTS', 429, 'There were too many attempts',
-      'Wait for the seconds that the Retry-After header states',
-      'Too many failed attempts of one account, number or address')
+      'Wait for the seconds that details and the Retry-After header state',
+      'Too many failed attempts of one account, device, number or address')
 $$;
 comment on function app.error_catalog() is
   'All errors of the hub: stable code, HTTP status, message, hint, meaning';
@@ -176,11 +216,13 @@ begin
       json_build_array(json_build_object('Retry-After', p_retry_after_seconds::text))::text, true);
   end if;
   return json_build_object(
-    'code', v_error.code, 'message', v_error.message, 'details', p_details, 'hint', v_error.hint);
+    'code', v_error.code, 'message', v_error.message,
+    'details', coalesce('retry_after: ' || p_retry_after_seconds, p_details),
+    'hint', v_error.hint);
 end $$;
 comment on function app.refuse(text, text, int) is
-  'Returns the body of an error whose transaction commits, and sets the HTTP status and, in '
-  'seconds, Retry-After';
+  'Returns the body of an error whose transaction commits, and sets the HTTP status; seconds to '
+  'wait go into Retry-After and, for browsers, into details';
 
 create function app.require_text(p_name text, p_value text, p_max int, p_min int default 1)
 returns text language plpgsql stable

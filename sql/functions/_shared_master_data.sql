@@ -22,6 +22,17 @@ begin
   return null;
 end $$;
 
+-- Without it, an admin's change of many partners, which locks them in another order, would deadlock
+-- with these transactions. Shared: they do not wait for each other.
+create function app.lock_many_partners() returns void language plpgsql volatile
+as $$
+begin
+  perform pg_advisory_xact_lock_shared(hashtext('app.master_data'));
+end $$;
+comment on function app.lock_many_partners() is
+  'Called first by transactions that lock several partners: waits while headquarters changes '
+  'master data';
+
 -- PostgreSQL refuses a body that inserts and then updates the same row with SQLSTATE 21000, of
 -- which PostgREST makes a 500. Keys of the statement are kept in settings of the transaction, in
 -- 256 of them, so that ten thousand rows do not search one long text.

@@ -1,5 +1,24 @@
 -- Agents: the distributor's own staff.
 
+create function app.agents_serving(p_region_id uuid)
+returns uuid[] language plpgsql stable
+as $$
+begin
+  return array(
+    select a.id from app.agents as a
+    where a.is_active and a.role = 'SALESMAN' and a.region_id = (
+      select r.region_id from app.ancestor_regions(p_region_id) as r
+      where exists (
+        select from app.agents as x
+        where x.region_id = r.region_id and x.is_active and x.role = 'SALESMAN'
+      )
+      order by r.distance limit 1
+    )
+  );
+end $$;
+comment on function app.agents_serving(uuid) is
+  'Active sales agents of the region, else of the nearest one above it that has any';
+
 create trigger _100_normalise_phone before insert or update of phone on app.agents
 for each row execute function app.tg_normalise_phone();
 

@@ -11,14 +11,15 @@ declare
   v_subdist record;
   v_link record;
 begin
-  v_number := app.normalise_phone(app.require_text('whatsapp_number', p_whatsapp_number, 30));
+  v_number := app.phone_number(
+    'whatsapp_number', app.require_text('whatsapp_number', p_whatsapp_number, 60));
   if v_number is null then
-    perform app.fail('INVALID_ARGUMENT', 'whatsapp_number holds no digits');
+    perform app.fail('INVALID_PHONE', 'whatsapp_number');
   end if;
   v_wait := auth.count_attempt(
     auth.attempt_key('link', v_number), app.config_int('auth.max_failures'));
   if v_wait is not null then
-    return app.refuse('TOO_MANY_ATTEMPTS', format('Wait %s seconds', v_wait), v_wait);
+    return app.refuse('TOO_MANY_ATTEMPTS', p_retry_after_seconds => v_wait);
   end if;
   for v_subdist in
     select s.id from app.sub_distributors as s
@@ -45,7 +46,7 @@ declare
   v_link auth.sign_in_links;
 begin
   select * into v_link from auth.sign_in_links as l
-  where l.token_hash = sha256(convert_to(coalesce(p_token, ''), 'UTF8')) for no key update;
+  where l.token_hash = auth.token_hash(p_token) for no key update;
   if not found or v_link.used_at is not null or v_link.expires_at <= now()
     or not auth.subject_is_active(v_link.subdist_id, 'subdist')
   then

@@ -28,6 +28,8 @@ as $$
       'FLAG: an order past the limit waits for a release; BLOCK: it is refused'),
     ('credit.max_overdue_days', 'INT', '0', 0, 3650, null,
       'Days after which an overdue invoice counts as exceeding the credit limit; 0: never'),
+    ('invoice.write_off_max', 'DECIMAL', '10000', 0, 1000000000, null,
+      'IDR that may be written off on one invoice'),
     ('invoice.due_days.silver', 'INT', '30', 0, 365, null, 'Days a SILVER partner has to pay'),
     ('invoice.due_days.gold', 'INT', '45', 0, 365, null, 'Days a GOLD partner has to pay'),
     ('invoice.due_days.platinum', 'INT', '60', 0, 365, null, 'Days a PLATINUM partner has to pay'),
@@ -47,6 +49,8 @@ as $$
       'Hours without a response until the region''s agents are notified'),
     ('sla.escalation_hours', 'INT', '24', 1, 720, null,
       'Hours without a response until headquarters is notified'),
+    ('sla.approval_hours', 'INT', '4', 1, 720, null,
+      'Hours that an order may await headquarters until admins are reminded'),
     ('outbox.max_attempts', 'INT', '8', 1, 100, null,
       'Attempts until a message that cannot be sent is given up'),
     ('outbox.unknown_wait_seconds', 'INT', '120', 1, 86400, null,
@@ -62,8 +66,12 @@ as $$
     ('auth.shadow_session_minutes', 'INT', '60', 1, 480, null,
       'Minutes that a shadow session is valid'),
     ('auth.link_minutes', 'INT', '15', 1, 1440, null, 'Minutes that a sign-in link is valid'),
+    ('auth.invitation_hours', 'INT', '168', 1, 720, null,
+      'Hours that the code of an invitation is valid'),
+    ('auth.reset_minutes', 'INT', '60', 5, 1440, null,
+      'Minutes that the code for a new password is valid'),
     ('auth.max_failures', 'INT', '5', 1, 100, null,
-      'Failed sign-ins of one account until it has to wait'),
+      'Failed sign-ins of one account, or of one of its known devices, until it has to wait'),
     ('auth.max_failures_per_address', 'INT', '50', 1, 10000, null,
       'Failed sign-ins of one address until it has to wait'),
     ('auth.failure_window_minutes', 'INT', '15', 1, 1440, null,
@@ -122,6 +130,18 @@ begin
 end $$;
 comment on function app.config_text(text) is 'Value of a STRING config';
 
+create function app.is_date(p_text text) returns boolean language sql immutable
+as $$
+  select case
+    when p_text ~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$' and p_text >= '0001'
+      then substr(p_text, 9)::int <= extract(day from
+        make_date(left(p_text, 4)::int, substr(p_text, 6, 2)::int, 1)
+        + interval '1 month' - interval '1 day')
+    else false
+  end
+$$;
+comment on function app.is_date(text) is 'Whether the text, YYYY-MM-DD, is a date that exists';
+
 create function app.is_calendar(p_value jsonb) returns boolean language sql immutable
 as $$
   select p_value = '"ALWAYS"' or case
@@ -141,7 +161,7 @@ as $$
       and coalesce(jsonb_array_length(p_value -> 'holidays'), 0) <= 1000
       and not exists (
         select from jsonb_array_elements_text(coalesce(p_value -> 'holidays', '[]')) as h
-        where h !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
+        where app.is_date(h) is not true
       )
   end
 $$;
@@ -267,9 +287,11 @@ begin
   perform pg_advisory_xact_lock(hashtext('app.sla_hours'));
   if app.config_numeric('sla.reminder_hours') > app.config_numeric('sla.manager_hours')
     or app.config_numeric('sla.manager_hours') > app.config_numeric('sla.escalation_hours')
+    or app.config_numeric('sla.approval_hours') > app.config_numeric('sla.escalation_hours')
   then
     perform app.fail('INVALID_CONFIG_VALUE',
-      'sla.reminder_hours <= sla.manager_hours <= sla.escalation_hours',
+      'sla.reminder_hours <= sla.manager_hours <= sla.escalation_hours, and'
+      ' sla.approval_hours <= sla.escalation_hours',
       'Change the other hours first');
   end if;
   return null;

@@ -20,42 +20,127 @@ with owed as (
   select o.partner_id, o.grand_total as amount
   from app.orders as o where o.status in ('SUBMITTED', 'PROCESSING')
   union all
-  select i.partner_id, i.amount - i.amount_paid as amount
+  -- Only an order of which an invoice was cancelled is unbilled: app.consistency_billing
+  select o.partner_id, greatest(0, app.unbilled_amount(o.id)) as amount
+  from (
+    select distinct i.order_id from app.invoices as i where i.status = 'CANCELLED'
+  ) as c
+  inner join app.orders as o on o.id = c.order_id
+  where o.status in ('APPROVED', 'SHIPPED', 'COMPLETED')
+  union all
+  select i.partner_id, i.amount_due as amount
   from app.invoices as i where i.status in ('UNPAID', 'PARTIAL')
 )
 
 select
   p.id as subject_id,
-  format('credit_used is %s, owed and on order is %s', p.credit_used, coalesce(w.amount, 0))
-    as details
+  format('credit_used is %s, owed, unbilled and on order is %s',
+    p.credit_used, coalesce(w.amount, 0)) as details
 from app.partners as p
 left join (
   select o.partner_id, sum(o.amount) as amount from owed as o group by o.partner_id
 ) as w on w.partner_id = p.id
 where p.credit_used <> coalesce(w.amount, 0);
 comment on view app.consistency_credit_used is
-$$credit_used of each partner is what they owe and have on order (ADR 5)
-Scan: only open orders and unpaid invoices, by idx_orders_status and idx_invoices_unpaid.$$;
+$$credit_used of each partner is what they owe, have on order and were not billed yet (ADR 5)
+Scan: only open orders, unpaid and cancelled invoices, by idx_orders_status, idx_invoices_unpaid
+and idx_invoices_status.$$;
 
 create view app.consistency_amount_paid as
 select
   i.id as subject_id,
-  format('%s of %s: amount_paid %s, payments %s, %s',
-    i.invoice_number, i.amount, i.amount_paid, coalesce(y.amount, 0), i.status) as details
+  format('%s of %s: amount_paid %s, payments %s, amount_credited %s, credits %s, %s',
+    i.invoice_number, i.amount, i.amount_paid, coalesce(y.amount, 0), i.amount_credited,
+    coalesce(c.amount, 0), i.status) as details
 from app.invoices as i
 left join (
   select q.invoice_id, sum(q.amount) as amount from app.invoice_payments as q group by q.invoice_id
 ) as y on y.invoice_id = i.id
+left join (
+  select u.invoice_id, sum(u.amount) as amount from app.invoice_credits as u group by u.invoice_id
+) as c on c.invoice_id = i.id
+cross join lateral (
+  select i.amount - coalesce(c.amount, 0) - i.amount_written_off - coalesce(y.amount, 0) as due
+) as d
 where i.amount_paid <> coalesce(y.amount, 0)
-  or i.amount_paid > i.amount
+  or i.amount_credited <> coalesce(c.amount, 0)
+  or i.amount_paid not between 0 and i.amount
   or (i.status = 'PAID' and i.paid_at is null)
   or (i.status <> 'CANCELLED' and i.status::text <> case
-    when coalesce(y.amount, 0) = i.amount then 'PAID' when y.amount > 0 then 'PARTIAL' else 'UNPAID'
+    when d.due <= 0 then 'PAID' when y.amount > 0 then 'PARTIAL' else 'UNPAID'
   end);
 comment on view app.consistency_amount_paid is
-$$amount_paid of each invoice is the sum of its payments, at most its amount; its status follows
-Scan: both tables whole, in the order of invoices_pkey and invoice_payments_reference_key: one merge
-join, no sort.$$;
+$$Amounts of each invoice are the sums of its payments and credits; its status follows
+Scan: the three tables whole, in the order of invoices_pkey, invoice_payments_reference_key and
+invoice_credits_invoice_idx: merge joins, no sort.$$;
+
+create view app.consistency_reversals as
+select
+  r.id as subject_id,
+  format('reversal of %s on %s takes back %s on %s', y.amount, y.invoice_id, -r.amount,
+    r.invoice_id) as details
+from app.invoice_payments as r
+inner join app.invoice_payments as y on y.id = r.reverses_payment_id
+where (r.invoice_id, -r.amount, y.kind) is distinct from (y.invoice_id, y.amount, 'PAYMENT');
+comment on view app.consistency_reversals is
+$$Each reversal takes back one payment of its invoice, to the last rupiah
+Scan: only reversals, by invoice_payments_reversed_key.$$;
+
+create view app.consistency_credit_notes as
+with returned as (
+  select l.order_item_id, sum(l.quantity) as quantity
+  from app.credit_note_items as l group by l.order_item_id
+),
+
+lines as (
+  select
+    i.order_id, bool_or(r.quantity > i.quantity) as is_exceeded,
+    bool_and(coalesce(r.quantity, 0) = i.quantity) as is_complete
+  from app.order_items as i
+  left join returned as r on r.order_item_id = i.id
+  where i.order_id in (select c.order_id from app.credit_notes as c)
+  group by i.order_id
+),
+
+credited as (
+  select c.order_id, sum(c.amount) as amount, sum(c.points_returned) as points
+  from app.credit_notes as c group by c.order_id
+)
+
+select
+  o.id as subject_id,
+  format('%s is %s: %s of %s credited, %s of %s points returned',
+    o.order_number, o.status, c.amount, o.grand_total, c.points, o.points_used) as details
+from credited as c
+inner join app.orders as o on o.id = c.order_id
+left join lines as l on l.order_id = c.order_id
+where (
+  o.status in ('SHIPPED', 'COMPLETED') and not l.is_exceeded
+  and case
+    when l.is_complete then c.amount = o.grand_total and c.points = o.points_used
+    else c.amount <= o.grand_total and c.points <= o.points_used
+  end
+) is not true
+union all
+select
+  c.id as subject_id,
+  format('%s: %s credited, its lines %s, live invoices %s',
+    c.credit_note_number, c.amount, coalesce(l.amount, 0), coalesce(u.amount, 0)) as details
+from app.credit_notes as c
+left join (
+  select i.credit_note_id, sum(i.amount) as amount
+  from app.credit_note_items as i group by i.credit_note_id
+) as l on l.credit_note_id = c.id
+left join (
+  select x.credit_note_id, sum(x.amount) as amount
+  from app.invoice_credits as x inner join app.invoices as i on i.id = x.invoice_id
+  where i.status <> 'CANCELLED' group by x.credit_note_id
+) as u on u.credit_note_id = c.id
+where c.amount <> coalesce(l.amount, 0) or c.amount < coalesce(u.amount, 0);
+comment on view app.consistency_credit_notes is
+$$Returns never exceed what was shipped and charged; each credit note is the sum of its lines and
+lowers invoices by at most its amount
+Scan: the tables of credit notes whole, their orders and lines by index.$$;
 
 create view app.consistency_order_totals as
 select
@@ -110,22 +195,25 @@ Scan: orders whole.$$;
 create view app.consistency_billing as
 select
   o.id as subject_id,
-  format('%s is %s with a total of %s; %s invoices, %s not cancelled',
-    o.order_number, o.status, o.grand_total, coalesce(v.invoices, 0), coalesce(v.amount, 0))
-    as details
+  format('%s is %s with a total of %s; %s invoices for %s, %s not cancelled',
+    o.order_number, o.status, o.grand_total, coalesce(v.invoices, 0), coalesce(v.billed, 0),
+    coalesce(v.amount, 0)) as details
 from app.orders as o
 left join (
   select i.order_id, count(*) as invoices, count(*) filter (where i.status <> 'CANCELLED') as live,
+    sum(i.amount) as billed,
     coalesce(sum(i.amount) filter (where i.status <> 'CANCELLED'), 0) as amount
   from app.invoices as i group by i.order_id
 ) as v on v.order_id = o.id
 where case
   when o.status in ('APPROVED', 'SHIPPED', 'COMPLETED')
-    then v.order_id is null or v.amount > o.grand_total
+    -- unbilled only by what headquarters has cancelled, and is to bill again
+    then coalesce(v.billed, 0) < o.grand_total or v.amount > o.grand_total
   else v.live > 0
 end;
 comment on view app.consistency_billing is
-$$Every approved order is billed, none above its total; no other order has a live invoice
+$$Every approved order was billed in full, never above its total; no other has a live invoice
+What a cancelled invoice has billed may wait for the next one.
 Scan: both tables whole, in the order of orders_pkey and idx_invoices_order: one merge join, no
 sort.$$;
 
@@ -161,78 +249,82 @@ Scan: only such orders, by idx_orders_status and orders_erp_pending_idx; their l
 whole where many are open.$$;
 
 create view app.consistency_vested_points as
-with vested as (
-  select
-    t.invoice_id, sum(t.points) as points, count(*) filter (where t.type = 'EARNED') as times
-  from app.point_transactions as t where t.invoice_id is not null group by t.invoice_id
+with booked as (
+  select t.order_id, sum(t.points) as points
+  from app.point_transactions as t where t.invoice_id is not null group by t.order_id
 ),
 
-billed as (
-  select
-    i.id, i.invoice_number, i.order_id, i.status, i.amount, o.order_number, o.grand_total,
-    o.points_earned as promise, coalesce(v.points, 0) as points, coalesce(v.times, 0) as times,
-    q.invoice_id is not null as is_queued
+settled as (
+  select i.order_id, sum(i.amount - i.amount_credited) as amount
   from app.invoices as i
-  inner join app.orders as o on o.id = i.order_id
-  left join vested as v on v.invoice_id = i.id
-  left join app.point_queue as q on q.invoice_id = i.id
+  where i.status = 'PAID'
+    and not exists (select from app.point_queue as q where q.invoice_id = i.id)
+  group by i.order_id
+),
+
+credited as (
+  select c.order_id, sum(c.amount) as amount from app.credit_notes as c group by c.order_id
+),
+
+targets as (
+  select
+    o.id, o.order_number, o.points_earned, coalesce(b.points, 0) as points,
+    case
+      when r.remaining > 0 and s.amount > 0
+        then least(p.promise, div(p.promise * s.amount, r.remaining))
+      else 0
+    end as target
+  from app.orders as o
+  left join booked as b on b.order_id = o.id
+  left join settled as s on s.order_id = o.id
+  left join credited as c on c.order_id = o.id
+  cross join lateral (select o.grand_total - coalesce(c.amount, 0) as remaining) as r
+  cross join lateral (
+    select div(o.points_earned * r.remaining, nullif(o.grand_total, 0)) as promise
+  ) as p
 )
 
 select
-  b.id as subject_id,
-  format('%s is %s: points vested %s times, %s kept of %s promised for %s',
-    b.invoice_number, b.status, b.times, b.points, b.promise, b.order_number) as details
-from billed as b
-where b.times > 1
-  or (b.status <> 'PAID' and b.points <> 0)
-  -- a share that rounds to 0 has no row in the ledger
-  or (b.status = 'PAID' and not b.is_queued
-    and b.points < floor(b.promise * b.amount / nullif(b.grand_total, 0)))
-  or (b.status = 'PAID' and b.is_queued and b.times > 0)
-union all
-select
-  b.order_id as subject_id,
-  format('%s: %s points promised, %s vested', min(b.order_number), min(b.promise), sum(b.points))
-    as details
-from billed as b
-group by b.order_id
-having sum(b.points) not between 0 and min(b.promise)
-  or (
-    sum(b.amount) filter (where b.status = 'PAID' and not b.is_queued) = min(b.grand_total)
-    and sum(b.points) <> min(b.promise)
-  );
+  t.id as subject_id,
+  format('%s: %s points promised, %s earned by paid invoices, %s booked',
+    t.order_number, t.points_earned, t.target, t.points) as details
+from targets as t
+where t.points <> t.target;
 comment on view app.consistency_vested_points is
-$$Each PAID invoice has its points once or is queued, no other has any; shares sum to the promise
-Scan: invoices, orders and the ledger whole: a merge join in the order of orders_pkey and
-idx_invoices_order, then hash joins.$$;
+$$The ledger has for each order the points that its paid invoices earn, less what was returned
+Invoices that wait in the queue do not count yet.
+Scan: orders, invoices and the ledger whole: hash joins.$$;
 
 create view app.consistency_used_points as
 with used as (
   select
     t.order_id, -coalesce(sum(t.points) filter (where t.type = 'REDEEMED'), 0) as redeemed,
-    coalesce(sum(t.points) filter (where t.type = 'ADJUSTED'), 0) as returned, count(*) as rows
+    coalesce(sum(t.points) filter (where t.type = 'ADJUSTED'), 0) as returned
   from app.point_transactions as t
   where t.order_id is not null and t.invoice_id is null
   group by t.order_id
 ),
 
 orders as (
-  select o.id, o.order_number, o.status, o.points_used from app.orders as o where o.points_used > 0
+  select
+    o.id, o.order_number, o.points_used, case
+      when o.status in ('REJECTED', 'CANCELLED') then o.points_used
+      else coalesce((
+        select sum(c.points_returned) from app.credit_notes as c where c.order_id = o.id
+      ), 0)
+    end as to_return
+  from app.orders as o where o.points_used > 0
 )
 
 select
   coalesce(o.id, u.order_id) as subject_id,
-  format('%s is %s: %s points used, %s taken, %s given back',
-    o.order_number, o.status, o.points_used, u.redeemed, u.returned) as details
+  format('%s: %s points used, %s taken; %s to give back, %s given back',
+    o.order_number, o.points_used, u.redeemed, o.to_return, u.returned) as details
 from orders as o
 full outer join used as u on u.order_id = o.id
-where (
-  u.redeemed = o.points_used
-  and u.returned = case when o.status in ('REJECTED', 'CANCELLED') then o.points_used else 0 end
-  and u.rows = case when o.status in ('REJECTED', 'CANCELLED') then 2 else 1 end
-) is not true;
+where (u.redeemed = o.points_used and u.returned = o.to_return) is not true;
 comment on view app.consistency_used_points is
-$$Points used by an order were taken once, and given back once if it was cancelled or rejected
+$$Points used by an order were taken once, and given back if it died or its goods were returned
 Scan: orders and the ledger whole.$$;
 
 create view app.consistency_redemptions as

@@ -65,6 +65,12 @@ select 'invoices' as target_type, r.id from app.invoices as r
 union all
 select 'invoice_payments' as target_type, r.id from app.invoice_payments as r
 union all
+select 'credit_notes' as target_type, r.id from app.credit_notes as r
+union all
+select 'credit_note_items' as target_type, r.id from app.credit_note_items as r
+union all
+select 'invoice_credits' as target_type, r.id from app.invoice_credits as r
+union all
 select 'point_transactions' as target_type, r.id from app.point_transactions as r
 union all
 select 'redemptions' as target_type, r.id from app.redemptions as r
@@ -127,7 +133,8 @@ current as (
   union all
   select
     'invoices' as target_type, i.id,
-    jsonb_build_object('status', i.status, 'amount', i.amount, 'amount_paid', i.amount_paid) as row
+    jsonb_build_object('status', i.status, 'amount', i.amount, 'amount_paid', i.amount_paid,
+      'amount_credited', i.amount_credited, 'amount_written_off', i.amount_written_off) as row
   from app.invoices as i where i.updated_at >= (select app.check_since())
   union all
   select
@@ -143,7 +150,8 @@ recorded as (
   from trail as t
   left join lateral jsonb_each(t.new_value) as e on e.key in (
     'status', 'subtotal', 'discount_amount', 'point_discount', 'grand_total', 'points_earned',
-    'points_used', 'is_over_limit', 'amount', 'amount_paid', 'tier', 'credit_limit'
+    'points_used', 'is_over_limit', 'amount', 'amount_paid', 'amount_credited',
+    'amount_written_off', 'tier', 'credit_limit'
   )
   where t.target_type in ('orders', 'invoices', 'partners')
   group by t.target_type, t.target_id

@@ -17,7 +17,6 @@ paths as (
     bool_and(
       app.is_legal_transition(s.from_status, s.to_status)
       and s.from_status is not distinct from s.before) as is_legal,
-    bool_or(s.from_status = 'SUBMITTED' and s.to_status = 'APPROVED') as unrouted,
     string_agg(s.to_status::text, ' > ' order by s.to_status) as path
   from steps as s group by s.order_id
 )
@@ -27,10 +26,7 @@ select
   format('%s is %s; its history: %s', o.order_number, o.status, coalesce(p.path, 'none')) as details
 from app.orders as o
 left join paths as p on p.order_id = o.id
-where (
-  p.is_legal and p.ends_at = o.status
-  and not (p.unrouted and o.routed_to_subdist_id is not null)
-) is not true;
+where (p.is_legal and p.ends_at = o.status) is not true;
 comment on view app.consistency_order_history is
 $$The history of each order is an unbroken sequence of legal transitions that ends at its status
 Scan: order_events in the order of order_events_order_idx, no sort; orders whole.$$;
@@ -40,11 +36,8 @@ select o.id as subject_id, format('%s: %s', o.order_number, w.details) as detail
 from app.orders as o
 cross join lateral (
   select case
-    when o.routed_to_subdist_id is not null
-      and (o.routed_at is null or o.sla_clock_started_at is null)
-      then 'routed without a clock'
-    when o.routed_to_subdist_id is null and o.routed_at is not null
-      then 'a clock without a sub-distributor'
+    when (o.routed_to_subdist_id is null) <> (o.routed_at is null)
+      then 'a sub-distributor or a time of routing without the other'
     when o.routed_to_subdist_id is not null and o.is_over_limit and o.released_at is null
       then 'routed over the limit'
     when exists (
@@ -54,23 +47,53 @@ cross join lateral (
     ) then 'routed to a suspended sub-distributor'
     when o.routed_to_subdist_id is not null and not exists (
       select from app.messages as m
-      where m.order_id = o.id and m.template = 'order_routed'
+      where m.order_id = o.id and m.template in ('order_routed', 'order_delivery_due')
         and m.recipient_id = o.routed_to_subdist_id and m.created_at >= o.routed_at
     ) then 'the sub-distributor was not notified'
     when o.routed_to_subdist_id is null and not exists (
       select from app.messages as m
       where m.order_id = o.id and m.template in ('order_unrouted', 'order_over_limit')
-    ) and exists (
-      -- only where an admin to notify was active before
-      select from app.agents as a
-      where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active and a.updated_at < o.updated_at
     ) then 'headquarters was not notified'
   end as details
 ) as w
-where o.status in ('SUBMITTED', 'PROCESSING') and w.details is not null;
+where o.awaiting_since is not null and w.details is not null;
 comment on view app.consistency_routing is
-$$Each routed open order has a clock and a message; headquarters was notified of each unrouted one
-Scan: only open orders, by idx_orders_status; messages by messages_order_idx.$$;
+$$The sub-distributor of each order that is not shipped was notified; headquarters if it has none
+Scan: only orders that wait for someone, by orders_awaiting_idx; messages by messages_order_idx.$$;
+
+create view app.consistency_awaiting as
+select o.id as subject_id, format('%s: %s', o.order_number, w.details) as details
+from app.orders as o
+cross join lateral (
+  select case
+    when o.awaiting <> app.order_awaiting(o.status, o.routed_to_subdist_id, o.last_response_at)
+      then format('%s awaits %s', o.status, o.awaiting)
+    when o.awaiting in ('SUBDIST', 'HEADQUARTERS') and o.awaiting_since is null
+      then format('awaits %s without a clock', o.awaiting)
+    when o.awaiting_since > now() + interval '1 minute'
+      then format('the clock starts at %s', o.awaiting_since)
+    when o.awaiting = 'SUBDIST' and o.awaiting_since is distinct from greatest(
+        o.routed_at, o.last_response_at, o.approved_at)
+      then format('the clock of the sub-distributor starts at %s', o.awaiting_since)
+    when o.status = 'PROCESSING' and o.awaiting = 'HEADQUARTERS'
+      and o.routed_to_subdist_id is not null and not exists (
+        select from app.messages as m
+        where m.order_id = o.id and m.template = 'order_approval_due'
+      ) then 'headquarters was not notified that it is to be approved'
+  end as details
+) as w
+where w.details is not null
+union all
+select m.id as subject_id, format('%s held since %s', m.template, m.created_at) as details
+from app.messages as m
+where m.status = 'HELD' and m.created_at < now() - interval '15 minutes' and exists (
+  select from app.agents as a
+  where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+    and a.updated_at < now() - interval '15 minutes'
+);
+comment on view app.consistency_awaiting is
+$$Nothing waits without a clock, and the one whose turn it is was notified
+Scan: orders whole; messages by messages_order_idx and messages_held_idx.$$;
 
 create view app.consistency_message_priorities as
 select
@@ -118,9 +141,13 @@ from logged as g
 cross join lateral (
   select count(*) as messages from app.messages as m
   where m.order_id = g.order_id and m.recipient_id = g.notified_to and m.channel = 'WHATSAPP'
-    and m.template = case g.escalation_level
-      when 'REMINDER' then 'sla_reminder' when 'MANAGER' then 'sla_manager' else 'sla_escalation'
-    end
+    and m.template = any (case g.escalation_level
+      when 'REMINDER' then '{sla_reminder,sla_delivery_reminder,sla_hq_reminder}'::text[]
+      when 'MANAGER' then '{sla_manager}'
+      else '{sla_escalation,sla_hq_escalation}'
+    end)
+    -- a held escalation that was released has been enqueued for each recipient
+    and m.error_code is distinct from 'released'
 ) as m
 where m.messages <> g.times
 union all
@@ -128,7 +155,7 @@ select
   o.id as subject_id,
   format('%s: flagged as escalated in its running clock, but not logged', o.order_number) as details
 from app.orders as o
-where o.status in ('SUBMITTED', 'PROCESSING')
+where o.awaiting_since is not null
   and (o.sla_reminder_sent or o.sla_manager_notified or o.sla_escalated)
   and exists (
     select from (values
@@ -139,7 +166,7 @@ where o.status in ('SUBMITTED', 'PROCESSING')
     where f.is_set and not exists (
       select from app.sla_escalation_logs as l
       where l.order_id = o.id and l.escalation_level = f.level
-        and l.clock_started_at = o.sla_clock_started_at
+        and l.clock_started_at = o.awaiting_since
     )
   )
 union all
@@ -153,28 +180,29 @@ cross join lateral (
   select
     f.level,
     app.sla_due_at(
-      o.sla_clock_started_at, app.config_numeric(f.config_key),
+      o.awaiting_since, app.config_numeric(f.config_key),
       (select c.config_value from app.system_configs as c where c.config_key = 'sla.calendar'),
-      app.region_time_zone(p.region_id)) as due_at
+      case o.awaiting
+        when 'SUBDIST' then app.region_time_zone(p.region_id) else 'Asia/Jakarta'
+      end) as due_at
   from (values
-    ('REMINDER', 'sla.reminder_hours', o.sla_reminder_sent),
-    ('MANAGER', 'sla.manager_hours', o.sla_manager_notified),
-    ('HQ_INTERVENTION', 'sla.escalation_hours', o.sla_escalated)
-  ) as f (level, config_key, is_set)
-  where not f.is_set
+    ('SUBDIST', 'REMINDER', 'sla.reminder_hours', o.sla_reminder_sent),
+    ('SUBDIST', 'MANAGER', 'sla.manager_hours', o.sla_manager_notified),
+    ('SUBDIST', 'HQ_INTERVENTION', 'sla.escalation_hours', o.sla_escalated),
+    ('HEADQUARTERS', 'REMINDER', 'sla.approval_hours', o.sla_reminder_sent),
+    ('HEADQUARTERS', 'HQ_INTERVENTION', 'sla.escalation_hours', o.sla_escalated)
+  ) as f (awaiting, level, config_key, is_set)
+  where f.awaiting = o.awaiting::text and not f.is_set
 ) as d
-where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null
-  and not (o.sla_reminder_sent and o.sla_manager_notified and o.sla_escalated)
-  and o.sla_clock_started_at < now()
-  - (select app.config_numeric('sla.reminder_hours')) * interval '1 hour' - interval '15 minutes'
+where o.awaiting_since < now() - interval '15 minutes'
   and d.due_at < now() - interval '15 minutes'
-  and (d.level = 'REMINDER' or exists (
+  and ((o.awaiting = 'SUBDIST' and d.level = 'REMINDER') or exists (
     select from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
   ));
 comment on view app.consistency_escalations is
 $$Every due escalation is logged and enqueued once for each level, recipient and clock
-Scan: sla_escalation_logs whole, messages by messages_order_idx; open orders by
-idx_orders_status.$$;
+Scan: sla_escalation_logs whole, messages by messages_order_idx; orders that wait for someone by
+orders_awaiting_idx.$$;
 
 create view app.consistency_shadow_orders as
 select
@@ -190,7 +218,7 @@ cross join lateral (
   from app.impersonation_notifications as n
   inner join app.agent_sessions as s on s.id = n.agent_session_id
   cross join app.messages_period as p
-  where n.order_id = o.id
+  where n.order_id = o.id and n.act = 'ORDER'
 ) as n
 where o.agent_id is not null and o.submitted_at is not null
   and (n.notices = 1 and n.is_right) is not true;
@@ -239,3 +267,19 @@ end;
 comment on view app.consistency_sessions is
 $$An open session has at most one unused refresh token and belongs to an existing account
 Scan: sessions and refresh tokens whole; purged after retention.session_days.$$;
+
+create view app.consistency_phones as
+select n.id as subject_id, format('%s of %s is not a phone number', n.name, n.owner) as details
+from (
+  select p.id, 'partners' as owner, 'phone' as name, p.phone as number from app.partners as p
+  union all
+  select a.id, 'agents' as owner, 'phone' as name, a.phone as number from app.agents as a
+  union all
+  select
+    s.id, 'sub_distributors' as owner, 'whatsapp_number' as name, s.whatsapp_number as number
+  from app.sub_distributors as s
+) as n
+where app.normalise_phone(n.number) is distinct from n.number;
+comment on view app.consistency_phones is
+$$Every phone number is one number in the form in which the hub stores it
+Scan: partners, agents and sub_distributors whole.$$;

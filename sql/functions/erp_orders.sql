@@ -24,9 +24,9 @@ begin
           where i.order_id = o.id
         ),
         'invoices', (
-          select json_agg(json_build_object(
+          select coalesce(json_agg(json_build_object(
             'invoice_number', v.invoice_number, 'amount', v.amount, 'due_date', v.due_date,
-            'status', v.status) order by v.id)
+            'status', v.status) order by v.id), '[]')
           from app.invoices as v where v.order_id = o.id
         )
       ) as document

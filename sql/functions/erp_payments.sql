@@ -35,6 +35,19 @@ $$;
 comment on function app.payment_row_refusal(jsonb) is
   'Why a row is not a valid payment, regardless of its invoice; null if it is valid';
 
+create function app.was_reversed(p_invoice_id uuid, p_reference text, p_amount numeric)
+returns boolean language plpgsql stable
+as $$
+begin
+  return exists (
+    select from app.invoice_payments as r
+    where r.invoice_id = p_invoice_id and r.kind = 'REVERSAL'
+      and r.reference_key = app.reference_key(p_reference) and r.amount = -p_amount
+  );
+end $$;
+comment on function app.was_reversed(uuid, text, numeric) is
+  'True if a payment of this reference and amount (IDR) was reversed';
+
 create function app.erp_apply_payments(p_payments jsonb, p_stream text, p_cursor jsonb)
 returns json language plpgsql volatile
 as $$
@@ -64,6 +77,7 @@ begin
       'payments must be [{"invoice_number", "amount", "reference_number", "paid_at",'
       ' "payment_method", "notes"}, ...]');
   end if;
+  perform app.lock_many_partners();
   -- Lock partners in the order of their ids, so that two concurrent calls cannot deadlock.
   perform from app.partners as p
   where p.id in (
@@ -91,13 +105,16 @@ begin
     else
       perform app.lock_invoice(v_payment.invoice_id);
       select y.amount into v_recorded_amount from app.invoice_payments as y
-      where y.invoice_id = v_payment.invoice_id
-        and y.reference_number = v_payment.reference_number;
-      if found then
-        v_code := case
-          when v_recorded_amount = v_payment.amount then 'DUPLICATE'
-          else 'PAYMENT_REFERENCE_REUSED'
-        end;
+      where y.id = app.find_payment(
+        v_payment.invoice_id, 'PAYMENT', v_payment.reference_number);
+      if v_recorded_amount = v_payment.amount then
+        v_code := 'DUPLICATE';
+      elsif app.was_reversed(
+        v_payment.invoice_id, v_payment.reference_number, v_payment.amount)
+      then
+        v_code := 'PAYMENT_REVERSED';  -- headquarters decides whether it is true this time
+      elsif v_recorded_amount is not null then
+        v_code := 'PAYMENT_REFERENCE_REUSED';
       else
         v_code := app.payment_refusal(v_payment.invoice_id, v_payment.amount);
         if v_code is null then

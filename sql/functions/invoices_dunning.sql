@@ -101,7 +101,7 @@ begin
   end if;
   with locked as (
     select i.id, i.order_id, i.partner_id, i.invoice_number, i.due_date, i.last_reminder_day,
-      app.invoice_amount_due(i.status, i.amount, i.amount_paid) as amount_due
+      i.amount_due
     from app.invoices as i
     where i.id = any (v_ids)
       and i.status in ('UNPAID', 'PARTIAL')  -- repeated for invoices that changed meanwhile

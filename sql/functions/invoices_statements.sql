@@ -9,13 +9,27 @@ union all
 select
   i.partner_id, i.cancelled_at as booked_at, 7 as rank, i.id, i.cancelled_at as value_at,
   'CANCELLATION' as kind, i.invoice_number as reference, i.id as invoice_id,
-  -i.amount as amount
+  -(i.amount - i.amount_credited - i.amount_written_off) as amount
 from app.invoices as i where i.status = 'CANCELLED'
 union all
 select
-  y.partner_id, y.created_at as booked_at, 3 as rank, y.id, y.paid_at as value_at,
-  'PAYMENT' as kind, y.reference_number as reference, y.invoice_id, -y.amount as amount
-from app.invoice_payments as y;
+  u.partner_id, u.created_at as booked_at, 2 as rank, u.id, u.created_at as value_at,
+  'CREDIT' as kind, c.credit_note_number as reference, u.invoice_id, -u.amount as amount
+from app.invoice_credits as u
+inner join app.credit_notes as c on c.id = u.credit_note_id
+union all
+select
+  y.partner_id, y.created_at as booked_at,
+  case y.kind when 'PAYMENT' then 3 when 'REVERSAL' then 4 else 6 end as rank, y.id,
+  y.paid_at as value_at, y.kind, y.reference_number as reference, y.invoice_id,
+  -y.amount as amount
+from app.invoice_payments as y
+union all
+select
+  i.partner_id, i.written_off_at as booked_at, 5 as rank, i.id, i.written_off_at as value_at,
+  'WRITE_OFF' as kind, i.invoice_number as reference, i.id as invoice_id,
+  -i.amount_written_off as amount
+from app.invoices as i where i.written_off_at is not null;
 comment on view app.account_bookings is
   'Every booking on the account of a partner: when it was booked, the moment of its value date, '
   'and the IDR by which it raises (below 0: lowers) what they owe. rank orders bookings of the '

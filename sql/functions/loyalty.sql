@@ -1,5 +1,5 @@
--- Points: promised at submission, vested when an invoice is paid, reversed when it is cancelled,
--- corrected by hand. Rewards: redeemed for points, then shipped and delivered, or cancelled.
+-- Points: promised and used at submission, corrected and expired by hand; loyalty_vesting.sql has
+-- how they vest. Rewards: redeemed for points, then shipped and delivered, or cancelled.
 
 create function app.point_discount(
   p_points int, p_balance int, p_payable numeric, p_point_value numeric
@@ -60,24 +60,6 @@ end $$;
 create trigger trg_point_balance after insert on app.point_transactions
 for each row execute function app.update_partner_point_balance();
 
-create function app.tg_point_transactions__require_paid_invoice() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if not exists (
-    select from app.invoices as i where i.id = new.invoice_id and i.order_id = new.order_id
-      and i.partner_id = new.partner_id and i.status = 'PAID'
-  ) then
-    perform app.fail('INVALID_ARGUMENT',
-      'EARNED points need a PAID invoice of the same order and partner',
-      'Record the payment: its points vest by themselves');
-  end if;
-  return new;
-end $$;
-create trigger _200_require_paid_invoice before insert on app.point_transactions
-for each row when (new.type = 'EARNED')
-execute function app.tg_point_transactions__require_paid_invoice();
-
 create function app.points_headroom(p_partner_id uuid)
 returns bigint language plpgsql stable
 as $$
@@ -100,110 +82,41 @@ comment on function app.points_headroom(uuid) is
   'Points that a partner can still receive without passing app.max_point_balance(), even if all '
   'points that can come back do';
 
-create function app.enqueue_vesting(p_invoice_id uuid)
-returns void language plpgsql volatile
+create function app.require_headroom(p_partner_id uuid, p_points int)
+returns void language plpgsql stable
 as $$
 begin
-  insert into app.point_queue (invoice_id) values (p_invoice_id);
-end $$;
-comment on function app.enqueue_vesting(uuid) is
-  'Queues a PAID invoice, so that the job point-queue vests its points';
-
--- Locks the partner first, so that payments, cancellations and this job run one after another.
-create function app.vest_points(p_invoice_id uuid)
-returns int language plpgsql volatile
-as $$
-declare
-  v_invoice record;
-  v_order record;
-  v_vested int;
-  v_points int;
-  v_balance int;
-begin
-  perform app.lock_invoice(p_invoice_id);
-  select i.partner_id, i.order_id, i.invoice_number, i.amount, i.status into strict v_invoice
-  from app.invoices as i where i.id = p_invoice_id;
-  select o.order_number, o.grand_total, o.points_earned, o.rules_applied into strict v_order
-  from app.orders as o where o.id = v_invoice.order_id;
-  if v_invoice.status <> 'PAID' or v_order.points_earned = 0 or exists (
-    select from app.point_transactions as t where t.invoice_id = p_invoice_id and t.type = 'EARNED'
-  ) then
-    return 0;
+  if p_points > 0 and p_points > app.points_headroom(p_partner_id) then
+    perform app.fail('INVALID_ARGUMENT', 'the balance could pass 2,000,000,000',
+      'Add fewer points');
   end if;
-
-  select coalesce(sum(t.points), 0) into v_vested
-  from app.point_transactions as t
-  where t.order_id = v_invoice.order_id and t.invoice_id is not null;
-  -- The invoice that settles the order gets the rest of the promise, so that the parts add up to
-  -- it. Paid invoices that still wait in the queue do not count yet, or the first of them would get
-  -- the parts of the others too.
-  if v_order.grand_total = (
-    select sum(i.amount) from app.invoices as i
-    where i.order_id = v_invoice.order_id and i.status = 'PAID' and (
-      i.id = p_invoice_id
-      or not exists (select from app.point_queue as q where q.invoice_id = i.id)
-    )
-  ) then
-    v_points := v_order.points_earned - v_vested;
-  else
-    v_points := least(
-      floor(v_order.points_earned * v_invoice.amount / v_order.grand_total)::int,
-      v_order.points_earned - v_vested);
-  end if;
-  if v_points <= 0 then
-    return 0;
-  elsif v_points > app.points_headroom(v_invoice.partner_id) then
-    return null;
-  end if;
-
-  insert into app.point_transactions (
-    partner_id, order_id, invoice_id, type, points, multiplier, description
-  ) values (
-    v_invoice.partner_id, v_invoice.order_id, p_invoice_id, 'EARNED', v_points,
-    (
-      select (r.value ->> 'value')::numeric from jsonb_each(v_order.rules_applied) as r
-      where r.key like 'loyalty.multiplier.%'
-    ),
-    format('%s, %s', v_order.order_number, v_invoice.invoice_number)
-  );
-  select p.point_balance into v_balance from app.partners as p where p.id = v_invoice.partner_id;
-  perform app.enqueue_message('points_vested', 'PARTNER', v_invoice.partner_id, v_invoice.order_id,
-    jsonb_build_object('points', v_points, 'point_balance', v_balance));
-  return v_points;
 end $$;
-comment on function app.vest_points(uuid) is
-  'Vests the points of a PAID invoice once, pro rata of the order''s promise; returns the '
-  'points, 0 if there are none to vest, null while the partner''s balance has no room for them';
+comment on function app.require_headroom(uuid, int) is
+  'Raises INVALID_ARGUMENT when the partner''s balance has no room for so many more points';
 
-create function app.take_back_points(p_invoice_id uuid)
-returns void language plpgsql volatile
-as $$
-begin
-  insert into app.point_transactions (
-    partner_id, order_id, invoice_id, type, points, description, created_by
-  )
-  select
-    t.partner_id, t.order_id, t.invoice_id, 'ADJUSTED', -t.points,
-    i.invoice_number || ' cancelled', auth.current_agent_id()
-  from app.point_transactions as t
-  join app.invoices as i on i.id = t.invoice_id
-  where t.invoice_id = p_invoice_id and t.type = 'EARNED';
-end $$;
-comment on function app.take_back_points(uuid) is
-  'Takes back the points that vested with a cancelled invoice; the balance can fall below 0';
-
-create function app.adjust_points(p_partner_id uuid, p_points int, p_reason text)
+create function app.adjust_points(
+  p_partner_id uuid, p_points int, p_reason text, p_idempotency_key text
+)
 returns uuid language plpgsql volatile
 as $$
 declare
+  v_key text;
   v_reason text;
+  v_hash bytea;
   v_balance int;
   v_id uuid;
 begin
+  v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
   v_reason := app.require_text('reason', p_reason, 500);
   if p_points is null or p_points = 0 or abs(p_points::bigint) > app.max_points() then
     perform app.fail('INVALID_ARGUMENT',
       'points is a whole number other than 0, at most 1,000,000,000');
+  end if;
+  v_hash := app.request_hash(
+    jsonb_build_array('adjust_points', p_partner_id, p_points, v_reason));
+  v_id := app.find_result('adjust_points', v_key, v_hash);
+  if v_id is not null then
+    return v_id;
   end if;
   select p.point_balance into v_balance
   from app.partners as p where p.id = p_partner_id for no key update;
@@ -211,18 +124,57 @@ begin
     perform app.fail('NOT_FOUND', 'partner');
   elsif p_points < 0 and v_balance + p_points < 0 then
     perform app.fail('POINTS_INSUFFICIENT', format('the balance is %s points', v_balance));
-  elsif p_points > app.points_headroom(p_partner_id) then
-    perform app.fail('INVALID_ARGUMENT', 'the balance could pass 2,000,000,000',
-      'Add fewer points');
   end if;
+  perform app.require_headroom(p_partner_id, p_points);
   insert into app.point_transactions (partner_id, type, points, description, created_by)
   values (p_partner_id, 'ADJUSTED', p_points, v_reason, auth.current_agent_id())
   returning id into v_id;
+  perform app.store_result('adjust_points', v_key, v_hash, v_id);
   return v_id;
 end $$;
-comment on function app.adjust_points(uuid, int, text) is
-  'Corrects a balance by hand, never below 0; returns the transaction''s id. Raises '
-  'INVALID_ARGUMENT, NOT_FOUND, POINTS_INSUFFICIENT';
+comment on function app.adjust_points(uuid, int, text, text) is
+  'Corrects a balance by hand, never below 0, idempotent by key; returns the transaction''s id. '
+  'Raises INVALID_ARGUMENT, NOT_FOUND, POINTS_INSUFFICIENT, IDEMPOTENCY_CONFLICT';
+
+create function app.expire_points(
+  p_partner_id uuid, p_points int, p_reason text, p_idempotency_key text
+)
+returns uuid language plpgsql volatile
+as $$
+declare
+  v_key text;
+  v_reason text;
+  v_hash bytea;
+  v_balance int;
+  v_id uuid;
+begin
+  v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
+  v_reason := app.require_text('reason', p_reason, 500);
+  if p_points is null or p_points not between 1 and app.max_points() then
+    perform app.fail('INVALID_ARGUMENT', 'points is a whole number from 1 to 1,000,000,000');
+  end if;
+  v_hash := app.request_hash(
+    jsonb_build_array('expire_points', p_partner_id, p_points, v_reason));
+  v_id := app.find_result('expire_points', v_key, v_hash);
+  if v_id is not null then
+    return v_id;
+  end if;
+  select p.point_balance into v_balance
+  from app.partners as p where p.id = p_partner_id for no key update;
+  if not found then
+    perform app.fail('NOT_FOUND', 'partner');
+  elsif p_points > v_balance then
+    perform app.fail('POINTS_INSUFFICIENT', format('the balance is %s points', v_balance));
+  end if;
+  insert into app.point_transactions (partner_id, type, points, description, created_by)
+  values (p_partner_id, 'EXPIRED', -p_points, v_reason, auth.current_agent_id())
+  returning id into v_id;
+  perform app.store_result('expire_points', v_key, v_hash, v_id);
+  return v_id;
+end $$;
+comment on function app.expire_points(uuid, int, text, text) is
+  'Expires points by hand, at most the balance, idempotent by key; returns the transaction''s id. '
+  'Raises INVALID_ARGUMENT, NOT_FOUND, POINTS_INSUFFICIENT, IDEMPOTENCY_CONFLICT';
 
 create trigger _100_append_only before update or delete on app.point_transactions
 for each row execute function app.tg_append_only();
@@ -260,9 +212,11 @@ begin
       v_partner.point_balance, v_reward.points_required), 'Choose a cheaper reward');
   end if;
 
-  insert into app.redemptions (partner_id, catalog_item_id, points_spent, idempotency_key)
-  values (v_partner.id, p_reward_id, v_reward.points_required, v_key)
-  returning id into v_redemption_id;
+  insert into app.redemptions (
+    partner_id, agent_id, catalog_item_id, points_spent, idempotency_key
+  ) values (
+    v_partner.id, v_partner.acting_agent_id, p_reward_id, v_reward.points_required, v_key
+  ) returning id into v_redemption_id;
 
   update app.redemption_catalog as c set stock_available = c.stock_available - 1
   where c.id = p_reward_id;
@@ -273,6 +227,15 @@ begin
   perform app.enqueue_message('reward_redeemed', 'PARTNER', v_partner.id, null, jsonb_build_object(
     'reward', v_reward.name, 'points', v_reward.points_required,
     'point_balance', v_partner.point_balance - v_reward.points_required));
+  perform app.notify_headquarters('redemption_due', null, jsonb_build_object(
+    'reward', v_reward.name, 'points', v_reward.points_required,
+    'partner_name', (select p.business_name from app.partners as p where p.id = v_partner.id)));
+  if v_partner.acting_agent_id is not null then
+    perform app.notify_impersonation(
+      'REDEMPTION', v_partner.id, null, v_redemption_id, jsonb_build_object(
+        'reward', v_reward.name, 'points', v_reward.points_required, 'partner_name',
+        (select p.business_name from app.partners as p where p.id = v_partner.id)));
+  end if;
   return v_redemption_id;
 end $$;
 comment on function app.redeem_reward(uuid, text) is
@@ -358,6 +321,16 @@ begin
       'redemption cancelled', auth.current_agent_id()
     );
   end if;
+  perform app.enqueue_message(
+    'redemption_status', 'PARTNER', v_redemption.partner_id, null, jsonb_build_object(
+      'reward', (
+        select c.name from app.redemption_catalog as c where c.id = v_redemption.catalog_item_id
+      ),
+      'status_text', case v_status
+        when 'SHIPPED' then 'sedang dikirim'
+        when 'DELIVERED' then 'sudah diterima'
+        else format('dibatalkan, %s poin kembali', v_redemption.points_spent)
+      end));
 end $$;
 comment on function app.advance_redemption(uuid, text) is
   'Moves a redemption from PENDING to SHIPPED to DELIVERED, or from PENDING to CANCELLED, which '

@@ -31,6 +31,7 @@ declare
   v_id uuid;
   v_count int := 0;
 begin
+  perform app.lock_many_partners();
   -- Vesting locks partners: in the order of their ids, as erp_apply_payments does.
   for v_id in
     select i.id from app.invoices as i where i.id = any (p_invoice_ids) order by i.partner_id, i.id

@@ -30,11 +30,15 @@ begin
     select coalesce(jsonb_agg(jsonb_build_object(
       'title', b.title,
       'payload', concat_ws(':', d.decision, p_order_id,
-        app.reply_signature(d.decision, p_order_id, p_subdist_id, o.sla_clock_started_at))
+        app.reply_signature(d.decision, p_order_id, p_subdist_id, o.awaiting_since))
     ) order by b.position), '[]')
     from unnest(p_titles) with ordinality as b (title, position)
     cross join lateral (
-      select case b.title when 'Terima' then 'ACCEPT' when 'Tolak' then 'DECLINE' end
+      select case b.title
+        when 'Terima' then 'ACCEPT'
+        when 'Masih diproses' then 'PROGRESS'
+        when 'Tolak' then 'DECLINE'
+      end
     ) as d (decision)
     join app.orders as o on o.id = p_order_id
   );
@@ -81,11 +85,13 @@ create function app.sender_number(p_from text)
 returns text language sql immutable
 as $$
   select case
-    when p_from ~ '^[1-9][0-9]{4,19}$' then '+' || p_from else app.normalise_phone(p_from)
+    when p_from ~ '^[1-9][0-9]{4,19}$' then app.normalise_phone('+' || p_from)
+    else app.normalise_phone(p_from)
   end
 $$;
 comment on function app.sender_number(text) is
-  'E.164 number of a sender, as the provider writes it: international, without the plus';
+  'E.164 number of a sender, whom the provider names by an international number without the plus; '
+  'null for a sender without a number';
 
 -- Only a sub-distributor who was offered the button gets an explanation; anyone else learns nothing
 -- about the order. No second explanation is enqueued while one is pending.
@@ -107,7 +113,9 @@ begin
     and exists (
       select from app.messages as m
       where m.order_id = o.id and m.recipient_id = s.id
-        and m.template in ('order_routed', 'sla_reminder') and m.attempts > 0
+        and m.template in (
+          'order_routed', 'order_delivery_due', 'sla_reminder', 'sla_delivery_reminder')
+        and m.attempts > 0
     )
     and not exists (
       select from app.messages as m
@@ -121,7 +129,7 @@ comment on function app.reply_to_outdated_button(uuid, text) is
 create function app.button_order_id(p_payload text) returns uuid language sql immutable
 as $$
   select case
-    when p_payload ~ '^(ACCEPT|DECLINE):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[^:]*$'
+    when p_payload ~ '^(ACCEPT|PROGRESS|DECLINE):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[^:]*$'
       then split_part(p_payload, ':', 2)::uuid
   end
 $$;
@@ -140,10 +148,11 @@ begin
     return 'unknown button';
   end if;
   select * into v_order from app.orders as o where o.id = v_order_id for no key update;
-  if not found or v_order.routed_to_subdist_id is null
-    or v_order.status not in ('SUBMITTED', 'PROCESSING')
+  if not found or v_order.awaiting <> 'SUBDIST'
+    -- an offer that was sent late, after the order was approved
+    or (v_order.status = 'APPROVED' and v_decision = 'ACCEPT')
     or split_part(p_payload, ':', 3) is distinct from app.reply_signature(
-      v_decision, v_order.id, v_order.routed_to_subdist_id, v_order.sla_clock_started_at)
+      v_decision, v_order.id, v_order.routed_to_subdist_id, v_order.awaiting_since)
   then
     perform app.reply_to_outdated_button(v_order.id, p_from);
     return 'button out of date';
@@ -176,19 +185,10 @@ begin
     from app.partners as p where p.phone = v_number and p.deleted_at is null;
   end if;
   v_variables := jsonb_build_object(
-    'sender', coalesce(v_sender.name, '') || ' (' || coalesce(v_number, '-') || ')',
+    'sender', coalesce(v_sender.name, '') || ' ('
+      || coalesce(v_number, left(p_from, 40), '-') || ')',
     'text', left(p_text, 900));
-  v_agent_ids := array(
-    select a.id from app.agents as a
-    where a.is_active and a.role = 'SALESMAN' and a.region_id = (
-      select r.region_id from app.ancestor_regions(v_sender.region_id) as r
-      where exists (
-        select from app.agents as x
-        where x.region_id = r.region_id and x.is_active and x.role = 'SALESMAN'
-      )
-      order by r.distance limit 1
-    )
-  );
+  v_agent_ids := app.agents_serving(v_sender.region_id);
   if v_agent_ids = '{}' then
     perform app.notify_headquarters('inbound_text', null, v_variables);
   else
@@ -376,7 +376,8 @@ begin
     array(
       -- A lost offer escalates its order.
       select r.order_id from reported as r
-      where r.template = 'order_routed' and lower(r.element ->> 'status') = 'failed'
+      where r.template in ('order_routed', 'order_delivery_due')
+        and lower(r.element ->> 'status') = 'failed'
       union
       select app.button_order_id(b.payload)
       from elements as e

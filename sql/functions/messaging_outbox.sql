@@ -106,8 +106,7 @@ begin
   update app.messages as m set
     status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
     provider_id = v_provider_id,
-    -- a sign-in token is erased as soon as it is sent
-    variables = case when m.template = 'sign_in_link' then '{}' else m.variables end
+    variables = case when app.carries_token(m.template) then '{}' else m.variables end
   where m.id = p_message_id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
     -- this attempt was refused meanwhile: the message is pending again, as a template
     and m.refused_id is distinct from v_provider_id;
@@ -145,7 +144,7 @@ begin
   update app.messages as m set
     status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
     provider_id = s.provider_id,
-    variables = case when m.template = 'sign_in_link' then '{}' else m.variables end
+    variables = case when app.carries_token(m.template) then '{}' else m.variables end
   from unnest(v_ids, v_provider_ids) as s (id, provider_id)
   where m.id = s.id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
     and m.refused_id is distinct from s.provider_id;
@@ -177,10 +176,7 @@ begin
   then
     return;
   end if;
-  perform app.enqueue_messages(
-    'messenger_trouble', 'AGENT', array(
-      select a.id from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
-    ), null, jsonb_build_object(
+  perform app.notify_headquarters('messenger_trouble', null, jsonb_build_object(
       'error_code', p_error_code,
       'since', to_char(now() at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB'
     ), 'EMAIL');
@@ -197,7 +193,7 @@ begin
   perform from app.orders as o
   where o.id = (
     select m.order_id from app.messages as m
-    where m.id = p_message_id and m.template = 'order_routed'
+    where m.id = p_message_id and m.template in ('order_routed', 'order_delivery_due')
   )
   for no key update;
 end $$;
@@ -212,6 +208,7 @@ as $$
 declare
   v_message app.messages;
   v_will_retry boolean;
+  v_mail_ids uuid[];
 begin
   perform app.lock_offered_order(p_message_id);
   select * into v_message from app.messages as m where m.id = p_message_id for no key update;
@@ -242,7 +239,7 @@ begin
     error_code = left(app.optional_text('error_code', p_error_code, 1000), 100),
     lease_until = null, unknown_since = null,
     variables = case
-      when not v_will_retry and m.template = 'sign_in_link' then '{}' else m.variables
+      when not v_will_retry and app.carries_token(m.template) then '{}' else m.variables
     end,
     -- exponential back-off from 2 seconds to an hour, with jitter
     next_attempt_at = now() + make_interval(
@@ -251,11 +248,11 @@ begin
   if v_message.channel = 'WHATSAPP' then
     perform app.report_delivery_failure(p_error_code);
   end if;
-  if not v_will_retry and v_message.template = 'order_routed' and exists (
-    -- the order is still routed to the recipient, who has not answered since
+  if not v_will_retry and v_message.template in ('order_routed', 'order_delivery_due') and exists (
+    -- it is still the recipient's turn, and they have not answered since
     select from app.orders as o
     where o.id = v_message.order_id and o.routed_to_subdist_id = v_message.recipient_id
-      and (o.last_response_at is null or o.last_response_at <= v_message.created_at)
+      and o.awaiting = 'SUBDIST' and o.awaiting_since <= v_message.created_at
   ) then
     perform app.escalate_now(v_message.order_id,
       'Pesan WhatsApp ke sub-distributor gagal: ' || coalesce(p_error_code, '-'));
@@ -264,11 +261,11 @@ begin
     and (v_message.expires_at > now()) is not false
     and app.recipient_address(v_message.recipient_type, v_message.recipient_id, 'EMAIL') is not null
   then
-    perform app.enqueue_messages(
+    v_mail_ids := app.enqueue_messages(
       v_message.template, v_message.recipient_type, array[v_message.recipient_id],
       v_message.order_id, v_message.variables, 'EMAIL', v_message.expires_at);
-    if v_message.template = 'order_placed_for_you' then
-      perform app.mail_impersonation_notice(v_message.order_id);
+    if v_message.template like '%\_for\_you' then
+      perform app.mail_impersonation_notice(p_message_id, v_mail_ids[1]);
     end if;
   end if;
 end $$;
@@ -344,7 +341,7 @@ begin
 end $$;
 create trigger _200_impersonation_notice after update on app.messages
 for each row when (
-  new.template = 'order_placed_for_you' and old.status <> new.status
+  new.template like '%\_for\_you' and old.status <> new.status
   and new.status in ('SENT', 'DELIVERED', 'READ', 'FAILED')
 )
 execute function app.tg_messages__impersonation_notice();

@@ -20,9 +20,25 @@ as $$
     ('order_over_limit', '{}',
       'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} menunggu keputusan'
       ' kredit: {{reason}}. Mohon segera ditangani.'),
+    ('order_approval_due', '{}',
+      'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} sudah diterima oleh'
+      ' {{subdist_name}} dan menunggu persetujuan.'),
+    ('order_delivery_due', '{Masih diproses,Tolak}',
+      E'Pesanan {{order_number}} dari {{partner_name}} sudah disetujui. Mohon segera dikirim.\n'
+      'Isi pesanan:\n{{lines}}\nAlamat kirim: {{address}}\n'
+      'Belum bisa dikirim? Jawab dengan tombol di bawah.'),
     ('order_placed_for_you', '{}',
       'Halo {{partner_name}}, agen kami {{agent_name}} membuat pesanan {{order_number}} senilai'
       ' {{grand_total}} atas nama Anda. Hubungi kami bila ini keliru.'),
+    ('order_cancelled_for_you', '{}',
+      'Halo {{partner_name}}, agen kami {{agent_name}} membatalkan pesanan {{order_number}} atas'
+      ' nama Anda. Hubungi kami bila ini keliru.'),
+    ('draft_saved_for_you', '{}',
+      'Halo {{partner_name}}, agen kami {{agent_name}} menyimpan rancangan pesanan {{order_number}}'
+      ' senilai {{grand_total}} atas nama Anda. Hubungi kami bila ini keliru.'),
+    ('reward_redeemed_for_you', '{}',
+      'Halo {{partner_name}}, agen kami {{agent_name}} menukarkan {{points}} poin dengan {{reward}}'
+      ' atas nama Anda. Hubungi kami bila ini keliru.'),
     ('order_status', '{}',
       'Kabar pesanan {{order_number}}: kini {{status_text}}. Terima kasih.'),
     ('invoice_issued', '{}',
@@ -40,9 +56,14 @@ as $$
     ('invoice_overdue_agent', '{}',
       'Tagihan {{invoice_number}} dari {{partner_name}} sebesar {{amount_due}} lewat jatuh tempo'
       ' {{days_overdue}} hari, sejak {{due_date}}. Mohon bantu menagih.'),
+    ('payment_reversed', '{}',
+      'Pencatatan pembayaran {{amount}} untuk tagihan {{invoice_number}} kami batalkan. Sisa'
+      ' tagihan: {{amount_due}}. Hubungi kami bila ini keliru.'),
+    ('credit_note_issued', '{}',
+      'Nota kredit {{credit_note_number}} sebesar {{amount}} untuk barang kembali dari pesanan'
+      ' {{order_number}} telah terbit. Terima kasih.'),
     ('refund_due', '{}',
-      'Tagihan {{invoice_number}} dibatalkan setelah dibayar {{amount}}: periksa'
-      ' pengembalian dana.'),
+      'Tagihan {{invoice_number}} kini dibayar lebih {{amount}}: periksa pengembalian dana.'),
     ('points_vested', '{}',
       'Selamat, {{points}} poin dari pesanan {{order_number}} telah masuk. Saldo Anda sekarang'
       ' {{point_balance}} poin.'),
@@ -52,12 +73,26 @@ as $$
     ('sla_reminder', '{Terima,Tolak}',
       'Pengingat: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} menunggu'
       ' jawaban Anda sejak {{waiting_since}}. Mohon segera dijawab.'),
+    ('sla_delivery_reminder', '{Masih diproses,Tolak}',
+      'Pengingat: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} sudah'
+      ' disetujui dan menunggu pengiriman sejak {{waiting_since}}. Mohon segera dikirim.'),
     ('sla_manager', '{}',
-      'Pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak'
+      'Pesanan {{order_number}} dari {{partner_name}} belum {{task}} oleh {{subdist_name}} sejak'
       ' {{waiting_since}}. Mohon bantu menindaklanjuti.'),
     ('sla_escalation', '{}',
-      'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}}'
-      ' sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera ditangani.'),
+      'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum {{task}} oleh'
+      ' {{subdist_name}} sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera'
+      ' ditangani.'),
+    ('sla_hq_reminder', '{}',
+      'Pengingat: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} menunggu'
+      ' {{task}} oleh kantor pusat sejak {{waiting_since}}. Mohon segera ditangani.'),
+    ('sla_hq_escalation', '{}',
+      'ESKALASI: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} masih'
+      ' menunggu {{task}} oleh kantor pusat sejak {{waiting_since}}. Mohon segera ditangani.'),
+    ('redemption_due', '{}',
+      'Penukaran {{reward}} dengan {{points}} poin oleh {{partner_name}} menunggu pengiriman.'),
+    ('redemption_status', '{}',
+      'Kabar penukaran {{reward}}: kini {{status_text}}. Terima kasih.'),
     ('button_outdated', '{}',
       'Tombol pada pesan pesanan {{order_number}} sudah tidak berlaku: {{reason}}. Ketukan Anda'
       ' tidak mengubah apa pun.'),
@@ -75,19 +110,33 @@ as $$
       'Mohon dijawab langsung ke nomor pengirim.'),
     ('sign_in_link', '{}',
       'Masuk ke Digital Hub Alfa Beauty dengan kode ini: {{token}}. Berlaku {{minutes}} menit,'
-      ' untuk satu kali pakai.')
+      ' untuk satu kali pakai.'),
+    ('invitation', '{}',
+      'Halo {{name}}, akun Anda di Digital Hub Alfa Beauty sudah siap. Buat kata sandi dengan kode'
+      ' ini: {{token}}. Berlaku {{hours}} jam, untuk satu kali pakai.'),
+    ('password_reset', '{}',
+      'Kode untuk mengganti kata sandi akun {{account}} Anda di Digital Hub Alfa Beauty:'
+      ' {{token}}. Berlaku {{minutes}} menit, untuk satu kali pakai. Abaikan pesan ini bila Anda'
+      ' tidak memintanya.')
 $$;
 comment on function app.message_templates() is
   'Texts of all messages, in Indonesian, with {{variables}} and reply buttons';
+
+create function app.carries_token(p_template text) returns boolean
+language sql immutable parallel safe
+as $$ select p_template in ('sign_in_link', 'invitation', 'password_reset') $$;
+comment on function app.carries_token(text) is
+  'Whether messages of a template carry a token, which is erased as soon as they are sent';
 
 create function app.message_priority(p_template text) returns smallint
 language sql immutable parallel safe
 as $$
   select case
-    when p_template = 'sign_in_link' then 0
+    when p_template in ('sign_in_link', 'invitation', 'password_reset') then 0
     when p_template in (
       'order_routed', 'order_withdrawn', 'order_unrouted', 'order_over_limit',
-      'sla_reminder', 'sla_manager', 'sla_escalation'
+      'order_approval_due', 'order_delivery_due', 'sla_reminder', 'sla_delivery_reminder',
+      'sla_manager', 'sla_escalation', 'sla_hq_reminder', 'sla_hq_escalation'
     ) then 1
     else 2
   end::smallint
@@ -129,32 +178,36 @@ end $$;
 comment on function app.enqueue_message(text, text, uuid, uuid, jsonb) is
   'Enqueues a message in the caller''s transaction; returns its id';
 
--- Messages are inserted by this function, enqueue_message, sweep_service_level and
--- send_invoice_reminders only.
+-- Messages are inserted by this function, enqueue_message, notify_headquarters, sweep_service_level
+-- and send_invoice_reminders only.
 create function app.enqueue_messages(
   p_template text, p_recipient_type text, p_recipient_ids uuid[], p_order_id uuid,
   p_variables jsonb, p_channel app.notification_channel_enum default 'WHATSAPP',
   p_expires_at timestamptz default null
 )
-returns int language plpgsql volatile
+returns uuid[] language plpgsql volatile
 as $$
 declare
-  v_count int;
+  v_ids uuid[];
 begin
-  insert into app.messages (
-    template, channel, recipient_type, recipient_id, order_id, variables, priority, expires_at
+  with inserted as (
+    insert into app.messages (
+      template, channel, recipient_type, recipient_id, order_id, variables, priority, expires_at
+    )
+    select
+      p_template, p_channel, p_recipient_type, r.id, p_order_id, p_variables,
+      app.message_priority(p_template), p_expires_at
+    from unnest(p_recipient_ids) as r (id)
+    returning id
   )
-  select
-    p_template, p_channel, p_recipient_type, r.id, p_order_id, p_variables,
-    app.message_priority(p_template), p_expires_at
-  from unnest(p_recipient_ids) as r (id);
-  get diagnostics v_count = row_count;
-  return v_count;
+
+  select coalesce(array_agg(i.id), '{}') into v_ids from inserted as i;
+  return v_ids;
 end $$;
 comment on function app.enqueue_messages(
   text, text, uuid[], uuid, jsonb, app.notification_channel_enum, timestamptz
 ) is
-  'Enqueues a message to each of these recipients in the caller''s transaction; returns how many';
+  'Enqueues a message to each of these recipients in the caller''s transaction; returns their ids';
 
 -- Lock order: partners, orders, messages (the first two as everywhere: D-3.orders-9), each in the
 -- order of their ids and all before the first is changed.
@@ -175,7 +228,7 @@ begin
       union
       select o.id from app.messages as o
       where o.order_id = any (p_order_ids)
-        and o.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
+        and o.status in ('HELD', 'PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
     ))
   order by m.id for no key update;
 end $$;
@@ -192,15 +245,15 @@ as $$
 begin
   -- All that a later call of the same transition may withdraw, in the order of messages_sent.
   perform from app.messages as m
-  where m.order_id = p_order_id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
+  where m.order_id = p_order_id and m.status in ('HELD', 'PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
   order by m.id for no key update;
   update app.messages as m set
-    status = case m.status when 'PENDING' then 'WITHDRAWN' else m.status end,
-    error_code = case m.status when 'PENDING' then p_why else m.error_code end,
+    status = case when m.status in ('HELD', 'PENDING') then 'WITHDRAWN' else m.status end,
+    error_code = case when m.status in ('HELD', 'PENDING') then p_why else m.error_code end,
     expires_at = now()
   where m.order_id = p_order_id and m.template = any (p_templates)
     and m.recipient_id = coalesce(p_recipient_id, m.recipient_id)
-    and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT');
+    and m.status in ('HELD', 'PENDING', 'CLAIMED', 'UNKNOWN', 'SENT');
 end $$;
 comment on function app.withdraw_messages(uuid, text[], text, uuid) is
   'Withdraws messages of an order that are outdated; the caller has locked the order';
@@ -209,25 +262,49 @@ create function app.withdraw_offer(p_order_id uuid, p_subdist_id uuid, p_reason 
 returns void language plpgsql volatile
 as $$
 begin
-  perform app.withdraw_messages(p_order_id, '{order_routed}', 'withdrawn', p_subdist_id);
+  perform app.withdraw_messages(
+    p_order_id, '{order_routed,order_delivery_due}', 'withdrawn', p_subdist_id);
   perform app.enqueue_message('order_withdrawn', 'SUBDIST', p_subdist_id, p_order_id,
     jsonb_build_object('reason', p_reason));
 end $$;
 comment on function app.withdraw_offer(uuid, uuid, text) is
   'Notifies a sub-distributor that an order is no longer routed to them, and withdraws its offer';
 
+create function app.headquarters() returns uuid[] language plpgsql stable
+as $$
+begin
+  return array(
+    select a.id from app.agents as a
+    where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active order by a.id
+  );
+end $$;
+comment on function app.headquarters() is 'Ids of the active admins and superadmins';
+
 create function app.notify_headquarters(
-  p_template text, p_order_id uuid, p_variables jsonb default '{}'
+  p_template text, p_order_id uuid, p_variables jsonb default '{}',
+  p_channel app.notification_channel_enum default 'WHATSAPP'
 )
 returns void language plpgsql volatile
 as $$
+declare
+  v_recipient_ids uuid[] := app.headquarters();
 begin
-  perform app.enqueue_messages(p_template, 'AGENT', array(
-    select a.id from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
-  ), p_order_id, p_variables);
+  if v_recipient_ids <> '{}' then
+    perform app.enqueue_messages(
+      p_template, 'AGENT', v_recipient_ids, p_order_id, p_variables, p_channel);
+  else
+    insert into app.messages (
+      template, channel, recipient_type, recipient_id, order_id, variables, priority, status
+    ) values (
+      p_template, p_channel, 'AGENT', '00000000-0000-0000-0000-000000000000', p_order_id,
+      p_variables, app.message_priority(p_template), 'HELD'
+    );
+  end if;
 end $$;
-comment on function app.notify_headquarters(text, uuid, jsonb) is
-  'Enqueues a message to every active admin and superadmin';
+comment on function app.notify_headquarters(
+  text, uuid, jsonb, app.notification_channel_enum
+) is
+  'Enqueues a message to every active admin and superadmin; it is held while there is none';
 
 create function app.order_variables(p_order_id uuid, p_with_lines boolean)
 returns jsonb language plpgsql stable
@@ -288,7 +365,7 @@ begin
   case p_type
     when 'PARTNER' then return (
       select case p_channel when 'WHATSAPP' then p.phone else p.email end
-      from app.partners as p where p.id = p_id and p.deleted_at is null
+      from app.partners as p where p.id = p_id
     );
     when 'SUBDIST' then return (
       select case p_channel when 'WHATSAPP' then s.whatsapp_number else s.email end
@@ -301,4 +378,4 @@ begin
   end case;
 end $$;
 comment on function app.recipient_address(text, uuid, app.notification_channel_enum) is
-  'Current phone number (E.164) or e-mail address of a recipient; null if unknown or deleted';
+  'Current phone number (E.164) or e-mail address of a recipient; null if unknown';

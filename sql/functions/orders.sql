@@ -12,7 +12,7 @@ as $$
       then p_from in ('DRAFT', 'SUBMITTED', 'PROCESSING', 'APPROVED')
     else (p_from, p_to) in (
       ('DRAFT', 'SUBMITTED'), ('SUBMITTED', 'PROCESSING'), ('PROCESSING', 'APPROVED'),
-      ('SUBMITTED', 'APPROVED'),  -- only orders that could not be routed: tg_orders__guard
+      ('SUBMITTED', 'APPROVED'),  -- only orders without a sub-distributor: tg_orders__guard
       ('APPROVED', 'SHIPPED'), ('SHIPPED', 'COMPLETED')
     )
   end
@@ -85,8 +85,8 @@ begin
     return new;
   end if;
   if not app.is_legal_transition(old.status, new.status) or (
-    old.status = 'SUBMITTED' and new.status = 'APPROVED'
-    and (new.routed_to_subdist_id is not null or (new.is_over_limit and new.released_at is null))
+    new.status = 'APPROVED'
+    and (old.awaiting <> 'HEADQUARTERS' or (new.is_over_limit and new.released_at is null))
   ) then
     perform app.refuse_transition(new.order_number, old.status, new.status);
   elsif current_user <> 'hub_owner' then
@@ -98,21 +98,35 @@ end $$;
 create trigger _100_guard before update or delete on app.orders
 for each row execute function app.tg_orders__guard();
 
--- A response or a new route starts another clock, of which no level was reached yet.
-create function app.tg_orders__restart_clock() returns trigger
+-- Whose turn it is, and since when. Headquarters' clock keeps running through the answers of a
+-- sub-distributor, and starts again when they acted themselves: released or approved the order, and
+-- have to act once more. No level of a new clock was reached yet.
+create function app.tg_orders__derive_turn() returns trigger
 language plpgsql
 as $$
 begin
-  new.sla_reminder_sent := false;
-  new.sla_manager_notified := false;
-  new.sla_escalated := false;
+  new.awaiting := app.order_awaiting(new.status, new.routed_to_subdist_id, new.last_response_at);
+  new.awaiting_since := case
+    when new.awaiting = 'SUBDIST'
+      then greatest(new.routed_at, new.last_response_at, new.approved_at)
+    when new.awaiting <> 'HEADQUARTERS' then null
+    when old.awaiting = 'HEADQUARTERS' and new.status = old.status
+      and new.released_at is not distinct from old.released_at then old.awaiting_since
+    else now()
+  end;
+  if new.awaiting_since is not null
+    and (new.awaiting, new.awaiting_since) is distinct from (old.awaiting, old.awaiting_since)
+  then
+    new.sla_reminder_sent := false;
+    new.sla_manager_notified := false;
+    new.sla_escalated := false;
+  end if;
   return new;
 end $$;
-create trigger _200_restart_clock before update of routed_at, last_response_at on app.orders
-for each row when (
-  (new.routed_at, new.last_response_at) is distinct from (old.routed_at, old.last_response_at)
-)
-execute function app.tg_orders__restart_clock();
+create trigger _200_derive_turn before update of
+  status, routed_to_subdist_id, routed_at, last_response_at, approved_at, released_at
+on app.orders
+for each row execute function app.tg_orders__derive_turn();
 create trigger _900_touch before update on app.orders
 for each row execute function app.tg_touch_updated_at();
 

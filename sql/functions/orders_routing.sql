@@ -1,5 +1,5 @@
--- Who serves a submitted order: the answer of the sub-distributor, the release of an order over the
--- limit, and the way to another sub-distributor.
+-- Who serves an order until it is shipped: the answer of the sub-distributor, the release of an
+-- order over the limit, and the way to another sub-distributor.
 
 create function app.notify_unrouted(p_order_id uuid, p_reason text default null)
 returns void language plpgsql volatile
@@ -20,6 +20,7 @@ declare
   v_note text;
   v_order record;
   v_to app.order_status_enum;
+  v_awaiting app.awaiting_enum;
 begin
   -- order_events.note has 500 characters: the decision, then the note
   v_note := app.optional_text('note', p_note, 480);
@@ -33,12 +34,14 @@ begin
   end if;
   -- Without the partner's lock: an answer changes neither credit nor points.
   perform from app.orders as o where o.id = p_order_id for no key update;
-  select o.order_number, o.partner_id, o.status into v_order
+  select o.order_number, o.partner_id, o.status, o.awaiting into v_order
   from app.orders as o
   where o.id = p_order_id and o.routed_to_subdist_id = p_subdist_id;
   if not found then
     perform app.fail('NOT_FOUND', 'order');
-  elsif v_order.status not in ('SUBMITTED', 'PROCESSING') then
+  elsif v_order.status not in ('SUBMITTED', 'PROCESSING', 'APPROVED')
+    or (v_order.status = 'APPROVED' and p_decision = 'ACCEPT')
+  then
     perform app.fail('ILLEGAL_TRANSITION',
       format('%s is %s', v_order.order_number, v_order.status));
   end if;
@@ -47,9 +50,11 @@ begin
   if p_decision = 'DECLINE' then
     update app.orders as o set
       routed_to_subdist_id = null, routed_at = null, last_response_at = now()
-    where o.id = p_order_id;
+    where o.id = p_order_id
+    returning o.awaiting into v_awaiting;
   else
-    update app.orders as o set status = v_to, last_response_at = now() where o.id = p_order_id;
+    update app.orders as o set status = v_to, last_response_at = now() where o.id = p_order_id
+    returning o.awaiting into v_awaiting;
   end if;
 
   if v_to <> v_order.status then
@@ -58,18 +63,23 @@ begin
   perform app.record_event(
     p_order_id, v_order.partner_id, 'RESPONSE', v_order.status, v_to,
     p_decision || coalesce(': ' || v_note, ''), p_subdist_id);
-  perform app.withdraw_reminders(p_order_id);
+  if v_order.awaiting = 'SUBDIST' or p_decision = 'DECLINE' then
+    perform app.withdraw_reminders(p_order_id);
+  end if;
+  if v_to <> v_order.status then
+    perform app.notify_status(p_order_id, v_order.partner_id, v_to);
+  end if;
   if p_decision = 'DECLINE' then
     perform app.notify_unrouted(
       p_order_id, 'ditolak sub-distributor' || coalesce(': ' || v_note, ''));
-  elsif v_to <> v_order.status then
-    perform app.notify_status(p_order_id, v_order.partner_id, v_to);
+  elsif v_awaiting <> v_order.awaiting then
+    perform app.notify_headquarters('order_approval_due', p_order_id);
   end if;
 end $$;
 comment on function app.respond_order(uuid, uuid, text, text) is
-  'Records the sub-distributor''s answer, which restarts the clock: ACCEPT starts PROCESSING, '
-  'DECLINE hands the order to headquarters. Raises INVALID_ARGUMENT, ACCOUNT_INACTIVE, '
-  'NOT_FOUND, ILLEGAL_TRANSITION';
+  'Records the sub-distributor''s answer, which ends their turn or restarts their clock: ACCEPT '
+  'starts PROCESSING, DECLINE hands the order to headquarters. An APPROVED order takes PROGRESS '
+  'and DECLINE. Raises INVALID_ARGUMENT, ACCOUNT_INACTIVE, NOT_FOUND, ILLEGAL_TRANSITION';
 
 -- The caller has locked the order and checked that it is open.
 create function app.assign_order(p_order_id uuid, p_subdist_id uuid, p_event text, p_note text)
@@ -96,14 +106,16 @@ begin
   end if;
   perform app.withdraw_reminders(p_order_id);
   if p_subdist_id is not null then
-    perform app.enqueue_message('order_routed', 'SUBDIST', p_subdist_id, p_order_id);
+    perform app.enqueue_message(
+      case v_order.status when 'APPROVED' then 'order_delivery_due' else 'order_routed' end,
+      'SUBDIST', p_subdist_id, p_order_id);
   else
     perform app.notify_unrouted(p_order_id);
   end if;
 end $$;
 comment on function app.assign_order(uuid, uuid, text, text) is
-  'Routes an open order to a sub-distributor (null: to headquarters), restarts the clock, and '
-  'notifies the new and the previous one';
+  'Routes an order that is not shipped to a sub-distributor (null: to headquarters), restarts the '
+  'clock, and notifies the new and the previous one';
 
 create function app.subdist_for_order(p_order_id uuid)
 returns uuid language plpgsql stable
@@ -155,7 +167,7 @@ begin
   perform app.lock_order(p_order_id);
   select o.order_number, o.status, o.is_over_limit, o.released_at into strict v_order
   from app.orders as o where o.id = p_order_id;
-  if v_order.status not in ('SUBMITTED', 'PROCESSING')
+  if v_order.status not in ('SUBMITTED', 'PROCESSING', 'APPROVED')
     or (v_order.is_over_limit and v_order.released_at is null)
   then
     perform app.fail('NOT_ROUTABLE', v_order.order_number);
@@ -172,31 +184,35 @@ begin
   perform app.assign_order(p_order_id, p_subdist_id, 'ROUTED', null);
 end $$;
 comment on function app.reroute_order(uuid, uuid) is
-  'Routes an open order to another sub-distributor and restarts the clock; raises NOT_ROUTABLE, '
-  'NOT_FOUND, SUBDIST_UNAVAILABLE';
+  'Routes an order that is not shipped to another sub-distributor and restarts the clock; in '
+  'PROCESSING they answer before it is approved. Raises NOT_ROUTABLE, NOT_FOUND, '
+  'SUBDIST_UNAVAILABLE';
 
-create function app.hand_over_orders(p_subdist_id uuid)
+create function app.hand_over_orders(p_subdist_ids uuid[])
 returns int language plpgsql volatile
 as $$
 declare
+  v_ids uuid[];
   v_id uuid;
   v_count int := 0;
 begin
-  perform app.lock_messages('{}', array(
+  v_ids := array(
     select o.id from app.orders as o
-    where o.routed_to_subdist_id = p_subdist_id and o.status in ('SUBMITTED', 'PROCESSING')
-  ));
-  for v_id in
-    select o.id from app.orders as o
-    where o.routed_to_subdist_id = p_subdist_id and o.status in ('SUBMITTED', 'PROCESSING')
-    order by o.partner_id, o.id
-  loop
-    perform app.lock_order(v_id);
-    -- It may have been answered or re-routed while this waited for the lock.
+    where o.routed_to_subdist_id = any (p_subdist_ids) and o.awaiting_since is not null
+    order by o.id
+  );
+  if v_ids = '{}' then
+    return 0;
+  end if;
+  perform app.lock_many_partners();
+  -- All of them before the first is changed: two calls wait for each other instead of deadlocking.
+  perform app.lock_messages('{}', v_ids);
+  foreach v_id in array v_ids loop
+    -- It may have been answered, re-routed or shipped while this waited for the locks.
     if exists (
       select from app.orders as o
-      where o.id = v_id and o.routed_to_subdist_id = p_subdist_id
-        and o.status in ('SUBMITTED', 'PROCESSING')
+      where o.id = v_id and o.routed_to_subdist_id = any (p_subdist_ids)
+        and o.awaiting_since is not null
     ) then
       perform app.assign_order(v_id, app.subdist_for_order(v_id), 'ROUTED', 'suspended');
       v_count := v_count + 1;
@@ -204,6 +220,6 @@ begin
   end loop;
   return v_count;
 end $$;
-comment on function app.hand_over_orders(uuid) is
-  'Routes the open orders of a suspended sub-distributor to the next one; returns the number of '
-  'orders';
+comment on function app.hand_over_orders(uuid[]) is
+  'Routes the orders that these suspended sub-distributors have not shipped to the next one; '
+  'returns the number of orders';

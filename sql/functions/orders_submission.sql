@@ -165,15 +165,16 @@ begin
     insert into app.orders (
       partner_id, agent_id, submission_type, status, subtotal, discount_amount, point_discount,
       grand_total, points_earned, points_used, is_eligible_for_points, notes, is_over_limit,
-      over_limit_reason, submitted_at, routed_to_subdist_id, routed_at, idempotency_key,
-      request_hash, rules_applied, due_days
+      over_limit_reason, submitted_at, routed_to_subdist_id, routed_at, awaiting, awaiting_since,
+      idempotency_key, request_hash, rules_applied, due_days
     ) values (
       p_partner.id, p_partner.acting_agent_id, app.submission_type(p_partner.acting_agent_id),
       'SUBMITTED', (v_order.lines).subtotal, v_order.discount_amount, v_order.point_discount,
       v_order.grand_total, v_order.points_promised, coalesce(p_points, 0),
       v_order.is_eligible_for_points, p_notes, v_over_limit_reason is not null,
       v_over_limit_reason, now(), v_subdist_id, case when v_subdist_id is not null then now() end,
-      p_key, p_hash, v_order.rules_applied, v_order.due_days
+      case when v_subdist_id is null then 'HEADQUARTERS' else 'SUBDIST' end::app.awaiting_enum,
+      now(), p_key, p_hash, v_order.rules_applied, v_order.due_days
     ) returning id into v_order_id;
     perform app.insert_lines(v_order_id, p_partner.id, v_order.lines);
   else
@@ -204,7 +205,7 @@ begin
     coalesce(p_partner.acting_agent_id, p_partner.id));
   perform app.notify_submission(v_order_id, v_subdist_id, v_over_limit_reason);
   if p_partner.acting_agent_id is not null then
-    perform app.notify_impersonation(v_order_id, p_partner.id);
+    perform app.notify_impersonation('ORDER', p_partner.id, v_order_id);
   end if;
   return v_order_id;
 end $$;
@@ -318,6 +319,9 @@ begin
   perform app.insert_lines(v_order_id, v_partner.id, v_order.lines);
 
   perform app.record_event(v_order_id, v_partner.id, 'STATUS', null, 'DRAFT');
+  if v_partner.acting_agent_id is not null then
+    perform app.notify_impersonation('DRAFT', v_partner.id, v_order_id);
+  end if;
   return v_order_id;
 end $$;
 comment on function app.save_draft(jsonb, text) is
@@ -351,6 +355,9 @@ begin
     subtotal = (v_order.lines).subtotal, discount_amount = v_order.discount_amount,
     grand_total = v_order.grand_total, notes = v_notes
   where o.id = p_order_id;
+  if v_partner.acting_agent_id is not null then
+    perform app.notify_impersonation('DRAFT', v_partner.id, p_order_id);
+  end if;
 end $$;
 comment on function app.update_draft(uuid, jsonb, text) is
   'Replaces the lines and notes of a DRAFT of the calling partner, at current prices. Raises '

@@ -136,10 +136,96 @@ end $$;
 comment on function app.use_credit(uuid, numeric) is
   'Adds an amount (IDR, negative to subtract) to the partner''s used credit';
 
+-- What is not given stays as it is; an empty text empties its column.
+create function app.update_profile(
+  p_address text, p_phone text, p_salon_type text, p_chair_count int, p_specialization text
+)
+returns void language plpgsql volatile
+as $$
+declare
+  v_max_chairs constant int := 10000;
+  v_partner app.partner_account;
+  v_address text;
+  v_phone text;
+  v_salon_type app.salon_type_enum;
+  v_specialization text;
+begin
+  if auth.acting_agent_id() is not null then
+    perform app.fail('NOT_ALLOWED', 'Partners change their own profile',
+      'Ask headquarters to change it');
+  end if;
+  v_partner := app.lock_calling_partner();
+  v_address := app.optional_text('address', p_address, 500);
+  v_phone := app.phone_number('phone', app.optional_text('phone', p_phone, 60));
+  v_specialization := app.optional_text('specialization', p_specialization, 255);
+  if p_salon_type <> '' and p_salon_type <> all (enum_range(null::app.salon_type_enum)::text[]) then
+    perform app.fail('INVALID_ARGUMENT', format('salon_type must be one of %s',
+      array_to_string(enum_range(null::app.salon_type_enum), ', ')));
+  elsif p_chair_count not between 0 and v_max_chairs then
+    perform app.fail('INVALID_ARGUMENT', format('chair_count must be from 0 to %s', v_max_chairs));
+  end if;
+  v_salon_type := nullif(p_salon_type, '')::app.salon_type_enum;
+  if num_nonnulls(p_address, p_phone, p_salon_type, p_chair_count, p_specialization) = 0 then
+    return;
+  end if;
+  begin
+    update app.partners as p set
+      address = case when p_address is null then p.address else v_address end,
+      phone = case when p_phone is null then p.phone else v_phone end,
+      salon_type = case when p_salon_type is null then p.salon_type else v_salon_type end,
+      chair_count = coalesce(p_chair_count, p.chair_count),
+      specialization = case
+        when p_specialization is null then p.specialization else v_specialization
+      end
+    where p.id = v_partner.id;
+  exception
+    when unique_violation then
+      perform app.fail('PHONE_IN_USE', 'phone');
+  end;
+end $$;
+comment on function app.update_profile(text, text, text, int, text) is
+  'Changes the calling partner''s own address, phone and profile; raises NOT_ALLOWED, '
+  'INVALID_ARGUMENT, INVALID_PHONE, PHONE_IN_USE';
+
+-- The same search as for routing and for texts: the own region first, then those above it.
+create function app.my_contacts()
+returns table (id uuid, role text, name text, phone text)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_region_id uuid;
+begin
+  if auth.caller_role() = 'partner' then
+    select p.region_id into v_region_id
+    from app.partners as p
+    where p.id = auth.current_user_id() and p.is_active and p.deleted_at is null;
+  end if;
+  return query
+  select s.id, 'subdist', s.business_name::text, s.whatsapp_number::text
+  from app.sub_distributors as s
+  where s.status = 'ACTIVE' and s.region_id = (
+    select r.region_id from app.ancestor_regions(v_region_id) as r
+    where exists (
+      select from app.sub_distributors as x
+      where x.region_id = r.region_id and x.status = 'ACTIVE'
+    )
+    order by r.distance limit 1
+  )
+  union all
+  select a.id, 'agent', a.full_name::text, a.phone::text
+  from app.agents as a
+  where a.id = any (app.agents_serving(v_region_id));
+end $$;
+comment on function app.my_contacts() is
+  'Active sub-distributors and sales agents who serve the calling partner, of their region or the '
+  'nearest one above it that has any; empty for other callers';
+
 create trigger _100_normalise_phone before insert or update of phone on app.partners
 for each row execute function app.tg_normalise_phone();
-create trigger _300_close_sessions after update of is_active on app.partners
-for each row when (old.is_active and not new.is_active)
+create trigger _300_close_sessions after update of is_active, deleted_at on app.partners
+for each row when (
+  old.is_active and old.deleted_at is null and not (new.is_active and new.deleted_at is null)
+)
 execute function auth.tg_close_sessions();
 -- By the columns of the view, because credit and points change with every order: an admin's change
 -- fails only if another one came between.

@@ -25,7 +25,7 @@ $$;
 comment on function app.region_time_zone(uuid) is
   'Time zone of a region: its own, else that of the nearest ancestor, else Asia/Jakarta';
 
--- Every statement takes the lock first, whoever writes: two concurrent edits could close a cycle
+-- Every statement takes the lock first, also by psql: two concurrent edits could close a cycle
 -- that neither of them sees. The tree is small and rarely edited.
 create function app.tg_regions__lock() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -1,5 +1,6 @@
--- The service level of sub-distributors: a reminder, then the region's agents, then headquarters,
--- each once per running clock.
+-- The service level: whose turn it is has a clock. A sub-distributor is reminded, then the region's
+-- agents are notified, then headquarters; admins are reminded, then superadmins are notified. Each
+-- level once per running clock.
 
 create function app.sla_due_at(p_start timestamptz, p_hours numeric, p_calendar jsonb, p_zone text)
 returns timestamptz language plpgsql stable
@@ -45,46 +46,105 @@ comment on function app.sla_due_at(timestamptz, numeric, jsonb, text) is
   'When this many hours of the calendar have passed since the start, in this zone; by the wall '
   'clock if the calendar is closed for 100 days in a row';
 
--- orders_sla_clock_idx alone answers this: it holds only open orders with a level that has not been
--- reached, so that closed orders cost nothing.
+-- orders_awaiting_idx alone answers this: it holds only orders that wait for someone, so that
+-- closed orders cost nothing. Headquarters has no level MANAGER.
 create function app.late_orders(
-  p_reminder numeric, p_manager numeric, p_escalation numeric, p_limit int
+  p_reminder numeric, p_manager numeric, p_escalation numeric, p_approval numeric, p_limit int
 )
 returns table (id uuid) language plpgsql stable
 as $$
 begin
   return query
-  select o.id from app.orders as o
-  where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null
-    and not (o.sla_reminder_sent and o.sla_manager_notified and o.sla_escalated)
-    and o.sla_clock_started_at <= now() - p_reminder * interval '1 hour'
-    and (
-      not o.sla_reminder_sent
-      or (
-        not o.sla_manager_notified
-        and o.sla_clock_started_at <= now() - p_manager * interval '1 hour'
-      )
-      or (
-        not o.sla_escalated
-        and o.sla_clock_started_at <= now() - p_escalation * interval '1 hour'
-      )
+  select l.id
+  from (
+    (
+      select o.id, o.awaiting_since from app.orders as o
+      where o.awaiting = 'SUBDIST' and o.awaiting_since <= now() - p_reminder * interval '1 hour'
+        and (
+          not o.sla_reminder_sent
+          or (
+            not o.sla_manager_notified
+            and o.awaiting_since <= now() - p_manager * interval '1 hour'
+          )
+          or (
+            not o.sla_escalated and o.awaiting_since <= now() - p_escalation * interval '1 hour'
+          )
+        )
+      order by o.awaiting_since limit p_limit
     )
-  order by o.sla_clock_started_at
+    union all
+    (
+      select o.id, o.awaiting_since from app.orders as o
+      where o.awaiting = 'HEADQUARTERS'
+        and o.awaiting_since <= now() - p_approval * interval '1 hour'
+        and (
+          not o.sla_reminder_sent
+          or (
+            not o.sla_escalated and o.awaiting_since <= now() - p_escalation * interval '1 hour'
+          )
+        )
+      order by o.awaiting_since limit p_limit
+    )
+  ) as l
+  order by l.awaiting_since
   limit p_limit;
 end $$;
-comment on function app.late_orders(numeric, numeric, numeric, int) is
+comment on function app.late_orders(numeric, numeric, numeric, numeric, int) is
   'Orders whose clock has passed the hours of a level that was not escalated, by the wall clock; '
   'oldest clocks first';
 
-create function app.waiting_since(p_clock timestamptz) returns jsonb language sql stable
+create function app.open_task(
+  p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_routed boolean,
+  p_waits_for_release boolean
+)
+returns text language sql immutable
+as $$
+  select case
+    when p_awaiting = 'SUBDIST'
+      then case p_status when 'APPROVED' then 'dikirim' else 'dijawab' end
+    when p_waits_for_release then 'keputusan plafon kredit'
+    when not p_is_routed then case p_status
+      when 'APPROVED' then 'pengiriman' else 'penunjukan sub-distributor'
+    end
+    else 'persetujuan'
+  end
+$$;
+comment on function app.open_task(
+  app.order_status_enum, app.awaiting_enum, boolean, boolean
+) is
+  'What an order waits for, in Indonesian words for messages about a late order';
+
+create function app.waiting_since(p_clock timestamptz, p_task text)
+returns jsonb language sql stable
 as $$
   select jsonb_build_object(
     'waiting_since', to_char(p_clock at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB',
-    'reason', 'batas waktu terlampaui'
+    'task', p_task, 'reason', 'batas waktu terlampaui'
   )
 $$;
-comment on function app.waiting_since(timestamptz) is
+comment on function app.waiting_since(timestamptz, text) is
   'Message variables that describe a running clock';
+
+create function app.escalation_template(
+  p_level app.escalation_level_enum, p_awaiting app.awaiting_enum, p_status app.order_status_enum
+)
+returns text language sql immutable
+as $$
+  select case p_awaiting
+    when 'HEADQUARTERS'
+      then case p_level when 'REMINDER' then 'sla_hq_reminder' else 'sla_hq_escalation' end
+    else case p_level
+      when 'REMINDER'
+        then case p_status when 'APPROVED' then 'sla_delivery_reminder' else 'sla_reminder' end
+      when 'MANAGER' then 'sla_manager'
+      else 'sla_escalation'
+    end
+  end
+$$;
+comment on function app.escalation_template(
+  app.escalation_level_enum, app.awaiting_enum, app.order_status_enum
+) is
+  'Template of the message of a level, by whose clock it is';
 
 -- The unique key of the log makes each escalation happen once: a repeated, concurrent or late run
 -- adds nothing.
@@ -98,19 +158,22 @@ declare
   v_reminder numeric := app.config_numeric('sla.reminder_hours');
   v_manager numeric := app.config_numeric('sla.manager_hours');
   v_escalation numeric := app.config_numeric('sla.escalation_hours');
+  v_approval numeric := app.config_numeric('sla.approval_hours');
   v_count int;
 begin
   with late as (
     select
-      o.id, o.partner_id, o.routed_to_subdist_id, o.sla_clock_started_at as clock,
+      o.id, o.partner_id, o.awaiting, o.routed_to_subdist_id, o.awaiting_since as clock,
       o.sla_reminder_sent, o.sla_manager_notified, o.sla_escalated
     from app.orders as o
     where o.id = any (array(
-        select l.id from app.late_orders(v_reminder, v_manager, v_escalation, p_limit) as l
+        select l.id
+        from app.late_orders(v_reminder, v_manager, v_escalation, v_approval, p_limit) as l
       ))
       -- repeated for orders that changed while this waited for their lock
-      and o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null
-      and o.sla_clock_started_at <= now() - v_reminder * interval '1 hour'
+      and o.awaiting_since <= now() - case o.awaiting
+        when 'SUBDIST' then v_reminder else v_approval
+      end * interval '1 hour'
     for no key update skip locked
   ),
   located as (
@@ -120,8 +183,13 @@ begin
     select r.region_id, app.region_time_zone(r.region_id) as zone
     from (select distinct w.region_id from located as w) as r
   ),
+  -- An admin is reminded and a superadmin escalated to; where either is missing, the other.
   headquarters as materialized (
-    select a.id from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+    select
+      a.id,
+      a.role = 'ADMIN' or bool_and(a.role <> 'ADMIN') over () as is_reminded,
+      a.role = 'SUPERADMIN' or bool_and(a.role <> 'SUPERADMIN') over () as is_escalated_to
+    from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
   ),
   managers as materialized (
     select z.region_id, a.id
@@ -130,33 +198,43 @@ begin
     join app.agents as a on a.region_id = r.region_id and a.role = 'SALESMAN' and a.is_active
   ),
   due as (
-    select w.id, w.region_id, w.routed_to_subdist_id, w.clock, l.level, d.due_at
+    select
+      w.id, w.region_id, w.awaiting, w.routed_to_subdist_id, w.clock, l.level, d.due_at
     from located as w
     join zones as z on z.region_id is not distinct from w.region_id
     cross join lateral (values
-      ('REMINDER'::app.escalation_level_enum, v_reminder, not w.sla_reminder_sent),
-      ('MANAGER', v_manager, not w.sla_manager_notified),
-      ('HQ_INTERVENTION', v_escalation, not w.sla_escalated)
-    ) as l (level, hours, is_open)
-    cross join lateral app.sla_due_at(w.clock, l.hours, v_calendar, z.zone) as d (due_at)
-    where l.is_open and d.due_at <= now()
+      ('SUBDIST'::app.awaiting_enum, 'REMINDER'::app.escalation_level_enum, v_reminder,
+        not w.sla_reminder_sent),
+      ('SUBDIST', 'MANAGER', v_manager, not w.sla_manager_notified),
+      ('SUBDIST', 'HQ_INTERVENTION', v_escalation, not w.sla_escalated),
+      ('HEADQUARTERS', 'REMINDER', v_approval, not w.sla_reminder_sent),
+      ('HEADQUARTERS', 'HQ_INTERVENTION', v_escalation, not w.sla_escalated)
+    ) as l (awaiting, level, hours, is_open)
+    cross join lateral app.sla_due_at(
+      w.clock, l.hours, v_calendar,
+      case w.awaiting when 'SUBDIST' then z.zone else 'Asia/Jakarta' end) as d (due_at)
+    where l.awaiting = w.awaiting and l.is_open and d.due_at <= now()
   ),
   escalations as (
     select
       d.id, d.level, d.clock, d.due_at, d.routed_to_subdist_id as notified_to,
       'SUBDIST'::app.notified_type_enum as notified_type
-    from due as d where d.level = 'REMINDER'
+    from due as d where d.awaiting = 'SUBDIST' and d.level = 'REMINDER'
     union all
     select d.id, d.level, d.clock, d.due_at, m.id, 'AGENT'
     from due as d join managers as m on m.region_id = d.region_id where d.level = 'MANAGER'
     union all
     select d.id, d.level, d.clock, d.due_at, h.id, 'ADMIN'
     from due as d cross join headquarters as h
-    -- Headquarters replaces the agents in a region without any.
-    where d.level = 'HQ_INTERVENTION' or (
-      d.level = 'MANAGER'
-      and not exists (select from managers as m where m.region_id = d.region_id)
-    )
+    where case
+      when d.awaiting = 'HEADQUARTERS'
+        then case d.level when 'REMINDER' then h.is_reminded else h.is_escalated_to end
+      when d.level = 'HQ_INTERVENTION' then true
+      -- Headquarters replaces the agents in a region without any.
+      when d.level = 'MANAGER'
+        then not exists (select from managers as m where m.region_id = d.region_id)
+      else false
+    end
   ),
   logged as (
     insert into app.sla_escalation_logs (
@@ -173,14 +251,15 @@ begin
     )
     select
       t.template, case g.notified_type when 'SUBDIST' then 'SUBDIST' else 'AGENT' end,
-      g.notified_to, g.order_id, app.waiting_since(g.clock_started_at),
+      g.notified_to, g.order_id,
+      app.waiting_since(g.clock_started_at, app.open_task(
+        o.status, o.awaiting, o.routed_to_subdist_id is not null,
+        o.is_over_limit and o.released_at is null)),
       app.message_priority(t.template)
     from logged as g
+    join app.orders as o on o.id = g.order_id
     cross join lateral (
-      select case g.escalation_level
-        when 'REMINDER' then 'sla_reminder' when 'MANAGER' then 'sla_manager'
-        else 'sla_escalation'
-      end as template
+      select app.escalation_template(g.escalation_level, o.awaiting, o.status) as template
     ) as t
     order by g.escalation_level, g.due_at, g.order_id
   )
@@ -208,13 +287,23 @@ returns void language plpgsql volatile
 as $$
 declare
   v_order app.orders;
+  v_recipient_ids uuid[];
   v_notified uuid[];
+  v_variables jsonb;
 begin
   select * into v_order from app.orders as o
-  where o.id = p_order_id and o.status in ('SUBMITTED', 'PROCESSING')
-    and o.routed_to_subdist_id is not null and not o.sla_escalated
+  where o.id = p_order_id and o.awaiting = 'SUBDIST' and not o.sla_escalated
   for no key update;
   if not found then
+    return;
+  end if;
+  v_variables := app.waiting_since(
+    v_order.awaiting_since, app.open_task(v_order.status, 'SUBDIST', true, false)
+  ) || jsonb_build_object('reason', p_reason);
+  v_recipient_ids := app.headquarters();
+  if v_recipient_ids = '{}' then
+    -- release_held_messages calls this function again
+    perform app.notify_headquarters('sla_escalation', p_order_id, v_variables);
     return;
   end if;
   with logged as (
@@ -222,33 +311,68 @@ begin
       order_id, escalation_level, notified_to, notified_type, clock_started_at, due_at, reason
     )
     select
-      p_order_id, 'HQ_INTERVENTION', a.id, 'ADMIN', v_order.sla_clock_started_at, now(), p_reason
-    from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+      p_order_id, 'HQ_INTERVENTION', r.id, 'ADMIN', v_order.awaiting_since, now(), p_reason
+    from unnest(v_recipient_ids) as r (id)
     on conflict do nothing
     returning *
   )
   select array_agg(g.notified_to) into v_notified from logged as g;
-  perform app.enqueue_messages('sla_escalation', 'AGENT', v_notified, p_order_id,
-    app.waiting_since(v_order.sla_clock_started_at) || jsonb_build_object('reason', p_reason));
-  update app.orders as o set sla_escalated = true
-  where o.id = p_order_id and exists (
-    select from app.sla_escalation_logs as l
-    where l.order_id = p_order_id and l.escalation_level = 'HQ_INTERVENTION'
-      and l.clock_started_at = v_order.sla_clock_started_at
-  );
+  perform app.enqueue_messages('sla_escalation', 'AGENT', v_notified, p_order_id, v_variables);
+  update app.orders as o set sla_escalated = true where o.id = p_order_id;
 end $$;
 comment on function app.escalate_now(uuid, text) is
-  'Escalates an open order to headquarters at once, with the reason; once per clock';
+  'Escalates an order that awaits its sub-distributor to headquarters at once, with the reason; '
+  'once per clock';
+
+-- An escalation needs its row in the log, too. Rows that another transaction has locked are left
+-- for the next run: a transition locks the order before its messages.
+create function app.release_held_messages()
+returns int language plpgsql volatile
+as $$
+declare
+  v_recipient_ids uuid[] := app.headquarters();
+  v_message app.messages;
+  v_count int := 0;
+begin
+  if v_recipient_ids = '{}' then
+    return 0;
+  end if;
+  for v_message in
+    select m.* from app.messages as m
+    where m.status = 'HELD' order by m.position
+    for no key update skip locked
+  loop
+    if v_message.template = 'sla_escalation' then
+      perform from app.orders as o
+      where o.id = v_message.order_id for no key update skip locked;
+      continue when not found;
+      perform app.escalate_now(v_message.order_id, v_message.variables ->> 'reason');
+    else
+      perform app.enqueue_messages(
+        v_message.template, 'AGENT', v_recipient_ids, v_message.order_id, v_message.variables,
+        v_message.channel, v_message.expires_at);
+    end if;
+    update app.messages as m set status = 'WITHDRAWN', error_code = 'released', variables = '{}'
+    where m.id = v_message.id;
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end $$;
+comment on function app.release_held_messages() is
+  'Enqueues what was held until an admin is active, to each of them; returns how many messages '
+  'were held';
 
 create function app.withdraw_reminders(p_order_id uuid)
 returns void language plpgsql volatile
 as $$
 begin
   perform app.withdraw_messages(
-    p_order_id, '{sla_reminder,sla_manager,sla_escalation}', 'answered');
+    p_order_id, '{order_over_limit,order_unrouted,order_approval_due,sla_reminder,'
+    'sla_delivery_reminder,sla_manager,sla_escalation,sla_hq_reminder,sla_hq_escalation}',
+    'answered');
 end $$;
 comment on function app.withdraw_reminders(uuid) is
-  'Withdraws messages about a late order that was answered in the meantime';
+  'Withdraws messages that ask someone to act on an order, whose turn has ended in the meantime';
 
 create function app.acknowledge_escalation(p_escalation_id uuid)
 returns json language plpgsql volatile
@@ -282,18 +406,15 @@ returns bigint language plpgsql volatile security definer set search_path = pg_c
 as $$
 declare
   v_started_at timestamptz := clock_timestamp();
-  v_handed_over bigint;
+  v_count bigint;
 begin
   -- A suspension does not see orders that a concurrent transaction routes to the sub-distributor.
-  select coalesce(sum(app.hand_over_orders(s.id)), 0) into v_handed_over
-  from app.sub_distributors as s
-  where s.status = 'SUSPENDED' and exists (
-    select from app.orders as o
-    where o.routed_to_subdist_id = s.id and o.status in ('SUBMITTED', 'PROCESSING')
-  );
-  return jobs.record_run(
-    'sla-sweep', v_started_at, v_handed_over + app.sweep_service_level());
+  v_count := app.hand_over_orders(array(
+    select s.id from app.sub_distributors as s where s.status = 'SUSPENDED'
+  ));
+  perform app.release_held_messages();
+  return jobs.record_run('sla-sweep', v_started_at, v_count + app.sweep_service_level());
 end $$;
 comment on function jobs.sweep_service_level() is
-  'Escalates late orders, and hands over the orders of suspended sub-distributors; returns the '
-  'number of orders';
+  'Escalates late orders, hands over the orders of suspended sub-distributors, and enqueues what '
+  'was held until an admin is active; returns the number of orders';

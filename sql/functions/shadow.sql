@@ -70,9 +70,12 @@ begin
     now() + make_interval(mins => app.config_int('auth.shadow_session_minutes'))
   )
   returning * into v_session;
+  perform auth.forbid_caching();
+  -- The keys are those of the type api.shadow_session.
   return json_build_object(
     'session_id', v_session.id,
     'expires_at', v_session.expires_at,
+    'expires_in', auth.seconds_until(v_session.expires_at),
     'access_token', auth.sign_token(jsonb_build_object(
       'role', 'partner', 'sub', p_partner_id, 'act', jsonb_build_object('sub', v_agent_id),
       'sid', v_session.id
@@ -99,32 +102,42 @@ end $$;
 comment on function app.end_shadow_session() is
   'Closes the agent''s open shadow sessions; returns the number closed';
 
-create function app.notify_impersonation(p_order_id uuid, p_partner_id uuid)
+create function app.notify_impersonation(
+  p_act text, p_partner_id uuid, p_order_id uuid, p_redemption_id uuid default null,
+  p_variables jsonb default '{}'
+)
 returns void language plpgsql volatile
 as $$
+declare
+  v_template text := case p_act
+    when 'ORDER' then 'order_placed_for_you'
+    when 'CANCELLATION' then 'order_cancelled_for_you'
+    when 'DRAFT' then 'draft_saved_for_you'
+    when 'REDEMPTION' then 'reward_redeemed_for_you'
+  end;
 begin
-  insert into app.impersonation_notifications (agent_session_id, order_id, message_id)
+  insert into app.impersonation_notifications (
+    agent_session_id, act, order_id, redemption_id, message_id
+  )
   select
-    s.id, p_order_id,
-    app.enqueue_message('order_placed_for_you', 'PARTNER', p_partner_id, p_order_id)
-  from app.agent_sessions as s
+    s.id, p_act, p_order_id, p_redemption_id,
+    app.enqueue_message(
+      v_template, 'PARTNER', p_partner_id, p_order_id,
+      p_variables || jsonb_build_object('agent_name', a.full_name))
+  from app.agent_sessions as s join app.agents as a on a.id = s.agent_id
   where s.id = auth.session_id();
 end $$;
-comment on function app.notify_impersonation(uuid, uuid) is
-  'Notifies the partner of an order that an agent placed for them';
+comment on function app.notify_impersonation(text, uuid, uuid, uuid, jsonb) is
+  'Notifies the partner of what an agent did for them: ORDER, CANCELLATION, DRAFT or REDEMPTION';
 
 -- The notification names its channel: the e-mail that follows a failed WhatsApp message replaces
 -- it.
-create function app.mail_impersonation_notice(p_order_id uuid)
+create function app.mail_impersonation_notice(p_message_id uuid, p_mail_id uuid)
 returns void language sql volatile
 as $$
   update app.impersonation_notifications as n
-  set channel = 'EMAIL', status = 'PENDING', sent_at = null, message_id = (
-    select m.id from app.messages as m
-    where m.order_id = p_order_id and m.template = 'order_placed_for_you' and m.channel = 'EMAIL'
-    order by m.position desc limit 1
-  )
-  where n.order_id = p_order_id and n.channel = 'WHATSAPP'
+  set channel = 'EMAIL', status = 'PENDING', sent_at = null, message_id = p_mail_id
+  where n.message_id = p_message_id
 $$;
-comment on function app.mail_impersonation_notice(uuid) is
-  'Points the notification of an order to the e-mail that replaces its WhatsApp message';
+comment on function app.mail_impersonation_notice(uuid, uuid) is
+  'Points a notification to the e-mail that replaces its WhatsApp message';

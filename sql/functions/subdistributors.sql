@@ -35,17 +35,21 @@ comment on function app.nearest_subdist(uuid) is
   'The ACTIVE sub-distributor of the region, else of its nearest ancestor; among several the one '
   'with the fewest open orders (1,000 and more count alike); null if there is none';
 
--- A suspension is master data, written as a column: it has no function of its own to call this.
+-- A suspension is master data, written as a column: it has no function of its own to call this. For
+-- all that one statement suspends, because their orders are locked together.
 create function app.tg_sub_distributors__hand_over() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform app.hand_over_orders(new.id);
+  perform app.hand_over_orders(array(
+    select n.id from new_rows as n join old_rows as o on o.id = n.id
+    where o.status = 'ACTIVE' and n.status = 'SUSPENDED'
+  ));
   return null;
 end $$;
 create trigger _200_hand_over after update on app.sub_distributors
-for each row when (old.status = 'ACTIVE' and new.status = 'SUSPENDED')
-execute function app.tg_sub_distributors__hand_over();
+referencing old table as old_rows new table as new_rows
+for each statement execute function app.tg_sub_distributors__hand_over();
 
 create trigger _300_close_sessions after update of status on app.sub_distributors
 for each row when (old.status = 'ACTIVE' and new.status <> 'ACTIVE')

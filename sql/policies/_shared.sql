@@ -18,3 +18,5 @@ grant execute on function auth.current_agent_region() to agent;
 grant execute on function app.uuid_v7() to admin;
 grant execute on function auth.current_tier(), app.stock_stale_before()
 to partner, agent, admin, subdist;
+
+alter table app.idempotency_keys enable row level security;

@@ -6,3 +6,4 @@ alter table auth.sessions enable row level security;
 alter table auth.refresh_tokens enable row level security;
 alter table auth.login_attempts enable row level security;
 alter table auth.sign_in_links enable row level security;
+alter table auth.password_codes enable row level security;

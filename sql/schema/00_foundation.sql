@@ -8,6 +8,7 @@ create type app.order_status_enum as enum (
   'DRAFT', 'SUBMITTED', 'PROCESSING', 'APPROVED', 'SHIPPED', 'COMPLETED', 'REJECTED', 'CANCELLED'
 );
 create type app.submission_type_enum as enum ('SELF', 'AGENT_ASSISTED');
+create type app.awaiting_enum as enum ('PARTNER', 'SUBDIST', 'HEADQUARTERS', 'NONE');
 create type app.invoice_status_enum as enum ('UNPAID', 'PARTIAL', 'PAID', 'CANCELLED');
 create type app.point_tx_type_enum as enum ('EARNED', 'REDEEMED', 'EXPIRED', 'ADJUSTED');
 create type app.redemption_status_enum as enum ('PENDING', 'SHIPPED', 'DELIVERED', 'CANCELLED');
@@ -29,6 +30,8 @@ comment on type app.order_status_enum is
   'CANCELLED are possible before SHIPPED';
 comment on type app.submission_type_enum is
   'Who submitted: the partner (SELF) or an agent in shadow mode (AGENT_ASSISTED)';
+comment on type app.awaiting_enum is
+  'Who must act next on an order: the partner, the sub-distributor, headquarters, or no one';
 comment on type app.invoice_status_enum is
   'Status of an invoice: follows from its payments; CANCELLED is final';
 comment on type app.point_tx_type_enum is
@@ -61,6 +64,21 @@ comment on domain app.url is
 
 create domain app.notes as text constraint notes_check check (length(value) <= 2000);
 comment on domain app.notes is 'Free text of at most 2,000 characters';
+
+-- What each idempotent call of headquarters has returned. Orders and redemptions keep their key
+-- themselves.
+create table app.idempotency_keys (
+  call varchar(50),
+  idempotency_key varchar(200),
+  request_hash bytea not null,
+  result_id uuid not null,
+  created_at timestamptz not null default now(),
+  constraint idempotency_keys_pkey primary key (call, idempotency_key)
+);
+comment on table app.idempotency_keys is
+  'Keys of calls that book something: the same key and body return the first result; append-only';
+comment on column app.idempotency_keys.request_hash is 'SHA-256 of the request body';
+comment on column app.idempotency_keys.result_id is 'The row that the call created';
 
 create function app.violate_check(p_table text, p_constraint text) returns void
 language plpgsql volatile

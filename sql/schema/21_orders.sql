@@ -62,10 +62,29 @@ create table app.orders (
   over_limit_reason app.over_limit_reason,
   due_days int,
   sla_manager_notified boolean not null default false,
-  sla_clock_started_at timestamptz
-  generated always as (greatest(routed_at, last_response_at)) stored,
+  awaiting app.awaiting_enum not null default 'PARTNER',
+  awaiting_since timestamptz,
   constraint orders_id_partner_id_key unique (id, partner_id)
 ) with (fillfactor = 80);
+
+-- Whose turn it is (D-3.awaiting-1). A stored column instead of a generated one, which every
+-- statement would parse again: submissions write it, tg_orders__derive_turn derives it on updates,
+-- and app.check_order compares.
+create function app.order_awaiting(
+  p_status app.order_status_enum, p_routed_to_subdist_id uuid, p_last_response_at timestamptz
+)
+returns app.awaiting_enum language sql immutable
+as $$
+  select case
+    when p_status = 'DRAFT' then 'PARTNER'
+    when p_status not in ('SUBMITTED', 'PROCESSING', 'APPROVED') then 'NONE'
+    when p_routed_to_subdist_id is null then 'HEADQUARTERS'
+    when p_status = 'PROCESSING' and p_last_response_at is not null then 'HEADQUARTERS'
+    else 'SUBDIST'
+  end::app.awaiting_enum
+$$;
+comment on function app.order_awaiting(app.order_status_enum, uuid, timestamptz) is
+  'Who must act next on an order with this status, sub-distributor and last answer of theirs';
 
 -- One check for what concerns several columns, for the same reason: each would be parsed again by
 -- every statement. It raises what a check of the table would raise, under the rule's own name.
@@ -100,6 +119,12 @@ begin
   if (p_order.idempotency_key is null) <> (p_order.request_hash is null) then
     perform app.violate_check('orders', 'orders_idempotency_check');
   end if;
+  if p_order.awaiting <> app.order_awaiting(
+      p_order.status, p_order.routed_to_subdist_id, p_order.last_response_at)
+    or (p_order.awaiting in ('SUBDIST', 'HEADQUARTERS')) <> (p_order.awaiting_since is not null)
+  then
+    perform app.violate_check('orders', 'orders_awaiting_check');
+  end if;
   return true;
 end $$;
 comment on function app.check_order(app.orders) is
@@ -128,10 +153,11 @@ create index orders_open_subdist_idx on app.orders (routed_to_subdist_id, create
 where status in ('SUBMITTED', 'PROCESSING');
 create index orders_open_subdist_routed_idx on app.orders (routed_to_subdist_id, routed_at)
 where status in ('SUBMITTED', 'PROCESSING');
-create index orders_sla_clock_idx on app.orders (sla_clock_started_at)
-include (id, sla_reminder_sent, sla_manager_notified, sla_escalated)
-where status in ('SUBMITTED', 'PROCESSING') and routed_to_subdist_id is not null
-  and not (sla_reminder_sent and sla_manager_notified and sla_escalated);
+-- Orders that wait for someone: what is late, the queue of headquarters, and what a suspension
+-- hands over.
+create index orders_awaiting_idx on app.orders (awaiting, awaiting_since)
+include (id, routed_to_subdist_id, sla_reminder_sent, sla_manager_notified, sla_escalated)
+where awaiting_since is not null;
 create index orders_agent_idx on app.orders (agent_id) where agent_id is not null;
 create index orders_erp_pending_idx on app.orders (approved_at)
 where status in ('APPROVED', 'SHIPPED', 'COMPLETED') and erp_reference is null;
@@ -159,17 +185,22 @@ comment on column app.orders.is_over_limit is
   'releases it';
 comment on column app.orders.over_limit_reason is 'Why is_over_limit is true, null when it is not';
 comment on column app.orders.routed_at is
-  'When the order was routed: starts the service-level clock';
+  'When the order was routed to its present sub-distributor';
 comment on column app.orders.last_response_at is
-  'Last response of the sub-distributor: restarts the service-level clock';
+  'Last response of the present sub-distributor, null until they answer; also the time of a '
+  'DECLINE that left the order without one';
 comment on column app.orders.sla_reminder_sent is
-  'True when the 18-hour reminder of the running clock was sent';
+  'True when the reminder of the running clock was sent: after sla.reminder_hours to the '
+  'sub-distributor, after sla.approval_hours to admins';
 comment on column app.orders.sla_escalated is
   'True when the running clock was escalated to headquarters';
 comment on column app.orders.sla_manager_notified is
   'True when the region''s agents were notified of the running clock';
-comment on column app.orders.sla_clock_started_at is
-  'Start of the running clock: the later of routed_at and last_response_at';
+comment on column app.orders.awaiting is
+  'Who must act next; follows from status, routed_to_subdist_id and last_response_at';
+comment on column app.orders.awaiting_since is
+  'Start of the running clock. SUBDIST: the latest of routed_at, last_response_at and approved_at; '
+  'HEADQUARTERS: when their turn began; null for PARTNER and NONE';
 comment on column app.orders.closed_at is 'When the order was REJECTED or CANCELLED';
 comment on column app.orders.status_reason is 'Reason of the rejection or cancellation';
 comment on column app.orders.released_at is 'When an admin released an over-limit order';

@@ -15,19 +15,19 @@ create table app.point_transactions (
   created_by uuid
   constraint point_transactions_created_by_fkey references app.agents (id) on delete restrict,
   created_at timestamptz not null default now(),
+  credit_note_id uuid
+  constraint point_transactions_credit_note_id_fkey
+  references app.credit_notes (id) on delete restrict,
   constraint point_transactions_earned_check
   check (type <> 'EARNED' or (invoice_id is not null and order_id is not null and points > 0)),
   constraint point_transactions_spent_check
   check (type not in ('REDEEMED', 'EXPIRED') or points < 0),
   constraint point_transactions_expired_check check (type <> 'EXPIRED' or created_by is not null)
 );
--- Points of an invoice vest exactly once and are reversed at most once.
-create unique index point_transactions_earned_key on app.point_transactions (invoice_id)
-where type = 'EARNED';
-create unique index point_transactions_reversed_key on app.point_transactions (invoice_id)
-where type = 'ADJUSTED' and invoice_id is not null;
 create index point_transactions_invoice_idx on app.point_transactions (invoice_id)
 where invoice_id is not null;
+create index point_transactions_note_idx on app.point_transactions (credit_note_id)
+where credit_note_id is not null;
 create index point_transactions_created_idx on app.point_transactions (created_at desc);
 create index point_transactions_partner_idx on app.point_transactions (partner_id, created_at desc);
 create index point_transactions_order_idx on app.point_transactions (order_id)
@@ -36,8 +36,10 @@ comment on table app.point_transactions is
   'Ledger of points, append-only; partners.point_balance is its sum';
 comment on column app.point_transactions.order_id is 'Order that earned or used the points';
 comment on column app.point_transactions.invoice_id is
-  'EARNED: the paid invoice that made the points vest; ADJUSTED: the cancelled invoice that '
-  'reversed them';
+  'EARNED: the paid invoice that made the points vest; ADJUSTED: the invoice whose correction '
+  'changed what the order has earned. Set on every row of earned points';
+comment on column app.point_transactions.credit_note_id is
+  'Return that gave back points used for the order';
 comment on column app.point_transactions.points is
   'Signed points: positive to the partner, negative from the partner';
 comment on column app.point_transactions.multiplier is
@@ -70,8 +72,12 @@ create table app.redemptions (
   status app.redemption_status_enum not null default 'PENDING',
   created_at timestamptz not null default now(),
   shipped_at timestamptz,
-  idempotency_key varchar(200)
+  idempotency_key varchar(200),
+  agent_id uuid constraint redemptions_agent_id_fkey references app.agents (id) on delete restrict
 );
+create index redemptions_agent_idx on app.redemptions (agent_id) where agent_id is not null;
+-- what awaits headquarters
+create index redemptions_pending_idx on app.redemptions (created_at) where status = 'PENDING';
 create index redemptions_created_idx on app.redemptions (created_at desc);
 create index redemptions_reward_idx on app.redemptions (catalog_item_id, partner_id);
 create index redemptions_partner_idx on app.redemptions (partner_id, created_at desc);
@@ -80,6 +86,8 @@ where idempotency_key is not null;
 comment on table app.redemptions is
   'Redeemed rewards; a cancellation returns the points and the unit of stock';
 comment on column app.redemptions.points_spent is 'Points charged at redemption';
+comment on column app.redemptions.agent_id is
+  'Agent who redeemed in shadow mode, null when the partner did';
 comment on column app.redemptions.idempotency_key is
   'Caller''s key, unique per partner: the same key returns the same redemption';
 

@@ -6,8 +6,8 @@ create table auth.jwt_secret (
   secret text not null constraint jwt_secret_length_check check (length(secret) >= 32)
 );
 comment on table auth.jwt_secret is
-  'HS256 key that signs tokens: written by "hub migrate" from the environment, read only by '
-  'auth.sign_token()';
+  'HS256 key that signs tokens: written by "hub migrate" from the environment, read by functions '
+  'only';
 
 create table auth.sessions (
   id uuid primary key default app.uuid_v7(),
@@ -36,7 +36,7 @@ create table auth.refresh_tokens (
 );
 create index refresh_tokens_session_idx on auth.refresh_tokens (session_id);
 comment on table auth.refresh_tokens is
-  'SHA-256 of refresh tokens: each can be used once; a second use revokes its session';
+  'SHA-256 of refresh tokens: each is exchanged once, for a token that is derived from it';
 
 create table auth.login_attempts (
   key text primary key,
@@ -47,7 +47,8 @@ create index login_attempts_window_idx on auth.login_attempts (window_started_at
 comment on table auth.login_attempts is
   'Sign-in attempts in the running window, by e-mail, account, address or number';
 comment on column auth.login_attempts.key is
-  'email:<sha256>, password:<sha256>, ip:<address> or link:<sha256>';
+  'email:<sha256>, device:<sha256>, password:<sha256>, reset:<sha256>, link:<sha256>, ip:<address> '
+  'or reset-ip:<address>';
 
 create table auth.sign_in_links (
   token_hash bytea primary key,
@@ -60,3 +61,20 @@ create table auth.sign_in_links (
 create index sign_in_links_subdist_idx on auth.sign_in_links (subdist_id);
 comment on table auth.sign_in_links is
   'Single-use sign-in links sent to sub-distributors over WhatsApp; only the SHA-256 is stored';
+
+create table auth.password_codes (
+  token_hash bytea primary key,
+  partner_id uuid
+  constraint password_codes_partner_id_fkey references app.partners (id) on delete cascade,
+  agent_id uuid
+  constraint password_codes_agent_id_fkey references app.agents (id) on delete cascade,
+  created_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  used_at timestamptz,
+  constraint password_codes_account_check check (num_nonnulls(partner_id, agent_id) = 1)
+);
+create index password_codes_partner_idx on auth.password_codes (partner_id);
+create index password_codes_agent_idx on auth.password_codes (agent_id);
+comment on table auth.password_codes is
+  'Single-use codes for a first or a forgotten password, sent to partners and agents; only the '
+  'SHA-256 is stored';

@@ -4,11 +4,12 @@
 create domain app.message_status as varchar(10)
 constraint message_status_check
 check (value in (
-  'PENDING', 'CLAIMED', 'UNKNOWN', 'SENT', 'DELIVERED', 'READ', 'FAILED', 'WITHDRAWN'
+  'HELD', 'PENDING', 'CLAIMED', 'UNKNOWN', 'SENT', 'DELIVERED', 'READ', 'FAILED', 'WITHDRAWN'
 ));
 comment on domain app.message_status is
-  'PENDING, CLAIMED (leased to a messenger), UNKNOWN (the lease expired, perhaps after sending), '
-  'SENT (accepted by the provider), DELIVERED, READ, FAILED, WITHDRAWN';
+  'HELD (for headquarters, while no admin is active), PENDING, CLAIMED (leased to a messenger), '
+  'UNKNOWN (the lease expired, perhaps after sending), SENT (accepted by the provider), '
+  'DELIVERED, READ, FAILED, WITHDRAWN';
 
 create domain app.message_recipient_type as varchar(10)
 constraint message_recipient_type_check check (value in ('PARTNER', 'SUBDIST', 'AGENT'));
@@ -63,12 +64,14 @@ create unique index messages_provider_id_key on app.messages (provider_id)
 where provider_id is not null;
 create index messages_created_idx on app.messages (created_at desc);
 create index messages_failed_idx on app.messages (created_at desc) where status = 'FAILED';
+create index messages_held_idx on app.messages (position) where status = 'HELD';
 create index messages_order_idx on app.messages (order_id);
 comment on table app.messages is
   'Outbox: messages to send; a row commits in the same transaction as its event';
 comment on column app.messages.template is 'Name of a template in app.message_templates()';
 comment on column app.messages.recipient_id is
-  'Partner, sub-distributor or agent; the address is looked up when the message is claimed';
+  'Partner, sub-distributor or agent; the address is looked up when the message is claimed. Of a '
+  'HELD message the nil UUID';
 comment on column app.messages.variables is
   'Values known when the message was enqueued; those of the order are added when it is claimed';
 comment on column app.messages.next_attempt_at is 'Earliest time of the next claim';

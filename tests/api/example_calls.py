@@ -29,7 +29,6 @@ class Call:
             "agent": dataset.west.agent,
             "subdist": dataset.west.subdist,
             "admin": dataset.admin,
-            "superadmin": dataset.superadmin,
             "erp": dataset.erp,
             "messenger": dataset.messenger,
         }[self.role]
@@ -73,20 +72,47 @@ class Preconditions:
         order = self.order("respond_order", "approve_order")
         return str(value(self.conn, f"select {column} from app.invoices where order_id = %s", order))
 
+    def unbilled_order(self) -> str:
+        order = self.order("respond_order", "approve_order")
+        invoice = value(self.conn, "select id from app.invoices where order_id = %s", order)
+        self.rpc(self.dataset.admin, "cancel_invoice", invoice_id=str(invoice), reason="x")
+        return order
+
+    def payment(self, all_but: int = 1000) -> str:
+        """A payment of a new invoice that leaves so much due, in rupiah."""
+        invoice = self.invoice()
+        due = value(self.conn, "select amount_due from app.invoices where id = %s", invoice)
+        paid = {"invoice_id": invoice, "amount": due - all_but, "idempotency_key": key()}
+        return str(self.rpc(self.dataset.admin, "record_payment", **paid)["payment_id"])
+
+    def almost_paid_invoice(self) -> str:
+        payment = self.payment()
+        return str(value(self.conn, "select invoice_id from app.invoice_payments where id = %s", payment))
+
+    def overpaid_invoice(self) -> str:
+        invoice = self.almost_paid_invoice()
+        self.rpc(self.dataset.admin, "cancel_invoice", invoice_id=invoice, reason="x")
+        return invoice
+
     def rejected_order(self) -> str:
         order = self.order("respond_order", "approve_order")
         self.rpc(self.dataset.admin, "reject_order", order_id=order, reason="x")
         return order
 
-    def reward(self) -> str:
-        """A reward, and enough points to redeem it."""
+    def partner_with_points(self) -> str:
         self.rpc(
             self.dataset.admin,
             "adjust_points",
             partner_id=self.dataset.west.partner.sub,
             points=50,
             reason="x",
+            idempotency_key=key(),
         )
+        return str(self.dataset.west.partner.sub)
+
+    def reward(self) -> str:
+        """A reward, and enough points to redeem it."""
+        self.partner_with_points()
         return self.dataset.rewards[1]
 
     def redemption(self) -> str:
@@ -109,18 +135,6 @@ class Preconditions:
             self.rpc(self.dataset.messenger, "message_sent", message_id=message, provider_id=provider_id)
         return message
 
-    def settled_partner(self) -> str:
-        """A partner who has never ordered."""
-        return str(
-            value(
-                self.conn,
-                "insert into app.partners (email, password_hash, business_name, phone) values"
-                " (gen_random_uuid() || '@hub.test', '!', 'Salon Tutup',"
-                " '+62819' || right((extract(epoch from clock_timestamp()) * 1000)::bigint::text, 8))"
-                " returning id",
-            )
-        )
-
     def escalation(self) -> str:
         return str(
             value(self.conn, "select id from app.sla_escalation_logs where acknowledged_at is null limit 1")
@@ -133,6 +147,16 @@ class Preconditions:
         self.rpc(Caller("anon"), "request_link", whatsapp_number=self.dataset.west.number)
         return str(
             value(conn, "select variables ->> 'token' from app.messages where template = 'sign_in_link'")
+        )
+
+    def code(self) -> str:
+        """A code with which the eastern partner can set a password."""
+        conn = self.conn
+        conn.execute("delete from app.messages where template = 'password_reset'")
+        conn.execute("delete from auth.login_attempts")
+        self.rpc(Caller("anon"), "request_password_reset", email=self.dataset.east.email)
+        return str(
+            value(conn, "select variables ->> 'token' from app.messages where template = 'password_reset'")
         )
 
     def session(self) -> dict[str, Any]:
@@ -153,8 +177,8 @@ def key() -> str:
 CALLS = {
     "login": Call(
         "anon",
-        {"email": "secret", "password": "secret"},
-        lambda m: {"email": m.dataset.east.email, "password": PASSWORD},
+        {"email": "secret", "password": "secret", "role": "optional role"},
+        lambda m: {"email": m.dataset.east.email, "password": PASSWORD, "role": "partner"},
     ),
     "refresh_session": Call(
         "anon", {"refresh_token": "secret"}, lambda m: {"refresh_token": m.session()["refresh_token"]}
@@ -163,6 +187,13 @@ CALLS = {
         "anon", {"whatsapp_number": "text"}, lambda m: {"whatsapp_number": m.dataset.west.number}
     ),
     "redeem_link": Call("anon", {"token": "secret"}, lambda m: {"token": m.link()}),
+    "request_password_reset": Call("anon", {"email": "text"}, lambda m: {"email": m.dataset.east.email}),
+    "reset_password": Call(
+        "anon",
+        {"token": "secret", "new_password": "password"},
+        lambda m: {"token": m.code(), "new_password": PASSWORD},
+        twice=False,
+    ),
     "me": Call("partner", {}),
     "logout": Call("partner", {}),
     "change_password": Call(
@@ -213,6 +244,23 @@ CALLS = {
         {"order_id": "id", "reason": "optional text"},
         lambda m: {"order_id": m.order(), "reason": "salah"},
     ),
+    "update_profile": Call(
+        "partner",
+        {
+            "address": "optional text",
+            "phone": "optional phone",
+            "salon_type": "optional word",
+            "chair_count": "optional count",
+            "specialization": "optional text",
+        },
+        lambda _: {
+            "address": "Jl. Braga 12",
+            "phone": "0813-1000-0001",
+            "salon_type": "BARBER",
+            "chair_count": 4,
+            "specialization": "x" * 255,
+        },
+    ),
     "newest_orders": Call("agent", {"n": "count", "before": "moment"}, lambda _: {"n": 5}),
     "redeem_reward": Call(
         "partner",
@@ -259,6 +307,7 @@ CALLS = {
             "reference_number": "optional text",
             "paid_at": "moment",
             "notes": "optional text",
+            "idempotency_key": "optional text",
         },
         lambda m: {
             "invoice_id": m.invoice(),
@@ -267,6 +316,61 @@ CALLS = {
             "reference_number": "R-1",
             "paid_at": "2026-01-31T10:00:00+07:00",
             "notes": "x",
+            "idempotency_key": key(),
+        },
+    ),
+    "issue_invoice": Call(
+        "admin",
+        {
+            "order_id": "id",
+            "amount": "money",
+            "due_date": "moment",
+            "reason": "text",
+            "idempotency_key": "text",
+        },
+        lambda m: {
+            "order_id": m.unbilled_order(),
+            "amount": 1000,
+            "due_date": "2026-12-31T17:00:00Z",
+            "reason": "r" * 500,
+            "idempotency_key": key(),
+        },
+    ),
+    "reverse_payment": Call(
+        "admin",
+        {"payment_id": "id", "reason": "text"},
+        lambda m: {"payment_id": m.payment(), "reason": "r" * 500},
+    ),
+    "record_refund": Call(
+        "admin",
+        {
+            "invoice_id": "id",
+            "amount": "money",
+            "reference_number": "optional text",
+            "reason": "text",
+            "idempotency_key": "optional text",
+        },
+        lambda m: {
+            "invoice_id": m.overpaid_invoice(),
+            "amount": 1000,
+            "reference_number": "R-1",
+            "reason": "r" * 500,
+            "idempotency_key": key(),
+        },
+    ),
+    "write_off": Call(
+        "admin",
+        {"invoice_id": "id", "reason": "text"},
+        lambda m: {"invoice_id": m.almost_paid_invoice(), "reason": "r" * 500},
+    ),
+    "return_items": Call(
+        "admin",
+        {"order_id": "id", "items": "items", "reason": "text", "idempotency_key": "text"},
+        lambda m: {
+            "order_id": m.order("respond_order", "approve_order", "ship_order"),
+            "items": ITEMS,
+            "reason": "r" * 500,
+            "idempotency_key": key(),
         },
     ),
     "cancel_invoice": Call(
@@ -285,8 +389,23 @@ CALLS = {
     ),
     "adjust_points": Call(
         "admin",
-        {"partner_id": "id", "points": "adjustment", "reason": "text"},
-        lambda m: {"partner_id": m.dataset.west.partner.sub, "points": 5, "reason": "r" * 500},
+        {"partner_id": "id", "points": "adjustment", "reason": "text", "idempotency_key": "text"},
+        lambda m: {
+            "partner_id": m.dataset.west.partner.sub,
+            "points": 5,
+            "reason": "r" * 500,
+            "idempotency_key": key(),
+        },
+    ),
+    "expire_points": Call(
+        "admin",
+        {"partner_id": "id", "points": "expiry", "reason": "text", "idempotency_key": "text"},
+        lambda m: {
+            "partner_id": m.partner_with_points(),
+            "points": 5,
+            "reason": "r" * 500,
+            "idempotency_key": key(),
+        },
     ),
     "advance_redemption": Call(
         "admin",
@@ -296,15 +415,15 @@ CALLS = {
     "acknowledge_escalation": Call(
         "admin", {"escalation_id": "id"}, lambda m: {"escalation_id": m.escalation()}, twice=False
     ),
-    "delete_partner": Call(
+    "invite": Call(
         "admin",
-        {"partner_id": "id", "reason": "text"},
-        lambda m: {"partner_id": m.settled_partner(), "reason": "r" * 500},
+        {"role": "word", "id": "id"},
+        lambda m: {"role": "partner", "id": m.dataset.west.partner.sub},
     ),
-    "erase_partner": Call(
-        "superadmin",
-        {"partner_id": "id", "reason": "text"},
-        lambda m: {"partner_id": m.settled_partner(), "reason": "r" * 500},
+    "revoke_sessions": Call(
+        "admin",
+        {"role": "word", "id": "id"},
+        lambda m: {"role": "partner", "id": m.dataset.west.partner.sub},
     ),
     "set_config": Call(
         "admin",

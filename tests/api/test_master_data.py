@@ -1,4 +1,4 @@
-"""Master data through PostgREST's own writes, as headquarters sends them: JSON, CSV, upserts, hostile input."""
+"""Master data by PostgREST's own writes, as headquarters sends them: JSON, CSV, upserts, hostile input."""
 
 import json
 import uuid
@@ -49,34 +49,28 @@ def new_product(api: ApiClient, **row: Any) -> dict[str, Any]:
 
 def new_row(api: ApiClient, view: str) -> dict[str, Any]:
     """A new row of the view, which other tests do not use."""
-    region = api.dataset.west.regions[0]
-    match view:
-        case "products":
-            return new_product(api)
-        case "inventory":
-            path = f"/inventory?product_id=eq.{new_product(api)['id']}"
-            rows: list[dict[str, Any]] = send(api, "GET", path).json()
-            return rows[0]
-        case "tier_prices":
-            start = "2099-01-01T00:00:00Z"
-            return create(
-                api, view, product_id=new_product(api)["id"], tier="GOLD", price=1, effective_from=start
-            )
-        case "partners":
-            return create(api, view, business_name="Salon", email=f"{unique('salon')}@hub.test")
-        case "agents":
-            return create(api, view, full_name="Agen", email=f"{unique('agen')}@hub.test")
-        case "sub_distributors":
-            number = f"+62811{uuid.uuid4().int % 10**8:08}"
-            return create(api, view, business_name="CV", region_id=region, whatsapp_number=number)
-        case "regions":
-            return create(api, view, name="Wilayah", code=unique("W-"))
-        case "categories":
-            return create(api, view, name="Kategori", slug=unique("k"))
-        case "redemption_catalog":
-            return create(api, view, name="Hadiah", points_required=5)
-        case _:
-            return create(api, view, name=unique("Merek "))
+    if view == "inventory":
+        path = f"/inventory?product_id=eq.{new_product(api)['id']}"
+        rows: list[dict[str, Any]] = send(api, "GET", path).json()
+        return rows[0]
+    row: dict[str, dict[str, Any]] = {
+        "products": {"sku": unique("SKU-"), "name": "Sampo", "base_price": 90_000},
+        "tier_prices": {"tier": "GOLD", "price": 1, "effective_from": "2099-01-01T00:00:00Z"},
+        "partners": {"business_name": "Salon", "email": f"{unique('salon')}@hub.test"},
+        "agents": {"full_name": "Agen", "email": f"{unique('agen')}@hub.test"},
+        "sub_distributors": {
+            "business_name": "CV",
+            "region_id": api.dataset.west.regions[0],
+            "whatsapp_number": f"+62811{uuid.uuid4().int % 10**8:08}",
+        },
+        "regions": {"name": "Wilayah", "code": unique("W-")},
+        "categories": {"name": "Kategori", "slug": unique("k")},
+        "redemption_catalog": {"name": "Hadiah", "points_required": 5},
+        "brands": {"name": unique("Merek ")},
+    }
+    if view == "tier_prices":
+        row[view]["product_id"] = new_product(api)["id"]
+    return create(api, view, **row[view])
 
 
 def test_headquarters_sets_up_a_region_with_its_people_and_a_partner(api: ApiClient) -> None:
@@ -314,9 +308,9 @@ def test_derived_columns_are_written_by_no_one(api: ApiClient, view: str, row: d
 
 
 HOSTILE: list[Any] = [
-    None, "", " ", "\u0000", "💈" * 300, "x" * 100_000, -1, 1e308, 10**400, "NaN", "Infinity", "-infinity", True, [],
-    {}, [[]], {"a": {"b": 1}}, "'; drop table app.partners; --", "javascript:alert(1)", "9999-12-31", "0001-01-01 BC",
-    "00000000-0000-0000-0000-000000000000", 0.001, "1e2", 2**63,
+    None, "", " ", "\u0000", "💈" * 300, "x" * 100_000, -1, 1e308, 10**400, "NaN", "Infinity", "-infinity",
+    True, [], {}, [[]], {"a": {"b": 1}}, "'; drop table app.partners; --", "javascript:alert(1)",
+    "9999-12-31", "0001-01-01 BC", "00000000-0000-0000-0000-000000000000", 0.001, "1e2", 2**63,
 ]  # fmt: skip
 
 

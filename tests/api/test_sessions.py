@@ -20,7 +20,10 @@ def login(api: ApiClient, email: str = "anggrek@hub.test") -> dict[str, Any]:
 
 def test_login_returns_tokens_that_work(api: ApiClient) -> None:
     tokens = login(api)
-    assert set(tokens) == {"access_token", "token_type", "expires_at", "refresh_token", "role", "subject_id"}
+    assert set(tokens) == {
+        "access_token", "token_type", "expires_at", "expires_in", "refresh_token", "device_token", "role",
+        "subject_id",
+    }  # fmt: skip
     assert (tokens["role"], tokens["subject_id"]) == ("partner", api.dataset.west.partner.sub)
     me = api.rpc(tokens["access_token"], "me")
     assert me.json()["email"] == "anggrek@hub.test"
@@ -56,13 +59,100 @@ def test_repeated_failures_are_throttled_with_retry_after(api: ApiClient) -> Non
     answer = api.rpc(None, "login", {"email": email, "password": "x" * 12})
     assert_error(answer, 429, "TOO_MANY_ATTEMPTS")
     assert 0 < int(answer.headers["Retry-After"]) <= 15 * 60
+    assert answer.json()["details"] == f"retry_after: {answer.headers['Retry-After']}"
 
 
-def test_a_refresh_token_works_once_and_its_reuse_closes_the_session(api: ApiClient) -> None:
+def test_answers_with_tokens_are_not_cached(api: ApiClient) -> None:
+    answers = [
+        api.rpc(None, "login", {"email": "anggrek@hub.test", "password": PASSWORD}),
+        api.rpc(None, "refresh_session", {"refresh_token": login(api)["refresh_token"]}),
+        api.rpc(api.dataset.west.agent, "start_shadow_session", {"partner_id": api.dataset.west.partner.sub}),
+    ]
+    assert [answer.headers.get("Cache-Control") for answer in answers] == ["no-store"] * 3
+    assert [answer.json()["expires_in"] for answer in answers] == [900, 900, 3600]
+
+
+def test_a_known_device_signs_in_while_strangers_are_locked_out(api: ApiClient) -> None:
+    email = "melati@hub.test"
+    body = {"email": email, "password": PASSWORD}
+    wrong = body | {"password": "salah-sekali"}
+    device = login(api, email)["device_token"]
+    for _ in range(6):
+        api.rpc(None, "login", wrong)
+    assert_error(api.rpc(None, "login", body), 429, "TOO_MANY_ATTEMPTS")
+    answer = api.rpc(None, "login", body, **{"X-Device-Token": device})
+    assert answer.status_code == 200, answer.text
+
+
+def test_an_invited_partner_sets_a_password_and_a_forgotten_one_is_replaced(
+    api: ApiClient, conn: Connection
+) -> None:
+    partner = conn.execute(
+        "insert into app.partners (email, password_hash, business_name)"
+        " values ('undangan@hub.test', '!', 'Salon Undangan') returning id::text"
+    ).fetchone()
+    assert partner
+    invitation = api.rpc(api.dataset.admin, "invite", {"role": "partner", "id": partner[0]})
+    assert (invitation.status_code, invitation.json()["channel"]) == (200, "EMAIL"), invitation.text
+    assert "token" not in invitation.text
+    for template, password in (("invitation", "sandi-pertama"), ("password_reset", "sandi-yang-baru")):
+        if template == "password_reset":
+            answer = api.rpc(None, "request_password_reset", {"email": "undangan@hub.test"})
+            assert answer.json() == {"sent": True, "minutes": 60}
+        [(message, code)] = [
+            (m["id"], m["variables"]["token"])
+            for m in api.rpc(api.dataset.messenger, "claim_messages", {"max": 1000}).json()
+            if m["template"] == template and m["recipient_name"] == "Salon Undangan"
+        ]
+        sent = {"sent": [{"message_id": message, "provider_id": f"mail.{uuid.uuid4()}"}]}
+        assert api.rpc(api.dataset.messenger, "messages_sent", sent).status_code == 200
+        answer = api.rpc(None, "reset_password", {"token": code, "new_password": password})
+        assert answer.json() == {"changed": True, "role": "partner"}
+        assert_error(
+            api.rpc(None, "reset_password", {"token": code, "new_password": password}), 401, "INVALID_LINK"
+        )
+        answer = api.rpc(None, "login", {"email": "undangan@hub.test", "password": password})
+        assert answer.status_code == 200, answer.text
+    token = answer.json()["access_token"]
+    assert api.rpc(api.dataset.admin, "revoke_sessions", {"role": "partner", "id": partner[0]}).json() == 1
+    assert_error(api.rpc(token, "me"), 401, "SESSION_CLOSED")
+
+
+def test_a_person_with_two_accounts_chooses_the_role(api: ApiClient, conn: Connection) -> None:
+    conn.execute(
+        "insert into app.agents (email, password_hash, full_name, role)"
+        " select email, password_hash, 'Sama', 'ADMIN' from app.partners where email = 'melati@hub.test'"
+    )
+    body = {"email": "melati@hub.test", "password": PASSWORD}
+    conn.execute("delete from auth.login_attempts")
+    error = assert_error(api.rpc(None, "login", body), 409, "CHOOSE_ROLE")
+    assert error["details"] == "partner, admin"
+    for role in ("partner", "admin"):
+        assert api.rpc(None, "login", body | {"role": role}).json()["role"] == role
+    conn.execute("delete from app.agents where email = 'melati@hub.test'")
+
+
+def test_a_partner_changes_their_profile_and_sees_who_serves_them(api: ApiClient) -> None:
+    who = api.dataset.west.partner
+    answer = api.rpc(who, "update_profile", {"phone": "0813-1000-0001", "chair_count": 4})
+    assert (answer.json()["phone"], answer.json()["chair_count"]) == ("+6281310000001", 4), answer.text
+    assert_error(api.rpc(who, "update_profile", {"phone": "0813/0814"}), 422, "INVALID_PHONE")
+    assert_error(api.rpc(who, "update_profile", {"phone": "+628131000002"}), 409, "PHONE_IN_USE")
+    contacts = api.get(who, "/my_contacts?order=role").json()
+    assert [(c["role"], c["id"]) for c in contacts] == [
+        ("agent", api.dataset.west.agent.sub), ("subdist", api.dataset.west.subdist.sub),
+    ]  # fmt: skip
+    assert api.get(api.dataset.admin, "/my_contacts").status_code == 403
+
+
+def test_late_reuse_of_a_refresh_token_closes_the_session(api: ApiClient, conn: Connection) -> None:
     first = login(api)
     second = api.rpc(None, "refresh_session", {"refresh_token": first["refresh_token"]}).json()
     assert second["refresh_token"] != first["refresh_token"]
+    repeated = api.rpc(None, "refresh_session", {"refresh_token": first["refresh_token"]}).json()
+    assert repeated["refresh_token"] == second["refresh_token"]
     assert api.rpc(second["access_token"], "me").status_code == 200
+    conn.execute("update auth.refresh_tokens set used_at = used_at - interval '31 seconds'")
     stolen = api.rpc(None, "refresh_session", {"refresh_token": first["refresh_token"]})
     assert_error(stolen, 401, "REFRESH_TOKEN_REUSED")
     assert_error(api.rpc(second["access_token"], "me"), 401, "SESSION_CLOSED")

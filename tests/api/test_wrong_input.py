@@ -67,7 +67,7 @@ class InputChecker:
         self.faults: list[str] = []
 
     def send(self, case: Case) -> httpx.Response:
-        if self.name in ("login", "request_link", "change_password"):
+        if self.name in ("login", "request_link", "change_password", "request_password_reset"):
             self.conn.execute("delete from auth.login_attempts")
         headers = self.headers | {"Content-Type": case.content_type}
         return self.api.http.post(f"/rpc/{self.name}", content=case.body, headers=headers)

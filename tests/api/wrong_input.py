@@ -90,6 +90,9 @@ WRONG: dict[str, dict[str, str]] = {
     "adjustment": _NOT_A_NUMBER
     | HUGE
     | {"null": "null", "zero": "0", "fraction": "1.5", "too negative": "-1000000000"},
+    "expiry": _NOT_A_NUMBER
+    | HUGE
+    | {"null": "null", "zero": "0", "fraction": "1.5", "negative": "-1", "too many": "1000000000"},
     "money": _NOT_A_NUMBER
     | HUGE
     | {
@@ -148,6 +151,33 @@ WRONG: dict[str, dict[str, str]] = {
     },
     "flag": _MISTAKES
     | {"text": '"mungkin"', "number": "7", "object": "{}", "array": "[]", "empty text": '""'},
+    "optional role": _MISTAKES
+    | {
+        "empty": '""',
+        "another word": '"messenger"',
+        "capitals": '"PARTNER"',
+        "number": "1",
+        "object": "{}",
+        "array": "[]",
+        "emoji": EMOJI,
+        "true": "true",
+    },
+    "optional phone": _MISTAKES
+    | {
+        "number": "7",
+        "letters": '"08l2 3456 789O"',
+        "two numbers": '"0812345678/0813999"',
+        "of a spreadsheet": '"6,28123E+12"',
+        "plus in between": '"62+81234567890"',
+        "object": "{}",
+        "array": "[1]",
+        "emoji": EMOJI,
+        "true": "true",
+        "SQL": '"\' or 1=1 --"',
+    },
+    "optional word": _MISTAKES
+    | {"another word": '"MAYBE"', "number": "3", "object": "{}", "array": '["BARBER"]', "emoji": EMOJI},
+    "optional count": _NOT_A_NUMBER | HUGE | {"negative": "-1", "fraction": "1.5"},
     "anything": {},
     "items": {},
     "levels": {},
@@ -187,10 +217,18 @@ CODES: dict[str, dict[str, str]] = {
     "word": dict.fromkeys(("null", "empty", "another word", "number"), "INVALID_ARGUMENT"),
     "config key": {"empty": "INVALID_ARGUMENT"} | dict.fromkeys(("another word", "number"), "UNKNOWN_CONFIG"),
     "text": dict.fromkeys(("null", "empty", "blank"), "INVALID_ARGUMENT"),
+    "optional role": dict.fromkeys(("empty", "another word", "capitals", "number"), "INVALID_ARGUMENT"),
+    "optional phone": dict.fromkeys(
+        ("number", "letters", "two numbers", "of a spreadsheet", "plus in between", "emoji"), "INVALID_PHONE"
+    ),
+    "optional word": dict.fromkeys(("another word", "number"), "INVALID_ARGUMENT"),
+    "optional count": {"negative": "INVALID_ARGUMENT"},
     "stream": dict.fromkeys(WRONG["stream"], "INVALID_ARGUMENT"),
     "count": dict.fromkeys(("null", "negative", "zero"), "INVALID_ARGUMENT"),
     "points": {"negative": "INVALID_ARGUMENT", "more than in hand": "POINTS_INSUFFICIENT"},
     "adjustment": {"zero": "INVALID_ARGUMENT", "too negative": "POINTS_INSUFFICIENT"},
+    "expiry": dict.fromkeys(("null", "zero", "negative"), "INVALID_ARGUMENT")
+    | {"too many": "POINTS_INSUFFICIENT"},
     "money": dict.fromkeys(("null", "negative", "zero", "fraction of a sen"), "INVALID_ARGUMENT"),
     "expected total": dict.fromkeys(
         ("negative", "fraction of a sen", "NaN as text", "infinity", "minus infinity", "1e30", "5000 digits"),
@@ -226,6 +264,10 @@ ODD: dict[str, dict[str, str]] = {
         "null": "null",
     },
     "optional id": {"null": "null", "unknown": json.dumps(str(uuid.uuid4()))},
+    "optional role": {"null": "null"},
+    "optional phone": {"null": "null", "empty": '""', "foreign": '"+65 6123 4567"'},
+    "optional word": {"null": "null", "empty": '""'},
+    "optional count": {"null": "null", "number as text": '"1"', "zero": "0"},
     "points": {"number as text": '"1"', "null": "null", "negative zero": "-0"},
     "count": {"number as text": '"1"'},
     "expected total": {"null": "null", "number as text": '"1000000"'},

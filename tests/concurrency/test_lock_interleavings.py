@@ -22,6 +22,7 @@ from tests.support.context import (
     Connection,
     Context,
     RefusedError,
+    adjust_points,
     approve,
     as_owner,
     broken_invariants,
@@ -157,7 +158,7 @@ def test_transition_locks_the_partner_before_any_other_row(
     url: str, conn: Connection, context: Context, transition: str
 ) -> None:
     partner = context.partners[0]
-    call(conn, context.admin, "adjust_points", partner_id=partner.sub, points=100, reason="start")
+    adjust_points(conn, context.admin, partner, 100, "start")
     redemption = call(conn, partner, "redeem_reward", reward_id=context.rewards[0], idempotency_key="r")
     order = submit(conn, partner, items(SKU_000=10))
     invoice = approve(conn, context, order)
@@ -307,15 +308,25 @@ def test_second_correction_of_the_same_points_is_refused(
     url: str, conn: Connection, context: Context
 ) -> None:
     partner = context.partners[0].sub
-    call(conn, context.admin, "adjust_points", partner_id=partner, points=50, reason="start")
-    take = api_call(context.admin, "adjust_points", partner_id=partner, points=-50, reason="back")
+    call(
+        conn,
+        context.admin,
+        "adjust_points",
+        partner_id=partner,
+        points=50,
+        reason="start",
+        idempotency_key="start",
+    )
+    take = api_call(
+        context.admin, "adjust_points", partner_id=partner, points=-50, reason="back", idempotency_key="back"
+    )
     assert run_overlapping(url, take, take) == "POINTS_INSUFFICIENT"
     assert value(conn, "select point_balance from app.partners where id = %s", partner) == 0
 
 
 def test_last_reward_unit_goes_to_the_first_redemption(url: str, conn: Connection, context: Context) -> None:
     for partner in context.partners[:2]:
-        call(conn, context.admin, "adjust_points", partner_id=partner.sub, points=400, reason="start")
+        adjust_points(conn, context.admin, partner, 400, "start")
     first, second = (
         api_call(partner, "redeem_reward", reward_id=context.rewards[1], idempotency_key="k")
         for partner in context.partners[:2]
@@ -762,12 +773,52 @@ def _open_session(conn: Connection, user: Caller) -> Any:
     return value(conn, "select auth.open_session(%s, %s)", user.sub, user.role)
 
 
-def test_refresh_token_is_accepted_once_by_overlapping_refreshes(
+def test_overlapping_refreshes_of_one_token_get_the_same_successor(
     url: str, conn: Connection, context: Context
 ) -> None:
     token = _open_session(conn, context.partners[0])["refresh_token"]
     refresh = sql_operation("select auth.refresh_session(%s)", token)
-    assert run_overlapping(url, refresh, refresh)["code"] == "REFRESH_TOKEN_REUSED"
+    successor = run_overlapping(url, refresh, refresh)["refresh_token"]
+    stored = "select token_hash = auth.token_hash(%s) from auth.refresh_tokens where used_at is null"
+    assert conn.execute(stored, [successor]).fetchall() == [(True,)]
+
+
+def test_repeated_refresh_that_waits_for_the_use_of_its_successor_closes_the_session(
+    url: str, conn: Connection, context: Context
+) -> None:
+    first = _open_session(conn, context.partners[0])["refresh_token"]
+    second = value(conn, "select auth.refresh_session(%s)", first)["refresh_token"]
+    use, repeat = (sql_operation("select auth.refresh_session(%s)", token) for token in (second, first))
+    assert run_overlapping(url, use, repeat)["code"] == "REFRESH_TOKEN_REUSED"
+
+
+def test_password_is_set_once_by_overlapping_uses_of_a_code(
+    url: str, conn: Connection, context: Context
+) -> None:
+    conn.execute("select auth.request_password_reset(email) from app.partners limit 1")
+    token = value(conn, "select variables ->> 'token' from app.messages where template = 'password_reset'")
+    first, second = (
+        sql_operation("select auth.reset_password(%s, %s)", token, new)
+        for new in ("a first new one", "a second new one")
+    )
+    assert run_overlapping(url, first, second)["code"] == "INVALID_LINK"
+    matching = "select count(*) from app.partners where auth.password_matches(%s, password_hash)"
+    assert value(conn, matching, "a first new one") == 1
+
+
+def test_two_codes_of_one_account_do_not_deadlock(url: str, conn: Connection, context: Context) -> None:
+    for _ in range(2):
+        conn.execute("select auth.request_password_reset('salon0@hub.test')")
+    codes = [
+        token
+        for (token,) in conn.execute(
+            "select variables ->> 'token' from app.messages where template = 'password_reset'"
+        )
+    ]
+    first, second = (
+        sql_operation("select auth.reset_password(%s, 'a new password')", code) for code in codes
+    )
+    assert run_overlapping(url, first, second)["code"] == "INVALID_LINK"
 
 
 def test_session_that_is_being_closed_issues_no_new_tokens(

@@ -16,6 +16,7 @@ from tests.support.concurrency import (
 from tests.support.context import (
     Caller,
     Connection,
+    adjust_points,
     approve,
     call,
     items,
@@ -108,7 +109,7 @@ def test_concurrent_submissions_with_one_key_and_two_bodies_create_one_order(
 def test_concurrent_orders_never_use_more_points_than_the_balance(url: str, conn: Connection) -> None:
     context = make_context(conn, partners=1)
     partner = context.partners[0]
-    call(conn, context.admin, "adjust_points", partner_id=partner.sub, points=250, reason="start")
+    adjust_points(conn, context.admin, partner, 250, "start")
     run = run_concurrently(url, [order_operation(partner, items(SKU_000=1), points=100) for _ in range(10)])
     assert len(run.succeeded) == 2
     assert run.refusals == {"POINTS_INSUFFICIENT": 8}

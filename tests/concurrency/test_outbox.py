@@ -99,7 +99,7 @@ def _taps(conn: Connection, orders: list[dict[str, Any]], decision: str, key: st
     """Webhooks in which the orders' sub-distributors tap a button of their routing messages."""
     rows = conn.execute(
         "select o.id, substr(s.whatsapp_number, 2), concat_ws(':', %(decision)s::text, o.id,"
-        " app.reply_signature(%(decision)s, o.id, s.id, o.sla_clock_started_at)) from app.orders as o"
+        " app.reply_signature(%(decision)s, o.id, s.id, o.awaiting_since)) from app.orders as o"
         " join app.sub_distributors as s on s.id = o.routed_to_subdist_id where o.id = any (%(orders)s)",
         {"decision": decision, "orders": [order["id"] for order in orders]},
     ).fetchall()

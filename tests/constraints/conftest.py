@@ -30,6 +30,10 @@ def full_url(module_clone: Clone) -> str:
             "insert into app.erp_cancellations (order_id, partner_id, outcome, settled_at)"
             " select id, partner_id, 'REFUSED', now() from app.orders"
         )
+        conn.execute(
+            "insert into auth.password_codes (token_hash, partner_id, expires_at)"
+            " select '\\x00', id, now() from app.partners limit 1"
+        )
         conn.execute("insert into auth.login_attempts (key) values ('ip:10.0.0.9')")
         conn.execute("update app.messages set provider_id = 'wamid.' || id")
         conn.execute("update app.agents set full_name = full_name || ' B'")  # one row of audit_buffer
@@ -41,10 +45,6 @@ def full_url(module_clone: Clone) -> str:
         conn.execute("update app.tier_prices set effective_until = now() + interval '1 year' where price > 9")
         conn.execute("update app.redemptions set idempotency_key = partner_id::text")
         conn.execute("insert into app.purged_provider_ids values ('x')")
-        conn.execute(
-            "insert into app.partner_removals (partner_id, kind, reason) values (%s, 'DELETED', 'x')",
-            [dataset.deleted.sub],
-        )
         assert dataset
     return url
 

@@ -22,14 +22,30 @@ CHECKS = {
     "whole_number_check inventory.reserved": "app.inventory set reserved = -1",
     "whole_number_check inventory.safety_buffer": "app.inventory set safety_buffer = -1",
     "invoice_payments_amount_check": "app.invoice_payments set amount = 0",
+    "invoice_payments_kind_check": "app.invoice_payments set kind = 'GIFT' where kind = 'REFUND'",
     "invoice_payments_notes_check": "app.invoice_payments set notes = repeat('x', 2001)",
     "invoice_payments_reference_number_check": "app.invoice_payments set reference_number = ' A'",
-    "invoices_amount_check": "app.invoices set amount = -1, amount_paid = null where status = 'UNPAID'",
+    "invoice_payments_reversal_check": "app.invoice_payments set reverses_payment_id = id"
+    " where kind = 'REFUND'",
+    "amount_check credit_note_items.amount": "app.credit_note_items set amount = -1",
+    "quantity_check credit_note_items.quantity": "app.credit_note_items set quantity = 0",
+    "amount_check credit_notes.amount": "app.credit_notes set amount = -1",
+    "whole_number_check credit_notes.points_returned": "app.credit_notes set points_returned = -1",
+    "invoice_credits_amount_check": "app.invoice_credits set amount = 0",
+    "amount_check invoices.amount_credited": "app.invoices set amount_credited = -1",
+    "invoices_amount_forgiven_check": "app.invoices set amount_credited = amount, amount_written_off = 1,"
+    " written_off_at = now(), write_off_reason = 'x', status = 'CANCELLED', cancelled_at = now()",
+    "amount_check invoices.amount_written_off": "app.invoices set amount_written_off = -1",
+    "invoices_written_off_check": "app.invoices set written_off_at = now(), write_off_reason = 'x'"
+    " where amount_written_off = 0",
+    "invoices_amount_check": "app.invoices set amount = 0, amount_paid = null, status = 'CANCELLED',"
+    " cancelled_at = now() where amount_credited = 0 and amount_written_off = 0",
     "invoices_amount_paid_check": "app.invoices set amount_paid = -1, status = 'CANCELLED',"
     " cancelled_at = now()",
     "invoices_cancelled_check": "app.invoices set cancelled_at = now() where status <> 'CANCELLED'",
     "invoices_paid_at_check": "app.invoices set paid_at = null where status = 'PAID'",
     "invoices_status_check": "app.invoices set status = 'PARTIAL' where status = 'UNPAID'",
+    "impersonation_notifications_subject_check": "app.impersonation_notifications set act = 'REDEMPTION'",
     "jwt_secret_length_check": "auth.jwt_secret set secret = 'short'",
     "jwt_secret_singleton_check": "auth.jwt_secret set singleton = false",
     "message_recipient_type_check": "app.messages set recipient_type = 'UNKNOWN'",
@@ -37,8 +53,10 @@ CHECKS = {
     "order_event_check": "app.order_events set event = 'WISH'",
     "order_items_line_total_check": "app.order_items set line_total = line_total + 1",
     "order_items_list_price_check": "app.order_items set list_price = unit_price - 1",
+    "shadow_act_check": "app.impersonation_notifications set act = 'JOKE'",
     "quantity_check order_items.quantity": "app.order_items set quantity = 0, line_total = 0",
     "amount_check order_items.unit_price": "app.order_items set unit_price = -1, line_total = -quantity",
+    "orders_awaiting_check": "app.orders set awaiting = 'PARTNER' where awaiting = 'SUBDIST'",
     "orders_clock_check": "app.orders set routed_at = now() where routed_to_subdist_id is null",
     "amount_check orders.discount_amount": "app.orders set discount_amount = -1,"
     " grand_total = grand_total + 1",
@@ -64,6 +82,7 @@ CHECKS = {
     "amount_check partners.credit_limit": "app.partners set credit_limit = -1",
     "amount_check partners.credit_used": "app.partners set credit_used = -1",
     "email_check partners.email": "app.partners set email = 'no address'",
+    "password_codes_account_check": "auth.password_codes set partner_id = null",
     "point_transactions_earned_check": "app.point_transactions set invoice_id = null where type = 'EARNED'",
     "point_transactions_expired_check": "app.point_transactions set type = 'EXPIRED', created_by = null"
     " where points < 0",
@@ -96,7 +115,8 @@ CHECKS = {
     "url_check products.image_url": "app.products set image_url = 'javascript:alert(1)'",
     "url_check redemption_catalog.image_url": "app.redemption_catalog set image_url = 'data:text/html,x'",
     "regions_code_check": "app.regions set code = ' ' || code",
-    "tier_prices_finite_check": "app.tier_prices set effective_until = 'infinity' where discount_price is null",
+    "tier_prices_finite_check": "app.tier_prices set effective_until = 'infinity'"
+    " where discount_price is null",
 }
 
 

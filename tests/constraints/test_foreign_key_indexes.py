@@ -10,9 +10,9 @@ Db = psycopg.Connection[Any]
 # Foreign keys without an index, each with the reason.
 WITHOUT_INDEX = {
     # Agents are deactivated, never deleted, and no list asks what one of them has done.
+    "app.credit_notes.credit_notes_created_by_fkey",
     "app.invoice_payments.invoice_payments_recorded_by_fkey",
     "app.invoices.invoices_created_by_fkey",
-    "app.partner_removals.partner_removals_agent_id_fkey",
     "app.orders.orders_released_by_fkey",
     "app.point_transactions.point_transactions_created_by_fkey",
     "app.sla_escalation_logs.sla_escalation_logs_acknowledged_by_fkey",

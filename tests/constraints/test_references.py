@@ -12,14 +12,21 @@ app.agent_sessions.agent_id > app.agents
 app.agent_sessions.impersonated_partner_id > app.partners
 app.agents.region_id > app.regions
 app.categories.parent_id > app.categories
+app.credit_note_items.credit_note_id > app.credit_notes
+app.credit_note_items.order_item_id > app.order_items
+app.credit_notes.created_by > app.agents
+app.credit_notes.order_id > app.orders
 app.erp_cancellations.order_id > app.orders
 app.impersonation_notifications.agent_session_id > app.agent_sessions
 app.impersonation_notifications.message_id > app.messages
 app.impersonation_notifications.order_id > app.orders
 app.inbound_events.inbound_message_id > app.inbound_messages
 app.inventory.product_id > app.products
+app.invoice_credits.credit_note_id > app.credit_notes
+app.invoice_credits.invoice_id > app.invoices
 app.invoice_payments.invoice_id > app.invoices
 app.invoice_payments.recorded_by > app.agents
+app.invoice_payments.reverses_payment_id > app.invoice_payments
 app.invoices.created_by > app.agents
 app.invoices.order_id > app.orders
 app.invoices.partner_id > app.partners
@@ -31,11 +38,10 @@ app.orders.agent_id > app.agents
 app.orders.partner_id > app.partners
 app.orders.released_by > app.agents
 app.orders.routed_to_subdist_id > app.sub_distributors
-app.partner_removals.agent_id > app.agents
-app.partner_removals.partner_id > app.partners
 app.partners.region_id > app.regions
 app.point_queue.invoice_id > app.invoices
 app.point_transactions.created_by > app.agents
+app.point_transactions.credit_note_id > app.credit_notes
 app.point_transactions.invoice_id > app.invoices
 app.point_transactions.order_id > app.orders
 app.point_transactions.partner_id > app.partners
@@ -51,11 +57,21 @@ app.sla_escalation_logs.region_id > app.regions
 app.sub_distributors.region_id > app.regions
 app.system_configs.updated_by > app.agents
 app.tier_prices.product_id > app.products
+auth.password_codes.agent_id > app.agents
+auth.password_codes.partner_id > app.partners
 auth.refresh_tokens.session_id > auth.sessions
 auth.sign_in_links.subdist_id > app.sub_distributors
 """
 
-PAIRS = ["app.invoice_payments", "app.invoices", "app.order_events", "app.order_items"]
+PAIRS = [
+    "app.credit_note_items",
+    "app.credit_notes",
+    "app.invoice_credits",
+    "app.invoice_payments",
+    "app.invoices",
+    "app.order_events",
+    "app.order_items",
+]
 """Tables whose reference includes partner_id: the row has the partner of the row that it refers to."""
 
 
@@ -65,10 +81,16 @@ NOWHERE = "'00000000-0000-7000-8000-00000000dead'"
 STATEMENTS = {
     "app.invoices.partner_id": "insert into app.invoices (order_id, partner_id, amount, due_date)"
     f" select o.id, {NOWHERE}, 1, now() from app.orders as o limit 1",
+    "auth.password_codes.agent_id": f"update auth.password_codes set partner_id = null, agent_id = {NOWHERE}",
+    "app.invoice_payments.reverses_payment_id": "update app.invoice_payments set kind = 'REVERSAL',"
+    f" amount = -1, reverses_payment_id = {NOWHERE}"
+    " where id = (select y.id from app.invoice_payments y where y.kind = 'REFUND' limit 1)",
     "app.orders.agent_id": f"update app.orders set submission_type = 'AGENT_ASSISTED', agent_id = {NOWHERE}",
     "app.orders.partner_id": f"insert into app.orders (partner_id) values ({NOWHERE})",
-    "app.orders.routed_to_subdist_id": "update app.orders set routed_at = now(),"
-    f" is_over_limit = false, routed_to_subdist_id = {NOWHERE}",
+    "app.orders.routed_to_subdist_id": "update app.orders set routed_at = now(), is_over_limit = false,"
+    f" awaiting = app.order_awaiting(status, {NOWHERE}, last_response_at),"
+    f" awaiting_since = case app.order_awaiting(status, {NOWHERE}, last_response_at)"
+    f" when 'SUBDIST' then now() when 'HEADQUARTERS' then now() end, routed_to_subdist_id = {NOWHERE}",
 }
 
 

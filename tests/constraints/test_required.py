@@ -18,13 +18,17 @@ REQUIRED = {
     "app.erp_cancellations": "partner_id created_at",
     "app.erp_quarantine": "payload reason as_of first_seen_at last_seen_at times",
     "app.erp_streams": "updated_at",
-    "app.impersonation_notifications": "agent_session_id order_id channel status created_at",
+    "app.impersonation_notifications": "agent_session_id channel status created_at act",
     "app.inbound_events": "inbound_message_id outcome processed_at",
     "app.inbound_messages": "payload_hash received_at",
     "app.inventory": "product_id erp_stock safety_buffer reserved created_at updated_at",
-    "app.invoice_payments": "invoice_id partner_id amount paid_at created_at",
-    "app.invoices": "order_id partner_id invoice_number amount amount_paid status due_date created_at"
-    " updated_at",
+    "app.credit_note_items": "credit_note_id order_item_id partner_id quantity amount created_at",
+    "app.credit_notes": "order_id partner_id credit_note_number amount points_returned reason created_at",
+    "app.idempotency_keys": "call idempotency_key request_hash result_id created_at",
+    "app.invoice_credits": "invoice_id credit_note_id partner_id amount created_at",
+    "app.invoice_payments": "invoice_id partner_id amount paid_at created_at kind reference_use",
+    "app.invoices": "order_id partner_id invoice_number amount amount_paid amount_credited"
+    " amount_written_off status due_date created_at updated_at",
     "app.messages": "template channel recipient_type recipient_id variables status attempts next_attempt_at"
     " repeats created_at",
     "app.messages_period": "purged_until",
@@ -33,7 +37,6 @@ REQUIRED = {
     "app.orders": "order_number partner_id status submission_type subtotal discount_amount point_discount"
     " grand_total points_earned points_used is_eligible_for_points is_over_limit sla_reminder_sent"
     " sla_manager_notified sla_escalated created_at updated_at",
-    "app.partner_removals": "partner_id kind reason created_at transaction_id",
     "app.partners": "email password_hash business_name tier credit_limit credit_used point_balance is_active"
     " created_at updated_at",
     "app.point_queue": "enqueued_at",
@@ -52,6 +55,7 @@ REQUIRED = {
     "app.tier_prices": "product_id tier price effective_from created_at updated_at",
     "auth.jwt_secret": "secret",
     "auth.login_attempts": "failures window_started_at",
+    "auth.password_codes": "created_at expires_at",
     "auth.refresh_tokens": "session_id created_at",
     "auth.sessions": "subject_id role created_at expires_at",
     "auth.sign_in_links": "subdist_id created_at expires_at",

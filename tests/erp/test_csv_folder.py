@@ -3,6 +3,8 @@
 import asyncio
 import csv
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,12 +79,20 @@ class DropFolder:
         return stock(self.conn, sku)[1]
 
 
+def expect_erp(conn: psycopg.Connection[Any], kind: str) -> None:
+    conn.execute(
+        "update app.system_configs set config_value = to_jsonb(%s::text) where config_key = 'erp.kind'",
+        [kind],
+    )
+
+
 @pytest.fixture(scope="module")
 def provisioned(
     gateway: RunningGateway, gateway_context: Context, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DropFolder]:
     """The module's drop folder, whose products have stock."""
     with psycopg.connect(gateway.database_url, autocommit=True) as conn:
+        expect_erp(conn, "csv")
         drop_folder = DropFolder(gateway, gateway_context, conn, tmp_path_factory.mktemp("drop"))
         rows = "".join(f"CSV-{i};Sampo {i};50.000,00;Ayu\n" for i in range(1, 9))
         drop_folder.drop("products 2026.csv", f"sku;name;base_price;brand\n{rows}", age=HOUR)
@@ -252,3 +262,34 @@ def test_missing_drop_folder_is_reported(drop_folder: DropFolder) -> None:
     assert value(drop_folder.conn, "select last_error from app.erp_streams where stream = 'stock'").endswith(
         "mounted?"
     )
+
+
+def run_adapter(drop_folder: DropFolder) -> subprocess.CompletedProcess[str]:
+    """`python -m adapters.erp --once`."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HUB_")} | {
+        "HUB_GATEWAY_URL": drop_folder.gateway.url,
+        "HUB_JWT_SECRET": drop_folder.gateway.jwt_secret,
+        "HUB_ERP_KIND": "csv",
+        "HUB_ERP_FOLDER": str(drop_folder.folder),
+    }
+    command = [sys.executable, "-m", "adapters.erp", "--once"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("kind", ["none", "tryton"])
+def test_adapter_does_not_start_while_the_hub_expects_another_erp(drop_folder: DropFolder, kind: str) -> None:
+    before = drop_folder.stock("CSV-5")
+    file = drop_folder.drop("stock-k.csv", "sku;quantity\nCSV-5;1\n")
+    expect_erp(drop_folder.conn, kind)
+    try:
+        adapter = run_adapter(drop_folder)
+        assert (adapter.returncode, f"config erp.kind is {kind}" in adapter.stderr) == (2, True), (
+            adapter.stderr
+        )
+        # an adapter that runs already stops exchanging
+        assert not drop_folder.exchange()
+        assert (file.exists(), drop_folder.stock("CSV-5")) == (True, before)
+    finally:
+        expect_erp(drop_folder.conn, "csv")
+    assert run_adapter(drop_folder).returncode == 0
+    assert drop_folder.stock("CSV-5") == 1

@@ -10,6 +10,7 @@ A word states which rows a role sees. Rights that are not listed here must not e
     routed    rows of orders that are routed to the calling sub-distributor now
     self      the caller's own account
     live      all but deleted partners
+    contacts  active sub-distributors and sales agents of the calling partner's region
     served    sub-distributors of the calling agent's region or below it
     shown     rewards on offer, and those that the calling partner once redeemed
     tier      prices of the calling partner's tier
@@ -45,6 +46,7 @@ categories                    -     all      all     all      all    all        
 tier_prices                   -     -        -       -        all    all         -      -
 inventory                     -     -        -       -        all    all         -      -
 orders                        -     own      region  routed   all    all         -      -
+order_counts                  -     all      all     all      all    all         -      -
 order_items                   -     own      region  routed   all    all         -      -
 order_events                  -     own      region  routed   all    all         -      -
 delivery_contacts             -     -        -       routed   -      -           -      -
@@ -52,12 +54,15 @@ invoices                      -     own      region  -        all    all        
 invoice_payments              -     own      region  -        all    all         -      -
 overdue_invoices              -     own      region  -        all    all         -      -
 receivables                   -     -        region  -        all    all         -      -
+credit_notes                  -     own      region  -        all    all         -      -
+credit_note_items             -     own      region  -        all    all         -      -
+invoice_credits               -     own      region  -        all    all         -      -
 point_transactions            -     own      -       -        all    all         -      -
 redemption_catalog            -     shown    -       -        all    all         -      -
 redemptions                   -     own      -       -        all    all         -      -
 partner_statistics            -     own      region  -        all    all         -      -
+my_contacts                   -     contacts -       -        -      -           -      -
 partners                      -     -        region  -        live   live        -      -
-partner_removals              -     -        -       -        all    all         -      -
 agents                        -     -        -       -        all    all         -      -
 staff                         -     -        all     -        all    all         -      -
 regions                       -     -        all     -        all    all         -      -
@@ -86,11 +91,14 @@ app.order_items               -     own      region  routed   all    all        
 app.order_events              -     own      region  routed   all    all         -      -
 app.invoices                  -     own      region  -        all    all         -      -
 app.invoice_payments          -     own      region  -        all    all         -      -
+app.credit_notes              -     own      region  -        all    all         -      -
+app.credit_note_items         -     own      region  routed   all    all         -      -
+app.invoice_credits           -     own      region  -        all    all         -      -
+app.idempotency_keys          -     -        -       -        -      -           -      -
 app.point_transactions        -     own      -       -        all    all         -      -
 app.redemption_catalog        -     shown    -       -        all    all         -      -
 app.redemptions               -     own      -       -        all    all         -      -
 app.partners                  -     self     region  routed   live   live        -      -
-app.partner_removals          -     -        -       -        all    all         -      -
 app.agents                    -     -        all     -        all    all         -      -
 app.regions                   -     -        all     -        all    all         -      -
 app.sub_distributors          -     -        served  -        all    all         -      -
@@ -123,6 +131,7 @@ app.live_orders               -     -        -       -        -      -          
 app.point_queue               -     -        -       -        -      -           -      -
 auth.jwt_secret               -     -        -       -        -      -           -      -
 auth.login_attempts           -     -        -       -        -      -           -      -
+auth.password_codes           -     -        -       -        -      -           -      -
 auth.refresh_tokens           -     -        -       -        -      -           -      -
 auth.sessions                 -     -        -       -        -      -           -      -
 auth.sign_in_links            -     -        -       -        -      -           -      -
@@ -137,11 +146,11 @@ COLUMNS = {
         " credit_used point_balance is_active address created_at updated_at deleted_at"
     ),
     ("app.partners", "subdist"): "id business_name phone address region_id deleted_at tier",
-    ("app.partner_removals", "admin superadmin"): "id partner_id kind reason agent_id created_at",
     ("app.agents", "admin superadmin"): (
         "id email full_name phone role region_id is_active created_at updated_at"
     ),
     ("app.agents", "agent"): "id full_name role region_id is_active",
+    ("app.credit_note_items", "subdist"): "id order_item_id quantity",
     ("app.inventory", "partner agent subdist"): "id product_id display_stock last_sync_at",
     ("app.messages", "admin superadmin"): (
         "id template channel recipient_type recipient_id order_id status attempts next_attempt_at lease_until"
@@ -163,8 +172,8 @@ HIDDEN = {
 WRITES = {
     "partners": Writes(
         "admin superadmin",
-        "email phone business_name tier salon_type chair_count specialization region_id credit_limit is_active"
-        " address",
+        "email phone business_name tier salon_type chair_count specialization region_id credit_limit address"
+        " is_active",
     ),
     "agents": Writes("superadmin", "email full_name phone role region_id is_active"),
     "sub_distributors": Writes(
@@ -201,6 +210,8 @@ api.login                     yes   yes      yes     yes      yes    yes        
 api.refresh_session           yes   yes      yes     yes      yes    yes         -      -
 api.request_link              yes   yes      yes     yes      yes    yes         -      -
 api.redeem_link               yes   yes      yes     yes      yes    yes         -      -
+api.request_password_reset    yes   yes      yes     yes      yes    yes         -      -
+api.reset_password            yes   yes      yes     yes      yes    yes         -      -
 api.me                        -     yes      yes     yes      yes    yes         yes    yes
 api.logout                    -     yes      yes     yes      yes    yes         yes    yes
 api.change_password           -     yes      yes     -        yes    yes         -      -
@@ -210,6 +221,7 @@ api.update_draft              -     yes      -       -        -      -          
 api.submit_order              -     yes      -       -        -      -           -      -
 api.submit_draft              -     yes      -       -        -      -           -      -
 api.cancel_order              -     yes      -       -        -      -           -      -
+api.update_profile            -     yes      -       -        -      -           -      -
 api.newest_orders             -     yes      yes     yes      yes    yes         -      -
 api.redeem_reward             -     yes      -       -        -      -           -      -
 api.start_shadow_session      -     -        yes     -        yes    yes         -      -
@@ -219,19 +231,25 @@ api.release_order             -     -        -       -        yes    yes        
 api.approve_order             -     -        -       -        yes    yes         -      -
 api.reject_order              -     -        -       -        yes    yes         -      -
 api.reroute_order             -     -        -       -        yes    yes         -      -
-api.ship_order                -     -        -       -        yes    yes         -      -
-api.complete_order            -     -        -       -        yes    yes         -      -
+api.ship_order                -     -        -       yes      yes    yes         -      -
+api.complete_order            -     -        -       yes      yes    yes         -      -
 api.record_payment            -     -        -       -        yes    yes         -      -
 api.cancel_invoice            -     -        -       -        yes    yes         -      -
 api.account_statement         -     yes      yes     -        yes    yes         -      -
+api.issue_invoice             -     -        -       -        yes    yes         -      -
+api.reverse_payment           -     -        -       -        yes    yes         -      -
+api.record_refund             -     -        -       -        yes    yes         -      -
+api.write_off                 -     -        -       -        yes    yes         -      -
+api.return_items              -     -        -       -        yes    yes         -      -
+api.expire_points             -     -        -       -        yes    yes         -      -
 api.adjust_points             -     -        -       -        yes    yes         -      -
 api.advance_redemption        -     -        -       -        yes    yes         -      -
 api.acknowledge_escalation    -     -        yes     -        yes    yes         -      -
 api.agents                    -     -        -       -        yes    yes         -      -
 api.staff                     -     -        yes     -        yes    yes         -      -
 api.partners                  -     -        yes     -        yes    yes         -      -
-api.delete_partner            -     -        -       -        yes    yes         -      -
-api.erase_partner             -     -        -       -        -      yes         -      -
+api.invite                    -     -        -       -        yes    yes         -      -
+api.revoke_sessions           -     -        -       -        yes    yes         -      -
 api.set_config                -     -        -       -        yes    yes         -      -
 api.erp_stream                -     -        -       -        -      -           yes    -
 api.erp_report                -     -        -       -        -      -           yes    -
@@ -257,7 +275,9 @@ auth.current_subdist_id       -     yes      yes     yes      yes    yes        
 auth.current_tier             -     yes      yes     yes      yes    yes         -      -
 auth.agent_regions            -     yes      yes     -        yes    yes         -      -
 auth.current_agent_region     -     -        yes     -        -      -           -      -
+app.my_contacts               -     yes      -       -        -      -           -      -
 app.newest_order_ids          -     yes      yes     yes      yes    yes         -      -
+app.order_counts              -     yes      yes     yes      yes    yes         -      -
 app.check_page                -     yes      yes     yes      yes    yes         -      -
 app.uuid_v7                   -     -        -       -        yes    yes         -      -
 app.stock_stale_before        -     yes      yes     yes      yes    yes         -      -

@@ -51,12 +51,14 @@ from (
 ) as p, lateral generate_series(p.first, p.first + 39) as n;
 insert into app.orders (
   id, partner_id, status, subtotal, grand_total, submitted_at, approved_at, created_at,
-  routed_to_subdist_id, routed_at, order_number
+  routed_to_subdist_id, routed_at, order_number, awaiting, awaiting_since
 )
 select
   c.id, c.partner_id,
   (case when n % 50 = 0 then 'SUBMITTED' else 'COMPLETED' end)::app.order_status_enum,
-  500000, 500000, c.at, c.at, c.at, s.id, c.at, 'C-' || c.n
+  500000, 500000, c.at, c.at, c.at, s.id, c.at, 'C-' || c.n,
+  (case when n % 50 = 0 then 'SUBDIST' else 'NONE' end)::app.awaiting_enum,
+  case when n % 50 = 0 then c.at end
 from population as c, (select id from app.sub_distributors order by id desc limit 1) as s;
 insert into app.order_items (
   order_id, partner_id, product_id, quantity, list_price, unit_price, line_total, created_at
@@ -93,8 +95,8 @@ from population as c;
 insert into app.agent_sessions (id, agent_id, impersonated_partner_id, started_at, expires_at)
 select c.id, a.id, c.partner_id, c.at, c.at + interval '1 hour'
 from population as c, (select id from app.agents limit 1) as a;
-insert into app.impersonation_notifications (agent_session_id, order_id, created_at)
-select c.id, c.id, c.at from population as c;
+insert into app.impersonation_notifications (agent_session_id, act, order_id, created_at)
+select c.id, 'ORDER', c.id, c.at from population as c;
 insert into app.products (sku, name, base_price)
 select 'P-' || n, 'Sampo ' || md5(n::text), 100000 from generate_series(1, 5000) as n;
 insert into app.tier_prices (product_id, tier, price, effective_from)
@@ -320,3 +322,19 @@ def test_an_agent_of_few_partners_would_read_the_orders_of_all(population: Popul
     """Hence `newest_orders`: no policy makes this list independent of the orders of others."""
     who = population.callers["agent of few partners"]
     assert excesses(population.conn, who, f"select t.* from api.order_events as t {NEWEST}")
+
+
+@pytest.mark.parametrize("role", [*EVERYONE, "agent of few partners"])
+def test_counts_read_the_open_orders_alone(population: Population, role: str) -> None:
+    """The counters of the transaction, because no plan shows what a function reads."""
+    conn, who = population.conn, population.callers[role]
+    opened = conn.execute(f"select count(*) from app.orders where {OPEN}").fetchall()[0][0]
+    reads = "select seq_scan, idx_tup_fetch from pg_stat_xact_user_tables where relname = 'orders'"
+    with conn.transaction(force_rollback=True):
+        conn.execute("select set_config('request.jwt.claims', %s, true)", [who.claims])
+        conn.execute("select set_config('role', %s, true)", [who.role])
+        before = conn.execute(reads).fetchall()[0]
+        assert conn.execute("select * from api.order_counts").fetchall()
+        after = conn.execute(reads).fetchall()[0]
+    assert after[0] == before[0]
+    assert after[1] - before[1] <= opened + MOST_ROWS

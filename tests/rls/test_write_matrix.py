@@ -1,4 +1,4 @@
-"""Writes of master data: role x view x column x insert, update, delete, as WRITES in matrix.py states them."""
+"""Writes of master data: role x view x column x insert, update, delete, as WRITES of matrix.py has them."""
 
 from typing import Any
 
@@ -90,8 +90,8 @@ NEW_ROWS: dict[str, dict[str, str]] = {
 }
 _TOGETHER = {"min_qty_discount": "discount_price", "discount_price": "min_qty_discount"}
 _NEEDED = {
-    "partners": 2, "agents": 2, "sub_distributors": 3, "regions": 2, "brands": 1, "categories": 2, "products": 3,
-    "inventory": 1, "tier_prices": 5, "redemption_catalog": 2,
+    "partners": 2, "agents": 2, "sub_distributors": 3, "regions": 2, "brands": 1, "categories": 2,
+    "products": 3, "inventory": 1, "tier_prices": 5, "redemption_catalog": 2,
 }  # fmt: skip
 # Not updatable (0A000), generated (428C9): refused before privileges are checked.
 _REFUSALS = (

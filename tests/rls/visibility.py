@@ -38,9 +38,17 @@ RULES = {
         "sla_escalation_logs": f"order_id in (select id from app.orders where partner_id in ({_IN_REGION}))",
     },
     "trail": {"audit_logs": "target_type <> 'system_configs'"},
+    "contacts": {
+        "": "id in (select id from app.sub_distributors where region_id = any (%(regions)s)"
+        " union all"
+        " select id from app.agents where role = 'SALESMAN' and region_id = any (%(regions)s))"
+    },
     "served": {"sub_distributors": "region_id = any (%(regions)s)"},
     "routed": {
         "": f"order_id in ({_ROUTED.format('id')})",
+        "credit_note_items": (
+            f"order_item_id in (select id from app.order_items where order_id in ({_ROUTED.format('id')}))"
+        ),
         "orders": "routed_to_subdist_id = %(me)s",
         "partners": f"id in ({_ROUTED.format('partner_id')}) and {_LIVE}",
         "delivery_contacts": (
@@ -56,6 +64,7 @@ _ASK_INSTEAD = {
     "api.partner_statistics": (
         "(select partner_id || ':' || month as id, * from app.partner_monthly_statistics)"
     ),
+    "api.my_contacts": "(select id from app.sub_distributors union all select id from app.agents)",
     "api.me": "(select %(me)s::uuid as id)",
 }
 

@@ -128,7 +128,15 @@ class OrderMachine(RuleBasedStateMachine):
             subdists={str(s.sub): True for s in self.context.subdists},
         )
         for who in self.partners:
-            call(self.conn, self.context.admin, "adjust_points", partner_id=who, points=500, reason="start")
+            call(
+                self.conn,
+                self.context.admin,
+                "adjust_points",
+                partner_id=who,
+                points=500,
+                reason="start",
+                idempotency_key=f"start {who}",
+            )
             self.model.ledger.append((who, 500))
         # schedules count hours from here: the model's clock ignores the seconds that the run takes
         self.began_at = value(self.conn, "select clock_timestamp()")
@@ -510,7 +518,13 @@ class OrderMachine(RuleBasedStateMachine):
         short = amount < 0 and self.model.balance(partner) + amount < 0
         against = {"POINTS_INSUFFICIENT"} if short else set()
         if self.perform(
-            self.context.admin, "adjust_points", against, partner_id=partner, points=amount, reason="koreksi"
+            self.context.admin,
+            "adjust_points",
+            against,
+            partner_id=partner,
+            points=amount,
+            reason="koreksi",
+            idempotency_key=str(uuid.uuid4()),
         ):
             self.model.ledger.append((partner, amount))
 

@@ -138,7 +138,8 @@ def make_context(
     with conn.transaction():
         if erp != "none":
             conn.execute(
-                "update app.system_configs set config_value = to_jsonb(%s::text) where config_key = 'erp.kind'",
+                "update app.system_configs set config_value = to_jsonb(%s::text)"
+                " where config_key = 'erp.kind'",
                 [erp],
             )
         return _make_context(conn, partners, products, stock, credit)
@@ -262,8 +263,21 @@ def set_config(conn: Connection, context: HasAdmin, key: str, config_value: Any)
 
 
 def grant_points(conn: Connection, context: HasAdmin, partner: Caller, points: int) -> None:
-    """Correct a partner's points as an admin."""
-    call(conn, context.admin, "adjust_points", partner_id=partner.sub, points=points, reason="hadiah")
+    """Correct a partner's points as an admin, with a new idempotency key."""
+    adjust_points(conn, context.admin, partner, points, "hadiah")
+
+
+def adjust_points(conn: Connection, admin: Caller, partner: Caller, points: int, reason: str) -> Any:
+    """Correct a partner's points with a new idempotency key."""
+    return call(
+        conn,
+        admin,
+        "adjust_points",
+        partner_id=partner.sub,
+        points=points,
+        reason=reason,
+        idempotency_key=str(uuid.uuid4()),
+    )
 
 
 def value(conn: Connection, query: str, *values: Any) -> Any:

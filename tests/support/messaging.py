@@ -24,6 +24,18 @@ def claim(conn: Connection, limit: int = 100, lease_seconds: int = 60) -> list[s
     return [row[0] for row in rows]
 
 
+def message_text(conn: Connection, template: str) -> str:
+    """The text of the newest message of a template, as a messenger gets it; the others are sent."""
+    newest = value(
+        conn, "select id from app.messages where template = %s order by position desc limit 1", template
+    )
+    conn.execute(
+        "update app.messages set status = 'SENT' where status in ('PENDING', 'CLAIMED') and id <> %s",
+        [newest],
+    )
+    return str(value(conn, "select body from app.claim_messages(1, 60) where id = %s", newest))
+
+
 def expire_leases(conn: Connection) -> None:
     """Let every lease expire, and run the reaper."""
     conn.execute("update app.messages set lease_until = now() where status = 'CLAIMED'")

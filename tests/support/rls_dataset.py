@@ -157,6 +157,7 @@ def _transact(conn: Connection, dataset: RlsDataset, side: Side) -> None:
     pay(conn, dataset, invoice, half, f"TRF-{partner.sub}-2")
     vest_points(conn)
     side.orders["paid"], side.invoices["paid"] = paid, invoice
+    _correct(conn, dataset, side)
     billed = submit(conn, partner, items(SKU_002=3), points=2)
     side.orders["billed"], side.invoices["billed"] = billed, approve(conn, dataset, billed)
     make_overdue(conn, side.invoices["billed"], 20)
@@ -170,6 +171,23 @@ def _transact(conn: Connection, dataset: RlsDataset, side: Side) -> None:
     call(conn, Caller("anon"), "request_link", whatsapp_number=side.number)
     payload = {"entry": [{"changes": [{"value": {"messages": [_inbound_text(side)]}}]}]}
     call(conn, dataset.messenger, "inbound_message", payload=payload)
+
+
+def _correct(conn: Connection, dataset: RlsDataset, side: Side) -> None:
+    """Ship and take back a line, reverse a payment, refund and write off."""
+    shipped = submit(conn, side.partner, items(SKU_001=1, SKU_002=2))
+    invoice = approve(conn, dataset, shipped)
+    mistyped = pay(conn, dataset, invoice, 1000, "SALAH")
+    call(conn, dataset.admin, "reverse_payment", payment_id=mistyped["payment_id"], reason="salah ketik")
+    pay(conn, dataset, invoice, invoice["amount"] - 2500, "BENAR")
+    call(conn, dataset.admin, "write_off", invoice_id=invoice["id"], reason="biaya bank")
+    call(conn, dataset.admin, "ship_order", order_id=shipped["id"])
+    returned = {"order_id": shipped["id"], "items": items(SKU_001=1), "reason": "rusak"}
+    call(conn, dataset.admin, "return_items", **returned, idempotency_key=f"retur {shipped['id']}")
+    refund = {"invoice_id": invoice["id"], "amount": 1000, "reference_number": "KEMBALI"}
+    call(conn, dataset.admin, "record_refund", **refund, reason="retur")
+    vest_points(conn)
+    side.orders["returned"], side.invoices["returned"] = shipped, invoice
 
 
 def _inbound_text(side: Side) -> dict[str, Any]:

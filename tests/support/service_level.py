@@ -29,6 +29,14 @@ def start_clock(conn: Connection, order: Order, hours_ago: float) -> None:
     )
 
 
+def age_turn(conn: Connection, order: Order, hours: float) -> None:
+    """Set the start of headquarters' turn to so many hours ago."""
+    conn.execute(
+        "update app.orders set awaiting_since = now() - %s * interval '1 hour' where id = %s",
+        [hours, order["id"]],
+    )
+
+
 def sweep(conn: Connection) -> int:
     """Run the job that escalates; returns the number of orders that it escalated."""
     swept: int = value(conn, "select jobs.sweep_service_level()")

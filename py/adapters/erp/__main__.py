@@ -5,11 +5,26 @@ import asyncio
 import logging
 import sys
 
+import httpx
 import uvicorn
+from postgrest import APIError
 from pydantic import ValidationError
 
 from adapters.erp.app import create, open_worker
+from adapters.erp.hub import HubClient
+from adapters.erp.port import ErpKindError
 from adapters.erp.settings import Settings
+
+
+async def _check_kind(settings: Settings) -> None:
+    """Raises ErpKindError. A gateway that is unreachable now is asked again before each exchange."""
+    hub = HubClient(settings)
+    try:
+        await hub.stream_state("orders")
+    except (APIError, httpx.HTTPError) as error:
+        logging.getLogger(__name__).warning("the gateway: %s", error)
+    finally:
+        await hub.aclose()
 
 
 async def _once(settings: Settings) -> int:
@@ -18,7 +33,7 @@ async def _once(settings: Settings) -> int:
 
 
 def main() -> int:
-    """Run; returns 1 if a stream of `--once` failed, 2 if a setting is missing or invalid."""
+    """Run; returns 1 if a stream of `--once` failed, 2 for a wrong setting or another ERP than the hub's."""
     parser = argparse.ArgumentParser(
         prog="python -m adapters.erp",
         description="Exchange products, stock, payments and orders with an ERP.",
@@ -36,6 +51,11 @@ def main() -> int:
         return 2
     if settings.erp_kind == "none":
         print("erp: no ERP is configured; set HUB_ERP_KIND to tryton or csv", file=sys.stderr)
+        return 2
+    try:
+        asyncio.run(_check_kind(settings))
+    except ErpKindError as error:
+        print(f"erp: {error}", file=sys.stderr)
         return 2
     if arguments.once:
         return asyncio.run(_once(settings))

@@ -121,6 +121,7 @@ class Exchange:
         return _summary(totals or "none", remarks)
 
     async def _orders(self) -> str:
+        await self._hub.stream_state("orders")  # raises while the hub expects another ERP
         done = await self._erp.clean_up()
         for cancellation in await self._hub.pending_cancellations(_CANCELLATIONS_PER_CALL):
             done.append(await self._cancel(cancellation))

@@ -11,7 +11,7 @@ from postgrest import APIError, AsyncPostgrestClient
 from pydantic import BaseModel, TypeAdapter
 
 from adapters.common.tokens import mint
-from adapters.erp.port import Cancellation, Cursor, Order, Payment, Product, StockLevel
+from adapters.erp.port import Cancellation, Cursor, ErpKindError, Order, Payment, Product, StockLevel
 from adapters.erp.settings import SERVICE_ID, Settings
 
 PERMANENT_ERRORS = {
@@ -43,6 +43,8 @@ class StreamState(BaseModel):
     """The database's time (ISO 8601): what the ERP answers from now on is newer."""
     interval_minutes: float | None = None
     """Minutes between two synchronisations."""
+    erp_kind: str
+    """The hub's config erp.kind."""
 
 
 class HubClient:
@@ -63,8 +65,17 @@ class HubClient:
         await self._client.aclose()
 
     async def stream_state(self, stream: str) -> StreamState:
-        """The position of a stream and the time from which a reading counts."""
-        return StreamState.model_validate(await self._call("erp_stream", {"stream": stream}))
+        """The position of a stream and the time from which a reading counts.
+
+        Raises ErpKindError when the hub expects another ERP: no reading may then be applied.
+        """
+        state = StreamState.model_validate(await self._call("erp_stream", {"stream": stream}))
+        if state.erp_kind != self._settings.erp_kind:
+            raise ErpKindError(
+                f"config erp.kind is {state.erp_kind}, but HUB_ERP_KIND is {self._settings.erp_kind};"
+                " set both to the same ERP"
+            )
+        return state
 
     async def apply_products(self, products: Sequence[Product], cursor: Cursor | None) -> dict[str, Any]:
         """Store products together with the cursor that covers them."""

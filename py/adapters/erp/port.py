@@ -38,6 +38,10 @@ class RefusedError(ErpError):
     """The ERP refused the call for the reason in the text; a repetition is refused too."""
 
 
+class ErpKindError(RefusedError):
+    """The hub's config erp.kind names another ERP than HUB_ERP_KIND, or none."""
+
+
 class LoginRefusedError(RefusedError):
     """Login, password, address or rights are wrong. Do not retry soon: a few failures lock the account."""
 

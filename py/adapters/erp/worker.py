@@ -21,7 +21,7 @@ from tenacity import (
 from adapters.erp.exchange import Exchange
 from adapters.erp.hub import is_transient
 from adapters.erp.leader import Leader
-from adapters.erp.port import BusyError, ErpError, LoginRefusedError
+from adapters.erp.port import BusyError, ErpError, ErpKindError, LoginRefusedError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -140,7 +140,7 @@ def _next_pause(errors: list[Exception], failures: int, interval: float) -> floa
     """Seconds until the next round: the interval, or after errors a shorter pause that doubles each time."""
     if not errors:
         return interval
-    if any(isinstance(error, LoginRefusedError) for error in errors):
+    if any(isinstance(error, LoginRefusedError | ErpKindError) for error in errors):
         return max(interval, MAX_PAUSE_SECONDS)
     least = max((error.seconds for error in errors if isinstance(error, BusyError)), default=0.0)
     return max(least, min(interval, 2.0 ** min(failures, 10), MAX_PAUSE_SECONDS))

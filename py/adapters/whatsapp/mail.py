@@ -32,6 +32,8 @@ SUBJECTS = {
     "sla_escalation": "Eskalasi pesanan",
     "inbound_text": "Pesan WhatsApp masuk",
     "sign_in_link": "Kode masuk",
+    "invitation": "Undangan ke Digital Hub",
+    "password_reset": "Kode kata sandi baru",
     "button_outdated": "Tombol tidak berlaku",
     "messenger_trouble": "Pengiriman WhatsApp terganggu",
     "erp_trouble": "Pertukaran data dengan ERP terganggu",

@@ -104,8 +104,7 @@ def create_accounts(conn: Connection, partners: int) -> Accounts:
                 60_000 + 10_000 * i,
             )
             conn.execute(
-                "update app.inventory set erp_stock = 100000000, last_sync_at = now()"
-                " where product_id = %s",
+                "update app.inventory set erp_stock = 100000000, last_sync_at = now() where product_id = %s",
                 [product],
             )
         # A message that a killed adapter held is sent again within the run.

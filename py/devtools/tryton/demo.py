@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from decimal import Decimal
 
+import psycopg
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import hub.demo
@@ -36,6 +37,11 @@ def connect(stack: Stack) -> Iterator["TrytonErp"]:
     """Have the stack run Tryton and the ERP adapter; yields the demo's view of Tryton."""
     _provision(stack)
     program = _declare(stack)
+    with psycopg.connect(stack.settings.database_url) as conn:  # the adapter starts only with this config
+        conn.execute(
+            "update app.system_configs set config_value = '\"tryton\"'"
+            " where config_key = 'erp.kind' and config_value <> '\"tryton\"'"
+        )
     up(quiet=True)
     with closing(AccountingClient(program.url, DATABASE, PASSWORD)) as client:
         yield TrytonErp(client)

@@ -20,8 +20,10 @@ __all__ = ["DemoContext", "Erp", "Narrator", "run", "walk_through"]
 def run(connect_erp: Callable[[Stack], AbstractContextManager[Erp]] | None = None) -> None:
     """Bring the stack up, load the demo data and play the demo.
 
-    `connect_erp` provisions an ERP beside the stack and connects to it; without it the demo plays the ERP's
-    part by calls of the API. Raises UserError at the first step that fails.
+    `connect_erp` provisions an ERP beside the stack and connects to it. Without it headquarters enters the
+    stock; where config erp.kind names an ERP, the demo plays its part by calls of the API.
+
+    Raises UserError at the first step that fails.
     """
     stack = up()
     with out.status("loading the demo data ..."):

@@ -85,6 +85,12 @@ class Caller:
             data: Any = query.execute().data
             return list(data)
 
+    def upsert(self, view: str, rows: list[Row], on_conflict: str) -> list[Row]:
+        """POST rows of master data, which update those with the same key; returns them."""
+        with _named(f"POST /{view}"):
+            data: Any = self._client.from_(view).upsert(rows, on_conflict=on_conflict).execute().data
+            return list(data)
+
     def row(self, view: str, select: str = "*", **equal: Any) -> Row:
         """GET exactly one row; raises UserError for none or several."""
         found = self.rows(view, select, **equal)

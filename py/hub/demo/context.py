@@ -61,6 +61,11 @@ class DemoContext:
             finally:
                 api.close()
 
+    @property
+    def has_erp(self) -> bool:
+        """Whether the hub expects an ERP (config erp.kind); without one headquarters enters the stock."""
+        return bool(self.value("select app.config_text('erp.kind') <> 'none'"))
+
     def service(self, role: str, sub: UUID) -> Caller:
         """A service's client, with a token that the demo mints as the service's adapter does."""
         return self.api.caller(mint(self.jwt_secret, role, str(sub)))

@@ -10,6 +10,7 @@ from psycopg import sql
 from hub.errors import UserError
 from hub.seed import catalog, dataset
 from hub.seed.identity import JAKARTA
+from hub.seed.receivable import load_overdue_invoices
 
 Counts = dict[str, int]
 Connection = psycopg.Connection[Any]
@@ -102,6 +103,7 @@ def _load(conn: Connection, today: date) -> Counts:
             "id name description points_required stock_available is_active created_at",
             dataset.reward_rows(),
         ),
+        "overdue invoices": load_overdue_invoices(conn, products, today),
     }
 
 

@@ -9,8 +9,10 @@ from tests.support.context import Connection, broken_invariants, items, make_con
 
 def test_phone_number_is_normalised(db: Connection) -> None:
     context = make_context(db, partners=1)
-    db.execute("update app.partners set phone = '0812-3456' where id = %s", [context.partners[0].sub])
-    assert value(db, "select phone from app.partners where id = %s", context.partners[0].sub) == "+628123456"
+    db.execute("update app.partners set phone = '0812-345-678' where id = %s", [context.partners[0].sub])
+    assert (
+        value(db, "select phone from app.partners where id = %s", context.partners[0].sub) == "+62812345678"
+    )
 
 
 def test_region_is_not_its_own_ancestor(db: Connection) -> None:

@@ -42,8 +42,8 @@ def test_one_statement_may_replace_the_only_superadmin(
     changed = write(
         db,
         superadmin,
-        "update api.agents set role = case when id = %s then 'SUPERADMIN' else 'ADMIN' end::app.agent_role_enum"
-        " where id in (%s, %s)",
+        "update api.agents set role ="
+        " (case when id = %s then 'SUPERADMIN' else 'ADMIN' end)::app.agent_role_enum where id in (%s, %s)",
         context.admin.sub,
         context.admin.sub,
         superadmin.sub,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.calls import Response, call_rpc, refused
 from tests.support.context import Caller, Connection, Context, call, set_config, value
-from tests.support.factories import insert, make_subdist
+from tests.support.factories import make_subdist
 from tests.support.rls_dataset import PASSWORD
 from tests.support.test_cluster import JWT_SECRET
 
@@ -127,6 +127,7 @@ def test_account_is_locked_for_fifteen_minutes_after_five_failures(db: Connectio
     response = login(db)
     assert outcome(response) == (429, "TOO_MANY_ATTEMPTS")
     assert response.headers == {"Retry-After": "900"}
+    assert response.body["details"] == "retry_after: 900"
     assert login(db, "salon1@hub.test").status == 200, "other accounts are not locked"
     db.execute("update auth.login_attempts set window_started_at = now() - interval '899.5 seconds'")
     assert login(db).headers == {"Retry-After": "1"}
@@ -158,17 +159,60 @@ def refresh(db: Connection, token: str | None) -> Response:
     return call_rpc(db, ANONYMOUS, "refresh_session", refresh_token=token)
 
 
-def test_refresh_token_works_once_and_its_reuse_closes_the_session(db: Connection, context: Context) -> None:
+def age_tokens(db: Connection, seconds: float) -> None:
+    """Let time pass since the refresh tokens were exchanged."""
+    db.execute("update auth.refresh_tokens set used_at = used_at - make_interval(secs => %s)", [seconds])
+
+
+def test_late_reuse_of_a_refresh_token_closes_the_session(db: Connection, context: Context) -> None:
     first = tokens(db)
     second = refresh(db, first["refresh_token"]).body
     who = caller_of(second["access_token"])
     assert second["refresh_token"] != first["refresh_token"]
     assert who.extra["sid"] == caller_of(first["access_token"]).extra["sid"]
     assert call(db, who, "me")["email"] == SALON
+    age_tokens(db, 30.1)
     assert outcome(refresh(db, first["refresh_token"])) == (401, "REFRESH_TOKEN_REUSED")
     assert outcome(refresh(db, second["refresh_token"])) == (401, "INVALID_REFRESH_TOKEN")
     with refused(db, "SESSION_CLOSED"):
         call(db, who, "me")
+
+
+@pytest.mark.regression("OpenRisk#700")
+def test_repeated_refresh_returns_the_same_successor_for_thirty_seconds(
+    db: Connection, context: Context
+) -> None:
+    first = tokens(db)
+    second = refresh(db, first["refresh_token"]).body
+    for seconds in (0, 29.9):
+        age_tokens(db, seconds)
+        again = refresh(db, first["refresh_token"]).body
+        assert again["refresh_token"] == second["refresh_token"]
+        assert call(db, caller_of(again["access_token"]), "me")["email"] == SALON
+    assert value(db, "select count(*) from auth.refresh_tokens") == 2
+    assert refresh(db, second["refresh_token"]).status == 200
+
+
+def test_refresh_token_is_not_repeated_once_its_successor_is_in_use(db: Connection, context: Context) -> None:
+    first = tokens(db)["refresh_token"]
+    second = refresh(db, first).body["refresh_token"]
+    third = refresh(db, second).body["refresh_token"]
+    assert outcome(refresh(db, first)) == (401, "REFRESH_TOKEN_REUSED")
+    assert outcome(refresh(db, third)) == (401, "INVALID_REFRESH_TOKEN")
+
+
+def test_repeated_refresh_of_a_closed_session_is_refused(db: Connection, context: Context) -> None:
+    first = tokens(db)
+    second = refresh(db, first["refresh_token"]).body
+    call_rpc(db, caller_of(second["access_token"]), "logout")
+    assert outcome(refresh(db, first["refresh_token"])) == (401, "INVALID_REFRESH_TOKEN")
+
+
+def test_successor_of_a_refresh_token_depends_on_the_signing_secret(db: Connection, context: Context) -> None:
+    first = tokens(db)["refresh_token"]
+    refresh(db, first)
+    db.execute("update auth.jwt_secret set secret = secret || 'x'")
+    assert outcome(refresh(db, first)) == (401, "REFRESH_TOKEN_REUSED")
 
 
 @pytest.mark.parametrize(
@@ -343,18 +387,26 @@ def test_session_records_address_and_user_agent(db: Connection, context: Context
     assert row == ("203.0.113.7", 300, "partner")
 
 
-def test_login_prefers_the_partner_over_an_agent_with_the_same_email(
+@pytest.mark.parametrize("number", ["abc", "+", "--", "0812345678/0813999", "08l2 3456 7890"])
+def test_request_link_with_what_is_no_number_is_refused(db: Connection, number: str) -> None:
+    with pytest.raises(psycopg.Error, match="INVALID_PHONE"), db.transaction():
+        db.execute("select auth.request_link(%s)", [number])
+
+
+def test_token_answers_are_not_cached_and_say_how_long_they_are_valid(
     db: Connection, context: Context
 ) -> None:
-    insert(
-        db, "agents", email=SALON, full_name="Sama", role="ADMIN",
-        password_hash=value(db, "select extensions.crypt('lain-sekali', extensions.gen_salt('bf', 4))"),
-    )  # fmt: skip
-    assert tokens(db)["role"] == "partner"
-    assert outcome(login(db, password="lain-sekali"))[0] == 401
-
-
-@pytest.mark.parametrize("number", ["abc", "+", "--"])
-def test_request_link_with_a_number_without_digits_is_refused(db: Connection, number: str) -> None:
-    with pytest.raises(psycopg.Error, match="INVALID_ARGUMENT"), db.transaction():
-        db.execute("select auth.request_link(%s)", [number])
+    attributes = "select array_agg(attname::text) from pg_attribute where attrelid = %s::regclass"
+    who = make_subdist(db, context.regions["papua"], whatsapp_number="+628190000000")
+    request_link(db, "+628190000000")
+    signed_in = login(db)
+    for response in (
+        signed_in,
+        refresh(db, signed_in.body["refresh_token"]),
+        call_rpc(db, ANONYMOUS, "redeem_link", token=link_tokens(db, who)[0]),
+    ):
+        assert response.headers == {"Cache-Control": "no-store"}
+        assert set(response.body) == set(value(db, attributes, "api.session_tokens"))
+        claims = caller_of(response.body["access_token"]).extra
+        assert response.body["expires_in"] == claims["exp"] - claims["iat"] == 900
+    assert "Cache-Control" not in login(db, password="salah-sekali").headers

@@ -49,5 +49,12 @@ def test_old_sign_in_attempts_are_deleted(db: Connection, context: Context) -> N
             " values (%s, now() - make_interval(days => %s))",
             [key, age],
         )
-    assert value(db, "select jobs.purge_sessions()") == 1
+    for code, age in ((1, 3), (2, 1)):
+        db.execute(
+            "insert into auth.password_codes (token_hash, partner_id, expires_at)"
+            " values (int4send(%s), %s, now() - make_interval(days => %s))",
+            [code, context.partners[0].sub, age],
+        )
+    assert value(db, "select jobs.purge_sessions()") == 2
+    assert value(db, "select count(*) from auth.password_codes") == 1
     assert value(db, "select string_agg(key, ',') from auth.login_attempts") == "y"

@@ -32,7 +32,8 @@ def test_one_statement_cannot_close_a_cycle_of_categories(db: Connection, contex
             parent,
         )
     for statement in (
-        "update api.categories set parent_id = (select id from api.categories where slug = 'c') where slug = 'a'",
+        "update api.categories set parent_id = (select id from api.categories where slug = 'c')"
+        " where slug = 'a'",
         "update api.categories as k set parent_id = case k.slug"
         " when 'a' then (select id from api.categories where slug = 'c')"
         " when 'c' then (select id from api.categories where slug = 'a') end where k.slug in ('a', 'c')",

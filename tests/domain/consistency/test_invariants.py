@@ -18,6 +18,7 @@ from tests.support.context import (
     grant_points,
     invoice_of,
     items,
+    line,
     make_context,
     pay,
     set_config,
@@ -39,10 +40,11 @@ class History:
     assisted: dict[str, Any]
     cancelled: dict[str, Any]
     redemption: dict[str, Any]
+    returned: dict[str, Any]
 
     def ids(self) -> dict[str, Any]:
         """The parameters of violations.sql."""
-        transactions = ("open", "approved", "paid", "assisted", "cancelled", "redemption")
+        transactions = ("open", "approved", "paid", "assisted", "cancelled", "redemption", "returned")
         return {name: getattr(self, name)["id"] for name in transactions} | {
             "silver": self.context.partners[0].sub,
             "gold": self.context.partners[1].sub,
@@ -78,7 +80,29 @@ def make_history(conn: Connection) -> History:
     other = call(conn, gold, "redeem_reward", reward_id=context.rewards[0], idempotency_key="r2")
     call(conn, context.admin, "advance_redemption", redemption_id=other["id"], status="CANCELLED")
     set_config(conn, context, "loyalty.rupiah_per_point", 20000)
-    return History(context, opened, approved, paid, assisted, cancelled, redemption)
+    returned = make_corrections(conn, context)
+    return History(context, opened, approved, paid, assisted, cancelled, redemption, returned)
+
+
+def make_corrections(conn: Connection, context: Context) -> dict[str, Any]:
+    """An order that is billed in parts, paid wrongly, written off and returned in part; returns it."""
+    order = submit(conn, context.partners[1], items(SKU_000=6, SKU_001=2), points=30)
+    wrong = approve(conn, context, order)
+    call(conn, context.admin, "cancel_invoice", invoice_id=wrong["id"], reason="salah")
+    for part in (400_000, wrong["amount"] - 400_000):
+        issued = {"order_id": order["id"], "amount": part, "reason": "dua kali"}
+        call(conn, context.admin, "issue_invoice", **issued, idempotency_key=f"{order['id']} {part}")
+    last = invoice_of(conn, order)
+    mistyped = pay(conn, context, last, 1000)
+    call(conn, context.admin, "reverse_payment", payment_id=mistyped["payment_id"], reason="salah ketik")
+    pay(conn, context, last, last["amount"] - 2500)
+    call(conn, context.admin, "write_off", invoice_id=last["id"], reason="biaya bank")
+    call(conn, context.admin, "ship_order", order_id=order["id"])
+    for sku, units in (("SKU-000", 4), ("SKU-001", 2)):
+        returned = {"order_id": order["id"], "items": [line(sku, units)], "reason": "rusak"}
+        call(conn, context.admin, "return_items", **returned, idempotency_key=sku)
+        vest_points(conn)
+    return order
 
 
 @pytest.fixture(scope="module")

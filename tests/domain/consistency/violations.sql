@@ -11,7 +11,7 @@ delete from app.point_transactions where order_id = %(paid)s;
 update app.partners set credit_used = credit_used + 1 where id = %(silver)s;
 
 -- credit_used
-update app.orders set status = 'CANCELLED' where id = %(open)s;
+update app.orders set status = 'CANCELLED', awaiting = 'NONE', awaiting_since = null where id = %(open)s;
 
 -- credit_used
 update app.invoices set status = 'CANCELLED', cancelled_at = now() where order_id = %(approved)s;
@@ -22,6 +22,27 @@ where invoice_id = (select id from app.invoices where order_id = %(approved)s);
 
 -- amount_paid
 update app.invoices set amount_paid = 5 where order_id = %(approved)s;
+
+-- amount_paid
+delete from app.invoice_credits;
+
+-- reversals
+update app.invoice_payments set amount = amount - 1 where kind = 'REVERSAL';
+
+-- credit_notes
+update app.credit_note_items set quantity = quantity + 99;
+
+-- credit_notes
+update app.credit_note_items set amount = amount + 1;
+
+-- credit_notes
+update app.credit_notes set amount = amount + 9999999 where order_id = %(returned)s;
+
+-- credit_notes
+update app.invoice_credits set amount = amount + 9999999;
+
+-- credit_notes
+update app.orders set status = 'CANCELLED' where id = %(returned)s;
 
 -- order_totals
 update app.order_items set quantity = quantity + 1, line_total = (quantity + 1) * unit_price
@@ -49,7 +70,7 @@ delete from app.invoices where order_id = %(approved)s;
 update app.invoices set amount = amount + 1 where order_id = %(approved)s;
 
 -- billing
-update app.orders set status = 'CANCELLED' where id = %(approved)s;
+update app.orders set status = 'CANCELLED', awaiting = 'NONE', awaiting_since = null where id = %(approved)s;
 
 -- reserved_stock
 update app.inventory set reserved = reserved + 1 where product_id = %(product)s;
@@ -93,6 +114,16 @@ delete from app.point_transactions where type = 'ADJUSTED' and order_id = %(canc
 insert into app.point_transactions (partner_id, order_id, type, points)
 select partner_id, id, 'ADJUSTED', 50 from app.orders where id = %(cancelled)s;
 
+-- used_points
+delete from app.point_transactions where credit_note_id is not null;
+
+-- vested_points
+update app.point_transactions set points = points + 1
+where order_id = %(returned)s and type = 'ADJUSTED' and invoice_id is not null;
+
+-- credit_used
+delete from app.invoices where order_id = %(returned)s and amount = 400000;
+
 -- redemptions
 delete from app.point_transactions where redemption_id = %(redemption)s;
 
@@ -117,14 +148,24 @@ delete from app.messages where template = 'order_routed' and order_id = %(open)s
 
 -- routing
 update app.orders
-set routed_to_subdist_id = null, routed_at = null, updated_at = now() + interval '1 hour'
+set routed_to_subdist_id = null, routed_at = null, awaiting = 'HEADQUARTERS'
 where id = %(open)s;
 
 -- escalations
 update app.orders set sla_reminder_sent = true where id = %(open)s;
 
 -- escalations
-update app.orders set routed_at = now() - interval '19 hours' where id = %(open)s;
+update app.orders set awaiting_since = now() - interval '19 hours' where id = %(open)s;
+
+-- awaiting
+update app.orders set awaiting_since = awaiting_since - interval '1 hour' where id = %(open)s;
+
+-- awaiting
+with waiting as (
+  update app.agents set updated_at = now() - interval '1 hour'
+)
+update app.messages set status = 'HELD', created_at = now() - interval '1 hour'
+where template = 'order_routed' and order_id = %(open)s;
 
 -- message_priorities
 update app.messages set priority = 2 where template = 'order_routed' and order_id = %(open)s;
@@ -171,3 +212,9 @@ update app.orders set notes = notes where id = %(open)s;
 -- statistics
 insert into app.partner_closed_months (partner_id, month, order_count, total_spend)
 values (%(silver)s, '2020-01-01', 1, 100000);
+
+-- phones
+update app.partners set phone = '0812 3456 7890' where id = %(silver)s;
+
+-- phones
+update app.sub_distributors set whatsapp_number = '+628' where whatsapp_number = '+628120000000';

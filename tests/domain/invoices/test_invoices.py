@@ -18,11 +18,12 @@ from tests.support.context import (
     items,
     pay,
     refusal,
+    routed_subdist,
     set_config,
     submit,
     value,
 )
-from tests.support.queries import credit_used
+from tests.support.queries import credit_used, message_count
 
 
 def approved_invoice(
@@ -87,7 +88,7 @@ def test_payment_names_the_admin_who_recorded_it(db: Connection, context: Contex
 def test_payment_above_the_amount_due_is_refused(db: Connection, context: Context) -> None:
     invoice = approved_invoice(db, context)
     pay(db, context, invoice, 400_000)
-    again = {"invoice_id": invoice["id"], "amount": 600_001}
+    again = {"invoice_id": invoice["id"], "amount": 600_001, "idempotency_key": "k"}
     assert refusal(db, context.admin, "record_payment", **again) == "PAYMENT_EXCEEDS_DUE"
 
 
@@ -96,7 +97,8 @@ def test_payment_amount_out_of_range_is_refused(
     db: Connection, context: Context, amount: Decimal | None
 ) -> None:
     invoice = approved_invoice(db, context)
-    code = refusal(db, context.admin, "record_payment", invoice_id=invoice["id"], amount=amount)
+    payment = {"invoice_id": invoice["id"], "amount": amount, "idempotency_key": "k"}
+    code = refusal(db, context.admin, "record_payment", **payment)
     assert code == "INVALID_ARGUMENT"
 
 
@@ -125,8 +127,8 @@ def test_repeated_reference_of_a_paid_invoice_is_a_duplicate(db: Connection, con
     invoice = approved_invoice(db, context)
     pay(db, context, invoice, reference="TRX-1")
     assert pay(db, context, invoice, reference="TRX-1")["duplicate"] is True
-    code = refusal(db, context.admin, "record_payment", invoice_id=invoice["id"], amount=1)
-    assert code == "INVOICE_CLOSED"
+    more = {"invoice_id": invoice["id"], "amount": 1, "idempotency_key": "k"}
+    assert refusal(db, context.admin, "record_payment", **more) == "INVOICE_CLOSED"
 
 
 def test_amount_paid_and_status_cannot_be_set_by_sql(db: Connection, context: Context) -> None:
@@ -172,13 +174,17 @@ def test_cancelled_invoice_cannot_be_changed(db: Connection, context: Context, c
         db.execute(f"update app.invoices set {change} where id = %s".encode(), [invoice["id"]])
 
 
-def test_cancelled_invoice_takes_no_payment_and_uses_no_credit(db: Connection, context: Context) -> None:
+def test_cancelled_invoice_takes_no_payment_and_its_order_is_unbilled(
+    db: Connection, context: Context
+) -> None:
     invoice = approved_invoice(db, context)
     pay(db, context, invoice, 300_000)
     call(db, context.admin, "cancel_invoice", invoice_id=invoice["id"], reason="barang kembali")
-    code = refusal(db, context.admin, "record_payment", invoice_id=invoice["id"], amount=1)
-    assert code == "INVOICE_CLOSED"
-    assert credit_used(db, context.partners[0]) == 0
+    more = {"invoice_id": invoice["id"], "amount": 1, "idempotency_key": "k"}
+    assert refusal(db, context.admin, "record_payment", **more) == "INVOICE_CLOSED"
+    assert credit_used(db, context.partners[0]) == 1_000_000, "the order is to be billed again"
+    due = db.execute("select amount_due, refund_due from app.invoices").fetchone()
+    assert due == (0, 300_000)
     assert value(db, "select count(*) from app.messages where template = 'refund_due'") == 2
 
 
@@ -204,12 +210,16 @@ def test_invoice_without_payments_cannot_be_deleted(db: Connection, context: Con
         db.execute("delete from app.invoices where id = %s", [invoice["id"]])
 
 
-def test_invoice_of_an_order_paid_with_points_is_paid_at_once(db: Connection, context: Context) -> None:
+def test_order_of_zero_rupiah_gets_no_invoice_and_is_billed_in_full(db: Connection, context: Context) -> None:
     who = context.partners[0]
     grant_points(db, context, who, 1000)
     order = submit(db, who, items(SKU_000=1), points=1000)
-    invoice = approve(db, context, order)
-    assert (invoice["amount"], invoice["status"]) == (0, "PAID")
+    call(db, routed_subdist(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
+    for transition in ("approve_order", "ship_order", "complete_order"):
+        call(db, context.admin, transition, order_id=order["id"])
+    assert value(db, "select count(*) from app.invoices") == 0
+    assert message_count(db, "invoice_issued") == 0
+    assert broken_invariants(db) == {}
 
 
 def test_erp_payments_have_one_result_each(db: Connection, context: Context) -> None:

@@ -46,7 +46,7 @@ def book_earlier(conn: Connection, table: str, row: str, days: int, column: str 
     conn.execute("set local session_replication_role = origin")
 
 
-def kinds(found: Statement) -> list[tuple[str, Decimal, Decimal]]:
+def kinds(found: Statement) -> list[tuple[str, Any, Any]]:
     return [(line["kind"], line["amount"], line["balance"]) for line in found["lines"]]
 
 

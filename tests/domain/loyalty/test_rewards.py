@@ -122,15 +122,19 @@ def test_point_correction_of_zero_or_out_of_range_is_refused(
     db: Connection, context: Context, points: int | None
 ) -> None:
     who = context.partners[0].sub
-    code = refusal(db, context.admin, "adjust_points", partner_id=who, points=points, reason="x")
+    code = refusal(
+        db, context.admin, "adjust_points", partner_id=who, points=points, reason="x", idempotency_key="k"
+    )
     assert code == "INVALID_ARGUMENT"
 
 
 def test_point_correction_below_zero_is_refused(db: Connection, context: Context) -> None:
     who = context.partners[0].sub
-    code = refusal(db, context.admin, "adjust_points", partner_id=who, points=-201, reason="x")
+    code = refusal(
+        db, context.admin, "adjust_points", partner_id=who, points=-201, reason="x", idempotency_key="l"
+    )
     assert code == "POINTS_INSUFFICIENT"
-    call(db, context.admin, "adjust_points", partner_id=who, points=-200, reason="x")
+    call(db, context.admin, "adjust_points", partner_id=who, points=-200, reason="x", idempotency_key="m")
     assert balance(db, context.partners[0]) == 0
 
 

@@ -156,7 +156,7 @@ def test_credit_is_released_once_when_the_order_closes(db: Connection, context: 
             assert credit_used(db, context.partners[0]) == 400_000
         if state == "invoice first":
             call(db, context.admin, "cancel_invoice", invoice_id=invoice["id"], reason="salah")
-            assert credit_used(db, context.partners[0]) == 100_000
+            assert credit_used(db, context.partners[0]) == 600_000, "the order is to be billed again"
     function, actor = ("reject_order", context.admin) if state == "rejected" else ("cancel_order", who)
     call(db, actor, function, order_id=order["id"], reason="batal")
     assert credit_used(db, context.partners[0]) == 100_000
@@ -280,7 +280,10 @@ def test_credit_of_a_cancelled_invoice_is_released_once(db: Connection, context:
     invoice = approve(db, context, order)
     pay(db, context, invoice, 400_000)
     call(db, context.admin, "cancel_invoice", invoice_id=invoice["id"], reason="retur")
-    assert credit_used(db, context.partners[0]) == 0
+    assert credit_used(db, context.partners[0]) == 1_000_000, "the order is to be billed again"
+    refund = {"invoice_id": invoice["id"], "amount": 400_000, "reason": "retur"}
+    call(db, context.admin, "record_refund", **refund, idempotency_key="k")
+    assert credit_used(db, context.partners[0]) == 1_000_000
     call(db, context.partners[0], "cancel_order", order_id=order["id"])
     code = refusal(db, context.admin, "cancel_invoice", invoice_id=invoice["id"], reason="again")
     assert code == "INVOICE_CLOSED"

@@ -12,6 +12,7 @@ from tests.support.context import (
     Connection,
     Context,
     call,
+    grant_points,
     items,
     other_subdist,
     routed_subdist,
@@ -96,7 +97,7 @@ def test_only_columns_of_the_view_touch_a_partner(db: Connection, context: Conte
     db.execute("alter table app.partners enable trigger _900_touch")
     before = updated_at()
     submit(db, partner, items(SKU_000=1))
-    call(db, context.admin, "adjust_points", partner_id=partner.sub, points=5, reason="hadiah")
+    grant_points(db, context, partner, 5)
     db.execute("update app.partners set password_hash = 'x' where id = %s", [partner.sub])
     assert updated_at() == before
     write(db, context.admin, "update api.partners set credit_limit = credit_limit where id = %s", partner.sub)

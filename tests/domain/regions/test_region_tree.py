@@ -25,8 +25,8 @@ def test_one_update_cannot_close_a_cycle_of_regions(db: Connection, context: Con
         write(
             db,
             context.admin,
-            "update api.regions set parent_region_id = case code when 'W-PAPUA' then %s::uuid else %s::uuid end"
-            " where code in ('W-PAPUA', 'W-ID')",
+            "update api.regions set parent_region_id ="
+            " case code when 'W-PAPUA' then %s::uuid else %s::uuid end where code in ('W-PAPUA', 'W-ID')",
             context.regions["bandung"],
             context.regions["papua"],
         )

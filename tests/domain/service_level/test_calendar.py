@@ -99,6 +99,22 @@ def test_invalid_calendar_is_refused(db: Connection, calendar: Any) -> None:
     assert value(db, "select app.is_calendar(%s::jsonb)", json.dumps(calendar)) is False
 
 
+@pytest.mark.parametrize(
+    "date",
+    ["2026-02-30", "2025-02-29", "2100-02-29", "2026-04-31", "2026-13-01", "2026-00-10", "2026-01-00",
+     "2026-01-32", "0000-01-01", "2026-1-1", "2026-01-01 ", "2026-01-01T00:00", "", 20260101, None, []],
+)  # fmt: skip
+def test_calendar_with_a_holiday_that_does_not_exist_is_refused(db: Connection, date: Any) -> None:
+    calendar = {"days": [1], "from": "08:00", "until": "17:00", "holidays": ["2026-12-25", date]}
+    assert value(db, "select app.is_calendar(%s::jsonb)", json.dumps(calendar)) is False
+
+
+@pytest.mark.parametrize("date", ["2028-02-29", "2000-02-29", "2026-12-31", "2026-04-30", "0001-01-01"])
+def test_calendar_with_an_existing_holiday_is_accepted(db: Connection, date: str) -> None:
+    calendar = {"days": [1], "from": "08:00", "until": "24:00", "holidays": [date]}
+    assert value(db, "select app.is_calendar(%s::jsonb)", json.dumps(calendar)) is True
+
+
 def test_region_inherits_the_time_zone_of_its_parent(db: Connection, context: Context) -> None:
     papua = context.regions["papua"]
     db.execute("update app.regions set time_zone = 'Asia/Jayapura' where id = %s", [papua])

@@ -27,6 +27,7 @@ from tests.support.context import (
 )
 from tests.support.service_level import (
     OFFICE_HOURS,
+    age_turn,
     escalation_log,
     escalations,
     set_calendar,
@@ -144,19 +145,22 @@ def test_clock_stops_when_the_order_leaves_the_sub_distributor(db: Connection, c
     done = waiting_order(db, context)
     call(db, routed_subdist(db, done), "respond_order", order_id=done["id"], decision="ACCEPT")
     call(db, context.admin, "approve_order", order_id=done["id"])
+    call(db, context.admin, "ship_order", order_id=done["id"])
     db.execute("update app.orders set last_response_at = now() - interval '90 hours'")
     assert sweep(db) == 0
 
 
-def test_clock_keeps_running_in_processing(db: Connection, context: Context) -> None:
-    late = waiting_order(db, context)
+def test_clock_of_headquarters_runs_after_acceptance(db: Connection, context: Context) -> None:
+    late = waiting_order(db, context, 17)
     call(db, routed_subdist(db, late), "respond_order", order_id=late["id"], decision="ACCEPT")
-    db.execute(
-        "update app.orders set routed_at = now() - interval '60 hours',"
-        " last_response_at = now() - interval '20 hours'"
-    )
-    sweep(db)
-    assert escalations(db, late) == {"REMINDER": 1}
+    age_turn(db, late, 3.99)
+    assert sweep(db) == 0
+    age_turn(db, late, 4)
+    assert sweep(db) == 1
+    assert escalation_log(db, late) == [("REMINDER", "ADMIN", 4.0)] * 2
+    assert sla_messages(db, late) == {"sla_hq_reminder": 2}
+    assert sla_flags(db, late) == (True, False, False)
+    assert broken_invariants(db) == {}
 
 
 def test_rerouting_starts_a_new_clock_for_the_new_sub_distributor(db: Connection, context: Context) -> None:
@@ -268,7 +272,11 @@ def test_failed_routing_message_does_not_replace_the_other_levels(db: Connection
         " due_at = due_at - interval '25 h', triggered_at = triggered_at - interval '25 h'"
     )
     db.execute("set local session_replication_role = replica")
-    db.execute("update app.orders set routed_at = routed_at - interval '25 h' where id = %s", [late["id"]])
+    db.execute(
+        "update app.orders set routed_at = routed_at - interval '25 h',"
+        " awaiting_since = awaiting_since - interval '25 h' where id = %s",
+        [late["id"]],
+    )
     db.execute("set local session_replication_role = origin")
     assert value(db, "select count(*) from app.consistency_escalations") == 2
     assert sweep(db) == 1
@@ -319,14 +327,17 @@ def insert_late_orders(conn: Connection, context: Context, count: int) -> None:
         conn,
         "select string_agg(quote_ident(column_name), ',') from information_schema.columns"
         " where table_schema = 'app' and table_name = 'orders' and is_generated = 'NEVER' and column_name"
-        " not in ('id', 'order_number', 'idempotency_key', 'request_hash', 'routed_at')",
+        " not in ('id', 'order_number', 'idempotency_key', 'request_hash', 'routed_at', 'awaiting_since')",
     )
     with conn.transaction():
         conn.execute("set local session_replication_role = replica")
-        conn.execute("update app.orders set routed_at = now() - interval '30 hours'")
         conn.execute(
-            f"insert into app.orders ({columns}, routed_at) select {columns}, now() - interval '30 hours'"
-            " from app.orders cross join generate_series(2, %s)",
+            "update app.orders set routed_at = now() - interval '30 hours',"
+            " awaiting_since = now() - interval '30 hours'"
+        )
+        conn.execute(
+            f"insert into app.orders ({columns}, routed_at, awaiting_since)"
+            f" select {columns}, routed_at, awaiting_since from app.orders cross join generate_series(2, %s)",
             [count],
         )
         conn.execute("delete from app.messages")
@@ -363,23 +374,21 @@ def test_ten_thousand_late_orders_are_escalated_once_within_a_minute(clone: Clon
 
 
 _LATE = (
-    "explain (analyze, buffers, format json) select o.id from app.orders as o"
-    " where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null"
-    " and not (o.sla_reminder_sent and o.sla_manager_notified and o.sla_escalated)"
-    " and o.sla_clock_started_at <= now() - interval '18 hours'"
+    "explain (analyze, buffers, format json) select o.id, o.awaiting_since from app.orders as o"
+    " where o.awaiting = 'SUBDIST' and o.awaiting_since <= now() - interval '18 hours'"
     " and (not o.sla_reminder_sent"
-    " or (not o.sla_manager_notified and o.sla_clock_started_at <= now() - interval '21 hours')"
-    " or (not o.sla_escalated and o.sla_clock_started_at <= now() - interval '24 hours'))"
-    " order by o.sla_clock_started_at limit 20000"
+    " or (not o.sla_manager_notified and o.awaiting_since <= now() - interval '21 hours')"
+    " or (not o.sla_escalated and o.awaiting_since <= now() - interval '24 hours'))"
+    " order by o.awaiting_since limit 20000"
 )
-"""The query of app.late_orders."""
+"""The half of app.late_orders that concerns sub-distributors."""
 
 
 def late_orders_scan(conn: Connection) -> tuple[str, int]:
     """The plan node that finds late orders, and the number of pages that it reads."""
     plan = value(conn, _LATE)[0]["Plan"]
     found = json.dumps(plan)
-    assert "orders_sla_clock_idx" in found
+    assert "orders_awaiting_idx" in found
     node = plan
     while "Plans" in node:
         node = node["Plans"][0]
@@ -405,8 +414,8 @@ def test_sweep_reads_one_index_and_no_closed_orders(clone: Clone) -> None:
         with conn.transaction():
             conn.execute("set local session_replication_role = replica")
             conn.execute(
-                f"insert into app.orders (status, {columns})"
-                " select 'COMPLETED', 'C-' || n, partner_id, submitted_at, subtotal, grand_total,"
+                f"insert into app.orders (status, awaiting, {columns})"
+                " select 'COMPLETED', 'NONE', 'C-' || n, partner_id, submitted_at, subtotal, grand_total,"
                 " routed_to_subdist_id, routed_at"
                 " from (select * from app.orders limit 1) as o, generate_series(1, 20000) as n"
             )
@@ -504,7 +513,7 @@ def test_scheduled_job_uses_the_configured_hours(db: Connection, context: Contex
     command = value(
         db, "select command from jobs.schedule where job = 'sla-sweep' and schedule = '* * * * *'"
     )
-    for level, hours in (("reminder", 1), ("manager", 2), ("escalation", 3)):
+    for level, hours in (("approval", 1), ("reminder", 1), ("manager", 2), ("escalation", 3)):
         db.execute("select app.set_config_value(%s, %s::jsonb)", [f"sla.{level}_hours", str(hours)])
     late = waiting_order(db, context, 3)
     db.execute(command)

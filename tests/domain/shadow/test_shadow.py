@@ -13,6 +13,7 @@ from tests.support.context import (
     Context,
     broken_invariants,
     call,
+    grant_points,
     items,
     set_config,
     shadow,
@@ -20,6 +21,7 @@ from tests.support.context import (
     value,
 )
 from tests.support.factories import insert, make_agent, make_partner
+from tests.support.messaging import message_text
 from tests.support.queries import message_count
 from tests.support.test_cluster import JWT_SECRET
 
@@ -91,14 +93,62 @@ def test_order_in_shadow_mode_is_agent_assisted_and_notifies_the_partner(
         own = call(db, who, "save_draft", items=items(SKU_000=1))
         order = call(db, acting, function, order_id=own["id"], idempotency_key="k")
     assert (order["submission_type"], order["agent_id"]) == ("AGENT_ASSISTED", agent.sub)
-    assert message_count(db, "order_placed_for_you", who) == (0 if function == "save_draft" else 1)
+    is_draft = function == "save_draft"
+    assert message_count(db, "draft_saved_for_you" if is_draft else "order_placed_for_you", who) == 1
     notices = (
-        "select agent_session_id::text, channel::text, status::text from app.impersonation_notifications"
+        "select agent_session_id::text, channel::text, status::text, act from app.impersonation_notifications"
     )
-    expected = [] if function == "save_draft" else [(acting.extra["sid"], "WHATSAPP", "PENDING")]
+    expected = [(acting.extra["sid"], "WHATSAPP", "PENDING", "DRAFT" if is_draft else "ORDER")]
     assert db.execute(notices).fetchall() == expected
     actors = "select actor_id::text from app.order_events order by id desc limit 1"
     assert value(db, actors) == agent.sub
+
+
+def test_cancellation_and_changed_draft_in_shadow_mode_name_the_agent_and_notify_the_partner(
+    db: Connection, context: Context
+) -> None:
+    agent, who = context.agents[0], context.partners[0]
+    acting = shadow(db, agent, who)
+    order = submit(db, who, items(SKU_000=1))
+    draft = call(db, who, "save_draft", items=items(SKU_000=1))
+    call(db, acting, "cancel_order", order_id=order["id"], reason="salah")
+    changed = call(db, acting, "update_draft", order_id=draft["id"], items=items(SKU_000=2))
+    assert (changed["agent_id"], order["agent_id"]) == (agent.sub, None)
+    acts = "select act, order_id::text from app.impersonation_notifications order by id"
+    assert db.execute(acts).fetchall() == [("CANCELLATION", order["id"]), ("DRAFT", draft["id"])]
+    events = "select agent_id::text from api.order_events where order_id = %s order by id desc limit 1"
+    assert value(db, events, order["id"]) == agent.sub
+    text = message_text(db, "order_cancelled_for_you")
+    assert "agen kami Citra membatalkan pesanan " + order["order_number"] in text
+    assert broken_invariants(db) == {}
+
+
+def test_redemption_in_shadow_mode_names_the_agent_and_notifies_the_partner(
+    db: Connection, context: Context
+) -> None:
+    agent, who = context.agents[0], context.partners[0]
+    grant_points(db, context, who, 100)
+    request = {"reward_id": context.rewards[0], "idempotency_key": "k"}
+    redemption = call(db, shadow(db, agent, who), "redeem_reward", **request)
+    assert redemption["agent_id"] == agent.sub
+    acts = "select act, redemption_id::text from app.impersonation_notifications"
+    assert db.execute(acts).fetchall() == [("REDEMPTION", redemption["id"])]
+    assert message_text(db, "reward_redeemed_for_you") == (
+        "Halo Salon 0, agen kami Citra menukarkan 50 poin dengan Gunting atas nama Anda."
+        " Hubungi kami bila ini keliru."
+    )
+
+
+def test_partner_who_acts_alone_gets_no_notice_of_an_agent(db: Connection, context: Context) -> None:
+    who = context.partners[0]
+    grant_points(db, context, who, 100)
+    order = submit(db, who, items(SKU_000=1))
+    call(db, who, "cancel_order", order_id=order["id"])
+    draft = call(db, who, "save_draft", items=items(SKU_000=1))
+    call(db, who, "update_draft", order_id=draft["id"], items=items(SKU_000=2))
+    call(db, who, "redeem_reward", reward_id=context.rewards[0], idempotency_key="k")
+    assert value(db, "select count(*) from app.impersonation_notifications") == 0
+    assert value(db, "select count(*) from app.messages where template like '%_for_you'") == 0
 
 
 def test_draft_of_an_agent_submitted_by_the_partner_is_a_self_submission(

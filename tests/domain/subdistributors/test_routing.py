@@ -120,17 +120,28 @@ def test_repeated_acceptance_has_no_effect(db: Connection, context: Context) -> 
     assert answered["status"] == "PROCESSING"
 
 
-@pytest.mark.parametrize("decision", ["ACCEPT", "PROGRESS", "DECLINE"])
-@pytest.mark.parametrize("end", ["cancelled", "approved"])
-def test_response_to_a_closed_or_approved_order_is_refused(
+@pytest.mark.parametrize(
+    ("end", "decision"),
+    [
+        *(
+            (end, decision)
+            for end in ("cancelled", "shipped")
+            for decision in ("ACCEPT", "PROGRESS", "DECLINE")
+        ),
+        ("approved", "ACCEPT"),
+    ],
+)
+def test_response_to_a_closed_or_shipped_order_is_refused(
     db: Connection, context: Context, end: str, decision: str
 ) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
     who = routed_subdist(db, order)
-    if end == "approved":
-        approve(db, context, order)
-    else:
+    if end == "cancelled":
         call(db, context.partners[0], "cancel_order", order_id=order["id"])
+    else:
+        approve(db, context, order)
+    if end == "shipped":
+        call(db, context.admin, "ship_order", order_id=order["id"])
     code = refusal(db, who, "respond_order", order_id=order["id"], decision=decision)
     assert code == "ILLEGAL_TRANSITION"
 

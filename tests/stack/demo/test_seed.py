@@ -1,6 +1,6 @@
 """The demo data: complete, identical on every run, and never loaded into a database with other data."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg
@@ -23,13 +23,18 @@ COUNTS = {
     "agents": 6,
     "partners": 60,
     "rewards": 11,
+    "overdue invoices": 2,
 }
 TODAY = date(2026, 11, 23)
 
-# All columns but those that depend on the moment of loading.
+# All columns but those that depend on the moment of loading; the rows of stock come with their products.
 _CONTENT = """
-  select jsonb_agg(to_jsonb(t) - 'password_hash' - 'last_sync_at' - 'created_at' order by t.id)::text
-  from app.{} as t"""
+  select jsonb_agg(r.row order by r.row)::text
+  from (
+    select to_jsonb(t) - '{{password_hash, last_sync_at, created_at, updated_at}}'::text[]
+      - case when '{0}' = 'inventory' then 'id' else '' end as row
+    from app.{0} as t
+  ) as r"""
 _TABLES = (
     "regions",
     "brands",
@@ -125,6 +130,28 @@ def test_seeded_stock_is_plentiful_scarce_and_sold_out(seeded: str) -> None:
     assert out > 5
     assert scarce > 15
     assert plenty > 200
+
+
+def test_seeded_invoice_is_overdue_whatever_the_day(clone: Clone) -> None:
+    for today in (date(2026, 11, 27), date(2027, 3, 1), date(2027, 1, 31)):
+        url = clone()
+        load(url, today)
+        with psycopg.connect(url) as conn:
+            admin = Caller(
+                "admin", str(value(conn, "select id from app.agents where role = 'ADMIN' limit 1"))
+            )
+            dues = conn.execute(
+                "select (i.due_date at time zone 'Asia/Jakarta')::date, i.partner_id::text, p.credit_used"
+                " from app.invoices i join app.partners p on p.id = i.partner_id and p.credit_used = i.amount"
+            ).fetchall()
+            assert len(dues) == 2
+            for due, partner, owed in dues:
+                assert 5 <= (today - due).days < 50
+                days = {"from_date": str(due - timedelta(days=60)), "to_date": str(due)}
+                statement = call(conn, admin, "account_statement", partner_id=partner, **days)
+                assert [line["kind"] for line in statement["lines"]] == ["INVOICE"]
+                assert statement["closing_balance"] == owed
+            assert broken_invariants(conn) == {}
 
 
 def test_every_seeded_account_signs_in_with_the_documented_password(seeded: str) -> None:

@@ -158,15 +158,19 @@ begin
   insert into app.orders (
     id, order_number, partner_id, routed_to_subdist_id, routed_at, status, subtotal, grand_total,
     points_earned, submitted_at, approved_at, shipped_at, completed_at, created_at, updated_at,
-    closed_at, erp_reference, erp_acknowledged_at, rules_applied, idempotency_key, request_hash
+    closed_at, erp_reference, erp_acknowledged_at, rules_applied, idempotency_key, request_hash,
+    awaiting, awaiting_since
   )
   select
     p.id, 'B' || p.n, p.partner_id, p.subdist_id, p.at, p.status::app.order_status_enum, 600000,
     600000, 60, p.at, d.at, d.at, d.at, p.at, p.at, case p.status when 'CANCELLED' then p.at end,
     case when d.at is not null then 'S' || p.n end, d.at, v_rules, gen_random_uuid()::text,
-    sha256(p.n::text::bytea)
+    sha256(p.n::text::bytea), w.awaiting,
+    case when w.awaiting in ('SUBDIST', 'HEADQUARTERS') then p.at end
   from pg_temp.plan as p
   cross join lateral (select case p.status when 'COMPLETED' then p.at end) as d (at)
+  cross join lateral
+    app.order_awaiting(p.status::app.order_status_enum, p.subdist_id, null) as w (awaiting)
   order by p.n;
 
   insert into app.order_items (

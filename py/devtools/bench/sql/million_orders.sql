@@ -22,7 +22,7 @@ insert into app.regions (name, code) values ('Jawa', 'JAWA');
 insert into app.agents (email, password_hash, full_name, role)
 values ('hq@hub.test', 'x', 'HQ', 'ADMIN');
 insert into app.sub_distributors (region_id, business_name, whatsapp_number)
-select r.id, 'CV ' || n, '+6281' || n from app.regions as r, generate_series(1, 50) as n;
+select r.id, 'CV ' || n, '+62812' || lpad(n::text, 7, '0') from app.regions as r, generate_series(1, 50) as n;
 insert into app.partners (email, password_hash, business_name, tier, credit_limit, region_id)
 select 'salon' || n || '@hub.test', 'x', 'Salon ' || n, 'SILVER', 1e9, r.id
 from app.regions as r, generate_series(1, 5000) as n;
@@ -53,7 +53,7 @@ insert into app.orders (
   id, order_number, partner_id, routed_to_subdist_id, routed_at, status, subtotal, grand_total,
   points_earned, submitted_at, approved_at, completed_at, created_at, updated_at, closed_at,
   erp_reference, erp_acknowledged_at, rules_applied, sla_reminder_sent, sla_manager_notified,
-  sla_escalated
+  sla_escalated, awaiting, awaiting_since
 )
 select
   m.id, 'B' || m.n, p.id, s.id,
@@ -62,11 +62,14 @@ select
   case m.status when 'COMPLETED' then m.at end, case m.status when 'COMPLETED' then m.at end,
   m.at, m.at, case m.status when 'CANCELLED' then m.at end,
   case m.status when 'COMPLETED' then 'S' || m.n end,
-  case m.status when 'COMPLETED' then m.at end, r.snapshot, false, false, false
+  case m.status when 'COMPLETED' then m.at end, r.snapshot, false, false, false, w.awaiting,
+  case when w.awaiting = 'SUBDIST' then now() - interval '1 hour' end
 from plan as m
 join numbered_partners as p on p.n = m.n % 5000
 join numbered_subdists as s on s.n = m.n % 50
 join app.order_rules as r on r.tier = 'SILVER'
+cross join lateral
+  app.order_awaiting(m.status::app.order_status_enum, s.id, null) as w (awaiting)
 order by m.n;
 insert into app.order_items (
   id, order_id, partner_id, product_id, quantity, unit_price, list_price, line_total, created_at
