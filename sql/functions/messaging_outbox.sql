@@ -73,11 +73,11 @@ comment on function app.reap_messages() is
   'messages (WITHDRAWN); returns the number of changed messages';
 
 -- Runs before the insert, so that it sees only earlier messages: where one of them is due, the
--- listening workers are already at work. It looks at a few, so that a backlog costs nothing; on an
--- empty table the planner would choose to read all of it.
+-- listening workers are already at work. It looks at a few, so that a backlog costs nothing: by
+-- messages_lane_idx, because a plan of an empty table would sort all of it later.
 create function app.tg_messages__notify() returns trigger
 language plpgsql volatile
-set enable_seqscan = off
+set enable_sort = off set enable_incremental_sort = off
 as $$
 begin
   if not exists (
