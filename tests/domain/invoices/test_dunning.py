@@ -10,6 +10,7 @@ from tests.support.context import (
     Context,
     broken_invariants,
     call,
+    items,
     pay,
     set_config,
     value,
@@ -195,17 +196,26 @@ def test_reminder_that_waits_expires_when_the_next_one_is_due(db: Connection, in
 
 
 def test_settled_invoice_withdraws_reminders_that_were_not_sent(db: Connection, context: Context) -> None:
-    paid, part_paid, cancelled = (overdue_invoice(db, context, context.partners[0], 7) for _ in range(3))
+    who = context.partners[0]
+    paid, part_paid, cancelled, returned, written_off = (
+        overdue_invoice(db, context, who, 7) for _ in range(5)
+    )
     remind(db)
     pay(db, context, paid)
     pay(db, context, part_paid, 1)
     call(db, context.admin, "cancel_invoice", invoice_id=cancelled["id"], reason="salah")
+    call(db, context.admin, "ship_order", order_id=returned["order_id"])
+    goods = {"items": items(SKU_000=1), "reason": "rusak", "idempotency_key": "R"}
+    call(db, context.admin, "return_items", order_id=returned["order_id"], **goods)
+    pay(db, context, written_off, 98_000)
+    call(db, context.admin, "write_off", invoice_id=written_off["id"], reason="biaya bank")
     statuses = (
         "select array_agg(distinct status::text) from app.messages"
         " where template like 'invoice_overdue%%' and order_id = %s"
     )
-    found = [value(db, statuses, i["order_id"]) for i in (paid, part_paid, cancelled)]
-    assert found == [["WITHDRAWN"], ["PENDING"], ["WITHDRAWN"]]
+    found = [value(db, statuses, i["order_id"]) for i in (paid, cancelled, returned, written_off)]
+    assert found == [["WITHDRAWN"]] * 4
+    assert value(db, statuses, part_paid["order_id"]) == ["PENDING"]
 
 
 def test_deleted_partner_gets_no_reminder(db: Connection, context: Context, invoice: Invoice) -> None:

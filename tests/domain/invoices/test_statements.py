@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.calls import refused
-from tests.support.context import Caller, Connection, Context, call, pay, shadow, value
+from tests.support.context import Caller, Connection, Context, broken_invariants, call, pay, shadow, value
 from tests.support.factories import make_agent
 from tests.support.invoices import Invoice, billed
 
@@ -52,10 +52,7 @@ def kinds(found: Statement) -> list[tuple[str, Any, Any]]:
 
 def owed(conn: Connection, partner: Caller) -> Decimal:
     """What is due on the partner's invoices less what is to be refunded."""
-    query = (
-        "select coalesce(sum(case status when 'CANCELLED' then -amount_paid else amount_due end), 0)"
-        " from api.invoices where partner_id = %s"
-    )
+    query = "select coalesce(sum(amount_due - refund_due), 0) from api.invoices where partner_id = %s"
     found = value(conn, query, partner.sub)
     assert isinstance(found, Decimal)
     return found
@@ -160,6 +157,46 @@ def test_cancelled_invoice_is_taken_back_and_leaves_what_was_paid(
         ("CANCELLATION", -300_000, -100_000),
     ]
     assert found["closing_balance"] == owed(db, who) == -100_000
+
+
+def test_statement_adds_up_after_every_correction(db: Connection, context: Context, today: date) -> None:
+    who, admin = context.partners[0], context.admin
+    balances = []
+
+    def book(function: str, **arguments: Any) -> Any:
+        answer = call(db, admin, function, **arguments)
+        found = statement(db, who, today)
+        assert found["closing_balance"] == owed(db, who), function
+        assert sum(line["amount"] for line in found["lines"]) == found["closing_balance"]
+        balances.append(int(found["closing_balance"]))
+        return answer
+
+    invoice = billed(db, context, who, 5)
+    of_invoice, of_order = {"invoice_id": invoice["id"]}, {"order_id": invoice["order_id"]}
+    mistyped = book("record_payment", **of_invoice, amount=500_000, reference_number="T1")
+    book("reverse_payment", payment_id=mistyped["payment_id"], reason="salah ketik")
+    book("record_payment", **of_invoice, amount=300_000, reference_number="T1")
+    call(db, admin, "ship_order", **of_order)
+    goods = [{"sku": "SKU-000", "quantity": 4}]
+    book("return_items", **of_order, items=goods, reason="rusak", idempotency_key="R1")
+    refund = {"amount": 150_000, "reference_number": "OUT-1", "reason": "retur", "idempotency_key": "F1"}
+    book("record_refund", **of_invoice, **refund)
+    book("cancel_invoice", **of_invoice, reason="ditagih ulang")
+    again = {"amount": 300_000, "due_date": None, "reason": "tagih ulang", "idempotency_key": "I1"}
+    book("issue_invoice", **of_order, **again)
+    other = billed(db, context, who, 1)
+    book("record_payment", invoice_id=other["id"], amount=97_500, reference_number="T2")
+    book("write_off", invoice_id=other["id"], reason="biaya bank")
+    assert balances[:6] == [0, 500_000, 200_000, -200_000, -50_000, -150_000]
+    amounts: dict[str, Decimal] = {}
+    for line in statement(db, who, today)["lines"]:
+        amounts[line["kind"]] = amounts.get(line["kind"], Decimal(0)) + line["amount"]
+    assert (amounts["REVERSAL"], amounts["REFUND"], amounts["WRITE_OFF"]) == (500_000, 150_000, -2_500)
+    assert (amounts["PAYMENT"], amounts["CANCELLATION"]) == (-897_500, -100_000)
+    assert set(amounts) == {
+        "INVOICE", "CREDIT", "PAYMENT", "REVERSAL", "WRITE_OFF", "REFUND", "CANCELLATION"
+    }  # fmt: skip
+    assert broken_invariants(db) == {}
 
 
 def test_statements_of_consecutive_periods_join(db: Connection, context: Context, today: date) -> None:
