@@ -108,7 +108,7 @@ begin
     for no key update skip locked
   ),
   due as materialized (
-    select k.*, n.day, p.region_id, p.business_name, p.deleted_at,
+    select k.*, n.day, p.region_id, p.deleted_at,
       (k.due_date at time zone 'Asia/Jakarta')::date as due_day,
       -- A reminder that is not sent until the next one is due is superseded by it.
       (
@@ -155,7 +155,7 @@ begin
     )
     select
       n.template, n.recipient_type, n.recipient_id, d.order_id, jsonb_build_object(
-        'invoice_number', d.invoice_number, 'partner_name', d.business_name,
+        'invoice_number', d.invoice_number,
         'amount_due', app.format_rupiah(d.amount_due),
         'due_date', to_char(d.due_day, 'DD-MM-YYYY'),
         'days_overdue', app.days_overdue(d.due_date)

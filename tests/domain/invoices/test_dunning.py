@@ -115,7 +115,8 @@ def test_reminder_states_what_is_still_due(db: Connection, context: Context) -> 
     pay(db, context, invoice, 50_000)
     remind(db)
     rows = db.execute(
-        "select recipient_type::text, recipient_id::text, app.render_message(t.body, m.variables), m.order_id"
+        "select recipient_type::text, recipient_id::text,"
+        " app.render_message(t.body, app.order_variables(m.order_id, false) || m.variables), m.order_id"
         " from app.messages m join app.message_templates() t using (template)"
         " where m.template like 'invoice_overdue%' order by m.template, m.recipient_id"
     ).fetchall()
