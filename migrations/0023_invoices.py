@@ -7,6 +7,6 @@ __depends__ = {"0022_pricing"}
 steps = [
     schema_file(
         "23_invoices.sql",
-        sha256="2f96a6f5702a99fddea5c92b112f143b4c429a5504cad0835374617abb6ef510",
+        sha256="d974b5ef209565c796ddd36c4ede6537bf75eff9f45daa6a35c09308f772907f",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0032_audit"}
 steps = [
     schema_file(
         "33_service_level.sql",
-        sha256="a7de2411d61eb77ec76074bbee1802d86ac188988b8d0ba4b295f0c70dea6f28",
+        sha256="e1ef3e1dc13aadeb901817928ca314227cb3e6fb89c3c4065b050669501f5ae8",
     ),
 ]

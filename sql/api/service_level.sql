@@ -1,4 +1,4 @@
--- Escalations.
+-- Escalations, and what awaits headquarters.
 
 create function api.acknowledge_escalation(escalation_id uuid) returns json
 language sql volatile security definer set search_path = pg_catalog, pg_temp
@@ -17,5 +17,110 @@ comment on view api.sla_escalation_logs is
 $$Escalations of late orders, one row for each recipient
 Agents see those of their regions and of the regions below.$$;
 
+-- Each branch reads an index that holds only what is waiting: its cost follows from that, not from
+-- the orders and messages of the past.
+create view api.work_queue with (security_invoker = true) as
+select
+  w.kind, w.id, w.subject, w.order_id, w.partner_id,
+  (select p.business_name from app.partners as p where p.id = w.partner_id) as business_name,
+  w.subdist_id,
+  (select s.business_name from app.sub_distributors as s where s.id = w.subdist_id)
+    as subdist_name,
+  w.amount, w.waiting_since,
+  app.headquarters_due_at(case when w.has_clock then w.waiting_since end) as due_at, w.details
+from (
+  select
+    case
+      when o.is_over_limit and o.released_at is null then 'OVER_LIMIT'
+      when o.status = 'APPROVED' then 'DELIVERY'
+      when o.routed_to_subdist_id is null then 'UNROUTED'
+      else 'APPROVAL'
+    end as kind,
+    o.id, o.order_number::text as subject, o.id as order_id, o.partner_id,
+    o.routed_to_subdist_id as subdist_id, o.grand_total::numeric as amount,
+    o.awaiting_since as waiting_since, true as has_clock,
+    case when o.is_over_limit and o.released_at is null then o.over_limit_reason end as details
+  from app.orders as o
+  where o.awaiting = 'HEADQUARTERS' and o.awaiting_since is not null
+  union all
+  select
+    'ESCALATION', e.id, o.order_number, o.id, o.partner_id, o.routed_to_subdist_id, o.grand_total,
+    o.awaiting_since, false, e.reason
+  from app.orders as o
+  cross join lateral (
+    select l.id, l.reason, bool_or(l.acknowledged_at is not null) over () as is_acknowledged
+    from app.sla_escalation_logs as l
+    where l.order_id = o.id and l.escalation_level = 'HQ_INTERVENTION'
+      and l.clock_started_at = o.awaiting_since
+    order by l.id limit 1
+  ) as e
+  where o.awaiting = 'SUBDIST' and o.awaiting_since is not null and o.sla_escalated
+    and not e.is_acknowledged
+  union all
+  select
+    'UNBILLED', o.id, o.order_number, o.id, o.partner_id, o.routed_to_subdist_id,
+    o.grand_total - coalesce((
+      select sum(i.amount) from app.invoices as i
+      where i.order_id = o.id and i.status <> 'CANCELLED'
+    ), 0),
+    u.unbilled_since, true, null
+  from app.unbilled_orders as u
+  join app.orders as o on o.id = u.order_id
+  union all
+  select
+    'REFUND', i.id, i.invoice_number, i.order_id, i.partner_id, null, i.refund_due, i.updated_at,
+    true, i.cancel_reason
+  from app.invoices as i
+  where i.refund_due > 0
+  union all
+  select
+    'REDEMPTION', r.id, c.name, null, r.partner_id, null, null, r.created_at, true,
+    r.points_spent || ' points'
+  from app.redemptions as r
+  join app.redemption_catalog as c on c.id = r.catalog_item_id
+  where r.status = 'PENDING'
+  union all
+  select
+    'MESSAGE', m.id, m.template, m.order_id,
+    case m.recipient_type when 'PARTNER' then m.recipient_id end,
+    case m.recipient_type when 'SUBDIST' then m.recipient_id end,
+    null, m.created_at, false, m.error_code
+  from app.messages as m
+  where m.status = 'FAILED' and m.created_at > now() - interval '7 days'
+    -- no e-mail went out in its place
+    and (m.channel = 'EMAIL' or (
+      m.recipient_type = 'SUBDIST' and exists (
+        select from app.sub_distributors as s where s.id = m.recipient_id and s.email is null
+      )
+    ))
+  union all
+  select
+    'QUARANTINE', null, q.stream || ' ' || q.key, null, null, null, null, q.first_seen_at, false,
+    q.reason
+  from app.erp_quarantine as q
+) as w
+order by w.waiting_since, w.id;
+comment on view api.work_queue is
+$$What awaits headquarters, oldest first
+kind says what is to be done: OVER_LIMIT (release_order or reject_order), UNROUTED (reroute_order,
+approve_order or reject_order), APPROVAL (approve_order), DELIVERY (approved without a
+sub-distributor: reroute_order or ship_order), UNBILLED (issue_invoice), REFUND (an invoice that was
+paid beyond what is billed: record_refund), ESCALATION (a silent sub-distributor:
+acknowledge_escalation), REDEMPTION (advance_redemption), MESSAGE (could not be delivered within
+the last 7 days), QUARANTINE (a row of the ERP that could not be applied).$$;
+comment on column api.work_queue.id is
+  'Id of the order, invoice, escalation, redemption or message; null for QUARANTINE';
+comment on column api.work_queue.subject is
+  'Number of the order or invoice, reward, template of the message, or stream and key of the row';
+comment on column api.work_queue.amount is
+  'IDR: total of the order; UNBILLED: what no live invoice bills; REFUND: what is to be refunded';
+comment on column api.work_queue.waiting_since is 'Since when it has been waiting';
+comment on column api.work_queue.due_at is
+  'When admins are reminded, or were; null where headquarters has no clock';
+comment on column api.work_queue.details is
+  'Reason of the limit, cancellation, escalation, failure or quarantine; points of a redemption';
+
 grant execute on function api.acknowledge_escalation(uuid) to agent, admin;
 grant select on api.sla_escalation_logs to agent, admin;
+grant select on api.work_queue to admin;
+grant execute on function app.headquarters_due_at(timestamptz) to admin;

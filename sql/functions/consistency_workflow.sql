@@ -90,10 +90,26 @@ where m.status = 'HELD' and m.created_at < now() - interval '15 minutes' and exi
   select from app.agents as a
   where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
     and a.updated_at < now() - interval '15 minutes'
-);
+)
+union all
+select coalesce(o.id, u.order_id) as subject_id,
+  format('%s of order %s', case
+    when u.order_id is null then 'headquarters does not see that it is unbilled'
+    else 'in the queue although it is billed or closed'
+  end, coalesce(o.id, u.order_id)) as details
+from (
+  select d.id
+  from app.orders as d
+  left join app.invoices as i on i.order_id = d.id and i.status <> 'CANCELLED'
+  where d.status in ('APPROVED', 'SHIPPED', 'COMPLETED')
+  group by d.id
+  having d.grand_total > coalesce(sum(i.amount), 0)
+) as o
+full outer join app.unbilled_orders as u on u.order_id = o.id
+where o.id is null or u.order_id is null;
 comment on view app.consistency_awaiting is
 $$Nothing waits without a clock, and the one whose turn it is was notified
-Scan: orders whole; messages by messages_order_idx and messages_held_idx.$$;
+Scan: orders and invoices whole; messages by messages_order_idx and messages_held_idx.$$;
 
 create view app.consistency_message_priorities as
 select

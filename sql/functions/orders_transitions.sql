@@ -64,6 +64,7 @@ begin
   end if;
   perform app.use_credit(v_order.partner_id, -app.unbilled_amount(p_order_id));
   perform app.cancel_invoices(p_order_id, coalesce(p_reason, p_to::text));
+  delete from app.unbilled_orders as u where u.order_id = p_order_id;
   perform app.take_back_points(p_order_id);
   perform app.return_spent_points(p_order_id);
   if app.holds_stock(v_order.status, v_order.erp_reference) then

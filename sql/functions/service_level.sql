@@ -401,6 +401,44 @@ end $$;
 comment on function app.acknowledge_escalation(uuid) is
   'Records who follows up an escalation; raises NOT_FOUND, ALREADY_ACKNOWLEDGED';
 
+-- By trigger, because every path that issues or cancels an invoice changes it.
+create function app.tg_invoices__derive_unbilled() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if exists (
+    select from app.orders as o
+    where o.id = new.order_id and o.status in ('APPROVED', 'SHIPPED', 'COMPLETED')
+      and o.grand_total > coalesce((
+        select sum(i.amount) from app.invoices as i
+        where i.order_id = o.id and i.status <> 'CANCELLED'
+      ), 0)
+  ) then
+    insert into app.unbilled_orders (order_id) values (new.order_id) on conflict do nothing;
+  else
+    delete from app.unbilled_orders as u where u.order_id = new.order_id;
+  end if;
+  return null;
+end $$;
+create trigger _300_derive_unbilled_insert after insert on app.invoices
+for each row execute function app.tg_invoices__derive_unbilled();
+create trigger _300_derive_unbilled_update after update on app.invoices
+for each row when ((old.status = 'CANCELLED') <> (new.status = 'CANCELLED'))
+execute function app.tg_invoices__derive_unbilled();
+
+create function app.headquarters_due_at(p_since timestamptz)
+returns timestamptz language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    select app.sla_due_at(
+      p_since, app.config_numeric('sla.approval_hours'), c.config_value, 'Asia/Jakarta')
+    from app.system_configs as c where c.config_key = 'sla.calendar' and p_since is not null
+  );
+end $$;
+comment on function app.headquarters_due_at(timestamptz) is
+  'When admins are reminded of something that awaits headquarters since then; null for null';
+
 create function jobs.sweep_service_level()
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$

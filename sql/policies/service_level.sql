@@ -9,3 +9,10 @@ create policy sla_escalation_logs__agent_select on app.sla_escalation_logs for s
 using (region_id = any (array(select auth.agent_regions())));
 create policy sla_escalation_logs__admin_select on app.sla_escalation_logs for select to admin
 using (true);
+
+alter table app.unbilled_orders enable row level security;
+
+grant select on app.unbilled_orders to admin;
+
+create policy unbilled_orders__admin_select on app.unbilled_orders for select to admin
+using (true);

@@ -72,6 +72,8 @@ create index idx_invoices_order on app.invoices (order_id);
 create index idx_invoices_status on app.invoices (status);
 create index idx_invoices_due on app.invoices (due_date);
 create index idx_invoices_unpaid on app.invoices (due_date) where status in ('UNPAID', 'PARTIAL');
+-- what awaits headquarters
+create index invoices_refund_due_idx on app.invoices (updated_at) where refund_due > 0;
 create index invoices_created_idx on app.invoices (created_at desc);
 create index invoices_partner_idx on app.invoices (partner_id, created_at desc);
 create index invoices_partner_unpaid_idx on app.invoices (partner_id, due_date)

@@ -29,10 +29,19 @@ comment on column app.sla_escalation_logs.notified_to is
   'Id of the sub-distributor (SUBDIST) or the agent (AGENT, ADMIN)';
 comment on column app.sla_escalation_logs.triggered_at is 'When the escalation was triggered';
 comment on column app.sla_escalation_logs.clock_started_at is
-  'Start of the clock that expired: the later of routed_at and last_response_at';
+  'Start of the clock that expired: orders.awaiting_since';
 comment on column app.sla_escalation_logs.due_at is 'When the escalation was due';
 comment on column app.sla_escalation_logs.reason is
   'Reason of an early escalation, null when the hours expired';
 comment on column app.sla_escalation_logs.region_id is
   'Present region of the order''s partner, whose agents see the escalation; null: none, or the '
   'partner is deleted. Kept by trigger, so that row security needs no join';
+
+create table app.unbilled_orders (
+  order_id uuid primary key
+  constraint unbilled_orders_order_id_fkey references app.orders (id) on delete restrict,
+  unbilled_since timestamptz not null default now()
+);
+comment on table app.unbilled_orders is
+  'Approved, shipped and completed orders that live invoices do not bill in full, for the queue of '
+  'headquarters. Kept by trigger from the invoices, so that submissions write nothing for it';

@@ -877,3 +877,26 @@ def test_order_rerouted_during_a_suspension_is_handed_over_by_the_sweep(
     assert routed != other
     assert value(conn, "select jobs.sweep_service_level()") == 0
     assert broken_invariants(conn) == {}
+
+
+def test_sweep_of_several_suspended_sub_distributors_locks_all_partners_first(
+    url: str, conn: Connection, context: Context
+) -> None:
+    """One sub-distributor after the other would hold the later partner and wait for the earlier one."""
+    earlier, later = sorted(context.partners[:2], key=lambda partner: str(partner.sub))
+    for partner, subdist in ((later, context.subdists[0]), (earlier, context.subdists[1])):
+        order = submit(conn, partner, items(SKU_000=1))
+        call(conn, context.admin, "reroute_order", order_id=order["id"], subdist_id=subdist.sub)
+    with conn.transaction():
+        conn.execute("set local session_replication_role = replica")
+        conn.execute("update app.sub_distributors set status = 'SUSPENDED'")
+    lock = "select from app.partners where id = %s for no key update"
+    with open_transaction(url) as other, psycopg.connect(url, autocommit=True) as watcher:
+        other.execute(lock, [earlier.sub])
+        sweep = BackgroundOperation(url, sql_operation("select jobs.sweep_service_level()"))
+        assert sweep.start(watcher)
+        other.execute("set local lock_timeout = '5 s'")
+        other.execute(lock, [later.sub])
+        other.commit()
+        assert sweep.outcome() == 2
+    assert broken_invariants(conn) == {}

@@ -20,6 +20,7 @@ app.erp_cancellations.order_id > app.orders
 app.impersonation_notifications.agent_session_id > app.agent_sessions
 app.impersonation_notifications.message_id > app.messages
 app.impersonation_notifications.order_id > app.orders
+app.impersonation_notifications.redemption_id > app.redemptions
 app.inbound_events.inbound_message_id > app.inbound_messages
 app.inventory.product_id > app.products
 app.invoice_credits.credit_note_id > app.credit_notes
@@ -48,6 +49,7 @@ app.point_transactions.partner_id > app.partners
 app.point_transactions.redemption_id > app.redemptions
 app.products.brand_id > app.brands
 app.products.category_id > app.categories
+app.redemptions.agent_id > app.agents
 app.redemptions.catalog_item_id > app.redemption_catalog
 app.redemptions.partner_id > app.partners
 app.regions.parent_region_id > app.regions
@@ -57,6 +59,7 @@ app.sla_escalation_logs.region_id > app.regions
 app.sub_distributors.region_id > app.regions
 app.system_configs.updated_by > app.agents
 app.tier_prices.product_id > app.products
+app.unbilled_orders.order_id > app.orders
 auth.password_codes.agent_id > app.agents
 auth.password_codes.partner_id > app.partners
 auth.refresh_tokens.session_id > auth.sessions
@@ -85,6 +88,7 @@ STATEMENTS = {
     "app.invoice_payments.reverses_payment_id": "update app.invoice_payments set kind = 'REVERSAL',"
     f" amount = -1, reverses_payment_id = {NOWHERE}"
     " where id = (select y.id from app.invoice_payments y where y.kind = 'REFUND' limit 1)",
+    "app.unbilled_orders.order_id": f"insert into app.unbilled_orders (order_id) values ({NOWHERE})",
     "app.orders.agent_id": f"update app.orders set submission_type = 'AGENT_ASSISTED', agent_id = {NOWHERE}",
     "app.orders.partner_id": f"insert into app.orders (partner_id) values ({NOWHERE})",
     "app.orders.routed_to_subdist_id": "update app.orders set routed_at = now(), is_over_limit = false,"

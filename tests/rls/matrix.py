@@ -73,6 +73,7 @@ audit_logs                    -     -        -       -        trail  all        
 agent_sessions                -     -        -       -        all    all         -      -
 impersonation_notifications   -     -        -       -        all    all         -      -
 sla_escalation_logs           -     -        region  -        all    all         -      -
+work_queue                    -     -        -       -        all    all         -      -
 messages                      -     -        -       -        all    all         -      -
 job_health                    -     -        -       -        all    all         -      -
 erp_quarantine                 -     -        -       -        all    all         -      -
@@ -109,6 +110,7 @@ app.audit_logs                -     -        -       -        trail  all        
 app.agent_sessions            -     -        -       -        all    all         -      -
 app.impersonation_notifications -   -        -       -        all    all         -      -
 app.sla_escalation_logs       -     -        region  -        all    all         -      -
+app.unbilled_orders           -     -        -       -        all    all         -      -
 app.messages                  -     -        -       -        all    all         -      -
 app.erp_quarantine             -     -        -       -        all    all         -      -
 app.erp_streams               -     -        -       -        -      -           -      -
@@ -283,6 +285,7 @@ app.uuid_v7                   -     -        -       -        yes    yes        
 app.stock_stale_before        -     yes      yes     yes      yes    yes         -      -
 app.due_before                -     yes      yes     -        yes    yes         -      -
 app.days_overdue              -     yes      yes     -        yes    yes         -      -
+app.headquarters_due_at       -     -        -       -        yes    yes         -      -
 app.invariants                -     -        -       -        yes    yes         -      -
 app.check_consistency         -     -        -       -        yes    yes         -      -
 jobs.health                   -     -        -       -        yes    yes         -      -

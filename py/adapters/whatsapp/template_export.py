@@ -15,8 +15,8 @@ templates, Create template) or by `POST /<version>/<WABA_ID>/message_templates` 
 They have category UTILITY, language `id` (Indonesian) and positional variables. The adapter sends the values
 in this order, each on one line. An e-mail, and a message on the console, has the same text.
 
-Set `message_send_ttl_seconds` of `sla_reminder` and `sla_delivery_reminder` to 10800 (3 hours, the time to the
-next escalation level) and of `sign_in_link` to 900, the life of the code: later the message is useless.
+Set `message_send_ttl_seconds` of `sla_reminder` and `sla_delivery_reminder` to 10800 (3 hours, the time to
+the next escalation level) and of `sign_in_link` to 900, the life of the code: later the message is useless.
 """
 
 _EXAMPLES = {

@@ -72,6 +72,38 @@ def test_sub_distributor_with_the_fewest_open_orders_gets_the_next(db: Connectio
     assert submit_and_route(db, context) == ({first, second} - {third}).pop()
 
 
+def copy_open_order(db: Connection, order: str, subdist: str | None, count: int) -> None:
+    """Give a sub-distributor so many open orders like this one."""
+    columns = value(
+        db,
+        "select string_agg(quote_ident(column_name), ',') from information_schema.columns"
+        " where table_schema = 'app' and table_name = 'orders' and is_generated = 'NEVER' and column_name"
+        " not in ('id', 'order_number', 'idempotency_key', 'request_hash', 'routed_to_subdist_id')",
+    )
+    db.execute("set local session_replication_role = replica")
+    db.execute(
+        f"insert into app.orders (routed_to_subdist_id, {columns}) select %s, {columns}"
+        " from app.orders, generate_series(1, %s) where id = %s",
+        [subdist, count, order],
+    )
+    db.execute("set local session_replication_role = origin")
+
+
+def test_from_a_thousand_open_orders_on_sub_distributors_count_alike(
+    db: Connection, context: Context
+) -> None:
+    """Counting stops at a thousand, so that a long queue does not make routing slow."""
+    first, second = sorted(str(subdist.sub) for subdist in context.subdists)
+    order = str(submit(db, context.partners[0], items(SKU_000=1))["id"])
+    call(db, context.admin, "reroute_order", order_id=order, subdist_id=first)
+    copy_open_order(db, order, first, 1099)
+    copy_open_order(db, order, second, 999)
+    nearest = "select app.nearest_subdist(%s)::text"
+    assert value(db, nearest, context.regions["bandung"]) == second
+    copy_open_order(db, order, second, 1)
+    assert value(db, nearest, context.regions["bandung"]) == first
+
+
 def test_sub_distributor_of_another_region_gets_no_order(db: Connection, context: Context) -> None:
     db.execute("update app.sub_distributors set status = 'SUSPENDED'")
     make_subdist(db, context.regions["papua"])
