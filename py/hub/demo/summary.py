@@ -13,7 +13,7 @@ _MINUTES = 60
 
 
 def show(demo: DemoContext) -> None:
-    """Print URLs, tokens and three requests."""
+    """Print URLs, tokens and some requests."""
     line = demo.narrator.plain
     tokens = tokens_of(demo)
     line()
@@ -42,7 +42,7 @@ def tokens_of(demo: DemoContext) -> dict[str, str]:
 
 
 def requests(url: str, tokens: dict[str, str]) -> list[str]:
-    """Three curl commands to paste."""
+    """Curl commands to paste."""
     basket = json.dumps({"items": ITEMS})
     return [
         _curl(url, "products?select=sku,name,price,display_stock&order=sku&limit=3", tokens["partner"]),
@@ -53,6 +53,11 @@ def requests(url: str, tokens: dict[str, str]) -> list[str]:
             url,
             "orders?select=order_number,status,grand_total,order_items(quantity,products(sku)),invoices(status)"
             "&order=created_at.desc&limit=2",
+            tokens["admin"],
+        ),
+        _curl(
+            url,
+            "overdue_invoices?select=business_name,invoice_number,amount_due,days_overdue&order=due_date",
             tokens["admin"],
         ),
     ]

@@ -188,7 +188,7 @@ def test_statement_adds_up_after_every_correction(db: Connection, context: Conte
     book("record_payment", invoice_id=other["id"], amount=97_500, reference_number="T2")
     book("write_off", invoice_id=other["id"], reason="biaya bank")
     assert balances[:6] == [0, 500_000, 200_000, -200_000, -50_000, -150_000]
-    amounts: dict[str, Decimal] = {}
+    amounts: dict[str, Any] = {}
     for line in statement(db, who, today)["lines"]:
         amounts[line["kind"]] = amounts.get(line["kind"], Decimal(0)) + line["amount"]
     assert (amounts["REVERSAL"], amounts["REFUND"], amounts["WRITE_OFF"]) == (500_000, 150_000, -2_500)
@@ -232,6 +232,34 @@ def test_agents_and_headquarters_name_the_partner(db: Connection, context: Conte
             statement(db, reader, today, partner=context.admin)
     with refused(db, "NOT_FOUND"):
         statement(db, make_agent(db, context.regions["papua"]), today, partner=who)
+
+
+def test_statement_reads_the_bookings_of_its_partner_only(
+    db: Connection, context: Context, today: date
+) -> None:
+    first, second = context.partners[:2]
+    billed(db, context, first)
+    other = billed(db, context, second)
+    db.execute("set local session_replication_role = replica")
+    db.execute(
+        "insert into app.invoices (order_id, partner_id, amount, amount_paid, status, due_date, paid_at)"
+        " select order_id, partner_id, 1, 1, 'PAID', now(), now()"
+        " from app.invoices, generate_series(1, 5000) where id = %s",
+        [other["id"]],
+    )
+    db.execute(
+        "insert into app.invoice_payments (invoice_id, partner_id, amount, paid_at)"
+        " select id, partner_id, 1, now() from app.invoices where status = 'PAID'"
+    )
+    db.execute("set local session_replication_role = origin")
+    db.execute("analyze app.invoices, app.invoice_payments")
+    read = (
+        "select sum(seq_tup_read + idx_tup_fetch) from pg_stat_xact_user_tables"
+        " where relname in ('invoices', 'invoice_payments')"
+    )
+    before = value(db, read)
+    assert len(statement(db, first, today)["lines"]) == 1
+    assert value(db, read) - before < 40
 
 
 def test_statement_covers_at_most_a_leap_year(db: Connection, context: Context, today: date) -> None:

@@ -95,7 +95,7 @@ def test_printed_curl_commands_work(runner: DemoRunner) -> None:
         walk_through(demo)
         summary.show(demo)
     lines = re.findall(r"^curl .*$", runner.output, re.MULTILINE)
-    assert len(lines) == 3
+    assert len(lines) == 4
     answers = [
         json.loads(
             subprocess.run(
