@@ -26,8 +26,21 @@ begin
         'invoices', (
           select coalesce(json_agg(json_build_object(
             'invoice_number', v.invoice_number, 'amount', v.amount, 'due_date', v.due_date,
-            'status', v.status) order by v.id), '[]')
+            'status', v.status, 'amount_credited', v.amount_credited) order by v.id), '[]')
           from app.invoices as v where v.order_id = o.id
+        ),
+        'credit_notes', (
+          select coalesce(json_agg(json_build_object(
+            'credit_note_number', c.credit_note_number, 'amount', c.amount,
+            'created_at', c.created_at, 'items', (
+              select json_agg(json_build_object(
+                'sku', r.sku, 'quantity', l.quantity, 'amount', l.amount) order by r.sku)
+              from app.credit_note_items as l
+              join app.order_items as i on i.id = l.order_item_id
+              join app.products as r on r.id = i.product_id
+              where l.credit_note_id = c.id
+            )) order by c.id), '[]')
+          from app.credit_notes as c where c.order_id = o.id
         )
       ) as document
       from app.orders as o
@@ -39,7 +52,8 @@ begin
   );
 end $$;
 comment on function app.erp_pending_orders(int) is
-  'Approved orders that the ERP has not acknowledged, oldest first, with lines and invoices';
+  'Approved orders that the ERP has not acknowledged, oldest first, with lines, invoices and '
+  'credit notes';
 
 -- From the acknowledgement on, the ERP's stock figure counts the order's units. Until the hub reads
 -- that figure, it lowers its own copy by the units that it releases from the reservation, so the

@@ -251,3 +251,93 @@ def test_concurrent_payment_batches_in_different_orders_never_deadlock(url: str,
     assert {r["result"] for answers in run.succeeded for r in answers} == {"APPLIED"}
     assert value(conn, "select sum(amount_paid) from app.invoices") == Decimal(1000 * 8 * 30)
     assert_invariants(conn)
+
+
+# --- corrections ----------------------------------------------------------------------------------
+
+
+def shipped_order(conn: Connection, context: Context, partner: Caller) -> tuple[Any, Any]:
+    order, invoice = invoiced_order(conn, context, partner)
+    call(conn, context.admin, "ship_order", order_id=order["id"])
+    return order, invoice
+
+
+def return_operation(context: Context, order: Any, units: int, key: str | None = None) -> Operation:
+    """A return with its own key, or with this one."""
+    arguments = {"order_id": order["id"], "items": items(SKU_000=units), "reason": "rusak"}
+    return lambda conn: call(
+        conn, context.admin, "return_items", **arguments, idempotency_key=key or str(uuid.uuid4())
+    )
+
+
+def test_concurrent_returns_never_exceed_what_was_shipped(url: str, conn: Connection) -> None:
+    context = make_context(conn, partners=1)
+    order, invoice = shipped_order(conn, context, context.partners[0])
+    run = run_concurrently(url, [return_operation(context, order, 3)] * 12)
+    assert len(run.succeeded) == 3
+    assert run.refusals == {"RETURN_EXCEEDS_SHIPPED": 9}
+    assert value(conn, "select amount_credited from app.invoices") == invoice["amount"] * 9 / 10
+    assert_invariants(conn)
+
+
+def test_concurrent_repeats_of_a_key_book_one_correction(url: str, conn: Connection) -> None:
+    context = make_context(conn, partners=1)
+    partner = context.partners[0]
+    order, invoice = shipped_order(conn, context, partner)
+    cash = {"invoice_id": invoice["id"], "amount": 1000, "idempotency_key": "k"}
+    points = {"partner_id": partner.sub, "points": 5, "reason": "x", "idempotency_key": "k"}
+    run = run_concurrently(
+        url,
+        [return_operation(context, order, 2, "k")] * 6
+        + [api_call(context.admin, "record_payment", **cash)] * 6
+        + [api_call(context.admin2, "adjust_points", **points)] * 6,
+    )
+    assert not run.refusals
+    counts = "select (select count(*) from app.credit_notes), (select count(*) from app.invoice_payments)"
+    assert conn.execute(counts).fetchone() == (1, 1)
+    assert value(conn, "select point_balance from app.partners") == 5
+    assert_invariants(conn)
+
+
+def test_concurrent_invoices_never_exceed_the_order(url: str, conn: Connection) -> None:
+    context = make_context(conn, partners=1)
+    order, invoice = invoiced_order(conn, context, context.partners[0])
+    call(conn, context.admin, "cancel_invoice", invoice_id=invoice["id"], reason="salah")
+
+    def issue(connection: Connection) -> Any:
+        arguments = {"order_id": order["id"], "amount": 300_000, "reason": "bagian"}
+        return call(
+            connection, context.admin, "issue_invoice", **arguments, idempotency_key=str(uuid.uuid4())
+        )
+
+    run = run_concurrently(url, [issue] * 10)
+    assert len(run.succeeded) == 3
+    assert run.refusals == {"INVOICE_EXCEEDS_ORDER": 7}
+    assert_invariants(conn)
+
+
+def test_concurrent_corrections_and_the_queue_leave_amounts_and_points_right(
+    url: str, conn: Connection
+) -> None:
+    context = make_context(conn, partners=3)
+    for partner in context.partners:
+        adjust_points(conn, context.admin, partner, 500, "start")
+    with running_repeatedly(url, lambda c: run_job(c, "point-queue")):
+        for _ in range(4):
+            operations: list[Operation] = []
+            for partner in context.partners:
+                order = submit(conn, partner, items(SKU_000=10), points=30)
+                invoice = approve(conn, context, order)
+                call(conn, context.admin, "ship_order", order_id=order["id"])
+                paid = pay(conn, context, invoice, invoice["amount"] - 2500)["payment_id"]
+                operations += [
+                    api_call(context.admin, "write_off", invoice_id=invoice["id"], reason="biaya bank"),
+                    api_call(context.admin2, "reverse_payment", payment_id=paid, reason="salah"),
+                    api_call(context.admin, "cancel_invoice", invoice_id=invoice["id"], reason="salah"),
+                    return_operation(context, order, 3),
+                    return_operation(context, order, 7),
+                    payment_operation(context, invoice, 1500),
+                ]
+            run_concurrently(url, operations)
+    run_job(conn, "point-queue")
+    assert_invariants(conn)

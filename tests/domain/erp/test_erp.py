@@ -15,8 +15,10 @@ from tests.support.context import (
     approve,
     broken_invariants,
     call,
+    grant_points,
     items,
     make_context,
+    routed_subdist,
     submit,
     value,
 )
@@ -306,3 +308,31 @@ def test_unchanged_level_updates_the_time_of_synchronisation(db: Connection, con
     fresh = "select p.sku from app.inventory s join app.products p on p.id = s.product_id"
     rows = db.execute(fresh + " where s.last_sync_at = now()").fetchall()
     assert rows == [("SKU-000",)]
+
+
+def test_pending_order_names_its_live_invoices_and_credit_notes(db: Connection, context: Context) -> None:
+    order = submit(db, context.partners[0], items(SKU_000=10))
+    wrong = approve(db, context, order)
+    call(db, context.admin, "cancel_invoice", invoice_id=wrong["id"], reason="salah")
+    issued = {"order_id": order["id"], "amount": wrong["amount"], "reason": "salah"}
+    right = call(db, context.admin, "issue_invoice", **issued, idempotency_key="k")
+    call(db, context.admin, "ship_order", order_id=order["id"])
+    returned = {"order_id": order["id"], "items": items(SKU_000=4), "reason": "rusak"}
+    note = call(db, context.admin, "return_items", **returned, idempotency_key="k")
+    (document,) = call(db, context.erp, "erp_pending_orders", max=10)
+    assert [(i["invoice_number"], i["status"], i["amount_credited"]) for i in document["invoices"]] == [
+        (wrong["invoice_number"], "CANCELLED", 0),
+        (right["invoice_number"], "UNPAID", 400_000),
+    ]
+    (credited,) = document["credit_notes"]
+    assert credited["credit_note_number"] == note["credit_note_number"]
+    assert credited["items"] == [{"sku": "SKU-000", "quantity": 4, "amount": 400_000}]
+
+
+def test_pending_order_of_zero_rupiah_has_no_invoice(db: Connection, context: Context) -> None:
+    grant_points(db, context, context.partners[0], 1000)
+    order = submit(db, context.partners[0], items(SKU_000=1), points=1000)
+    call(db, routed_subdist(db, order), "respond_order", order_id=order["id"], decision="ACCEPT")
+    call(db, context.admin, "approve_order", order_id=order["id"])
+    (document,) = call(db, context.erp, "erp_pending_orders", max=10)
+    assert (document["invoices"], document["credit_notes"]) == ([], [])
