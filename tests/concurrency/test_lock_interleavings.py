@@ -147,13 +147,32 @@ def _transitions(context: Context, order: Any, invoice: Any, redemption: Any) ->
         ),
         "erp": api_call(context.erp, "erp_apply_payments", payments=payment),
         "vest": sql_operation("select app.vest_points(%s)", invoice["id"]),
+        "issue": api_call(
+            admin, "issue_invoice", order_id=order["id"], amount=1000, reason="x", idempotency_key="k"
+        ),
+        "reverse": sql_operation("select app.reverse_payment(y.id, 'x') from app.invoice_payments as y"),
+        "refund": api_call(
+            admin, "record_refund", invoice_id=invoice["id"], amount=1000, reason="x", idempotency_key="k"
+        ),
+        "write off": api_call(admin, "write_off", invoice_id=invoice["id"], reason="x"),
+        "return": api_call(
+            admin,
+            "return_items",
+            order_id=order["id"],
+            items=items(SKU_000=1),
+            reason="x",
+            idempotency_key="k",
+        ),
         "redemption": api_call(
             admin, "advance_redemption", redemption_id=redemption["id"], status="CANCELLED"
         ),
     }
 
 
-@pytest.mark.parametrize("transition", ["cancel", "pay", "erp", "vest", "redemption"])
+@pytest.mark.parametrize(
+    "transition",
+    ["cancel", "pay", "erp", "vest", "redemption", "issue", "reverse", "refund", "write off", "return"],
+)
 def test_transition_locks_the_partner_before_any_other_row(
     url: str, conn: Connection, context: Context, transition: str
 ) -> None:
@@ -162,8 +181,14 @@ def test_transition_locks_the_partner_before_any_other_row(
     redemption = call(conn, partner, "redeem_reward", reward_id=context.rewards[0], idempotency_key="r")
     order = submit(conn, partner, items(SKU_000=10))
     invoice = approve(conn, context, order)
-    if transition == "vest":
+    if transition in ("vest", "reverse", "refund"):
         pay(conn, context, invoice)
+    elif transition == "write off":
+        pay(conn, context, invoice, invoice["amount"] - 1000)
+    elif transition == "return":
+        call(conn, context.admin, "ship_order", order_id=order["id"])
+    if transition in ("issue", "refund"):
+        call(conn, context.admin, "cancel_invoice", invoice_id=invoice["id"], reason="x")
     operation = _transitions(context, order, invoice, redemption)[transition]
     with open_transaction(url) as holder:
         holder.execute("select from app.partners where id = %s for no key update", [partner.sub])
@@ -317,10 +342,13 @@ def test_second_correction_of_the_same_points_is_refused(
         reason="start",
         idempotency_key="start",
     )
-    take = api_call(
-        context.admin, "adjust_points", partner_id=partner, points=-50, reason="back", idempotency_key="back"
+    take, again = (
+        api_call(
+            context.admin, "adjust_points", partner_id=partner, points=-50, reason="back", idempotency_key=key
+        )
+        for key in ("back", "again")
     )
-    assert run_overlapping(url, take, take) == "POINTS_INSUFFICIENT"
+    assert run_overlapping(url, take, again) == "POINTS_INSUFFICIENT"
     assert value(conn, "select point_balance from app.partners where id = %s", partner) == 0
 
 
