@@ -132,11 +132,9 @@ begin
     return app.refuse('INVALID_LINK');
   end if;
   perform auth.set_password(v_role, v_id, p_new, 'password reset', null);
+  -- Not the attempts of change_password, which locks them before the account.
   delete from auth.login_attempts as a
-  where a.key in (
-    auth.attempt_key('email', v_email), auth.attempt_key('reset', v_email),
-    auth.attempt_key('password', v_id::text)
-  );
+  where a.key in (auth.attempt_key('email', v_email), auth.attempt_key('reset', v_email));
   return json_build_object('changed', true, 'role', v_role);
 end $$;
 comment on function auth.reset_password(text, text) is

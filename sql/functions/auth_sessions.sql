@@ -199,6 +199,13 @@ declare
   v_count bigint;
   v_shadow bigint;
 begin
+  -- In one order, because two calls may close the sessions of one account.
+  perform from auth.sessions as s
+  where s.subject_id = p_subject_id and s.revoked_at is null order by s.id for no key update;
+  perform from app.agent_sessions as s
+  where (s.agent_id = p_subject_id or s.impersonated_partner_id = p_subject_id)
+    and s.ended_at is null
+  order by s.id for no key update;
   update auth.sessions as s set revoked_at = now(), revoked_reason = p_reason
   where s.subject_id = p_subject_id and s.revoked_at is null
     and s.id is distinct from p_kept_session_id;
