@@ -107,6 +107,7 @@ def test_printed_curl_commands_work(runner: DemoRunner) -> None:
     assert len(answers[0]) == 3
     assert answers[1]["points_promised"] > 0
     assert answers[2][0]["order_items"][0]["products"]["sku"]
+    assert [invoice["days_overdue"] > 0 for invoice in answers[3]] == [True, True]
 
 
 def test_printed_tokens_are_valid(gateway: RunningGateway, runner: DemoRunner) -> None:
