@@ -64,17 +64,40 @@ from app.invoice_credits as u;
 comment on view api.invoice_credits is 'Which invoices a credit note lowers';
 comment on column api.invoice_credits.amount is 'IDR credited to the invoice';
 
+create type api.paid_invoice as (
+  id uuid,
+  invoice_number text,
+  amount numeric,
+  amount_paid numeric,
+  amount_due numeric,
+  status app.invoice_status_enum
+);
+comment on type api.paid_invoice is 'The invoice of a recorded payment; amounts in IDR';
+
+create type api.recorded_payment as (
+  payment_id uuid,
+  duplicate boolean,
+  amount numeric,
+  reference_number text,
+  paid_at timestamptz,
+  is_reversed boolean,
+  invoice api.paid_invoice
+);
+comment on type api.recorded_payment is
+  'What record_payment returns: the payment (IDR), whether it was recorded before, its invoice';
+
 create function api.record_payment(
   invoice_id uuid, amount numeric, payment_method text default null,
   reference_number text default null, paid_at timestamptz default null, notes text default null,
   idempotency_key text default null
 )
-returns json
+returns api.recorded_payment
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-  select app.record_payment(record_payment.invoice_id, record_payment.amount,
-    record_payment.payment_method, record_payment.reference_number, record_payment.paid_at,
-    record_payment.notes, record_payment.idempotency_key)
+  select json_populate_record(null::api.recorded_payment, app.record_payment(
+    record_payment.invoice_id, record_payment.amount, record_payment.payment_method,
+    record_payment.reference_number, record_payment.paid_at, record_payment.notes,
+    record_payment.idempotency_key))
 $$;
 comment on function api.record_payment(uuid, numeric, text, text, timestamptz, text, text) is
 $$Record a payment of an invoice, in full or in part

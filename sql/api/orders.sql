@@ -26,7 +26,10 @@ select
   o.erp_reference,
   case when current_setting('role', true) <> 'subdist' then o.rules_applied end as rules_applied,
   case when current_setting('role', true) <> 'subdist' then o.due_days end as due_days,
-  o.created_at, o.updated_at, o.awaiting, o.awaiting_since
+  o.created_at, o.updated_at, o.awaiting, o.awaiting_since,
+  app.allowed_actions(
+    o.status, o.awaiting, o.is_over_limit and o.released_at is null, current_setting('role', true)
+  ) as allowed_actions
 from app.orders as o;
 comment on view api.orders is
 $$Orders: a partner's own, an agent's regions', those routed to a sub-distributor
@@ -49,6 +52,9 @@ comment on column api.orders.awaiting is
   'Who must act next: PARTNER (a draft), SUBDIST, HEADQUARTERS, or NONE';
 comment on column api.orders.awaiting_since is
   'Since when: start of the service-level clock; null for PARTNER and NONE';
+comment on column api.orders.allowed_actions is
+  'Calls that the caller may make for it now, by the order and the role alone: submit_draft can '
+  'still fail for want of stock, ship_order for want of an invoice';
 comment on column api.orders.status_reason is 'Why it was cancelled or rejected';
 comment on column api.orders.release_reason is
   'Why headquarters released it over the limit; null for partners and sub-distributors';
@@ -360,6 +366,12 @@ Headquarters marks any order, sub-distributors those routed to them.
 Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409, NOT_BILLED 409.$$;
 
 grant select on api.orders, api.order_items, api.order_events to partner, agent, admin, subdist;
+-- allowed_actions is evaluated as the caller.
+grant execute on function
+  app.allowed_actions(app.order_status_enum, app.awaiting_enum, boolean, text),
+  app.order_allows(text, app.order_status_enum, app.awaiting_enum, boolean),
+  app.is_legal_transition(app.order_status_enum, app.order_status_enum)
+to partner, agent, admin, subdist;
 grant select on api.delivery_contacts to subdist;
 grant execute on function api.agents(api.order_events) to admin;
 grant execute on function api.staff(api.order_events) to agent, admin;

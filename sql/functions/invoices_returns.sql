@@ -180,10 +180,13 @@ begin
   perform from app.invoices as i where i.order_id = p_order_id order by i.id for no key update;
   select
     o.partner_id, o.order_number, o.status, o.grand_total, o.points_used,
-    o.subtotal - o.discount_amount as value
+    o.subtotal - o.discount_amount as value,
+    app.order_allows(
+      'return_items', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
   into strict v_order
   from app.orders as o where o.id = p_order_id;
-  if v_order.status not in ('SHIPPED', 'COMPLETED') then
+  if not v_order.is_allowed then
     perform app.fail('NOT_RETURNABLE', format('%s is %s', v_order.order_number, v_order.status));
   end if;
   perform app.check_return(p_order_id, p_items);

@@ -21,6 +21,101 @@ comment on function app.is_legal_transition(app.order_status_enum, app.order_sta
   'True if an order can move from one status to the other; from null: the statuses in which it '
   'can be created';
 
+-- What may be done with an order next: one predicate for the transitions, which evaluate it under
+-- the order's lock, and for the column allowed_actions. An SQL function, so that callers inline it;
+-- a literal action leaves one of its branches.
+create function app.order_allows(
+  p_action text, p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean
+)
+returns boolean language sql immutable
+as $$
+  select case p_action
+    when 'update_draft' then p_status = 'DRAFT'
+    when 'submit_draft' then p_status = 'DRAFT'
+    when 'cancel_order' then app.is_legal_transition(p_status, 'CANCELLED')
+    when 'reject_order' then app.is_legal_transition(p_status, 'REJECTED')
+    when 'respond_order' then p_status in ('SUBMITTED', 'PROCESSING', 'APPROVED')
+    when 'release_order' then p_status = 'SUBMITTED' and p_is_held
+    when 'reroute_order'
+      then p_status in ('SUBMITTED', 'PROCESSING', 'APPROVED') and not p_is_held
+    -- The present sub-distributor has answered, or there is none.
+    when 'approve_order'
+      then p_status in ('SUBMITTED', 'PROCESSING') and p_awaiting = 'HEADQUARTERS'
+        and not p_is_held
+    when 'ship_order' then p_status = 'APPROVED'
+    when 'complete_order' then p_status = 'SHIPPED'
+    when 'return_items' then p_status in ('SHIPPED', 'COMPLETED')
+  end
+$$;
+comment on function app.order_allows(
+  text, app.order_status_enum, app.awaiting_enum, boolean
+) is
+  'True if a call of this name is possible for an order with this status, turn and credit: '
+  'p_is_held is true for one over the limit that was not released';
+
+-- PL/pgSQL keeps the plan of the whole expression for the session.
+create function app.allowed_actions(
+  p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean, p_role text
+)
+returns text[] language plpgsql immutable
+as $$
+begin
+  return array_remove(case
+    when p_role = 'partner' then array[
+      case
+        when app.order_allows('update_draft', p_status, p_awaiting, p_is_held) then 'update_draft'
+      end,
+      case
+        when app.order_allows('submit_draft', p_status, p_awaiting, p_is_held) then 'submit_draft'
+      end,
+      case
+        when app.order_allows('cancel_order', p_status, p_awaiting, p_is_held) then 'cancel_order'
+      end
+    ]
+    when p_role = 'subdist' then array[
+      case
+        when app.order_allows('respond_order', p_status, p_awaiting, p_is_held) then 'respond_order'
+      end,
+      case
+        when app.order_allows('ship_order', p_status, p_awaiting, p_is_held) then 'ship_order'
+      end,
+      case
+        when app.order_allows('complete_order', p_status, p_awaiting, p_is_held)
+          then 'complete_order'
+      end
+    ]
+    when p_role in ('admin', 'superadmin') then array[
+      case
+        when app.order_allows('release_order', p_status, p_awaiting, p_is_held) then 'release_order'
+      end,
+      case
+        when app.order_allows('reroute_order', p_status, p_awaiting, p_is_held) then 'reroute_order'
+      end,
+      case
+        when app.order_allows('approve_order', p_status, p_awaiting, p_is_held) then 'approve_order'
+      end,
+      case
+        when app.order_allows('reject_order', p_status, p_awaiting, p_is_held) then 'reject_order'
+      end,
+      case
+        when app.order_allows('ship_order', p_status, p_awaiting, p_is_held) then 'ship_order'
+      end,
+      case
+        when app.order_allows('complete_order', p_status, p_awaiting, p_is_held)
+          then 'complete_order'
+      end,
+      case
+        when app.order_allows('return_items', p_status, p_awaiting, p_is_held) then 'return_items'
+      end
+    ]
+    else '{}'
+  end, null);
+end $$;
+comment on function app.allowed_actions(
+  app.order_status_enum, app.awaiting_enum, boolean, text
+) is
+  'Names of the calls that a role may make for such an order now';
+
 create function app.transition_function(p_to app.order_status_enum)
 returns text language sql immutable
 as $$

@@ -63,11 +63,11 @@ end $$;
 comment on function app.newest_order_ids(int, timestamptz) is
   'Ids of the newest orders that the caller sees, created before a time; raises INVALID_ARGUMENT';
 
--- With the owner's rights and the conditions of the policies: under row security, the comparison of a
--- status, which is not leakproof, would neither use an index nor the statistics. A statement for each
--- status, with the status in its text, because the planner has to know how rare it is.
--- COMPLETED, REJECTED and CANCELLED are not counted: their number grows for ever, and no one works on
--- them.
+-- With the owner's rights and the conditions of the policies: under row security, the comparison of
+-- a status, which is not leakproof, would neither use an index nor the statistics. A statement for
+-- each status, with the status in its text, because the planner has to know how rare it is.
+-- COMPLETED, REJECTED and CANCELLED are not counted: their number grows for ever, and no one works
+-- on them.
 create function app.order_counts()
 returns table (status app.order_status_enum, order_count int)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -87,12 +87,13 @@ begin
   foreach status in array '{DRAFT,SUBMITTED,PROCESSING,APPROVED,SHIPPED}'::app.order_status_enum[]
   loop
     execute format(
-      'select count(*) from (select from app.orders as o where o.status = %L and %s limit 1000) as c',
+      'select count(*)'
+        ' from (select from app.orders as o where o.status = %L and %s limit 1000) as c',
       status, v_condition)
     into order_count using auth.current_user_id(), v_regions;
     return next;
   end loop;
 end $$;
 comment on function app.order_counts() is
-  'Numbers of the orders that the caller sees and that are not closed or completed, by status, each '
-  'up to 1,000';
+  'Numbers of the orders that the caller sees and that are not closed or completed, by status, '
+  'each up to 1,000';

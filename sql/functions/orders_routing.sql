@@ -34,14 +34,17 @@ begin
   end if;
   -- Without the partner's lock: an answer changes neither credit nor points.
   perform from app.orders as o where o.id = p_order_id for no key update;
-  select o.order_number, o.partner_id, o.status, o.awaiting into v_order
+  select
+    o.order_number, o.partner_id, o.status, o.awaiting,
+    app.order_allows(
+      'respond_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
+  into v_order
   from app.orders as o
   where o.id = p_order_id and o.routed_to_subdist_id = p_subdist_id;
   if not found then
     perform app.fail('NOT_FOUND', 'order');
-  elsif v_order.status not in ('SUBMITTED', 'PROCESSING', 'APPROVED')
-    or (v_order.status = 'APPROVED' and p_decision = 'ACCEPT')
-  then
+  elsif not v_order.is_allowed or (v_order.status = 'APPROVED' and p_decision = 'ACCEPT') then
     perform app.fail('ILLEGAL_TRANSITION',
       format('%s is %s', v_order.order_number, v_order.status));
   end if;
@@ -139,11 +142,14 @@ declare
 begin
   v_reason := app.require_text('reason', p_reason, 500);
   perform app.lock_order(p_order_id);
-  select o.order_number, o.status, o.is_over_limit, o.released_at into strict v_order
+  select
+    o.order_number,
+    app.order_allows(
+      'release_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
+  into strict v_order
   from app.orders as o where o.id = p_order_id;
-  if v_order.status <> 'SUBMITTED' or not v_order.is_over_limit
-    or v_order.released_at is not null
-  then
+  if not v_order.is_allowed then
     perform app.fail('NOT_RELEASABLE', v_order.order_number);
   end if;
 
@@ -165,11 +171,14 @@ declare
   v_status app.subdist_status_enum;
 begin
   perform app.lock_order(p_order_id);
-  select o.order_number, o.status, o.is_over_limit, o.released_at into strict v_order
+  select
+    o.order_number,
+    app.order_allows(
+      'reroute_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
+  into strict v_order
   from app.orders as o where o.id = p_order_id;
-  if v_order.status not in ('SUBMITTED', 'PROCESSING', 'APPROVED')
-    or (v_order.is_over_limit and v_order.released_at is null)
-  then
+  if not v_order.is_allowed then
     perform app.fail('NOT_ROUTABLE', v_order.order_number);
   end if;
   -- Not locked: a concurrent suspension waits for this order's partner, and the job sla-sweep hands

@@ -286,8 +286,14 @@ begin
     return v_order_id;
   end if;
   perform app.lock_order(p_order_id, v_partner.id);
-  select o.order_number, o.status into strict v_draft from app.orders as o where o.id = p_order_id;
-  if v_draft.status <> 'DRAFT' then
+  select
+    o.order_number, o.status,
+    app.order_allows(
+      'submit_draft', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
+  into strict v_draft
+  from app.orders as o where o.id = p_order_id;
+  if not v_draft.is_allowed then
     perform app.refuse_transition(v_draft.order_number, v_draft.status, 'SUBMITTED');
   end if;
   return app.place_order(
@@ -340,8 +346,14 @@ begin
   v_notes := app.optional_text('notes', p_notes, 2000);
   v_partner := app.lock_calling_partner();
   perform app.lock_order(p_order_id, v_partner.id);
-  select o.order_number, o.status into strict v_draft from app.orders as o where o.id = p_order_id;
-  if v_draft.status <> 'DRAFT' then
+  select
+    o.order_number, o.status,
+    app.order_allows(
+      'update_draft', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
+  into strict v_draft
+  from app.orders as o where o.id = p_order_id;
+  if not v_draft.is_allowed then
     perform app.fail('ORDER_FROZEN', format('%s is %s', v_draft.order_number, v_draft.status));
   end if;
   v_order := app.price_order(p_items, 0, v_partner);

@@ -9,12 +9,12 @@ begin
   perform app.lock_order(p_order_id);
   select
     o.order_number, o.partner_id, o.status, o.grand_total, o.routed_to_subdist_id,
-    -- The present sub-distributor has answered, or there is none.
-    o.status in ('SUBMITTED', 'PROCESSING') and o.awaiting = 'HEADQUARTERS'
-      and (not o.is_over_limit or o.released_at is not null) as is_approvable
+    app.order_allows(
+      'approve_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
   into strict v_order
   from app.orders as o where o.id = p_order_id;
-  if not v_order.is_approvable then
+  if not v_order.is_allowed then
     perform app.refuse_transition(v_order.order_number, v_order.status, 'APPROVED');
   end if;
 
@@ -134,9 +134,14 @@ declare
 begin
   perform app.lock_order(p_order_id);
   perform app.check_deliverer(p_order_id);
-  select o.order_number, o.partner_id, o.status into strict v_order
+  select
+    o.order_number, o.partner_id, o.status,
+    app.order_allows(
+      'ship_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
+  into strict v_order
   from app.orders as o where o.id = p_order_id;
-  if v_order.status <> 'APPROVED' then
+  if not v_order.is_allowed then
     perform app.refuse_transition(v_order.order_number, v_order.status, 'SHIPPED');
   end if;
   perform app.require_billed(p_order_id);
@@ -158,9 +163,14 @@ declare
 begin
   perform app.lock_order(p_order_id);
   perform app.check_deliverer(p_order_id);
-  select o.order_number, o.partner_id, o.status into strict v_order
+  select
+    o.order_number, o.partner_id, o.status,
+    app.order_allows(
+      'complete_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
+  into strict v_order
   from app.orders as o where o.id = p_order_id;
-  if v_order.status <> 'SHIPPED' then
+  if not v_order.is_allowed then
     perform app.refuse_transition(v_order.order_number, v_order.status, 'COMPLETED');
   end if;
   perform app.require_billed(p_order_id);

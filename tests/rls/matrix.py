@@ -279,6 +279,9 @@ auth.agent_regions            -     yes      yes     -        yes    yes        
 auth.current_agent_region     -     -        yes     -        -      -           -      -
 app.my_contacts               -     yes      -       -        -      -           -      -
 app.newest_order_ids          -     yes      yes     yes      yes    yes         -      -
+app.allowed_actions           -     yes      yes     yes      yes    yes         -      -
+app.order_allows              -     yes      yes     yes      yes    yes         -      -
+app.is_legal_transition       -     yes      yes     yes      yes    yes         -      -
 app.order_counts              -     yes      yes     yes      yes    yes         -      -
 app.check_page                -     yes      yes     yes      yes    yes         -      -
 app.uuid_v7                   -     -        -       -        yes    yes         -      -
