@@ -381,6 +381,40 @@ def test_write_off_by_a_superuser_is_refused_with_the_name_of_the_call(
     assert "api.write_off" in (why.hint or "")
 
 
+@pytest.mark.parametrize("amount", [0, -1, None, Decimal("0.001"), Decimal(10**13), Decimal("NaN")])
+@pytest.mark.parametrize("correct", [issue, refund])
+def test_amount_of_a_correction_out_of_range_is_refused(
+    db: Connection, context: Context, amount: Decimal | None, correct: Any
+) -> None:
+    order, invoice = approved(db, context)
+    with refused(db, "INVALID_ARGUMENT"):
+        correct(db, context, order if correct is issue else invoice, amount)
+
+
+def test_key_of_a_repeated_reference_returns_its_payment_after_the_reversal(
+    db: Connection, context: Context
+) -> None:
+    """The second call booked nothing, but its key belongs to the payment from then on."""
+    _, invoice = approved(db, context)
+    first = pay(db, context, invoice, 1000, "BCA 1")
+    again = {"invoice_id": invoice["id"], "amount": 1000, "reference_number": "bca1", "idempotency_key": "k"}
+    assert call(db, context.admin, "record_payment", **again)["duplicate"]
+    reverse(db, context, first)
+    answer = call(db, context.admin, "record_payment", **again)
+    assert (answer["payment_id"], answer["is_reversed"]) == (first["payment_id"], True)
+    assert read(db, invoice, "amount_paid") == 0
+
+
+def test_key_of_a_repeated_refund_reference_is_kept(db: Connection, context: Context) -> None:
+    _, invoice = approved(db, context)
+    pay(db, context, invoice, 300_000)
+    call(db, context.admin, "cancel_invoice", invoice_id=invoice["id"], reason="salah")
+    refund(db, context, invoice, 1000, reference_number="OUT 1")
+    refund(db, context, invoice, 1000, reference_number="OUT 1", idempotency_key="k")
+    with refused(db, "IDEMPOTENCY_CONFLICT"):
+        refund(db, context, invoice, 2000, reference_number="OUT 2", idempotency_key="k")
+
+
 # --- the account ----------------------------------------------------------------------------------
 
 

@@ -323,3 +323,42 @@ def test_partner_and_agent_read_credit_notes_and_the_subdist_only_units(
             assert rows == ([(amount,)] if amount else [])
     with caller(db, subdist.role, subdist.sub):
         assert db.execute("select returned_quantity from api.order_items").fetchall() == [(4,)]
+
+
+def test_return_is_refused_while_the_balance_has_no_room_for_its_points(
+    db: Connection, context: Context
+) -> None:
+    who = context.partners[0]
+    grant_points(db, context, who, 100)
+    order, _ = shipped(db, context, items(SKU_000=3), points=100)
+    for points in (1_000_000_000, 999_999_950):
+        grant_points(db, context, who, points)
+    with refused(db, "INVALID_ARGUMENT"):
+        give_back(db, context, order, items(SKU_000=3))
+    assert value(db, "select count(*) from app.credit_notes") == 0
+    grant_points(db, context, who, -50)
+    give_back(db, context, order, items(SKU_000=3))
+    assert balance(db, who) == 2_000_000_000
+
+
+def test_return_without_room_for_points_that_rounding_frees_is_refused(
+    db: Connection, context: Context
+) -> None:
+    """2 points of 400,000: 1 of the remaining 300,000, of which 200,000 earn 0; then 1 of 200,000."""
+    who = context.partners[0]
+    set_config(db, context, "loyalty.rupiah_per_point", 200_000)
+    set_config(db, context, "order.minimum_threshold", 0)
+    order, invoices = shipped(db, context, items(SKU_000=4), parts=(200_000, 200_000))
+    assert order["points_earned"] == 2
+    pay(db, context, invoices[0])
+    vest_points(db)
+    give_back(db, context, order, items(SKU_000=1))
+    assert balance(db, who) == 0
+    for points in (1_000_000_000, 1_000_000_000):
+        grant_points(db, context, who, points)
+    with refused(db, "INVALID_ARGUMENT"):
+        give_back(db, context, order, items(SKU_000=1))
+    grant_points(db, context, who, -1)
+    give_back(db, context, order, items(SKU_000=1))
+    assert balance(db, who) == 2_000_000_000
+    assert broken_invariants(db) == {}
