@@ -105,6 +105,10 @@ as $$
     ('NOT_RETURNABLE', 409, 'Goods of this order cannot be returned',
       'Cancel or reject the order before it is shipped',
       'Only goods of shipped and completed orders come back'),
+    ('PARTNER_NOT_SETTLED', 409, 'The partner cannot be removed yet',
+      'Close the orders and settle the invoices first',
+      'The partner owes money, is owed a refund, has open orders, or a message of theirs is being '
+      'processed; details states which'),
     ('REWARD_UNAVAILABLE', 409, 'The reward is not available',
       'Choose another reward',
       'Out of stock or withdrawn'),

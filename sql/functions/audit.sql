@@ -143,8 +143,33 @@ for each row when (
 )
 execute function app.tg_audit_update_row();
 
+-- Like the guard of ledgers, app.tg_append_only(): an erasure empties what the trail masked, and
+-- the caller's address.
+create function app.tg_audit_logs__append_only() returns trigger
+language plpgsql
+as $$
+begin
+  if tg_op = 'UPDATE' and current_user = 'hub_owner' and app.is_erasing()
+    and to_jsonb(new) - '{old_value,new_value,ip_address}'::text[]
+    = to_jsonb(old) - '{old_value,new_value,ip_address}'::text[]
+    and (
+      new.old_value is not distinct from old.old_value
+      or new.old_value = app.erase_row(old.target_type, old.old_value)
+    )
+    and (
+      new.new_value is not distinct from old.new_value
+      or new.new_value = app.erase_row(old.target_type, old.new_value)
+    )
+    and (new.ip_address is null or new.ip_address = old.ip_address)
+  then
+    return new;
+  end if;
+  perform app.fail('APPEND_ONLY', format('%s of %s', lower(tg_op), tg_table_name));
+  return null;
+end $$;
+
 create trigger _100_append_only before update or delete on app.audit_logs
-for each row execute function app.tg_append_only();
+for each row execute function app.tg_audit_logs__append_only();
 create trigger _100_append_only before update on app.audit_buffer
 for each row execute function app.tg_append_only();
 create trigger _200_no_truncate before truncate on app.audit_logs

@@ -1,7 +1,9 @@
--- Personal data in the audit trail: which columns hold it, and how they are masked and erased.
+-- Personal data: which columns hold it, how the audit trail masks them and how an erasure empties
+-- them.
 
 -- By table, because a description is personal in the ledger of points, but not in the
--- configuration. tests/domain/audit/test_masking.py compares the lists with the audited tables.
+-- configuration. tests/domain/audit/test_masking.py compares the lists with the audited tables, and
+-- tests/domain/partners/test_erasure.py fills every text column of the database.
 create function app.personal_columns(p_table text) returns text[] language sql immutable
 as $$
   select case p_table
@@ -17,11 +19,15 @@ as $$
     when 'point_transactions' then '{description}'
     when 'redemptions' then '{idempotency_key}'
     when 'agent_sessions' then '{ip_address}'
+    when 'order_events' then '{note}'
+    when 'erp_cancellations' then '{note}'
+    when 'partner_removals' then '{reason}'
+    when 'idempotency_keys' then '{idempotency_key}'
   end::text[]
 $$;
 comment on function app.personal_columns(text) is
-  'Columns of an audited table that hold names, numbers, addresses, free text or hashes; null if '
-  'there are none';
+  'Columns of a table of schema app that hold names, numbers, addresses, free text or hashes; null '
+  'if there are none. erase_partner() empties them in the partner''s rows';
 
 create function app.mask(p_text text) returns text language sql immutable
 as $$
@@ -60,12 +66,17 @@ $$;
 comment on function app.mask_row(text, jsonb) is
   'A row of an audited table with its personal data masked, and free text and hashes removed';
 
+-- Keys and references are unique, so each becomes another one.
 create function app.erase_row(p_table text, p_row jsonb) returns jsonb language sql immutable
 as $$
   select case
     when p_row ?| app.personal_columns(p_table)
       then p_row || coalesce((
-        select jsonb_object_agg(k.key, '***')
+        select jsonb_object_agg(k.key, case
+          when k.key in ('idempotency_key', 'reference_number')
+            then concat('***', coalesce(p_row ->> 'id', p_row ->> 'result_id'))
+          else '***'
+        end)
         from unnest(app.personal_columns(p_table)) as k (key)
         where p_row ->> k.key is not null
       ), '{}')
@@ -73,4 +84,4 @@ as $$
   end
 $$;
 comment on function app.erase_row(text, jsonb) is
-  'A row of an audited table with nothing left of its personal data';
+  'A row of this table with nothing left of its personal data; what was null stays null';

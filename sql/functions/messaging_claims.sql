@@ -116,6 +116,28 @@ comment on function app.claim_lanes(int, bigint, bigint, int, int) is
   'Leases the first message of each lane of this range, at most p_max, if it is due and no message '
   'of the lane is in flight';
 
+-- A transition can enqueue a message to a partner while they are being deleted.
+create function app.withdraw_from_deleted(p_ids uuid[])
+returns uuid[] language plpgsql volatile
+as $$
+declare
+  v_deleted uuid[] := array(
+    select m.id from app.messages as m
+    join app.partners as p on p.id = m.recipient_id
+    where m.id = any (p_ids) and m.recipient_type = 'PARTNER' and p.deleted_at is not null
+  );
+begin
+  if v_deleted = '{}' then
+    return p_ids;
+  end if;
+  update app.messages as m set
+    status = 'WITHDRAWN', error_code = 'partner deleted', lease_until = null, variables = '{}'
+  where m.id = any (v_deleted);
+  return array(select unnest(p_ids) except select unnest(v_deleted));
+end $$;
+comment on function app.withdraw_from_deleted(uuid[]) is
+  'Withdraws those of these claimed messages that are for deleted partners; returns the others';
+
 -- Only the first message of each recipient and priority is claimed. A message that is in flight,
 -- unknown or waiting for a retry holds back the later ones of its recipient, so messages arrive in
 -- order. This costs no throughput: WhatsApp accepts one message in six seconds for each number.
@@ -163,6 +185,7 @@ begin
     when unique_violation then
       return;
   end;
+  v_ids := app.withdraw_from_deleted(v_ids);
   return query
   -- Materialized: the query below uses these values several times, and each use would be a call.
   with prepared as materialized (

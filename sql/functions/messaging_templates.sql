@@ -365,7 +365,7 @@ begin
   case p_type
     when 'PARTNER' then return (
       select case p_channel when 'WHATSAPP' then p.phone else p.email end
-      from app.partners as p where p.id = p_id
+      from app.partners as p where p.id = p_id and p.deleted_at is null
     );
     when 'SUBDIST' then return (
       select case p_channel when 'WHATSAPP' then s.whatsapp_number else s.email end
@@ -378,4 +378,4 @@ begin
   end case;
 end $$;
 comment on function app.recipient_address(text, uuid, app.notification_channel_enum) is
-  'Current phone number (E.164) or e-mail address of a recipient; null if unknown';
+  'Current phone number (E.164) or e-mail address of a recipient; null if unknown or deleted';

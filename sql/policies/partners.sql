@@ -11,6 +11,12 @@ grant select (id, business_name, phone, address, region_id, deleted_at) on app.p
 -- Views of the catalogue look up the caller's tier, which is null for all roles but partner.
 grant select (tier) on app.partners to subdist;
 
+-- Why a partner was removed: headquarters only.
+alter table app.partner_removals enable row level security;
+grant select (id, partner_id, kind, reason, agent_id, created_at) on app.partner_removals to admin;
+create policy partner_removals__admin_select on app.partner_removals for select to admin
+using (true);
+
 create policy partners__partner_select on app.partners for select to partner
 using (id = (select auth.current_user_id()) and deleted_at is null);
 create policy partners__agent_select on app.partners for select to agent

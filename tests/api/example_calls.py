@@ -29,6 +29,7 @@ class Call:
             "agent": dataset.west.agent,
             "subdist": dataset.west.subdist,
             "admin": dataset.admin,
+            "superadmin": dataset.superadmin,
             "erp": dataset.erp,
             "messenger": dataset.messenger,
         }[self.role]
@@ -134,6 +135,18 @@ class Preconditions:
         if provider_id:
             self.rpc(self.dataset.messenger, "message_sent", message_id=message, provider_id=provider_id)
         return message
+
+    def settled_partner(self) -> str:
+        """A partner who has never ordered."""
+        return str(
+            value(
+                self.conn,
+                "insert into app.partners (email, password_hash, business_name, phone) values"
+                " (gen_random_uuid() || '@hub.test', '!', 'Salon Tutup',"
+                " '+62819' || right((extract(epoch from clock_timestamp()) * 1000)::bigint::text, 8))"
+                " returning id",
+            )
+        )
 
     def escalation(self) -> str:
         return str(
@@ -424,6 +437,16 @@ CALLS = {
         "admin",
         {"role": "word", "id": "id"},
         lambda m: {"role": "partner", "id": m.dataset.west.partner.sub},
+    ),
+    "delete_partner": Call(
+        "admin",
+        {"partner_id": "id", "reason": "text"},
+        lambda m: {"partner_id": m.settled_partner(), "reason": "r" * 500},
+    ),
+    "erase_partner": Call(
+        "superadmin",
+        {"partner_id": "id", "reason": "text"},
+        lambda m: {"partner_id": m.settled_partner(), "reason": "r" * 500},
     ),
     "set_config": Call(
         "admin",

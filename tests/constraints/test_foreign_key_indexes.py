@@ -13,6 +13,7 @@ WITHOUT_INDEX = {
     "app.credit_notes.credit_notes_created_by_fkey",
     "app.invoice_payments.invoice_payments_recorded_by_fkey",
     "app.invoices.invoices_created_by_fkey",
+    "app.partner_removals.partner_removals_agent_id_fkey",
     "app.orders.orders_released_by_fkey",
     "app.point_transactions.point_transactions_created_by_fkey",
     "app.sla_escalation_logs.sla_escalation_logs_acknowledged_by_fkey",

@@ -39,6 +39,8 @@ app.orders.agent_id > app.agents
 app.orders.partner_id > app.partners
 app.orders.released_by > app.agents
 app.orders.routed_to_subdist_id > app.sub_distributors
+app.partner_removals.agent_id > app.agents
+app.partner_removals.partner_id > app.partners
 app.partners.region_id > app.regions
 app.point_queue.invoice_id > app.invoices
 app.point_transactions.created_by > app.agents

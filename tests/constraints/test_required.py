@@ -37,6 +37,7 @@ REQUIRED = {
     "app.orders": "order_number partner_id status submission_type subtotal discount_amount point_discount"
     " grand_total points_earned points_used is_eligible_for_points is_over_limit sla_reminder_sent"
     " sla_manager_notified sla_escalated created_at updated_at",
+    "app.partner_removals": "partner_id kind reason created_at transaction_id",
     "app.partners": "email password_hash business_name tier credit_limit credit_used point_balance is_active"
     " created_at updated_at",
     "app.point_queue": "enqueued_at",

@@ -14,6 +14,7 @@ APPEND_ONLY = {
     "invoice_credits": "update delete truncate",
     "invoice_payments": "update delete truncate",
     "order_events": "update delete truncate",
+    "partner_removals": "update delete truncate",
     "point_transactions": "update delete truncate",
     "system_config_history": "update delete truncate",
 }
@@ -71,7 +72,8 @@ def test_ledgers_and_audit_tables_are_append_only(conn: Connection, table: str) 
 
 
 def test_all_append_only_tables_are_listed(conn: Connection) -> None:
-    assert _tables_with(conn, "app.tg_append_only") == {f"app.{table}" for table in APPEND_ONLY}
+    guarded = _tables_with(conn, "app.tg_append_only") | _tables_with(conn, "app.tg_audit_logs__append_only")
+    assert guarded == {f"app.{table}" for table in APPEND_ONLY}
 
 
 @pytest.mark.parametrize("table", TOUCHED)

@@ -26,6 +26,7 @@ UNIQUE = {
         "orders_order_number_key": "order_number",
         "orders_idempotency_key": "partner_id idempotency_key",
     },
+    "app.partner_removals": {"partner_removals_kind_key": "partner_id kind"},
     "app.partners": {"idx_partners_email": "email", "partners_phone_key": "phone"},
     "app.products": {"idx_products_sku": "sku"},
     "app.redemptions": {"redemptions_idempotency_key": "partner_id idempotency_key"},

@@ -63,6 +63,7 @@ redemptions                   -     own      -       -        all    all        
 partner_statistics            -     own      region  -        all    all         -      -
 my_contacts                   -     contacts -       -        -      -           -      -
 partners                      -     -        region  -        live   live        -      -
+partner_removals              -     -        -       -        all    all         -      -
 agents                        -     -        -       -        all    all         -      -
 staff                         -     -        all     -        all    all         -      -
 regions                       -     -        all     -        all    all         -      -
@@ -100,6 +101,7 @@ app.point_transactions        -     own      -       -        all    all        
 app.redemption_catalog        -     shown    -       -        all    all         -      -
 app.redemptions               -     own      -       -        all    all         -      -
 app.partners                  -     self     region  routed   live   live        -      -
+app.partner_removals          -     -        -       -        all    all         -      -
 app.agents                    -     -        all     -        all    all         -      -
 app.regions                   -     -        all     -        all    all         -      -
 app.sub_distributors          -     -        served  -        all    all         -      -
@@ -148,6 +150,7 @@ COLUMNS = {
         " credit_used point_balance is_active address created_at updated_at deleted_at"
     ),
     ("app.partners", "subdist"): "id business_name phone address region_id deleted_at tier",
+    ("app.partner_removals", "admin superadmin"): "id partner_id kind reason agent_id created_at",
     ("app.agents", "admin superadmin"): (
         "id email full_name phone role region_id is_active created_at updated_at"
     ),
@@ -252,6 +255,8 @@ api.staff                     -     -        yes     -        yes    yes        
 api.partners                  -     -        yes     -        yes    yes         -      -
 api.invite                    -     -        -       -        yes    yes         -      -
 api.revoke_sessions           -     -        -       -        yes    yes         -      -
+api.delete_partner            -     -        -       -        yes    yes         -      -
+api.erase_partner             -     -        -       -        -      yes         -      -
 api.set_config                -     -        -       -        yes    yes         -      -
 api.erp_stream                -     -        -       -        -      -           yes    -
 api.erp_report                -     -        -       -        -      -           yes    -

@@ -1,0 +1,25 @@
+-- Partners who were deleted or erased.
+
+create table app.partner_removals (
+  id uuid primary key default app.uuid_v7(),
+  partner_id uuid not null
+  constraint partner_removals_partner_id_fkey references app.partners (id) on delete restrict,
+  kind varchar(10) not null
+  constraint partner_removals_kind_check check (kind in ('DELETED', 'ERASED')),
+  reason varchar(500) not null,
+  agent_id uuid
+  constraint partner_removals_agent_id_fkey references app.agents (id) on delete restrict,
+  created_at timestamptz not null default now(),
+  transaction_id xid8 not null default pg_current_xact_id(),
+  constraint partner_removals_kind_key unique (partner_id, kind)
+);
+create index partner_removals_transaction_idx on app.partner_removals (transaction_id);
+create index partner_removals_created_idx on app.partner_removals (created_at desc);
+comment on table app.partner_removals is
+  'Who deleted a partner or erased their personal data, when and why; append-only';
+comment on column app.partner_removals.kind is
+  'DELETED: hidden, as deleted_at says; ERASED: their personal data was removed, too';
+comment on column app.partner_removals.agent_id is 'Admin who did it; null: psql';
+comment on column app.partner_removals.transaction_id is
+  'Transaction of the removal: only in that of an erasure do append-only tables let their free '
+  'text be removed';
