@@ -414,3 +414,45 @@ def test_a_write_is_audited_under_the_name_of_its_writer(api: ApiClient, conn: C
         ("inventory", "UPDATE", admin, "admin", "9", None),
         ("products", "UPDATE", admin, "admin", None, "false"),
     ]
+
+
+def test_the_address_of_a_deleted_partner_is_not_used_again(api: ApiClient, conn: Connection) -> None:
+    row = {"business_name": "Salon Mawar", "email": "mawar@hub.test"}
+    assert_error(send(api, "POST", "/partners", row), 409, "23505")
+    upsert = send(api, "POST", "/partners?on_conflict=email", row, Prefer=UPSERT)
+    assert_error(upsert, 403, "42501")
+    name = "select business_name from app.partners where email = 'mawar@hub.test'"
+    assert value(conn, name) == "Salon Mawar"
+    assert value(conn, "select deleted_at is not null from app.partners where email = 'mawar@hub.test'")
+
+
+NOWHERE = "id=eq.00000000-0000-7000-8000-00000000dead"
+ODD_REQUESTS: list[tuple[str, str, Any, int]] = [
+    ("POST", "/brands?on_conflict=display_order", [{"name": "A", "display_order": 1}], 400),
+    ("POST", "/brands?on_conflict=nope", [{"name": "A"}], 400),
+    ("POST", "/tier_prices?on_conflict=product_id,tier", [{"tier": "GOLD"}], 400),
+    ("POST", "/brands?columns=nope", [{"name": "A"}], 400),
+    ("POST", "/brands", [1, "x", None], 400),
+    ("POST", "/brands", [{}], 400),
+    ("POST", "/brands", {}, 400),
+    ("POST", "/brands", [{"name": "A"}, {"display_order": 1}], 400),
+    ("POST", "/inventory", {"product_id": None}, 400),
+    ("POST", "/inventory", {"product_id": str(uuid.uuid4())}, 409),
+    ("PATCH", f"/brands?{NOWHERE}", {}, 200),
+    ("PATCH", f"/brands?{NOWHERE}", [{"name": "A"}, {"name": "B"}], 200),
+    ("PATCH", "/brands?id=eq.x", {"name": "A"}, 400),
+    ("PATCH", "/brands?nope=eq.1", {"name": "A"}, 400),
+    ("DELETE", "/brands?nope=eq.1", None, 400),
+    ("DELETE", f"/brands?{NOWHERE}", None, 200),
+    ("PUT", "/brands?name=eq.A", {"name": "A"}, 405),
+    ("PUT", f"/brands?{NOWHERE}", {"id": str(uuid.uuid4()), "name": "A"}, 400),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status"), ODD_REQUESTS)
+def test_odd_requests_get_the_status_of_the_standard_server(
+    api: ApiClient, method: str, path: str, body: Any, status: int
+) -> None:
+    prefer = f"{UPSERT},return=representation" if "on_conflict" in path else "return=representation"
+    answer = send(api, method, path, body, Prefer=prefer)
+    assert answer.status_code == status, answer.text
