@@ -362,3 +362,20 @@ def test_return_without_room_for_points_that_rounding_frees_is_refused(
     give_back(db, context, order, items(SKU_000=1))
     assert balance(db, who) == 2_000_000_000
     assert broken_invariants(db) == {}
+
+
+def test_what_was_written_off_earns_no_more_than_the_goods_that_stay(
+    db: Connection, context: Context
+) -> None:
+    who = context.partners[0]
+    set_config(db, context, "loyalty.rupiah_per_point", 100)
+    db.execute("update app.products set base_price = 5000 where sku = 'SKU-000'")
+    order, invoices = shipped(db, context, items(SKU_000=200))
+    pay(db, context, invoices[0], 990_000)
+    call(db, context.admin, "write_off", invoice_id=invoices[0]["id"], reason="biaya bank")
+    vest_points(db)
+    assert balance(db, who) == 10_000
+    give_back(db, context, order, items(SKU_000=199))
+    assert amounts(db, invoices) == [("PAID", 990_000, 0, 990_000)]
+    assert balance(db, who) == 50
+    assert broken_invariants(db) == {}
