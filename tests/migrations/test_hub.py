@@ -26,6 +26,23 @@ def test_second_migration_changes_nothing(clone: Clone) -> None:
     assert report.lines()[0] == "nothing to do"
 
 
+def test_migration_leaves_no_table_without_statistics(clone: Clone) -> None:
+    unknown = (
+        "select oid::regclass::text from pg_class where relnamespace::regnamespace::text"
+        " in ('app', 'auth', 'jobs') and relkind in ('r', 'm') and reltuples < 0"
+    )
+    url = clone()
+    assert query(url, unknown) == []
+    run(
+        url,
+        "create table app.audit_logs_new partition of app.audit_logs for values from ('2001-01-01')"
+        " to ('2001-02-01'); alter table app.audit_logs_new owner to hub_owner",
+    )
+    assert query(url, unknown) == [("app.audit_logs_new",)]
+    migrate(url)
+    assert query(url, unknown) == []
+
+
 def test_recreating_repeatable_objects_changes_nothing(clone: Clone) -> None:
     """A dependency on the order of files, or on earlier objects, would show as a difference."""
     url = clone()

@@ -10,6 +10,7 @@ import psycopg
 
 from hub import paths
 from hub.errors import UserError
+from hub.migrate import object_ownership
 from hub.migrate.bootstrap import OWNER, bootstrap
 from hub.migrate.errors import MigrationError
 from hub.migrate.history import apply_pending
@@ -49,6 +50,7 @@ def migrate(
             bootstrap(conn, tree, authenticator_password)
             report.steps = apply_pending(conn, tree)
             apply_repeatables(conn, tree, report)
+            _analyze_new_tables(conn)
             report.secret_stored = _store_secret(conn, jwt_secret)
             try:
                 apply_jobs(conn, tree, report, require_cron=require_cron)
@@ -91,6 +93,20 @@ def _alone(conn: psycopg.Connection[Any], say: Say) -> Iterator[None]:
     finally:
         if not conn.closed:
             conn.execute("select pg_advisory_unlock(%s)", [_LOCK_KEY])
+
+
+def _analyze_new_tables(conn: psycopg.Connection[Any]) -> None:
+    """Give the planner statistics of the tables that have none; without, it guesses ten pages for each."""
+    tables = conn.execute(
+        "select c.oid::regclass::text from pg_catalog.pg_class c"
+        " where c.relnamespace::regnamespace::text = any(%s) and c.relkind in ('r', 'm')"
+        " and c.reltuples < 0 order by 1",
+        [object_ownership.PRIVATE_SCHEMAS],
+    ).fetchall()
+    if tables:
+        with conn.transaction():
+            conn.execute(f"set local role {OWNER}")
+            conn.execute("analyze " + ", ".join(name for (name,) in tables))
 
 
 def _store_secret(conn: psycopg.Connection[Any], secret: str | None) -> bool:

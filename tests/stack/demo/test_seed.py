@@ -84,6 +84,14 @@ def test_second_seed_changes_nothing_and_reports_it(seeded: str) -> None:
     assert content(seeded) == before
 
 
+def test_seed_leaves_statistics_of_what_it_loaded(seeded: str) -> None:
+    with psycopg.connect(seeded) as conn:
+        known = "select reltuples::int from pg_class where oid = %s::regclass"
+        for table, rows in (("products", 300), ("partners", 60), ("tier_prices", None)):
+            wanted = rows or value(conn, f"select count(*) from app.{table}")
+            assert value(conn, known, f"app.{table}") == wanted, table
+
+
 def test_seed_refuses_a_database_with_other_data(clone: Clone) -> None:
     url = clone()
     with psycopg.connect(url) as conn:
