@@ -28,6 +28,145 @@ CREATE EXTENSION IF NOT EXISTS pgcrypto WITH SCHEMA extensions;
 
 COMMENT ON EXTENSION pgcrypto IS 'cryptographic functions';
 
+CREATE TYPE api.code_sent AS (
+	sent boolean,
+	minutes integer
+);
+
+COMMENT ON TYPE api.code_sent IS 'Answer of request_link and request_password_reset; minutes is how long the code is valid';
+
+CREATE TYPE app.notification_channel_enum AS ENUM (
+    'WHATSAPP',
+    'EMAIL'
+);
+
+COMMENT ON TYPE app.notification_channel_enum IS 'Channel of a notification';
+
+CREATE TYPE api.invitation AS (
+	role text,
+	id uuid,
+	channel app.notification_channel_enum,
+	expires_at timestamp with time zone
+);
+
+COMMENT ON TYPE api.invitation IS 'Answer of invite: the account, and until when its code is valid';
+
+CREATE TYPE api.order_quote_line AS (
+	sku text,
+	name text,
+	quantity integer,
+	list_price numeric,
+	unit_price numeric,
+	line_total numeric,
+	in_stock boolean,
+	display_stock integer
+);
+
+COMMENT ON TYPE api.order_quote_line IS 'A line of a quote: prices in IDR a unit, whether the stock suffices, and units in stock';
+
+CREATE TYPE api.order_quote AS (
+	lines api.order_quote_line[],
+	subtotal numeric,
+	discount_amount numeric,
+	point_discount numeric,
+	grand_total numeric,
+	points_used integer,
+	points_promised integer,
+	due_days integer,
+	credit_limit numeric,
+	credit_left numeric,
+	is_over_limit boolean,
+	over_limit_reason text
+);
+
+COMMENT ON TYPE api.order_quote IS 'What quote_order returns: lines, totals and credit in IDR, points, days to pay';
+
+CREATE TYPE app.invoice_status_enum AS ENUM (
+    'UNPAID',
+    'PARTIAL',
+    'PAID',
+    'CANCELLED'
+);
+
+COMMENT ON TYPE app.invoice_status_enum IS 'Status of an invoice: follows from its payments; CANCELLED is final';
+
+CREATE TYPE api.paid_invoice AS (
+	id uuid,
+	invoice_number text,
+	amount numeric,
+	amount_paid numeric,
+	amount_due numeric,
+	status app.invoice_status_enum
+);
+
+COMMENT ON TYPE api.paid_invoice IS 'The invoice of a recorded payment; amounts in IDR';
+
+CREATE TYPE api.password_changed AS (
+	changed boolean,
+	role text
+);
+
+COMMENT ON TYPE api.password_changed IS 'Answer of change_password, and with the role to sign in with of reset_password';
+
+CREATE TYPE api.recorded_payment AS (
+	payment_id uuid,
+	duplicate boolean,
+	amount numeric,
+	reference_number text,
+	paid_at timestamp with time zone,
+	is_reversed boolean,
+	invoice api.paid_invoice
+);
+
+COMMENT ON TYPE api.recorded_payment IS 'What record_payment returns: the payment (IDR), whether it was recorded before, its invoice';
+
+CREATE TYPE api.session_tokens AS (
+	access_token text,
+	token_type text,
+	expires_at timestamp with time zone,
+	expires_in integer,
+	refresh_token text,
+	device_token text,
+	role text,
+	subject_id uuid
+);
+
+COMMENT ON TYPE api.session_tokens IS 'Answer of login, refresh_session and redeem_link; expires_in is in seconds';
+
+CREATE TYPE api.shadow_session AS (
+	session_id uuid,
+	access_token text,
+	expires_at timestamp with time zone,
+	expires_in integer
+);
+
+COMMENT ON TYPE api.shadow_session IS 'Answer of start_shadow_session; expires_in is in seconds';
+
+CREATE TYPE api.statement_line AS (
+	booked_at timestamp with time zone,
+	value_date date,
+	kind text,
+	reference text,
+	invoice_id uuid,
+	invoice_number text,
+	order_id uuid,
+	amount numeric,
+	balance numeric
+);
+
+COMMENT ON TYPE api.statement_line IS 'A booking: amount (IDR) raises, or below 0 lowers, what the partner owes; balance is after it. value_date is the Jakarta day on which the money moved';
+
+CREATE TYPE api.statement AS (
+	partner_id uuid,
+	from_date date,
+	to_date date,
+	opening_balance numeric,
+	closing_balance numeric,
+	lines api.statement_line[]
+);
+
+COMMENT ON TYPE api.statement IS 'Answer of account_statement; balances are IDR that the partner owes, below 0 what they are owed';
+
 CREATE TYPE app.actor_type_enum AS ENUM (
     'PARTNER',
     'AGENT',
@@ -45,9 +184,18 @@ CREATE TYPE app.agent_role_enum AS ENUM (
 COMMENT ON TYPE app.agent_role_enum IS 'Role of an agent: SALESMAN is database role agent, ADMIN admin, SUPERADMIN superadmin';
 
 CREATE DOMAIN app.amount AS numeric(15,2)
-	CONSTRAINT amount_check CHECK ((VALUE >= (0)::numeric));
+	CONSTRAINT amount_check CHECK (((VALUE >= (0)::numeric) AND (VALUE <= 9999999999999.99)));
 
-COMMENT ON DOMAIN app.amount IS 'IDR, not negative';
+COMMENT ON DOMAIN app.amount IS 'IDR, not negative, a number (NaN is above every number)';
+
+CREATE TYPE app.awaiting_enum AS ENUM (
+    'PARTNER',
+    'SUBDIST',
+    'HEADQUARTERS',
+    'NONE'
+);
+
+COMMENT ON TYPE app.awaiting_enum IS 'Who must act next on an order: the partner, the sub-distributor, headquarters, or no one';
 
 CREATE DOMAIN app.email AS character varying(255)
 	CONSTRAINT email_check CHECK ((((VALUE)::text = lower(btrim((VALUE)::text))) AND ((VALUE)::text ~~ '_%@_%'::text)));
@@ -62,14 +210,10 @@ CREATE TYPE app.escalation_level_enum AS ENUM (
 
 COMMENT ON TYPE app.escalation_level_enum IS 'Level of an escalation: REMINDER (18 h), MANAGER (21 h), HQ_INTERVENTION (24 h)';
 
-CREATE TYPE app.invoice_status_enum AS ENUM (
-    'UNPAID',
-    'PARTIAL',
-    'PAID',
-    'CANCELLED'
-);
+CREATE DOMAIN app.label AS character varying(255)
+	CONSTRAINT label_check CHECK (((VALUE)::text ~ '[^[:space:]]'::text));
 
-COMMENT ON TYPE app.invoice_status_enum IS 'Status of an invoice: follows from its payments; CANCELLED is final';
+COMMENT ON DOMAIN app.label IS 'Name of a person or thing, at most 255 characters, not blank';
 
 CREATE DOMAIN app.message_recipient_type AS character varying(10)
 	CONSTRAINT message_recipient_type_check CHECK (((VALUE)::text = ANY ((ARRAY['PARTNER'::character varying, 'SUBDIST'::character varying, 'AGENT'::character varying])::text[])));
@@ -77,21 +221,14 @@ CREATE DOMAIN app.message_recipient_type AS character varying(10)
 COMMENT ON DOMAIN app.message_recipient_type IS 'Table that recipient_id refers to: partners, sub_distributors or agents';
 
 CREATE DOMAIN app.message_status AS character varying(10)
-	CONSTRAINT message_status_check CHECK (((VALUE)::text = ANY ((ARRAY['PENDING'::character varying, 'CLAIMED'::character varying, 'UNKNOWN'::character varying, 'SENT'::character varying, 'DELIVERED'::character varying, 'READ'::character varying, 'FAILED'::character varying, 'WITHDRAWN'::character varying])::text[])));
+	CONSTRAINT message_status_check CHECK (((VALUE)::text = ANY ((ARRAY['HELD'::character varying, 'PENDING'::character varying, 'CLAIMED'::character varying, 'UNKNOWN'::character varying, 'SENT'::character varying, 'DELIVERED'::character varying, 'READ'::character varying, 'FAILED'::character varying, 'WITHDRAWN'::character varying])::text[])));
 
-COMMENT ON DOMAIN app.message_status IS 'PENDING, CLAIMED (leased to a messenger), UNKNOWN (the lease expired, perhaps after sending), SENT (accepted by the provider), DELIVERED, READ, FAILED, WITHDRAWN';
+COMMENT ON DOMAIN app.message_status IS 'HELD (for headquarters, while no admin is active), PENDING, CLAIMED (leased to a messenger), UNKNOWN (the lease expired, perhaps after sending), SENT (accepted by the provider), DELIVERED, READ, FAILED, WITHDRAWN';
 
 CREATE DOMAIN app.notes AS text
 	CONSTRAINT notes_check CHECK ((length(VALUE) <= 2000));
 
 COMMENT ON DOMAIN app.notes IS 'Free text of at most 2,000 characters';
-
-CREATE TYPE app.notification_channel_enum AS ENUM (
-    'WHATSAPP',
-    'EMAIL'
-);
-
-COMMENT ON TYPE app.notification_channel_enum IS 'Channel of a notification';
 
 CREATE TYPE app.notification_status_enum AS ENUM (
     'PENDING',
@@ -126,6 +263,11 @@ CREATE TYPE app.order_status_enum AS ENUM (
 );
 
 COMMENT ON TYPE app.order_status_enum IS 'Status of an order: DRAFT, SUBMITTED, PROCESSING, APPROVED, SHIPPED, COMPLETED; REJECTED and CANCELLED are possible before SHIPPED';
+
+CREATE DOMAIN app.over_limit_reason AS character varying(20)
+	CONSTRAINT over_limit_reason_check CHECK (((VALUE)::text = ANY ((ARRAY['CREDIT_LIMIT'::character varying, 'OVERDUE'::character varying])::text[])));
+
+COMMENT ON DOMAIN app.over_limit_reason IS 'Why an order waits for a release. CREDIT_LIMIT: it exceeds the credit limit; OVERDUE: an invoice has been overdue for more than credit.max_overdue_days';
 
 CREATE TYPE app.tier_enum AS ENUM (
     'SILVER',
@@ -175,6 +317,8 @@ CREATE TYPE app.priced_order AS (
 	is_eligible_for_points boolean,
 	points_promised integer,
 	over_limit_policy text,
+	max_overdue_days integer,
+	due_days integer,
 	rules_applied jsonb
 );
 
@@ -203,6 +347,11 @@ CREATE TYPE app.salon_type_enum AS ENUM (
 
 COMMENT ON TYPE app.salon_type_enum IS 'Kind of salon';
 
+CREATE DOMAIN app.shadow_act AS character varying(20)
+	CONSTRAINT shadow_act_check CHECK (((VALUE)::text = ANY ((ARRAY['ORDER'::character varying, 'CANCELLATION'::character varying, 'DRAFT'::character varying, 'REDEMPTION'::character varying])::text[])));
+
+COMMENT ON DOMAIN app.shadow_act IS 'What an agent did for a partner: submitted or cancelled an order, saved a draft, redeemed a reward';
+
 CREATE TYPE app.subdist_status_enum AS ENUM (
     'ACTIVE',
     'SUSPENDED'
@@ -217,10 +366,30 @@ CREATE TYPE app.submission_type_enum AS ENUM (
 
 COMMENT ON TYPE app.submission_type_enum IS 'Who submitted: the partner (SELF) or an agent in shadow mode (AGENT_ASSISTED)';
 
+CREATE DOMAIN app.url AS character varying(500)
+	CONSTRAINT url_check CHECK (((VALUE)::text ~ '^(https?://|/)[^[:space:]]+$'::text));
+
+COMMENT ON DOMAIN app.url IS 'Address of a picture: http, https, or a path on the frontend''s own host; never javascript:';
+
 CREATE DOMAIN app.whole_number AS integer
 	CONSTRAINT whole_number_check CHECK ((VALUE >= 0));
 
 COMMENT ON DOMAIN app.whole_number IS 'A count of units, points or chairs, not negative';
+
+CREATE FUNCTION api.account_statement(from_date date, to_date date, partner_id uuid DEFAULT NULL::uuid) RETURNS api.statement
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select s from jsonb_populate_record(null::api.statement, app.account_statement(
+    account_statement.from_date, account_statement.to_date, account_statement.partner_id)) as s
+$$;
+
+COMMENT ON FUNCTION api.account_statement(from_date date, to_date date, partner_id uuid) IS 'List the bookings of a partner''s account in a period, between opening and closing balance
+Both days are included and are days in Jakarta, at most 366; lines are ordered by the time of
+booking. partner_id is left out by partners; agents name a partner of their regions, headquarters
+any partner.
+kind is INVOICE or CANCELLATION, PAYMENT, REVERSAL or REFUND, CREDIT or WRITE_OFF.
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.';
 
 CREATE FUNCTION api.acknowledge_escalation(escalation_id uuid) RETURNS json
     LANGUAGE sql SECURITY DEFINER
@@ -228,6 +397,7 @@ CREATE FUNCTION api.acknowledge_escalation(escalation_id uuid) RETURNS json
     AS $$ select app.acknowledge_escalation(acknowledge_escalation.escalation_id) $$;
 
 COMMENT ON FUNCTION api.acknowledge_escalation(escalation_id uuid) IS 'Acknowledge an escalation: the caller follows it up
+Agents acknowledge those of their regions; others are unknown to them.
 Errors: NOT_FOUND 404, ALREADY_ACKNOWLEDGED 409.';
 
 CREATE FUNCTION app.uuid_v7() RETURNS uuid
@@ -257,6 +427,7 @@ CREATE TABLE app.point_transactions (
     description character varying(500),
     created_by uuid,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    credit_note_id uuid,
     redemption_id uuid,
     CONSTRAINT point_transactions_earned_check CHECK (((type <> 'EARNED'::app.point_tx_type_enum) OR ((invoice_id IS NOT NULL) AND (order_id IS NOT NULL) AND (points > 0)))),
     CONSTRAINT point_transactions_expired_check CHECK (((type <> 'EXPIRED'::app.point_tx_type_enum) OR (created_by IS NOT NULL))),
@@ -268,13 +439,15 @@ COMMENT ON TABLE app.point_transactions IS 'Ledger of points, append-only; partn
 
 COMMENT ON COLUMN app.point_transactions.order_id IS 'Order that earned or used the points';
 
-COMMENT ON COLUMN app.point_transactions.invoice_id IS 'EARNED: the paid invoice that made the points vest; ADJUSTED: the cancelled invoice that reversed them';
+COMMENT ON COLUMN app.point_transactions.invoice_id IS 'EARNED: the paid invoice that made the points vest; ADJUSTED: the invoice whose correction changed what the order has earned. Set on every row of earned points';
 
 COMMENT ON COLUMN app.point_transactions.points IS 'Signed points: positive to the partner, negative from the partner';
 
 COMMENT ON COLUMN app.point_transactions.multiplier IS 'Tier multiplier at submission, on EARNED rows';
 
 COMMENT ON COLUMN app.point_transactions.created_by IS 'Admin behind an ADJUSTED or EXPIRED row';
+
+COMMENT ON COLUMN app.point_transactions.credit_note_id IS 'Return that gave back points used for the order';
 
 COMMENT ON COLUMN app.point_transactions.redemption_id IS 'Redemption that spent the points or returned them';
 
@@ -284,6 +457,7 @@ CREATE VIEW api.point_transactions WITH (security_invoker='true') AS
     t.order_id,
     t.invoice_id,
     t.redemption_id,
+    t.credit_note_id,
     t.type,
     t.points,
     t.multiplier,
@@ -293,7 +467,7 @@ CREATE VIEW api.point_transactions WITH (security_invoker='true') AS
 
 COMMENT ON VIEW api.point_transactions IS 'Ledger of points; the sum of a partner''s rows is their balance';
 
-CREATE FUNCTION api.adjust_points(partner_id uuid, points integer, reason text) RETURNS api.point_transactions
+CREATE FUNCTION api.adjust_points(partner_id uuid, points integer, reason text, idempotency_key text DEFAULT NULL::text) RETURNS api.point_transactions
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -302,14 +476,16 @@ declare
   v_transaction api.point_transactions;
 begin
   v_id := app.adjust_points(
-    adjust_points.partner_id, adjust_points.points, adjust_points.reason);
+    adjust_points.partner_id, adjust_points.points, adjust_points.reason,
+    adjust_points.idempotency_key);
   select * into strict v_transaction from api.point_transactions as t where t.id = v_id;
   return v_transaction;
 end $$;
 
-COMMENT ON FUNCTION api.adjust_points(partner_id uuid, points integer, reason text) IS 'Correct a partner''s points by hand, with a reason
-points is added to the balance and may be negative.
-Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, POINTS_INSUFFICIENT 422.';
+COMMENT ON FUNCTION api.adjust_points(partner_id uuid, points integer, reason text, idempotency_key text) IS 'Correct a partner''s points by hand, with a reason
+points is added to the balance and may be negative. idempotency_key is required: the same key with
+the same body returns the same transaction.
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, IDEMPOTENCY_CONFLICT 409, POINTS_INSUFFICIENT 422.';
 
 CREATE TABLE app.redemptions (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
@@ -320,6 +496,7 @@ CREATE TABLE app.redemptions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     shipped_at timestamp with time zone,
     idempotency_key character varying(200),
+    agent_id uuid,
     CONSTRAINT redemptions_points_spent_check CHECK ((points_spent > 0))
 );
 
@@ -329,6 +506,8 @@ COMMENT ON COLUMN app.redemptions.points_spent IS 'Points charged at redemption'
 
 COMMENT ON COLUMN app.redemptions.idempotency_key IS 'Caller''s key, unique per partner: the same key returns the same redemption';
 
+COMMENT ON COLUMN app.redemptions.agent_id IS 'Agent who redeemed in shadow mode, null when the partner did';
+
 CREATE VIEW api.redemptions WITH (security_invoker='true') AS
  SELECT r.id,
     r.partner_id,
@@ -336,10 +515,13 @@ CREATE VIEW api.redemptions WITH (security_invoker='true') AS
     r.points_spent,
     r.status,
     r.created_at,
-    r.shipped_at
+    r.shipped_at,
+    r.agent_id
    FROM app.redemptions r;
 
 COMMENT ON VIEW api.redemptions IS 'Redeemed rewards';
+
+COMMENT ON COLUMN api.redemptions.agent_id IS 'Agent who redeemed in shadow mode';
 
 CREATE FUNCTION api.advance_redemption(redemption_id uuid, status text) RETURNS api.redemptions
     LANGUAGE plpgsql SECURITY DEFINER
@@ -357,6 +539,153 @@ end $$;
 COMMENT ON FUNCTION api.advance_redemption(redemption_id uuid, status text) IS 'Move a redemption to SHIPPED or DELIVERED, or cancel a pending one
 status is SHIPPED, DELIVERED or CANCELLED; cancelling gives points and stock back.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409.';
+
+CREATE TABLE app.agents (
+    id uuid DEFAULT app.uuid_v7() NOT NULL,
+    email app.email NOT NULL,
+    password_hash character varying(255) DEFAULT '!'::character varying NOT NULL,
+    full_name app.label NOT NULL,
+    phone character varying(20),
+    role app.agent_role_enum DEFAULT 'SALESMAN'::app.agent_role_enum NOT NULL,
+    region_id uuid,
+    is_active boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE app.agents IS 'Sales agents and headquarters staff. PII';
+
+COMMENT ON COLUMN app.agents.password_hash IS 'bcrypt hash, "!" until the agent chooses a password; no caller''s role can read it';
+
+COMMENT ON COLUMN app.agents.role IS 'SALESMAN serves the agent''s region and those below it; ADMIN and SUPERADMIN are headquarters';
+
+CREATE VIEW api.agents WITH (security_invoker='true') AS
+ SELECT a.id,
+    a.email,
+    a.full_name,
+    a.phone,
+    a.role,
+    a.region_id,
+    a.is_active,
+    a.created_at,
+    a.updated_at
+   FROM app.agents a;
+
+COMMENT ON VIEW api.agents IS 'Agents and headquarters staff
+Superadmins write all columns but id and the times. A new agent has no password until they are
+invited; deactivating and another role close their sessions.
+Errors: LAST_SUPERADMIN 409.';
+
+CREATE TABLE app.order_events (
+    id bigint NOT NULL,
+    order_id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    event app.order_event NOT NULL,
+    from_status app.order_status_enum,
+    to_status app.order_status_enum NOT NULL,
+    note character varying(500),
+    actor_id uuid,
+    actor_role character varying(30) NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE app.order_events IS 'History of each order: what happened and who did it. Append-only; STATUS rows hold every status of the order';
+
+COMMENT ON COLUMN app.order_events.from_status IS 'Status before; null when the order was created';
+
+COMMENT ON COLUMN app.order_events.actor_role IS 'Database role of the caller, "system" for jobs';
+
+CREATE VIEW api.order_events WITH (security_invoker='true') AS
+ SELECT e.id,
+    e.order_id,
+    e.partner_id,
+    e.event,
+    e.from_status,
+    e.to_status,
+        CASE
+            WHEN (((e.event)::text = 'STATUS'::text) OR (current_setting('role'::text, true) <> ALL (ARRAY['partner'::text, 'subdist'::text]))) THEN e.note
+            WHEN ((e.event)::text = 'RESPONSE'::text) THEN (split_part((e.note)::text, ':'::text, 1))::character varying
+            ELSE NULL::character varying
+        END AS note,
+    e.actor_role,
+    e.created_at,
+        CASE
+            WHEN ((e.actor_role)::text = ANY ((ARRAY['agent'::character varying, 'admin'::character varying, 'superadmin'::character varying])::text[])) THEN e.actor_id
+            WHEN ((e.actor_role)::text = 'partner'::text) THEN NULLIF(e.actor_id, e.partner_id)
+            ELSE NULL::uuid
+        END AS agent_id
+   FROM app.order_events e;
+
+COMMENT ON VIEW api.order_events IS 'History of orders: status changes, responses, routing, releases
+Partners and sub-distributors see no internal notes: of a response only the decision.';
+
+COMMENT ON COLUMN api.order_events.note IS 'Reason of a change of status, decision and note of a response, reason of a release';
+
+COMMENT ON COLUMN api.order_events.agent_id IS 'Agent or admin who did it, also for a partner in shadow mode; null: no one of the staff';
+
+CREATE FUNCTION api.agents(api.order_events) RETURNS SETOF api.agents
+    LANGUAGE sql STABLE ROWS 1
+    AS $_$ select a.* from api.agents as a where a.id = $1.agent_id $_$;
+
+COMMENT ON FUNCTION api.agents(api.order_events) IS 'The agent or admin of an event, to embed';
+
+CREATE FUNCTION app.allowed_actions(p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean, p_role text) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+begin
+  return array_remove(case
+    when p_role = 'partner' then array[
+      case
+        when app.order_allows('update_draft', p_status, p_awaiting, p_is_held) then 'update_draft'
+      end,
+      case
+        when app.order_allows('submit_draft', p_status, p_awaiting, p_is_held) then 'submit_draft'
+      end,
+      case
+        when app.order_allows('cancel_order', p_status, p_awaiting, p_is_held) then 'cancel_order'
+      end
+    ]
+    when p_role = 'subdist' then array[
+      case
+        when app.order_allows('respond_order', p_status, p_awaiting, p_is_held) then 'respond_order'
+      end,
+      case
+        when app.order_allows('ship_order', p_status, p_awaiting, p_is_held) then 'ship_order'
+      end,
+      case
+        when app.order_allows('complete_order', p_status, p_awaiting, p_is_held)
+          then 'complete_order'
+      end
+    ]
+    when p_role in ('admin', 'superadmin') then array[
+      case
+        when app.order_allows('release_order', p_status, p_awaiting, p_is_held) then 'release_order'
+      end,
+      case
+        when app.order_allows('reroute_order', p_status, p_awaiting, p_is_held) then 'reroute_order'
+      end,
+      case
+        when app.order_allows('approve_order', p_status, p_awaiting, p_is_held) then 'approve_order'
+      end,
+      case
+        when app.order_allows('reject_order', p_status, p_awaiting, p_is_held) then 'reject_order'
+      end,
+      case
+        when app.order_allows('ship_order', p_status, p_awaiting, p_is_held) then 'ship_order'
+      end,
+      case
+        when app.order_allows('complete_order', p_status, p_awaiting, p_is_held)
+          then 'complete_order'
+      end,
+      case
+        when app.order_allows('return_items', p_status, p_awaiting, p_is_held) then 'return_items'
+      end
+    ]
+    else '{}'
+  end, null);
+end $$;
+
+COMMENT ON FUNCTION app.allowed_actions(p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean, p_role text) IS 'Names of the calls that a role may make for such an order now';
 
 CREATE FUNCTION app.next_order_number() RETURNS character varying
     LANGUAGE sql
@@ -404,8 +733,11 @@ CREATE TABLE app.orders (
     idempotency_key character varying(200),
     request_hash bytea,
     rules_applied jsonb,
+    over_limit_reason app.over_limit_reason,
+    due_days integer,
     sla_manager_notified boolean DEFAULT false NOT NULL,
-    sla_clock_started_at timestamp with time zone GENERATED ALWAYS AS (GREATEST(routed_at, last_response_at)) STORED
+    awaiting app.awaiting_enum DEFAULT 'PARTNER'::app.awaiting_enum NOT NULL,
+    awaiting_since timestamp with time zone
 )
 WITH (fillfactor='80');
 
@@ -433,11 +765,11 @@ COMMENT ON COLUMN app.orders.is_eligible_for_points IS 'True when grand_total re
 
 COMMENT ON COLUMN app.orders.is_over_limit IS 'True when the order took credit_used past credit_limit; it is not routed until an admin releases it';
 
-COMMENT ON COLUMN app.orders.routed_at IS 'When the order was routed: starts the service-level clock';
+COMMENT ON COLUMN app.orders.routed_at IS 'When the order was routed to its present sub-distributor';
 
-COMMENT ON COLUMN app.orders.last_response_at IS 'Last response of the sub-distributor: restarts the service-level clock';
+COMMENT ON COLUMN app.orders.last_response_at IS 'Last response of the present sub-distributor, null until they answer; also the time of a DECLINE that left the order without one';
 
-COMMENT ON COLUMN app.orders.sla_reminder_sent IS 'True when the 18-hour reminder of the running clock was sent';
+COMMENT ON COLUMN app.orders.sla_reminder_sent IS 'True when the reminder of the running clock was sent: after sla.reminder_hours to the sub-distributor, after sla.approval_hours to admins';
 
 COMMENT ON COLUMN app.orders.sla_escalated IS 'True when the running clock was escalated to headquarters';
 
@@ -455,9 +787,15 @@ COMMENT ON COLUMN app.orders.request_hash IS 'SHA-256 of the submission''s body:
 
 COMMENT ON COLUMN app.orders.rules_applied IS 'Configs at submission: {key: {"value": ..., "version": n}}';
 
+COMMENT ON COLUMN app.orders.over_limit_reason IS 'Why is_over_limit is true, null when it is not';
+
+COMMENT ON COLUMN app.orders.due_days IS 'Days from billing to the due date, from invoice.due_days.<tier> at submission; null: not submitted';
+
 COMMENT ON COLUMN app.orders.sla_manager_notified IS 'True when the region''s agents were notified of the running clock';
 
-COMMENT ON COLUMN app.orders.sla_clock_started_at IS 'Start of the running clock: the later of routed_at and last_response_at';
+COMMENT ON COLUMN app.orders.awaiting IS 'Who must act next; follows from status, routed_to_subdist_id and last_response_at';
+
+COMMENT ON COLUMN app.orders.awaiting_since IS 'Start of the running clock. SUBDIST: the latest of routed_at, last_response_at and approved_at; HEADQUARTERS: when their turn began; null for PARTNER and NONE';
 
 CREATE VIEW api.orders WITH (security_invoker='true') AS
  SELECT o.id,
@@ -469,13 +807,32 @@ CREATE VIEW api.orders WITH (security_invoker='true') AS
     o.submission_type,
     o.subtotal,
     o.discount_amount,
-    o.point_discount,
+        CASE
+            WHEN (current_setting('role'::text, true) <> 'subdist'::text) THEN (o.point_discount)::numeric
+            ELSE NULL::numeric
+        END AS point_discount,
     o.grand_total,
-    o.points_earned,
-    o.points_used,
-    o.is_eligible_for_points,
+        CASE
+            WHEN (current_setting('role'::text, true) <> 'subdist'::text) THEN (o.points_earned)::integer
+            ELSE NULL::integer
+        END AS points_earned,
+        CASE
+            WHEN (current_setting('role'::text, true) <> 'subdist'::text) THEN (o.points_used)::integer
+            ELSE NULL::integer
+        END AS points_used,
+        CASE
+            WHEN (current_setting('role'::text, true) <> 'subdist'::text) THEN o.is_eligible_for_points
+            ELSE NULL::boolean
+        END AS is_eligible_for_points,
     o.notes,
-    o.is_over_limit,
+        CASE
+            WHEN (current_setting('role'::text, true) <> 'subdist'::text) THEN o.is_over_limit
+            ELSE NULL::boolean
+        END AS is_over_limit,
+        CASE
+            WHEN (current_setting('role'::text, true) <> 'subdist'::text) THEN (o.over_limit_reason)::character varying
+            ELSE NULL::character varying
+        END AS over_limit_reason,
     o.submitted_at,
     o.routed_at,
     o.last_response_at,
@@ -486,15 +843,32 @@ CREATE VIEW api.orders WITH (security_invoker='true') AS
     o.completed_at,
     o.closed_at,
     o.status_reason,
-    o.released_at,
-    o.release_reason,
+        CASE
+            WHEN (current_setting('role'::text, true) <> 'subdist'::text) THEN o.released_at
+            ELSE NULL::timestamp with time zone
+        END AS released_at,
+        CASE
+            WHEN (current_setting('role'::text, true) <> ALL (ARRAY['partner'::text, 'subdist'::text])) THEN o.release_reason
+            ELSE NULL::character varying
+        END AS release_reason,
     o.erp_reference,
-    o.rules_applied,
+        CASE
+            WHEN (current_setting('role'::text, true) <> 'subdist'::text) THEN o.rules_applied
+            ELSE NULL::jsonb
+        END AS rules_applied,
+        CASE
+            WHEN (current_setting('role'::text, true) <> 'subdist'::text) THEN o.due_days
+            ELSE NULL::integer
+        END AS due_days,
     o.created_at,
-    o.updated_at
+    o.updated_at,
+    o.awaiting,
+    o.awaiting_since,
+    app.allowed_actions(o.status, o.awaiting, (o.is_over_limit AND (o.released_at IS NULL)), current_setting('role'::text, true)) AS allowed_actions
    FROM app.orders o;
 
 COMMENT ON VIEW api.orders IS 'Orders: a partner''s own, an agent''s regions'', those routed to a sub-distributor
+Columns of credit and points are null for sub-distributors.
 Embed order_items(*, products(sku, name)), invoices(*), order_events(*).';
 
 COMMENT ON COLUMN api.orders.order_number IS 'ORD-YYMMDD-NNNNNN';
@@ -513,9 +887,21 @@ COMMENT ON COLUMN api.orders.points_earned IS 'Points promised; they vest when t
 
 COMMENT ON COLUMN api.orders.is_over_limit IS 'Exceeds the partner''s credit limit; waits for headquarters unless released_at is set';
 
+COMMENT ON COLUMN api.orders.over_limit_reason IS 'CREDIT_LIMIT or OVERDUE (credit.max_overdue_days): why it waits; null for sub-distributors';
+
 COMMENT ON COLUMN api.orders.status_reason IS 'Why it was cancelled or rejected';
 
+COMMENT ON COLUMN api.orders.release_reason IS 'Why headquarters released it over the limit; null for partners and sub-distributors';
+
 COMMENT ON COLUMN api.orders.rules_applied IS 'Configuration in force at submission, with its versions';
+
+COMMENT ON COLUMN api.orders.due_days IS 'Days from billing to the due date, pinned at submission; null for drafts';
+
+COMMENT ON COLUMN api.orders.awaiting IS 'Who must act next: PARTNER (a draft), SUBDIST, HEADQUARTERS, or NONE';
+
+COMMENT ON COLUMN api.orders.awaiting_since IS 'Since when: start of the service-level clock; null for PARTNER and NONE';
+
+COMMENT ON COLUMN api.orders.allowed_actions IS 'Calls that the caller may make for it now, by the order and the role alone: submit_draft can still fail for want of stock, ship_order for want of an invoice';
 
 CREATE FUNCTION api.approve_order(order_id uuid) RETURNS api.orders
     LANGUAGE plpgsql SECURITY DEFINER
@@ -529,9 +915,18 @@ begin
   return v_order;
 end $$;
 
-COMMENT ON FUNCTION api.approve_order(order_id uuid) IS 'Approve an order and issue its invoice
-The order is PROCESSING, or SUBMITTED without a sub-distributor to route it to.
+COMMENT ON FUNCTION api.approve_order(order_id uuid) IS 'Approve an order that awaits headquarters and issue its invoice
+The order is PROCESSING and its present sub-distributor has answered, or it has none.
 Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.';
+
+CREATE FUNCTION app.days_overdue(p_due_date timestamp with time zone) RETURNS integer
+    LANGUAGE sql STABLE
+    AS $$
+  select greatest(0,
+    (now() at time zone 'Asia/Jakarta')::date - (p_due_date at time zone 'Asia/Jakarta')::date)
+$$;
+
+COMMENT ON FUNCTION app.days_overdue(p_due_date timestamp with time zone) IS 'Days (Jakarta) since the due date, 0 up to the due date';
 
 CREATE FUNCTION app.next_invoice_number() RETURNS character varying
     LANGUAGE sql
@@ -557,32 +952,62 @@ CREATE TABLE app.invoices (
     partner_id uuid NOT NULL,
     cancelled_at timestamp with time zone,
     cancel_reason character varying(500),
-    CONSTRAINT invoices_amount_check CHECK ((amount >= (0)::numeric)),
+    last_reminder_day integer,
+    amount_credited app.amount DEFAULT 0 NOT NULL,
+    amount_written_off app.amount DEFAULT 0 NOT NULL,
+    issue_reason character varying(500),
+    written_off_at timestamp with time zone,
+    write_off_reason character varying(500),
+    amount_due numeric(15,2) GENERATED ALWAYS AS (
+CASE
+    WHEN (status = 'CANCELLED'::app.invoice_status_enum) THEN (0)::numeric
+    ELSE GREATEST((0)::numeric, (((amount - (amount_credited)::numeric) - (amount_written_off)::numeric) - amount_paid))
+END) STORED,
+    refund_due numeric(15,2) GENERATED ALWAYS AS (
+CASE
+    WHEN (status = 'CANCELLED'::app.invoice_status_enum) THEN amount_paid
+    ELSE GREATEST((0)::numeric, (amount_paid - ((amount - (amount_credited)::numeric) - (amount_written_off)::numeric)))
+END) STORED,
+    CONSTRAINT invoices_amount_check CHECK ((amount > (0)::numeric)),
+    CONSTRAINT invoices_amount_forgiven_check CHECK ((((amount_credited)::numeric + (amount_written_off)::numeric) <= amount)),
     CONSTRAINT invoices_amount_paid_check CHECK (((amount_paid >= (0)::numeric) AND (amount_paid <= amount))),
     CONSTRAINT invoices_cancelled_check CHECK (((status = 'CANCELLED'::app.invoice_status_enum) = (cancelled_at IS NOT NULL))),
     CONSTRAINT invoices_paid_at_check CHECK (((status <> 'PAID'::app.invoice_status_enum) OR (paid_at IS NOT NULL))),
     CONSTRAINT invoices_status_check CHECK (
 CASE status
-    WHEN 'UNPAID'::app.invoice_status_enum THEN (amount_paid = (0)::numeric)
-    WHEN 'PARTIAL'::app.invoice_status_enum THEN ((amount_paid > (0)::numeric) AND (amount_paid < amount))
-    WHEN 'PAID'::app.invoice_status_enum THEN (amount_paid = amount)
+    WHEN 'UNPAID'::app.invoice_status_enum THEN ((amount_paid = (0)::numeric) AND (((amount_credited)::numeric + (amount_written_off)::numeric) < amount))
+    WHEN 'PARTIAL'::app.invoice_status_enum THEN ((amount_paid > (0)::numeric) AND ((((amount_credited)::numeric + (amount_written_off)::numeric) + amount_paid) < amount))
+    WHEN 'PAID'::app.invoice_status_enum THEN ((((amount_credited)::numeric + (amount_written_off)::numeric) + amount_paid) >= amount)
     ELSE true
-END)
+END),
+    CONSTRAINT invoices_written_off_check CHECK (((((amount_written_off)::numeric > (0)::numeric) = (written_off_at IS NOT NULL)) AND ((written_off_at IS NULL) = (write_off_reason IS NULL))))
 );
 
-COMMENT ON TABLE app.invoices IS 'What a partner owes for an order, issued on approval. amount_paid and status follow from invoice_payments';
+COMMENT ON TABLE app.invoices IS 'What a partner owes for an order, in one or several parts, issued on approval or by headquarters. amount never changes; amount_paid, amount_credited and the status follow from invoice_payments and invoice_credits';
 
 COMMENT ON COLUMN app.invoices.amount IS 'IDR billed';
 
-COMMENT ON COLUMN app.invoices.amount_paid IS 'IDR: sum of invoice_payments.amount';
+COMMENT ON COLUMN app.invoices.amount_paid IS 'IDR: sum of invoice_payments.amount, payments less reversals and refunds';
 
-COMMENT ON COLUMN app.invoices.due_date IS 'Approval plus invoice.due_days.<tier> days';
+COMMENT ON COLUMN app.invoices.due_date IS 'Approval plus invoice.due_days.<tier> days, unless headquarters chose another date';
 
-COMMENT ON COLUMN app.invoices.paid_at IS 'When the invoice became PAID; its points vest from then on';
+COMMENT ON COLUMN app.invoices.paid_at IS 'Date of the payment, credit or write-off that settled the invoice; its points vest from then on';
 
-COMMENT ON COLUMN app.invoices.created_by IS 'Admin who approved the order, null when a job did';
+COMMENT ON COLUMN app.invoices.created_by IS 'Admin who approved the order or issued the invoice, null when a job did';
 
 COMMENT ON COLUMN app.invoices.partner_id IS 'The order''s partner, repeated for row security and distribution by partner';
+
+COMMENT ON COLUMN app.invoices.last_reminder_day IS 'Days from the due date (below 0: before it) of the last reminder; null: there was none';
+
+COMMENT ON COLUMN app.invoices.amount_credited IS 'IDR: sum of invoice_credits.amount, the returned goods. Of a cancelled invoice: what had been credited to it';
+
+COMMENT ON COLUMN app.invoices.amount_written_off IS 'IDR that headquarters has given up, once';
+
+COMMENT ON COLUMN app.invoices.issue_reason IS 'Why headquarters issued it, null when it was issued on approval';
+
+COMMENT ON COLUMN app.invoices.amount_due IS 'IDR that the partner still owes';
+
+COMMENT ON COLUMN app.invoices.refund_due IS 'IDR paid beyond what is billed; of a cancelled invoice all that was paid';
 
 CREATE VIEW api.invoices WITH (security_invoker='true') AS
  SELECT i.id,
@@ -591,19 +1016,42 @@ CREATE VIEW api.invoices WITH (security_invoker='true') AS
     i.invoice_number,
     i.amount,
     i.amount_paid,
-    (i.amount - i.amount_paid) AS amount_due,
+    i.amount_credited,
+    i.amount_written_off,
+    i.amount_due,
+    i.refund_due,
     i.status,
     i.due_date,
+        CASE
+            WHEN (i.status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum])) THEN app.days_overdue(i.due_date)
+            ELSE 0
+        END AS days_overdue,
     i.paid_at,
+    i.issue_reason,
     i.cancelled_at,
     i.cancel_reason,
+    i.written_off_at,
+    i.write_off_reason,
     i.created_at,
     i.updated_at
    FROM app.invoices i;
 
-COMMENT ON VIEW api.invoices IS 'Invoices; points of an order vest when its invoices are PAID';
+COMMENT ON VIEW api.invoices IS 'Invoices, one or several of an order; points of an order vest when its invoices are PAID
+Embed invoice_payments(*), invoice_credits(*, credit_notes(*)).';
 
-COMMENT ON COLUMN api.invoices.amount_due IS 'IDR: amount - amount_paid';
+COMMENT ON COLUMN api.invoices.amount_paid IS 'IDR paid, less reversals and refunds';
+
+COMMENT ON COLUMN api.invoices.amount_credited IS 'IDR credited for returned goods';
+
+COMMENT ON COLUMN api.invoices.amount_written_off IS 'IDR given up by headquarters';
+
+COMMENT ON COLUMN api.invoices.amount_due IS 'IDR: amount - amount_credited - amount_written_off - amount_paid, at least 0; 0 when CANCELLED';
+
+COMMENT ON COLUMN api.invoices.refund_due IS 'IDR paid beyond what is billed; of a cancelled invoice all that was paid';
+
+COMMENT ON COLUMN api.invoices.days_overdue IS 'Days (Jakarta) since the due date of an open invoice, else 0; overdue_invoices finds such fast';
+
+COMMENT ON COLUMN api.invoices.paid_at IS 'Date of the payment, credit or write-off that settled the invoice';
 
 CREATE FUNCTION api.cancel_invoice(invoice_id uuid, reason text) RETURNS api.invoices
     LANGUAGE plpgsql SECURITY DEFINER
@@ -617,7 +1065,9 @@ begin
   return v_invoice;
 end $$;
 
-COMMENT ON FUNCTION api.cancel_invoice(invoice_id uuid, reason text) IS 'Cancel an invoice: nothing is due on it any more, and points that vested with it go back
+COMMENT ON FUNCTION api.cancel_invoice(invoice_id uuid, reason text) IS 'Cancel an invoice, also after shipping: the order is to be billed again by issue_invoice
+Points that vested with it go back, and what was paid is due to the partner. A repeat with the
+same reason returns the invoice.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, INVOICE_CLOSED 409.';
 
 CREATE FUNCTION api.cancel_order(order_id uuid, reason text DEFAULT NULL::text) RETURNS api.orders
@@ -643,7 +1093,7 @@ CREATE FUNCTION api.change_password(current_password text, new_password text) RE
 $$;
 
 COMMENT ON FUNCTION api.change_password(current_password text, new_password text) IS 'Change the caller''s own password and close all other sessions
-A password has at least 10 characters and at most 72 bytes.
+A password has at least 10 characters and at most 72 bytes. Returns api.password_changed.
 Errors: INVALID_CREDENTIALS 401, NOT_ALLOWED 403, PASSWORD_TOO_WEAK 422, TOO_MANY_ATTEMPTS 429.';
 
 CREATE FUNCTION api.claim_messages(max integer DEFAULT 10, lease_seconds integer DEFAULT 60) RETURNS TABLE(id uuid, template text, channel text, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text, window_open boolean)
@@ -675,8 +1125,19 @@ begin
   return v_order;
 end $$;
 
-COMMENT ON FUNCTION api.complete_order(order_id uuid) IS 'Mark a shipped order as delivered and complete
-Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.';
+COMMENT ON FUNCTION api.complete_order(order_id uuid) IS 'Mark a shipped order as delivered and complete, while it is billed in full
+Headquarters marks any order, sub-distributors those routed to them.
+Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409, NOT_BILLED 409.';
+
+CREATE FUNCTION api.delete_partner(partner_id uuid, reason text) RETURNS json
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select app.delete_partner(delete_partner.partner_id, delete_partner.reason) $$;
+
+COMMENT ON FUNCTION api.delete_partner(partner_id uuid, reason text) IS 'Delete a partner who owes nothing and has no open order
+They are hidden from every caller, their sessions are closed, their drafts cancelled and their
+messages withdrawn; orders, invoices and points stay. A repeat changes nothing.
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, PARTNER_NOT_SETTLED 409.';
 
 CREATE FUNCTION api.end_shadow_session() RETURNS integer
     LANGUAGE sql SECURITY DEFINER
@@ -685,6 +1146,18 @@ CREATE FUNCTION api.end_shadow_session() RETURNS integer
 
 COMMENT ON FUNCTION api.end_shadow_session() IS 'Close the caller''s open shadow sessions; their tokens are refused from now on
 Called with a shadow token, it closes that session only. Returns the number of closed sessions.';
+
+CREATE FUNCTION api.erase_partner(partner_id uuid, reason text) RETURNS json
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET statement_timeout TO '10min'
+    AS $$ select app.erase_partner(erase_partner.partner_id, erase_partner.reason) $$;
+
+COMMENT ON FUNCTION api.erase_partner(partner_id uuid, reason text) IS 'Erase the personal data of a partner who owes nothing and has no open order
+Name, number, addresses and free text are removed from all tables, also from the audit trail,
+messages and webhooks; every row and sum stays. Deletes the partner first.
+reason is kept, so it should name no person. A repeat changes nothing.
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, PARTNER_NOT_SETTLED 409.';
 
 CREATE FUNCTION api.erp_ack_cancellation(order_id uuid, outcome text, note text DEFAULT NULL::text) RETURNS json
     LANGUAGE sql SECURITY DEFINER
@@ -794,9 +1267,30 @@ CREATE FUNCTION api.erp_stream(stream text) RETURNS json
     AS $$ select app.erp_stream(erp_stream.stream) $$;
 
 COMMENT ON FUNCTION api.erp_stream(stream text) IS 'Return the stored cursor of a stream and the current time
-Returns {"stream", "cursor", "read_at", "updated_at", "interval_minutes"}.
+Returns {"stream", "cursor", "read_at", "updated_at", "interval_minutes", "erp_kind"}; an adapter of
+another ERP than erp_kind stops.
 Call it before reading stock in the ERP, and pass read_at to erp_apply_stock with the levels.
 Errors: INVALID_ARGUMENT 400.';
+
+CREATE FUNCTION api.expire_points(partner_id uuid, points integer, reason text, idempotency_key text DEFAULT NULL::text) RETURNS api.point_transactions
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_id uuid;
+  v_transaction api.point_transactions;
+begin
+  v_id := app.expire_points(
+    expire_points.partner_id, expire_points.points, expire_points.reason,
+    expire_points.idempotency_key);
+  select * into strict v_transaction from api.point_transactions as t where t.id = v_id;
+  return v_transaction;
+end $$;
+
+COMMENT ON FUNCTION api.expire_points(partner_id uuid, points integer, reason text, idempotency_key text) IS 'Expire points of a partner by hand, with a reason
+points is taken from the balance, at most all of it. idempotency_key is required: the same key with
+the same body returns the same transaction.
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, IDEMPOTENCY_CONFLICT 409, POINTS_INSUFFICIENT 422.';
 
 CREATE FUNCTION api.inbound_message(payload jsonb) RETURNS json
     LANGUAGE sql SECURITY DEFINER
@@ -808,15 +1302,49 @@ payload is the body of the webhook, a JSON object.
 Returns {"stored": true}, or false for a repeated payload.
 Errors: INVALID_ARGUMENT 400.';
 
-CREATE FUNCTION api.login(email text, password text) RETURNS json
+CREATE FUNCTION api.invite(role text, id uuid) RETURNS api.invitation
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$ select auth.login(login.email, login.password) $$;
+    AS $$ select json_populate_record(null::api.invitation, auth.invite(invite.role, invite.id)) $$;
 
-COMMENT ON FUNCTION api.login(email text, password text) IS 'Sign in with e-mail and password
-Returns access_token (send it as "Authorization: Bearer ..."), expires_at, refresh_token, role,
-subject_id.
-Errors: INVALID_CREDENTIALS 401, TOO_MANY_ATTEMPTS 429.';
+COMMENT ON FUNCTION api.invite(role text, id uuid) IS 'Send a partner or an agent a code with which they set their first password
+role is partner, agent, admin or superadmin; only superadmins invite admins and superadmins.
+The code goes out over WhatsApp, or by e-mail if no phone number is known.
+Errors: INVALID_ARGUMENT 400, NOT_ALLOWED 403, NOT_FOUND 404.';
+
+CREATE FUNCTION api.issue_invoice(order_id uuid, amount numeric, due_date timestamp with time zone DEFAULT NULL::timestamp with time zone, reason text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text) RETURNS api.invoices
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_id uuid;
+  v_invoice api.invoices;
+begin
+  v_id := app.issue_invoice(issue_invoice.order_id, issue_invoice.amount,
+    issue_invoice.due_date, issue_invoice.reason, issue_invoice.idempotency_key);
+  select * into strict v_invoice from api.invoices as i where i.id = v_id;
+  return v_invoice;
+end $$;
+
+COMMENT ON FUNCTION api.issue_invoice(order_id uuid, amount numeric, due_date timestamp with time zone, reason text, idempotency_key text) IS 'Bill an approved order again or in parts, at most what is not billed
+amount is IDR; due_date follows from the partner''s days to pay unless given. reason and
+idempotency_key are required: the same key with the same body returns the same invoice.
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, NOT_BILLABLE 409, IDEMPOTENCY_CONFLICT 409,
+INVOICE_EXCEEDS_ORDER 422.';
+
+CREATE FUNCTION api.login(email text, password text, role text DEFAULT NULL::text) RETURNS json
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select auth.login(login.email, login.password, login.role) $$;
+
+COMMENT ON FUNCTION api.login(email text, password text, role text) IS 'Sign in with e-mail and password
+Returns api.session_tokens: send access_token as "Authorization: Bearer ..." for expires_in seconds,
+then call refresh_session with refresh_token.
+role (partner, agent, admin or superadmin) is required only after CHOOSE_ROLE: one person has a
+partner''s and an agent''s account with the same address and password.
+Send device_token of an earlier answer in the header X-Device-Token: strangers who guess the
+password cannot make that device wait.
+Errors: INVALID_ARGUMENT 400, INVALID_CREDENTIALS 401, CHOOSE_ROLE 409, TOO_MANY_ATTEMPTS 429.';
 
 CREATE FUNCTION api.logout() RETURNS void
     LANGUAGE sql SECURITY DEFINER
@@ -825,14 +1353,14 @@ CREATE FUNCTION api.logout() RETURNS void
 
 COMMENT ON FUNCTION api.logout() IS 'Close the session: its access and refresh tokens are refused from now on';
 
-CREATE FUNCTION auth.me() RETURNS TABLE(id uuid, role text, name text, email text, phone text, region_id uuid, tier app.tier_enum, credit_limit numeric, credit_used numeric, credit_left numeric, point_balance integer, acting_agent_id uuid)
+CREATE FUNCTION auth.me() RETURNS TABLE(id uuid, role text, name text, email text, phone text, region_id uuid, tier app.tier_enum, credit_limit numeric, credit_used numeric, credit_left numeric, point_balance integer, acting_agent_id uuid, address text, salon_type app.salon_type_enum, chair_count integer, specialization text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select
     p.id, 'partner', p.business_name, p.email, p.phone, p.region_id, p.tier,
     p.credit_limit, p.credit_used, greatest(p.credit_limit - p.credit_used, 0), p.point_balance,
-    auth.acting_agent_id()
+    auth.acting_agent_id(), p.address, p.salon_type, p.chair_count, p.specialization
   from app.partners as p
   where auth.caller_role() = 'partner' and p.id = auth.current_user_id()
     and p.is_active and p.deleted_at is null
@@ -840,7 +1368,7 @@ CREATE FUNCTION auth.me() RETURNS TABLE(id uuid, role text, name text, email tex
   select
     a.id, auth.caller_role(), a.full_name, a.email, a.phone, a.region_id, null,
     null, null, null, null,
-    null
+    null, null, null, null, null
   from app.agents as a
   where auth.caller_role() in ('agent', 'admin', 'superadmin') and a.id = auth.current_user_id()
     and a.is_active
@@ -848,14 +1376,14 @@ CREATE FUNCTION auth.me() RETURNS TABLE(id uuid, role text, name text, email tex
   select
     s.id, 'subdist', s.business_name, s.email, s.whatsapp_number, s.region_id, null,
     null, null, null, null,
-    null
+    null, null, null, null, null
   from app.sub_distributors as s
   where auth.caller_role() = 'subdist' and s.id = auth.current_user_id() and s.status = 'ACTIVE'
   union all
   select
     auth.current_user_id(), auth.caller_role(), auth.caller_role(), null, null, null, null,
     null, null, null, null,
-    null
+    null, null, null, null, null
   where auth.caller_role() in ('erp', 'messenger')
 $$;
 
@@ -873,17 +1401,21 @@ CREATE VIEW api.me WITH (security_invoker='true') AS
     m.credit_used,
     m.credit_left,
     m.point_balance,
-    m.acting_agent_id
-   FROM auth.me() m(id, role, name, email, phone, region_id, tier, credit_limit, credit_used, credit_left, point_balance, acting_agent_id);
+    m.acting_agent_id,
+    m.address,
+    m.salon_type,
+    m.chair_count,
+    m.specialization
+   FROM auth.me() m(id, role, name, email, phone, region_id, tier, credit_limit, credit_used, credit_left, point_balance, acting_agent_id, address, salon_type, chair_count, specialization);
 
-COMMENT ON VIEW api.me IS 'The caller''s own account: name, role, and for partners tier, credit (IDR) and points';
+COMMENT ON VIEW api.me IS 'The caller''s own account: name, role, and for partners tier, credit (IDR), points and profile';
 
 CREATE FUNCTION api.me() RETURNS api.me
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$ select m from api.me as m $$;
 
-COMMENT ON FUNCTION api.me() IS 'Return the caller''s own account: name, role, and for partners tier, credit (IDR) and points';
+COMMENT ON FUNCTION api.me() IS 'Return the caller''s own account: name, role, and for partners tier, credit, points and profile';
 
 CREATE FUNCTION api.message_failed(message_id uuid, error_code text, retry boolean) RETURNS void
     LANGUAGE sql SECURITY DEFINER
@@ -944,6 +1476,198 @@ For an agent of few partners it is faster than orders?order=created_at.desc, wha
 orders.
 Errors: INVALID_ARGUMENT 400.';
 
+CREATE FUNCTION app.open_months_start() RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    AS $$ select app.month_start(p.open_from) from app.statistics_period as p $$;
+
+COMMENT ON FUNCTION app.open_months_start() IS 'Start of the first month that is not closed for the statistics';
+
+CREATE FUNCTION auth.agent_regions() RETURNS SETOF uuid
+    LANGUAGE plpgsql STABLE ROWS 10
+    AS $$
+begin
+  return query
+  with recursive below as (
+    select auth.current_agent_region() as id
+    union
+    select r.id from app.regions as r join below as b on r.parent_region_id = b.id
+  )
+  select b.id from below as b where b.id is not null;
+end $$;
+
+COMMENT ON FUNCTION auth.agent_regions() IS 'The calling agent''s region and all regions below it';
+
+CREATE FUNCTION auth.caller_role() RETURNS text
+    LANGUAGE sql STABLE
+    AS $$ select coalesce(nullif(current_setting('role', true), 'none'), 'system') $$;
+
+COMMENT ON FUNCTION auth.caller_role() IS 'Database role of the caller, "system" for jobs and maintenance';
+
+CREATE FUNCTION auth.current_user_id() RETURNS uuid
+    LANGUAGE sql STABLE
+    AS $$ select (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid $$;
+
+COMMENT ON FUNCTION auth.current_user_id() IS 'Claim sub: id of the calling partner, agent or sub-distributor';
+
+CREATE VIEW app.live_orders AS
+ SELECT o.partner_id,
+    (date_trunc('month'::text, (o.submitted_at AT TIME ZONE 'Asia/Jakarta'::text)))::date AS month,
+    o.submitted_at,
+    o.grand_total
+   FROM app.orders o
+  WHERE (o.status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum, 'APPROVED'::app.order_status_enum, 'SHIPPED'::app.order_status_enum, 'COMPLETED'::app.order_status_enum]));
+
+COMMENT ON VIEW app.live_orders IS 'Orders that the statistics count, with the month (Jakarta) of their submission';
+
+CREATE TABLE app.partner_closed_months (
+    partner_id uuid NOT NULL,
+    month date NOT NULL,
+    order_count integer NOT NULL,
+    total_spend numeric(15,2) NOT NULL,
+    CONSTRAINT partner_closed_months_order_count_check CHECK ((order_count > 0)),
+    CONSTRAINT partner_closed_months_total_spend_check CHECK ((total_spend >= (0)::numeric))
+);
+
+COMMENT ON TABLE app.partner_closed_months IS 'Live orders and spend (IDR) per partner and closed month (Jakarta). jobs.refresh_statistics() adds months, and corrects one when an order of it is cancelled or rejected later';
+
+CREATE MATERIALIZED VIEW app.partner_open_months AS
+ SELECT o.partner_id,
+    o.month,
+    (count(*))::integer AS order_count,
+    (sum((o.grand_total)::numeric))::numeric(15,2) AS total_spend
+   FROM app.live_orders o
+  WHERE (o.submitted_at >= app.open_months_start())
+  GROUP BY o.partner_id, o.month
+  WITH NO DATA;
+
+COMMENT ON MATERIALIZED VIEW app.partner_open_months IS 'Live orders and spend (IDR) per partner in the current and previous month (Jakarta), refreshed by jobs.refresh_statistics()';
+
+CREATE VIEW app.partner_monthly_statistics AS
+ SELECT m.partner_id,
+    m.month,
+    m.order_count,
+    m.total_spend
+   FROM app.partner_open_months m
+UNION ALL
+ SELECT m.partner_id,
+    m.month,
+    m.order_count,
+    m.total_spend
+   FROM app.partner_closed_months m;
+
+COMMENT ON VIEW app.partner_monthly_statistics IS 'Live orders and spend (IDR) per partner and month (Jakarta), as of the last refresh';
+
+CREATE TABLE app.partners (
+    id uuid DEFAULT app.uuid_v7() NOT NULL,
+    email app.email NOT NULL,
+    phone character varying(20),
+    password_hash character varying(255) DEFAULT '!'::character varying NOT NULL,
+    business_name app.label NOT NULL,
+    tier app.tier_enum DEFAULT 'SILVER'::app.tier_enum NOT NULL,
+    salon_type app.salon_type_enum,
+    chair_count app.whole_number,
+    specialization character varying(255),
+    region_id uuid,
+    credit_limit app.amount DEFAULT 0 NOT NULL,
+    credit_used app.amount DEFAULT 0 NOT NULL,
+    point_balance integer DEFAULT 0 NOT NULL,
+    is_active boolean DEFAULT true NOT NULL,
+    address character varying(500),
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_at timestamp with time zone
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE app.partners IS 'Salons and barbers that order on credit. PII; deleted softly by deleted_at';
+
+COMMENT ON COLUMN app.partners.email IS 'Login, in lower case; never reused, not even after deletion';
+
+COMMENT ON COLUMN app.partners.phone IS 'WhatsApp number; E.164 with +, normalised on writing';
+
+COMMENT ON COLUMN app.partners.password_hash IS 'bcrypt hash, "!" until the partner chooses a password; no caller''s role can read it';
+
+COMMENT ON COLUMN app.partners.chair_count IS 'Chairs in the salon, a measure of its size';
+
+COMMENT ON COLUMN app.partners.region_id IS 'Region that decides the routing of orders; null: every order goes to headquarters';
+
+COMMENT ON COLUMN app.partners.credit_limit IS 'IDR that may be owed and on order at the same time; 0 means no credit';
+
+COMMENT ON COLUMN app.partners.credit_used IS 'IDR owed and on order: orders SUBMITTED or PROCESSING, and the unpaid part of live invoices. Kept by the transitions of orders and invoices';
+
+COMMENT ON COLUMN app.partners.point_balance IS 'Sum of point_transactions.points, kept by trg_point_balance; below 0 only after a reversal of points that were spent already';
+
+COMMENT ON COLUMN app.partners.address IS 'Delivery address';
+
+COMMENT ON COLUMN app.partners.deleted_at IS 'When the partner was deleted softly; hidden from every caller since then';
+
+CREATE VIEW api.partner_statistics WITH (security_invoker='false', security_barrier='true') AS
+ SELECT ((s.partner_id || ':'::text) || s.month) AS id,
+    s.partner_id,
+    s.month,
+    s.order_count,
+    s.total_spend
+   FROM (( SELECT m.partner_id,
+            m.month,
+            m.order_count,
+            m.total_spend
+           FROM app.partner_monthly_statistics m
+          WHERE ((( SELECT auth.caller_role() AS caller_role) = 'partner'::text) AND (m.partner_id = ( SELECT auth.current_user_id() AS current_user_id)))
+          ORDER BY m.month DESC)
+        UNION ALL
+        ( SELECT m.partner_id,
+            m.month,
+            m.order_count,
+            m.total_spend
+           FROM app.partner_monthly_statistics m
+          WHERE ((( SELECT auth.caller_role() AS caller_role) = 'agent'::text) AND ( SELECT true
+                   FROM app.partners p
+                  WHERE ((p.id = m.partner_id) AND (p.region_id = ANY (ARRAY( SELECT auth.agent_regions() AS agent_regions))) AND (p.deleted_at IS NULL))))
+          ORDER BY m.month DESC)
+        UNION ALL
+        ( SELECT m.partner_id,
+            m.month,
+            m.order_count,
+            m.total_spend
+           FROM app.partner_monthly_statistics m
+          WHERE (( SELECT auth.caller_role() AS caller_role) = ANY (ARRAY['admin'::text, 'superadmin'::text]))
+          ORDER BY m.month DESC)) s
+  ORDER BY s.month DESC;
+
+COMMENT ON VIEW api.partner_statistics IS 'Orders and spend (IDR) of each partner by month
+Refreshed every 15 minutes; a month starts and ends by Jakarta time.';
+
+CREATE VIEW api.partners WITH (security_invoker='true') AS
+ SELECT p.id,
+    p.email,
+    p.phone,
+    p.business_name,
+    p.tier,
+    p.salon_type,
+    p.chair_count,
+    p.specialization,
+    p.region_id,
+    p.credit_limit,
+    p.credit_used,
+    p.point_balance,
+    p.is_active,
+    p.address,
+    p.created_at,
+    p.updated_at
+   FROM app.partners p;
+
+COMMENT ON VIEW api.partners IS 'Partners: all for headquarters, those of their own regions for agents
+Headquarters writes all columns but id, credit_used, point_balance and the times. A new partner has
+no password until they are invited; deactivating closes their sessions.';
+
+COMMENT ON COLUMN api.partners.credit_used IS 'IDR owed and on order';
+
+CREATE FUNCTION api.partners(api.partner_statistics) RETURNS SETOF api.partners
+    LANGUAGE sql STABLE ROWS 1
+    AS $_$ select p.* from api.partners as p where p.id = $1.partner_id $_$;
+
+COMMENT ON FUNCTION api.partners(api.partner_statistics) IS 'The partner of a month, to embed';
+
 CREATE FUNCTION api.process_inbox(max integer DEFAULT 100) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -960,31 +1684,132 @@ Button replies answer orders, texts go to the agents of the sender''s region, st
 messages. max is 1 to 1000. Returns the number of processed webhooks.
 Errors: INVALID_ARGUMENT 400.';
 
-CREATE FUNCTION api.quote_order(items jsonb, points integer DEFAULT 0) RETURNS json
+CREATE FUNCTION api.quote_order(items jsonb, points integer DEFAULT 0) RETURNS api.order_quote
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$ select app.quote_order(quote_order.items, quote_order.points) $$;
+    AS $$
+  select json_populate_record(
+    null::api.order_quote, app.quote_order(quote_order.items, quote_order.points))
+$$;
 
 COMMENT ON FUNCTION api.quote_order(items jsonb, points integer) IS 'Quote an order: lines, totals, credit left and points promised; writes nothing
-items is [{"sku": "...", "quantity": 2}, ...]; points is the number of points to use.
+items is [{"sku": "...", "quantity": 2}, ...], with no other keys; points is the number of points to
+use. due_days is the number of days to pay after the order is billed.
 Errors: INVALID_ITEMS 400, UNKNOWN_SKU 422, TOO_MANY_LINES 422, POINTS_INSUFFICIENT 422,
 POINTS_EXCEED_TOTAL 422.';
 
-CREATE FUNCTION api.record_payment(invoice_id uuid, amount numeric, payment_method text DEFAULT NULL::text, reference_number text DEFAULT NULL::text, paid_at timestamp with time zone DEFAULT NULL::timestamp with time zone, notes text DEFAULT NULL::text) RETURNS json
+CREATE FUNCTION api.record_payment(invoice_id uuid, amount numeric, payment_method text DEFAULT NULL::text, reference_number text DEFAULT NULL::text, paid_at timestamp with time zone DEFAULT NULL::timestamp with time zone, notes text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text) RETURNS api.recorded_payment
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  select app.record_payment(record_payment.invoice_id, record_payment.amount,
-    record_payment.payment_method, record_payment.reference_number, record_payment.paid_at,
-    record_payment.notes)
+  select json_populate_record(null::api.recorded_payment, app.record_payment(
+    record_payment.invoice_id, record_payment.amount, record_payment.payment_method,
+    record_payment.reference_number, record_payment.paid_at, record_payment.notes,
+    record_payment.idempotency_key))
 $$;
 
-COMMENT ON FUNCTION api.record_payment(invoice_id uuid, amount numeric, payment_method text, reference_number text, paid_at timestamp with time zone, notes text) IS 'Record a payment of an invoice, in full or in part
-amount is IDR; paid_at is now unless given.
-The same reference_number on the same invoice counts once; a repeat is answered with
-"duplicate": true.
+COMMENT ON FUNCTION api.record_payment(invoice_id uuid, amount numeric, payment_method text, reference_number text, paid_at timestamp with time zone, notes text, idempotency_key text) IS 'Record a payment of an invoice, in full or in part
+amount is IDR; paid_at is now unless given. reference_number or idempotency_key is required.
+The same reference_number on the same invoice counts once, regardless of case and spaces, unless
+its payment was reversed; a repeat, also of the key, is answered with "duplicate": true.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, INVOICE_CLOSED 409, PAYMENT_REFERENCE_REUSED 409,
-PAYMENT_EXCEEDS_DUE 422.';
+IDEMPOTENCY_CONFLICT 409, PAYMENT_EXCEEDS_DUE 422.';
+
+CREATE FUNCTION app.reference_key(p_reference text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$ select upper(regexp_replace(p_reference, '\s', '', 'g')) $$;
+
+COMMENT ON FUNCTION app.reference_key(p_reference text) IS 'A reference without spaces and case, as references are compared';
+
+CREATE TABLE app.invoice_payments (
+    id uuid DEFAULT app.uuid_v7() NOT NULL,
+    invoice_id uuid NOT NULL,
+    amount numeric(15,2) NOT NULL,
+    payment_method character varying(50),
+    reference_number character varying(100),
+    notes text,
+    recorded_by uuid,
+    paid_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    partner_id uuid NOT NULL,
+    kind character varying(10) DEFAULT 'PAYMENT'::character varying NOT NULL,
+    reverses_payment_id uuid,
+    reference_key text GENERATED ALWAYS AS (app.reference_key((reference_number)::text)) STORED,
+    reference_use integer DEFAULT 0 NOT NULL,
+    CONSTRAINT invoice_payments_amount_check CHECK (((((kind)::text = 'PAYMENT'::text) = (amount > (0)::numeric)) AND (amount <> (0)::numeric))),
+    CONSTRAINT invoice_payments_kind_check CHECK (((kind)::text = ANY ((ARRAY['PAYMENT'::character varying, 'REVERSAL'::character varying, 'REFUND'::character varying])::text[]))),
+    CONSTRAINT invoice_payments_notes_check CHECK ((length(notes) <= 2000)),
+    CONSTRAINT invoice_payments_reference_number_check CHECK ((((reference_number)::text = btrim((reference_number)::text)) AND ((reference_number)::text <> ''::text))),
+    CONSTRAINT invoice_payments_reversal_check CHECK ((((kind)::text = 'REVERSAL'::text) = (reverses_payment_id IS NOT NULL)))
+);
+
+COMMENT ON TABLE app.invoice_payments IS 'Payments received for an invoice, never above what is due, with their reversals and the refunds; append-only';
+
+COMMENT ON COLUMN app.invoice_payments.amount IS 'IDR received; negative when it is reversed or refunded';
+
+COMMENT ON COLUMN app.invoice_payments.payment_method IS 'Method of payment, such as transfer, cash or giro';
+
+COMMENT ON COLUMN app.invoice_payments.reference_number IS 'Number of the proof of transfer; it counts once per invoice, unless its payment was reversed';
+
+COMMENT ON COLUMN app.invoice_payments.notes IS 'Remark of the recorder; of a reversal or a refund its reason';
+
+COMMENT ON COLUMN app.invoice_payments.recorded_by IS 'Admin who recorded the payment, null when the ERP did';
+
+COMMENT ON COLUMN app.invoice_payments.paid_at IS 'When the money arrived, as stated by the recorder; of a reversal or a refund when it was booked';
+
+COMMENT ON COLUMN app.invoice_payments.partner_id IS 'The invoice''s partner, repeated for row security and distribution by partner';
+
+COMMENT ON COLUMN app.invoice_payments.kind IS 'PAYMENT: money received; REVERSAL: a payment recorded by mistake; REFUND: money paid back';
+
+COMMENT ON COLUMN app.invoice_payments.reverses_payment_id IS 'The payment that a REVERSAL takes back; each at most once';
+
+COMMENT ON COLUMN app.invoice_payments.reference_key IS 'reference_number without spaces and case';
+
+COMMENT ON COLUMN app.invoice_payments.reference_use IS 'How many payments of the invoice with this reference had been reversed before: the same reference counts again after each reversal';
+
+CREATE VIEW api.invoice_payments WITH (security_invoker='true') AS
+ SELECT y.id,
+    y.invoice_id,
+    y.partner_id,
+    y.kind,
+    y.amount,
+    y.payment_method,
+    y.reference_number,
+    y.notes,
+    y.reverses_payment_id,
+    y.paid_at,
+    y.created_at
+   FROM app.invoice_payments y;
+
+COMMENT ON VIEW api.invoice_payments IS 'Payments received, with their reversals and the refunds';
+
+COMMENT ON COLUMN api.invoice_payments.kind IS 'PAYMENT; REVERSAL: takes back reverses_payment_id; REFUND: money paid back';
+
+COMMENT ON COLUMN api.invoice_payments.amount IS 'IDR; negative for reversals and refunds';
+
+COMMENT ON COLUMN api.invoice_payments.notes IS 'Remark; of a reversal or a refund its reason';
+
+COMMENT ON COLUMN api.invoice_payments.reverses_payment_id IS 'The payment that a REVERSAL takes back';
+
+CREATE FUNCTION api.record_refund(invoice_id uuid, amount numeric, reference_number text DEFAULT NULL::text, reason text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text) RETURNS api.invoice_payments
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_id uuid;
+  v_payment api.invoice_payments;
+begin
+  v_id := app.record_refund(record_refund.invoice_id, record_refund.amount,
+    record_refund.reference_number, record_refund.reason, record_refund.idempotency_key);
+  select * into strict v_payment from api.invoice_payments as y where y.id = v_id;
+  return v_payment;
+end $$;
+
+COMMENT ON FUNCTION api.record_refund(invoice_id uuid, amount numeric, reference_number text, reason text, idempotency_key text) IS 'Record money paid back to the partner, at most refund_due of the invoice
+amount is IDR, more than 0. reason is required, and reference_number or idempotency_key: a repeat
+returns the same refund.
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, PAYMENT_REFERENCE_REUSED 409,
+IDEMPOTENCY_CONFLICT 409, REFUND_EXCEEDS_DUE 422.';
 
 CREATE FUNCTION api.redeem_link(token text) RETURNS json
     LANGUAGE sql SECURITY DEFINER
@@ -992,7 +1817,7 @@ CREATE FUNCTION api.redeem_link(token text) RETURNS json
     AS $$ select auth.redeem_link(redeem_link.token) $$;
 
 COMMENT ON FUNCTION api.redeem_link(token text) IS 'Sign a sub-distributor in with the token of a sign-in link
-A token can be used once and expires after some minutes. Returns tokens as login does.
+A token can be used once and expires after some minutes. Returns api.session_tokens.
 Errors: INVALID_LINK 401.';
 
 CREATE FUNCTION api.redeem_reward(reward_id uuid, idempotency_key text DEFAULT NULL::text) RETURNS api.redemptions
@@ -1019,8 +1844,9 @@ CREATE FUNCTION api.refresh_session(refresh_token text) RETURNS json
     AS $$ select auth.refresh_session(refresh_session.refresh_token) $$;
 
 COMMENT ON FUNCTION api.refresh_session(refresh_token text) IS 'Get new tokens for a refresh token
-Each refresh token can be used once; a second use closes the session.
-Returns tokens as login does.
+Each refresh token can be exchanged once. A repeat within 30 seconds returns the same successor, for
+clients that lost the answer; any other second use closes the session.
+Returns api.session_tokens.
 Errors: INVALID_REFRESH_TOKEN 401, REFRESH_TOKEN_REUSED 401.';
 
 CREATE FUNCTION api.reject_order(order_id uuid, reason text) RETURNS api.orders
@@ -1059,8 +1885,17 @@ CREATE FUNCTION api.request_link(whatsapp_number text) RETURNS json
     AS $$ select auth.request_link(request_link.whatsapp_number) $$;
 
 COMMENT ON FUNCTION api.request_link(whatsapp_number text) IS 'Send a sub-distributor a sign-in link over WhatsApp
-Unknown numbers get the same answer.
-Errors: TOO_MANY_ATTEMPTS 429.';
+Unknown numbers get the same answer: api.code_sent.
+Errors: INVALID_ARGUMENT 400, INVALID_PHONE 422, TOO_MANY_ATTEMPTS 429.';
+
+CREATE FUNCTION api.request_password_reset(email text) RETURNS json
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select auth.request_password_reset(request_password_reset.email) $$;
+
+COMMENT ON FUNCTION api.request_password_reset(email text) IS 'Send a code for a new password by e-mail
+Unknown addresses get the same answer: api.code_sent.
+Errors: INVALID_ARGUMENT 400, TOO_MANY_ATTEMPTS 429.';
 
 CREATE FUNCTION api.reroute_order(order_id uuid, subdist_id uuid) RETURNS api.orders
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1074,8 +1909,20 @@ begin
   return v_order;
 end $$;
 
-COMMENT ON FUNCTION api.reroute_order(order_id uuid, subdist_id uuid) IS 'Route an open order to another sub-distributor and restart the service-level clock
+COMMENT ON FUNCTION api.reroute_order(order_id uuid, subdist_id uuid) IS 'Route an order that is not shipped to another sub-distributor; restarts the service-level clock
+In PROCESSING the new sub-distributor answers before the order can be approved.
 Errors: NOT_FOUND 404, NOT_ROUTABLE 409, SUBDIST_UNAVAILABLE 409.';
+
+CREATE FUNCTION api.reset_password(token text, new_password text) RETURNS json
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select auth.reset_password(reset_password.token, reset_password.new_password) $$;
+
+COMMENT ON FUNCTION api.reset_password(token text, new_password text) IS 'Set a password with the code of an invitation or of request_password_reset
+A code can be used once. All sessions of the account are closed, and failed sign-ins no longer make
+it wait. Returns api.password_changed with the role to sign in with.
+A password has at least 10 characters and at most 72 bytes.
+Errors: INVALID_LINK 401, PASSWORD_TOO_WEAK 422.';
 
 CREATE FUNCTION api.respond_order(order_id uuid, decision text, note text DEFAULT NULL::text) RETURNS api.orders
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1090,10 +1937,105 @@ begin
   return v_order;
 end $$;
 
-COMMENT ON FUNCTION api.respond_order(order_id uuid, decision text, note text) IS 'Answer an order routed to the calling sub-distributor; restarts the service-level clock
+COMMENT ON FUNCTION api.respond_order(order_id uuid, decision text, note text) IS 'Answer an order routed to the calling sub-distributor: their turn ends or their clock restarts
 decision is ACCEPT (processing starts), PROGRESS (still in progress) or DECLINE (back to
-headquarters).
+headquarters). An APPROVED order takes PROGRESS and DECLINE.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409.';
+
+CREATE FUNCTION app.next_credit_note_number() RETURNS character varying
+    LANGUAGE sql
+    AS $$
+  select 'CN-' || to_char(now() at time zone 'Asia/Jakarta', 'YYMMDD') || '-'
+    || lpad(nextval('app.credit_note_number_seq')::text, 6, '0')
+$$;
+
+COMMENT ON FUNCTION app.next_credit_note_number() IS 'Next number of a credit note, CN-YYMMDD-NNNNNN; numbers can have gaps';
+
+CREATE TABLE app.credit_notes (
+    id uuid DEFAULT app.uuid_v7() NOT NULL,
+    order_id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    credit_note_number character varying(30) DEFAULT app.next_credit_note_number() NOT NULL,
+    amount app.amount NOT NULL,
+    points_returned app.whole_number NOT NULL,
+    reason character varying(500) NOT NULL,
+    created_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE app.credit_notes IS 'Goods that came back, one credit note for each return; append-only';
+
+COMMENT ON COLUMN app.credit_notes.amount IS 'IDR credited: the sum of its items';
+
+COMMENT ON COLUMN app.credit_notes.points_returned IS 'Points that had paid for the returned goods and came back';
+
+CREATE VIEW api.credit_notes WITH (security_invoker='true') AS
+ SELECT c.id,
+    c.order_id,
+    c.partner_id,
+    c.credit_note_number,
+    c.amount,
+    c.points_returned,
+    c.reason,
+    c.created_at
+   FROM app.credit_notes c;
+
+COMMENT ON VIEW api.credit_notes IS 'Returned goods, one credit note for each return
+Embed credit_note_items(*, order_items(*)), invoice_credits(*).';
+
+COMMENT ON COLUMN api.credit_notes.credit_note_number IS 'CN-YYMMDD-NNNNNN';
+
+COMMENT ON COLUMN api.credit_notes.amount IS 'IDR credited';
+
+COMMENT ON COLUMN api.credit_notes.points_returned IS 'Points that had paid for the goods and came back';
+
+CREATE FUNCTION api.return_items(order_id uuid, items jsonb, reason text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text) RETURNS api.credit_notes
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_id uuid;
+  v_note api.credit_notes;
+begin
+  v_id := app.return_items(return_items.order_id, return_items.items, return_items.reason,
+    return_items.idempotency_key);
+  select * into strict v_note from api.credit_notes as c where c.id = v_id;
+  return v_note;
+end $$;
+
+COMMENT ON FUNCTION api.return_items(order_id uuid, items jsonb, reason text, idempotency_key text) IS 'Take goods of a shipped order back: a credit note lowers its invoices, used points come back
+items is [{"sku": "...", "quantity": 2}, ...], at most what was shipped and not returned.
+reason and idempotency_key are required: the same key with the same body returns the same credit
+note. Stock follows with the next level of the ERP.
+Errors: INVALID_ITEMS 400, INVALID_ARGUMENT 400, NOT_FOUND 404, NOT_RETURNABLE 409,
+IDEMPOTENCY_CONFLICT 409, UNKNOWN_SKU 422, TOO_MANY_LINES 422, RETURN_EXCEEDS_SHIPPED 422.';
+
+CREATE FUNCTION api.reverse_payment(payment_id uuid, reason text) RETURNS api.invoice_payments
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_id uuid;
+  v_payment api.invoice_payments;
+begin
+  v_id := app.reverse_payment(reverse_payment.payment_id, reverse_payment.reason);
+  select * into strict v_payment from api.invoice_payments as y where y.id = v_id;
+  return v_payment;
+end $$;
+
+COMMENT ON FUNCTION api.reverse_payment(payment_id uuid, reason text) IS 'Take back a payment that was recorded by mistake or did not arrive; returns the negative row
+The true payment may use the same reference. A repeat with the same reason returns the same row.
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, PAYMENT_REVERSED 409, PAYMENT_NOT_REVERSIBLE 409.';
+
+CREATE FUNCTION api.revoke_sessions(role text, id uuid) RETURNS integer
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select auth.revoke_sessions(revoke_sessions.role, revoke_sessions.id) $$;
+
+COMMENT ON FUNCTION api.revoke_sessions(role text, id uuid) IS 'Close every session of an account, shadow sessions of an agent included
+role is partner, subdist, agent, admin or superadmin; only superadmins close sessions of admins and
+superadmins. Returns the number of closed sessions.
+Errors: INVALID_ARGUMENT 400, NOT_ALLOWED 403, NOT_FOUND 404.';
 
 CREATE FUNCTION api.save_draft(items jsonb, notes text DEFAULT NULL::text) RETURNS api.orders
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1118,7 +2060,7 @@ CREATE FUNCTION api.set_config(config_key text, config_value jsonb) RETURNS json
     AS $$ select app.set_config_value(set_config.config_key, set_config.config_value) $$;
 
 COMMENT ON FUNCTION api.set_config(config_key text, config_value jsonb) IS 'Change a configuration value, effective from the next request
-config_value is a JSON number or string, as the key requires.
+config_value is a JSON number, string, list or object, as the key requires.
 Errors: INVALID_ARGUMENT 400, UNKNOWN_CONFIG 422, INVALID_CONFIG_VALUE 422.';
 
 CREATE FUNCTION api.ship_order(order_id uuid) RETURNS api.orders
@@ -1133,21 +2075,42 @@ begin
   return v_order;
 end $$;
 
-COMMENT ON FUNCTION api.ship_order(order_id uuid) IS 'Mark an approved order as shipped
-Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.';
+COMMENT ON FUNCTION api.ship_order(order_id uuid) IS 'Mark an approved order as shipped, once it is billed in full
+Headquarters marks any order, sub-distributors those routed to them.
+Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409, NOT_BILLED 409.';
 
-CREATE FUNCTION api.start_shadow_session(partner_id uuid) RETURNS json
+CREATE VIEW api.staff WITH (security_invoker='true') AS
+ SELECT a.id,
+    a.full_name,
+    a.role,
+    a.region_id,
+    a.is_active
+   FROM app.agents a;
+
+COMMENT ON VIEW api.staff IS 'Names of agents and headquarters staff
+Embed it where a list has an agent_id: orders?select=*,staff(full_name).';
+
+CREATE FUNCTION api.staff(api.order_events) RETURNS SETOF api.staff
+    LANGUAGE sql STABLE ROWS 1
+    AS $_$ select s.* from api.staff as s where s.id = $1.agent_id $_$;
+
+COMMENT ON FUNCTION api.staff(api.order_events) IS 'The name of an event''s agent or admin, to embed';
+
+CREATE FUNCTION api.start_shadow_session(partner_id uuid) RETURNS api.shadow_session
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$ select app.start_shadow_session(start_shadow_session.partner_id) $$;
+    AS $$
+  select json_populate_record(
+    null::api.shadow_session, app.start_shadow_session(start_shadow_session.partner_id))
+$$;
 
 COMMENT ON FUNCTION api.start_shadow_session(partner_id uuid) IS 'Open a shadow session to act for a partner of the caller''s regions
 Returns a short-lived access token with the partner''s rights.
-Orders submitted with it are AGENT_ASSISTED, audited under the agent''s name, and the partner is
-notified of each.
+Orders submitted with it are AGENT_ASSISTED. All that is done with it is audited under the agent''s
+name, and the partner is notified of each order, cancellation, draft and redemption.
 Errors: NOT_ALLOWED 403, NOT_FOUND 404.';
 
-CREATE FUNCTION api.submit_draft(order_id uuid, points integer DEFAULT 0, idempotency_key text DEFAULT NULL::text) RETURNS api.orders
+CREATE FUNCTION api.submit_draft(order_id uuid, points integer DEFAULT 0, idempotency_key text DEFAULT NULL::text, expected_total numeric DEFAULT NULL::numeric) RETURNS api.orders
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1156,16 +2119,18 @@ declare
   v_order api.orders;
 begin
   v_id := app.submit_draft(
-    submit_draft.order_id, submit_draft.points, submit_draft.idempotency_key);
+    submit_draft.order_id, submit_draft.points, submit_draft.idempotency_key,
+    submit_draft.expected_total);
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
 
-COMMENT ON FUNCTION api.submit_draft(order_id uuid, points integer, idempotency_key text) IS 'Submit a draft at current prices
-idempotency_key is required: the same key returns the same order.
+COMMENT ON FUNCTION api.submit_draft(order_id uuid, points integer, idempotency_key text, expected_total numeric) IS 'Submit a draft at current prices
+idempotency_key is required: the same key returns the same order. expected_total is as in
+submit_order.
 Errors: those of submit_order, NOT_FOUND 404, ILLEGAL_TRANSITION 409.';
 
-CREATE FUNCTION api.submit_order(items jsonb, points integer DEFAULT 0, notes text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text) RETURNS api.orders
+CREATE FUNCTION api.submit_order(items jsonb, points integer DEFAULT 0, notes text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, expected_total numeric DEFAULT NULL::numeric) RETURNS api.orders
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1174,17 +2139,122 @@ declare
   v_order api.orders;
 begin
   v_id := app.submit_order(
-    submit_order.items, submit_order.points, submit_order.notes, submit_order.idempotency_key);
+    submit_order.items, submit_order.points, submit_order.notes, submit_order.idempotency_key,
+    submit_order.expected_total);
   select * into strict v_order from api.orders as o where o.id = v_id;
   return v_order;
 end $$;
 
-COMMENT ON FUNCTION api.submit_order(items jsonb, points integer, notes text, idempotency_key text) IS 'Submit an order at current prices: reserve stock, use credit, route it to a sub-distributor
+COMMENT ON FUNCTION api.submit_order(items jsonb, points integer, notes text, idempotency_key text, expected_total numeric) IS 'Submit an order at current prices: reserve stock, use credit, route it to a sub-distributor
 items is [{"sku": "...", "quantity": 2}, ...]; points is the number of points to use.
 idempotency_key is required: the same key with the same body returns the same order.
-Errors: INVALID_ITEMS 400, INVALID_ARGUMENT 400, CREDIT_LIMIT_EXCEEDED 402, OUT_OF_STOCK 409,
-IDEMPOTENCY_CONFLICT 409, UNKNOWN_SKU 422, TOO_MANY_LINES 422, POINTS_INSUFFICIENT 422,
-POINTS_EXCEED_TOTAL 422.';
+expected_total is the grand_total (IDR) that the partner saw. A higher one is refused: details is
+the new quote as JSON text, and the key stays free. A lower one is charged.
+Errors: INVALID_ITEMS 400, INVALID_ARGUMENT 400, CREDIT_LIMIT_EXCEEDED 402, INVOICE_OVERDUE 402,
+PRICE_CHANGED 409, OUT_OF_STOCK 409, IDEMPOTENCY_CONFLICT 409, UNKNOWN_SKU 422,
+TOO_MANY_LINES 422, POINTS_INSUFFICIENT 422, POINTS_EXCEED_TOTAL 422.';
+
+CREATE FUNCTION api.update_draft(order_id uuid, items jsonb, notes text DEFAULT NULL::text) RETURNS api.orders
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_order api.orders;
+begin
+  perform app.update_draft(update_draft.order_id, update_draft.items, update_draft.notes);
+  select * into strict v_order from api.orders as o where o.id = update_draft.order_id;
+  return v_order;
+end $$;
+
+COMMENT ON FUNCTION api.update_draft(order_id uuid, items jsonb, notes text) IS 'Replace the lines and notes of a draft, at current prices
+items and notes replace what is stored: a line is removed by leaving it out.
+Errors: INVALID_ITEMS 400, INVALID_ARGUMENT 400, NOT_FOUND 404, ORDER_FROZEN 409, UNKNOWN_SKU 422,
+TOO_MANY_LINES 422.';
+
+CREATE FUNCTION api.update_profile(address text DEFAULT NULL::text, phone text DEFAULT NULL::text, salon_type text DEFAULT NULL::text, chair_count integer DEFAULT NULL::integer, specialization text DEFAULT NULL::text) RETURNS api.me
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_me api.me;
+begin
+  perform app.update_profile(update_profile.address, update_profile.phone,
+    update_profile.salon_type, update_profile.chair_count, update_profile.specialization);
+  select m.* into strict v_me from api.me as m;
+  return v_me;
+end $$;
+
+COMMENT ON FUNCTION api.update_profile(address text, phone text, salon_type text, chair_count integer, specialization text) IS 'Change the calling partner''s own address, phone and profile
+What is not given stays as it is; an empty text empties its field.
+salon_type is BARBER, BRIDAL, UNISEX or OTHER. Not possible in shadow mode.
+Errors: INVALID_ARGUMENT 400, NOT_ALLOWED 403, PHONE_IN_USE 409, INVALID_PHONE 422.';
+
+CREATE FUNCTION api.write_off(invoice_id uuid, reason text) RETURNS api.invoices
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_invoice api.invoices;
+begin
+  perform app.write_off(write_off.invoice_id, write_off.reason);
+  select * into strict v_invoice from api.invoices as i where i.id = write_off.invoice_id;
+  return v_invoice;
+end $$;
+
+COMMENT ON FUNCTION api.write_off(invoice_id uuid, reason text) IS 'Give up all that is due on an invoice, such as a fee that the bank kept: the invoice is PAID
+Once per invoice and at most invoice.write_off_max. A repeat with the same reason returns the
+invoice.
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, INVOICE_CLOSED 409, ALREADY_WRITTEN_OFF 409,
+WRITE_OFF_TOO_LARGE 422.';
+
+CREATE FUNCTION app.account_statement(p_from_date date, p_to_date date, p_partner_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_max_days constant int := 366;
+  v_partner_id uuid;
+  v_from timestamptz;
+  v_until timestamptz;
+  v_opening numeric;
+  v_lines jsonb;
+  v_moved numeric;
+begin
+  if p_from_date is null or p_to_date is null then
+    perform app.fail('INVALID_ARGUMENT', 'from_date or to_date is missing');
+  elsif p_from_date not between '2000-01-01' and current_date + 366
+    or p_to_date not between p_from_date and p_from_date + v_max_days - 1
+  then
+    perform app.fail('INVALID_ARGUMENT', format(
+      'from_date is from 2000-01-01 on, and to_date at most %s days later', v_max_days - 1));
+  end if;
+  v_partner_id := app.statement_partner(p_partner_id);
+  v_from := p_from_date::timestamp at time zone 'Asia/Jakarta';
+  v_until := (p_to_date + 1)::timestamp at time zone 'Asia/Jakarta';
+
+  select coalesce(sum(b.amount), 0) into strict v_opening
+  from app.account_bookings as b where b.partner_id = v_partner_id and b.booked_at < v_from;
+  select
+    coalesce(jsonb_agg(jsonb_build_object(
+      'booked_at', l.booked_at, 'value_date', (l.value_at at time zone 'Asia/Jakarta')::date,
+      'kind', l.kind, 'reference', l.reference, 'invoice_id', l.invoice_id,
+      'invoice_number', l.invoice_number, 'order_id', l.order_id, 'amount', l.amount,
+      'balance', v_opening + l.moved
+    ) order by l.booked_at, l.rank, l.id), '[]'),
+    coalesce(sum(l.amount), 0)
+  into strict v_lines, v_moved
+  from (
+    select
+      b.*, i.invoice_number, i.order_id,
+      sum(b.amount) over (order by b.booked_at, b.rank, b.id) as moved
+    from app.account_bookings as b join app.invoices as i on i.id = b.invoice_id
+    where b.partner_id = v_partner_id and b.booked_at >= v_from and b.booked_at < v_until
+  ) as l;
+  return jsonb_build_object(
+    'partner_id', v_partner_id, 'from_date', p_from_date, 'to_date', p_to_date,
+    'opening_balance', v_opening, 'closing_balance', v_opening + v_moved, 'lines', v_lines);
+end $$;
+
+COMMENT ON FUNCTION app.account_statement(p_from_date date, p_to_date date, p_partner_id uuid) IS 'The bookings of a period (Jakarta days, both inclusive) with the balance before and after each (IDR). Raises INVALID_ARGUMENT, NOT_FOUND';
 
 CREATE FUNCTION app.acknowledge_escalation(p_escalation_id uuid) RETURNS json
     LANGUAGE plpgsql
@@ -1194,7 +2264,11 @@ declare
 begin
   select * into v_log
   from app.sla_escalation_logs as l where l.id = p_escalation_id for no key update;
-  if not found then
+  -- An escalation of another region is answered as an unknown one, like its partner.
+  if not found or (
+    auth.caller_role() = 'agent'
+    and (v_log.region_id in (select auth.agent_regions())) is not true
+  ) then
     perform app.fail('NOT_FOUND', 'escalation');
   elsif v_log.acknowledged_at is not null then
     perform app.fail('ALREADY_ACKNOWLEDGED', format('at %s', v_log.acknowledged_at));
@@ -1229,18 +2303,27 @@ $$;
 
 COMMENT ON FUNCTION app.actor_of(p_claims json, p_role text) IS 'The actor by these claims and this role; in shadow mode the agent, on behalf of the partner';
 
-CREATE FUNCTION app.adjust_points(p_partner_id uuid, p_points integer, p_reason text) RETURNS uuid
+CREATE FUNCTION app.adjust_points(p_partner_id uuid, p_points integer, p_reason text, p_idempotency_key text) RETURNS uuid
     LANGUAGE plpgsql
     AS $$
 declare
+  v_key text;
   v_reason text;
+  v_hash bytea;
   v_balance int;
   v_id uuid;
 begin
+  v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
   v_reason := app.require_text('reason', p_reason, 500);
   if p_points is null or p_points = 0 or abs(p_points::bigint) > app.max_points() then
     perform app.fail('INVALID_ARGUMENT',
       'points is a whole number other than 0, at most 1,000,000,000');
+  end if;
+  v_hash := app.request_hash(
+    jsonb_build_array('adjust_points', p_partner_id, p_points, v_reason));
+  v_id := app.find_result('adjust_points', v_key, v_hash);
+  if v_id is not null then
+    return v_id;
   end if;
   select p.point_balance into v_balance
   from app.partners as p where p.id = p_partner_id for no key update;
@@ -1248,17 +2331,16 @@ begin
     perform app.fail('NOT_FOUND', 'partner');
   elsif p_points < 0 and v_balance + p_points < 0 then
     perform app.fail('POINTS_INSUFFICIENT', format('the balance is %s points', v_balance));
-  elsif p_points > app.points_headroom(p_partner_id) then
-    perform app.fail('INVALID_ARGUMENT', 'the balance could pass 2,000,000,000',
-      'Add fewer points');
   end if;
+  perform app.require_headroom(p_partner_id, p_points);
   insert into app.point_transactions (partner_id, type, points, description, created_by)
   values (p_partner_id, 'ADJUSTED', p_points, v_reason, auth.current_agent_id())
   returning id into v_id;
+  perform app.store_result('adjust_points', v_key, v_hash, v_id);
   return v_id;
 end $$;
 
-COMMENT ON FUNCTION app.adjust_points(p_partner_id uuid, p_points integer, p_reason text) IS 'Corrects a balance by hand, never below 0; returns the transaction''s id. Raises INVALID_ARGUMENT, NOT_FOUND, POINTS_INSUFFICIENT';
+COMMENT ON FUNCTION app.adjust_points(p_partner_id uuid, p_points integer, p_reason text, p_idempotency_key text) IS 'Corrects a balance by hand, never below 0, idempotent by key; returns the transaction''s id. Raises INVALID_ARGUMENT, NOT_FOUND, POINTS_INSUFFICIENT, IDEMPOTENCY_CONFLICT';
 
 CREATE FUNCTION app.advance_redemption(p_redemption_id uuid, p_status text) RETURNS void
     LANGUAGE plpgsql
@@ -1296,9 +2378,38 @@ begin
       'redemption cancelled', auth.current_agent_id()
     );
   end if;
+  perform app.enqueue_message(
+    'redemption_status', 'PARTNER', v_redemption.partner_id, null, jsonb_build_object(
+      'reward', (
+        select c.name from app.redemption_catalog as c where c.id = v_redemption.catalog_item_id
+      ),
+      'status_text', case v_status
+        when 'SHIPPED' then 'sedang dikirim'
+        when 'DELIVERED' then 'sudah diterima'
+        else format('dibatalkan, %s poin kembali', v_redemption.points_spent)
+      end));
 end $$;
 
 COMMENT ON FUNCTION app.advance_redemption(p_redemption_id uuid, p_status text) IS 'Moves a redemption from PENDING to SHIPPED to DELIVERED, or from PENDING to CANCELLED, which returns the points and the unit. Raises INVALID_ARGUMENT, NOT_FOUND, ILLEGAL_TRANSITION';
+
+CREATE FUNCTION app.agents_serving(p_region_id uuid) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return array(
+    select a.id from app.agents as a
+    where a.is_active and a.role = 'SALESMAN' and a.region_id = (
+      select r.region_id from app.ancestor_regions(p_region_id) as r
+      where exists (
+        select from app.agents as x
+        where x.region_id = r.region_id and x.is_active and x.role = 'SALESMAN'
+      )
+      order by r.distance limit 1
+    )
+  );
+end $$;
+
+COMMENT ON FUNCTION app.agents_serving(p_region_id uuid) IS 'Active sales agents of the region, else of the nearest one above it that has any';
 
 CREATE FUNCTION app.amount_limit() RETURNS numeric
     LANGUAGE sql IMMUTABLE
@@ -1319,6 +2430,34 @@ CREATE FUNCTION app.ancestor_regions(p_region_id uuid) RETURNS TABLE(region_id u
 $$;
 
 COMMENT ON FUNCTION app.ancestor_regions(p_region_id uuid) IS 'The region (distance 0) and its ancestors, the distance growing by 1 with each';
+
+CREATE FUNCTION app.apply_credit_note(p_credit_note_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_order_id uuid;
+  v_invoice record;
+begin
+  select c.order_id into strict v_order_id
+  from app.credit_notes as c where c.id = p_credit_note_id;
+  for v_invoice in
+    select i.id, i.amount_due from app.invoices as i
+    where i.order_id = v_order_id and i.status in ('UNPAID', 'PARTIAL')
+    order by i.due_date, i.created_at, i.id
+  loop
+    perform app.credit_invoice(v_invoice.id, v_invoice.amount_due, p_credit_note_id);
+  end loop;
+  for v_invoice in
+    select i.id, i.amount - i.amount_credited - i.amount_written_off as room
+    from app.invoices as i
+    where i.order_id = v_order_id and i.status <> 'CANCELLED'
+    order by i.created_at desc, i.id desc
+  loop
+    perform app.credit_invoice(v_invoice.id, v_invoice.room, p_credit_note_id);
+  end loop;
+end $$;
+
+COMMENT ON FUNCTION app.apply_credit_note(p_credit_note_id uuid) IS 'Credits the order''s open invoices, earliest due first, then its paid ones, newest first. What no invoice takes waits for the next one';
 
 CREATE FUNCTION app.apply_quarantined_levels(p_skus text[]) RETURNS void
     LANGUAGE plpgsql
@@ -1348,15 +2487,13 @@ declare
 begin
   perform app.lock_order(p_order_id);
   select
-    o.order_number, o.partner_id, o.status, o.grand_total,
-    -- only what could not be routed is approved without the sub-distributor
-    o.status = 'PROCESSING' or (
-      o.status = 'SUBMITTED' and o.routed_to_subdist_id is null
-      and (not o.is_over_limit or o.released_at is not null)
-    ) as is_approvable
+    o.order_number, o.partner_id, o.status, o.grand_total, o.routed_to_subdist_id,
+    app.order_allows(
+      'approve_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
   into strict v_order
   from app.orders as o where o.id = p_order_id;
-  if not v_order.is_approvable then
+  if not v_order.is_allowed then
     perform app.refuse_transition(v_order.order_number, v_order.status, 'APPROVED');
   end if;
 
@@ -1364,14 +2501,18 @@ begin
 
   perform app.record_event(
     p_order_id, v_order.partner_id, 'STATUS', v_order.status, 'APPROVED');
-  -- From now on, the invoice uses the credit instead of the order.
-  perform app.use_credit(v_order.partner_id, -v_order.grand_total);
-  perform app.issue_invoice(p_order_id, v_order.grand_total);
+  if v_order.grand_total > 0 then  -- zero is billed in full
+    perform app.bill_order(p_order_id, v_order.grand_total);
+  end if;
   perform app.withdraw_reminders(p_order_id);
   perform app.notify_status(p_order_id, v_order.partner_id, 'APPROVED');
+  if v_order.routed_to_subdist_id is not null then
+    perform app.enqueue_message(
+      'order_delivery_due', 'SUBDIST', v_order.routed_to_subdist_id, p_order_id);
+  end if;
 end $$;
 
-COMMENT ON FUNCTION app.approve_order(p_order_id uuid) IS 'Approves an order and issues its invoice; raises NOT_FOUND, ILLEGAL_TRANSITION';
+COMMENT ON FUNCTION app.approve_order(p_order_id uuid) IS 'Approves an order that awaits headquarters, issues its invoice and asks the sub-distributor to deliver; raises NOT_FOUND, ILLEGAL_TRANSITION';
 
 CREATE FUNCTION app.assign_order(p_order_id uuid, p_subdist_id uuid, p_event text, p_note text) RETURNS void
     LANGUAGE plpgsql
@@ -1397,19 +2538,104 @@ begin
   end if;
   perform app.withdraw_reminders(p_order_id);
   if p_subdist_id is not null then
-    perform app.enqueue_message('order_routed', 'SUBDIST', p_subdist_id, p_order_id);
+    perform app.enqueue_message(
+      case v_order.status when 'APPROVED' then 'order_delivery_due' else 'order_routed' end,
+      'SUBDIST', p_subdist_id, p_order_id);
   else
     perform app.notify_unrouted(p_order_id);
   end if;
 end $$;
 
-COMMENT ON FUNCTION app.assign_order(p_order_id uuid, p_subdist_id uuid, p_event text, p_note text) IS 'Routes an open order to a sub-distributor (null: to headquarters), restarts the clock, and notifies the new and the previous one';
+COMMENT ON FUNCTION app.assign_order(p_order_id uuid, p_subdist_id uuid, p_event text, p_note text) IS 'Routes an order that is not shipped to a sub-distributor (null: to headquarters), restarts the clock, and notifies the new and the previous one';
+
+CREATE FUNCTION app.audit_partitions() RETURNS TABLE(partition_name name, ends_at timestamp with time zone)
+    LANGUAGE sql STABLE
+    AS $$
+  select
+    c.relname,
+    (to_date(substr(c.relname, length('audit_logs_') + 1), 'YYYY_MM') + interval '1 month')
+      at time zone 'UTC'
+  from pg_catalog.pg_inherits as i
+  join pg_catalog.pg_class as c on c.oid = i.inhrelid
+  where i.inhparent = to_regclass('app.audit_logs') and c.relname <> 'audit_logs_default'
+$$;
+
+COMMENT ON FUNCTION app.audit_partitions() IS 'The monthly partitions of audit_logs and when their months end';
+
+CREATE FUNCTION app.audited_ids(p_partner_id uuid) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    AS $_$
+declare
+  v_table name;
+  v_found uuid[];
+  v_ids uuid[] := array[p_partner_id];
+begin
+  for v_table in
+    select c.relname from pg_catalog.pg_class as c
+    join pg_catalog.pg_trigger as g on g.tgrelid = c.oid and g.tgname = '_800_audit_insert'
+    join pg_catalog.pg_attribute as a
+      on a.attrelid = c.oid and a.attname = 'partner_id' and not a.attisdropped
+    where c.relnamespace = 'app'::regnamespace
+      and app.personal_columns(c.relname) is not null
+    order by c.relname
+  loop
+    execute format('select array_agg(t.id) from app.%I as t where t.partner_id = $1', v_table)
+    into v_found using p_partner_id;
+    v_ids := v_ids || v_found;
+  end loop;
+  return v_ids;
+end $_$;
+
+COMMENT ON FUNCTION app.audited_ids(p_partner_id uuid) IS 'Ids of the partner and of their rows in audited tables that have personal columns';
+
+CREATE FUNCTION app.bill_order(p_order_id uuid, p_amount numeric, p_due_date timestamp with time zone DEFAULT NULL::timestamp with time zone, p_reason text DEFAULT NULL::text) RETURNS uuid
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_invoice record;
+begin
+  insert into app.invoices (order_id, partner_id, amount, due_date, created_by, issue_reason)
+  select
+    o.id, o.partner_id, p_amount,
+    coalesce(p_due_date, now() + make_interval(days => app.invoice_due_days(o.id))),
+    auth.current_agent_id(), p_reason
+  from app.orders as o where o.id = p_order_id
+  returning id into v_invoice;
+
+  -- Goods that came back while an invoice of the order was cancelled
+  perform app.credit_invoice(v_invoice.id, p_amount);
+  select i.id, i.partner_id, i.invoice_number, i.amount_due, i.due_date into strict v_invoice
+  from app.invoices as i where i.id = v_invoice.id;
+  if v_invoice.amount_due > 0 then
+    perform app.enqueue_message(
+      'invoice_issued', 'PARTNER', v_invoice.partner_id, p_order_id, jsonb_build_object(
+        'invoice_number', v_invoice.invoice_number,
+        'amount', app.format_rupiah(v_invoice.amount_due),
+        'due_date', to_char(v_invoice.due_date at time zone 'Asia/Jakarta', 'DD-MM-YYYY')
+      ));
+  end if;
+  return v_invoice.id;
+end $$;
+
+COMMENT ON FUNCTION app.bill_order(p_order_id uuid, p_amount numeric, p_due_date timestamp with time zone, p_reason text) IS 'Bills an amount (IDR) of an order and notifies the partner; returns the invoice''s id';
+
+CREATE FUNCTION app.booked_points(p_order_id uuid) RETURNS integer
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return (
+    select coalesce(sum(t.points), 0) from app.point_transactions as t
+    where t.order_id = p_order_id and t.invoice_id is not null
+  );
+end $$;
+
+COMMENT ON FUNCTION app.booked_points(p_order_id uuid) IS 'Points of an order that its invoices have earned so far, as the ledger has them';
 
 CREATE FUNCTION app.button_order_id(p_payload text) RETURNS uuid
     LANGUAGE sql IMMUTABLE
     AS $_$
   select case
-    when p_payload ~ '^(ACCEPT|DECLINE):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[^:]*$'
+    when p_payload ~ '^(ACCEPT|PROGRESS|DECLINE):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[^:]*$'
       then split_part(p_payload, ':', 2)::uuid
   end
 $_$;
@@ -1464,15 +2690,22 @@ declare
 begin
   v_reason := app.require_text('reason', p_reason, 500);
   perform app.lock_invoice(p_invoice_id);
-  select i.invoice_number, i.status into strict v_invoice
+  select i.order_id, i.partner_id, i.invoice_number, i.amount, i.status, i.cancel_reason
+  into strict v_invoice
   from app.invoices as i where i.id = p_invoice_id;
-  if v_invoice.status = 'CANCELLED' then
+  if v_invoice.status = 'CANCELLED' and v_invoice.cancel_reason = v_reason then
+    return;  -- a repeat of the call that cancelled it
+  elsif v_invoice.status = 'CANCELLED' then
     perform app.fail('INVOICE_CLOSED', v_invoice.invoice_number);
   end if;
   perform app.void_invoice(p_invoice_id, v_reason);
+  -- The order lives on and is to be billed again.
+  perform app.use_credit(v_invoice.partner_id, v_invoice.amount);
+  perform app.settle_points(
+    v_invoice.order_id, p_invoice_id, v_invoice.invoice_number || ' cancelled');
 end $$;
 
-COMMENT ON FUNCTION app.cancel_invoice(p_invoice_id uuid, p_reason text) IS 'Cancels an invoice: nothing is owed on it any more, and its vested points are taken back. Raises NOT_FOUND, INVOICE_CLOSED';
+COMMENT ON FUNCTION app.cancel_invoice(p_invoice_id uuid, p_reason text) IS 'Cancels an invoice, also after shipping: its amount is unbilled again, and its vested points are taken back. A repeat with the same reason changes nothing. Raises NOT_FOUND, INVOICE_CLOSED';
 
 CREATE FUNCTION app.cancel_invoices(p_order_id uuid, p_reason text) RETURNS void
     LANGUAGE plpgsql
@@ -1494,9 +2727,18 @@ begin
   v_partner := app.lock_calling_partner();
   perform app.close_order(
     p_order_id, 'CANCELLED', app.optional_text('reason', p_reason, 500), v_partner.id);
+  if v_partner.acting_agent_id is not null then
+    perform app.notify_impersonation('CANCELLATION', v_partner.id, p_order_id);
+  end if;
 end $$;
 
 COMMENT ON FUNCTION app.cancel_order(p_order_id uuid, p_reason text) IS 'Cancels an order of the calling partner before it is shipped; raises INVALID_ARGUMENT, NOT_FOUND, ILLEGAL_TRANSITION';
+
+CREATE FUNCTION app.carries_token(p_template text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ select p_template in ('sign_in_link', 'invitation', 'password_reset') $$;
+
+COMMENT ON FUNCTION app.carries_token(p_template text) IS 'Whether messages of a template carry a token, which is erased as soon as they are sent';
 
 CREATE FUNCTION app.changed_columns(p_row jsonb, p_other jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
@@ -1537,6 +2779,14 @@ begin
     end if;
     return;
   end if;
+  if v_definition.value_type = 'INT_LIST' then
+    if not app.is_int_list(p_value, v_definition.minimum, v_definition.maximum) then
+      perform app.fail('INVALID_CONFIG_VALUE',
+        format('%s takes a list of at most 20 ascending whole numbers from %s to %s', p_key,
+          v_definition.minimum, v_definition.maximum));
+    end if;
+    return;
+  end if;
   if jsonb_typeof(p_value) is distinct from 'number' then
     perform app.fail('INVALID_CONFIG_VALUE', format('%s takes a number', p_key));
   end if;
@@ -1568,21 +2818,44 @@ end $$;
 
 COMMENT ON FUNCTION app.check_consistency(p_invariant text) IS 'Rows that violate this invariant; empty for callers outside headquarters';
 
-CREATE FUNCTION app.check_credit(p_partner app.partner_account, p_amount numeric, p_over_limit_policy text) RETURNS boolean
+CREATE FUNCTION app.check_credit(p_partner app.partner_account, p_amount numeric, p_over_limit_policy text, p_max_overdue_days integer) RETURNS app.over_limit_reason
     LANGUAGE plpgsql STABLE
     AS $$
+declare
+  v_reason app.over_limit_reason;
 begin
-  if not app.exceeds_credit(p_partner, p_amount) then
-    return false;
-  elsif p_over_limit_policy = 'BLOCK' or p_partner.credit_used + p_amount >= app.amount_limit() then
+  if p_max_overdue_days = 0 and not app.exceeds_credit(p_partner, p_amount) then
+    return null;
+  end if;
+  v_reason := app.over_limit_reason(p_partner, p_amount, p_max_overdue_days);
+  if v_reason = 'CREDIT_LIMIT' and (
+    p_over_limit_policy = 'BLOCK' or p_partner.credit_used + p_amount >= app.amount_limit()
+  ) then
     perform app.fail('CREDIT_LIMIT_EXCEEDED', format('%s more than the limit of %s',
       app.format_rupiah(p_partner.credit_used + p_amount - p_partner.credit_limit),
       app.format_rupiah(p_partner.credit_limit)));
+  elsif v_reason = 'OVERDUE' and p_over_limit_policy = 'BLOCK' then
+    perform app.fail('INVOICE_OVERDUE', format('due since %s',
+      to_char(app.oldest_due_date(p_partner.id) at time zone 'Asia/Jakarta', 'YYYY-MM-DD')));
   end if;
-  return true;
+  return v_reason;
 end $$;
 
-COMMENT ON FUNCTION app.check_credit(p_partner app.partner_account, p_amount numeric, p_over_limit_policy text) IS 'Whether an order of this amount (IDR) exceeds the credit limit and has to wait for a release; raises CREDIT_LIMIT_EXCEEDED under policy BLOCK';
+COMMENT ON FUNCTION app.check_credit(p_partner app.partner_account, p_amount numeric, p_over_limit_policy text, p_max_overdue_days integer) IS 'Why an order of this amount (IDR) has to wait for a release, null when it does not; raises CREDIT_LIMIT_EXCEEDED or INVOICE_OVERDUE under policy BLOCK';
+
+CREATE FUNCTION app.check_deliverer(p_order_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  if auth.caller_role() = 'subdist' and not exists (
+    select from app.orders as o
+    where o.id = p_order_id and o.routed_to_subdist_id = auth.current_subdist_id()
+  ) then
+    perform app.fail('NOT_FOUND', 'order');
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.check_deliverer(p_order_id uuid) IS 'Raises NOT_FOUND if the caller is a sub-distributor to whom the order is not routed; the caller has locked the order';
 
 CREATE FUNCTION app.check_erp_streams() RETURNS bigint
     LANGUAGE plpgsql
@@ -1617,6 +2890,21 @@ end $$;
 
 COMMENT ON FUNCTION app.check_erp_streams() IS 'Notifies headquarters of streams that are late, once an outage; returns how many';
 
+CREATE FUNCTION app.check_expected_total(p_expected_total numeric) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  -- NaN exceeds every number, so the upper bound refuses it.
+  if p_expected_total < 0 or p_expected_total >= app.amount_limit()
+    or p_expected_total <> round(p_expected_total, 2)
+  then
+    perform app.fail('INVALID_ARGUMENT',
+      'expected_total is IDR, not negative, with at most two decimals');
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.check_expected_total(p_expected_total numeric) IS 'Raises INVALID_ARGUMENT unless an expected total (IDR) is an amount that an order can have, or null';
+
 CREATE FUNCTION app.check_items(p_items jsonb) RETURNS void
     LANGUAGE plpgsql STABLE
     AS $_$
@@ -1641,6 +2929,11 @@ begin
     where not jsonb_path_exists(
       jsonb_build_array(i.item), v_valid_item, v_limits, silent => true);
     perform app.fail('INVALID_ITEMS', format('line %s', v_line));
+  -- Each item has both keys: more values than two an item are keys that the hub would ignore.
+  elsif jsonb_array_length(jsonb_path_query_array(p_items, 'strict $[*].*'))
+    > 2 * jsonb_array_length(p_items)
+  then
+    perform app.fail('INVALID_ITEMS', app.unknown_item_key(p_items));
   end if;
 end $_$;
 
@@ -1678,6 +2971,12 @@ begin
   if (p_order.idempotency_key is null) <> (p_order.request_hash is null) then
     perform app.violate_check('orders', 'orders_idempotency_check');
   end if;
+  if p_order.awaiting <> app.order_awaiting(
+      p_order.status, p_order.routed_to_subdist_id, p_order.last_response_at)
+    or (p_order.awaiting in ('SUBDIST', 'HEADQUARTERS')) <> (p_order.awaiting_since is not null)
+  then
+    perform app.violate_check('orders', 'orders_awaiting_check');
+  end if;
   return true;
 end $$;
 
@@ -1695,6 +2994,57 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) IS 'Raises INVALID_ARGUMENT unless n is from 1 to 100 and the time is plausible or null';
+
+CREATE FUNCTION app.check_partner_settled(p_partner_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_orders int;
+  v_owed numeric;
+  v_refund numeric;
+begin
+  select count(*) into v_orders from app.orders as o
+  where o.partner_id = p_partner_id
+    and o.status in ('SUBMITTED', 'PROCESSING', 'APPROVED', 'SHIPPED');
+  select p.credit_used into strict v_owed from app.partners as p where p.id = p_partner_id;
+  select coalesce(sum(i.refund_due), 0) into v_refund
+  from app.invoices as i where i.partner_id = p_partner_id;
+  if v_orders > 0 or v_owed > 0 or v_refund > 0 then
+    perform app.fail('PARTNER_NOT_SETTLED',
+      format('%s open orders, %s owed or on order, %s to refund',
+        v_orders, app.format_rupiah(v_owed), app.format_rupiah(v_refund)));
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.check_partner_settled(p_partner_id uuid) IS 'Raises PARTNER_NOT_SETTLED while the partner owes money, is owed a refund or has open orders';
+
+CREATE FUNCTION app.check_return(p_order_id uuid, p_items jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_unknown text;
+  v_excess text;
+begin
+  perform app.check_items(p_items);
+  select
+    string_agg(left(w.sku, 64), ', ' order by w.sku) filter (where l.id is null),
+    string_agg(format('%s: %s', w.sku, l.quantity - l.returned), ', ' order by w.sku)
+      filter (where w.quantity > l.quantity - l.returned)
+  into v_unknown, v_excess
+  from (
+    select r.sku, sum(r.quantity) as quantity
+    from jsonb_to_recordset(p_items) as r (sku text, quantity numeric) group by r.sku
+  ) as w
+  left join app.order_lines(p_order_id) as l on l.sku = w.sku;
+  if v_unknown is not null then
+    perform app.fail('UNKNOWN_SKU', left(v_unknown, 500),
+      'Return products that the order contains');
+  elsif v_excess is not null then
+    perform app.fail('RETURN_EXCEEDS_SHIPPED', left(v_excess, 500));
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.check_return(p_order_id uuid, p_items jsonb) IS 'Raises INVALID_ITEMS, UNKNOWN_SKU or RETURN_EXCEEDS_SHIPPED unless these items of the order can still be returned';
 
 CREATE FUNCTION app.check_shadow_session(p_agent_id uuid, p_partner_id uuid) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -1821,6 +3171,7 @@ begin
     when unique_violation then
       return;
   end;
+  v_ids := app.withdraw_from_deleted(v_ids);
   return query
   -- Materialized: the query below uses these values several times, and each use would be a call.
   with prepared as materialized (
@@ -1943,10 +3294,10 @@ begin
   if v_order.status = 'DRAFT' then
     return;  -- a draft holds nothing, and no one was notified of it
   end if;
-  if v_order.status in ('SUBMITTED', 'PROCESSING') then
-    perform app.use_credit(v_order.partner_id, -v_order.grand_total);
-  end if;
+  perform app.use_credit(v_order.partner_id, -app.unbilled_amount(p_order_id));
   perform app.cancel_invoices(p_order_id, coalesce(p_reason, p_to::text));
+  delete from app.unbilled_orders as u where u.order_id = p_order_id;
+  perform app.take_back_points(p_order_id);
   perform app.return_spent_points(p_order_id);
   if app.holds_stock(v_order.status, v_order.erp_reference) then
     perform app.release_stock(p_order_id);
@@ -1964,6 +3315,28 @@ end $$;
 
 COMMENT ON FUNCTION app.close_order(p_order_id uuid, p_to app.order_status_enum, p_reason text, p_partner_id uuid) IS 'Undoes an order before it is shipped: credit, invoices, points, stock, the copy in the ERP and the offer to the sub-distributor. Raises NOT_FOUND, ILLEGAL_TRANSITION';
 
+CREATE FUNCTION app.close_partner(p_partner_id uuid, p_reason text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_draft_id uuid;
+begin
+  perform auth.close_account_sessions(p_partner_id, 'partner deleted');
+  update app.partners as p set deleted_at = now() where p.id = p_partner_id;
+  insert into app.partner_removals (partner_id, kind, reason, agent_id)
+  values (p_partner_id, 'DELETED', p_reason, auth.current_agent_id());
+
+  for v_draft_id in
+    select o.id from app.orders as o
+    where o.partner_id = p_partner_id and o.status = 'DRAFT' order by o.id
+  loop
+    perform app.close_order(v_draft_id, 'CANCELLED', 'partner deleted');
+  end loop;
+  perform app.withdraw_from_recipient(p_partner_id);
+end $$;
+
+COMMENT ON FUNCTION app.close_partner(p_partner_id uuid, p_reason text) IS 'Hides a partner, cancels their drafts, closes their sessions and withdraws their messages';
+
 CREATE FUNCTION app.complete_order(p_order_id uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -1971,17 +3344,24 @@ declare
   v_order record;
 begin
   perform app.lock_order(p_order_id);
-  select o.order_number, o.partner_id, o.status into strict v_order
+  perform app.check_deliverer(p_order_id);
+  select
+    o.order_number, o.partner_id, o.status,
+    app.order_allows(
+      'complete_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
+  into strict v_order
   from app.orders as o where o.id = p_order_id;
-  if v_order.status <> 'SHIPPED' then
+  if not v_order.is_allowed then
     perform app.refuse_transition(v_order.order_number, v_order.status, 'COMPLETED');
   end if;
+  perform app.require_billed(p_order_id);
   update app.orders as o set status = 'COMPLETED', completed_at = now() where o.id = p_order_id;
   perform app.record_event(p_order_id, v_order.partner_id, 'STATUS', v_order.status, 'COMPLETED');
   perform app.notify_status(p_order_id, v_order.partner_id, 'COMPLETED');
 end $$;
 
-COMMENT ON FUNCTION app.complete_order(p_order_id uuid) IS 'Marks a shipped order as completed; raises NOT_FOUND, ILLEGAL_TRANSITION';
+COMMENT ON FUNCTION app.complete_order(p_order_id uuid) IS 'Marks a shipped order as completed, while it is billed in full; raises NOT_FOUND, ILLEGAL_TRANSITION, NOT_BILLED';
 
 CREATE FUNCTION app.config_definitions() RETURNS TABLE(config_key text, value_type text, default_value jsonb, minimum numeric, maximum numeric, allowed text[], description text)
     LANGUAGE sql IMMUTABLE
@@ -2004,17 +3384,31 @@ CREATE FUNCTION app.config_definitions() RETURNS TABLE(config_key text, value_ty
       'Different products that one order may contain'),
     ('credit.over_limit_policy', 'STRING', '"FLAG"', null, null, '{FLAG,BLOCK}',
       'FLAG: an order past the limit waits for a release; BLOCK: it is refused'),
+    ('credit.max_overdue_days', 'INT', '0', 0, 3650, null,
+      'Days after which an overdue invoice counts as exceeding the credit limit; 0: never'),
+    ('invoice.write_off_max', 'DECIMAL', '10000', 0, 1000000000, null,
+      'IDR that may be written off on one invoice'),
     ('invoice.due_days.silver', 'INT', '30', 0, 365, null, 'Days a SILVER partner has to pay'),
     ('invoice.due_days.gold', 'INT', '45', 0, 365, null, 'Days a GOLD partner has to pay'),
     ('invoice.due_days.platinum', 'INT', '60', 0, 365, null, 'Days a PLATINUM partner has to pay'),
+    ('invoice.due_soon_days', 'INT', '3', 0, 365, null,
+      'Days before the due date on which the partner is reminded; 0: they are not'),
+    ('invoice.reminder_days', 'INT_LIST', '[1, 7, 14]', 1, 365, null,
+      'Days after the due date on which the partner is reminded, the region''s agents from the '
+      'second on, as a list of up to 20 ascending whole numbers; []: they are not'),
     ('stock.sync_interval_minutes', 'INT', '15', 1, 1440, null,
       'Minutes between two stock syncs with the ERP'),
+    ('erp.kind', 'STRING', '"none"', null, null, '{none,tryton,csv}',
+      'The ERP that maintains products and stock; none: headquarters does. The ERP adapter starts '
+      'only with the same HUB_ERP_KIND'),
     ('sla.reminder_hours', 'INT', '18', 1, 720, null,
       'Hours without a response until the sub-distributor is reminded'),
     ('sla.manager_hours', 'INT', '21', 1, 720, null,
       'Hours without a response until the region''s agents are notified'),
     ('sla.escalation_hours', 'INT', '24', 1, 720, null,
       'Hours without a response until headquarters is notified'),
+    ('sla.approval_hours', 'INT', '4', 1, 720, null,
+      'Hours that an order may await headquarters until admins are reminded'),
     ('outbox.max_attempts', 'INT', '8', 1, 100, null,
       'Attempts until a message that cannot be sent is given up'),
     ('outbox.unknown_wait_seconds', 'INT', '120', 1, 86400, null,
@@ -2030,12 +3424,24 @@ CREATE FUNCTION app.config_definitions() RETURNS TABLE(config_key text, value_ty
     ('auth.shadow_session_minutes', 'INT', '60', 1, 480, null,
       'Minutes that a shadow session is valid'),
     ('auth.link_minutes', 'INT', '15', 1, 1440, null, 'Minutes that a sign-in link is valid'),
+    ('auth.invitation_hours', 'INT', '168', 1, 720, null,
+      'Hours that the code of an invitation is valid'),
+    ('auth.reset_minutes', 'INT', '60', 5, 1440, null,
+      'Minutes that the code for a new password is valid'),
     ('auth.max_failures', 'INT', '5', 1, 100, null,
-      'Failed sign-ins of one account until it has to wait'),
+      'Failed sign-ins of one account, or of one of its known devices, until it has to wait'),
     ('auth.max_failures_per_address', 'INT', '50', 1, 10000, null,
       'Failed sign-ins of one address until it has to wait'),
     ('auth.failure_window_minutes', 'INT', '15', 1, 1440, null,
-      'Minutes during which failures count; also the longest wait')
+      'Minutes during which failures count; also the longest wait'),
+    ('retention.message_days', 'INT', '400', 30, 36500, null,
+      'Days that messages are kept after they were settled'),
+    ('retention.webhook_days', 'INT', '90', 7, 36500, null,
+      'Days that the bodies of processed webhooks are kept; their ids stay'),
+    ('retention.session_days', 'INT', '90', 1, 36500, null,
+      'Days that sign-in sessions are kept after their end'),
+    ('retention.audit_years', 'INT', '10', 1, 100, null,
+      'Years that the months of the audit trail are kept')
 $$;
 
 COMMENT ON FUNCTION app.config_definitions() IS 'Every config key with its type, default, bounds and description';
@@ -2051,6 +3457,22 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.config_int(p_key text) IS 'Value of an INT config';
+
+CREATE FUNCTION app.config_int_list(p_key text) RETURNS integer[]
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return (
+    select array(
+      select d.value::numeric::int
+      from jsonb_array_elements_text(c.config_value) with ordinality as d (value, position)
+      order by d.position
+    )
+    from app.system_configs as c where c.config_key = p_key
+  );
+end $$;
+
+COMMENT ON FUNCTION app.config_int_list(p_key text) IS 'Value of an INT_LIST config, ascending';
 
 CREATE FUNCTION app.config_numeric(p_key text) RETURNS numeric
     LANGUAGE plpgsql STABLE
@@ -2123,6 +3545,51 @@ end $$;
 
 COMMENT ON FUNCTION app.correct_closed_months(p_closed_since timestamp with time zone) IS 'Counts again each closed month of a partner with an order that was cancelled or rejected since then';
 
+CREATE FUNCTION app.credit_invoice(p_invoice_id uuid, p_room numeric, p_credit_note_id uuid DEFAULT NULL::uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_before record;
+  v_after record;
+begin
+  select i.order_id, i.partner_id, i.status, i.amount_due into strict v_before
+  from app.invoices as i where i.id = p_invoice_id;
+
+  insert into app.invoice_credits (invoice_id, credit_note_id, partner_id, amount)
+  select p_invoice_id, n.id, v_before.partner_id, least(n.free, p_room - n.before)
+  from (
+    select
+      f.id, f.free, sum(f.free) over (order by f.created_at, f.id) - f.free as before
+    from (
+      select
+        c.id, c.created_at,
+        c.amount - coalesce((
+          select sum(u.amount)
+          from app.invoice_credits as u join app.invoices as i on i.id = u.invoice_id
+          where u.credit_note_id = c.id and i.status <> 'CANCELLED'
+        ), 0) as free
+      from app.credit_notes as c
+      where c.order_id = v_before.order_id
+        and (p_credit_note_id is null or c.id = p_credit_note_id)
+    ) as f
+  ) as n
+  where n.free > 0 and n.before < p_room;
+  if not found then
+    return;
+  end if;
+
+  -- The triggers have added the credits to the invoice.
+  select i.status, i.amount_due into strict v_after
+  from app.invoices as i where i.id = p_invoice_id;
+  perform app.use_credit(v_before.partner_id, v_after.amount_due - v_before.amount_due);
+  if v_after.status = 'PAID' and v_before.status <> 'PAID' then
+    perform app.enqueue_vesting(p_invoice_id);
+    perform app.withdraw_invoice_reminders(p_invoice_id);
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.credit_invoice(p_invoice_id uuid, p_room numeric, p_credit_note_id uuid) IS 'Lowers an invoice by credit notes of its order, by at most p_room (IDR)';
+
 CREATE TABLE app.order_rules (
     tier app.tier_enum NOT NULL,
     point_multiplier numeric NOT NULL,
@@ -2130,7 +3597,9 @@ CREATE TABLE app.order_rules (
     point_value_rupiah numeric NOT NULL,
     minimum_threshold numeric NOT NULL,
     over_limit_policy text NOT NULL,
+    max_overdue_days integer NOT NULL,
     max_lines integer NOT NULL,
+    due_days integer NOT NULL,
     snapshot jsonb NOT NULL
 );
 
@@ -2148,15 +3617,40 @@ CREATE FUNCTION app.current_order_rules() RETURNS SETOF app.order_rules
     app.config_numeric('loyalty.point_value_rupiah'),
     app.config_numeric('order.minimum_threshold'),
     app.config_text('credit.over_limit_policy'),
+    app.config_int('credit.max_overdue_days'),
     app.config_int('order.max_lines'),
+    app.config_int('invoice.due_days.' || lower(t.tier::text)),
     app.config_snapshot(array[
       'loyalty.multiplier.' || lower(t.tier::text), 'loyalty.rupiah_per_point',
-      'loyalty.point_value_rupiah', 'order.minimum_threshold', 'credit.over_limit_policy'
+      'loyalty.point_value_rupiah', 'order.minimum_threshold', 'credit.over_limit_policy',
+      'credit.max_overdue_days', 'invoice.due_days.' || lower(t.tier::text)
     ])
   from unnest(enum_range(null::app.tier_enum)) as t (tier)
 $$;
 
 COMMENT ON FUNCTION app.current_order_rules() IS 'The rows of app.order_rules as the present configs give them';
+
+CREATE FUNCTION app.delete_partner(p_partner_id uuid, p_reason text) RETURNS json
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_reason text;
+  v_deleted_at timestamptz;
+begin
+  v_reason := app.require_text('reason', p_reason, 500);
+  perform from app.partners as p where p.id = p_partner_id for no key update;
+  if not found then
+    perform app.fail('NOT_FOUND', 'partner');
+  end if;
+  select p.deleted_at into v_deleted_at from app.partners as p where p.id = p_partner_id;
+  if v_deleted_at is null then
+    perform app.check_partner_settled(p_partner_id);
+    perform app.close_partner(p_partner_id, v_reason);
+  end if;
+  return app.partner_removal(p_partner_id, v_deleted_at is not null);
+end $$;
+
+COMMENT ON FUNCTION app.delete_partner(p_partner_id uuid, p_reason text) IS 'Deletes a partner softly; a repeat changes nothing. Raises INVALID_ARGUMENT, NOT_FOUND, PARTNER_NOT_SETTLED';
 
 CREATE FUNCTION app.derive_order_rules() RETURNS void
     LANGUAGE plpgsql
@@ -2169,12 +3663,52 @@ begin
     point_multiplier = excluded.point_multiplier, rupiah_per_point = excluded.rupiah_per_point,
     point_value_rupiah = excluded.point_value_rupiah,
     minimum_threshold = excluded.minimum_threshold,
-    over_limit_policy = excluded.over_limit_policy, max_lines = excluded.max_lines,
-    snapshot = excluded.snapshot
+    over_limit_policy = excluded.over_limit_policy, max_overdue_days = excluded.max_overdue_days,
+    max_lines = excluded.max_lines, due_days = excluded.due_days, snapshot = excluded.snapshot
   where r is distinct from excluded;
 end $$;
 
 COMMENT ON FUNCTION app.derive_order_rules() IS 'Writes app.order_rules from the present configs; changes nothing when they are equal';
+
+CREATE FUNCTION app.describe_quote(p_partner app.partner_account, p_order app.priced_order, p_points integer) RETURNS json
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_lines app.priced_lines := p_order.lines;
+  v_over_limit_reason app.over_limit_reason;
+begin
+  v_over_limit_reason := app.over_limit_reason(
+    p_partner, p_order.grand_total, p_order.max_overdue_days);
+  return json_build_object(
+    'lines', (
+      select json_agg(json_build_object(
+        'sku', p.sku, 'name', p.name, 'quantity', l.quantity,
+        'list_price', l.list_price, 'unit_price', l.unit_price,
+        'line_total', l.quantity * l.unit_price,
+        'in_stock', l.quantity <= coalesce(s.display_stock, 0),
+        'display_stock', coalesce(s.display_stock, 0)
+      ) order by p.sku)
+      from unnest(
+        v_lines.product_ids, v_lines.quantities, v_lines.list_prices, v_lines.unit_prices
+      ) as l (product_id, quantity, list_price, unit_price)
+      join app.products as p on p.id = l.product_id
+      left join app.inventory as s on s.product_id = l.product_id
+    ),
+    'subtotal', v_lines.subtotal,
+    'discount_amount', p_order.discount_amount,
+    'point_discount', p_order.point_discount,
+    'grand_total', p_order.grand_total,
+    'points_used', coalesce(p_points, 0),
+    'points_promised', p_order.points_promised,
+    'due_days', p_order.due_days,
+    'credit_limit', p_partner.credit_limit,
+    'credit_left', greatest(p_partner.credit_limit - p_partner.credit_used, 0),
+    'is_over_limit', v_over_limit_reason is not null,
+    'over_limit_reason', v_over_limit_reason
+  );
+end $$;
+
+COMMENT ON FUNCTION app.describe_quote(p_partner app.partner_account, p_order app.priced_order, p_points integer) IS 'A priced order as quote_order returns it';
 
 CREATE FUNCTION app.draft_items(p_order_id uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -2188,6 +3722,43 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.draft_items(p_order_id uuid) IS 'The lines of an order in the form that calls take';
+
+CREATE FUNCTION app.drop_audit_partitions(p_before timestamp with time zone) RETURNS integer
+    LANGUAGE plpgsql
+    SET lock_timeout TO '3s'
+    AS $$
+declare
+  v_name name;
+  v_count int := 0;
+begin
+  for v_name in
+    select p.partition_name from app.audit_partitions() as p
+    where p.ends_at <= p_before order by p.ends_at
+  loop
+    execute format('drop table app.%I', v_name);
+    v_count := v_count + 1;
+  end loop;
+  -- Rows of a month that never had a partition.
+  if exists (select from app.audit_logs_default as l where l.created_at < p_before) then
+    alter table app.audit_logs_default disable trigger _100_append_only;
+    delete from app.audit_logs_default as l where l.created_at < p_before;
+    alter table app.audit_logs_default enable trigger _100_append_only;
+  end if;
+  return v_count;
+exception
+  when lock_not_available then
+    return 0;
+end $$;
+
+COMMENT ON FUNCTION app.drop_audit_partitions(p_before timestamp with time zone) IS 'Drops the months of the audit trail that ended before this time; returns the number of partitions dropped';
+
+CREATE FUNCTION app.due_before(p_days integer) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    AS $$
+  select ((now() at time zone 'Asia/Jakarta')::date - p_days)::timestamp at time zone 'Asia/Jakarta'
+$$;
+
+COMMENT ON FUNCTION app.due_before(p_days integer) IS 'The moment before which an invoice was due that is overdue by more than this many days; below 0: that is due within so many days less one';
 
 CREATE FUNCTION app.end_shadow_session() RETURNS integer
     LANGUAGE plpgsql
@@ -2222,33 +3793,272 @@ end $$;
 
 COMMENT ON FUNCTION app.enqueue_message(p_template text, p_recipient_type text, p_recipient_id uuid, p_order_id uuid, p_variables jsonb) IS 'Enqueues a message in the caller''s transaction; returns its id';
 
-CREATE FUNCTION app.enqueue_messages(p_template text, p_recipient_type text, p_recipient_ids uuid[], p_order_id uuid, p_variables jsonb, p_channel app.notification_channel_enum DEFAULT 'WHATSAPP'::app.notification_channel_enum, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS integer
+CREATE FUNCTION app.enqueue_messages(p_template text, p_recipient_type text, p_recipient_ids uuid[], p_order_id uuid, p_variables jsonb, p_channel app.notification_channel_enum DEFAULT 'WHATSAPP'::app.notification_channel_enum, p_expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS uuid[]
     LANGUAGE plpgsql
     AS $$
 declare
-  v_count int;
+  v_ids uuid[];
 begin
-  insert into app.messages (
-    template, channel, recipient_type, recipient_id, order_id, variables, priority, expires_at
+  with inserted as (
+    insert into app.messages (
+      template, channel, recipient_type, recipient_id, order_id, variables, priority, expires_at
+    )
+    select
+      p_template, p_channel, p_recipient_type, r.id, p_order_id, p_variables,
+      app.message_priority(p_template), p_expires_at
+    from unnest(p_recipient_ids) as r (id)
+    returning id
   )
-  select
-    p_template, p_channel, p_recipient_type, r.id, p_order_id, p_variables,
-    app.message_priority(p_template), p_expires_at
-  from unnest(p_recipient_ids) as r (id);
-  get diagnostics v_count = row_count;
-  return v_count;
+
+  select coalesce(array_agg(i.id), '{}') into v_ids from inserted as i;
+  return v_ids;
 end $$;
 
-COMMENT ON FUNCTION app.enqueue_messages(p_template text, p_recipient_type text, p_recipient_ids uuid[], p_order_id uuid, p_variables jsonb, p_channel app.notification_channel_enum, p_expires_at timestamp with time zone) IS 'Enqueues a message to each of these recipients in the caller''s transaction; returns how many';
+COMMENT ON FUNCTION app.enqueue_messages(p_template text, p_recipient_type text, p_recipient_ids uuid[], p_order_id uuid, p_variables jsonb, p_channel app.notification_channel_enum, p_expires_at timestamp with time zone) IS 'Enqueues a message to each of these recipients in the caller''s transaction; returns their ids';
 
 CREATE FUNCTION app.enqueue_vesting(p_invoice_id uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
 begin
-  insert into app.point_queue (invoice_id) values (p_invoice_id);
+  -- An invoice that was settled again before its turn is queued already.
+  insert into app.point_queue (invoice_id) values (p_invoice_id) on conflict do nothing;
 end $$;
 
 COMMENT ON FUNCTION app.enqueue_vesting(p_invoice_id uuid) IS 'Queues a PAID invoice, so that the job point-queue vests its points';
+
+CREATE FUNCTION app.erase_account(p_partner_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  delete from auth.login_attempts as a
+  where a.key in (
+      select auth.attempt_key('email', p.email) from app.partners as p where p.id = p_partner_id
+      union all
+      select auth.attempt_key('reset', p.email) from app.partners as p where p.id = p_partner_id
+      union all
+      select auth.attempt_key('password', p_partner_id::text)
+      union all
+      select k.kind || s.ip_address
+      from auth.sessions as s, unnest(array['ip:', 'reset-ip:']) as k (kind)
+      where s.subject_id = p_partner_id
+    );
+  delete from auth.password_codes as c where c.partner_id = p_partner_id;
+  delete from auth.sessions as s where s.subject_id = p_partner_id;
+  update app.partners as p set
+    email = 'erased-' || p.id || '@erased.invalid', phone = null, password_hash = '!',
+    business_name = '***', salon_type = null, chair_count = null, specialization = null,
+    address = null, is_active = false
+  where p.id = p_partner_id;
+end $$;
+
+COMMENT ON FUNCTION app.erase_account(p_partner_id uuid) IS 'Removes the partner''s sessions and sign-in attempts, and who they are from their account';
+
+CREATE FUNCTION app.erase_messages(p_partner_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_name text;
+  v_phone text;
+  v_own uuid[];
+  v_others uuid[];
+begin
+  select p.business_name, p.phone into strict v_name, v_phone
+  from app.partners as p where p.id = p_partner_id;
+  select
+    coalesce(array_agg(m.id) filter (where m.recipient_id = p_partner_id), '{}'),
+    coalesce(array_agg(m.id) filter (where m.recipient_id <> p_partner_id), '{}')
+  into v_own, v_others
+  from app.messages as m
+  where m.recipient_id = p_partner_id
+    or m.order_id in (select o.id from app.orders as o where o.partner_id = p_partner_id)
+    -- enqueued with a redemption, which they do not name; the partner may have been renamed
+    or (m.template = 'redemption_due' and m.created_at in (
+      select r.created_at from app.redemptions as r where r.partner_id = p_partner_id
+    ))
+    -- what they wrote, as it was forwarded, and what else names them
+    or (m.template = 'inbound_text' and m.variables ->> 'sender' like '%(' || v_phone || ')')
+    or (m.order_id is null and m.variables <> '{}' and exists (
+      select from jsonb_each_text(m.variables) as v where v.value = v_name
+    ));
+  perform from app.messages as m
+  where m.id = any (v_own || v_others) order by m.id for no key update;
+  perform app.keep_provider_ids(v_own);
+  update app.messages as m set
+    status = case when m.status in ('HELD', 'PENDING') then 'WITHDRAWN' else m.status end,
+    expires_at = case
+      when m.status in ('HELD', 'PENDING', 'CLAIMED', 'UNKNOWN') then now() else m.expires_at
+    end,
+    variables = '{}',
+    error_code = case when m.error_code is not null then '***' end,
+    -- the provider's id contains the number of the recipient
+    provider_id = case when m.id = any (v_others) then m.provider_id end,
+    refused_id = case when m.id = any (v_others) then m.refused_id
+      when m.refused_id is not null then '' end
+  where m.id = any (v_own || v_others);
+end $$;
+
+COMMENT ON FUNCTION app.erase_messages(p_partner_id uuid) IS 'Empties the messages to a partner, about their orders, and of what they wrote';
+
+CREATE FUNCTION app.erase_partner(p_partner_id uuid, p_reason text) RETURNS json
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_reason text;
+  v_deleted_at timestamptz;
+  v_phone text;
+begin
+  v_reason := app.require_text('reason', p_reason, 500);
+  perform from app.partners as p where p.id = p_partner_id for no key update;
+  if not found then
+    perform app.fail('NOT_FOUND', 'partner');
+  elsif exists (
+    select from app.partner_removals as r
+    where r.partner_id = p_partner_id and r.kind = 'ERASED'
+  ) then
+    return app.partner_removal(p_partner_id, true);
+  end if;
+  perform app.check_partner_settled(p_partner_id);
+  select p.deleted_at, p.phone into v_deleted_at, v_phone
+  from app.partners as p where p.id = p_partner_id;
+  if v_deleted_at is null then
+    perform app.close_partner(p_partner_id, v_reason);
+  end if;
+  perform from app.orders as o where o.partner_id = p_partner_id order by o.id for no key update;
+
+  -- Before the record of the erasure, whose own reason stays.
+  perform app.erase_webhooks(v_phone);
+  insert into app.partner_removals (partner_id, kind, reason, agent_id)
+  values (p_partner_id, 'ERASED', v_reason, auth.current_agent_id());
+
+  perform app.erase_rows(p_partner_id);
+  perform app.erase_messages(p_partner_id);
+  perform app.erase_quarantine(p_partner_id);
+  perform app.erase_account(p_partner_id);
+  perform app.erase_trail(p_partner_id);
+  return app.partner_removal(p_partner_id, false);
+end $$;
+
+COMMENT ON FUNCTION app.erase_partner(p_partner_id uuid, p_reason text) IS 'Removes the personal data of a partner everywhere, after deleting them; keeps every row and sum. A repeat changes nothing. Raises INVALID_ARGUMENT, NOT_FOUND, PARTNER_NOT_SETTLED';
+
+CREATE FUNCTION app.erase_quarantine(p_partner_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  delete from app.erp_quarantine as q
+  using app.invoices as i
+  where i.partner_id = p_partner_id and starts_with(q.key, i.invoice_number || ' ');
+end $$;
+
+COMMENT ON FUNCTION app.erase_quarantine(p_partner_id uuid) IS 'Deletes quarantined payments of a partner''s invoices, all of which are settled';
+
+CREATE FUNCTION app.erase_row(p_table text, p_row jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case
+    when p_row ?| app.personal_columns(p_table)
+      then p_row || coalesce((
+        select jsonb_object_agg(k.key, case
+          when k.key in ('idempotency_key', 'reference_number')
+            then concat('***', coalesce(p_row ->> 'id', p_row ->> 'result_id'))
+          else '***'
+        end)
+        from unnest(app.personal_columns(p_table)) as k (key)
+        where p_row ->> k.key is not null
+      ), '{}')
+    else p_row
+  end
+$$;
+
+COMMENT ON FUNCTION app.erase_row(p_table text, p_row jsonb) IS 'A row of this table with nothing left of its personal data; what was null stays null';
+
+CREATE FUNCTION app.erase_rows(p_partner_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $_$
+declare
+  v_table record;
+begin
+  for v_table in
+    select
+      c.relname as name, string_agg(quote_ident(k.name), ', ' order by k.name) as columns,
+      string_agg('r.' || quote_ident(k.name), ', ' order by k.name) as erased,
+      string_agg('t.' || quote_ident(k.name), ', ' order by k.name) as present
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_attribute as a
+      on a.attrelid = c.oid and a.attname = 'partner_id' and not a.attisdropped
+    cross join lateral unnest(app.personal_columns(c.relname)) as k (name)
+    join pg_catalog.pg_attribute as g
+      on g.attrelid = c.oid and g.attname = k.name and g.attgenerated = ''
+    where c.relnamespace = 'app'::regnamespace and c.relkind = 'r'
+      and c.relname <> 'partner_removals'
+    group by c.relname order by c.relname
+  loop
+    execute format(
+      'update app.%1$I as t set (%2$s) = (
+         select %3$s from jsonb_populate_record(t, app.erase_row(%1$L, to_jsonb(t))) as r
+       )
+       where t.partner_id = $1 and num_nonnulls(%4$s) > 0',
+      v_table.name, v_table.columns, v_table.erased, v_table.present)
+    using p_partner_id;
+  end loop;
+  -- Keys of the calls that booked the partner's rows.
+  update app.idempotency_keys as k set idempotency_key = '***' || k.result_id
+  where k.result_id = any (app.audited_ids(p_partner_id));
+  update app.partner_removals as r set reason = '***'
+  where r.partner_id = p_partner_id and r.kind = 'DELETED';
+  update app.sla_escalation_logs as l set reason = '***'
+  where l.reason is not null
+    and l.order_id in (select o.id from app.orders as o where o.partner_id = p_partner_id);
+end $_$;
+
+COMMENT ON FUNCTION app.erase_rows(p_partner_id uuid) IS 'Empties the personal columns of the partner''s orders, ledgers and histories';
+
+CREATE FUNCTION app.erase_trail(p_partner_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_ids uuid[];
+begin
+  perform pg_advisory_xact_lock(hashtext('app.audit_buffer'));
+  while app.flush_audit_buffer(10000) > 0 loop
+  end loop;
+  v_ids := app.audited_ids(p_partner_id);
+  update app.audit_logs as l set
+    old_value = app.erase_row(l.target_type, l.old_value),
+    new_value = app.erase_row(l.target_type, l.new_value)
+  where l.target_id = any (v_ids)
+    and (
+      l.old_value ?| app.personal_columns(l.target_type)
+      or l.new_value ?| app.personal_columns(l.target_type)
+    );
+  -- In shadow mode the address is the agent's.
+  update app.audit_logs as l set ip_address = null
+  where l.actor_id = p_partner_id and l.ip_address is not null;
+end $$;
+
+COMMENT ON FUNCTION app.erase_trail(p_partner_id uuid) IS 'Empties what the audit trail masked of a partner''s rows, and removes their addresses';
+
+CREATE FUNCTION app.erase_webhooks(p_phone text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_ids uuid[];
+begin
+  v_ids := array(
+    select b.id from app.inbound_messages as b
+    where b.payload::text like '%"' || ltrim(p_phone, '+') || '"%'
+    order by b.id for no key update
+  );
+  if exists (
+    select from app.inbound_messages as b where b.id = any (v_ids) and b.processed_at is null
+  ) then
+    perform app.fail('PARTNER_NOT_SETTLED', 'a message of theirs waits to be processed',
+      'Try again in a minute');
+  end if;
+  perform app.strip_webhooks(v_ids);
+  delete from app.conversations as c where c.number = p_phone;
+end $$;
+
+COMMENT ON FUNCTION app.erase_webhooks(p_phone text) IS 'Removes the bodies of webhooks that contain a number; raises PARTNER_NOT_SETTLED while one is not processed';
 
 CREATE FUNCTION app.erp_ack_cancellation(p_order_id uuid, p_outcome text, p_note text) RETURNS json
     LANGUAGE plpgsql
@@ -2348,6 +4158,7 @@ begin
       'payments must be [{"invoice_number", "amount", "reference_number", "paid_at",'
       ' "payment_method", "notes"}, ...]');
   end if;
+  perform app.lock_many_partners();
   -- Lock partners in the order of their ids, so that two concurrent calls cannot deadlock.
   perform from app.partners as p
   where p.id in (
@@ -2375,13 +4186,16 @@ begin
     else
       perform app.lock_invoice(v_payment.invoice_id);
       select y.amount into v_recorded_amount from app.invoice_payments as y
-      where y.invoice_id = v_payment.invoice_id
-        and y.reference_number = v_payment.reference_number;
-      if found then
-        v_code := case
-          when v_recorded_amount = v_payment.amount then 'DUPLICATE'
-          else 'PAYMENT_REFERENCE_REUSED'
-        end;
+      where y.id = app.find_payment(
+        v_payment.invoice_id, 'PAYMENT', v_payment.reference_number);
+      if v_recorded_amount = v_payment.amount then
+        v_code := 'DUPLICATE';
+      elsif app.was_reversed(
+        v_payment.invoice_id, v_payment.reference_number, v_payment.amount)
+      then
+        v_code := 'PAYMENT_REVERSED';  -- headquarters decides whether it is true this time
+      elsif v_recorded_amount is not null then
+        v_code := 'PAYMENT_REFERENCE_REUSED';
       else
         v_code := app.payment_refusal(v_payment.invoice_id, v_payment.amount);
         if v_code is null then
@@ -2480,18 +4294,16 @@ begin
       category_id = coalesce(excluded.category_id, p.category_id),
       base_price = excluded.base_price,
       retail_price = coalesce(excluded.retail_price, p.retail_price),
-      is_active = excluded.is_active
+      is_active = excluded.is_active and not p.is_withdrawn
     where (
       p.name, p.description, p.brand_id, p.category_id, p.base_price, p.retail_price, p.is_active
     ) is distinct from (
       excluded.name, coalesce(excluded.description, p.description),
       coalesce(excluded.brand_id, p.brand_id), coalesce(excluded.category_id, p.category_id),
-      excluded.base_price, coalesce(excluded.retail_price, p.retail_price), excluded.is_active
+      excluded.base_price, coalesce(excluded.retail_price, p.retail_price),
+      excluded.is_active and not p.is_withdrawn
     );
     get diagnostics v_applied = row_count;
-    insert into app.inventory (product_id)
-    select p.id from app.products as p where p.sku = any (v_skus)
-    on conflict (product_id) do nothing;
     delete from app.erp_quarantine as a where a.stream = v_stream and a.key = any (v_skus);
     perform app.apply_quarantined_levels(v_skus);
   end if;
@@ -2678,10 +4490,23 @@ begin
           where i.order_id = o.id
         ),
         'invoices', (
-          select json_agg(json_build_object(
+          select coalesce(json_agg(json_build_object(
             'invoice_number', v.invoice_number, 'amount', v.amount, 'due_date', v.due_date,
-            'status', v.status) order by v.id)
+            'status', v.status, 'amount_credited', v.amount_credited) order by v.id), '[]')
           from app.invoices as v where v.order_id = o.id
+        ),
+        'credit_notes', (
+          select coalesce(json_agg(json_build_object(
+            'credit_note_number', c.credit_note_number, 'amount', c.amount,
+            'created_at', c.created_at, 'items', (
+              select json_agg(json_build_object(
+                'sku', r.sku, 'quantity', l.quantity, 'amount', l.amount) order by r.sku)
+              from app.credit_note_items as l
+              join app.order_items as i on i.id = l.order_item_id
+              join app.products as r on r.id = i.product_id
+              where l.credit_note_id = c.id
+            )) order by c.id), '[]')
+          from app.credit_notes as c where c.order_id = o.id
         )
       ) as document
       from app.orders as o
@@ -2693,7 +4518,7 @@ begin
   );
 end $$;
 
-COMMENT ON FUNCTION app.erp_pending_orders(p_max integer) IS 'Approved orders that the ERP has not acknowledged, oldest first, with lines and invoices';
+COMMENT ON FUNCTION app.erp_pending_orders(p_max integer) IS 'Approved orders that the ERP has not acknowledged, oldest first, with lines, invoices and credit notes';
 
 CREATE FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text) RETURNS json
     LANGUAGE plpgsql
@@ -2736,7 +4561,8 @@ begin
   return (
     select json_build_object(
       'stream', v_stream, 'cursor', e.cursor, 'read_at', now(), 'updated_at', e.updated_at,
-      'interval_minutes', app.config_int('stock.sync_interval_minutes'))
+      'interval_minutes', app.config_int('stock.sync_interval_minutes'),
+      'erp_kind', app.config_text('erp.kind'))
     from (select) as one
     left join app.erp_streams as e on e.stream = v_stream
   );
@@ -2750,7 +4576,8 @@ CREATE FUNCTION app.error_catalog() RETURNS TABLE(code text, http_status integer
   values
     ('INVALID_ITEMS', 400, 'The list of items is not valid',
       'Send items as [{"sku": "...", "quantity": 2}, ...] with whole quantities from 1 to 100000',
-      'items is not an array of this form, is empty, or comes to more than can be stored'),
+      'items is not an array of this form, is empty, has other keys, or comes to more than can be '
+      'stored'),
     ('INVALID_ARGUMENT', 400, 'An argument is missing or not valid',
       'Correct the argument that details names',
       'Missing, too long, negative or not of the expected form'),
@@ -2765,10 +4592,11 @@ CREATE FUNCTION app.error_catalog() RETURNS TABLE(code text, http_status integer
       'Unknown or expired, or its session or account is closed'),
     ('REFRESH_TOKEN_REUSED', 401, 'The refresh token was used before',
       'Sign in again',
-      'A refresh token can be used once; its second use closes the session'),
-    ('INVALID_LINK', 401, 'The sign-in link is not valid',
-      'Request a new link',
-      'Unknown, used or expired'),
+      'Used again after 30 seconds, or after its successor was used: the session is closed'),
+    ('INVALID_LINK', 401, 'The link or code is not valid',
+      'Request a new one',
+      'A code to sign in or to set a password is unknown, used or expired, or its account is '
+      'not active'),
     ('ACCOUNT_INACTIVE', 401, 'This account is not active',
       'Ask headquarters to activate the account',
       'Deactivated, suspended or deleted since the token was issued'),
@@ -2778,15 +4606,28 @@ CREATE FUNCTION app.error_catalog() RETURNS TABLE(code text, http_status integer
     ('CREDIT_LIMIT_EXCEEDED', 402, 'The order exceeds the credit limit',
       'Reduce the order, or pay open invoices first',
       'Only under credit.over_limit_policy BLOCK; details states by how much'),
+    ('INVOICE_OVERDUE', 402, 'An invoice has been overdue for too long',
+      'Pay the overdue invoices first',
+      'Only under credit.over_limit_policy BLOCK, for invoices overdue for more than '
+      'credit.max_overdue_days; details states the oldest due date'),
     ('NOT_ALLOWED', 403, 'You are not allowed to do this',
       'Use an account whose role and region permit it',
       'The caller''s role or region does not permit it'),
     ('NOT_FOUND', 404, 'There is no such record',
       'Check the id',
       'The id is unknown, or its record is not the caller''s; details names the kind of record'),
+    ('CHOOSE_ROLE', 409, 'This e-mail address has several accounts',
+      'Sign in again with one of the roles that details lists',
+      'The password is right for a partner and for an agent; login takes the role as an argument'),
+    ('PHONE_IN_USE', 409, 'This phone number belongs to another account',
+      'Use another number, or ask headquarters',
+      'A phone number identifies one partner'),
     ('IDEMPOTENCY_CONFLICT', 409, 'This idempotency key was used for another request',
       'Use a new key for a new request',
       'The same key came with another body'),
+    ('PRICE_CHANGED', 409, 'The total has risen since it was quoted',
+      'Show the new total and submit again with it as expected_total',
+      'grand_total exceeds expected_total; details is the new quote as JSON text'),
     ('OUT_OF_STOCK', 409, 'There is not enough stock',
       'Reduce the quantities to what is left',
       'details lists the SKUs with the units left'),
@@ -2801,16 +4642,41 @@ CREATE FUNCTION app.error_catalog() RETURNS TABLE(code text, http_status integer
       'It is not over the limit, was released before, or is not SUBMITTED'),
     ('NOT_ROUTABLE', 409, 'The order cannot be routed',
       'Release the order first if it is over the limit',
-      'It is neither SUBMITTED nor PROCESSING, or waits for a credit release'),
+      'It is a draft, shipped or closed, or waits for a credit release'),
     ('SUBDIST_UNAVAILABLE', 409, 'The sub-distributor takes no orders',
       'Choose an active sub-distributor',
       'The sub-distributor is suspended'),
     ('INVOICE_CLOSED', 409, 'The invoice cannot be paid or changed',
       'Read the invoice again',
-      'It is paid or cancelled, or the change concerns what was billed'),
+      'It is paid or cancelled, or the change concerns what was billed; a cancelled one was '
+      'cancelled for another reason'),
     ('PAYMENT_REFERENCE_REUSED', 409, 'This reference was recorded with another amount',
       'Check the reference and the amount',
       'A reference counts once per invoice; details states the recorded amount'),
+    ('PAYMENT_REVERSED', 409, 'This payment was reversed before',
+      'No further step is needed',
+      'details states the reason; a payment of the ERP that equals a reversed one waits in the '
+      'quarantine'),
+    ('PAYMENT_NOT_REVERSIBLE', 409, 'The payment cannot be reversed',
+      'Reverse a payment whose money was not refunded',
+      'It is a reversal or a refund, or so much was refunded that less than it is left'),
+    ('ALREADY_WRITTEN_OFF', 409, 'The invoice was written off before',
+      'Read the invoice again',
+      'An invoice is written off at most once; details states how much and why'),
+    ('NOT_BILLABLE', 409, 'The order cannot be billed',
+      'Approve the order first',
+      'It is not approved yet, or was rejected or cancelled'),
+    ('NOT_BILLED', 409, 'The order is not billed in full',
+      'Issue the missing invoice first',
+      'Orders are shipped and completed only while live invoices bill their whole amount; details '
+      'states what is missing'),
+    ('NOT_RETURNABLE', 409, 'Goods of this order cannot be returned',
+      'Cancel or reject the order before it is shipped',
+      'Only goods of shipped and completed orders come back'),
+    ('PARTNER_NOT_SETTLED', 409, 'The partner cannot be removed yet',
+      'Close the orders and settle the invoices first',
+      'The partner owes money, is owed a refund, has open orders, or a message of theirs is being '
+      'processed; details states which'),
     ('REWARD_UNAVAILABLE', 409, 'The reward is not available',
       'Choose another reward',
       'Out of stock or withdrawn'),
@@ -2820,11 +4686,23 @@ CREATE FUNCTION app.error_catalog() RETURNS TABLE(code text, http_status integer
     ('ERP_REFERENCE_CONFLICT', 409, 'The order was acknowledged with another ERP reference',
       'Compare both references in the ERP',
       'details states the recorded reference'),
+    ('CONCURRENT_CHANGE', 409, 'Another change of master data is running',
+      'Send the request again',
+      'Changes of master data run one after another; this one waited as long as it may'),
+    ('ERP_MAINTAINED', 409, 'The ERP maintains this value',
+      'Change it in the ERP',
+      'Config erp.kind names an ERP, whose next sync would undo the change'),
+    ('PRICE_IN_FORCE', 409, 'The price cannot be changed any more',
+      'End the period and enter a new one',
+      'A period that has begun can be ended, nothing else; one that has ended cannot be changed'),
+    ('LAST_SUPERADMIN', 409, 'The last active superadmin stays',
+      'Make another agent a superadmin first',
+      'Without a superadmin no one could manage agents'),
     ('APPEND_ONLY', 409, 'This record cannot be changed or deleted',
       'Record a correction instead',
       'Ledgers, histories and the audit trail are append-only for everyone'),
     ('UNKNOWN_SKU', 422, 'The order contains an unknown product',
-      'Remove the products that details lists',
+      'Remove the products that details lists; update_draft removes them from a draft',
       'details lists the SKUs that do not exist or are withdrawn'),
     ('TOO_MANY_LINES', 422, 'The order has too many lines',
       'Split the order',
@@ -2838,6 +4716,22 @@ CREATE FUNCTION app.error_catalog() RETURNS TABLE(code text, http_status integer
     ('PAYMENT_EXCEEDS_DUE', 422, 'The payment exceeds what is due',
       'Record at most what is due',
       'details states what is due'),
+    ('INVALID_PHONE', 422, 'This is not a phone number',
+      'Send one number, such as 0812-3456-7890 or +65 6123 4567, without letters or extensions',
+      'Letters, two numbers, an extension, or a length that no number has; details names the '
+      'field'),
+    ('INVOICE_EXCEEDS_ORDER', 422, 'The invoices would exceed the order',
+      'Bill at most what is not billed yet',
+      'details states what is not billed'),
+    ('RETURN_EXCEEDS_SHIPPED', 422, 'More would be returned than was shipped',
+      'Return at most the units that details lists',
+      'details lists the SKUs with the units that can still be returned'),
+    ('REFUND_EXCEEDS_DUE', 422, 'The refund exceeds what is due to the partner',
+      'Record at most what is due to the partner',
+      'details states refund_due of the invoice'),
+    ('WRITE_OFF_TOO_LARGE', 422, 'Too much is due for a write-off',
+      'Record the payment, or credit returned goods',
+      'At most invoice.write_off_max can be written off; details states what is due'),
     ('PASSWORD_TOO_WEAK', 422, 'The password is too short or too long',
       'Choose a password of at least 10 characters and at most 72 bytes',
       'A password has at least 10 characters and at most 72 bytes'),
@@ -2850,9 +4744,12 @@ CREATE FUNCTION app.error_catalog() RETURNS TABLE(code text, http_status integer
     ('INVALID_REGION', 422, 'The region cannot be placed there',
       'Choose a parent region that is not below it',
       'The region would be its own ancestor'),
+    ('INVALID_CATEGORY', 422, 'The category cannot be placed there',
+      'Choose a parent category that is not below it',
+      'The category would be its own ancestor'),
     ('TOO_MANY_ATTEMPTS', 429, 'There were too many attempts',
-      'Wait for the seconds that the Retry-After header states',
-      'Too many failed attempts of one account, number or address')
+      'Wait for the seconds that details and the Retry-After header state',
+      'Too many failed attempts of one account, device, number or address')
 $$;
 
 COMMENT ON FUNCTION app.error_catalog() IS 'All errors of the hub: stable code, HTTP status, message, hint, meaning';
@@ -2862,13 +4759,23 @@ CREATE FUNCTION app.escalate_now(p_order_id uuid, p_reason text) RETURNS void
     AS $$
 declare
   v_order app.orders;
+  v_recipient_ids uuid[];
   v_notified uuid[];
+  v_variables jsonb;
 begin
   select * into v_order from app.orders as o
-  where o.id = p_order_id and o.status in ('SUBMITTED', 'PROCESSING')
-    and o.routed_to_subdist_id is not null and not o.sla_escalated
+  where o.id = p_order_id and o.awaiting = 'SUBDIST' and not o.sla_escalated
   for no key update;
   if not found then
+    return;
+  end if;
+  v_variables := app.waiting_since(
+    v_order.awaiting_since, app.open_task(v_order.status, 'SUBDIST', true, false)
+  ) || jsonb_build_object('reason', p_reason);
+  v_recipient_ids := app.headquarters();
+  if v_recipient_ids = '{}' then
+    -- release_held_messages calls this function again
+    perform app.notify_headquarters('sla_escalation', p_order_id, v_variables);
     return;
   end if;
   with logged as (
@@ -2876,23 +4783,53 @@ begin
       order_id, escalation_level, notified_to, notified_type, clock_started_at, due_at, reason
     )
     select
-      p_order_id, 'HQ_INTERVENTION', a.id, 'ADMIN', v_order.sla_clock_started_at, now(), p_reason
-    from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+      p_order_id, 'HQ_INTERVENTION', r.id, 'ADMIN', v_order.awaiting_since, now(), p_reason
+    from unnest(v_recipient_ids) as r (id)
     on conflict do nothing
     returning *
   )
   select array_agg(g.notified_to) into v_notified from logged as g;
-  perform app.enqueue_messages('sla_escalation', 'AGENT', v_notified, p_order_id,
-    app.waiting_since(v_order.sla_clock_started_at) || jsonb_build_object('reason', p_reason));
-  update app.orders as o set sla_escalated = true
-  where o.id = p_order_id and exists (
-    select from app.sla_escalation_logs as l
-    where l.order_id = p_order_id and l.escalation_level = 'HQ_INTERVENTION'
-      and l.clock_started_at = v_order.sla_clock_started_at
+  perform app.enqueue_messages('sla_escalation', 'AGENT', v_notified, p_order_id, v_variables);
+  update app.orders as o set sla_escalated = true where o.id = p_order_id;
+end $$;
+
+COMMENT ON FUNCTION app.escalate_now(p_order_id uuid, p_reason text) IS 'Escalates an order that awaits its sub-distributor to headquarters at once, with the reason; once per clock';
+
+CREATE FUNCTION app.escalation_region(p_order_id uuid) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return (
+    select p.region_id
+    from app.orders as o join app.partners as p on p.id = o.partner_id
+    where o.id = p_order_id and p.deleted_at is null
   );
 end $$;
 
-COMMENT ON FUNCTION app.escalate_now(p_order_id uuid, p_reason text) IS 'Escalates an open order to headquarters at once, with the reason; once per clock';
+COMMENT ON FUNCTION app.escalation_region(p_order_id uuid) IS 'Region of the order''s partner; null if there is none or the partner is deleted';
+
+CREATE FUNCTION app.escalation_template(p_level app.escalation_level_enum, p_awaiting app.awaiting_enum, p_status app.order_status_enum) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case p_awaiting
+    when 'HEADQUARTERS'
+      then case p_level when 'REMINDER' then 'sla_hq_reminder' else 'sla_hq_escalation' end
+    else case p_level
+      when 'REMINDER'
+        then case p_status when 'APPROVED' then 'sla_delivery_reminder' else 'sla_reminder' end
+      when 'MANAGER' then 'sla_manager'
+      else 'sla_escalation'
+    end
+  end
+$$;
+
+COMMENT ON FUNCTION app.escalation_template(p_level app.escalation_level_enum, p_awaiting app.awaiting_enum, p_status app.order_status_enum) IS 'Template of the message of a level, by whose clock it is';
+
+CREATE FUNCTION app.event_key(p_element jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$ select encode(app.provider_hash(p_element ->> 'id'), 'hex') $$;
+
+COMMENT ON FUNCTION app.event_key(p_element jsonb) IS 'Key of the event that an element of a webhook is; null if it has no id';
 
 CREATE FUNCTION app.exceeds_credit(p_partner app.partner_account, p_amount numeric) RETURNS boolean
     LANGUAGE sql IMMUTABLE
@@ -2901,6 +4838,43 @@ CREATE FUNCTION app.exceeds_credit(p_partner app.partner_account, p_amount numer
 $$;
 
 COMMENT ON FUNCTION app.exceeds_credit(p_partner app.partner_account, p_amount numeric) IS 'Whether an amount (IDR) would take the partner past their credit limit';
+
+CREATE FUNCTION app.expire_points(p_partner_id uuid, p_points integer, p_reason text, p_idempotency_key text) RETURNS uuid
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_key text;
+  v_reason text;
+  v_hash bytea;
+  v_balance int;
+  v_id uuid;
+begin
+  v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
+  v_reason := app.require_text('reason', p_reason, 500);
+  if p_points is null or p_points not between 1 and app.max_points() then
+    perform app.fail('INVALID_ARGUMENT', 'points is a whole number from 1 to 1,000,000,000');
+  end if;
+  v_hash := app.request_hash(
+    jsonb_build_array('expire_points', p_partner_id, p_points, v_reason));
+  v_id := app.find_result('expire_points', v_key, v_hash);
+  if v_id is not null then
+    return v_id;
+  end if;
+  select p.point_balance into v_balance
+  from app.partners as p where p.id = p_partner_id for no key update;
+  if not found then
+    perform app.fail('NOT_FOUND', 'partner');
+  elsif p_points > v_balance then
+    perform app.fail('POINTS_INSUFFICIENT', format('the balance is %s points', v_balance));
+  end if;
+  insert into app.point_transactions (partner_id, type, points, description, created_by)
+  values (p_partner_id, 'EXPIRED', -p_points, v_reason, auth.current_agent_id())
+  returning id into v_id;
+  perform app.store_result('expire_points', v_key, v_hash, v_id);
+  return v_id;
+end $$;
+
+COMMENT ON FUNCTION app.expire_points(p_partner_id uuid, p_points integer, p_reason text, p_idempotency_key text) IS 'Expires points by hand, at most the balance, idempotent by key; returns the transaction''s id. Raises INVALID_ARGUMENT, NOT_FOUND, POINTS_INSUFFICIENT, IDEMPOTENCY_CONFLICT';
 
 CREATE FUNCTION app.fail(p_code text, p_details text DEFAULT NULL::text, p_hint text DEFAULT NULL::text) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -2917,6 +4891,40 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.fail(p_code text, p_details text, p_hint text) IS 'Raises the error of this code in app.error_catalog(); never returns';
+
+CREATE FUNCTION app.find_payment(p_invoice_id uuid, p_kind text, p_reference text) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return (
+    select y.id from app.invoice_payments as y
+    where y.invoice_id = p_invoice_id and y.kind = p_kind
+      and y.reference_key = app.reference_key(p_reference) and not app.is_reversed(y.id)
+  );
+end $$;
+
+COMMENT ON FUNCTION app.find_payment(p_invoice_id uuid, p_kind text, p_reference text) IS 'The PAYMENT or REFUND of an invoice with this reference, regardless of case and spaces, that was not reversed; null if there is none';
+
+CREATE FUNCTION app.find_result(p_call text, p_key text, p_hash bytea) RETURNS uuid
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_result_id uuid;
+  v_hash bytea;
+begin
+  if p_key is null then
+    return null;
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended(format('app.%s %s', p_call, p_key), 0));
+  select k.result_id, k.request_hash into v_result_id, v_hash
+  from app.idempotency_keys as k where k.call = p_call and k.idempotency_key = p_key;
+  if v_hash <> p_hash then
+    perform app.fail('IDEMPOTENCY_CONFLICT', left(p_key, 200));
+  end if;
+  return v_result_id;
+end $$;
+
+COMMENT ON FUNCTION app.find_result(p_call text, p_key text, p_hash bytea) IS 'What this call with this key has created, null for a new key or none; raises IDEMPOTENCY_CONFLICT if the body differed';
 
 CREATE FUNCTION app.find_submission(p_partner_id uuid, p_key text, p_hash bytea) RETURNS uuid
     LANGUAGE plpgsql STABLE
@@ -2941,6 +4949,8 @@ CREATE FUNCTION app.flush_audit_buffer(p_limit integer DEFAULT 10000) RETURNS in
 declare
   v_count int;
 begin
+  -- An erasure waits until no change is on its way from the buffer to the trail.
+  perform pg_advisory_xact_lock_shared(hashtext('app.audit_buffer'));
   with taken as (
     delete from app.audit_buffer as b
     -- An array, so that the rows are chosen once: a plan that repeats the sub-query would choose
@@ -2973,8 +4983,8 @@ begin
   select
     a.actor_id, a.actor_type, (coalesce(r.new_row, r.old_row) ->> 'id')::uuid, r.target_type,
     t.action,
-    app.mask_row(app.changed_columns(r.old_row, r.new_row)),
-    app.mask_row(app.changed_columns(r.new_row, r.old_row)),
+    app.mask_row(r.target_type, app.changed_columns(r.old_row, r.new_row)),
+    app.mask_row(r.target_type, app.changed_columns(r.new_row, r.old_row)),
     t.ip_address, t.created_at, t.actor_role, a.on_behalf_of
   from taken as t
   cross join lateral app.actor_of(t.claims, t.actor_role) as a
@@ -3017,19 +5027,10 @@ begin
     from app.partners as p where p.phone = v_number and p.deleted_at is null;
   end if;
   v_variables := jsonb_build_object(
-    'sender', coalesce(v_sender.name, '') || ' (' || coalesce(v_number, '-') || ')',
+    'sender', coalesce(v_sender.name, '') || ' ('
+      || coalesce(v_number, left(p_from, 40), '-') || ')',
     'text', left(p_text, 900));
-  v_agent_ids := array(
-    select a.id from app.agents as a
-    where a.is_active and a.role = 'SALESMAN' and a.region_id = (
-      select r.region_id from app.ancestor_regions(v_sender.region_id) as r
-      where exists (
-        select from app.agents as x
-        where x.region_id = r.region_id and x.is_active and x.role = 'SALESMAN'
-      )
-      order by r.distance limit 1
-    )
-  );
+  v_agent_ids := app.agents_serving(v_sender.region_id);
   if v_agent_ids = '{}' then
     perform app.notify_headquarters('inbound_text', null, v_variables);
   else
@@ -3040,28 +5041,42 @@ end $$;
 
 COMMENT ON FUNCTION app.forward_text(p_from text, p_text text) IS 'Forwards a text to the agents of the sender''s region, or else to headquarters';
 
-CREATE FUNCTION app.hand_over_orders(p_subdist_id uuid) RETURNS integer
+CREATE FUNCTION app.generated_columns(p_table oid) RETURNS text[]
+    LANGUAGE sql STABLE
+    AS $$
+  select array(
+    select a.attname::text from pg_catalog.pg_attribute as a
+    where a.attrelid = p_table and a.attgenerated <> ''
+  )
+$$;
+
+COMMENT ON FUNCTION app.generated_columns(p_table oid) IS 'Names of the generated columns of a table';
+
+CREATE FUNCTION app.hand_over_orders(p_subdist_ids uuid[]) RETURNS integer
     LANGUAGE plpgsql
     AS $$
 declare
+  v_ids uuid[];
   v_id uuid;
   v_count int := 0;
 begin
-  perform app.lock_messages('{}', array(
+  v_ids := array(
     select o.id from app.orders as o
-    where o.routed_to_subdist_id = p_subdist_id and o.status in ('SUBMITTED', 'PROCESSING')
-  ));
-  for v_id in
-    select o.id from app.orders as o
-    where o.routed_to_subdist_id = p_subdist_id and o.status in ('SUBMITTED', 'PROCESSING')
-    order by o.partner_id, o.id
-  loop
-    perform app.lock_order(v_id);
-    -- It may have been answered or re-routed while this waited for the lock.
+    where o.routed_to_subdist_id = any (p_subdist_ids) and o.awaiting_since is not null
+    order by o.id
+  );
+  if v_ids = '{}' then
+    return 0;
+  end if;
+  perform app.lock_many_partners();
+  -- All of them before the first is changed: two calls wait for each other instead of deadlocking.
+  perform app.lock_messages('{}', v_ids);
+  foreach v_id in array v_ids loop
+    -- It may have been answered, re-routed or shipped while this waited for the locks.
     if exists (
       select from app.orders as o
-      where o.id = v_id and o.routed_to_subdist_id = p_subdist_id
-        and o.status in ('SUBMITTED', 'PROCESSING')
+      where o.id = v_id and o.routed_to_subdist_id = any (p_subdist_ids)
+        and o.awaiting_since is not null
     ) then
       perform app.assign_order(v_id, app.subdist_for_order(v_id), 'ROUTED', 'suspended');
       v_count := v_count + 1;
@@ -3070,7 +5085,7 @@ begin
   return v_count;
 end $$;
 
-COMMENT ON FUNCTION app.hand_over_orders(p_subdist_id uuid) IS 'Routes the open orders of a suspended sub-distributor to the next one; returns the number of orders';
+COMMENT ON FUNCTION app.hand_over_orders(p_subdist_ids uuid[]) IS 'Routes the orders that these suspended sub-distributors have not shipped to the next one; returns the number of orders';
 
 CREATE FUNCTION app.handle_button_reply(p_payload text, p_from text) RETURNS text
     LANGUAGE plpgsql
@@ -3084,10 +5099,11 @@ begin
     return 'unknown button';
   end if;
   select * into v_order from app.orders as o where o.id = v_order_id for no key update;
-  if not found or v_order.routed_to_subdist_id is null
-    or v_order.status not in ('SUBMITTED', 'PROCESSING')
+  if not found or v_order.awaiting <> 'SUBDIST'
+    -- an offer that was sent late, after the order was approved
+    or (v_order.status = 'APPROVED' and v_decision = 'ACCEPT')
     or split_part(p_payload, ':', 3) is distinct from app.reply_signature(
-      v_decision, v_order.id, v_order.routed_to_subdist_id, v_order.sla_clock_started_at)
+      v_decision, v_order.id, v_order.routed_to_subdist_id, v_order.awaiting_since)
   then
     perform app.reply_to_outdated_button(v_order.id, p_from);
     return 'button out of date';
@@ -3122,7 +5138,7 @@ exception
   when others then
     -- another webhook may bring the same message again
     delete from app.inbound_events as e
-    where e.event_key = left(p_element ->> 'id', 300) and e.inbound_message_id = p_inbound_id
+    where e.event_key = app.event_key(p_element) and e.inbound_message_id = p_inbound_id
       and e.outcome = 'received';
     insert into app.inbound_events (event_key, inbound_message_id, outcome)
     values (concat_ws(':', p_inbound_id, p_kind, p_number), p_inbound_id,
@@ -3136,7 +5152,7 @@ CREATE FUNCTION app.handle_inbound_event(p_inbound_id uuid, p_message jsonb) RET
     LANGUAGE plpgsql
     AS $$
 declare
-  v_key text := left(p_message ->> 'id', 300);
+  v_key text := app.event_key(p_message);
   v_outcome text;
 begin
   -- app.lock_inbound has recorded it as received, unless an earlier webhook brought it
@@ -3182,6 +5198,32 @@ begin
 end $_$;
 
 COMMENT ON FUNCTION app.handle_inbound_status(p_status jsonb) IS 'Applies one status of a webhook to its message; ignores statuses of unknown messages';
+
+CREATE FUNCTION app.headquarters() RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return array(
+    select a.id from app.agents as a
+    where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active order by a.id
+  );
+end $$;
+
+COMMENT ON FUNCTION app.headquarters() IS 'Ids of the active admins and superadmins';
+
+CREATE FUNCTION app.headquarters_due_at(p_since timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return (
+    select app.sla_due_at(
+      p_since, app.config_numeric('sla.approval_hours'), c.config_value, 'Asia/Jakarta')
+    from app.system_configs as c where c.config_key = 'sla.calendar' and p_since is not null
+  );
+end $$;
+
+COMMENT ON FUNCTION app.headquarters_due_at(p_since timestamp with time zone) IS 'When admins are reminded of something that awaits headquarters since then; null for null';
 
 CREATE FUNCTION app.holds_stock(p_status app.order_status_enum, p_erp_reference text) RETURNS boolean
     LANGUAGE sql IMMUTABLE
@@ -3242,6 +5284,39 @@ end $$;
 
 COMMENT ON FUNCTION app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines) IS 'Inserts priced lines of an order, in product order';
 
+CREATE FUNCTION app.insert_payment(p_invoice_id uuid, p_kind text, p_amount numeric, p_payment_method text, p_reference_number text, p_notes text, p_paid_at timestamp with time zone, p_reverses_payment_id uuid) RETURNS uuid
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_id uuid;
+  v_before record;
+begin
+  select i.partner_id, i.amount_due into strict v_before
+  from app.invoices as i where i.id = p_invoice_id;
+
+  insert into app.invoice_payments (
+    invoice_id, partner_id, kind, amount, payment_method, reference_number, notes, recorded_by,
+    paid_at, reverses_payment_id, reference_use
+  )
+  values (
+    p_invoice_id, v_before.partner_id, p_kind, p_amount, p_payment_method, p_reference_number,
+    p_notes, auth.current_agent_id(), p_paid_at, p_reverses_payment_id,
+    (
+      select count(*) from app.invoice_payments as r
+      where r.invoice_id = p_invoice_id and r.kind = 'REVERSAL'
+        and r.reference_key = app.reference_key(p_reference_number)
+    )
+  )
+  returning id into v_id;
+
+  -- The triggers have added the payment to the invoice.
+  perform app.use_credit(i.partner_id, i.amount_due - v_before.amount_due)
+  from app.invoices as i where i.id = p_invoice_id;
+  return v_id;
+end $$;
+
+COMMENT ON FUNCTION app.insert_payment(p_invoice_id uuid, p_kind text, p_amount numeric, p_payment_method text, p_reference_number text, p_notes text, p_paid_at timestamp with time zone, p_reverses_payment_id uuid) IS 'Books a payment, reversal or refund (IDR, signed) and changes the credit by what is due less; returns its id. The caller holds the invoice''s lock';
+
 CREATE FUNCTION app.invariants() RETURNS TABLE(invariant text, statement text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3254,13 +5329,57 @@ $$;
 
 COMMENT ON FUNCTION app.invariants() IS 'Names of the invariants, with what each states and what its query scans';
 
-CREATE FUNCTION app.invoice_amount_due(p_status app.invoice_status_enum, p_amount numeric, p_amount_paid numeric) RETURNS numeric
-    LANGUAGE sql IMMUTABLE
+CREATE FUNCTION app.invoice_due_days(p_order_id uuid) RETURNS integer
+    LANGUAGE plpgsql STABLE
     AS $$
-  select case when p_status in ('UNPAID', 'PARTIAL') then p_amount - p_amount_paid else 0 end
-$$;
+begin
+  return (
+    select coalesce(o.due_days, app.config_int('invoice.due_days.' || lower(p.tier::text)))
+    from app.orders as o join app.partners as p on p.id = o.partner_id
+    where o.id = p_order_id
+  );
+end $$;
 
-COMMENT ON FUNCTION app.invoice_amount_due(p_status app.invoice_status_enum, p_amount numeric, p_amount_paid numeric) IS 'IDR that the partner still owes on an invoice';
+COMMENT ON FUNCTION app.invoice_due_days(p_order_id uuid) IS 'Days that the partner has to pay an invoice of this order';
+
+CREATE FUNCTION app.invoices_to_remind(p_days integer[], p_limit integer) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return array(
+    with recursive levels as (
+      (
+        select coalesce(i.last_reminder_day, -1000) as day
+        from app.invoices as i
+        where i.status in ('UNPAID', 'PARTIAL')
+        order by coalesce(i.last_reminder_day, -1000) limit 1
+      )
+      union all
+      select (
+        select coalesce(i.last_reminder_day, -1000)
+        from app.invoices as i
+        where i.status in ('UNPAID', 'PARTIAL') and coalesce(i.last_reminder_day, -1000) > l.day
+        order by coalesce(i.last_reminder_day, -1000) limit 1
+      )
+      from levels as l where l.day is not null
+    )
+
+    select d.id
+    from levels as l
+    cross join lateral (
+      select min(n.day) as day from unnest(p_days) as n (day) where n.day > l.day
+    ) as n
+    cross join lateral (
+      select i.id from app.invoices as i
+      where i.status in ('UNPAID', 'PARTIAL') and coalesce(i.last_reminder_day, -1000) = l.day
+        and i.due_date < app.due_before(n.day - 1)
+      order by i.due_date limit p_limit
+    ) as d
+    limit p_limit
+  );
+end $$;
+
+COMMENT ON FUNCTION app.invoices_to_remind(p_days integer[], p_limit integer) IS 'Open invoices of which a reminder is due on one of these days from the due date, at most p_limit';
 
 CREATE FUNCTION app.is_calendar(p_value jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE
@@ -3282,12 +5401,39 @@ CREATE FUNCTION app.is_calendar(p_value jsonb) RETURNS boolean
       and coalesce(jsonb_array_length(p_value -> 'holidays'), 0) <= 1000
       and not exists (
         select from jsonb_array_elements_text(coalesce(p_value -> 'holidays', '[]')) as h
-        where h !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
+        where app.is_date(h) is not true
       )
   end
 $_$;
 
 COMMENT ON FUNCTION app.is_calendar(p_value jsonb) IS 'True for "ALWAYS", and for {"days": [1 = Monday .. 7], "from": "HH:MM", "until": "HH:MM", "holidays": ["YYYY-MM-DD", ...]} with working time in it';
+
+CREATE FUNCTION app.is_date(p_text text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+  select case
+    when p_text ~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$' and p_text >= '0001'
+      then substr(p_text, 9)::int <= extract(day from
+        make_date(left(p_text, 4)::int, substr(p_text, 6, 2)::int, 1)
+        + interval '1 month' - interval '1 day')
+    else false
+  end
+$_$;
+
+COMMENT ON FUNCTION app.is_date(p_text text) IS 'Whether the text, YYYY-MM-DD, is a date that exists';
+
+CREATE FUNCTION app.is_erasing(p_partner_id uuid DEFAULT NULL::uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return exists (
+    select from app.partner_removals as r
+    where r.transaction_id = pg_current_xact_id() and r.kind = 'ERASED'
+      and r.partner_id = coalesce(p_partner_id, r.partner_id)
+  );
+end $$;
+
+COMMENT ON FUNCTION app.is_erasing(p_partner_id uuid) IS 'Whether this transaction erases a partner, or this one';
 
 CREATE FUNCTION app.is_in_conversation_window(p_number text) RETURNS boolean
     LANGUAGE plpgsql STABLE
@@ -3300,6 +5446,28 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.is_in_conversation_window(p_number text) IS 'Whether WhatsApp accepts a free-form message to this number: its owner wrote within a day';
+
+CREATE FUNCTION app.is_int_list(p_value jsonb, p_minimum numeric, p_maximum numeric) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case
+    when jsonb_typeof(p_value) is distinct from 'array' then false
+    when jsonb_array_length(p_value) > 20 then false
+    when exists (
+      select from jsonb_array_elements(p_value) as d where jsonb_typeof(d) <> 'number'
+    ) then false
+    else not exists (
+      select from (
+        select d.value::numeric as days, lag(d.value::numeric) over (order by d.position) as before
+        from jsonb_array_elements_text(p_value) with ordinality as d (value, position)
+      ) as n
+      where n.days not between p_minimum and p_maximum or n.days <> trunc(n.days)
+        or n.days <= n.before
+    )
+  end
+$$;
+
+COMMENT ON FUNCTION app.is_int_list(p_value jsonb, p_minimum numeric, p_maximum numeric) IS 'True for an array of at most 20 ascending whole numbers within the bounds; it may be empty';
 
 CREATE FUNCTION app.is_legal_redemption(p_from app.redemption_status_enum, p_to app.redemption_status_enum) RETURNS boolean
     LANGUAGE sql IMMUTABLE
@@ -3320,7 +5488,7 @@ CREATE FUNCTION app.is_legal_transition(p_from app.order_status_enum, p_to app.o
       then p_from in ('DRAFT', 'SUBMITTED', 'PROCESSING', 'APPROVED')
     else (p_from, p_to) in (
       ('DRAFT', 'SUBMITTED'), ('SUBMITTED', 'PROCESSING'), ('PROCESSING', 'APPROVED'),
-      ('SUBMITTED', 'APPROVED'),  -- only orders that could not be routed: tg_orders__guard
+      ('SUBMITTED', 'APPROVED'),  -- only orders without a sub-distributor: tg_orders__guard
       ('APPROVED', 'SHIPPED'), ('SHIPPED', 'COMPLETED')
     )
   end
@@ -3328,64 +5496,135 @@ $$;
 
 COMMENT ON FUNCTION app.is_legal_transition(p_from app.order_status_enum, p_to app.order_status_enum) IS 'True if an order can move from one status to the other; from null: the statuses in which it can be created';
 
-CREATE FUNCTION app.issue_invoice(p_order_id uuid, p_amount numeric) RETURNS uuid
+CREATE FUNCTION app.is_reminder_hour(p_at timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$ select extract(hour from p_at at time zone 'Asia/Jakarta') between 8 and 17 $$;
+
+COMMENT ON FUNCTION app.is_reminder_hour(p_at timestamp with time zone) IS 'Whether reminders of invoices are sent at this time: from 8:00 to 18:00 in Jakarta';
+
+CREATE FUNCTION app.is_reversed(p_payment_id uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return exists (
+    select from app.invoice_payments as r where r.reverses_payment_id = p_payment_id
+  );
+end $$;
+
+COMMENT ON FUNCTION app.is_reversed(p_payment_id uuid) IS 'True if the payment was reversed';
+
+CREATE FUNCTION app.issue_invoice(p_order_id uuid, p_amount numeric, p_due_date timestamp with time zone, p_reason text, p_idempotency_key text) RETURNS uuid
     LANGUAGE plpgsql
     AS $$
 declare
-  v_partner record;
-  v_invoice record;
+  v_key text;
+  v_reason text;
+  v_due_date timestamptz;
+  v_hash bytea;
+  v_invoice_id uuid;
+  v_unbilled numeric;
+  v_order record;
 begin
-  select p.id, p.tier into strict v_partner
-  from app.orders as o join app.partners as p on p.id = o.partner_id where o.id = p_order_id;
-
-  insert into app.invoices (order_id, partner_id, amount, due_date, created_by)
-  values (
-    p_order_id, v_partner.id, p_amount,
-    now() + make_interval(
-      days => app.config_int('invoice.due_days.' || lower(v_partner.tier::text))),
-    auth.current_agent_id()
-  )
-  returning id, invoice_number, amount, due_date, status into v_invoice;
-
-  perform app.use_credit(v_partner.id, p_amount);
-  if v_invoice.status = 'PAID' then  -- nothing to pay
-    perform app.enqueue_vesting(v_invoice.id);
+  v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
+  v_reason := app.require_text('reason', p_reason, 500);
+  v_due_date := app.optional_timestamp('due_date', p_due_date);
+  perform app.require_amount(p_amount);
+  v_hash := app.request_hash(jsonb_build_array(
+    'issue_invoice', p_order_id, trim_scale(p_amount), extract(epoch from v_due_date), v_reason));
+  v_invoice_id := app.find_result('issue_invoice', v_key, v_hash);
+  if v_invoice_id is not null then
+    return v_invoice_id;
   end if;
-  perform app.enqueue_message(
-    'invoice_issued', 'PARTNER', v_partner.id, p_order_id, jsonb_build_object(
-      'invoice_number', v_invoice.invoice_number, 'amount', app.format_rupiah(v_invoice.amount),
-      'due_date', to_char(v_invoice.due_date at time zone 'Asia/Jakarta', 'DD-MM-YYYY')
-    ));
-  return v_invoice.id;
+  perform app.lock_order(p_order_id);
+  select o.order_number, o.status into strict v_order
+  from app.orders as o where o.id = p_order_id;
+  if v_order.status not in ('APPROVED', 'SHIPPED', 'COMPLETED') then
+    perform app.fail('NOT_BILLABLE', format('%s is %s', v_order.order_number, v_order.status));
+  end if;
+  v_unbilled := app.unbilled_amount(p_order_id);
+  if p_amount > v_unbilled then
+    perform app.fail('INVOICE_EXCEEDS_ORDER', format('%s: %s is not billed',
+      v_order.order_number, app.format_rupiah(v_unbilled)));
+  end if;
+
+  v_invoice_id := app.bill_order(p_order_id, p_amount, v_due_date, v_reason);
+  perform app.store_result('issue_invoice', v_key, v_hash, v_invoice_id);
+  return v_invoice_id;
 end $$;
 
-COMMENT ON FUNCTION app.issue_invoice(p_order_id uuid, p_amount numeric) IS 'Bills an amount (IDR) of an order, due after invoice.due_days.<tier> days; returns the invoice''s id';
+COMMENT ON FUNCTION app.issue_invoice(p_order_id uuid, p_amount numeric, p_due_date timestamp with time zone, p_reason text, p_idempotency_key text) IS 'Bills an amount (IDR) of an order that no live invoice bills, idempotent by key; due when stated, else after the partner''s days. Raises INVALID_ARGUMENT, NOT_FOUND, NOT_BILLABLE, INVOICE_EXCEEDS_ORDER, IDEMPOTENCY_CONFLICT';
 
-CREATE FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_limit integer) RETURNS TABLE(id uuid)
+CREATE FUNCTION app.issue_stock(p_order_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if app.config_text('erp.kind') <> 'none' then
+    return;
+  end if;
+  update app.orders as o set erp_reference = o.order_number, erp_acknowledged_at = now()
+  where o.id = p_order_id and o.erp_reference is null;
+  if found then
+    perform app.transfer_stock_to_erp(p_order_id, true);
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.issue_stock(p_order_id uuid) IS 'Takes the units of a shipped order from stock and reservation, if config erp.kind is none';
+
+CREATE FUNCTION app.keep_provider_ids(p_message_ids uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into app.purged_provider_ids (provider_hash)
+  select distinct app.provider_hash(m.provider_id)
+  from app.messages as m
+  where m.id = any (p_message_ids) and m.provider_id is not null
+  order by 1
+  on conflict do nothing;
+end $$;
+
+COMMENT ON FUNCTION app.keep_provider_ids(p_message_ids uuid[]) IS 'Keeps the hashes of the provider''s ids of messages that are about to lose them';
+
+CREATE FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_approval numeric, p_limit integer) RETURNS TABLE(id uuid)
     LANGUAGE plpgsql STABLE
     AS $$
 begin
   return query
-  select o.id from app.orders as o
-  where o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null
-    and not (o.sla_reminder_sent and o.sla_manager_notified and o.sla_escalated)
-    and o.sla_clock_started_at <= now() - p_reminder * interval '1 hour'
-    and (
-      not o.sla_reminder_sent
-      or (
-        not o.sla_manager_notified
-        and o.sla_clock_started_at <= now() - p_manager * interval '1 hour'
-      )
-      or (
-        not o.sla_escalated
-        and o.sla_clock_started_at <= now() - p_escalation * interval '1 hour'
-      )
+  select l.id
+  from (
+    (
+      select o.id, o.awaiting_since from app.orders as o
+      where o.awaiting = 'SUBDIST' and o.awaiting_since <= now() - p_reminder * interval '1 hour'
+        and (
+          not o.sla_reminder_sent
+          or (
+            not o.sla_manager_notified
+            and o.awaiting_since <= now() - p_manager * interval '1 hour'
+          )
+          or (
+            not o.sla_escalated and o.awaiting_since <= now() - p_escalation * interval '1 hour'
+          )
+        )
+      order by o.awaiting_since limit p_limit
     )
-  order by o.sla_clock_started_at
+    union all
+    (
+      select o.id, o.awaiting_since from app.orders as o
+      where o.awaiting = 'HEADQUARTERS'
+        and o.awaiting_since <= now() - p_approval * interval '1 hour'
+        and (
+          not o.sla_reminder_sent
+          or (
+            not o.sla_escalated and o.awaiting_since <= now() - p_escalation * interval '1 hour'
+          )
+        )
+      order by o.awaiting_since limit p_limit
+    )
+  ) as l
+  order by l.awaiting_since
   limit p_limit;
 end $$;
 
-COMMENT ON FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_limit integer) IS 'Orders whose clock has passed the hours of a level that was not escalated, by the wall clock; oldest clocks first';
+COMMENT ON FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_approval numeric, p_limit integer) IS 'Orders whose clock has passed the hours of a level that was not escalated, by the wall clock; oldest clocks first';
 
 CREATE FUNCTION app.lock_calling_partner() RETURNS app.partner_account
     LANGUAGE plpgsql
@@ -3426,7 +5665,7 @@ begin
   select distinct on (k.event_key) k.event_key, b.id, 'received'
   from app.inbound_messages as b
   cross join lateral app.inbound_elements(b.payload) as e
-  cross join lateral (select left(e.element ->> 'id', 300) as event_key) as k
+  cross join lateral (select app.event_key(e.element) as event_key) as k
   where b.id = any (p_inbound_ids) and e.kind = 'message' and k.event_key is not null
   order by k.event_key, b.received_at, b.id, e.number
   on conflict (event_key) do nothing;
@@ -3464,7 +5703,8 @@ begin
     array(
       -- A lost offer escalates its order.
       select r.order_id from reported as r
-      where r.template = 'order_routed' and lower(r.element ->> 'status') = 'failed'
+      where r.template in ('order_routed', 'order_delivery_due')
+        and lower(r.element ->> 'status') = 'failed'
       union
       select app.button_order_id(b.payload)
       from elements as e
@@ -3504,6 +5744,15 @@ end $$;
 
 COMMENT ON FUNCTION app.lock_invoice(p_invoice_id uuid) IS 'Locks the invoice after its partner; raises NOT_FOUND';
 
+CREATE FUNCTION app.lock_many_partners() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform pg_advisory_xact_lock_shared(hashtext('app.master_data'));
+end $$;
+
+COMMENT ON FUNCTION app.lock_many_partners() IS 'Called first by transactions that lock several partners: waits while headquarters changes master data';
+
 CREATE FUNCTION app.lock_messages(p_message_ids uuid[], p_order_ids uuid[]) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -3521,7 +5770,7 @@ begin
       union
       select o.id from app.messages as o
       where o.order_id = any (p_order_ids)
-        and o.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
+        and o.status in ('HELD', 'PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
     ))
   order by m.id for no key update;
 end $$;
@@ -3535,7 +5784,7 @@ begin
   perform from app.orders as o
   where o.id = (
     select m.order_id from app.messages as m
-    where m.id = p_message_id and m.template = 'order_routed'
+    where m.id = p_message_id and m.template in ('order_routed', 'order_delivery_due')
   )
   for no key update;
 end $$;
@@ -3569,19 +5818,15 @@ end $$;
 
 COMMENT ON FUNCTION app.lock_products() IS 'Serialises the imports of products and of stock levels';
 
-CREATE FUNCTION app.mail_impersonation_notice(p_order_id uuid) RETURNS void
+CREATE FUNCTION app.mail_impersonation_notice(p_message_id uuid, p_mail_id uuid) RETURNS void
     LANGUAGE sql
     AS $$
   update app.impersonation_notifications as n
-  set channel = 'EMAIL', status = 'PENDING', sent_at = null, message_id = (
-    select m.id from app.messages as m
-    where m.order_id = p_order_id and m.template = 'order_placed_for_you' and m.channel = 'EMAIL'
-    order by m.position desc limit 1
-  )
-  where n.order_id = p_order_id and n.channel = 'WHATSAPP'
+  set channel = 'EMAIL', status = 'PENDING', sent_at = null, message_id = p_mail_id
+  where n.message_id = p_message_id
 $$;
 
-COMMENT ON FUNCTION app.mail_impersonation_notice(p_order_id uuid) IS 'Points the notification of an order to the e-mail that replaces its WhatsApp message';
+COMMENT ON FUNCTION app.mail_impersonation_notice(p_message_id uuid, p_mail_id uuid) IS 'Points a notification to the e-mail that replaces its WhatsApp message';
 
 CREATE FUNCTION app.make_audit_partitions(p_months_ahead integer DEFAULT 3) RETURNS integer
     LANGUAGE plpgsql
@@ -3618,6 +5863,9 @@ begin
         'alter table app.audit_logs attach partition app.%I for values from (%L) to (%L)',
         v_name, v_start, v_end);
       execute format('alter table app.%I enable row level security', v_name);
+      execute format(
+        'create trigger _200_no_truncate before truncate on app.%I
+         for each statement execute function app.tg_append_only()', v_name);
       v_count := v_count + 1;
     end if;
   end loop;
@@ -3640,30 +5888,27 @@ $_$;
 
 COMMENT ON FUNCTION app.mask(p_text text) IS 'Masks personal data so that it is unreadable but recognisable: s***@example.com, +6********89';
 
-CREATE FUNCTION app.mask_row(p_row jsonb) RETURNS jsonb
+CREATE FUNCTION app.mask_row(p_table text, p_row jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
     AS $$
   select case
-    when p_row ?| '{
-      email, phone, whatsapp_number, address, contact_person, full_name, ip_address,
-      password_hash, request_hash
-    }'
+    when p_row ?| app.personal_columns(p_table)
       then p_row || coalesce((
         select jsonb_object_agg(k.key, case
-          when k.key in ('password_hash', 'request_hash') then '***'
-          else app.mask(p_row ->> k.key)
+          when k.key in (
+            'email', 'phone', 'whatsapp_number', 'business_name', 'full_name', 'contact_person',
+            'address', 'ip_address', 'payment_method', 'reference_number'
+          ) then app.mask(p_row ->> k.key)
+          else '***'
         end)
-        from unnest('{
-          email, phone, whatsapp_number, address, contact_person, full_name, ip_address,
-          password_hash, request_hash
-        }'::text[]) as k (key)
+        from unnest(app.personal_columns(p_table)) as k (key)
         where p_row ->> k.key is not null
       ), '{}')
     else p_row
   end
 $$;
 
-COMMENT ON FUNCTION app.mask_row(p_row jsonb) IS 'A row with its personal data masked and its hashes removed';
+COMMENT ON FUNCTION app.mask_row(p_table text, p_row jsonb) IS 'A row of an audited table with its personal data masked, and free text and hashes removed';
 
 CREATE FUNCTION app.max_point_balance() RETURNS bigint
     LANGUAGE sql IMMUTABLE
@@ -3689,6 +5934,7 @@ CREATE FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry
 declare
   v_message app.messages;
   v_will_retry boolean;
+  v_mail_ids uuid[];
 begin
   perform app.lock_offered_order(p_message_id);
   select * into v_message from app.messages as m where m.id = p_message_id for no key update;
@@ -3719,7 +5965,7 @@ begin
     error_code = left(app.optional_text('error_code', p_error_code, 1000), 100),
     lease_until = null, unknown_since = null,
     variables = case
-      when not v_will_retry and m.template = 'sign_in_link' then '{}' else m.variables
+      when not v_will_retry and app.carries_token(m.template) then '{}' else m.variables
     end,
     -- exponential back-off from 2 seconds to an hour, with jitter
     next_attempt_at = now() + make_interval(
@@ -3728,11 +5974,11 @@ begin
   if v_message.channel = 'WHATSAPP' then
     perform app.report_delivery_failure(p_error_code);
   end if;
-  if not v_will_retry and v_message.template = 'order_routed' and exists (
-    -- the order is still routed to the recipient, who has not answered since
+  if not v_will_retry and v_message.template in ('order_routed', 'order_delivery_due') and exists (
+    -- it is still the recipient's turn, and they have not answered since
     select from app.orders as o
     where o.id = v_message.order_id and o.routed_to_subdist_id = v_message.recipient_id
-      and (o.last_response_at is null or o.last_response_at <= v_message.created_at)
+      and o.awaiting = 'SUBDIST' and o.awaiting_since <= v_message.created_at
   ) then
     perform app.escalate_now(v_message.order_id,
       'Pesan WhatsApp ke sub-distributor gagal: ' || coalesce(p_error_code, '-'));
@@ -3741,11 +5987,11 @@ begin
     and (v_message.expires_at > now()) is not false
     and app.recipient_address(v_message.recipient_type, v_message.recipient_id, 'EMAIL') is not null
   then
-    perform app.enqueue_messages(
+    v_mail_ids := app.enqueue_messages(
       v_message.template, v_message.recipient_type, array[v_message.recipient_id],
       v_message.order_id, v_message.variables, 'EMAIL', v_message.expires_at);
-    if v_message.template = 'order_placed_for_you' then
-      perform app.mail_impersonation_notice(v_message.order_id);
+    if v_message.template like '%\_for\_you' then
+      perform app.mail_impersonation_notice(p_message_id, v_mail_ids[1]);
     end if;
   end if;
 end $$;
@@ -3762,10 +6008,11 @@ CREATE FUNCTION app.message_priority(p_template text) RETURNS smallint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
   select case
-    when p_template = 'sign_in_link' then 0
+    when p_template in ('sign_in_link', 'invitation', 'password_reset') then 0
     when p_template in (
       'order_routed', 'order_withdrawn', 'order_unrouted', 'order_over_limit',
-      'sla_reminder', 'sla_manager', 'sla_escalation'
+      'order_approval_due', 'order_delivery_due', 'sla_reminder', 'sla_delivery_reminder',
+      'sla_manager', 'sla_escalation', 'sla_hq_reminder', 'sla_hq_escalation'
     ) then 1
     else 2
   end::smallint
@@ -3783,8 +6030,7 @@ begin
   update app.messages as m set
     status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
     provider_id = v_provider_id,
-    -- a sign-in token is erased as soon as it is sent
-    variables = case when m.template = 'sign_in_link' then '{}' else m.variables end
+    variables = case when app.carries_token(m.template) then '{}' else m.variables end
   where m.id = p_message_id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
     -- this attempt was refused meanwhile: the message is pending again, as a template
     and m.refused_id is distinct from v_provider_id;
@@ -3856,11 +6102,27 @@ CREATE FUNCTION app.message_templates() RETURNS TABLE(template text, buttons tex
       'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} belum punya'
       ' sub-distributor: {{reason}}. Mohon segera ditangani.'),
     ('order_over_limit', '{}',
-      'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} melebihi plafon'
-      ' kredit dan menunggu keputusan.'),
+      'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} menunggu keputusan'
+      ' kredit: {{reason}}. Mohon segera ditangani.'),
+    ('order_approval_due', '{}',
+      'Pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} sudah diterima oleh'
+      ' {{subdist_name}} dan menunggu persetujuan.'),
+    ('order_delivery_due', '{Masih diproses,Tolak}',
+      E'Pesanan {{order_number}} dari {{partner_name}} sudah disetujui. Mohon segera dikirim.\n'
+      'Isi pesanan:\n{{lines}}\nAlamat kirim: {{address}}\n'
+      'Belum bisa dikirim? Jawab dengan tombol di bawah.'),
     ('order_placed_for_you', '{}',
       'Halo {{partner_name}}, agen kami {{agent_name}} membuat pesanan {{order_number}} senilai'
       ' {{grand_total}} atas nama Anda. Hubungi kami bila ini keliru.'),
+    ('order_cancelled_for_you', '{}',
+      'Halo {{partner_name}}, agen kami {{agent_name}} membatalkan pesanan {{order_number}} atas'
+      ' nama Anda. Hubungi kami bila ini keliru.'),
+    ('draft_saved_for_you', '{}',
+      'Halo {{partner_name}}, agen kami {{agent_name}} menyimpan rancangan pesanan {{order_number}}'
+      ' senilai {{grand_total}} atas nama Anda. Hubungi kami bila ini keliru.'),
+    ('reward_redeemed_for_you', '{}',
+      'Halo {{partner_name}}, agen kami {{agent_name}} menukarkan {{points}} poin dengan {{reward}}'
+      ' atas nama Anda. Hubungi kami bila ini keliru.'),
     ('order_status', '{}',
       'Kabar pesanan {{order_number}}: kini {{status_text}}. Terima kasih.'),
     ('invoice_issued', '{}',
@@ -3869,9 +6131,23 @@ CREATE FUNCTION app.message_templates() RETURNS TABLE(template text, buttons tex
     ('payment_received', '{}',
       'Pembayaran {{amount}} untuk tagihan {{invoice_number}} telah kami terima. Sisa tagihan:'
       ' {{amount_due}}. Terima kasih.'),
+    ('invoice_due_soon', '{}',
+      'Pengingat: tagihan {{invoice_number}} sebesar {{amount_due}} jatuh tempo pada {{due_date}}.'
+      ' Abaikan pesan ini bila Anda sudah membayar. Terima kasih.'),
+    ('invoice_overdue', '{}',
+      'Tagihan {{invoice_number}} sebesar {{amount_due}} lewat jatuh tempo {{days_overdue}} hari,'
+      ' sejak {{due_date}}. Mohon segera dibayar. Abaikan pesan ini bila Anda sudah membayar.'),
+    ('invoice_overdue_agent', '{}',
+      'Tagihan {{invoice_number}} dari {{partner_name}} sebesar {{amount_due}} lewat jatuh tempo'
+      ' {{days_overdue}} hari, sejak {{due_date}}. Mohon bantu menagih.'),
+    ('payment_reversed', '{}',
+      'Pencatatan pembayaran {{amount}} untuk tagihan {{invoice_number}} kami batalkan. Sisa'
+      ' tagihan: {{amount_due}}. Hubungi kami bila ini keliru.'),
+    ('credit_note_issued', '{}',
+      'Nota kredit {{credit_note_number}} sebesar {{amount}} untuk barang kembali dari pesanan'
+      ' {{order_number}} telah terbit. Terima kasih.'),
     ('refund_due', '{}',
-      'Tagihan {{invoice_number}} dibatalkan setelah dibayar {{amount}}: periksa'
-      ' pengembalian dana.'),
+      'Tagihan {{invoice_number}} kini dibayar lebih {{amount}}: periksa pengembalian dana.'),
     ('points_vested', '{}',
       'Selamat, {{points}} poin dari pesanan {{order_number}} telah masuk. Saldo Anda sekarang'
       ' {{point_balance}} poin.'),
@@ -3881,12 +6157,26 @@ CREATE FUNCTION app.message_templates() RETURNS TABLE(template text, buttons tex
     ('sla_reminder', '{Terima,Tolak}',
       'Pengingat: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} menunggu'
       ' jawaban Anda sejak {{waiting_since}}. Mohon segera dijawab.'),
+    ('sla_delivery_reminder', '{Masih diproses,Tolak}',
+      'Pengingat: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} sudah'
+      ' disetujui dan menunggu pengiriman sejak {{waiting_since}}. Mohon segera dikirim.'),
     ('sla_manager', '{}',
-      'Pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}} sejak'
+      'Pesanan {{order_number}} dari {{partner_name}} belum {{task}} oleh {{subdist_name}} sejak'
       ' {{waiting_since}}. Mohon bantu menindaklanjuti.'),
     ('sla_escalation', '{}',
-      'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum dijawab oleh {{subdist_name}}'
-      ' sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera ditangani.'),
+      'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum {{task}} oleh'
+      ' {{subdist_name}} sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera'
+      ' ditangani.'),
+    ('sla_hq_reminder', '{}',
+      'Pengingat: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} menunggu'
+      ' {{task}} oleh kantor pusat sejak {{waiting_since}}. Mohon segera ditangani.'),
+    ('sla_hq_escalation', '{}',
+      'ESKALASI: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} masih'
+      ' menunggu {{task}} oleh kantor pusat sejak {{waiting_since}}. Mohon segera ditangani.'),
+    ('redemption_due', '{}',
+      'Penukaran {{reward}} dengan {{points}} poin oleh {{partner_name}} menunggu pengiriman.'),
+    ('redemption_status', '{}',
+      'Kabar penukaran {{reward}}: kini {{status_text}}. Terima kasih.'),
     ('button_outdated', '{}',
       'Tombol pada pesan pesanan {{order_number}} sudah tidak berlaku: {{reason}}. Ketukan Anda'
       ' tidak mengubah apa pun.'),
@@ -3904,7 +6194,14 @@ CREATE FUNCTION app.message_templates() RETURNS TABLE(template text, buttons tex
       'Mohon dijawab langsung ke nomor pengirim.'),
     ('sign_in_link', '{}',
       'Masuk ke Digital Hub Alfa Beauty dengan kode ini: {{token}}. Berlaku {{minutes}} menit,'
-      ' untuk satu kali pakai.')
+      ' untuk satu kali pakai.'),
+    ('invitation', '{}',
+      'Halo {{name}}, akun Anda di Digital Hub Alfa Beauty sudah siap. Buat kata sandi dengan kode'
+      ' ini: {{token}}. Berlaku {{hours}} jam, untuk satu kali pakai.'),
+    ('password_reset', '{}',
+      'Kode untuk mengganti kata sandi akun {{account}} Anda di Digital Hub Alfa Beauty:'
+      ' {{token}}. Berlaku {{minutes}} menit, untuk satu kali pakai. Abaikan pesan ini bila Anda'
+      ' tidak memintanya.')
 $$;
 
 COMMENT ON FUNCTION app.message_templates() IS 'Texts of all messages, in Indonesian, with {{variables}} and reply buttons';
@@ -3935,7 +6232,7 @@ begin
   update app.messages as m set
     status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
     provider_id = s.provider_id,
-    variables = case when m.template = 'sign_in_link' then '{}' else m.variables end
+    variables = case when app.carries_token(m.template) then '{}' else m.variables end
   from unnest(v_ids, v_provider_ids) as s (id, provider_id)
   where m.id = s.id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
     and m.refused_id is distinct from s.provider_id;
@@ -3952,6 +6249,37 @@ CREATE FUNCTION app.month_start(p_month date) RETURNS timestamp with time zone
     AS $$ select p_month::timestamp at time zone 'Asia/Jakarta' $$;
 
 COMMENT ON FUNCTION app.month_start(p_month date) IS 'The moment at which a month starts in Jakarta';
+
+CREATE FUNCTION app.my_contacts() RETURNS TABLE(id uuid, role text, name text, phone text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_region_id uuid;
+begin
+  if auth.caller_role() = 'partner' then
+    select p.region_id into v_region_id
+    from app.partners as p
+    where p.id = auth.current_user_id() and p.is_active and p.deleted_at is null;
+  end if;
+  return query
+  select s.id, 'subdist', s.business_name::text, s.whatsapp_number::text
+  from app.sub_distributors as s
+  where s.status = 'ACTIVE' and s.region_id = (
+    select r.region_id from app.ancestor_regions(v_region_id) as r
+    where exists (
+      select from app.sub_distributors as x
+      where x.region_id = r.region_id and x.status = 'ACTIVE'
+    )
+    order by r.distance limit 1
+  )
+  union all
+  select a.id, 'agent', a.full_name::text, a.phone::text
+  from app.agents as a
+  where a.id = any (app.agents_serving(v_region_id));
+end $$;
+
+COMMENT ON FUNCTION app.my_contacts() IS 'Active sub-distributors and sales agents who serve the calling partner, of their region or the nearest one above it that has any; empty for other callers';
 
 CREATE FUNCTION app.nearest_subdist(p_region_id uuid) RETURNS uuid
     LANGUAGE plpgsql STABLE
@@ -4035,49 +6363,103 @@ end $$;
 COMMENT ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) IS 'Ids of the newest orders that the caller sees, created before a time; raises INVALID_ARGUMENT';
 
 CREATE FUNCTION app.normalise_phone(p_phone text) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    AS $$
-  select regexp_replace(case
-    when d.digits is null then null
-    when d.digits like '+%' then d.digits
-    when d.digits like '00%' then '+' || substr(d.digits, 3)
-    when d.digits like '0%' then '+62' || substr(d.digits, 2)
-    when d.digits like '62%' then '+' || d.digits
-    when d.digits like '8%' then '+62' || d.digits
-    else d.digits
-  end, '^\+620', '+62')
-  from (
-    select nullif(nullif(
-      regexp_replace(btrim(p_phone), '(?!^\+)[^0-9]', '', 'g'), ''), '+') as digits
-  ) as d
-$$;
+    LANGUAGE plpgsql IMMUTABLE
+    AS $_$
+declare
+  v_max_length constant int := 60;
+  v_text text := app.plain_phone(left(p_phone, v_max_length + 1));
+  v_number text;
+begin
+  if length(p_phone) > v_max_length then
+    return null;
+  end if;
+  -- The trunk prefix that is dialled only within the country: +62 (0)812.
+  v_text := regexp_replace(v_text, '^(\(?\+[0-9]{1,3}\)?[ .-]*)\(0\)', '\1');
+  v_text := regexp_replace(v_text, '^\(([^()]*)\)$', '\1');
+  if v_text !~ '^(\(\+?[0-9]+\)|\+?[0-9]+)([ .-]*(\([0-9]+\)|[0-9]+))*$'
+    or v_text ~ '([ .-][0-9]|\))$'
+    or v_text ~ '^[0-9]+\.00$'
+  then
+    return null;
+  end if;
+  v_number := regexp_replace(v_text, '[^0-9+]', '', 'g');
+  v_number := case
+    when v_number like '+%' then v_number
+    -- 001, 007 and 008 name a carrier for calls abroad; 00 is the prefix of other countries.
+    when v_number ~ '^00[178]' then null
+    when v_number like '00%' then '+' || substr(v_number, 3)
+    when v_number like '0%' then '+62' || substr(v_number, 2)
+    when v_number like '62%' then '+' || v_number
+    when v_number like '8%' then '+62' || v_number
+  end;
+  v_number := regexp_replace(v_number, '^\+620', '+62');
+  return case
+    when v_number like '+62%' then substring(v_number from
+      -- mobile; Jakarta, Bandung, Semarang, Surabaya, Medan; areas with a code of three digits
+      '^\+62(?:8[0-9]{8,11}|(?:2[124]|31|61)[0-9]{7,8}|(?!2[124]|31|61)[2-79][0-9]{7,10})$')
+    when v_number like '+1%' then substring(v_number from '^\+1[2-9][0-9]{9}$')
+    else substring(v_number from '^\+[2-9][0-9]{7,14}$')
+  end;
+end $_$;
 
-COMMENT ON FUNCTION app.normalise_phone(p_phone text) IS 'Indonesian phone number as E.164 with +: 0812..., 62812... and +62 812-... become +62812...; null without digits';
+COMMENT ON FUNCTION app.normalise_phone(p_phone text) IS 'Phone number as E.164 with +, of Indonesia unless it names another country: 0812-3456-7890 becomes +6281234567890; null for what is not exactly one number of a possible length';
 
-CREATE FUNCTION app.notify_headquarters(p_template text, p_order_id uuid, p_variables jsonb DEFAULT '{}'::jsonb) RETURNS void
+CREATE FUNCTION app.notify_headquarters(p_template text, p_order_id uuid, p_variables jsonb DEFAULT '{}'::jsonb, p_channel app.notification_channel_enum DEFAULT 'WHATSAPP'::app.notification_channel_enum) RETURNS void
     LANGUAGE plpgsql
     AS $$
+declare
+  v_recipient_ids uuid[] := app.headquarters();
 begin
-  perform app.enqueue_messages(p_template, 'AGENT', array(
-    select a.id from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
-  ), p_order_id, p_variables);
+  if v_recipient_ids <> '{}' then
+    perform app.enqueue_messages(
+      p_template, 'AGENT', v_recipient_ids, p_order_id, p_variables, p_channel);
+  else
+    insert into app.messages (
+      template, channel, recipient_type, recipient_id, order_id, variables, priority, status
+    ) values (
+      p_template, p_channel, 'AGENT', '00000000-0000-0000-0000-000000000000', p_order_id,
+      p_variables, app.message_priority(p_template), 'HELD'
+    );
+  end if;
 end $$;
 
-COMMENT ON FUNCTION app.notify_headquarters(p_template text, p_order_id uuid, p_variables jsonb) IS 'Enqueues a message to every active admin and superadmin';
+COMMENT ON FUNCTION app.notify_headquarters(p_template text, p_order_id uuid, p_variables jsonb, p_channel app.notification_channel_enum) IS 'Enqueues a message to every active admin and superadmin; it is held while there is none';
 
-CREATE FUNCTION app.notify_impersonation(p_order_id uuid, p_partner_id uuid) RETURNS void
+CREATE FUNCTION app.notify_impersonation(p_act text, p_partner_id uuid, p_order_id uuid, p_redemption_id uuid DEFAULT NULL::uuid, p_variables jsonb DEFAULT '{}'::jsonb) RETURNS void
     LANGUAGE plpgsql
     AS $$
+declare
+  v_template text := case p_act
+    when 'ORDER' then 'order_placed_for_you'
+    when 'CANCELLATION' then 'order_cancelled_for_you'
+    when 'DRAFT' then 'draft_saved_for_you'
+    when 'REDEMPTION' then 'reward_redeemed_for_you'
+  end;
 begin
-  insert into app.impersonation_notifications (agent_session_id, order_id, message_id)
+  insert into app.impersonation_notifications (
+    agent_session_id, act, order_id, redemption_id, message_id
+  )
   select
-    s.id, p_order_id,
-    app.enqueue_message('order_placed_for_you', 'PARTNER', p_partner_id, p_order_id)
-  from app.agent_sessions as s
+    s.id, p_act, p_order_id, p_redemption_id,
+    app.enqueue_message(
+      v_template, 'PARTNER', p_partner_id, p_order_id,
+      p_variables || jsonb_build_object('agent_name', a.full_name))
+  from app.agent_sessions as s join app.agents as a on a.id = s.agent_id
   where s.id = auth.session_id();
 end $$;
 
-COMMENT ON FUNCTION app.notify_impersonation(p_order_id uuid, p_partner_id uuid) IS 'Notifies the partner of an order that an agent placed for them';
+COMMENT ON FUNCTION app.notify_impersonation(p_act text, p_partner_id uuid, p_order_id uuid, p_redemption_id uuid, p_variables jsonb) IS 'Notifies the partner of what an agent did for them: ORDER, CANCELLATION, DRAFT or REDEMPTION';
+
+CREATE FUNCTION app.notify_refund_due(p_invoice_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform app.notify_headquarters('refund_due', i.order_id, jsonb_build_object(
+    'invoice_number', i.invoice_number, 'amount', app.format_rupiah(i.refund_due)))
+  from app.invoices as i where i.id = p_invoice_id and i.refund_due > 0;
+end $$;
+
+COMMENT ON FUNCTION app.notify_refund_due(p_invoice_id uuid) IS 'Notifies headquarters of an invoice that was paid beyond what is billed';
 
 CREATE FUNCTION app.notify_status(p_order_id uuid, p_partner_id uuid, p_status app.order_status_enum, p_reason text DEFAULT NULL::text) RETURNS void
     LANGUAGE plpgsql
@@ -4091,20 +6473,24 @@ end $$;
 
 COMMENT ON FUNCTION app.notify_status(p_order_id uuid, p_partner_id uuid, p_status app.order_status_enum, p_reason text) IS 'Notifies the partner of an order''s new status and its reason';
 
-CREATE FUNCTION app.notify_submission(p_order_id uuid, p_subdist_id uuid, p_is_over_limit boolean) RETURNS void
+CREATE FUNCTION app.notify_submission(p_order_id uuid, p_subdist_id uuid, p_over_limit_reason app.over_limit_reason) RETURNS void
     LANGUAGE plpgsql
     AS $$
 begin
   if p_subdist_id is not null then
     perform app.enqueue_message('order_routed', 'SUBDIST', p_subdist_id, p_order_id);
-  elsif p_is_over_limit then
-    perform app.notify_headquarters('order_over_limit', p_order_id);
+  elsif p_over_limit_reason is not null then
+    perform app.notify_headquarters('order_over_limit', p_order_id, jsonb_build_object(
+      'reason', case p_over_limit_reason
+        when 'OVERDUE' then 'ada tagihan yang terlalu lama lewat jatuh tempo'
+        else 'plafon kredit terlampaui'
+      end));
   else
     perform app.notify_unrouted(p_order_id);
   end if;
 end $$;
 
-COMMENT ON FUNCTION app.notify_submission(p_order_id uuid, p_subdist_id uuid, p_is_over_limit boolean) IS 'Notifies the sub-distributor of a submitted order, or headquarters if it was not routed';
+COMMENT ON FUNCTION app.notify_submission(p_order_id uuid, p_subdist_id uuid, p_over_limit_reason app.over_limit_reason) IS 'Notifies the sub-distributor of a submitted order, or headquarters if it was not routed';
 
 CREATE FUNCTION app.notify_unrouted(p_order_id uuid, p_reason text DEFAULT NULL::text) RETURNS void
     LANGUAGE plpgsql
@@ -4116,11 +6502,34 @@ end $$;
 
 COMMENT ON FUNCTION app.notify_unrouted(p_order_id uuid, p_reason text) IS 'Notifies headquarters of an order without a sub-distributor, and why it has none';
 
-CREATE FUNCTION app.open_months_start() RETURNS timestamp with time zone
-    LANGUAGE sql STABLE
-    AS $$ select app.month_start(p.open_from) from app.statistics_period as p $$;
+CREATE FUNCTION app.oldest_due_date(p_partner_id uuid) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return (
+    select i.due_date from app.invoices as i
+    where i.partner_id = p_partner_id and i.status in ('UNPAID', 'PARTIAL')
+    order by i.due_date limit 1
+  );
+end $$;
 
-COMMENT ON FUNCTION app.open_months_start() IS 'Start of the first month that is not closed for the statistics';
+COMMENT ON FUNCTION app.oldest_due_date(p_partner_id uuid) IS 'Due date of the open invoice of a partner that was due first, null if none is open';
+
+CREATE FUNCTION app.open_task(p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_routed boolean, p_waits_for_release boolean) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case
+    when p_awaiting = 'SUBDIST'
+      then case p_status when 'APPROVED' then 'dikirim' else 'dijawab' end
+    when p_waits_for_release then 'keputusan plafon kredit'
+    when not p_is_routed then case p_status
+      when 'APPROVED' then 'pengiriman' else 'penunjukan sub-distributor'
+    end
+    else 'persetujuan'
+  end
+$$;
+
+COMMENT ON FUNCTION app.open_task(p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_routed boolean, p_waits_for_release boolean) IS 'What an order waits for, in Indonesian words for messages about a late order';
 
 CREATE FUNCTION app.optional_text(p_name text, p_value text, p_max integer) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -4146,6 +6555,89 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.optional_timestamp(p_name text, p_value timestamp with time zone) IS 'Returns the time or null; raises INVALID_ARGUMENT when it is implausible, such as infinity or year 9999';
+
+CREATE FUNCTION app.order_allows(p_action text, p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case p_action
+    when 'update_draft' then p_status = 'DRAFT'
+    when 'submit_draft' then p_status = 'DRAFT'
+    when 'cancel_order' then app.is_legal_transition(p_status, 'CANCELLED')
+    when 'reject_order' then app.is_legal_transition(p_status, 'REJECTED')
+    when 'respond_order' then p_status in ('SUBMITTED', 'PROCESSING', 'APPROVED')
+    when 'release_order' then p_status = 'SUBMITTED' and p_is_held
+    when 'reroute_order'
+      then p_status in ('SUBMITTED', 'PROCESSING', 'APPROVED') and not p_is_held
+    -- The present sub-distributor has answered, or there is none.
+    when 'approve_order'
+      then p_status in ('SUBMITTED', 'PROCESSING') and p_awaiting = 'HEADQUARTERS'
+        and not p_is_held
+    when 'ship_order' then p_status = 'APPROVED'
+    when 'complete_order' then p_status = 'SHIPPED'
+    when 'return_items' then p_status in ('SHIPPED', 'COMPLETED')
+  end
+$$;
+
+COMMENT ON FUNCTION app.order_allows(p_action text, p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean) IS 'True if a call of this name is possible for an order with this status, turn and credit: p_is_held is true for one over the limit that was not released';
+
+CREATE FUNCTION app.order_awaiting(p_status app.order_status_enum, p_routed_to_subdist_id uuid, p_last_response_at timestamp with time zone) RETURNS app.awaiting_enum
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case
+    when p_status = 'DRAFT' then 'PARTNER'
+    when p_status not in ('SUBMITTED', 'PROCESSING', 'APPROVED') then 'NONE'
+    when p_routed_to_subdist_id is null then 'HEADQUARTERS'
+    when p_status = 'PROCESSING' and p_last_response_at is not null then 'HEADQUARTERS'
+    else 'SUBDIST'
+  end::app.awaiting_enum
+$$;
+
+COMMENT ON FUNCTION app.order_awaiting(p_status app.order_status_enum, p_routed_to_subdist_id uuid, p_last_response_at timestamp with time zone) IS 'Who must act next on an order with this status, sub-distributor and last answer of theirs';
+
+CREATE FUNCTION app.order_counts() RETURNS TABLE(status app.order_status_enum, order_count integer)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  v_condition constant text := case auth.caller_role()
+    when 'partner' then 'o.partner_id = $1'
+    when 'subdist' then 'o.routed_to_subdist_id = $1'
+    when 'agent' then 'exists (select from app.partners as p where p.id = o.partner_id'
+      ' and p.region_id = any ($2) and p.deleted_at is null)'
+    when 'admin' then 'true'
+    when 'superadmin' then 'true'
+    else 'false'
+  end;
+  v_regions constant uuid[] := array(select auth.agent_regions());
+begin
+  foreach status in array '{DRAFT,SUBMITTED,PROCESSING,APPROVED,SHIPPED}'::app.order_status_enum[]
+  loop
+    execute format(
+      'select count(*)'
+        ' from (select from app.orders as o where o.status = %L and %s limit 1000) as c',
+      status, v_condition)
+    into order_count using auth.current_user_id(), v_regions;
+    return next;
+  end loop;
+end $_$;
+
+COMMENT ON FUNCTION app.order_counts() IS 'Numbers of the orders that the caller sees and that are not closed or completed, by status, each up to 1,000';
+
+CREATE FUNCTION app.order_lines(p_order_id uuid) RETURNS TABLE(id uuid, sku character varying, quantity integer, unit_price numeric, returned bigint)
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return query
+  select
+    i.id, p.sku, i.quantity::int, i.unit_price::numeric,
+    coalesce((
+      select sum(c.quantity) from app.credit_note_items as c where c.order_item_id = i.id
+    ), 0)
+  from app.order_items as i join app.products as p on p.id = i.product_id
+  where i.order_id = p_order_id;
+end $$;
+
+COMMENT ON FUNCTION app.order_lines(p_order_id uuid) IS 'The lines of an order with the units that were returned';
 
 CREATE FUNCTION app.order_variables(p_order_id uuid, p_with_lines boolean) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -4181,6 +6673,38 @@ end $$;
 
 COMMENT ON FUNCTION app.order_variables(p_order_id uuid, p_with_lines boolean) IS 'Template variables of an order; its lines only on request, because they are the expensive part';
 
+CREATE FUNCTION app.over_limit_reason(p_partner app.partner_account, p_amount numeric, p_max_overdue_days integer) RETURNS app.over_limit_reason
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  if app.exceeds_credit(p_partner, p_amount) then
+    return 'CREDIT_LIMIT';
+  elsif p_max_overdue_days > 0 and p_amount > 0
+    and app.oldest_due_date(p_partner.id) < app.due_before(p_max_overdue_days)
+  then
+    return 'OVERDUE';
+  end if;
+  return null;
+end $$;
+
+COMMENT ON FUNCTION app.over_limit_reason(p_partner app.partner_account, p_amount numeric, p_max_overdue_days integer) IS 'Why an order of this amount (IDR) has to wait for a release, null when it does not; invoices are looked at only if they may be overdue for a limited number of days (more than 0)';
+
+CREATE FUNCTION app.partner_removal(p_partner_id uuid, p_duplicate boolean) RETURNS json
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return (
+    select json_build_object(
+      'partner_id', p.id, 'deleted_at', p.deleted_at, 'erased_at', r.created_at,
+      'duplicate', p_duplicate)
+    from app.partners as p
+    left join app.partner_removals as r on r.partner_id = p.id and r.kind = 'ERASED'
+    where p.id = p_partner_id
+  );
+end $$;
+
+COMMENT ON FUNCTION app.partner_removal(p_partner_id uuid, p_duplicate boolean) IS 'What delete_partner and erase_partner return';
+
 CREATE FUNCTION app.payment_answer(p_payment_id uuid, p_duplicate boolean) RETURNS json
     LANGUAGE plpgsql STABLE
     AS $$
@@ -4189,9 +6713,10 @@ begin
     select json_build_object(
       'payment_id', y.id, 'duplicate', p_duplicate, 'amount', y.amount,
       'reference_number', y.reference_number, 'paid_at', y.paid_at,
+      'is_reversed', app.is_reversed(y.id),
       'invoice', json_build_object(
         'id', i.id, 'invoice_number', i.invoice_number, 'amount', i.amount,
-        'amount_paid', i.amount_paid, 'status', i.status
+        'amount_paid', i.amount_paid, 'amount_due', i.amount_due, 'status', i.status
       )
     )
     from app.invoice_payments as y join app.invoices as i on i.id = y.invoice_id
@@ -4208,7 +6733,7 @@ begin
   return (
     select case
       when i.status in ('PAID', 'CANCELLED') then 'INVOICE_CLOSED'
-      when p_amount > i.amount - i.amount_paid then 'PAYMENT_EXCEEDS_DUE'
+      when p_amount > i.amount_due then 'PAYMENT_EXCEEDS_DUE'
     end
     from app.invoices as i where i.id = p_invoice_id
   );
@@ -4240,7 +6765,46 @@ $$;
 
 COMMENT ON FUNCTION app.payment_row_refusal(p_row jsonb) IS 'Why a row is not a valid payment, regardless of its invoice; null if it is valid';
 
-CREATE FUNCTION app.place_order(p_partner app.partner_account, p_draft_id uuid, p_items jsonb, p_points integer, p_notes text, p_key text, p_hash bytea) RETURNS uuid
+CREATE FUNCTION app.personal_columns(p_table text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case p_table
+    when 'partners' then '{
+      email, phone, business_name, address, specialization, password_hash
+    }'
+    when 'agents' then '{email, phone, full_name, password_hash}'
+    when 'sub_distributors' then '{email, whatsapp_number, business_name, contact_person}'
+    when 'orders' then '{notes, status_reason, release_reason, idempotency_key, request_hash}'
+    when 'invoices' then '{cancel_reason, issue_reason, write_off_reason}'
+    when 'invoice_payments' then '{payment_method, reference_number, reference_key, notes}'
+    when 'credit_notes' then '{reason}'
+    when 'point_transactions' then '{description}'
+    when 'redemptions' then '{idempotency_key}'
+    when 'agent_sessions' then '{ip_address}'
+    when 'order_events' then '{note}'
+    when 'erp_cancellations' then '{note}'
+    when 'partner_removals' then '{reason}'
+    when 'idempotency_keys' then '{idempotency_key}'
+  end::text[]
+$$;
+
+COMMENT ON FUNCTION app.personal_columns(p_table text) IS 'Columns of a table of schema app that hold names, numbers, addresses, free text or hashes; null if there are none. erase_partner() empties them in the partner''s rows';
+
+CREATE FUNCTION app.phone_number(p_name text, p_phone text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_number text := app.normalise_phone(p_phone);
+begin
+  if v_number is null and btrim(app.plain_phone(p_phone), ' -') <> '' then
+    perform app.fail('INVALID_PHONE', p_name);
+  end if;
+  return v_number;
+end $$;
+
+COMMENT ON FUNCTION app.phone_number(p_name text, p_phone text) IS 'Phone number as E.164, null when it is blank; raises INVALID_PHONE for what is not one number';
+
+CREATE FUNCTION app.place_order(p_partner app.partner_account, p_draft_id uuid, p_items jsonb, p_points integer, p_notes text, p_key text, p_hash bytea, p_expected_total numeric) RETURNS uuid
     LANGUAGE plpgsql
     AS $$
 declare
@@ -4249,12 +6813,16 @@ declare
     when p_draft_id is not null then 'DRAFT'::app.order_status_enum
   end;
   v_order app.priced_order;
-  v_is_over_limit boolean;
+  v_over_limit_reason app.over_limit_reason;
   v_subdist_id uuid;
 begin
   v_order := app.price_order(p_items, p_points, p_partner);
-  v_is_over_limit := app.check_credit(p_partner, v_order.grand_total, v_order.over_limit_policy);
-  if not v_is_over_limit then
+  if v_order.grand_total > p_expected_total then
+    perform app.fail('PRICE_CHANGED', app.describe_quote(p_partner, v_order, p_points)::text);
+  end if;
+  v_over_limit_reason := app.check_credit(
+    p_partner, v_order.grand_total, v_order.over_limit_policy, v_order.max_overdue_days);
+  if v_over_limit_reason is null then
     v_subdist_id := app.nearest_subdist(p_partner.region_id);
   end if;
 
@@ -4262,14 +6830,16 @@ begin
     insert into app.orders (
       partner_id, agent_id, submission_type, status, subtotal, discount_amount, point_discount,
       grand_total, points_earned, points_used, is_eligible_for_points, notes, is_over_limit,
-      submitted_at, routed_to_subdist_id, routed_at, idempotency_key, request_hash, rules_applied
+      over_limit_reason, submitted_at, routed_to_subdist_id, routed_at, awaiting, awaiting_since,
+      idempotency_key, request_hash, rules_applied, due_days
     ) values (
       p_partner.id, p_partner.acting_agent_id, app.submission_type(p_partner.acting_agent_id),
       'SUBMITTED', (v_order.lines).subtotal, v_order.discount_amount, v_order.point_discount,
       v_order.grand_total, v_order.points_promised, coalesce(p_points, 0),
-      v_order.is_eligible_for_points, p_notes, v_is_over_limit,
-      now(), v_subdist_id, case when v_subdist_id is not null then now() end, p_key, p_hash,
-      v_order.rules_applied
+      v_order.is_eligible_for_points, p_notes, v_over_limit_reason is not null,
+      v_over_limit_reason, now(), v_subdist_id, case when v_subdist_id is not null then now() end,
+      case when v_subdist_id is null then 'HEADQUARTERS' else 'SUBDIST' end::app.awaiting_enum,
+      now(), p_key, p_hash, v_order.rules_applied, v_order.due_days
     ) returning id into v_order_id;
     perform app.insert_lines(v_order_id, p_partner.id, v_order.lines);
   else
@@ -4282,9 +6852,11 @@ begin
       discount_amount = v_order.discount_amount, point_discount = v_order.point_discount,
       grand_total = v_order.grand_total, points_earned = v_order.points_promised,
       points_used = coalesce(p_points, 0), is_eligible_for_points = v_order.is_eligible_for_points,
-      is_over_limit = v_is_over_limit, submitted_at = now(), routed_to_subdist_id = v_subdist_id,
+      is_over_limit = v_over_limit_reason is not null, over_limit_reason = v_over_limit_reason,
+      submitted_at = now(), routed_to_subdist_id = v_subdist_id,
       routed_at = case when v_subdist_id is not null then now() end,
-      idempotency_key = p_key, request_hash = p_hash, rules_applied = v_order.rules_applied
+      idempotency_key = p_key, request_hash = p_hash, rules_applied = v_order.rules_applied,
+      due_days = v_order.due_days
     where o.id = p_draft_id;
   end if;
 
@@ -4296,14 +6868,31 @@ begin
   perform app.record_event(
     v_order_id, p_partner.id, 'STATUS', v_from, 'SUBMITTED', null,
     coalesce(p_partner.acting_agent_id, p_partner.id));
-  perform app.notify_submission(v_order_id, v_subdist_id, v_is_over_limit);
+  perform app.notify_submission(v_order_id, v_subdist_id, v_over_limit_reason);
   if p_partner.acting_agent_id is not null then
-    perform app.notify_impersonation(v_order_id, p_partner.id);
+    perform app.notify_impersonation('ORDER', p_partner.id, v_order_id);
   end if;
   return v_order_id;
 end $$;
 
-COMMENT ON FUNCTION app.place_order(p_partner app.partner_account, p_draft_id uuid, p_items jsonb, p_points integer, p_notes text, p_key text, p_hash bytea) IS 'Submits new lines or a draft: prices it, checks credit, routes it, reserves stock, uses credit and points, and sends its notifications; returns the order''s id';
+COMMENT ON FUNCTION app.place_order(p_partner app.partner_account, p_draft_id uuid, p_items jsonb, p_points integer, p_notes text, p_key text, p_hash bytea, p_expected_total numeric) IS 'Submits new lines or a draft: prices it, checks credit, routes it, reserves stock, uses credit and points, and sends its notifications; returns the order''s id. Raises PRICE_CHANGED if it costs more than expected';
+
+CREATE FUNCTION app.plain_phone(p_phone text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select btrim(
+    regexp_replace(
+      regexp_replace(
+        regexp_replace(
+          p_phone,
+          '[\u00AD\u061C\u180E\u200B-\u200F\u202A-\u202E\u2060-\u2064\u2066-\u2069\uFEFF]',
+          '', 'g'),
+        '[\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]', ' ', 'g'),
+      '[\u2010-\u2015\u2212\uFE58\uFE63\uFF0D]', '-', 'g'),
+    E' \t\r\n')
+$$;
+
+COMMENT ON FUNCTION app.plain_phone(p_phone text) IS 'The text without invisible marks, with plain spaces and hyphens, and trimmed';
 
 CREATE FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_point_value numeric) RETURNS numeric
     LANGUAGE plpgsql STABLE
@@ -4323,6 +6912,37 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_point_value numeric) IS 'IDR that these points pay; raises INVALID_ARGUMENT, POINTS_INSUFFICIENT, POINTS_EXCEED_TOTAL';
+
+CREATE FUNCTION app.point_target(p_order_id uuid, p_vesting_invoice_id uuid DEFAULT NULL::uuid) RETURNS integer
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_order record;
+  v_remaining numeric;
+  v_settled numeric;
+  v_promise numeric;
+begin
+  select o.grand_total, o.points_earned into strict v_order
+  from app.orders as o where o.id = p_order_id;
+  select v_order.grand_total - coalesce(sum(c.amount), 0) into v_remaining
+  from app.credit_notes as c where c.order_id = p_order_id;
+  if v_remaining = 0 or v_order.points_earned = 0 then
+    return 0;
+  end if;
+  -- Paid invoices that still wait in the queue do not count yet, or the first of them would get the
+  -- points of the others too.
+  select coalesce(sum(i.amount - i.amount_credited), 0) into v_settled
+  from app.invoices as i
+  where i.order_id = p_order_id and i.status = 'PAID' and (
+    i.id = p_vesting_invoice_id
+    or not exists (select from app.point_queue as q where q.invoice_id = i.id)
+  );
+  v_promise := div(v_order.points_earned * v_remaining, v_order.grand_total);
+  -- A write-off leaves more settled than remains once all goods are back.
+  return least(v_promise, div(v_promise * v_settled, v_remaining));
+end $$;
+
+COMMENT ON FUNCTION app.point_target(p_order_id uuid, p_vesting_invoice_id uuid) IS 'Points that an order has earned by its PAID invoices, less what was returned; queued invoices count only if one is named';
 
 CREATE FUNCTION app.points_headroom(p_partner_id uuid) RETURNS bigint
     LANGUAGE plpgsql STABLE
@@ -4441,11 +7061,51 @@ begin
     else 0
   end;
   v_order.over_limit_policy := v_rules.over_limit_policy;
+  v_order.max_overdue_days := v_rules.max_overdue_days;
+  v_order.due_days := v_rules.due_days;
   v_order.rules_applied := v_rules.snapshot;
   return v_order;
 end $$;
 
 COMMENT ON FUNCTION app.price_order(p_items jsonb, p_points integer, p_partner app.partner_account) IS 'What an order costs and promises now, with the rules that decide it; raises the errors of price_lines and point_discount';
+
+CREATE TABLE app.tier_prices (
+    id uuid DEFAULT app.uuid_v7() NOT NULL,
+    product_id uuid NOT NULL,
+    tier app.tier_enum NOT NULL,
+    price numeric(15,2) NOT NULL,
+    min_qty_discount numeric(10,2),
+    discount_price numeric(15,2),
+    effective_from timestamp with time zone DEFAULT now() NOT NULL,
+    effective_until timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tier_prices_discount_pair_check CHECK (((min_qty_discount IS NULL) = (discount_price IS NULL))),
+    CONSTRAINT tier_prices_discount_price_check CHECK (((discount_price >= (0)::numeric) AND (discount_price <= price))),
+    CONSTRAINT tier_prices_finite_check CHECK ((isfinite(effective_from) AND isfinite(COALESCE(effective_until, effective_from)))),
+    CONSTRAINT tier_prices_min_qty_discount_check CHECK (((min_qty_discount > (0)::numeric) AND (min_qty_discount < 'NaN'::numeric))),
+    CONSTRAINT tier_prices_period_check CHECK ((effective_until > effective_from)),
+    CONSTRAINT tier_prices_price_check CHECK (((price >= (0)::numeric) AND (price <= 9999999999999.99)))
+);
+
+COMMENT ON TABLE app.tier_prices IS 'Price of a product for a tier in [effective_from, effective_until); periods of one product and tier never overlap';
+
+COMMENT ON COLUMN app.tier_prices.price IS 'IDR per unit';
+
+COMMENT ON COLUMN app.tier_prices.min_qty_discount IS 'Units in one order from which discount_price is charged; null: no discount';
+
+COMMENT ON COLUMN app.tier_prices.discount_price IS 'IDR per unit from min_qty_discount units on; at most price';
+
+COMMENT ON COLUMN app.tier_prices.effective_until IS 'End of the period, exclusive; null: open';
+
+CREATE FUNCTION app.price_period(p_price app.tier_prices) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+  select format('%s from %s', p_price.tier,
+    to_char(p_price.effective_from at time zone 'Asia/Jakarta', 'YYYY-MM-DD HH24:MI "WIB"'))
+$$;
+
+COMMENT ON FUNCTION app.price_period(p_price app.tier_prices) IS 'Tier and start of a period, for error messages';
 
 CREATE FUNCTION app.process_inbox(p_limit integer DEFAULT 100) RETURNS integer
     LANGUAGE plpgsql
@@ -4498,6 +7158,69 @@ $$;
 
 COMMENT ON FUNCTION app.product_row_refusal(p_row jsonb) IS 'Why a row is not a valid product; null if it is valid';
 
+CREATE FUNCTION app.provider_hash(p_provider_id text) RETURNS bytea
+    LANGUAGE sql IMMUTABLE
+    AS $$ select sha256(convert_to(p_provider_id, 'UTF8')) $$;
+
+COMMENT ON FUNCTION app.provider_hash(p_provider_id text) IS 'What is kept of a provider''s id for ever: its SHA-256';
+
+CREATE FUNCTION app.purge_messages(p_limit integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+declare
+  v_before timestamptz := date_trunc(
+    'day', now() - make_interval(days => app.config_int('retention.message_days')));
+  v_ids uuid[];
+begin
+  v_ids := array(
+    select m.id from app.messages as m
+    where m.created_at < v_before
+      and m.status in ('SENT', 'DELIVERED', 'READ', 'FAILED', 'WITHDRAWN')
+      and not exists (
+        select from app.orders as o
+        where o.id = m.order_id and o.status in ('SUBMITTED', 'PROCESSING', 'APPROVED')
+      )
+    order by m.created_at
+    limit p_limit
+    for update of m skip locked
+  );
+  if v_ids = '{}' then
+    return 0;
+  end if;
+  update app.impersonation_notifications as n set message_id = null
+  where n.message_id = any (v_ids);
+  perform app.keep_provider_ids(v_ids);
+  delete from app.messages as m where m.id = any (v_ids);
+  update app.messages_period as p set purged_until = v_before where p.purged_until < v_before;
+  return cardinality(v_ids);
+end $$;
+
+COMMENT ON FUNCTION app.purge_messages(p_limit integer) IS 'Deletes up to p_limit settled messages older than retention.message_days, oldest first; returns how many. The notice of a shadow order stays without its message';
+
+CREATE FUNCTION app.purge_webhooks(p_limit integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+declare
+  v_before timestamptz := now() - make_interval(days => app.config_int('retention.webhook_days'));
+  v_ids uuid[];
+begin
+  v_ids := array(
+    select b.id from app.inbound_messages as b
+    where b.received_at < v_before and b.payload is not null and b.processed_at is not null
+    order by b.received_at
+    limit p_limit
+    for update skip locked
+  );
+  perform app.strip_webhooks(v_ids);
+  return cardinality(v_ids);
+end $$;
+
+COMMENT ON FUNCTION app.purge_webhooks(p_limit integer) IS 'Removes the bodies of up to p_limit processed webhooks older than retention.webhook_days, oldest first; returns how many';
+
 CREATE FUNCTION app.quarantine_rows(p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -4547,37 +7270,9 @@ CREATE FUNCTION app.quote_order(p_items jsonb, p_points integer) RETURNS json
     AS $$
 declare
   v_partner app.partner_account;
-  v_order app.priced_order;
-  v_lines app.priced_lines;
 begin
   v_partner := app.calling_partner();
-  v_order := app.price_order(p_items, p_points, v_partner);
-  v_lines := v_order.lines;
-  return json_build_object(
-    'lines', (
-      select json_agg(json_build_object(
-        'sku', p.sku, 'name', p.name, 'quantity', l.quantity,
-        'list_price', l.list_price, 'unit_price', l.unit_price,
-        'line_total', l.quantity * l.unit_price,
-        'in_stock', l.quantity <= coalesce(s.display_stock, 0),
-        'display_stock', coalesce(s.display_stock, 0)
-      ) order by p.sku)
-      from unnest(
-        v_lines.product_ids, v_lines.quantities, v_lines.list_prices, v_lines.unit_prices
-      ) as l (product_id, quantity, list_price, unit_price)
-      join app.products as p on p.id = l.product_id
-      left join app.inventory as s on s.product_id = l.product_id
-    ),
-    'subtotal', v_lines.subtotal,
-    'discount_amount', v_order.discount_amount,
-    'point_discount', v_order.point_discount,
-    'grand_total', v_order.grand_total,
-    'points_used', coalesce(p_points, 0),
-    'points_promised', v_order.points_promised,
-    'credit_limit', v_partner.credit_limit,
-    'credit_left', greatest(v_partner.credit_limit - v_partner.credit_used, 0),
-    'is_over_limit', app.exceeds_credit(v_partner, v_order.grand_total)
-  );
+  return app.describe_quote(v_partner, app.price_order(p_items, p_points, v_partner), p_points);
 end $$;
 
 COMMENT ON FUNCTION app.quote_order(p_items jsonb, p_points integer) IS 'What submit_order would cost and promise; writes nothing';
@@ -4657,7 +7352,7 @@ begin
   case p_type
     when 'PARTNER' then return (
       select case p_channel when 'WHATSAPP' then p.phone else p.email end
-      from app.partners as p where p.id = p_id
+      from app.partners as p where p.id = p_id and p.deleted_at is null
     );
     when 'SUBDIST' then return (
       select case p_channel when 'WHATSAPP' then s.whatsapp_number else s.email end
@@ -4670,7 +7365,7 @@ begin
   end case;
 end $$;
 
-COMMENT ON FUNCTION app.recipient_address(p_type text, p_id uuid, p_channel app.notification_channel_enum) IS 'Current phone number (E.164) or e-mail address of a recipient; null if unknown';
+COMMENT ON FUNCTION app.recipient_address(p_type text, p_id uuid, p_channel app.notification_channel_enum) IS 'Current phone number (E.164) or e-mail address of a recipient; null if unknown or deleted';
 
 CREATE FUNCTION app.record_event(p_order_id uuid, p_partner_id uuid, p_event text, p_from app.order_status_enum, p_to app.order_status_enum, p_note text DEFAULT NULL::text, p_actor_id uuid DEFAULT NULL::uuid) RETURNS void
     LANGUAGE plpgsql
@@ -4690,78 +7385,133 @@ end $$;
 
 COMMENT ON FUNCTION app.record_event(p_order_id uuid, p_partner_id uuid, p_event text, p_from app.order_status_enum, p_to app.order_status_enum, p_note text, p_actor_id uuid) IS 'Appends an event to the order''s history; the actor is the caller unless given';
 
-CREATE FUNCTION app.record_payment(p_invoice_id uuid, p_amount numeric, p_payment_method text, p_reference_number text, p_paid_at timestamp with time zone, p_notes text) RETURNS json
+CREATE FUNCTION app.record_payment(p_invoice_id uuid, p_amount numeric, p_payment_method text, p_reference_number text, p_paid_at timestamp with time zone, p_notes text, p_idempotency_key text DEFAULT NULL::text) RETURNS json
     LANGUAGE plpgsql
     AS $$
 declare
+  v_key text;
   v_method text;
   v_reference text;
   v_notes text;
   v_paid_at timestamptz;
+  v_hash bytea;
   v_refusal text;
-  v_payment record;
+  v_payment_id uuid;
+  v_recorded_amount numeric;
   v_invoice record;
 begin
+  v_key := app.optional_text('idempotency_key', p_idempotency_key, 200);
   v_method := app.optional_text('payment_method', p_payment_method, 50);
   v_reference := app.optional_text('reference_number', p_reference_number, 100);
   v_notes := app.optional_text('notes', p_notes, 2000);
   v_paid_at := app.optional_timestamp('paid_at', p_paid_at);
+  v_hash := app.request_hash(jsonb_build_array(
+    'record_payment', p_invoice_id, trim_scale(p_amount), v_method, v_reference,
+    extract(epoch from v_paid_at), v_notes));
+  v_payment_id := app.find_result('record_payment', v_key, v_hash);
+  if v_payment_id is not null then
+    return app.payment_answer(v_payment_id, true);
+  end if;
   perform app.lock_invoice(p_invoice_id);
-  if p_amount is null or not p_amount > 0 or p_amount >= app.amount_limit()
-    or p_amount <> round(p_amount, 2)
-  then
-    perform app.fail('INVALID_ARGUMENT', 'amount is IDR, more than 0, with at most two decimals');
-  elsif p_paid_at > now() + interval '1 day' then
+  perform app.require_amount(p_amount);
+  if v_paid_at > now() + interval '1 day' then
     perform app.fail('INVALID_ARGUMENT', 'paid_at is in the future');
+  elsif v_reference is null and v_key is null then
+    perform app.fail('INVALID_ARGUMENT', 'reference_number or idempotency_key is missing',
+      'Send an idempotency_key with a payment that has no reference');
   end if;
   -- A repeated reference is found before the invoice is checked: this payment may have settled it.
-  select y.id, y.amount, y.reference_number, y.paid_at into v_payment
-  from app.invoice_payments as y
-  where y.invoice_id = p_invoice_id and y.reference_number = v_reference;
-  if found then
-    if v_payment.amount <> p_amount then
+  v_payment_id := app.find_payment(p_invoice_id, 'PAYMENT', v_reference);
+  if v_payment_id is not null then
+    select y.amount into strict v_recorded_amount
+    from app.invoice_payments as y where y.id = v_payment_id;
+    if v_recorded_amount <> p_amount then
       perform app.fail('PAYMENT_REFERENCE_REUSED',
-        format('%s was %s', v_reference, app.format_rupiah(v_payment.amount)));
+        format('%s was %s', v_reference, app.format_rupiah(v_recorded_amount)));
     end if;
-    return app.payment_answer(v_payment.id, true);
+    perform app.store_result('record_payment', v_key, v_hash, v_payment_id);
+    return app.payment_answer(v_payment_id, true);
   end if;
   v_refusal := app.payment_refusal(p_invoice_id, p_amount);
   if v_refusal is not null then
     perform app.fail(v_refusal, (
-      select format('%s: %s is due', i.invoice_number, app.format_rupiah(
-        app.invoice_amount_due(i.status, i.amount, i.amount_paid)))
+      select format('%s: %s is due', i.invoice_number, app.format_rupiah(i.amount_due))
       from app.invoices as i where i.id = p_invoice_id
     ));
   end if;
 
-  insert into app.invoice_payments (
-    invoice_id, partner_id, amount, payment_method, reference_number, notes, recorded_by, paid_at
-  )
-  select
-    p_invoice_id, i.partner_id, p_amount, v_method, v_reference, v_notes, auth.current_agent_id(),
-    coalesce(v_paid_at, now())
-  from app.invoices as i where i.id = p_invoice_id
-  returning id, partner_id into v_payment;
-
-  -- The triggers have added the payment to the invoice.
-  select
-    i.order_id, i.invoice_number, i.status,
-    app.invoice_amount_due(i.status, i.amount, i.amount_paid) as amount_due
-  into strict v_invoice
+  v_payment_id := app.insert_payment(
+    p_invoice_id, 'PAYMENT', p_amount, v_method, v_reference, v_notes,
+    coalesce(v_paid_at, now()), null);
+  select i.partner_id, i.order_id, i.invoice_number, i.status, i.amount_due into strict v_invoice
   from app.invoices as i where i.id = p_invoice_id;
-  perform app.use_credit(v_payment.partner_id, -p_amount);
   if v_invoice.status = 'PAID' then
     perform app.enqueue_vesting(p_invoice_id);
+    perform app.withdraw_invoice_reminders(p_invoice_id);
   end if;
+  perform app.store_result('record_payment', v_key, v_hash, v_payment_id);
   perform app.enqueue_message(
-    'payment_received', 'PARTNER', v_payment.partner_id, v_invoice.order_id, jsonb_build_object(
+    'payment_received', 'PARTNER', v_invoice.partner_id, v_invoice.order_id, jsonb_build_object(
       'invoice_number', v_invoice.invoice_number, 'amount', app.format_rupiah(p_amount),
       'amount_due', app.format_rupiah(v_invoice.amount_due)
     ));
-  return app.payment_answer(v_payment.id, false);
+  return app.payment_answer(v_payment_id, false);
 end $$;
 
-COMMENT ON FUNCTION app.record_payment(p_invoice_id uuid, p_amount numeric, p_payment_method text, p_reference_number text, p_paid_at timestamp with time zone, p_notes text) IS 'Records a payment (IDR); a reference counts once per invoice, and its repetition returns duplicate: true. Raises INVALID_ARGUMENT, NOT_FOUND, INVOICE_CLOSED, PAYMENT_EXCEEDS_DUE, PAYMENT_REFERENCE_REUSED';
+COMMENT ON FUNCTION app.record_payment(p_invoice_id uuid, p_amount numeric, p_payment_method text, p_reference_number text, p_paid_at timestamp with time zone, p_notes text, p_idempotency_key text) IS 'Records a payment (IDR); a reference counts once per invoice, and its repetition, or that of the key, returns duplicate: true. Raises INVALID_ARGUMENT, NOT_FOUND, INVOICE_CLOSED, PAYMENT_EXCEEDS_DUE, PAYMENT_REFERENCE_REUSED, IDEMPOTENCY_CONFLICT';
+
+CREATE FUNCTION app.record_refund(p_invoice_id uuid, p_amount numeric, p_reference_number text, p_reason text, p_idempotency_key text) RETURNS uuid
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_key text;
+  v_reference text;
+  v_reason text;
+  v_hash bytea;
+  v_refund_id uuid;
+  v_recorded_amount numeric;
+  v_invoice record;
+begin
+  v_key := app.optional_text('idempotency_key', p_idempotency_key, 200);
+  v_reference := app.optional_text('reference_number', p_reference_number, 100);
+  v_reason := app.require_text('reason', p_reason, 500);
+  v_hash := app.request_hash(jsonb_build_array(
+    'record_refund', p_invoice_id, trim_scale(p_amount), v_reference, v_reason));
+  v_refund_id := app.find_result('record_refund', v_key, v_hash);
+  if v_refund_id is not null then
+    return v_refund_id;
+  end if;
+  perform app.lock_invoice(p_invoice_id);
+  perform app.require_amount(p_amount);
+  if v_reference is null and v_key is null then
+    perform app.fail('INVALID_ARGUMENT', 'reference_number or idempotency_key is missing',
+      'Send an idempotency_key with a refund that has no reference');
+  end if;
+  v_refund_id := app.find_payment(p_invoice_id, 'REFUND', v_reference);
+  if v_refund_id is not null then
+    select -y.amount into strict v_recorded_amount
+    from app.invoice_payments as y where y.id = v_refund_id;
+    if v_recorded_amount <> p_amount then
+      perform app.fail('PAYMENT_REFERENCE_REUSED',
+        format('%s was %s', v_reference, app.format_rupiah(v_recorded_amount)));
+    end if;
+    perform app.store_result('record_refund', v_key, v_hash, v_refund_id);
+    return v_refund_id;
+  end if;
+  select i.invoice_number, i.refund_due into strict v_invoice
+  from app.invoices as i where i.id = p_invoice_id;
+  if p_amount > v_invoice.refund_due then
+    perform app.fail('REFUND_EXCEEDS_DUE', format('%s: %s is due to the partner',
+      v_invoice.invoice_number, app.format_rupiah(v_invoice.refund_due)));
+  end if;
+
+  v_refund_id := app.insert_payment(
+    p_invoice_id, 'REFUND', -p_amount, null, v_reference, v_reason, now(), null);
+  perform app.store_result('record_refund', v_key, v_hash, v_refund_id);
+  return v_refund_id;
+end $$;
+
+COMMENT ON FUNCTION app.record_refund(p_invoice_id uuid, p_amount numeric, p_reference_number text, p_reason text, p_idempotency_key text) IS 'Records money paid back to the partner (IDR), at most refund_due, idempotent by key and by reference; returns its id. Raises INVALID_ARGUMENT, NOT_FOUND, REFUND_EXCEEDS_DUE, PAYMENT_REFERENCE_REUSED, IDEMPOTENCY_CONFLICT';
 
 CREATE FUNCTION app.redeem_reward(p_reward_id uuid, p_idempotency_key text) RETURNS uuid
     LANGUAGE plpgsql
@@ -4794,9 +7544,11 @@ begin
       v_partner.point_balance, v_reward.points_required), 'Choose a cheaper reward');
   end if;
 
-  insert into app.redemptions (partner_id, catalog_item_id, points_spent, idempotency_key)
-  values (v_partner.id, p_reward_id, v_reward.points_required, v_key)
-  returning id into v_redemption_id;
+  insert into app.redemptions (
+    partner_id, agent_id, catalog_item_id, points_spent, idempotency_key
+  ) values (
+    v_partner.id, v_partner.acting_agent_id, p_reward_id, v_reward.points_required, v_key
+  ) returning id into v_redemption_id;
 
   update app.redemption_catalog as c set stock_available = c.stock_available - 1
   where c.id = p_reward_id;
@@ -4807,6 +7559,15 @@ begin
   perform app.enqueue_message('reward_redeemed', 'PARTNER', v_partner.id, null, jsonb_build_object(
     'reward', v_reward.name, 'points', v_reward.points_required,
     'point_balance', v_partner.point_balance - v_reward.points_required));
+  perform app.notify_headquarters('redemption_due', null, jsonb_build_object(
+    'reward', v_reward.name, 'points', v_reward.points_required,
+    'partner_name', (select p.business_name from app.partners as p where p.id = v_partner.id)));
+  if v_partner.acting_agent_id is not null then
+    perform app.notify_impersonation(
+      'REDEMPTION', v_partner.id, null, v_redemption_id, jsonb_build_object(
+        'reward', v_reward.name, 'points', v_reward.points_required, 'partner_name',
+        (select p.business_name from app.partners as p where p.id = v_partner.id)));
+  end if;
   return v_redemption_id;
 end $$;
 
@@ -4847,10 +7608,12 @@ begin
       json_build_array(json_build_object('Retry-After', p_retry_after_seconds::text))::text, true);
   end if;
   return json_build_object(
-    'code', v_error.code, 'message', v_error.message, 'details', p_details, 'hint', v_error.hint);
+    'code', v_error.code, 'message', v_error.message,
+    'details', coalesce('retry_after: ' || p_retry_after_seconds, p_details),
+    'hint', v_error.hint);
 end $$;
 
-COMMENT ON FUNCTION app.refuse(p_code text, p_details text, p_retry_after_seconds integer) IS 'Returns the body of an error whose transaction commits, and sets the HTTP status and, in seconds, Retry-After';
+COMMENT ON FUNCTION app.refuse(p_code text, p_details text, p_retry_after_seconds integer) IS 'Returns the body of an error whose transaction commits, and sets the HTTP status; seconds to wait go into Retry-After and, for browsers, into details';
 
 CREATE FUNCTION app.refuse_transition(p_order_number text, p_from app.order_status_enum, p_to app.order_status_enum) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -4882,6 +7645,41 @@ end $$;
 
 COMMENT ON FUNCTION app.reject_order(p_order_id uuid, p_reason text) IS 'Rejects an order before it is shipped; raises INVALID_ARGUMENT, NOT_FOUND, ILLEGAL_TRANSITION';
 
+CREATE FUNCTION app.release_held_messages() RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_recipient_ids uuid[] := app.headquarters();
+  v_message app.messages;
+  v_count int := 0;
+begin
+  if v_recipient_ids = '{}' then
+    return 0;
+  end if;
+  for v_message in
+    select m.* from app.messages as m
+    where m.status = 'HELD' order by m.position
+    for no key update skip locked
+  loop
+    if v_message.template = 'sla_escalation' then
+      perform from app.orders as o
+      where o.id = v_message.order_id for no key update skip locked;
+      continue when not found;
+      perform app.escalate_now(v_message.order_id, v_message.variables ->> 'reason');
+    else
+      perform app.enqueue_messages(
+        v_message.template, 'AGENT', v_recipient_ids, v_message.order_id, v_message.variables,
+        v_message.channel, v_message.expires_at);
+    end if;
+    update app.messages as m set status = 'WITHDRAWN', error_code = 'released', variables = '{}'
+    where m.id = v_message.id;
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end $$;
+
+COMMENT ON FUNCTION app.release_held_messages() IS 'Enqueues what was held until an admin is active, to each of them; returns how many messages were held';
+
 CREATE FUNCTION app.release_order(p_order_id uuid, p_reason text) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -4891,11 +7689,14 @@ declare
 begin
   v_reason := app.require_text('reason', p_reason, 500);
   perform app.lock_order(p_order_id);
-  select o.order_number, o.status, o.is_over_limit, o.released_at into strict v_order
+  select
+    o.order_number,
+    app.order_allows(
+      'release_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
+  into strict v_order
   from app.orders as o where o.id = p_order_id;
-  if v_order.status <> 'SUBMITTED' or not v_order.is_over_limit
-    or v_order.released_at is not null
-  then
+  if not v_order.is_allowed then
     perform app.fail('NOT_RELEASABLE', v_order.order_number);
   end if;
 
@@ -4921,6 +7722,18 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.release_stock(p_order_id uuid) IS 'Releases the units that an order reserved';
+
+CREATE FUNCTION app.reminder_days() RETURNS integer[]
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_due_soon_days int := app.config_int('invoice.due_soon_days');
+begin
+  return case when v_due_soon_days > 0 then array[-v_due_soon_days] else '{}' end
+    || app.config_int_list('invoice.reminder_days');
+end $$;
+
+COMMENT ON FUNCTION app.reminder_days() IS 'Days from the due date on which a partner is reminded, ascending; below 0: before it';
 
 CREATE FUNCTION app.render_message(p_body text, p_variables jsonb) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
@@ -4949,11 +7762,15 @@ begin
     select coalesce(jsonb_agg(jsonb_build_object(
       'title', b.title,
       'payload', concat_ws(':', d.decision, p_order_id,
-        app.reply_signature(d.decision, p_order_id, p_subdist_id, o.sla_clock_started_at))
+        app.reply_signature(d.decision, p_order_id, p_subdist_id, o.awaiting_since))
     ) order by b.position), '[]')
     from unnest(p_titles) with ordinality as b (title, position)
     cross join lateral (
-      select case b.title when 'Terima' then 'ACCEPT' when 'Tolak' then 'DECLINE' end
+      select case b.title
+        when 'Terima' then 'ACCEPT'
+        when 'Masih diproses' then 'PROGRESS'
+        when 'Tolak' then 'DECLINE'
+      end
     ) as d (decision)
     join app.orders as o on o.id = p_order_id
   );
@@ -4994,7 +7811,9 @@ begin
     and exists (
       select from app.messages as m
       where m.order_id = o.id and m.recipient_id = s.id
-        and m.template in ('order_routed', 'sla_reminder') and m.attempts > 0
+        and m.template in (
+          'order_routed', 'order_delivery_due', 'sla_reminder', 'sla_delivery_reminder')
+        and m.attempts > 0
     )
     and not exists (
       select from app.messages as m
@@ -5021,10 +7840,7 @@ begin
   then
     return;
   end if;
-  perform app.enqueue_messages(
-    'messenger_trouble', 'AGENT', array(
-      select a.id from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
-    ), null, jsonb_build_object(
+  perform app.notify_headquarters('messenger_trouble', null, jsonb_build_object(
       'error_code', p_error_code,
       'since', to_char(now() at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB'
     ), 'EMAIL');
@@ -5052,6 +7868,47 @@ CREATE FUNCTION app.request_hash(p_request jsonb) RETURNS bytea
     AS $$ select sha256(convert_to(p_request::text, 'UTF8')) $$;
 
 COMMENT ON FUNCTION app.request_hash(p_request jsonb) IS 'SHA-256 of a request body in canonical form';
+
+CREATE FUNCTION app.require_amount(p_amount numeric) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  if p_amount is null or not p_amount > 0 or p_amount >= app.amount_limit()
+    or p_amount <> round(p_amount, 2)
+  then
+    perform app.fail('INVALID_ARGUMENT', 'amount is IDR, more than 0, with at most two decimals');
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.require_amount(p_amount numeric) IS 'Raises INVALID_ARGUMENT unless the amount is IDR above 0 with at most two decimals';
+
+CREATE FUNCTION app.require_billed(p_order_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_unbilled numeric := app.unbilled_amount(p_order_id);
+begin
+  if v_unbilled > 0 then
+    perform app.fail('NOT_BILLED', (
+      select format('%s: %s is not billed', o.order_number, app.format_rupiah(v_unbilled))
+      from app.orders as o where o.id = p_order_id
+    ));
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.require_billed(p_order_id uuid) IS 'Raises NOT_BILLED unless live invoices bill the whole order';
+
+CREATE FUNCTION app.require_headroom(p_partner_id uuid, p_points integer) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  if p_points > 0 and p_points > app.points_headroom(p_partner_id) then
+    perform app.fail('INVALID_ARGUMENT', 'the balance could pass 2,000,000,000',
+      'Add fewer points');
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.require_headroom(p_partner_id uuid, p_points integer) IS 'Raises INVALID_ARGUMENT when the partner''s balance has no room for so many more points';
 
 CREATE FUNCTION app.require_set(p_name text, p_set jsonb, p_max integer) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -5102,11 +7959,14 @@ declare
   v_status app.subdist_status_enum;
 begin
   perform app.lock_order(p_order_id);
-  select o.order_number, o.status, o.is_over_limit, o.released_at into strict v_order
+  select
+    o.order_number,
+    app.order_allows(
+      'reroute_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
+  into strict v_order
   from app.orders as o where o.id = p_order_id;
-  if v_order.status not in ('SUBMITTED', 'PROCESSING')
-    or (v_order.is_over_limit and v_order.released_at is null)
-  then
+  if not v_order.is_allowed then
     perform app.fail('NOT_ROUTABLE', v_order.order_number);
   end if;
   -- Not locked: a concurrent suspension waits for this order's partner, and the job sla-sweep hands
@@ -5121,7 +7981,7 @@ begin
   perform app.assign_order(p_order_id, p_subdist_id, 'ROUTED', null);
 end $$;
 
-COMMENT ON FUNCTION app.reroute_order(p_order_id uuid, p_subdist_id uuid) IS 'Routes an open order to another sub-distributor and restarts the clock; raises NOT_ROUTABLE, NOT_FOUND, SUBDIST_UNAVAILABLE';
+COMMENT ON FUNCTION app.reroute_order(p_order_id uuid, p_subdist_id uuid) IS 'Routes an order that is not shipped to another sub-distributor and restarts the clock; in PROCESSING they answer before it is approved. Raises NOT_ROUTABLE, NOT_FOUND, SUBDIST_UNAVAILABLE';
 
 CREATE FUNCTION app.reserve_stock(p_product_ids uuid[], p_quantities integer[]) RETURNS void
     LANGUAGE plpgsql
@@ -5160,6 +8020,7 @@ declare
   v_note text;
   v_order record;
   v_to app.order_status_enum;
+  v_awaiting app.awaiting_enum;
 begin
   -- order_events.note has 500 characters: the decision, then the note
   v_note := app.optional_text('note', p_note, 480);
@@ -5173,12 +8034,17 @@ begin
   end if;
   -- Without the partner's lock: an answer changes neither credit nor points.
   perform from app.orders as o where o.id = p_order_id for no key update;
-  select o.order_number, o.partner_id, o.status into v_order
+  select
+    o.order_number, o.partner_id, o.status, o.awaiting,
+    app.order_allows(
+      'respond_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
+  into v_order
   from app.orders as o
   where o.id = p_order_id and o.routed_to_subdist_id = p_subdist_id;
   if not found then
     perform app.fail('NOT_FOUND', 'order');
-  elsif v_order.status not in ('SUBMITTED', 'PROCESSING') then
+  elsif not v_order.is_allowed or (v_order.status = 'APPROVED' and p_decision = 'ACCEPT') then
     perform app.fail('ILLEGAL_TRANSITION',
       format('%s is %s', v_order.order_number, v_order.status));
   end if;
@@ -5187,9 +8053,11 @@ begin
   if p_decision = 'DECLINE' then
     update app.orders as o set
       routed_to_subdist_id = null, routed_at = null, last_response_at = now()
-    where o.id = p_order_id;
+    where o.id = p_order_id
+    returning o.awaiting into v_awaiting;
   else
-    update app.orders as o set status = v_to, last_response_at = now() where o.id = p_order_id;
+    update app.orders as o set status = v_to, last_response_at = now() where o.id = p_order_id
+    returning o.awaiting into v_awaiting;
   end if;
 
   if v_to <> v_order.status then
@@ -5198,16 +8066,158 @@ begin
   perform app.record_event(
     p_order_id, v_order.partner_id, 'RESPONSE', v_order.status, v_to,
     p_decision || coalesce(': ' || v_note, ''), p_subdist_id);
-  perform app.withdraw_reminders(p_order_id);
+  if v_order.awaiting = 'SUBDIST' or p_decision = 'DECLINE' then
+    perform app.withdraw_reminders(p_order_id);
+  end if;
+  if v_to <> v_order.status then
+    perform app.notify_status(p_order_id, v_order.partner_id, v_to);
+  end if;
   if p_decision = 'DECLINE' then
     perform app.notify_unrouted(
       p_order_id, 'ditolak sub-distributor' || coalesce(': ' || v_note, ''));
-  elsif v_to <> v_order.status then
-    perform app.notify_status(p_order_id, v_order.partner_id, v_to);
+  elsif v_awaiting <> v_order.awaiting then
+    perform app.notify_headquarters('order_approval_due', p_order_id);
   end if;
 end $$;
 
-COMMENT ON FUNCTION app.respond_order(p_order_id uuid, p_subdist_id uuid, p_decision text, p_note text) IS 'Records the sub-distributor''s answer, which restarts the clock: ACCEPT starts PROCESSING, DECLINE hands the order to headquarters. Raises INVALID_ARGUMENT, ACCOUNT_INACTIVE, NOT_FOUND, ILLEGAL_TRANSITION';
+COMMENT ON FUNCTION app.respond_order(p_order_id uuid, p_subdist_id uuid, p_decision text, p_note text) IS 'Records the sub-distributor''s answer, which ends their turn or restarts their clock: ACCEPT starts PROCESSING, DECLINE hands the order to headquarters. An APPROVED order takes PROGRESS and DECLINE. Raises INVALID_ARGUMENT, ACCOUNT_INACTIVE, NOT_FOUND, ILLEGAL_TRANSITION';
+
+CREATE FUNCTION app.return_amounts(p_order_id uuid, p_units bigint, p_value numeric, p_amount numeric, OUT amount numeric, OUT points integer) RETURNS record
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_order record;
+  v_before record;
+  v_left bigint;
+begin
+  select o.grand_total, o.points_used, o.subtotal - o.discount_amount as value into strict v_order
+  from app.orders as o where o.id = p_order_id;
+  select coalesce(sum(c.amount), 0) as amount, coalesce(sum(c.points_returned), 0) as points
+  into strict v_before
+  from app.credit_notes as c where c.order_id = p_order_id;
+  select sum(l.quantity - l.returned) - p_units into strict v_left
+  from app.order_lines(p_order_id) as l;
+  if v_left = 0 then
+    amount := v_order.grand_total - v_before.amount;
+    points := v_order.points_used - v_before.points;
+  else
+    amount := p_amount;
+    points := coalesce(div(v_order.points_used * p_value, nullif(v_order.value, 0)), 0);
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.return_amounts(p_order_id uuid, p_units bigint, p_value numeric, p_amount numeric, OUT amount numeric, OUT points integer) IS 'Credit (IDR) and used points of a return of so many units of this value (IDR)';
+
+CREATE FUNCTION app.return_items(p_order_id uuid, p_items jsonb, p_reason text, p_idempotency_key text) RETURNS uuid
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_key text;
+  v_reason text;
+  v_hash bytea;
+  v_note_id uuid;
+  v_order record;
+  v_lines record;
+  v_sum record;
+begin
+  v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
+  v_reason := app.require_text('reason', p_reason, 500);
+  v_hash := app.request_hash(jsonb_build_array('return_items', p_order_id, p_items, v_reason));
+  v_note_id := app.find_result('return_items', v_key, v_hash);
+  if v_note_id is not null then
+    return v_note_id;
+  end if;
+  perform app.lock_order(p_order_id);
+  perform from app.invoices as i where i.order_id = p_order_id order by i.id for no key update;
+  select
+    o.partner_id, o.order_number, o.status, o.grand_total, o.points_used,
+    o.subtotal - o.discount_amount as value,
+    app.order_allows(
+      'return_items', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
+  into strict v_order
+  from app.orders as o where o.id = p_order_id;
+  if not v_order.is_allowed then
+    perform app.fail('NOT_RETURNABLE', format('%s is %s', v_order.order_number, v_order.status));
+  end if;
+  perform app.check_return(p_order_id, p_items);
+
+  -- The point discount lowers all lines in proportion: value x grand_total / value of the order.
+  select
+    array_agg(r.id order by r.sku) as ids, array_agg(r.quantity order by r.sku) as quantities,
+    array_agg(
+      coalesce(div(r.value * 100 * v_order.grand_total, nullif(v_order.value, 0)) / 100, 0)
+      order by r.sku) as amounts,
+    sum(r.value) as value
+  into strict v_lines
+  from (
+    select l.id, l.sku, w.quantity, w.quantity * l.unit_price as value
+    from app.order_lines(p_order_id) as l
+    join (
+      select i.sku, sum(i.quantity)::int as quantity
+      from jsonb_to_recordset(p_items) as i (sku text, quantity numeric) group by i.sku
+    ) as w on w.sku = l.sku
+  ) as r;
+  v_sum := app.return_amounts(
+    p_order_id, (select sum(q) from unnest(v_lines.quantities) as q (q)), v_lines.value,
+    (select sum(a) from unnest(v_lines.amounts) as a (a)));
+  -- The last line takes what rounding down has left.
+  v_lines.amounts[cardinality(v_lines.amounts)] := v_sum.amount
+    - (select coalesce(sum(a), 0) from unnest(trim_array(v_lines.amounts, 1)) as a (a));
+
+  insert into app.credit_notes (
+    order_id, partner_id, amount, points_returned, reason, created_by
+  )
+  values (
+    p_order_id, v_order.partner_id, v_sum.amount, v_sum.points, v_reason, auth.current_agent_id()
+  )
+  returning id into v_note_id;
+  insert into app.credit_note_items (
+    credit_note_id, order_item_id, partner_id, quantity, amount
+  )
+  select v_note_id, l.id, v_order.partner_id, l.quantity, l.amount
+  from unnest(v_lines.ids, v_lines.quantities, v_lines.amounts) as l (id, quantity, amount);
+
+  perform app.apply_credit_note(v_note_id);
+  perform app.return_points(v_note_id);
+  perform app.store_result('return_items', v_key, v_hash, v_note_id);
+  perform app.enqueue_message('credit_note_issued', 'PARTNER', c.partner_id, p_order_id,
+    jsonb_build_object(
+      'credit_note_number', c.credit_note_number, 'amount', app.format_rupiah(c.amount)))
+  from app.credit_notes as c where c.id = v_note_id;
+  perform app.notify_refund_due(u.invoice_id)
+  from app.invoice_credits as u where u.credit_note_id = v_note_id;
+  return v_note_id;
+end $$;
+
+COMMENT ON FUNCTION app.return_items(p_order_id uuid, p_items jsonb, p_reason text, p_idempotency_key text) IS 'Takes goods of a shipped order back and credits them, idempotent by key; returns the credit note''s id. Raises INVALID_ARGUMENT, INVALID_ITEMS, NOT_FOUND, NOT_RETURNABLE, UNKNOWN_SKU, RETURN_EXCEEDS_SHIPPED, IDEMPOTENCY_CONFLICT';
+
+CREATE FUNCTION app.return_points(p_credit_note_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_note record;
+  v_invoice_id uuid;
+begin
+  select c.order_id, c.partner_id, c.credit_note_number, c.points_returned into strict v_note
+  from app.credit_notes as c where c.id = p_credit_note_id;
+  if v_note.points_returned > 0 then
+    perform app.require_headroom(v_note.partner_id, v_note.points_returned);
+    insert into app.point_transactions (
+      partner_id, order_id, credit_note_id, type, points, description, created_by
+    )
+    values (
+      v_note.partner_id, v_note.order_id, p_credit_note_id, 'ADJUSTED', v_note.points_returned,
+      v_note.credit_note_number, auth.current_agent_id()
+    );
+  end if;
+  select i.id into v_invoice_id
+  from app.invoices as i where i.order_id = v_note.order_id
+  order by i.status = 'PAID' desc, i.created_at desc, i.id desc limit 1;
+  perform app.settle_points(v_note.order_id, v_invoice_id, v_note.credit_note_number);
+end $$;
+
+COMMENT ON FUNCTION app.return_points(p_credit_note_id uuid) IS 'Books back the used points of returned goods, and takes back what these had earned';
 
 CREATE FUNCTION app.return_spent_points(p_order_id uuid) RETURNS void
     LANGUAGE plpgsql
@@ -5223,6 +8233,59 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.return_spent_points(p_order_id uuid) IS 'Books back the points that a rejected or cancelled order had used';
+
+CREATE FUNCTION app.reverse_payment(p_payment_id uuid, p_reason text) RETURNS uuid
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_reason text;
+  v_invoice_id uuid;
+  v_payment record;
+  v_invoice record;
+  v_reversal record;
+  v_id uuid;
+begin
+  v_reason := app.require_text('reason', p_reason, 500);
+  select y.invoice_id into v_invoice_id
+  from app.invoice_payments as y where y.id = p_payment_id;
+  if not found then
+    perform app.fail('NOT_FOUND', 'payment');
+  end if;
+  perform app.lock_invoice(v_invoice_id);
+  select y.kind, y.amount, y.payment_method, y.reference_number into strict v_payment
+  from app.invoice_payments as y where y.id = p_payment_id;
+  select r.id, r.notes into v_reversal
+  from app.invoice_payments as r where r.reverses_payment_id = p_payment_id;
+  if found and v_reversal.notes = v_reason then
+    return v_reversal.id;  -- a repeat of the call that reversed it
+  elsif found then
+    perform app.fail('PAYMENT_REVERSED', v_reversal.notes);
+  end if;
+  select i.order_id, i.partner_id, i.invoice_number, i.amount_paid into strict v_invoice
+  from app.invoices as i where i.id = v_invoice_id;
+  if v_payment.kind <> 'PAYMENT' then
+    perform app.fail('PAYMENT_NOT_REVERSIBLE', format('It is a %s', lower(v_payment.kind)));
+  elsif v_payment.amount > v_invoice.amount_paid then
+    perform app.fail('PAYMENT_NOT_REVERSIBLE', format('%s: after its refunds, %s is paid',
+      v_invoice.invoice_number, app.format_rupiah(v_invoice.amount_paid)));
+  end if;
+
+  v_id := app.insert_payment(
+    v_invoice_id, 'REVERSAL', -v_payment.amount, v_payment.payment_method,
+    v_payment.reference_number, v_reason, now(), p_payment_id);
+  perform app.settle_points(
+    v_invoice.order_id, v_invoice_id, v_invoice.invoice_number || ' payment reversed');
+  perform app.enqueue_message(
+    'payment_reversed', 'PARTNER', v_invoice.partner_id, v_invoice.order_id, (
+      select jsonb_build_object(
+        'invoice_number', i.invoice_number, 'amount', app.format_rupiah(v_payment.amount),
+        'amount_due', app.format_rupiah(i.amount_due))
+      from app.invoices as i where i.id = v_invoice_id
+    ));
+  return v_id;
+end $$;
+
+COMMENT ON FUNCTION app.reverse_payment(p_payment_id uuid, p_reason text) IS 'Takes a payment back that was recorded by mistake, or whose money did not arrive; returns the reversal''s id, also for a repeat with the same reason. Raises INVALID_ARGUMENT, NOT_FOUND, PAYMENT_REVERSED, PAYMENT_NOT_REVERSIBLE';
 
 CREATE FUNCTION app.save_draft(p_items jsonb, p_notes text) RETURNS uuid
     LANGUAGE plpgsql
@@ -5246,20 +8309,110 @@ begin
   perform app.insert_lines(v_order_id, v_partner.id, v_order.lines);
 
   perform app.record_event(v_order_id, v_partner.id, 'STATUS', null, 'DRAFT');
+  if v_partner.acting_agent_id is not null then
+    perform app.notify_impersonation('DRAFT', v_partner.id, v_order_id);
+  end if;
   return v_order_id;
 end $$;
 
 COMMENT ON FUNCTION app.save_draft(p_items jsonb, p_notes text) IS 'Stores lines as a DRAFT of the calling partner at current prices, which change until submission; returns the order''s id';
 
+CREATE FUNCTION app.send_invoice_reminders(p_limit integer DEFAULT 500) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_days int[] := app.reminder_days();
+  -- The second reminder after the due date, and those that follow it, go to agents, too.
+  v_agents_from int := (app.config_int_list('invoice.reminder_days'))[2];
+  v_ids uuid[];
+  v_count int;
+begin
+  v_ids := app.invoices_to_remind(v_days, p_limit);
+  if v_ids = '{}' then
+    return 0;
+  end if;
+  with locked as (
+    select i.id, i.order_id, i.partner_id, i.invoice_number, i.due_date, i.last_reminder_day,
+      i.amount_due
+    from app.invoices as i
+    where i.id = any (v_ids)
+      and i.status in ('UNPAID', 'PARTIAL')  -- repeated for invoices that changed meanwhile
+    for no key update skip locked
+  ),
+  due as materialized (
+    select k.*, n.day, p.region_id, p.deleted_at,
+      (k.due_date at time zone 'Asia/Jakarta')::date as due_day,
+      -- A reminder that is not sent until the next one is due is superseded by it.
+      (
+        select min(l.day) from unnest(v_days || 1) as l (day) where l.day > n.day
+      ) as next_day
+    from locked as k
+    cross join lateral (
+      -- After downtime the latest alone goes out.
+      select max(l.day) as day from unnest(v_days) as l (day)
+      where k.due_date < app.due_before(l.day - 1)
+    ) as n
+    join app.partners as p on p.id = k.partner_id
+    where n.day > coalesce(k.last_reminder_day, -1000)
+  ),
+  reminded as (
+    update app.invoices as i set last_reminder_day = d.day from due as d where i.id = d.id
+  ),
+  managers as materialized (
+    select r.region_id, a.id
+    from (select distinct d.region_id from due as d where d.day >= v_agents_from) as r
+    cross join lateral app.ancestor_regions(r.region_id) as n
+    join app.agents as a on a.region_id = n.region_id and a.role = 'SALESMAN' and a.is_active
+  ),
+  notices as (
+    select
+      case when d.day < 0 then 'invoice_due_soon' else 'invoice_overdue' end as template,
+      'PARTNER' as recipient_type, d.partner_id as recipient_id, d.id
+    from due as d
+    union all
+    select 'invoice_overdue_agent', 'AGENT', m.id, d.id
+    from due as d join managers as m on m.region_id = d.region_id
+    where d.day >= v_agents_from
+    union all
+    -- Headquarters replaces the agents in a region without any.
+    select 'invoice_overdue_agent', 'AGENT', a.id, d.id
+    from due as d
+    join app.agents as a on a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+    where d.day >= v_agents_from
+      and not exists (select from managers as m where m.region_id = d.region_id)
+  ),
+  enqueued as (
+    insert into app.messages (
+      template, recipient_type, recipient_id, order_id, variables, priority, expires_at
+    )
+    select
+      n.template, n.recipient_type, n.recipient_id, d.order_id, jsonb_build_object(
+        'invoice_number', d.invoice_number,
+        'amount_due', app.format_rupiah(d.amount_due),
+        'due_date', to_char(d.due_day, 'DD-MM-YYYY'),
+        'days_overdue', app.days_overdue(d.due_date)
+      ), app.message_priority(n.template),
+      (d.due_day + d.next_day)::timestamp at time zone 'Asia/Jakarta'
+    from notices as n join due as d on d.id = n.id
+    where d.deleted_at is null
+    order by d.due_date, d.id
+  )
+  select count(*) into v_count from due;
+  return v_count;
+end $$;
+
+COMMENT ON FUNCTION app.send_invoice_reminders(p_limit integer) IS 'Reminds the partners, and from the second reminder on the agents, of up to p_limit open invoices; returns the number of invoices';
+
 CREATE FUNCTION app.sender_number(p_from text) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $_$
   select case
-    when p_from ~ '^[1-9][0-9]{4,19}$' then '+' || p_from else app.normalise_phone(p_from)
+    when p_from ~ '^[1-9][0-9]{4,19}$' then app.normalise_phone('+' || p_from)
+    else app.normalise_phone(p_from)
   end
 $_$;
 
-COMMENT ON FUNCTION app.sender_number(p_from text) IS 'E.164 number of a sender, as the provider writes it: international, without the plus';
+COMMENT ON FUNCTION app.sender_number(p_from text) IS 'E.164 number of a sender, whom the provider names by an international number without the plus; null for a sender without a number';
 
 CREATE FUNCTION app.set_config_value(p_key text, p_value jsonb) RETURNS json
     LANGUAGE plpgsql
@@ -5285,6 +8438,30 @@ end $$;
 
 COMMENT ON FUNCTION app.set_config_value(p_key text, p_value jsonb) IS 'Changes a config; raises UNKNOWN_CONFIG, INVALID_CONFIG_VALUE';
 
+CREATE FUNCTION app.settle_points(p_order_id uuid, p_invoice_id uuid, p_description text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_points int;
+  v_partner_id uuid;
+begin
+  v_points := app.point_target(p_order_id) - app.booked_points(p_order_id);
+  if v_points = 0 then
+    return;
+  end if;
+  select o.partner_id into strict v_partner_id from app.orders as o where o.id = p_order_id;
+  perform app.require_headroom(v_partner_id, v_points);
+  insert into app.point_transactions (
+    partner_id, order_id, invoice_id, type, points, description, created_by
+  )
+  values (
+    v_partner_id, p_order_id, p_invoice_id, 'ADJUSTED', v_points, p_description,
+    auth.current_agent_id()
+  );
+end $$;
+
+COMMENT ON FUNCTION app.settle_points(p_order_id uuid, p_invoice_id uuid, p_description text) IS 'Books how a correction changes the points that an order has earned, as one ADJUSTED row; the balance can fall below 0';
+
 CREATE FUNCTION app.ship_order(p_order_id uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -5292,17 +8469,26 @@ declare
   v_order record;
 begin
   perform app.lock_order(p_order_id);
-  select o.order_number, o.partner_id, o.status into strict v_order
+  perform app.check_deliverer(p_order_id);
+  select
+    o.order_number, o.partner_id, o.status,
+    app.order_allows(
+      'ship_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
+  into strict v_order
   from app.orders as o where o.id = p_order_id;
-  if v_order.status <> 'APPROVED' then
+  if not v_order.is_allowed then
     perform app.refuse_transition(v_order.order_number, v_order.status, 'SHIPPED');
   end if;
+  perform app.require_billed(p_order_id);
   update app.orders as o set status = 'SHIPPED', shipped_at = now() where o.id = p_order_id;
   perform app.record_event(p_order_id, v_order.partner_id, 'STATUS', v_order.status, 'SHIPPED');
+  perform app.issue_stock(p_order_id);
+  perform app.withdraw_reminders(p_order_id);
   perform app.notify_status(p_order_id, v_order.partner_id, 'SHIPPED');
 end $$;
 
-COMMENT ON FUNCTION app.ship_order(p_order_id uuid) IS 'Marks an approved order as shipped; raises NOT_FOUND, ILLEGAL_TRANSITION';
+COMMENT ON FUNCTION app.ship_order(p_order_id uuid) IS 'Marks an approved order as shipped, once it is billed in full; raises NOT_FOUND, ILLEGAL_TRANSITION, NOT_BILLED';
 
 CREATE FUNCTION app.sla_due_at(p_start timestamp with time zone, p_hours numeric, p_calendar jsonb, p_zone text) RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE
@@ -5385,9 +8571,12 @@ begin
     now() + make_interval(mins => app.config_int('auth.shadow_session_minutes'))
   )
   returning * into v_session;
+  perform auth.forbid_caching();
+  -- The keys are those of the type api.shadow_session.
   return json_build_object(
     'session_id', v_session.id,
     'expires_at', v_session.expires_at,
+    'expires_in', auth.seconds_until(v_session.expires_at),
     'access_token', auth.sign_token(jsonb_build_object(
       'role', 'partner', 'sub', p_partner_id, 'act', jsonb_build_object('sub', v_agent_id),
       'sid', v_session.id
@@ -5396,6 +8585,34 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.start_shadow_session(p_partner_id uuid) IS 'Opens a shadow session; returns a token with role partner, sub the partner, act.sub the agent (RFC 8693) and sid the session. Raises NOT_ALLOWED, NOT_FOUND';
+
+CREATE FUNCTION app.statement_partner(p_partner_id uuid) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_partner app.partner_account;
+begin
+  if auth.caller_role() = 'partner' then
+    v_partner := app.calling_partner();
+    if p_partner_id <> v_partner.id then
+      perform app.fail('NOT_FOUND', 'partner');
+    end if;
+    return v_partner.id;
+  elsif p_partner_id is null then
+    perform app.fail('INVALID_ARGUMENT', 'partner_id is missing');
+  elsif not exists (
+    select from app.partners as p
+    where p.id = p_partner_id and (
+      auth.caller_role() <> 'agent'
+      or (p.deleted_at is null and p.region_id = any (array(select auth.agent_regions())))
+    )
+  ) then
+    perform app.fail('NOT_FOUND', 'partner');
+  end if;
+  return p_partner_id;
+end $$;
+
+COMMENT ON FUNCTION app.statement_partner(p_partner_id uuid) IS 'The partner whose account the caller may read: partners their own, agents those of their regions. Raises INVALID_ARGUMENT, NOT_FOUND';
 
 CREATE FUNCTION app.status_message_id(p_status jsonb) RETURNS uuid
     LANGUAGE sql IMMUTABLE
@@ -5426,9 +8643,14 @@ COMMENT ON FUNCTION app.status_text(p_status app.order_status_enum) IS 'The stat
 CREATE FUNCTION app.stock_stale_before() RETURNS timestamp with time zone
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$ select now() - make_interval(mins => 2 * app.config_int('stock.sync_interval_minutes')) $$;
+    AS $$
+  select case app.config_text('erp.kind')
+    when 'none' then '-infinity'
+    else now() - make_interval(mins => 2 * app.config_int('stock.sync_interval_minutes'))
+  end
+$$;
 
-COMMENT ON FUNCTION app.stock_stale_before() IS 'Stock last synced before this time is stale, because two syncs were missed';
+COMMENT ON FUNCTION app.stock_stale_before() IS 'Stock last synced before this time is stale, because two syncs were missed; -infinity without an ERP';
 
 CREATE FUNCTION app.store_cursor(p_stream text, p_cursor jsonb, p_rows bigint) RETURNS void
     LANGUAGE plpgsql
@@ -5443,6 +8665,28 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.store_cursor(p_stream text, p_cursor jsonb, p_rows bigint) IS 'Stores the cursor of a stream with its data; called last, after every other lock';
+
+CREATE FUNCTION app.store_result(p_call text, p_key text, p_hash bytea, p_result_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into app.idempotency_keys (call, idempotency_key, request_hash, result_id)
+  select p_call, p_key, p_hash, p_result_id where p_key is not null;
+end $$;
+
+COMMENT ON FUNCTION app.store_result(p_call text, p_key text, p_hash bytea, p_result_id uuid) IS 'Remembers what a call with this key has created; without a key nothing';
+
+CREATE FUNCTION app.strip_webhooks(p_ids uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  update app.inbound_messages as b set payload = null where b.id = any (p_ids);
+  -- The reason of a failure may quote the body.
+  update app.inbound_events as e set outcome = 'failed'
+  where e.inbound_message_id = any (p_ids) and e.outcome like 'failed: %';
+end $$;
+
+COMMENT ON FUNCTION app.strip_webhooks(p_ids uuid[]) IS 'Removes the bodies of processed webhooks, and what their outcomes quote of them';
 
 CREATE FUNCTION app.subdist_for_order(p_order_id uuid) RETURNS uuid
     LANGUAGE plpgsql STABLE
@@ -5468,7 +8712,7 @@ $$;
 
 COMMENT ON FUNCTION app.submission_type(p_agent_id uuid) IS 'AGENT_ASSISTED for orders that an agent places in shadow mode';
 
-CREATE FUNCTION app.submit_draft(p_order_id uuid, p_points integer, p_idempotency_key text) RETURNS uuid
+CREATE FUNCTION app.submit_draft(p_order_id uuid, p_points integer, p_idempotency_key text, p_expected_total numeric) RETURNS uuid
     LANGUAGE plpgsql
     AS $$
 declare
@@ -5479,6 +8723,9 @@ declare
   v_draft record;
 begin
   v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
+  if p_expected_total is not null then
+    perform app.check_expected_total(p_expected_total);
+  end if;
   v_hash := app.request_hash(
     jsonb_build_array('submit_draft', p_order_id, coalesce(p_points, 0)));
   v_partner := app.lock_calling_partner();
@@ -5487,17 +8734,24 @@ begin
     return v_order_id;
   end if;
   perform app.lock_order(p_order_id, v_partner.id);
-  select o.order_number, o.status into strict v_draft from app.orders as o where o.id = p_order_id;
-  if v_draft.status <> 'DRAFT' then
+  select
+    o.order_number, o.status,
+    app.order_allows(
+      'submit_draft', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
+  into strict v_draft
+  from app.orders as o where o.id = p_order_id;
+  if not v_draft.is_allowed then
     perform app.refuse_transition(v_draft.order_number, v_draft.status, 'SUBMITTED');
   end if;
   return app.place_order(
-    v_partner, p_order_id, app.draft_items(p_order_id), p_points, null, v_key, v_hash);
+    v_partner, p_order_id, app.draft_items(p_order_id), p_points, null, v_key, v_hash,
+    p_expected_total);
 end $$;
 
-COMMENT ON FUNCTION app.submit_draft(p_order_id uuid, p_points integer, p_idempotency_key text) IS 'Submits a DRAFT of the calling partner at current prices, idempotent by key; returns its id';
+COMMENT ON FUNCTION app.submit_draft(p_order_id uuid, p_points integer, p_idempotency_key text, p_expected_total numeric) IS 'Submits a DRAFT of the calling partner at current prices, idempotent by key; returns its id';
 
-CREATE FUNCTION app.submit_order(p_items jsonb, p_points integer, p_notes text, p_idempotency_key text) RETURNS uuid
+CREATE FUNCTION app.submit_order(p_items jsonb, p_points integer, p_notes text, p_idempotency_key text, p_expected_total numeric) RETURNS uuid
     LANGUAGE plpgsql
     AS $$
 declare
@@ -5509,17 +8763,21 @@ declare
 begin
   v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
   v_notes := app.optional_text('notes', p_notes, 2000);
+  if p_expected_total is not null then
+    perform app.check_expected_total(p_expected_total);
+  end if;
   v_hash := app.request_hash(
     jsonb_build_array('submit_order', p_items, coalesce(p_points, 0), p_notes));
   v_partner := app.lock_calling_partner();  -- orders of one partner run one after another
   v_order_id := app.find_submission(v_partner.id, v_key, v_hash);
   if v_order_id is null then
-    v_order_id := app.place_order(v_partner, null, p_items, p_points, v_notes, v_key, v_hash);
+    v_order_id := app.place_order(
+      v_partner, null, p_items, p_points, v_notes, v_key, v_hash, p_expected_total);
   end if;
   return v_order_id;
 end $$;
 
-COMMENT ON FUNCTION app.submit_order(p_items jsonb, p_points integer, p_notes text, p_idempotency_key text) IS 'Creates and submits an order of the calling partner, idempotent by key; returns its id';
+COMMENT ON FUNCTION app.submit_order(p_items jsonb, p_points integer, p_notes text, p_idempotency_key text, p_expected_total numeric) IS 'Creates and submits an order of the calling partner, idempotent by key; returns its id';
 
 CREATE FUNCTION app.sweep_service_level(p_limit integer DEFAULT 20000) RETURNS integer
     LANGUAGE plpgsql
@@ -5531,19 +8789,22 @@ declare
   v_reminder numeric := app.config_numeric('sla.reminder_hours');
   v_manager numeric := app.config_numeric('sla.manager_hours');
   v_escalation numeric := app.config_numeric('sla.escalation_hours');
+  v_approval numeric := app.config_numeric('sla.approval_hours');
   v_count int;
 begin
   with late as (
     select
-      o.id, o.partner_id, o.routed_to_subdist_id, o.sla_clock_started_at as clock,
+      o.id, o.partner_id, o.awaiting, o.routed_to_subdist_id, o.awaiting_since as clock,
       o.sla_reminder_sent, o.sla_manager_notified, o.sla_escalated
     from app.orders as o
     where o.id = any (array(
-        select l.id from app.late_orders(v_reminder, v_manager, v_escalation, p_limit) as l
+        select l.id
+        from app.late_orders(v_reminder, v_manager, v_escalation, v_approval, p_limit) as l
       ))
       -- repeated for orders that changed while this waited for their lock
-      and o.status in ('SUBMITTED', 'PROCESSING') and o.routed_to_subdist_id is not null
-      and o.sla_clock_started_at <= now() - v_reminder * interval '1 hour'
+      and o.awaiting_since <= now() - case o.awaiting
+        when 'SUBDIST' then v_reminder else v_approval
+      end * interval '1 hour'
     for no key update skip locked
   ),
   located as (
@@ -5553,8 +8814,13 @@ begin
     select r.region_id, app.region_time_zone(r.region_id) as zone
     from (select distinct w.region_id from located as w) as r
   ),
+  -- An admin is reminded and a superadmin escalated to; where either is missing, the other.
   headquarters as materialized (
-    select a.id from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+    select
+      a.id,
+      a.role = 'ADMIN' or bool_and(a.role <> 'ADMIN') over () as is_reminded,
+      a.role = 'SUPERADMIN' or bool_and(a.role <> 'SUPERADMIN') over () as is_escalated_to
+    from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
   ),
   managers as materialized (
     select z.region_id, a.id
@@ -5563,33 +8829,43 @@ begin
     join app.agents as a on a.region_id = r.region_id and a.role = 'SALESMAN' and a.is_active
   ),
   due as (
-    select w.id, w.region_id, w.routed_to_subdist_id, w.clock, l.level, d.due_at
+    select
+      w.id, w.region_id, w.awaiting, w.routed_to_subdist_id, w.clock, l.level, d.due_at
     from located as w
     join zones as z on z.region_id is not distinct from w.region_id
     cross join lateral (values
-      ('REMINDER'::app.escalation_level_enum, v_reminder, not w.sla_reminder_sent),
-      ('MANAGER', v_manager, not w.sla_manager_notified),
-      ('HQ_INTERVENTION', v_escalation, not w.sla_escalated)
-    ) as l (level, hours, is_open)
-    cross join lateral app.sla_due_at(w.clock, l.hours, v_calendar, z.zone) as d (due_at)
-    where l.is_open and d.due_at <= now()
+      ('SUBDIST'::app.awaiting_enum, 'REMINDER'::app.escalation_level_enum, v_reminder,
+        not w.sla_reminder_sent),
+      ('SUBDIST', 'MANAGER', v_manager, not w.sla_manager_notified),
+      ('SUBDIST', 'HQ_INTERVENTION', v_escalation, not w.sla_escalated),
+      ('HEADQUARTERS', 'REMINDER', v_approval, not w.sla_reminder_sent),
+      ('HEADQUARTERS', 'HQ_INTERVENTION', v_escalation, not w.sla_escalated)
+    ) as l (awaiting, level, hours, is_open)
+    cross join lateral app.sla_due_at(
+      w.clock, l.hours, v_calendar,
+      case w.awaiting when 'SUBDIST' then z.zone else 'Asia/Jakarta' end) as d (due_at)
+    where l.awaiting = w.awaiting and l.is_open and d.due_at <= now()
   ),
   escalations as (
     select
       d.id, d.level, d.clock, d.due_at, d.routed_to_subdist_id as notified_to,
       'SUBDIST'::app.notified_type_enum as notified_type
-    from due as d where d.level = 'REMINDER'
+    from due as d where d.awaiting = 'SUBDIST' and d.level = 'REMINDER'
     union all
     select d.id, d.level, d.clock, d.due_at, m.id, 'AGENT'
     from due as d join managers as m on m.region_id = d.region_id where d.level = 'MANAGER'
     union all
     select d.id, d.level, d.clock, d.due_at, h.id, 'ADMIN'
     from due as d cross join headquarters as h
-    -- Headquarters replaces the agents in a region without any.
-    where d.level = 'HQ_INTERVENTION' or (
-      d.level = 'MANAGER'
-      and not exists (select from managers as m where m.region_id = d.region_id)
-    )
+    where case
+      when d.awaiting = 'HEADQUARTERS'
+        then case d.level when 'REMINDER' then h.is_reminded else h.is_escalated_to end
+      when d.level = 'HQ_INTERVENTION' then true
+      -- Headquarters replaces the agents in a region without any.
+      when d.level = 'MANAGER'
+        then not exists (select from managers as m where m.region_id = d.region_id)
+      else false
+    end
   ),
   logged as (
     insert into app.sla_escalation_logs (
@@ -5606,14 +8882,15 @@ begin
     )
     select
       t.template, case g.notified_type when 'SUBDIST' then 'SUBDIST' else 'AGENT' end,
-      g.notified_to, g.order_id, app.waiting_since(g.clock_started_at),
+      g.notified_to, g.order_id,
+      app.waiting_since(g.clock_started_at, app.open_task(
+        o.status, o.awaiting, o.routed_to_subdist_id is not null,
+        o.is_over_limit and o.released_at is null)),
       app.message_priority(t.template)
     from logged as g
+    join app.orders as o on o.id = g.order_id
     cross join lateral (
-      select case g.escalation_level
-        when 'REMINDER' then 'sla_reminder' when 'MANAGER' then 'sla_manager'
-        else 'sla_escalation'
-      end as template
+      select app.escalation_template(g.escalation_level, o.awaiting, o.status) as template
     ) as t
     order by g.escalation_level, g.due_at, g.order_id
   )
@@ -5635,27 +8912,53 @@ end $$;
 
 COMMENT ON FUNCTION app.sweep_service_level(p_limit integer) IS 'Logs every escalation that is due and enqueues its message, for up to p_limit orders, oldest clocks first; returns the number of orders escalated';
 
-CREATE FUNCTION app.take_back_points(p_invoice_id uuid) RETURNS void
+CREATE FUNCTION app.take_back_points(p_order_id uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
+declare
+  v_invoice record;
 begin
-  insert into app.point_transactions (
-    partner_id, order_id, invoice_id, type, points, description, created_by
-  )
-  select
-    t.partner_id, t.order_id, t.invoice_id, 'ADJUSTED', -t.points,
-    i.invoice_number || ' cancelled', auth.current_agent_id()
-  from app.point_transactions as t
-  join app.invoices as i on i.id = t.invoice_id
-  where t.invoice_id = p_invoice_id and t.type = 'EARNED';
+  select i.id, i.invoice_number into v_invoice
+  from app.invoices as i where i.order_id = p_order_id
+  order by i.created_at desc, i.id desc limit 1;
+  if found then
+    perform app.settle_points(p_order_id, v_invoice.id, v_invoice.invoice_number || ' cancelled');
+  end if;
 end $$;
 
-COMMENT ON FUNCTION app.take_back_points(p_invoice_id uuid) IS 'Takes back the points that vested with a cancelled invoice; the balance can fall below 0';
+COMMENT ON FUNCTION app.take_back_points(p_order_id uuid) IS 'Takes back what an order has earned whose invoices are cancelled; the balance can fall below 0';
+
+CREATE FUNCTION app.tg_agents__keep_superadmin() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if not exists (select from app.agents as a where a.role = 'SUPERADMIN' and a.is_active) then
+    perform app.fail('LAST_SUPERADMIN');
+  end if;
+  return null;
+end $$;
+
+CREATE FUNCTION app.tg_agents__lock_superadmins() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform pg_advisory_xact_lock(hashtext('app.superadmins'));
+  return null;
+end $$;
 
 CREATE FUNCTION app.tg_append_only() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
+  if tg_op = 'UPDATE' and current_user = 'hub_owner'
+    and app.is_erasing((to_jsonb(old) ->> 'partner_id')::uuid)
+    and to_jsonb(new) - app.generated_columns(tg_relid)
+    = app.erase_row(tg_table_name, to_jsonb(old)) - app.generated_columns(tg_relid)
+  then
+    return new;
+  end if;
   perform app.fail('APPEND_ONLY', format('%s of %s', lower(tg_op), tg_table_name));
   return null;
 end $$;
@@ -5718,6 +9021,29 @@ begin
   return null;
 end $$;
 
+CREATE FUNCTION app.tg_audit_logs__append_only() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if tg_op = 'UPDATE' and current_user = 'hub_owner' and app.is_erasing()
+    and to_jsonb(new) - '{old_value,new_value,ip_address}'::text[]
+    = to_jsonb(old) - '{old_value,new_value,ip_address}'::text[]
+    and (
+      new.old_value is not distinct from old.old_value
+      or new.old_value = app.erase_row(old.target_type, old.old_value)
+    )
+    and (
+      new.new_value is not distinct from old.new_value
+      or new.new_value = app.erase_row(old.target_type, old.new_value)
+    )
+    and (new.ip_address is null or new.ip_address = old.ip_address)
+  then
+    return new;
+  end if;
+  perform app.fail('APPEND_ONLY', format('%s of %s', lower(tg_op), tg_table_name));
+  return null;
+end $$;
+
 CREATE FUNCTION app.tg_audit_update() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5749,13 +9075,110 @@ begin
   return null;
 end $$;
 
+CREATE FUNCTION app.tg_categories__acyclic() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if exists (
+    with recursive ancestors as (
+      select c.id, c.parent_id from app.categories as c where c.id = new.parent_id
+      union
+      select c.id, c.parent_id
+      from ancestors as a join app.categories as c on c.id = a.parent_id
+    )
+    select from ancestors as a where a.id = new.id
+  ) then
+    perform app.fail('INVALID_CATEGORY', format('%s would be its own ancestor', new.slug));
+  end if;
+  return null;
+end $$;
+
+CREATE FUNCTION app.tg_categories__lock() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform pg_advisory_xact_lock(hashtext('app.categories'));
+  return null;
+end $$;
+
+CREATE FUNCTION app.tg_credit_notes__guard() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform app.fail('NOT_ALLOWED', 'A return is recorded by a call, which also credits invoices',
+    'Call api.return_items');
+  return null;
+end $$;
+
+CREATE FUNCTION app.tg_inventory__erp_maintained() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if app.config_text('erp.kind') <> 'none' then
+    perform app.fail('ERP_MAINTAINED', 'erp_stock of inventory');
+  end if;
+  new.last_sync_at := now();
+  return new;
+end $$;
+
+CREATE FUNCTION app.tg_inventory__keep() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  -- The row of a deleted product goes with it.
+  if exists (select from app.products as p where p.id = old.product_id) then
+    perform app.fail('NOT_ALLOWED', 'A product keeps its row of stock', 'Set its stock to 0');
+  end if;
+  return old;
+end $$;
+
+CREATE FUNCTION app.tg_inventory__lock() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform from app.inventory as s order by s.product_id for no key update;
+  return null;
+exception when lock_not_available then
+  perform app.fail('CONCURRENT_CHANGE', 'inventory');
+  return null;
+end $$;
+
+CREATE FUNCTION app.tg_inventory__touch() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if new.safety_buffer <> old.safety_buffer or new.updated_at <> old.updated_at
+    or app.config_text('erp.kind') = 'none'
+  then
+    new.updated_at := now();
+  end if;
+  return new;
+end $$;
+
+CREATE FUNCTION app.tg_invoice_credits__derive_invoice() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  -- Any update makes the trigger _200_derive_status add up the credits.
+  update app.invoices as i set updated_at = now() where i.id = new.invoice_id;
+  return null;
+end $$;
+
 CREATE FUNCTION app.tg_invoice_payments__derive_invoice() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  -- Any update makes the trigger _200_derive_status add up the payments.
-  update app.invoices as i set updated_at = now() where i.id = new.invoice_id;
+  -- Any update makes the trigger _200_derive_status add up the payments; the date counts only if
+  -- this payment settles the invoice.
+  update app.invoices as i set paid_at = new.paid_at where i.id = new.invoice_id;
   return null;
 end $$;
 
@@ -5772,23 +9195,57 @@ CREATE FUNCTION app.tg_invoices__derive_status() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+  v_was_paid boolean := tg_op = 'UPDATE' and old.status = 'PAID';
 begin
+  new.amount_paid := 0;
+  new.amount_credited := 0;
   if tg_op = 'UPDATE' then
     new.updated_at := now();
+    select coalesce(sum(y.amount), 0) into new.amount_paid
+    from app.invoice_payments as y where y.invoice_id = new.id;
+    select coalesce(sum(c.amount), 0) into new.amount_credited
+    from app.invoice_credits as c where c.invoice_id = new.id;
   end if;
-  select coalesce(sum(y.amount), 0) into new.amount_paid
-  from app.invoice_payments as y where y.invoice_id = new.id;
   if new.status = 'CANCELLED' then
     new.cancelled_at := coalesce(new.cancelled_at, now());
-  else
-    new.status := case
-      when new.amount_paid = new.amount then 'PAID'
-      when new.amount_paid > 0 then 'PARTIAL'
-      else 'UNPAID'
-    end::app.invoice_status_enum;
-    new.paid_at := case when new.status = 'PAID' then coalesce(new.paid_at, now()) end;
+    if tg_op = 'UPDATE' then
+      new.paid_at := old.paid_at;
+    end if;
+    return new;
   end if;
+  new.status := case
+    when new.amount_credited + new.amount_written_off + new.amount_paid >= new.amount then 'PAID'
+    when new.amount_paid > 0 then 'PARTIAL'
+    else 'UNPAID'
+  end::app.invoice_status_enum;
+  -- A payment states its own date here; a credit and a write-off settle when they are booked.
+  new.paid_at := case
+    when new.status <> 'PAID' then null
+    when v_was_paid then old.paid_at
+    else coalesce(new.paid_at, now())
+  end;
   return new;
+end $$;
+
+CREATE FUNCTION app.tg_invoices__derive_unbilled() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if exists (
+    select from app.orders as o
+    where o.id = new.order_id and o.status in ('APPROVED', 'SHIPPED', 'COMPLETED')
+      and o.grand_total > coalesce((
+        select sum(i.amount) from app.invoices as i
+        where i.order_id = o.id and i.status <> 'CANCELLED'
+      ), 0)
+  ) then
+    insert into app.unbilled_orders (order_id) values (new.order_id) on conflict do nothing;
+  else
+    delete from app.unbilled_orders as u where u.order_id = new.order_id;
+  end if;
+  return null;
 end $$;
 
 CREATE FUNCTION app.tg_invoices__guard() RETURNS trigger
@@ -5800,15 +9257,89 @@ begin
       'Cancel the invoice instead');
   elsif tg_op = 'INSERT' then
     perform app.fail('NOT_ALLOWED', 'An invoice is issued by a call, which uses the credit',
-      'Call api.approve_order');
+      'Call api.approve_order or api.issue_invoice');
   elsif (new.order_id, new.partner_id, new.amount, new.invoice_number)
     is distinct from (old.order_id, old.partner_id, old.amount, old.invoice_number)
     or (old.status = 'CANCELLED' and new.status <> 'CANCELLED')
   then
     perform app.fail('INVOICE_CLOSED', new.invoice_number, 'Cancel the invoice instead');
-  elsif new.status = 'CANCELLED' and old.status <> 'CANCELLED' and current_user <> 'hub_owner' then
+  elsif current_user <> 'hub_owner' and new.amount_written_off <> old.amount_written_off then
+    perform app.fail('NOT_ALLOWED', 'An invoice is written off by a call, which frees the credit',
+      'Call api.write_off');
+  elsif current_user <> 'hub_owner' and new.status = 'CANCELLED' and old.status <> 'CANCELLED' then
     perform app.fail('NOT_ALLOWED', 'An invoice is cancelled by a call, which frees the credit',
       'Call api.cancel_invoice');
+  end if;
+  return new;
+end $$;
+
+CREATE FUNCTION app.tg_master_data__keep_id() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform app.fail('NOT_ALLOWED', format('The id of a row of %s cannot be changed', tg_table_name),
+    'Filter by the id instead of sending it');
+  return null;
+end $$;
+
+CREATE FUNCTION app.tg_master_data__refuse_repeated_key() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_row jsonb := to_jsonb(new);
+  v_column text;
+  v_key text;
+  v_setting text;
+  v_seen text;
+begin
+  foreach v_column in array tg_argv loop
+    continue when v_row ->> v_column is null;
+    v_key := format(E'\x1e%s %s %s %s\x1f',
+      current_setting('hub.statement', true), tg_table_name, v_column, v_row ->> v_column);
+    v_setting := 'hub.keys_' || (hashtext(v_key) & 255);
+    v_seen := coalesce(current_setting(v_setting, true), '');
+    if strpos(v_seen, v_key) > 0 then
+      raise unique_violation using
+        message = format('The body contains two rows of %s with the same %s',
+          tg_table_name, v_column),
+        detail = format('Key (%s)=(%s) occurs twice.', v_column, v_row ->> v_column),
+        hint = 'Send each row once';
+    end if;
+    perform set_config(v_setting, v_seen || v_key, true);
+  end loop;
+  return new;
+end $$;
+
+CREATE FUNCTION app.tg_master_data__serialise() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  begin
+    perform pg_advisory_xact_lock(hashtext('app.master_data'));
+    -- The imports of the ERP write these tables, too.
+    if tg_table_name in ('brands', 'categories', 'products', 'inventory') then
+      perform app.lock_products();
+    end if;
+  exception when lock_not_available then
+    perform app.fail('CONCURRENT_CHANGE', tg_table_name);
+  end;
+  perform set_config('hub.statement', clock_timestamp()::text, true);
+  return null;
+end $$;
+
+CREATE FUNCTION app.tg_messages__guard_provider_id() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if exists (
+    select from app.purged_provider_ids as p
+    where p.provider_hash = app.provider_hash(new.provider_id)
+  ) then
+    raise unique_violation using
+      message = 'another message, which was purged, had this provider_id',
+      schema = 'app', table = 'messages', constraint = 'messages_provider_id_key';
   end if;
   return new;
 end $$;
@@ -5829,7 +9360,8 @@ end $$;
 
 CREATE FUNCTION app.tg_messages__notify() RETURNS trigger
     LANGUAGE plpgsql
-    SET enable_seqscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_incremental_sort TO 'off'
     AS $$
 begin
   if not exists (
@@ -5847,18 +9379,20 @@ begin
 end $$;
 
 CREATE FUNCTION app.tg_normalise_phone() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  new.phone := app.normalise_phone(new.phone);
+  new.phone := app.phone_number('phone', new.phone);
   return new;
 end $$;
 
 CREATE FUNCTION app.tg_normalise_whatsapp_number() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  new.whatsapp_number := app.normalise_phone(new.whatsapp_number);
+  new.whatsapp_number := app.phone_number('whatsapp_number', new.whatsapp_number);
   return new;
 end $$;
 
@@ -5885,6 +9419,29 @@ begin
   return null;
 end $$;
 
+CREATE FUNCTION app.tg_orders__derive_turn() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  new.awaiting := app.order_awaiting(new.status, new.routed_to_subdist_id, new.last_response_at);
+  new.awaiting_since := case
+    when new.awaiting = 'SUBDIST'
+      then greatest(new.routed_at, new.last_response_at, new.approved_at)
+    when new.awaiting <> 'HEADQUARTERS' then null
+    when old.awaiting = 'HEADQUARTERS' and new.status = old.status
+      and new.released_at is not distinct from old.released_at then old.awaiting_since
+    else now()
+  end;
+  if new.awaiting_since is not null
+    and (new.awaiting, new.awaiting_since) is distinct from (old.awaiting, old.awaiting_since)
+  then
+    new.sla_reminder_sent := false;
+    new.sla_manager_notified := false;
+    new.sla_escalated := false;
+  end if;
+  return new;
+end $$;
+
 CREATE FUNCTION app.tg_orders__guard() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -5897,14 +9454,15 @@ begin
     old.status <> 'DRAFT' and (
       (
         new.subtotal, new.discount_amount, new.point_discount, new.points_earned,
-        new.points_used, new.submission_type
+        new.points_used, new.submission_type, new.due_days
       ) is distinct from (
         old.subtotal, old.discount_amount, old.point_discount, old.points_earned,
-        old.points_used, old.submission_type
+        old.points_used, old.submission_type, old.due_days
       )
       or new.submitted_at is distinct from old.submitted_at
       or new.agent_id is distinct from old.agent_id
       or new.is_over_limit is distinct from old.is_over_limit
+      or new.over_limit_reason is distinct from old.over_limit_reason
     )
   ) then
     perform app.fail('ORDER_FROZEN', new.order_number);
@@ -5913,8 +9471,8 @@ begin
     return new;
   end if;
   if not app.is_legal_transition(old.status, new.status) or (
-    old.status = 'SUBMITTED' and new.status = 'APPROVED'
-    and (new.routed_to_subdist_id is not null or (new.is_over_limit and new.released_at is null))
+    new.status = 'APPROVED'
+    and (old.awaiting <> 'HEADQUARTERS' or (new.is_over_limit and new.released_at is null))
   ) then
     perform app.refuse_transition(new.order_number, old.status, new.status);
   elsif current_user <> 'hub_owner' then
@@ -5937,14 +9495,15 @@ begin
   return null;
 end $$;
 
-CREATE FUNCTION app.tg_orders__restart_clock() RETURNS trigger
-    LANGUAGE plpgsql
+CREATE FUNCTION app.tg_partners__move_escalations() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  new.sla_reminder_sent := false;
-  new.sla_manager_notified := false;
-  new.sla_escalated := false;
-  return new;
+  update app.sla_escalation_logs as l
+  set region_id = case when new.deleted_at is null then new.region_id end
+  where l.order_id in (select o.id from app.orders as o where o.partner_id = new.id);
+  return null;
 end $$;
 
 CREATE FUNCTION app.tg_point_transactions__require_paid_invoice() RETURNS trigger
@@ -5960,6 +9519,34 @@ begin
       'EARNED points need a PAID invoice of the same order and partner',
       'Record the payment: its points vest by themselves');
   end if;
+  return new;
+end $$;
+
+CREATE FUNCTION app.tg_products__erp_maintained() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if app.config_text('erp.kind') <> 'none' then
+    perform app.fail('ERP_MAINTAINED', 'sku, name, base_price and retail_price of products');
+  end if;
+  return case tg_op when 'DELETE' then old else new end;
+end $$;
+
+CREATE FUNCTION app.tg_products__inventory() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  insert into app.inventory (product_id) values (new.id);
+  return null;
+end $$;
+
+CREATE FUNCTION app.tg_products__withdraw() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  new.is_withdrawn := not new.is_active;
   return new;
 end $$;
 
@@ -5992,7 +9579,6 @@ CREATE FUNCTION app.tg_regions__acyclic() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  perform pg_advisory_xact_lock(hashtext('app.regions'));
   if exists (
     with recursive ancestors as (
       select r.id, r.parent_region_id from app.regions as r where r.id = new.parent_region_id
@@ -6004,6 +9590,24 @@ begin
   ) then
     perform app.fail('INVALID_REGION', format('%s would be its own ancestor', new.code));
   end if;
+  return null;
+end $$;
+
+CREATE FUNCTION app.tg_regions__lock() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform pg_advisory_xact_lock(hashtext('app.regions'));
+  return null;
+end $$;
+
+CREATE FUNCTION app.tg_sla_escalation_logs__derive_region() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  new.region_id := app.escalation_region(new.order_id);
   return new;
 end $$;
 
@@ -6012,7 +9616,10 @@ CREATE FUNCTION app.tg_sub_distributors__hand_over() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  perform app.hand_over_orders(new.id);
+  perform app.hand_over_orders(array(
+    select n.id from new_rows as n join old_rows as o on o.id = n.id
+    where o.status = 'ACTIVE' and n.status = 'SUSPENDED'
+  ));
   return null;
 end $$;
 
@@ -6048,9 +9655,11 @@ begin
   perform pg_advisory_xact_lock(hashtext('app.sla_hours'));
   if app.config_numeric('sla.reminder_hours') > app.config_numeric('sla.manager_hours')
     or app.config_numeric('sla.manager_hours') > app.config_numeric('sla.escalation_hours')
+    or app.config_numeric('sla.approval_hours') > app.config_numeric('sla.escalation_hours')
   then
     perform app.fail('INVALID_CONFIG_VALUE',
-      'sla.reminder_hours <= sla.manager_hours <= sla.escalation_hours',
+      'sla.reminder_hours <= sla.manager_hours <= sla.escalation_hours, and'
+      ' sla.approval_hours <= sla.escalation_hours',
       'Change the other hours first');
   end if;
   return null;
@@ -6069,6 +9678,11 @@ begin
   -- 5.0 is stored as 5.
   if jsonb_typeof(new.config_value) = 'number' then
     new.config_value := to_jsonb(trim_scale((new.config_value #>> '{}')::numeric));
+  elsif jsonb_typeof(new.config_value) = 'array' then
+    new.config_value := (
+      select coalesce(jsonb_agg(trim_scale(d.value::numeric) order by d.position), '[]')
+      from jsonb_array_elements_text(new.config_value) with ordinality as d (value, position)
+    );
   end if;
   if tg_op = 'UPDATE' then
     if new.config_key <> old.config_key then
@@ -6085,6 +9699,47 @@ begin
   new.updated_at := now();
   new.updated_by := auth.current_agent_id();
   return new;
+end $$;
+
+CREATE FUNCTION app.tg_tier_prices__guard() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tg_op = 'DELETE' then
+    if old.effective_from <= now() then
+      perform app.fail('PRICE_IN_FORCE', app.price_period(old), 'End the period instead');
+    end if;
+    return old;
+  elsif old.effective_from > now() and new.effective_from >= now() then
+    return new;
+  elsif old.effective_until <= now() then
+    perform app.fail('PRICE_IN_FORCE', app.price_period(old) || ' has ended',
+      'Enter a new period instead');
+  elsif (
+    new.product_id, new.tier, new.price, new.min_qty_discount, new.discount_price,
+    new.effective_from
+  ) is distinct from (
+    old.product_id, old.tier, old.price, old.min_qty_discount, old.discount_price,
+    old.effective_from
+  ) then
+    perform app.fail('PRICE_IN_FORCE', app.price_period(old),
+      'End the period and enter a new one');
+  elsif new.effective_until < now() then
+    perform app.fail('PRICE_IN_FORCE', 'effective_until is in the past',
+      'End the period now or later; "now" is accepted as a time');
+  end if;
+  return new;
+end $$;
+
+CREATE FUNCTION app.tg_tier_prices__guard_insert() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform app.fail('PRICE_IN_FORCE', app.price_period(new) || ' has ended before it is entered',
+    'Leave out effective_until, or choose one that is ahead');
+  return null;
 end $$;
 
 CREATE FUNCTION app.tg_touch_updated_at() RETURNS trigger
@@ -6139,6 +9794,36 @@ $$;
 
 COMMENT ON FUNCTION app.transition_function(p_to app.order_status_enum) IS 'Hint that names the call that moves an order to this status';
 
+CREATE FUNCTION app.unbilled_amount(p_order_id uuid) RETURNS numeric
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return (
+    select o.grand_total - coalesce((
+      select sum(i.amount) from app.invoices as i
+      where i.order_id = o.id and i.status <> 'CANCELLED'
+    ), 0)
+    from app.orders as o where o.id = p_order_id
+  );
+end $$;
+
+COMMENT ON FUNCTION app.unbilled_amount(p_order_id uuid) IS 'IDR of an order that no live invoice bills';
+
+CREATE FUNCTION app.unknown_item_key(p_items jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return (
+    select format('line %s: unknown key %s', i.line, to_json(left(k.key, 60)))
+    from jsonb_array_elements(p_items) with ordinality as i (item, line),
+      jsonb_object_keys(i.item) as k (key)
+    where k.key not in ('sku', 'quantity')
+    order by i.line, k.key limit 1
+  );
+end $$;
+
+COMMENT ON FUNCTION app.unknown_item_key(p_items jsonb) IS 'The first key of these items that is neither sku nor quantity, with its line';
+
 CREATE FUNCTION app.unknown_skus(p_items jsonb) RETURNS text
     LANGUAGE plpgsql STABLE
     AS $$
@@ -6155,6 +9840,46 @@ end $$;
 
 COMMENT ON FUNCTION app.unknown_skus(p_items jsonb) IS 'The first 20 SKUs of these items that are no active product';
 
+CREATE FUNCTION app.update_draft(p_order_id uuid, p_items jsonb, p_notes text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_notes text;
+  v_partner app.partner_account;
+  v_draft record;
+  v_order app.priced_order;
+begin
+  v_notes := app.optional_text('notes', p_notes, 2000);
+  v_partner := app.lock_calling_partner();
+  perform app.lock_order(p_order_id, v_partner.id);
+  select
+    o.order_number, o.status,
+    app.order_allows(
+      'update_draft', o.status, o.awaiting, o.is_over_limit and o.released_at is null
+    ) as is_allowed
+  into strict v_draft
+  from app.orders as o where o.id = p_order_id;
+  if not v_draft.is_allowed then
+    perform app.fail('ORDER_FROZEN', format('%s is %s', v_draft.order_number, v_draft.status));
+  end if;
+  v_order := app.price_order(p_items, 0, v_partner);
+
+  delete from app.order_items as i
+  where i.order_id = p_order_id and i.partner_id = v_partner.id;
+  perform app.insert_lines(p_order_id, v_partner.id, v_order.lines);
+  update app.orders as o set
+    agent_id = v_partner.acting_agent_id,
+    submission_type = app.submission_type(v_partner.acting_agent_id),
+    subtotal = (v_order.lines).subtotal, discount_amount = v_order.discount_amount,
+    grand_total = v_order.grand_total, notes = v_notes
+  where o.id = p_order_id;
+  if v_partner.acting_agent_id is not null then
+    perform app.notify_impersonation('DRAFT', v_partner.id, p_order_id);
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.update_draft(p_order_id uuid, p_items jsonb, p_notes text) IS 'Replaces the lines and notes of a DRAFT of the calling partner, at current prices. Raises INVALID_ARGUMENT, NOT_FOUND, ORDER_FROZEN and the errors of price_order';
+
 CREATE FUNCTION app.update_partner_point_balance() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6164,6 +9889,53 @@ begin
   where p.id = new.partner_id;
   return null;
 end $$;
+
+CREATE FUNCTION app.update_profile(p_address text, p_phone text, p_salon_type text, p_chair_count integer, p_specialization text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_max_chairs constant int := 10000;
+  v_partner app.partner_account;
+  v_address text;
+  v_phone text;
+  v_salon_type app.salon_type_enum;
+  v_specialization text;
+begin
+  if auth.acting_agent_id() is not null then
+    perform app.fail('NOT_ALLOWED', 'Partners change their own profile',
+      'Ask headquarters to change it');
+  end if;
+  v_partner := app.lock_calling_partner();
+  v_address := app.optional_text('address', p_address, 500);
+  v_phone := app.phone_number('phone', app.optional_text('phone', p_phone, 60));
+  v_specialization := app.optional_text('specialization', p_specialization, 255);
+  if p_salon_type <> '' and p_salon_type <> all (enum_range(null::app.salon_type_enum)::text[]) then
+    perform app.fail('INVALID_ARGUMENT', format('salon_type must be one of %s',
+      array_to_string(enum_range(null::app.salon_type_enum), ', ')));
+  elsif p_chair_count not between 0 and v_max_chairs then
+    perform app.fail('INVALID_ARGUMENT', format('chair_count must be from 0 to %s', v_max_chairs));
+  end if;
+  v_salon_type := nullif(p_salon_type, '')::app.salon_type_enum;
+  if num_nonnulls(p_address, p_phone, p_salon_type, p_chair_count, p_specialization) = 0 then
+    return;
+  end if;
+  begin
+    update app.partners as p set
+      address = case when p_address is null then p.address else v_address end,
+      phone = case when p_phone is null then p.phone else v_phone end,
+      salon_type = case when p_salon_type is null then p.salon_type else v_salon_type end,
+      chair_count = coalesce(p_chair_count, p.chair_count),
+      specialization = case
+        when p_specialization is null then p.specialization else v_specialization
+      end
+    where p.id = v_partner.id;
+  exception
+    when unique_violation then
+      perform app.fail('PHONE_IN_USE', 'phone');
+  end;
+end $$;
+
+COMMENT ON FUNCTION app.update_profile(p_address text, p_phone text, p_salon_type text, p_chair_count integer, p_specialization text) IS 'Changes the calling partner''s own address, phone and profile; raises NOT_ALLOWED, INVALID_ARGUMENT, INVALID_PHONE, PHONE_IN_USE';
 
 CREATE FUNCTION app.use_credit(p_partner_id uuid, p_amount numeric) RETURNS void
     LANGUAGE plpgsql
@@ -6202,6 +9974,7 @@ declare
   v_id uuid;
   v_count int := 0;
 begin
+  perform app.lock_many_partners();
   -- Vesting locks partners: in the order of their ids, as erp_apply_payments does.
   for v_id in
     select i.id from app.invoices as i where i.id = any (p_invoice_ids) order by i.partner_id, i.id
@@ -6224,40 +9997,19 @@ CREATE FUNCTION app.vest_points(p_invoice_id uuid) RETURNS integer
 declare
   v_invoice record;
   v_order record;
-  v_vested int;
   v_points int;
   v_balance int;
 begin
   perform app.lock_invoice(p_invoice_id);
-  select i.partner_id, i.order_id, i.invoice_number, i.amount, i.status into strict v_invoice
+  select i.partner_id, i.order_id, i.invoice_number, i.status into strict v_invoice
   from app.invoices as i where i.id = p_invoice_id;
-  select o.order_number, o.grand_total, o.points_earned, o.rules_applied into strict v_order
+  select o.order_number, o.rules_applied into strict v_order
   from app.orders as o where o.id = v_invoice.order_id;
-  if v_invoice.status <> 'PAID' or v_order.points_earned = 0 or exists (
-    select from app.point_transactions as t where t.invoice_id = p_invoice_id and t.type = 'EARNED'
-  ) then
+  if v_invoice.status <> 'PAID' then
     return 0;
   end if;
-
-  select coalesce(sum(t.points), 0) into v_vested
-  from app.point_transactions as t
-  where t.order_id = v_invoice.order_id and t.invoice_id is not null;
-  -- The invoice that settles the order gets the rest of the promise, so that the parts add up to
-  -- it. Paid invoices that still wait in the queue do not count yet, or the first of them would get
-  -- the parts of the others too.
-  if v_order.grand_total = (
-    select sum(i.amount) from app.invoices as i
-    where i.order_id = v_invoice.order_id and i.status = 'PAID' and (
-      i.id = p_invoice_id
-      or not exists (select from app.point_queue as q where q.invoice_id = i.id)
-    )
-  ) then
-    v_points := v_order.points_earned - v_vested;
-  else
-    v_points := least(
-      floor(v_order.points_earned * v_invoice.amount / v_order.grand_total)::int,
-      v_order.points_earned - v_vested);
-  end if;
+  v_points := app.point_target(v_invoice.order_id, p_invoice_id)
+    - app.booked_points(v_invoice.order_id);
   if v_points <= 0 then
     return 0;
   elsif v_points > app.points_headroom(v_invoice.partner_id) then
@@ -6280,7 +10032,7 @@ begin
   return v_points;
 end $$;
 
-COMMENT ON FUNCTION app.vest_points(p_invoice_id uuid) IS 'Vests the points of a PAID invoice once, pro rata of the order''s promise; returns the points, 0 if there are none to vest, null while the partner''s balance has no room for them';
+COMMENT ON FUNCTION app.vest_points(p_invoice_id uuid) IS 'Books what the order has earned since its last booking, now that this invoice is PAID; returns the points, 0 if there are none to book, null while the partner''s balance has no room for them';
 
 CREATE FUNCTION app.violate_check(p_table text, p_constraint text) RETURNS void
     LANGUAGE plpgsql
@@ -6300,35 +10052,108 @@ CREATE FUNCTION app.void_invoice(p_invoice_id uuid, p_reason text) RETURNS void
 declare
   v_invoice record;
 begin
-  select i.partner_id, i.order_id, i.invoice_number, i.amount, i.amount_paid, i.status
+  select i.partner_id, i.order_id, i.invoice_number, i.amount_due, i.amount_paid
   into strict v_invoice
   from app.invoices as i where i.id = p_invoice_id;
 
   update app.invoices as i set status = 'CANCELLED', cancel_reason = p_reason
   where i.id = p_invoice_id;
 
-  perform app.use_credit(v_invoice.partner_id, -app.invoice_amount_due(
-    v_invoice.status, v_invoice.amount, v_invoice.amount_paid));
-  perform app.take_back_points(p_invoice_id);
+  perform app.use_credit(v_invoice.partner_id, -v_invoice.amount_due);
+  perform app.withdraw_invoice_reminders(p_invoice_id);
   if v_invoice.amount_paid > 0 then
-    perform app.notify_headquarters('refund_due', v_invoice.order_id, jsonb_build_object(
-      'invoice_number', v_invoice.invoice_number,
-      'amount', app.format_rupiah(v_invoice.amount_paid)));
+    perform app.notify_refund_due(p_invoice_id);
   end if;
 end $$;
 
-COMMENT ON FUNCTION app.void_invoice(p_invoice_id uuid, p_reason text) IS 'Cancels a live invoice: frees its credit, takes back its points, and notifies headquarters of what was paid';
+COMMENT ON FUNCTION app.void_invoice(p_invoice_id uuid, p_reason text) IS 'Cancels a live invoice: frees its credit, and notifies headquarters of what was paid';
 
-CREATE FUNCTION app.waiting_since(p_clock timestamp with time zone) RETURNS jsonb
+CREATE FUNCTION app.waiting_since(p_clock timestamp with time zone, p_task text) RETURNS jsonb
     LANGUAGE sql STABLE
     AS $$
   select jsonb_build_object(
     'waiting_since', to_char(p_clock at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB',
-    'reason', 'batas waktu terlampaui'
+    'task', p_task, 'reason', 'batas waktu terlampaui'
   )
 $$;
 
-COMMENT ON FUNCTION app.waiting_since(p_clock timestamp with time zone) IS 'Message variables that describe a running clock';
+COMMENT ON FUNCTION app.waiting_since(p_clock timestamp with time zone, p_task text) IS 'Message variables that describe a running clock';
+
+CREATE FUNCTION app.was_reversed(p_invoice_id uuid, p_reference text, p_amount numeric) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return exists (
+    select from app.invoice_payments as r
+    where r.invoice_id = p_invoice_id and r.kind = 'REVERSAL'
+      and r.reference_key = app.reference_key(p_reference) and r.amount = -p_amount
+  );
+end $$;
+
+COMMENT ON FUNCTION app.was_reversed(p_invoice_id uuid, p_reference text, p_amount numeric) IS 'True if a payment of this reference and amount (IDR) was reversed';
+
+CREATE FUNCTION app.withdraw_from_deleted(p_ids uuid[]) RETURNS uuid[]
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_deleted uuid[] := array(
+    select m.id from app.messages as m
+    join app.partners as p on p.id = m.recipient_id
+    where m.id = any (p_ids) and m.recipient_type = 'PARTNER' and p.deleted_at is not null
+  );
+begin
+  if v_deleted = '{}' then
+    return p_ids;
+  end if;
+  update app.messages as m set
+    status = 'WITHDRAWN', error_code = 'partner deleted', lease_until = null, variables = '{}'
+  where m.id = any (v_deleted);
+  return array(select unnest(p_ids) except select unnest(v_deleted));
+end $$;
+
+COMMENT ON FUNCTION app.withdraw_from_deleted(p_ids uuid[]) IS 'Withdraws those of these claimed messages that are for deleted partners; returns the others';
+
+CREATE FUNCTION app.withdraw_from_recipient(p_partner_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  -- Those that wait or are in flight, by the indexes of the queues.
+  v_ids constant uuid[] := array(
+    select m.id from app.messages as m
+    where m.status in ('PENDING', 'CLAIMED', 'UNKNOWN') and m.priority in (0, 1, 2)
+      and app.message_lane(m.recipient_id) = app.message_lane(p_partner_id)
+      and m.recipient_id = p_partner_id
+  );
+begin
+  perform from app.messages as m where m.id = any (v_ids) order by m.id for no key update;
+  -- What a messenger has claimed may still be sent, but is not sent again, nor by e-mail.
+  update app.messages as m set
+    status = case m.status when 'PENDING' then 'WITHDRAWN' else m.status end,
+    error_code = case m.status when 'PENDING' then 'partner deleted' else m.error_code end,
+    variables = case m.status when 'PENDING' then '{}' else m.variables end,
+    expires_at = now()
+  where m.id = any (v_ids) and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN');
+end $$;
+
+COMMENT ON FUNCTION app.withdraw_from_recipient(p_partner_id uuid) IS 'Withdraws every message to a partner that has not been sent';
+
+CREATE FUNCTION app.withdraw_invoice_reminders(p_invoice_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  update app.messages as m set status = 'WITHDRAWN', error_code = 'settled', variables = '{}'
+  where m.id in (
+    select w.id
+    from app.invoices as i
+    join app.messages as w on w.order_id = i.order_id
+    where i.id = p_invoice_id and w.status = 'PENDING'
+      and w.template in ('invoice_due_soon', 'invoice_overdue', 'invoice_overdue_agent')
+      and w.variables ->> 'invoice_number' = i.invoice_number
+    for update of w skip locked
+  );
+end $$;
+
+COMMENT ON FUNCTION app.withdraw_invoice_reminders(p_invoice_id uuid) IS 'Withdraws the pending reminders of an invoice on which nothing is due any more';
 
 CREATE FUNCTION app.withdraw_messages(p_order_id uuid, p_templates text[], p_why text, p_recipient_id uuid DEFAULT NULL::uuid) RETURNS void
     LANGUAGE plpgsql
@@ -6336,15 +10161,15 @@ CREATE FUNCTION app.withdraw_messages(p_order_id uuid, p_templates text[], p_why
 begin
   -- All that a later call of the same transition may withdraw, in the order of messages_sent.
   perform from app.messages as m
-  where m.order_id = p_order_id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
+  where m.order_id = p_order_id and m.status in ('HELD', 'PENDING', 'CLAIMED', 'UNKNOWN', 'SENT')
   order by m.id for no key update;
   update app.messages as m set
-    status = case m.status when 'PENDING' then 'WITHDRAWN' else m.status end,
-    error_code = case m.status when 'PENDING' then p_why else m.error_code end,
+    status = case when m.status in ('HELD', 'PENDING') then 'WITHDRAWN' else m.status end,
+    error_code = case when m.status in ('HELD', 'PENDING') then p_why else m.error_code end,
     expires_at = now()
   where m.order_id = p_order_id and m.template = any (p_templates)
     and m.recipient_id = coalesce(p_recipient_id, m.recipient_id)
-    and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN', 'SENT');
+    and m.status in ('HELD', 'PENDING', 'CLAIMED', 'UNKNOWN', 'SENT');
 end $$;
 
 COMMENT ON FUNCTION app.withdraw_messages(p_order_id uuid, p_templates text[], p_why text, p_recipient_id uuid) IS 'Withdraws messages of an order that are outdated; the caller has locked the order';
@@ -6353,7 +10178,8 @@ CREATE FUNCTION app.withdraw_offer(p_order_id uuid, p_subdist_id uuid, p_reason 
     LANGUAGE plpgsql
     AS $$
 begin
-  perform app.withdraw_messages(p_order_id, '{order_routed}', 'withdrawn', p_subdist_id);
+  perform app.withdraw_messages(
+    p_order_id, '{order_routed,order_delivery_due}', 'withdrawn', p_subdist_id);
   perform app.enqueue_message('order_withdrawn', 'SUBDIST', p_subdist_id, p_order_id,
     jsonb_build_object('reason', p_reason));
 end $$;
@@ -6365,10 +10191,50 @@ CREATE FUNCTION app.withdraw_reminders(p_order_id uuid) RETURNS void
     AS $$
 begin
   perform app.withdraw_messages(
-    p_order_id, '{sla_reminder,sla_manager,sla_escalation}', 'answered');
+    p_order_id, '{order_over_limit,order_unrouted,order_approval_due,sla_reminder,'
+    'sla_delivery_reminder,sla_manager,sla_escalation,sla_hq_reminder,sla_hq_escalation}',
+    'answered');
 end $$;
 
-COMMENT ON FUNCTION app.withdraw_reminders(p_order_id uuid) IS 'Withdraws messages about a late order that was answered in the meantime';
+COMMENT ON FUNCTION app.withdraw_reminders(p_order_id uuid) IS 'Withdraws messages that ask someone to act on an order, whose turn has ended in the meantime';
+
+CREATE FUNCTION app.write_off(p_invoice_id uuid, p_reason text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_reason text;
+  v_max numeric := app.config_numeric('invoice.write_off_max');
+  v_invoice record;
+begin
+  v_reason := app.require_text('reason', p_reason, 500);
+  perform app.lock_invoice(p_invoice_id);
+  select
+    i.partner_id, i.invoice_number, i.status, i.amount_due, i.amount_written_off,
+    i.write_off_reason
+  into strict v_invoice
+  from app.invoices as i where i.id = p_invoice_id;
+  if v_invoice.write_off_reason = v_reason then
+    return;  -- a repeat of the call that wrote it off
+  elsif v_invoice.amount_written_off > 0 then
+    perform app.fail('ALREADY_WRITTEN_OFF', format('%s: %s, %s', v_invoice.invoice_number,
+      app.format_rupiah(v_invoice.amount_written_off), v_invoice.write_off_reason));
+  elsif v_invoice.status in ('PAID', 'CANCELLED') then
+    perform app.fail('INVOICE_CLOSED', v_invoice.invoice_number);
+  elsif v_invoice.amount_due > v_max then
+    perform app.fail('WRITE_OFF_TOO_LARGE', format('%s: %s is due, at most %s',
+      v_invoice.invoice_number, app.format_rupiah(v_invoice.amount_due),
+      app.format_rupiah(v_max)));
+  end if;
+
+  update app.invoices as i set
+    amount_written_off = i.amount_due, written_off_at = now(), write_off_reason = v_reason
+  where i.id = p_invoice_id;
+  perform app.use_credit(v_invoice.partner_id, -v_invoice.amount_due);
+  perform app.enqueue_vesting(p_invoice_id);
+  perform app.withdraw_invoice_reminders(p_invoice_id);
+end $$;
+
+COMMENT ON FUNCTION app.write_off(p_invoice_id uuid, p_reason text) IS 'Gives up what is due on an invoice, once and at most invoice.write_off_max: the invoice is PAID. A repeat with the same reason changes nothing. Raises INVALID_ARGUMENT, NOT_FOUND, INVOICE_CLOSED, ALREADY_WRITTEN_OFF, WRITE_OFF_TOO_LARGE';
 
 CREATE FUNCTION app.write_stock_levels(p_product_ids uuid[], p_levels integer[], p_as_of timestamp with time zone, p_sold_since timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql
@@ -6376,10 +10242,6 @@ CREATE FUNCTION app.write_stock_levels(p_product_ids uuid[], p_levels integer[],
 declare
   v_count bigint;
 begin
-  insert into app.inventory (product_id)
-  select n.id from unnest(p_product_ids) as n (id)
-  where not exists (select from app.inventory as s where s.product_id = n.id)
-  on conflict (product_id) do nothing;
   perform app.lock_inventory(p_product_ids);
   -- A separate statement after the lock, so that it sees every order acknowledged before the lock.
   with sold as (
@@ -6432,21 +10294,6 @@ $$;
 
 COMMENT ON FUNCTION auth.agent_database_role(p_role app.agent_role_enum) IS 'Database role of an agent';
 
-CREATE FUNCTION auth.agent_regions() RETURNS SETOF uuid
-    LANGUAGE plpgsql STABLE ROWS 10
-    AS $$
-begin
-  return query
-  with recursive below as (
-    select auth.current_agent_region() as id
-    union
-    select r.id from app.regions as r join below as b on r.parent_region_id = b.id
-  )
-  select b.id from below as b where b.id is not null;
-end $$;
-
-COMMENT ON FUNCTION auth.agent_regions() IS 'The calling agent''s region and all regions below it';
-
 CREATE FUNCTION auth.attempt_key(p_kind text, p_value text) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$ select p_kind || ':' || encode(sha256(convert_to(p_value, 'UTF8')), 'hex') $$;
@@ -6459,11 +10306,17 @@ CREATE FUNCTION auth.base64url(p_bytes bytea) RETURNS text
 
 COMMENT ON FUNCTION auth.base64url(p_bytes bytea) IS 'RFC 4648 base64url without padding';
 
-CREATE FUNCTION auth.caller_role() RETURNS text
-    LANGUAGE sql STABLE
-    AS $$ select coalesce(nullif(current_setting('role', true), 'none'), 'system') $$;
+CREATE FUNCTION auth.bcrypt_matches(p_password text, p_hash text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+  select extensions.crypt(left(p_password, 72), case
+    when p_hash ~ '^\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}$'
+      then regexp_replace(p_hash, '^\$2[by]', '$2a')
+    else '$2a$10$7EqJtq98hPqEX7fNZaFWoOhi5xHcVMrAJxP4N1VAMmZ0AzOdpQqIq'
+  end) is not distinct from regexp_replace(p_hash, '^\$2[by]', '$2a')
+$_$;
 
-COMMENT ON FUNCTION auth.caller_role() IS 'Database role of the caller, "system" for jobs and maintenance';
+COMMENT ON FUNCTION auth.bcrypt_matches(p_password text, p_hash text) IS 'True if this is the bcrypt hash of exactly this text; takes the same time for every hash';
 
 CREATE FUNCTION auth.change_password(p_current text, p_new text) RETURNS json
     LANGUAGE plpgsql
@@ -6472,7 +10325,6 @@ declare
   v_id uuid := auth.current_user_id();
   v_role text := auth.caller_role();
   v_hash text;
-  v_new_hash text;
   v_wait int;
 begin
   if v_role not in ('partner', 'agent', 'admin', 'superadmin')
@@ -6487,7 +10339,7 @@ begin
   v_wait := auth.count_attempt(
     auth.attempt_key('password', v_id::text), app.config_int('auth.max_failures'));
   if v_wait is not null then
-    return app.refuse('TOO_MANY_ATTEMPTS', format('Wait %s seconds', v_wait), v_wait);
+    return app.refuse('TOO_MANY_ATTEMPTS', p_retry_after_seconds => v_wait);
   end if;
   -- The attempt's row lock makes concurrent changes run one after another: each reads the hash that
   -- the one before it wrote.
@@ -6499,22 +10351,42 @@ begin
   if not auth.password_matches(p_current, v_hash) then
     return app.refuse('INVALID_CREDENTIALS', 'current_password');
   end if;
-  v_new_hash := auth.hash_password(p_new);
-  if v_role = 'partner' then
-    update app.partners as p set password_hash = v_new_hash where p.id = v_id;
-  else
-    update app.agents as a set password_hash = v_new_hash where a.id = v_id;
-  end if;
-  update auth.sessions as s set revoked_at = now(), revoked_reason = 'password changed'
-  where s.subject_id = v_id and s.revoked_at is null and s.id is distinct from auth.session_id();
-  update app.agent_sessions as s set ended_at = greatest(now(), s.started_at)
-  where s.agent_id = v_id and s.ended_at is null;
+  perform auth.set_password(v_role, v_id, p_new, 'password changed', auth.session_id());
   delete from auth.login_attempts as a
   where a.key = auth.attempt_key('password', v_id::text);
   return json_build_object('changed', true);
 end $$;
 
 COMMENT ON FUNCTION auth.change_password(p_current text, p_new text) IS 'Changes the caller''s own password and closes their other sessions';
+
+CREATE FUNCTION auth.check_manages(p_role text, p_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  if p_role is null
+    or p_role not in ('partner', 'subdist', 'agent', 'admin', 'superadmin')
+  then
+    perform app.fail('INVALID_ARGUMENT',
+      'role must be partner, subdist, agent, admin or superadmin');
+  elsif auth.caller_role() not in ('admin', 'superadmin')
+    or (p_role in ('admin', 'superadmin') and auth.caller_role() <> 'superadmin')
+  then
+    perform app.fail('NOT_ALLOWED', 'Only superadmins manage the accounts of headquarters',
+      'Ask a superadmin');
+  end if;
+  if p_id is null or not (case p_role
+    when 'partner' then exists (
+      select from app.partners as p where p.id = p_id and p.deleted_at is null)
+    when 'subdist' then exists (select from app.sub_distributors as s where s.id = p_id)
+    else exists (
+      select from app.agents as a
+      where a.id = p_id and auth.agent_database_role(a.role) = p_role)
+  end) then
+    perform app.fail('NOT_FOUND', p_role);
+  end if;
+end $$;
+
+COMMENT ON FUNCTION auth.check_manages(p_role text, p_id uuid) IS 'Raises INVALID_ARGUMENT, NOT_ALLOWED or NOT_FOUND unless the caller manages this account';
 
 CREATE FUNCTION auth.claimed_uuid(p_text text) RETURNS uuid
     LANGUAGE sql IMMUTABLE
@@ -6545,6 +10417,33 @@ CREATE FUNCTION auth.client_ip() RETURNS text
     AS $$ select left(btrim(split_part(auth.headers() ->> 'x-forwarded-for', ',', 1)), 45) $$;
 
 COMMENT ON FUNCTION auth.client_ip() IS 'First address of X-Forwarded-For, null if no proxy set it';
+
+CREATE FUNCTION auth.close_account_sessions(p_subject_id uuid, p_reason text, p_kept_session_id uuid DEFAULT NULL::uuid) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_count bigint;
+  v_shadow bigint;
+begin
+  -- In one order, because two calls may close the sessions of one account.
+  perform from auth.sessions as s
+  where s.subject_id = p_subject_id and s.revoked_at is null order by s.id for no key update;
+  perform from app.agent_sessions as s
+  where (s.agent_id = p_subject_id or s.impersonated_partner_id = p_subject_id)
+    and s.ended_at is null
+  order by s.id for no key update;
+  update auth.sessions as s set revoked_at = now(), revoked_reason = p_reason
+  where s.subject_id = p_subject_id and s.revoked_at is null
+    and s.id is distinct from p_kept_session_id;
+  get diagnostics v_count = row_count;
+  update app.agent_sessions as s set ended_at = greatest(now(), s.started_at)
+  where (s.agent_id = p_subject_id or s.impersonated_partner_id = p_subject_id)
+    and s.ended_at is null;
+  get diagnostics v_shadow = row_count;
+  return v_count + v_shadow;
+end $$;
+
+COMMENT ON FUNCTION auth.close_account_sessions(p_subject_id uuid, p_reason text, p_kept_session_id uuid) IS 'Closes every session of a partner, agent or sub-distributor but one, shadow sessions by and for them too; returns how many';
 
 CREATE FUNCTION auth.count_attempt(p_key text, p_max integer) RETURNS integer
     LANGUAGE plpgsql
@@ -6601,11 +10500,31 @@ CREATE FUNCTION auth.current_tier() RETURNS app.tier_enum
 
 COMMENT ON FUNCTION auth.current_tier() IS 'Tier of the calling partner, null for other callers';
 
-CREATE FUNCTION auth.current_user_id() RETURNS uuid
+CREATE FUNCTION auth.device_token(p_session_id uuid, p_subject_id uuid) RETURNS text
     LANGUAGE sql STABLE
-    AS $$ select (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid $$;
+    AS $$
+  select p_session_id || '.' || auth.keyed_hash('device', p_session_id || '|' || p_subject_id)
+$$;
 
-COMMENT ON FUNCTION auth.current_user_id() IS 'Claim sub: id of the calling partner, agent or sub-distributor';
+COMMENT ON FUNCTION auth.device_token(p_session_id uuid, p_subject_id uuid) IS 'Proves later that this account once signed in from the device that keeps the token';
+
+CREATE FUNCTION auth.end_codes(p_account_id uuid) RETURNS void
+    LANGUAGE sql
+    AS $$
+  update auth.password_codes as c set used_at = now()
+  where (c.partner_id = p_account_id or c.agent_id = p_account_id) and c.used_at is null
+$$;
+
+COMMENT ON FUNCTION auth.end_codes(p_account_id uuid) IS 'Ends the codes that a partner or an agent was sent to set a password';
+
+CREATE FUNCTION auth.forbid_caching() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform set_config('response.headers', '[{"Cache-Control": "no-store"}]', true);
+end $$;
+
+COMMENT ON FUNCTION auth.forbid_caching() IS 'Sets Cache-Control: no-store on the answer of the request';
 
 CREATE FUNCTION auth.hash_password(p_password text) RETURNS text
     LANGUAGE plpgsql
@@ -6614,16 +10533,17 @@ declare
   v_min_characters constant int := 10;
   v_max_bytes constant int := 72;  -- bcrypt ignores the rest
   v_bcrypt_cost constant int := 10;
+  v_password text := normalize(left(p_password, 300), nfc);
 begin
-  if p_password is null or length(p_password) < v_min_characters
-    or octet_length(p_password) > v_max_bytes
+  if p_password is null or length(v_password) < v_min_characters
+    or octet_length(v_password) > v_max_bytes
   then
     perform app.fail('PASSWORD_TOO_WEAK');
   end if;
-  return extensions.crypt(p_password, extensions.gen_salt('bf', v_bcrypt_cost));
+  return extensions.crypt(v_password, extensions.gen_salt('bf', v_bcrypt_cost));
 end $$;
 
-COMMENT ON FUNCTION auth.hash_password(p_password text) IS 'Returns the bcrypt hash, cost 10; raises PASSWORD_TOO_WEAK under 10 characters or over 72 bytes';
+COMMENT ON FUNCTION auth.hash_password(p_password text) IS 'Returns the bcrypt hash, cost 10, of the password in NFC; raises PASSWORD_TOO_WEAK under 10 characters or over 72 bytes';
 
 CREATE FUNCTION auth.headers() RETURNS jsonb
     LANGUAGE sql STABLE
@@ -6631,87 +10551,129 @@ CREATE FUNCTION auth.headers() RETURNS jsonb
 
 COMMENT ON FUNCTION auth.headers() IS 'Headers of the request, names in lower case; null outside a request';
 
-CREATE TABLE auth.sessions (
-    id uuid DEFAULT app.uuid_v7() NOT NULL,
-    subject_id uuid NOT NULL,
-    role name NOT NULL,
-    ip_address character varying(45),
-    user_agent character varying(300),
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    expires_at timestamp with time zone NOT NULL,
-    revoked_at timestamp with time zone,
-    revoked_reason character varying(50)
-);
-
-COMMENT ON TABLE auth.sessions IS 'Sign-in sessions, named by the token''s claim "sid"; the tokens of a revoked session are refused at once';
-
-COMMENT ON COLUMN auth.sessions.subject_id IS 'Id of the partner, agent or sub-distributor';
-
-CREATE FUNCTION auth.issue_tokens(p_session auth.sessions) RETURNS json
+CREATE FUNCTION auth.invite(p_role text, p_id uuid) RETURNS json
     LANGUAGE plpgsql
     AS $$
 declare
-  v_refresh record;
-  v_expires_at timestamptz := least(
-    now() + make_interval(mins => app.config_int('auth.access_token_minutes')),
-    p_session.expires_at);
+  v_hours int := app.config_int('auth.invitation_hours');
+  v_account record;
+  v_channel app.notification_channel_enum;
+  v_expires_at timestamptz;
 begin
-  select * into v_refresh from auth.new_secret();
-  insert into auth.refresh_tokens (token_hash, session_id)
-  values (v_refresh.token_hash, p_session.id);
+  perform auth.check_manages(p_role, p_id);
+  if p_role = 'subdist' then
+    perform app.fail('INVALID_ARGUMENT', 'Sub-distributors have no password',
+      'They sign in by a link: request_link');
+  elsif p_role = 'partner' then
+    select p.business_name as name, p.phone, p.is_active into v_account
+    from app.partners as p where p.id = p_id;
+  else
+    select a.full_name as name, a.phone, a.is_active into v_account
+    from app.agents as a where a.id = p_id;
+  end if;
+  if not v_account.is_active then
+    perform app.fail('NOT_FOUND', 'active ' || p_role, 'Activate the account first');
+  end if;
+  v_channel := (case when v_account.phone is null then 'EMAIL' else 'WHATSAPP' end)
+    ::app.notification_channel_enum;
+  v_expires_at := auth.send_code(p_role, p_id, 'invitation', v_channel,
+    make_interval(hours => v_hours),
+    jsonb_build_object('name', v_account.name, 'hours', v_hours));
   return json_build_object(
-    'access_token', auth.sign_token(jsonb_build_object(
-      'role', p_session.role, 'sub', p_session.subject_id, 'sid', p_session.id), v_expires_at),
-    'token_type', 'bearer',
-    'expires_at', v_expires_at,
-    'refresh_token', v_refresh.token,
-    'role', p_session.role,
-    'subject_id', p_session.subject_id
-  );
+    'role', p_role, 'id', p_id, 'channel', v_channel, 'expires_at', v_expires_at);
 end $$;
 
-COMMENT ON FUNCTION auth.issue_tokens(p_session auth.sessions) IS 'Returns a new access token and a new refresh token of a session';
+COMMENT ON FUNCTION auth.invite(p_role text, p_id uuid) IS 'Sends a partner or an agent the code for their first password, over WhatsApp, else by e-mail; raises INVALID_ARGUMENT, NOT_ALLOWED, NOT_FOUND';
 
-CREATE FUNCTION auth.login(p_email text, p_password text) RETURNS json
+CREATE FUNCTION auth.keyed_hash(p_purpose text, p_text text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return auth.base64url(extensions.hmac(
+    convert_to(p_purpose || '|' || p_text, 'UTF8'),
+    convert_to(auth.signing_secret(), 'UTF8'), 'sha256'));
+end $$;
+
+COMMENT ON FUNCTION auth.keyed_hash(p_purpose text, p_text text) IS 'HMAC of a text under the signing secret, base64url; each purpose has hashes of its own';
+
+CREATE FUNCTION auth.known_device(p_subject_ids uuid[]) RETURNS text
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_token text := auth.headers() ->> 'x-device-token';
+  v_session_id uuid := auth.claimed_uuid(split_part(v_token, '.', 1));
+begin
+  if v_session_id is null or not exists (
+    select from unnest(p_subject_ids) as s (id)
+    where s.id is not null and auth.device_token(v_session_id, s.id) = v_token
+  ) then
+    return null;
+  end if;
+  return v_session_id;
+end $$;
+
+COMMENT ON FUNCTION auth.known_device(p_subject_ids uuid[]) IS 'Id of the device, by the header X-Device-Token, from which one of these accounts once signed in; null for other devices';
+
+CREATE FUNCTION auth.login(p_email text, p_password text, p_role text DEFAULT NULL::text) RETURNS json
     LANGUAGE plpgsql
     AS $$
 declare
   v_email text;
   v_ip text := auth.client_ip();
+  v_max int := app.config_int('auth.max_failures');
+  v_device text;
   v_wait int;
-  v_account record;
+  v_partner record;
+  v_agent record;
+  v_is_partner boolean;
+  v_is_agent boolean;
 begin
   v_email := lower(app.require_text('email', p_email, 255));
   if p_password is null or p_password = '' then
     perform app.fail('INVALID_ARGUMENT', 'password is missing');
+  elsif p_role not in ('partner', 'agent', 'admin', 'superadmin') then
+    perform app.fail('INVALID_ARGUMENT', 'role must be partner, agent, admin or superadmin');
   end if;
-  v_wait := coalesce(
-    auth.address_wait(v_ip),
-    auth.count_attempt(auth.attempt_key('email', v_email), app.config_int('auth.max_failures')));
+  select p.id, p.password_hash, p.is_active and p.deleted_at is null as is_active
+  into v_partner
+  from app.partners as p where p.email = v_email;
+  select a.id, a.password_hash, a.is_active, auth.agent_database_role(a.role) as role
+  into v_agent
+  from app.agents as a where a.email = v_email;
+
+  v_device := auth.known_device(array[v_partner.id, v_agent.id]);
+  if v_device is not null then
+    v_wait := auth.count_attempt(auth.attempt_key('device', v_device), v_max);
+  else
+    v_wait := coalesce(
+      auth.address_wait(v_ip), auth.count_attempt(auth.attempt_key('email', v_email), v_max));
+  end if;
   if v_wait is not null then
-    return app.refuse('TOO_MANY_ATTEMPTS', format('Wait %s seconds', v_wait), v_wait);
+    return app.refuse('TOO_MANY_ATTEMPTS', p_retry_after_seconds => v_wait);
   end if;
 
-  select p.id, p.password_hash, 'partner' as role, p.is_active and p.deleted_at is null as is_active
-  into v_account
-  from app.partners as p where p.email = v_email
-  union all
-  select a.id, a.password_hash, auth.agent_database_role(a.role), a.is_active
-  from app.agents as a where a.email = v_email
-  limit 1;
-  if not auth.password_matches(p_password, v_account.password_hash)
-    or v_account.is_active is not true
-  then
+  -- Both are checked, so that the time does not reveal which accounts there are.
+  v_is_partner := auth.password_matches(p_password, v_partner.password_hash);
+  v_is_agent := auth.password_matches(p_password, v_agent.password_hash);
+  v_is_partner := v_is_partner and v_partner.is_active and coalesce(p_role, 'partner') = 'partner';
+  v_is_agent := v_is_agent and v_agent.is_active and coalesce(p_role, v_agent.role) = v_agent.role;
+  if v_is_partner is not true and v_is_agent is not true then
     if v_ip is not null then
       perform auth.count_attempt('ip:' || v_ip, 0);
     end if;
     return app.refuse('INVALID_CREDENTIALS');
   end if;
-  delete from auth.login_attempts as a where a.key = auth.attempt_key('email', v_email);
-  return auth.open_session(v_account.id, v_account.role);
+  delete from auth.login_attempts as a
+  where a.key in (auth.attempt_key('email', v_email), auth.attempt_key('device', v_device));
+  if v_is_partner and v_is_agent then
+    return app.refuse('CHOOSE_ROLE', 'partner, ' || v_agent.role);
+  elsif v_is_partner then
+    return auth.open_session(v_partner.id, 'partner');
+  end if;
+  return auth.open_session(v_agent.id, v_agent.role);
 end $$;
 
-COMMENT ON FUNCTION auth.login(p_email text, p_password text) IS 'Signs a partner or an agent in by e-mail address and password; throttled by account and address';
+COMMENT ON FUNCTION auth.login(p_email text, p_password text, p_role text) IS 'Signs a partner or an agent in by e-mail address and password; throttled by account and address, known devices by themselves';
 
 CREATE FUNCTION auth.logout() RETURNS void
     LANGUAGE plpgsql
@@ -6749,12 +10711,29 @@ end $$;
 
 COMMENT ON FUNCTION auth.may_act_for(p_agent_id uuid, p_partner_id uuid) IS 'True for active headquarters staff, and for an active agent of the partner''s region or of one above it';
 
+CREATE FUNCTION auth.may_write(p_role text, p_method text, p_path text) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_view oid := to_regclass('api.' || quote_ident(substr(p_path, 2)));
+begin
+  return coalesce(case p_method
+    when 'POST' then has_any_column_privilege(p_role, v_view, 'INSERT')
+    when 'PATCH' then has_any_column_privilege(p_role, v_view, 'UPDATE')
+    when 'DELETE' then has_table_privilege(p_role, v_view, 'DELETE')
+    else has_any_column_privilege(p_role, v_view, 'INSERT')
+      and has_any_column_privilege(p_role, v_view, 'UPDATE')
+  end, false);
+end $$;
+
+COMMENT ON FUNCTION auth.may_write(p_role text, p_method text, p_path text) IS 'Whether the role is granted what an HTTP method writes to the view of this path';
+
 CREATE FUNCTION auth.new_secret(OUT token text, OUT token_hash bytea) RETURNS record
     LANGUAGE plpgsql
     AS $$
 begin
   token := auth.base64url(extensions.gen_random_bytes(32));
-  token_hash := sha256(convert_to(token, 'UTF8'));
+  token_hash := auth.token_hash(token);
 end $$;
 
 COMMENT ON FUNCTION auth.new_secret(OUT token text, OUT token_hash bytea) IS 'Returns a random token of 256 bits, and the hash that is stored';
@@ -6764,6 +10743,7 @@ CREATE FUNCTION auth.open_session(p_subject_id uuid, p_role text) RETURNS json
     AS $$
 declare
   v_session auth.sessions;
+  v_refresh record;
 begin
   insert into auth.sessions (subject_id, role, ip_address, user_agent, expires_at)
   values (
@@ -6771,21 +10751,46 @@ begin
     now() + make_interval(days => app.config_int('auth.session_days'))
   )
   returning * into v_session;
-  return auth.issue_tokens(v_session);
+  select * into v_refresh from auth.new_secret();
+  insert into auth.refresh_tokens (token_hash, session_id)
+  values (v_refresh.token_hash, v_session.id);
+  return auth.session_tokens(v_session, v_refresh.token);
 end $$;
 
 COMMENT ON FUNCTION auth.open_session(p_subject_id uuid, p_role text) IS 'Opens a session of an account and returns its tokens';
 
 CREATE FUNCTION auth.password_matches(p_password text, p_hash text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE
-    AS $_$
-  select extensions.crypt(left(p_password, 72), case
-    when p_hash ~ '^\$2[ax]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}$' then p_hash
-    else '$2a$10$7EqJtq98hPqEX7fNZaFWoOhi5xHcVMrAJxP4N1VAMmZ0AzOdpQqIq'
-  end) is not distinct from p_hash
-$_$;
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+declare
+  v_typed text := left(p_password, 300);
+  v_password text := normalize(v_typed, nfc);
+begin
+  return auth.bcrypt_matches(v_password, p_hash)
+    or (v_typed <> v_password and auth.bcrypt_matches(v_typed, p_hash));
+end $$;
 
-COMMENT ON FUNCTION auth.password_matches(p_password text, p_hash text) IS 'True if this is the bcrypt hash of the password; takes the same time for every hash';
+COMMENT ON FUNCTION auth.password_matches(p_password text, p_hash text) IS 'True if this is the bcrypt hash ($2a$, $2b$, $2x$ or $2y$) of the password, in NFC or as typed';
+
+CREATE FUNCTION auth.purge_sessions(p_limit integer) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_before timestamptz := now() - make_interval(days => app.config_int('retention.session_days'));
+  v_count int;
+begin
+  delete from auth.sessions as s
+  where s.id = any (array(
+    select e.id from auth.sessions as e
+    where least(e.expires_at, e.revoked_at) < v_before
+    order by least(e.expires_at, e.revoked_at)
+    limit p_limit for update skip locked
+  ));
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+
+COMMENT ON FUNCTION auth.purge_sessions(p_limit integer) IS 'Deletes up to p_limit sessions, with their refresh tokens, that ended more than retention.session_days ago; returns how many';
 
 CREATE FUNCTION auth.redeem_link(p_token text) RETURNS json
     LANGUAGE plpgsql
@@ -6794,7 +10799,7 @@ declare
   v_link auth.sign_in_links;
 begin
   select * into v_link from auth.sign_in_links as l
-  where l.token_hash = sha256(convert_to(coalesce(p_token, ''), 'UTF8')) for no key update;
+  where l.token_hash = auth.token_hash(p_token) for no key update;
   if not found or v_link.used_at is not null or v_link.expires_at <= now()
     or not auth.subject_is_active(v_link.subdist_id, 'subdist')
   then
@@ -6814,31 +10819,40 @@ CREATE FUNCTION auth.refresh_session(p_refresh_token text) RETURNS json
     LANGUAGE plpgsql
     AS $$
 declare
+  v_grace constant interval := interval '30 seconds';
   v_token auth.refresh_tokens;
   v_session auth.sessions;
+  v_successor text;
 begin
   select * into v_token from auth.refresh_tokens as t
-  where t.token_hash = sha256(convert_to(coalesce(p_refresh_token, ''), 'UTF8')) for no key update;
+  where t.token_hash = auth.token_hash(p_refresh_token) for no key update;
   if not found then
     return app.refuse('INVALID_REFRESH_TOKEN');
   end if;
-  if v_token.used_at is not null then
-    -- Either a thief or the owner uses the token second, so neither keeps the session.
+  select * into strict v_session
+  from auth.sessions as s where s.id = v_token.session_id for no key update;
+  v_successor := auth.keyed_hash('refresh', p_refresh_token);
+  if v_token.used_at < now() - v_grace or (v_token.used_at is not null and not exists (
+    select from auth.refresh_tokens as t
+    where t.token_hash = auth.token_hash(v_successor) and t.used_at is null
+  )) then
     perform auth.revoke_session(v_token.session_id, 'refresh token reused');
     return app.refuse('REFRESH_TOKEN_REUSED');
   end if;
-  select * into strict v_session
-  from auth.sessions as s where s.id = v_token.session_id for no key update;
   if v_session.revoked_at is not null or v_session.expires_at <= now()
     or not auth.subject_is_active(v_session.subject_id, v_session.role)
   then
     return app.refuse('INVALID_REFRESH_TOKEN');
   end if;
-  update auth.refresh_tokens as t set used_at = now() where t.token_hash = v_token.token_hash;
-  return auth.issue_tokens(v_session);
+  if v_token.used_at is null then
+    update auth.refresh_tokens as t set used_at = now() where t.token_hash = v_token.token_hash;
+    insert into auth.refresh_tokens (token_hash, session_id)
+    values (auth.token_hash(v_successor), v_session.id);
+  end if;
+  return auth.session_tokens(v_session, v_successor);
 end $$;
 
-COMMENT ON FUNCTION auth.refresh_session(p_refresh_token text) IS 'Exchanges a refresh token for new tokens, once; a second use closes the session';
+COMMENT ON FUNCTION auth.refresh_session(p_refresh_token text) IS 'Exchanges a refresh token for new tokens; a repeat within 30 seconds gets the same successor, any other second use closes the session';
 
 CREATE FUNCTION auth.request_guard() RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -6855,9 +10869,11 @@ begin
   if current_setting('request.method', true) in ('POST', 'PUT', 'PATCH', 'DELETE')
     and current_setting('request.path', true) like '/_%'
     and current_setting('request.path', true) not like '/rpc/%'
+    and not auth.may_write(v_role, current_setting('request.method', true),
+      current_setting('request.path', true))
   then
     perform app.fail(case v_role when 'anon' then 'UNAUTHENTICATED' else 'NOT_ALLOWED' end,
-      'Views are read-only', 'Use a call under /rpc/ to change data');
+      'Your role cannot write to this view so', 'Use a call under /rpc/ to change data');
   end if;
   if v_role = 'anon' then
     return;
@@ -6904,14 +10920,15 @@ declare
   v_subdist record;
   v_link record;
 begin
-  v_number := app.normalise_phone(app.require_text('whatsapp_number', p_whatsapp_number, 30));
+  v_number := app.phone_number(
+    'whatsapp_number', app.require_text('whatsapp_number', p_whatsapp_number, 60));
   if v_number is null then
-    perform app.fail('INVALID_ARGUMENT', 'whatsapp_number holds no digits');
+    perform app.fail('INVALID_PHONE', 'whatsapp_number');
   end if;
   v_wait := auth.count_attempt(
     auth.attempt_key('link', v_number), app.config_int('auth.max_failures'));
   if v_wait is not null then
-    return app.refuse('TOO_MANY_ATTEMPTS', format('Wait %s seconds', v_wait), v_wait);
+    return app.refuse('TOO_MANY_ATTEMPTS', p_retry_after_seconds => v_wait);
   end if;
   for v_subdist in
     select s.id from app.sub_distributors as s
@@ -6931,6 +10948,78 @@ end $$;
 
 COMMENT ON FUNCTION auth.request_link(p_whatsapp_number text) IS 'Sends a single-use sign-in token to a sub-distributor over WhatsApp';
 
+CREATE FUNCTION auth.request_password_reset(p_email text) RETURNS json
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_email text;
+  v_ip text := auth.client_ip();
+  v_minutes int := app.config_int('auth.reset_minutes');
+  v_wait int;
+  v_account record;
+begin
+  v_email := lower(app.require_text('email', p_email, 255));
+  if v_ip is not null then
+    v_wait := auth.count_attempt(
+      'reset-ip:' || v_ip, app.config_int('auth.max_failures_per_address'));
+  end if;
+  v_wait := coalesce(v_wait, auth.count_attempt(
+    auth.attempt_key('reset', v_email), app.config_int('auth.max_failures')));
+  if v_wait is not null then
+    return app.refuse('TOO_MANY_ATTEMPTS', p_retry_after_seconds => v_wait);
+  end if;
+  for v_account in
+    select p.id, 'partner' as role, 'mitra' as account
+    from app.partners as p where p.email = v_email and p.is_active and p.deleted_at is null
+    union all
+    select a.id, auth.agent_database_role(a.role), 'staf'
+    from app.agents as a where a.email = v_email and a.is_active
+  loop
+    perform auth.send_code(v_account.role, v_account.id, 'password_reset', 'EMAIL',
+      make_interval(mins => v_minutes),
+      jsonb_build_object('account', v_account.account, 'minutes', v_minutes));
+  end loop;
+  -- The same answer for every address, so that callers cannot find out which are registered.
+  return json_build_object('sent', true, 'minutes', v_minutes);
+end $$;
+
+COMMENT ON FUNCTION auth.request_password_reset(p_email text) IS 'Sends the accounts of this address a code for a new password, by e-mail; throttled by address';
+
+CREATE FUNCTION auth.reset_password(p_token text, p_new text) RETURNS json
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_code auth.password_codes;
+  v_id uuid;
+  v_role text;
+  v_email text;
+begin
+  select c.* into v_code
+  from auth.password_codes as c where c.token_hash = auth.token_hash(p_token);
+  if v_code.partner_id is not null then
+    select p.id, 'partner', p.email into v_id, v_role, v_email
+    from app.partners as p
+    where p.id = v_code.partner_id and p.is_active and p.deleted_at is null
+    for no key update;
+  else
+    select a.id, auth.agent_database_role(a.role), a.email into v_id, v_role, v_email
+    from app.agents as a where a.id = v_code.agent_id and a.is_active
+    for no key update;
+  end if;
+  select c.* into v_code from auth.password_codes as c
+  where c.token_hash = v_code.token_hash for no key update;
+  if v_id is null or v_code.used_at is not null or v_code.expires_at <= now() then
+    return app.refuse('INVALID_LINK');
+  end if;
+  perform auth.set_password(v_role, v_id, p_new, 'password reset', null);
+  -- Not the attempts of change_password, which locks them before the account.
+  delete from auth.login_attempts as a
+  where a.key in (auth.attempt_key('email', v_email), auth.attempt_key('reset', v_email));
+  return json_build_object('changed', true, 'role', v_role);
+end $$;
+
+COMMENT ON FUNCTION auth.reset_password(p_token text, p_new text) IS 'Sets the password of the account to which the code was sent, once, and closes its sessions';
+
 CREATE FUNCTION auth.revoke_session(p_session_id uuid, p_reason text) RETURNS void
     LANGUAGE sql
     AS $$
@@ -6940,11 +11029,108 @@ $$;
 
 COMMENT ON FUNCTION auth.revoke_session(p_session_id uuid, p_reason text) IS 'Closes a session: its tokens are refused from now on';
 
+CREATE FUNCTION auth.revoke_sessions(p_role text, p_id uuid) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform auth.check_manages(p_role, p_id);
+  return auth.close_account_sessions(p_id, 'revoked')::int;
+end $$;
+
+COMMENT ON FUNCTION auth.revoke_sessions(p_role text, p_id uuid) IS 'Closes every session of an account; raises INVALID_ARGUMENT, NOT_ALLOWED, NOT_FOUND';
+
+CREATE FUNCTION auth.seconds_until(p_at timestamp with time zone) RETURNS integer
+    LANGUAGE sql STABLE
+    AS $$
+  select greatest(0, floor(extract(epoch from p_at)) - floor(extract(epoch from now())))::int
+$$;
+
+COMMENT ON FUNCTION auth.seconds_until(p_at timestamp with time zone) IS 'Whole seconds from now on, as a token counts them: exp - iat';
+
+CREATE FUNCTION auth.send_code(p_role text, p_id uuid, p_template text, p_channel app.notification_channel_enum, p_lifetime interval, p_variables jsonb) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_code record;
+  v_expires_at timestamptz := now() + p_lifetime;
+begin
+  select * into v_code from auth.new_secret();
+  insert into auth.password_codes (token_hash, partner_id, agent_id, expires_at)
+  values (
+    v_code.token_hash, case when p_role = 'partner' then p_id end,
+    case when p_role <> 'partner' then p_id end, v_expires_at
+  );
+  perform app.enqueue_messages(
+    p_template, case when p_role = 'partner' then 'PARTNER' else 'AGENT' end, array[p_id], null,
+    p_variables || jsonb_build_object('token', v_code.token), p_channel, v_expires_at);
+  return v_expires_at;
+end $$;
+
+COMMENT ON FUNCTION auth.send_code(p_role text, p_id uuid, p_template text, p_channel app.notification_channel_enum, p_lifetime interval, p_variables jsonb) IS 'Sends an account a code with which it can set a password once; returns when the code expires';
+
 CREATE FUNCTION auth.session_id() RETURNS uuid
     LANGUAGE sql STABLE
     AS $$ select (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sid')::uuid $$;
 
 COMMENT ON FUNCTION auth.session_id() IS 'Claim sid: auth.sessions.id, or app.agent_sessions.id in shadow mode';
+
+CREATE TABLE auth.sessions (
+    id uuid DEFAULT app.uuid_v7() NOT NULL,
+    subject_id uuid NOT NULL,
+    role name NOT NULL,
+    ip_address character varying(45),
+    user_agent character varying(300),
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    revoked_reason character varying(50)
+);
+
+COMMENT ON TABLE auth.sessions IS 'Sign-in sessions, named by the token''s claim "sid"; the tokens of a revoked session are refused at once';
+
+COMMENT ON COLUMN auth.sessions.subject_id IS 'Id of the partner, agent or sub-distributor';
+
+CREATE FUNCTION auth.session_tokens(p_session auth.sessions, p_refresh_token text) RETURNS json
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_expires_at timestamptz := least(
+    now() + make_interval(mins => app.config_int('auth.access_token_minutes')),
+    p_session.expires_at);
+begin
+  perform auth.forbid_caching();
+  return json_build_object(
+    'access_token', auth.sign_token(jsonb_build_object(
+      'role', p_session.role, 'sub', p_session.subject_id, 'sid', p_session.id), v_expires_at),
+    'token_type', 'bearer',
+    'expires_at', v_expires_at,
+    'expires_in', auth.seconds_until(v_expires_at),
+    'refresh_token', p_refresh_token,
+    'device_token', auth.device_token(p_session.id, p_session.subject_id),
+    'role', p_session.role,
+    'subject_id', p_session.subject_id
+  );
+end $$;
+
+COMMENT ON FUNCTION auth.session_tokens(p_session auth.sessions, p_refresh_token text) IS 'The answer to a sign-in or refresh: a new access token of the session, and this refresh token';
+
+CREATE FUNCTION auth.set_password(p_role text, p_id uuid, p_new text, p_reason text, p_kept_session_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_hash text;
+begin
+  v_hash := auth.hash_password(p_new);
+  if p_role = 'partner' then
+    update app.partners as p set password_hash = v_hash where p.id = p_id;
+  else
+    update app.agents as a set password_hash = v_hash where a.id = p_id;
+  end if;
+  perform auth.end_codes(p_id);
+  perform auth.close_account_sessions(p_id, p_reason, p_kept_session_id);
+end $$;
+
+COMMENT ON FUNCTION auth.set_password(p_role text, p_id uuid, p_new text, p_reason text, p_kept_session_id uuid) IS 'Stores a new password of a partner or an agent, closes their sessions but one and ends the codes that they were sent; raises PASSWORD_TOO_WEAK';
 
 CREATE FUNCTION auth.sign_token(p_claims jsonb, p_expires_at timestamp with time zone) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -6955,11 +11141,7 @@ declare
   v_payload jsonb;
   v_signed text;
 begin
-  select s.secret into v_secret from auth.jwt_secret as s;
-  if v_secret is null then
-    raise exception 'There is no signing secret' using
-      hint = 'Run "hub migrate" with HUB_JWT_SECRET set', errcode = '55000';
-  end if;
+  v_secret := auth.signing_secret();
   v_header := auth.base64url(convert_to('{"alg":"HS256","typ":"JWT"}', 'UTF8'));
   -- Whole seconds: a fraction in exp counts as expired.
   v_payload := p_claims || jsonb_build_object(
@@ -6970,7 +11152,23 @@ begin
     extensions.hmac(convert_to(v_signed, 'UTF8'), convert_to(v_secret, 'UTF8'), 'sha256'));
 end $$;
 
-COMMENT ON FUNCTION auth.sign_token(p_claims jsonb, p_expires_at timestamp with time zone) IS 'Returns a JWT (HS256) of these claims with iat and exp; the only reader of auth.jwt_secret';
+COMMENT ON FUNCTION auth.sign_token(p_claims jsonb, p_expires_at timestamp with time zone) IS 'Returns a JWT (HS256) of these claims with iat and exp';
+
+CREATE FUNCTION auth.signing_secret() RETURNS text
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_secret text;
+begin
+  select s.secret into v_secret from auth.jwt_secret as s;
+  if v_secret is null then
+    raise exception 'There is no signing secret' using
+      hint = 'Run "hub migrate" with HUB_JWT_SECRET set', errcode = '55000';
+  end if;
+  return v_secret;
+end $$;
+
+COMMENT ON FUNCTION auth.signing_secret() IS 'The key of auth.jwt_secret; raises an error if "hub migrate" has not stored one';
 
 CREATE FUNCTION auth.subject_is_active(p_subject_id uuid, p_role text) RETURNS boolean
     LANGUAGE plpgsql STABLE
@@ -6992,6 +11190,32 @@ begin
 end $$;
 
 COMMENT ON FUNCTION auth.subject_is_active(p_subject_id uuid, p_role text) IS 'True if the account exists, is active and has this role';
+
+CREATE FUNCTION auth.tg_close_sessions() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform auth.close_account_sessions(new.id, 'account closed or changed');
+  return null;
+end $$;
+
+CREATE FUNCTION auth.tg_end_codes() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform auth.end_codes(new.id);
+  update auth.sign_in_links as l set used_at = now()
+  where l.subdist_id = new.id and l.used_at is null;
+  return null;
+end $$;
+
+CREATE FUNCTION auth.token_hash(p_token text) RETURNS bytea
+    LANGUAGE sql IMMUTABLE
+    AS $$ select sha256(convert_to(coalesce(p_token, ''), 'UTF8')) $$;
+
+COMMENT ON FUNCTION auth.token_hash(p_token text) IS 'SHA-256 of a token, as it is stored';
 
 CREATE FUNCTION jobs.backlogs() RETURNS TABLE(job text, backlog bigint, backlog_seconds bigint, failing bigint, failed_at timestamp with time zone, error text)
     LANGUAGE sql STABLE
@@ -7207,24 +11431,52 @@ end $$;
 
 COMMENT ON FUNCTION jobs.purge_cron_history() IS 'Deletes pg_cron''s own history after a week; returns the number of rows deleted';
 
+CREATE PROCEDURE jobs.purge_expired(IN p_batch integer DEFAULT 1000, IN p_seconds integer DEFAULT 600)
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_started_at timestamptz := clock_timestamp();
+  v_kind text;
+  v_rows bigint;
+  v_total bigint := 0;
+begin
+  foreach v_kind in array array['messages', 'webhooks', 'sessions'] loop
+    loop
+      v_rows := case v_kind
+        when 'messages' then app.purge_messages(p_batch)
+        when 'webhooks' then app.purge_webhooks(p_batch)
+        else auth.purge_sessions(p_batch)
+      end;
+      v_total := v_total + v_rows;
+      commit;
+      exit when v_rows < p_batch
+        or clock_timestamp() >= v_started_at + make_interval(secs => p_seconds);
+    end loop;
+  end loop;
+  v_total := v_total + app.drop_audit_partitions(
+    now() - make_interval(years => app.config_int('retention.audit_years')));
+  commit;
+  perform jobs.record_run('retention', v_started_at, v_total);
+end $$;
+
+COMMENT ON PROCEDURE jobs.purge_expired(IN p_batch integer, IN p_seconds integer) IS 'Purges messages, webhooks and sessions that have been kept long enough, p_batch rows in a transaction, until none are left or p_seconds have passed, and drops old months of the audit trail';
+
 CREATE FUNCTION jobs.purge_sessions() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_session_retention constant interval := interval '30 days';
   v_attempt_retention constant interval := interval '2 days';
   v_started_at timestamptz := clock_timestamp();
   v_count bigint;
   v_deleted bigint;
 begin
-  delete from auth.sessions as s
-  where least(s.expires_at, s.revoked_at) < now() - v_session_retention;
-  get diagnostics v_count = row_count;
   delete from auth.login_attempts as a where a.window_started_at < now() - v_attempt_retention;
+  get diagnostics v_count = row_count;
+  delete from auth.sign_in_links as l where l.expires_at < now() - v_attempt_retention;
   get diagnostics v_deleted = row_count;
   v_count := v_count + v_deleted;
-  delete from auth.sign_in_links as l where l.expires_at < now() - v_attempt_retention;
+  delete from auth.password_codes as c where c.expires_at < now() - v_attempt_retention;
   get diagnostics v_deleted = row_count;
   v_count := v_count + v_deleted;
   -- The number is personal data that has no use once the 24 hours for free-form replies are over.
@@ -7233,7 +11485,7 @@ begin
   return jobs.record_run('session-purge', v_started_at, v_count + v_deleted);
 end $$;
 
-COMMENT ON FUNCTION jobs.purge_sessions() IS 'Deletes sessions 30 days after their end, and old attempts, links and conversations; returns the number of rows';
+COMMENT ON FUNCTION jobs.purge_sessions() IS 'Deletes old sign-in attempts, links, codes and conversations; returns the number of rows. Sessions are purged by jobs.purge_expired()';
 
 CREATE FUNCTION jobs.reap_leases() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -7281,26 +11533,44 @@ end $$;
 
 COMMENT ON FUNCTION jobs.refresh_statistics() IS 'Refreshes the partner statistics without locking readers, at a cost that does not grow with history; returns the rows of the current and the previous month';
 
+CREATE PROCEDURE jobs.remind_of_invoices(IN p_batch integer DEFAULT 500, IN p_seconds integer DEFAULT 50)
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_started_at timestamptz := clock_timestamp();
+  v_count int := 0;
+  v_total bigint := 0;
+begin
+  while app.is_reminder_hour(v_started_at)
+    and clock_timestamp() < v_started_at + make_interval(secs => p_seconds)
+  loop
+    v_count := app.send_invoice_reminders(p_batch);
+    exit when v_count = 0;
+    v_total := v_total + v_count;
+    commit;
+  end loop;
+  perform jobs.record_run('invoice-reminder', v_started_at, v_total);
+end $$;
+
+COMMENT ON PROCEDURE jobs.remind_of_invoices(IN p_batch integer, IN p_seconds integer) IS 'Reminds partners and agents of invoices, p_batch in a transaction, until none is due or p_seconds have passed; at night it sends nothing';
+
 CREATE FUNCTION jobs.sweep_service_level() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
   v_started_at timestamptz := clock_timestamp();
-  v_handed_over bigint;
+  v_count bigint;
 begin
   -- A suspension does not see orders that a concurrent transaction routes to the sub-distributor.
-  select coalesce(sum(app.hand_over_orders(s.id)), 0) into v_handed_over
-  from app.sub_distributors as s
-  where s.status = 'SUSPENDED' and exists (
-    select from app.orders as o
-    where o.routed_to_subdist_id = s.id and o.status in ('SUBMITTED', 'PROCESSING')
-  );
-  return jobs.record_run(
-    'sla-sweep', v_started_at, v_handed_over + app.sweep_service_level());
+  v_count := app.hand_over_orders(array(
+    select s.id from app.sub_distributors as s where s.status = 'SUSPENDED'
+  ));
+  perform app.release_held_messages();
+  return jobs.record_run('sla-sweep', v_started_at, v_count + app.sweep_service_level());
 end $$;
 
-COMMENT ON FUNCTION jobs.sweep_service_level() IS 'Escalates late orders, and hands over the orders of suspended sub-distributors; returns the number of orders';
+COMMENT ON FUNCTION jobs.sweep_service_level() IS 'Escalates late orders, hands over the orders of suspended sub-distributors, and enqueues what was held until an admin is active; returns the number of orders';
 
 CREATE TABLE app.agent_sessions (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
@@ -7328,39 +11598,6 @@ CREATE VIEW api.agent_sessions WITH (security_invoker='true') AS
    FROM app.agent_sessions s;
 
 COMMENT ON VIEW api.agent_sessions IS 'Shadow sessions: which agent acted for which partner, and when';
-
-CREATE TABLE app.agents (
-    id uuid DEFAULT app.uuid_v7() NOT NULL,
-    email app.email NOT NULL,
-    password_hash character varying(255) NOT NULL,
-    full_name character varying(255) NOT NULL,
-    phone character varying(20),
-    role app.agent_role_enum DEFAULT 'SALESMAN'::app.agent_role_enum NOT NULL,
-    region_id uuid,
-    is_active boolean DEFAULT true NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
-);
-
-COMMENT ON TABLE app.agents IS 'Sales agents and headquarters staff. PII';
-
-COMMENT ON COLUMN app.agents.password_hash IS 'bcrypt hash; no caller''s role can read it';
-
-COMMENT ON COLUMN app.agents.role IS 'SALESMAN serves the agent''s region and those below it; ADMIN and SUPERADMIN are headquarters';
-
-CREATE VIEW api.agents WITH (security_invoker='true') AS
- SELECT a.id,
-    a.email,
-    a.full_name,
-    a.phone,
-    a.role,
-    a.region_id,
-    a.is_active,
-    a.created_at,
-    a.updated_at
-   FROM app.agents a;
-
-COMMENT ON VIEW api.agents IS 'Agents and headquarters staff';
 
 CREATE TABLE app.audit_logs (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
@@ -7415,14 +11652,17 @@ CREATE VIEW api.audit_logs WITH (security_invoker='true') AS
     l.created_at
    FROM app.audit_logs l;
 
-COMMENT ON VIEW api.audit_logs IS 'Audit trail, personal data masked; at most a minute behind';
+COMMENT ON VIEW api.audit_logs IS 'Audit trail, personal data masked; at most a minute behind
+Changes of the configuration are visible to superadmins only.';
 
 CREATE TABLE app.brands (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
-    name character varying(255) NOT NULL,
-    logo_url character varying(500),
+    name app.label NOT NULL,
+    logo_url app.url,
     display_order integer DEFAULT 0 NOT NULL,
-    is_active boolean DEFAULT true NOT NULL
+    is_active boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 COMMENT ON TABLE app.brands IS 'Cosmetics brands, listed by display_order, then name';
@@ -7432,17 +11672,22 @@ CREATE VIEW api.brands WITH (security_invoker='true') AS
     b.name,
     b.logo_url,
     b.display_order,
-    b.is_active
+    b.is_active,
+    b.created_at,
+    b.updated_at
    FROM app.brands b;
 
-COMMENT ON VIEW api.brands IS 'Brands';
+COMMENT ON VIEW api.brands IS 'Brands
+Headquarters writes all columns but the times.';
 
 CREATE TABLE app.categories (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
-    name character varying(255) NOT NULL,
+    name app.label NOT NULL,
     slug character varying(100) NOT NULL,
     parent_id uuid,
     display_order integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT categories_parent_check CHECK ((parent_id <> id)),
     CONSTRAINT categories_slug_check CHECK (((slug)::text ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text))
 );
@@ -7456,13 +11701,18 @@ CREATE VIEW api.categories WITH (security_invoker='true') AS
     c.name,
     c.slug,
     c.parent_id,
-    c.display_order
+    c.display_order,
+    c.created_at,
+    c.updated_at
    FROM app.categories c;
 
-COMMENT ON VIEW api.categories IS 'Product categories, a tree by parent_id';
+COMMENT ON VIEW api.categories IS 'Product categories, a tree by parent_id
+Headquarters writes all columns but the times.
+Errors: INVALID_CATEGORY 422.';
 
 CREATE VIEW api.consistency WITH (security_invoker='true') AS
- SELECT i.invariant,
+ SELECT concat_ws(':'::text, i.invariant, c.subject_id, md5(c.details)) AS id,
+    i.invariant,
     c.subject_id,
     c.details
    FROM (app.invariants() i(invariant, statement)
@@ -7478,49 +11728,35 @@ COMMENT ON COLUMN api.consistency.subject_id IS 'Id of the row that violates it'
 
 COMMENT ON COLUMN api.consistency.details IS 'The actual and the expected values';
 
-CREATE TABLE app.partners (
+CREATE TABLE app.credit_note_items (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
-    email app.email NOT NULL,
-    phone character varying(20),
-    password_hash character varying(255) NOT NULL,
-    business_name character varying(255) NOT NULL,
-    tier app.tier_enum DEFAULT 'SILVER'::app.tier_enum NOT NULL,
-    salon_type app.salon_type_enum,
-    chair_count app.whole_number,
-    specialization character varying(255),
-    region_id uuid,
-    credit_limit app.amount DEFAULT 0 NOT NULL,
-    credit_used app.amount DEFAULT 0 NOT NULL,
-    point_balance integer DEFAULT 0 NOT NULL,
-    is_active boolean DEFAULT true NOT NULL,
-    address character varying(500),
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    deleted_at timestamp with time zone
-)
-WITH (fillfactor='50');
+    credit_note_id uuid NOT NULL,
+    order_item_id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    quantity app.quantity NOT NULL,
+    amount app.amount NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
 
-COMMENT ON TABLE app.partners IS 'Salons and barbers that order on credit. PII; deleted softly by deleted_at';
+COMMENT ON TABLE app.credit_note_items IS 'The returned units of each line; append-only';
 
-COMMENT ON COLUMN app.partners.email IS 'Login, in lower case; never reused, not even after deletion';
+COMMENT ON COLUMN app.credit_note_items.quantity IS 'Units returned';
 
-COMMENT ON COLUMN app.partners.phone IS 'WhatsApp number; E.164 with +, normalised on writing';
+COMMENT ON COLUMN app.credit_note_items.amount IS 'IDR: unit_price of the units, less their share of the point discount';
 
-COMMENT ON COLUMN app.partners.password_hash IS 'bcrypt hash; no caller''s role can read it';
+CREATE VIEW api.credit_note_items WITH (security_invoker='true') AS
+ SELECT l.id,
+    l.credit_note_id,
+    l.order_item_id,
+    l.partner_id,
+    l.quantity,
+    l.amount,
+    l.created_at
+   FROM app.credit_note_items l;
 
-COMMENT ON COLUMN app.partners.chair_count IS 'Chairs in the salon, a measure of its size';
+COMMENT ON VIEW api.credit_note_items IS 'Lines of credit notes: the returned units';
 
-COMMENT ON COLUMN app.partners.region_id IS 'Region that decides the routing of orders; null: every order goes to headquarters';
-
-COMMENT ON COLUMN app.partners.credit_limit IS 'IDR that may be owed and on order at the same time; 0 means no credit';
-
-COMMENT ON COLUMN app.partners.credit_used IS 'IDR owed and on order: orders SUBMITTED or PROCESSING, and the unpaid part of live invoices. Kept by the transitions of orders and invoices';
-
-COMMENT ON COLUMN app.partners.point_balance IS 'Sum of point_transactions.points, kept by trg_point_balance; below 0 only after a reversal of points that were spent already';
-
-COMMENT ON COLUMN app.partners.address IS 'Delivery address';
-
-COMMENT ON COLUMN app.partners.deleted_at IS 'When the partner was deleted softly; hidden from every caller since then';
+COMMENT ON COLUMN api.credit_note_items.amount IS 'IDR credited: the units at unit_price, less their share of the point discount';
 
 CREATE VIEW api.delivery_contacts WITH (security_invoker='true') AS
  SELECT p.id,
@@ -7556,7 +11792,8 @@ COMMENT ON COLUMN app.erp_quarantine.as_of IS 'Time that the row describes; an o
 COMMENT ON COLUMN app.erp_quarantine.times IS 'How often the row arrived';
 
 CREATE VIEW api.erp_quarantine WITH (security_invoker='true') AS
- SELECT a.stream,
+ SELECT ((a.stream || ':'::text) || a.key) AS id,
+    a.stream,
     a.key,
     a.payload,
     a.reason,
@@ -7573,76 +11810,123 @@ Any other row leaves the list when the ERP sends it in a form that can be import
 CREATE TABLE app.impersonation_notifications (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
     agent_session_id uuid NOT NULL,
-    order_id uuid NOT NULL,
+    order_id uuid,
     channel app.notification_channel_enum DEFAULT 'WHATSAPP'::app.notification_channel_enum NOT NULL,
     status app.notification_status_enum DEFAULT 'PENDING'::app.notification_status_enum NOT NULL,
     sent_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    message_id uuid
+    act app.shadow_act NOT NULL,
+    redemption_id uuid,
+    message_id uuid,
+    CONSTRAINT impersonation_notifications_subject_check CHECK ((
+CASE act
+    WHEN 'REDEMPTION'::text THEN redemption_id
+    ELSE order_id
+END IS NOT NULL))
 );
 
-COMMENT ON TABLE app.impersonation_notifications IS 'Notifications to partners of each order that an agent placed for them; by e-mail where WhatsApp fails';
+COMMENT ON TABLE app.impersonation_notifications IS 'Notifications to partners of each thing that an agent did for them; by e-mail where WhatsApp fails';
 
 COMMENT ON COLUMN app.impersonation_notifications.message_id IS 'Message in the outbox that carries the notification';
 
 CREATE VIEW api.impersonation_notifications WITH (security_invoker='true') AS
  SELECT n.id,
     n.agent_session_id,
+    n.act,
     n.order_id,
+    n.redemption_id,
     n.channel,
     n.status,
     n.sent_at,
     n.created_at
    FROM app.impersonation_notifications n;
 
-COMMENT ON VIEW api.impersonation_notifications IS 'Notices to partners of orders that an agent placed for them';
+COMMENT ON VIEW api.impersonation_notifications IS 'Notices to partners of what an agent did for them: orders, cancellations, drafts, redemptions';
 
-CREATE TABLE app.invoice_payments (
+CREATE TABLE app.inventory (
+    id uuid DEFAULT app.uuid_v7() NOT NULL,
+    product_id uuid NOT NULL,
+    erp_stock integer DEFAULT 0 NOT NULL,
+    safety_buffer app.whole_number DEFAULT 0 NOT NULL,
+    reserved app.whole_number DEFAULT 0 NOT NULL,
+    display_stock integer GENERATED ALWAYS AS (GREATEST(0, ((erp_stock - (safety_buffer)::integer) - (reserved)::integer))) STORED NOT NULL,
+    last_sync_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE app.inventory IS 'Stock of each product, one row from its creation on: the ERP''s stock less the safety buffer and the units reserved for live orders';
+
+COMMENT ON COLUMN app.inventory.erp_stock IS 'Units in the ERP at its last report; may be negative. With config erp.kind none, the units that headquarters counted, less those shipped since';
+
+COMMENT ON COLUMN app.inventory.safety_buffer IS 'Units that are never sold through the hub';
+
+COMMENT ON COLUMN app.inventory.reserved IS 'Units of live orders that the ERP has not acknowledged yet; kept by the transitions of orders';
+
+COMMENT ON COLUMN app.inventory.display_stock IS 'Units that can be ordered: max(0, erp_stock - safety_buffer - reserved)';
+
+COMMENT ON COLUMN app.inventory.last_sync_at IS 'When the ERP last reported this product''s stock';
+
+COMMENT ON COLUMN app.inventory.updated_at IS 'When headquarters last changed the row, or with erp.kind none a shipment; not reservations';
+
+CREATE VIEW api.inventory WITH (security_invoker='true') AS
+ SELECT s.id,
+    s.product_id,
+    s.erp_stock,
+    s.safety_buffer,
+    s.reserved,
+    s.display_stock,
+    s.last_sync_at,
+    s.created_at,
+    s.updated_at
+   FROM app.inventory s;
+
+COMMENT ON VIEW api.inventory IS 'Stock of each product: on hand, held back, reserved, and what can be ordered
+Headquarters writes safety_buffer, and with config erp.kind none also erp_stock; upsert by
+product_id. Every product has its row from the moment it is created.
+Errors: ERP_MAINTAINED 409.';
+
+COMMENT ON COLUMN api.inventory.erp_stock IS 'Units in the ERP, or those that headquarters counted, less those shipped since';
+
+COMMENT ON COLUMN api.inventory.safety_buffer IS 'Units that are never sold through the hub';
+
+COMMENT ON COLUMN api.inventory.reserved IS 'Units of live orders';
+
+COMMENT ON COLUMN api.inventory.display_stock IS 'Units that can be ordered: max(0, erp_stock - safety_buffer - reserved)';
+
+COMMENT ON COLUMN api.inventory.updated_at IS 'Send it back as a filter (updated_at=eq....) to overwrite no one';
+
+CREATE TABLE app.invoice_credits (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
     invoice_id uuid NOT NULL,
-    amount numeric(15,2) NOT NULL,
-    payment_method character varying(50),
-    reference_number character varying(100),
-    notes text,
-    recorded_by uuid,
-    paid_at timestamp with time zone NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    credit_note_id uuid NOT NULL,
     partner_id uuid NOT NULL,
-    CONSTRAINT invoice_payments_amount_check CHECK ((amount > (0)::numeric)),
-    CONSTRAINT invoice_payments_notes_check CHECK ((length(notes) <= 2000)),
-    CONSTRAINT invoice_payments_reference_number_check CHECK ((((reference_number)::text = btrim((reference_number)::text)) AND ((reference_number)::text <> ''::text)))
+    amount numeric(15,2) NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT invoice_credits_amount_check CHECK ((amount > (0)::numeric))
 );
 
-COMMENT ON TABLE app.invoice_payments IS 'Payments received for an invoice; append-only, never above what is due';
+COMMENT ON TABLE app.invoice_credits IS 'Which invoices a credit note lowers, and by how much. The part of a cancelled invoice is free again and goes to the next invoice of the order; append-only';
 
-COMMENT ON COLUMN app.invoice_payments.amount IS 'IDR received';
+COMMENT ON COLUMN app.invoice_credits.amount IS 'IDR credited to the invoice';
 
-COMMENT ON COLUMN app.invoice_payments.payment_method IS 'Method of payment, such as transfer, cash or giro';
+CREATE VIEW api.invoice_credits WITH (security_invoker='true') AS
+ SELECT u.id,
+    u.invoice_id,
+    u.credit_note_id,
+    u.partner_id,
+    u.amount,
+    u.created_at
+   FROM app.invoice_credits u;
 
-COMMENT ON COLUMN app.invoice_payments.reference_number IS 'Number of the proof of transfer; it counts once per invoice';
+COMMENT ON VIEW api.invoice_credits IS 'Which invoices a credit note lowers';
 
-COMMENT ON COLUMN app.invoice_payments.recorded_by IS 'Admin who recorded the payment, null when the ERP did';
-
-COMMENT ON COLUMN app.invoice_payments.paid_at IS 'When the money arrived, as stated by the recorder';
-
-COMMENT ON COLUMN app.invoice_payments.partner_id IS 'The invoice''s partner, repeated for row security and distribution by partner';
-
-CREATE VIEW api.invoice_payments WITH (security_invoker='true') AS
- SELECT y.id,
-    y.invoice_id,
-    y.partner_id,
-    y.amount,
-    y.payment_method,
-    y.reference_number,
-    y.notes,
-    y.paid_at,
-    y.created_at
-   FROM app.invoice_payments y;
-
-COMMENT ON VIEW api.invoice_payments IS 'Payments received';
+COMMENT ON COLUMN api.invoice_credits.amount IS 'IDR credited to the invoice';
 
 CREATE VIEW api.job_health WITH (security_invoker='false') AS
- SELECT h.job,
+ SELECT h.job AS id,
+    h.job,
     h.schedule,
     h.description,
     h.last_started_at,
@@ -7707,7 +11991,7 @@ COMMENT ON TABLE app.messages IS 'Outbox: messages to send; a row commits in the
 
 COMMENT ON COLUMN app.messages.template IS 'Name of a template in app.message_templates()';
 
-COMMENT ON COLUMN app.messages.recipient_id IS 'Partner, sub-distributor or agent; the address is looked up when the message is claimed';
+COMMENT ON COLUMN app.messages.recipient_id IS 'Partner, sub-distributor or agent; the address is looked up when the message is claimed. Of a HELD message the nil UUID';
 
 COMMENT ON COLUMN app.messages.variables IS 'Values known when the message was enqueued; those of the order are added when it is claimed';
 
@@ -7756,38 +12040,28 @@ COMMENT ON COLUMN api.messages.error_code IS 'Why sending failed; messages that 
 
 COMMENT ON COLUMN api.messages.repeats IS 'How often it was sent again although an earlier attempt may have been delivered';
 
-CREATE TABLE app.order_events (
-    id bigint NOT NULL,
-    order_id uuid NOT NULL,
-    partner_id uuid NOT NULL,
-    event app.order_event NOT NULL,
-    from_status app.order_status_enum,
-    to_status app.order_status_enum NOT NULL,
-    note character varying(500),
-    actor_id uuid,
-    actor_role character varying(30) NOT NULL,
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
-);
+CREATE VIEW api.my_contacts WITH (security_invoker='true') AS
+ SELECT c.id,
+    c.role,
+    c.name,
+    c.phone
+   FROM app.my_contacts() c(id, role, name, phone);
 
-COMMENT ON TABLE app.order_events IS 'History of each order: what happened and who did it. Append-only; STATUS rows hold every status of the order';
+COMMENT ON VIEW api.my_contacts IS 'Who serves the calling partner: name and number of sub-distributors and sales agents';
 
-COMMENT ON COLUMN app.order_events.from_status IS 'Status before; null when the order was created';
+COMMENT ON COLUMN api.my_contacts.role IS 'subdist or agent';
 
-COMMENT ON COLUMN app.order_events.actor_role IS 'Database role of the caller, "system" for jobs';
+CREATE VIEW api.order_counts WITH (security_invoker='true') AS
+ SELECT c.status AS id,
+    c.status,
+    c.order_count,
+    (c.order_count = 1000) AS is_capped
+   FROM app.order_counts() c(status, order_count);
 
-CREATE VIEW api.order_events WITH (security_invoker='true') AS
- SELECT e.id,
-    e.order_id,
-    e.partner_id,
-    e.event,
-    e.from_status,
-    e.to_status,
-    e.note,
-    e.actor_role,
-    e.created_at
-   FROM app.order_events e;
+COMMENT ON VIEW api.order_counts IS 'Numbers of the orders that the caller sees and that are not closed or completed, by status
+It counts up to 1,000 of each; is_capped is true when there may be more.';
 
-COMMENT ON VIEW api.order_events IS 'History of orders: status changes, responses, routing, releases';
+COMMENT ON COLUMN api.order_counts.order_count IS 'Orders with this status, at most 1,000';
 
 CREATE TABLE app.order_items (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
@@ -7822,7 +12096,10 @@ CREATE VIEW api.order_items WITH (security_invoker='true') AS
     i.list_price,
     i.unit_price,
     i.line_total,
-    i.created_at
+    i.created_at,
+    COALESCE(( SELECT (sum((c.quantity)::integer))::integer AS sum
+           FROM app.credit_note_items c
+          WHERE (c.order_item_id = i.id)), 0) AS returned_quantity
    FROM app.order_items i;
 
 COMMENT ON VIEW api.order_items IS 'Lines of orders, one for each product';
@@ -7831,155 +12108,167 @@ COMMENT ON COLUMN api.order_items.list_price IS 'IDR a unit before the quantity 
 
 COMMENT ON COLUMN api.order_items.unit_price IS 'IDR a unit charged';
 
-CREATE VIEW app.live_orders AS
- SELECT o.partner_id,
-    (date_trunc('month'::text, (o.submitted_at AT TIME ZONE 'Asia/Jakarta'::text)))::date AS month,
-    o.submitted_at,
-    o.grand_total
-   FROM app.orders o
-  WHERE (o.status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum, 'APPROVED'::app.order_status_enum, 'SHIPPED'::app.order_status_enum, 'COMPLETED'::app.order_status_enum]));
+COMMENT ON COLUMN api.order_items.returned_quantity IS 'Units that came back';
 
-COMMENT ON VIEW app.live_orders IS 'Orders that the statistics count, with the month (Jakarta) of their submission';
-
-CREATE TABLE app.partner_closed_months (
-    partner_id uuid NOT NULL,
-    month date NOT NULL,
-    order_count integer NOT NULL,
-    total_spend numeric(15,2) NOT NULL,
-    CONSTRAINT partner_closed_months_order_count_check CHECK ((order_count > 0)),
-    CONSTRAINT partner_closed_months_total_spend_check CHECK ((total_spend >= (0)::numeric))
-);
-
-COMMENT ON TABLE app.partner_closed_months IS 'Live orders and spend (IDR) per partner and closed month (Jakarta). jobs.refresh_statistics() adds months, and corrects one when an order of it is cancelled or rejected later';
-
-CREATE MATERIALIZED VIEW app.partner_open_months AS
- SELECT o.partner_id,
-    o.month,
-    (count(*))::integer AS order_count,
-    (sum((o.grand_total)::numeric))::numeric(15,2) AS total_spend
-   FROM app.live_orders o
-  WHERE (o.submitted_at >= app.open_months_start())
-  GROUP BY o.partner_id, o.month
-  WITH NO DATA;
-
-COMMENT ON MATERIALIZED VIEW app.partner_open_months IS 'Live orders and spend (IDR) per partner in the current and previous month (Jakarta), refreshed by jobs.refresh_statistics()';
-
-CREATE VIEW app.partner_monthly_statistics AS
- SELECT m.partner_id,
-    m.month,
-    m.order_count,
-    m.total_spend
-   FROM app.partner_open_months m
-UNION ALL
- SELECT m.partner_id,
-    m.month,
-    m.order_count,
-    m.total_spend
-   FROM app.partner_closed_months m;
-
-COMMENT ON VIEW app.partner_monthly_statistics IS 'Live orders and spend (IDR) per partner and month (Jakarta), as of the last refresh';
-
-CREATE VIEW api.partner_statistics WITH (security_invoker='false', security_barrier='true') AS
- SELECT s.partner_id,
-    s.month,
-    s.order_count,
-    s.total_spend
-   FROM (( SELECT m.partner_id,
-            m.month,
-            m.order_count,
-            m.total_spend
-           FROM app.partner_monthly_statistics m
-          WHERE ((( SELECT auth.caller_role() AS caller_role) = 'partner'::text) AND (m.partner_id = ( SELECT auth.current_user_id() AS current_user_id)))
-          ORDER BY m.month DESC)
+CREATE VIEW api.overdue_invoices WITH (security_invoker='false', security_barrier='true') AS
+ SELECT o.id,
+    o.order_id,
+    o.partner_id,
+    ( SELECT p.business_name
+           FROM app.partners p
+          WHERE (p.id = o.partner_id)) AS business_name,
+    ( SELECT p.region_id
+           FROM app.partners p
+          WHERE (p.id = o.partner_id)) AS region_id,
+    o.invoice_number,
+    o.amount,
+    o.amount_paid,
+    o.amount_due,
+    o.status,
+    o.due_date,
+    app.days_overdue(o.due_date) AS days_overdue,
+    o.last_reminder_day,
+    o.created_at
+   FROM (( SELECT i.id,
+            i.order_id,
+            i.invoice_number,
+            i.amount,
+            i.amount_paid,
+            i.status,
+            i.due_date,
+            i.paid_at,
+            i.created_by,
+            i.created_at,
+            i.updated_at,
+            i.partner_id,
+            i.cancelled_at,
+            i.cancel_reason,
+            i.last_reminder_day,
+            i.amount_credited,
+            i.amount_written_off,
+            i.issue_reason,
+            i.written_off_at,
+            i.write_off_reason,
+            i.amount_due,
+            i.refund_due
+           FROM app.invoices i
+          WHERE ((( SELECT auth.caller_role() AS caller_role) = 'partner'::text) AND (i.partner_id = ( SELECT auth.current_user_id() AS current_user_id)) AND (i.status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum])) AND (i.due_date < app.due_before(0)))
+          ORDER BY i.due_date)
         UNION ALL
-        ( SELECT m.partner_id,
-            m.month,
-            m.order_count,
-            m.total_spend
-           FROM app.partner_monthly_statistics m
+        ( SELECT i.id,
+            i.order_id,
+            i.invoice_number,
+            i.amount,
+            i.amount_paid,
+            i.status,
+            i.due_date,
+            i.paid_at,
+            i.created_by,
+            i.created_at,
+            i.updated_at,
+            i.partner_id,
+            i.cancelled_at,
+            i.cancel_reason,
+            i.last_reminder_day,
+            i.amount_credited,
+            i.amount_written_off,
+            i.issue_reason,
+            i.written_off_at,
+            i.write_off_reason,
+            i.amount_due,
+            i.refund_due
+           FROM app.invoices i
           WHERE ((( SELECT auth.caller_role() AS caller_role) = 'agent'::text) AND ( SELECT true
                    FROM app.partners p
-                  WHERE ((p.id = m.partner_id) AND (p.region_id = ANY (ARRAY( SELECT auth.agent_regions() AS agent_regions))) AND (p.deleted_at IS NULL))))
-          ORDER BY m.month DESC)
+                  WHERE ((p.id = i.partner_id) AND (p.region_id = ANY (ARRAY( SELECT auth.agent_regions() AS agent_regions))) AND (p.deleted_at IS NULL))) AND (i.status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum])) AND (i.due_date < app.due_before(0)))
+          ORDER BY i.due_date)
         UNION ALL
-        ( SELECT m.partner_id,
-            m.month,
-            m.order_count,
-            m.total_spend
-           FROM app.partner_monthly_statistics m
-          WHERE (( SELECT auth.caller_role() AS caller_role) = ANY (ARRAY['admin'::text, 'superadmin'::text]))
-          ORDER BY m.month DESC)) s
-  ORDER BY s.month DESC;
+        ( SELECT i.id,
+            i.order_id,
+            i.invoice_number,
+            i.amount,
+            i.amount_paid,
+            i.status,
+            i.due_date,
+            i.paid_at,
+            i.created_by,
+            i.created_at,
+            i.updated_at,
+            i.partner_id,
+            i.cancelled_at,
+            i.cancel_reason,
+            i.last_reminder_day,
+            i.amount_credited,
+            i.amount_written_off,
+            i.issue_reason,
+            i.written_off_at,
+            i.write_off_reason,
+            i.amount_due,
+            i.refund_due
+           FROM app.invoices i
+          WHERE ((( SELECT auth.caller_role() AS caller_role) = ANY (ARRAY['admin'::text, 'superadmin'::text, 'system'::text])) AND (i.status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum])) AND (i.due_date < app.due_before(0)))
+          ORDER BY i.due_date)) o
+  ORDER BY o.due_date;
 
-COMMENT ON VIEW api.partner_statistics IS 'Orders and spend (IDR) of each partner by month
-Refreshed every 15 minutes; a month starts and ends by Jakarta time.';
+COMMENT ON VIEW api.overdue_invoices IS 'Open invoices whose due date has passed, by day in Jakarta
+order=due_date lists those that have been overdue for longest first.';
 
-CREATE VIEW api.partners WITH (security_invoker='true') AS
- SELECT p.id,
-    p.email,
-    p.phone,
-    p.business_name,
-    p.tier,
-    p.salon_type,
-    p.chair_count,
-    p.specialization,
-    p.region_id,
-    p.credit_limit,
-    p.credit_used,
-    p.point_balance,
-    p.is_active,
-    p.address,
-    p.created_at,
-    p.updated_at
-   FROM app.partners p;
+COMMENT ON COLUMN api.overdue_invoices.amount_due IS 'IDR';
 
-COMMENT ON VIEW api.partners IS 'Partners: all for headquarters, those of their own regions for agents';
+COMMENT ON COLUMN api.overdue_invoices.days_overdue IS 'Days since the due date, at least 1';
 
-COMMENT ON COLUMN api.partners.credit_used IS 'IDR owed and on order';
+COMMENT ON COLUMN api.overdue_invoices.last_reminder_day IS 'Days from the due date of the last reminder, below 0 before it; null: there was none';
 
-CREATE TABLE app.inventory (
+CREATE TABLE app.partner_removals (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
-    product_id uuid NOT NULL,
-    erp_stock integer DEFAULT 0 NOT NULL,
-    safety_buffer app.whole_number DEFAULT 0 NOT NULL,
-    reserved app.whole_number DEFAULT 0 NOT NULL,
-    display_stock integer GENERATED ALWAYS AS (GREATEST(0, ((erp_stock - (safety_buffer)::integer) - (reserved)::integer))) STORED NOT NULL,
-    last_sync_at timestamp with time zone,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
-)
-WITH (fillfactor='50');
+    partner_id uuid NOT NULL,
+    kind character varying(10) NOT NULL,
+    reason character varying(500) NOT NULL,
+    agent_id uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    CONSTRAINT partner_removals_kind_check CHECK (((kind)::text = ANY ((ARRAY['DELETED'::character varying, 'ERASED'::character varying])::text[])))
+);
 
-COMMENT ON TABLE app.inventory IS 'Stock of each product: the ERP''s stock less the safety buffer and the units reserved for live orders';
+COMMENT ON TABLE app.partner_removals IS 'Who deleted a partner or erased their personal data, when and why; append-only';
 
-COMMENT ON COLUMN app.inventory.erp_stock IS 'Units in the ERP at its last report; may be negative';
+COMMENT ON COLUMN app.partner_removals.kind IS 'DELETED: hidden, as deleted_at says; ERASED: their personal data was removed, too';
 
-COMMENT ON COLUMN app.inventory.safety_buffer IS 'Units that are never sold through the hub';
+COMMENT ON COLUMN app.partner_removals.agent_id IS 'Admin who did it; null: psql';
 
-COMMENT ON COLUMN app.inventory.reserved IS 'Units of live orders that the ERP has not acknowledged yet; kept by the transitions of orders';
+COMMENT ON COLUMN app.partner_removals.transaction_id IS 'Transaction of the removal: only in that of an erasure do append-only tables let their free text be removed';
 
-COMMENT ON COLUMN app.inventory.display_stock IS 'Units that can be ordered: max(0, erp_stock - safety_buffer - reserved)';
+CREATE VIEW api.partner_removals WITH (security_invoker='true') AS
+ SELECT r.id,
+    r.partner_id,
+    r.kind,
+    r.reason,
+    r.agent_id,
+    r.created_at
+   FROM app.partner_removals r;
 
-COMMENT ON COLUMN app.inventory.last_sync_at IS 'When the ERP last reported this product''s stock';
+COMMENT ON VIEW api.partner_removals IS 'Partners who were deleted or erased: by whom, when and why';
 
 CREATE TABLE app.products (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
     sku character varying(64) NOT NULL,
-    name character varying(255) NOT NULL,
+    name app.label NOT NULL,
     description text,
     brand_id uuid,
     category_id uuid,
     base_price numeric(15,2) NOT NULL,
     retail_price numeric(15,2),
-    image_url character varying(500),
+    image_url app.url,
     is_active boolean DEFAULT true NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT products_base_price_check CHECK ((base_price >= (0)::numeric)),
-    CONSTRAINT products_retail_price_check CHECK ((retail_price >= (0)::numeric)),
+    is_withdrawn boolean DEFAULT false NOT NULL,
+    CONSTRAINT products_base_price_check CHECK (((base_price >= (0)::numeric) AND (base_price <= 9999999999999.99))),
+    CONSTRAINT products_retail_price_check CHECK (((retail_price >= (0)::numeric) AND (retail_price <= 9999999999999.99))),
     CONSTRAINT products_sku_check CHECK ((((sku)::text = btrim((sku)::text)) AND ((sku)::text <> ''::text)))
 );
 
-COMMENT ON TABLE app.products IS 'Products that the distributor sells; the ERP is their source';
+COMMENT ON TABLE app.products IS 'Products that the distributor sells. Their source is the ERP; with config erp.kind none, headquarters';
 
 COMMENT ON COLUMN app.products.sku IS 'Stock keeping unit: the ERP''s key of the product';
 
@@ -7987,31 +12276,9 @@ COMMENT ON COLUMN app.products.base_price IS 'IDR per unit, charged when the par
 
 COMMENT ON COLUMN app.products.retail_price IS 'IDR per unit: recommended price for end customers';
 
-CREATE TABLE app.tier_prices (
-    id uuid DEFAULT app.uuid_v7() NOT NULL,
-    product_id uuid NOT NULL,
-    tier app.tier_enum NOT NULL,
-    price numeric(15,2) NOT NULL,
-    min_qty_discount numeric(10,2),
-    discount_price numeric(15,2),
-    effective_from timestamp with time zone DEFAULT now() NOT NULL,
-    effective_until timestamp with time zone,
-    CONSTRAINT tier_prices_discount_pair_check CHECK (((min_qty_discount IS NULL) = (discount_price IS NULL))),
-    CONSTRAINT tier_prices_discount_price_check CHECK (((discount_price >= (0)::numeric) AND (discount_price <= price))),
-    CONSTRAINT tier_prices_min_qty_discount_check CHECK ((min_qty_discount > (0)::numeric)),
-    CONSTRAINT tier_prices_period_check CHECK ((effective_until > effective_from)),
-    CONSTRAINT tier_prices_price_check CHECK ((price >= (0)::numeric))
-);
+COMMENT ON COLUMN app.products.is_active IS 'False: cannot be ordered';
 
-COMMENT ON TABLE app.tier_prices IS 'Price of a product for a tier in [effective_from, effective_until); periods of one product and tier never overlap';
-
-COMMENT ON COLUMN app.tier_prices.price IS 'IDR per unit';
-
-COMMENT ON COLUMN app.tier_prices.min_qty_discount IS 'Units in one order from which discount_price is charged; null: no discount';
-
-COMMENT ON COLUMN app.tier_prices.discount_price IS 'IDR per unit from min_qty_discount units on; at most price';
-
-COMMENT ON COLUMN app.tier_prices.effective_until IS 'End of the period, exclusive; null: open';
+COMMENT ON COLUMN app.products.is_withdrawn IS 'True: headquarters withdrew the product, which the ERP does not undo; follows is_active when headquarters changes it';
 
 CREATE VIEW api.products WITH (security_invoker='true') AS
  SELECT p.id,
@@ -8057,12 +12324,16 @@ CREATE VIEW api.products WITH (security_invoker='true') AS
     p.image_url,
     p.is_active,
     p.created_at,
-    p.updated_at
+    p.updated_at,
+    p.base_price
    FROM app.products p;
 
 COMMENT ON VIEW api.products IS 'Products at the caller''s own price, with the stock that can be ordered
 Partners see the current price of their tier; other roles see the base price.
-A withdrawn product is listed with is_active false and without a price.';
+A withdrawn product is listed with is_active false and without a price.
+Headquarters writes description, brand_id, category_id, image_url and is_active; with config
+erp.kind none also sku, name, base_price and retail_price, and may insert and delete.
+Errors: ERP_MAINTAINED 409.';
 
 COMMENT ON COLUMN api.products.price IS 'IDR a unit, at the caller''s tier; null: the product is withdrawn';
 
@@ -8078,15 +12349,111 @@ COMMENT ON COLUMN api.products.stock_stale IS 'True: the ERP has not confirmed t
 
 COMMENT ON COLUMN api.products.is_active IS 'False: withdrawn, cannot be ordered';
 
+COMMENT ON COLUMN api.products.base_price IS 'IDR a unit, charged where a tier has no price of its own; the writable one';
+
+CREATE VIEW api.receivables WITH (security_invoker='false', security_barrier='true') AS
+ SELECT p.id,
+    p.id AS partner_id,
+    p.business_name,
+    p.region_id,
+    p.tier,
+    p.credit_limit,
+    r.open_invoices,
+    r.amount_due,
+    r.not_overdue,
+    r.overdue,
+    r.overdue_1_30,
+    r.overdue_31_60,
+    r.overdue_61_90,
+    r.overdue_over_90,
+    r.oldest_due_date,
+    app.days_overdue(r.oldest_due_date) AS days_overdue
+   FROM (( SELECT h.id,
+            h.email,
+            h.phone,
+            h.password_hash,
+            h.business_name,
+            h.tier,
+            h.salon_type,
+            h.chair_count,
+            h.specialization,
+            h.region_id,
+            h.credit_limit,
+            h.credit_used,
+            h.point_balance,
+            h.is_active,
+            h.address,
+            h.created_at,
+            h.updated_at,
+            h.deleted_at
+           FROM app.partners h
+          WHERE (( SELECT auth.caller_role() AS caller_role) = ANY (ARRAY['admin'::text, 'superadmin'::text, 'system'::text]))
+        UNION ALL
+         SELECT a.id,
+            a.email,
+            a.phone,
+            a.password_hash,
+            a.business_name,
+            a.tier,
+            a.salon_type,
+            a.chair_count,
+            a.specialization,
+            a.region_id,
+            a.credit_limit,
+            a.credit_used,
+            a.point_balance,
+            a.is_active,
+            a.address,
+            a.created_at,
+            a.updated_at,
+            a.deleted_at
+           FROM app.partners a
+          WHERE ((( SELECT auth.caller_role() AS caller_role) = 'agent'::text) AND (a.region_id = ANY (ARRAY( SELECT auth.agent_regions() AS agent_regions))) AND (a.deleted_at IS NULL))) p
+     CROSS JOIN LATERAL ( SELECT (count(*))::integer AS open_invoices,
+            sum(d.due) AS amount_due,
+            COALESCE(sum(d.due) FILTER (WHERE (d.days = 0)), (0)::numeric) AS not_overdue,
+            COALESCE(sum(d.due) FILTER (WHERE (d.days > 0)), (0)::numeric) AS overdue,
+            COALESCE(sum(d.due) FILTER (WHERE ((d.days >= 1) AND (d.days <= 30))), (0)::numeric) AS overdue_1_30,
+            COALESCE(sum(d.due) FILTER (WHERE ((d.days >= 31) AND (d.days <= 60))), (0)::numeric) AS overdue_31_60,
+            COALESCE(sum(d.due) FILTER (WHERE ((d.days >= 61) AND (d.days <= 90))), (0)::numeric) AS overdue_61_90,
+            COALESCE(sum(d.due) FILTER (WHERE (d.days > 90)), (0)::numeric) AS overdue_over_90,
+            min(d.due_date) AS oldest_due_date
+           FROM ( SELECT i.due_date,
+                    i.amount_due AS due,
+                    app.days_overdue(i.due_date) AS days
+                   FROM app.invoices i
+                  WHERE ((i.partner_id = p.id) AND (i.status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum])))) d
+         HAVING (count(*) > 0)) r);
+
+COMMENT ON VIEW api.receivables IS 'What each partner owes on open invoices, by age (IDR); partners who owe nothing are left out
+Ages are days since the due date, in Jakarta.';
+
+COMMENT ON COLUMN api.receivables.amount_due IS 'IDR due on open invoices: not_overdue + overdue';
+
+COMMENT ON COLUMN api.receivables.not_overdue IS 'IDR of invoices whose due date has not passed';
+
+COMMENT ON COLUMN api.receivables.overdue IS 'IDR of overdue invoices of every age';
+
+COMMENT ON COLUMN api.receivables.overdue_1_30 IS 'IDR overdue for 1 to 30 days';
+
+COMMENT ON COLUMN api.receivables.overdue_31_60 IS 'IDR overdue for 31 to 60 days';
+
+COMMENT ON COLUMN api.receivables.overdue_61_90 IS 'IDR overdue for 61 to 90 days';
+
+COMMENT ON COLUMN api.receivables.overdue_over_90 IS 'IDR overdue for more than 90 days';
+
+COMMENT ON COLUMN api.receivables.days_overdue IS 'Age of the oldest open invoice';
+
 CREATE TABLE app.redemption_catalog (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
-    name character varying(255) NOT NULL,
+    name app.label NOT NULL,
     description text,
-    image_url character varying(500),
+    image_url app.url,
     points_required integer NOT NULL,
     stock_available integer DEFAULT 0 NOT NULL,
     is_active boolean DEFAULT true NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT redemption_catalog_points_required_check CHECK ((points_required > 0)),
     CONSTRAINT redemption_catalog_stock_available_check CHECK ((stock_available >= 0))
 );
@@ -8103,18 +12470,22 @@ CREATE VIEW api.redemption_catalog WITH (security_invoker='true') AS
     c.points_required,
     c.stock_available,
     c.is_active,
-    c.created_at
+    c.created_at,
+    c.updated_at
    FROM app.redemption_catalog c;
 
-COMMENT ON VIEW api.redemption_catalog IS 'Rewards that can be redeemed for points';
+COMMENT ON VIEW api.redemption_catalog IS 'Rewards that can be redeemed for points
+Headquarters writes all columns but the times.';
 
 CREATE TABLE app.regions (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
-    name character varying(255) NOT NULL,
+    name app.label NOT NULL,
     code character varying(20) NOT NULL,
     parent_region_id uuid,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     time_zone character varying(50),
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT regions_code_check CHECK ((((code)::text = btrim((code)::text)) AND ((code)::text <> ''::text))),
     CONSTRAINT regions_parent_check CHECK ((parent_region_id <> id)),
     CONSTRAINT regions_time_zone_check CHECK (((time_zone)::text = ANY ((ARRAY['Asia/Jakarta'::character varying, 'Asia/Makassar'::character varying, 'Asia/Jayapura'::character varying])::text[])))
 );
@@ -8132,10 +12503,14 @@ CREATE VIEW api.regions WITH (security_invoker='true') AS
     r.name,
     r.code,
     r.parent_region_id,
-    r.created_at
+    r.time_zone,
+    r.created_at,
+    r.updated_at
    FROM app.regions r;
 
-COMMENT ON VIEW api.regions IS 'Sales regions, a tree by parent_region_id';
+COMMENT ON VIEW api.regions IS 'Sales regions, a tree by parent_region_id
+Headquarters writes all columns but the times; a region that is referred to cannot be deleted.
+Errors: INVALID_REGION 422.';
 
 CREATE TABLE app.sla_escalation_logs (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
@@ -8148,6 +12523,7 @@ CREATE TABLE app.sla_escalation_logs (
     clock_started_at timestamp with time zone NOT NULL,
     due_at timestamp with time zone NOT NULL,
     reason character varying(500),
+    region_id uuid,
     acknowledged_by uuid
 );
 
@@ -8157,11 +12533,13 @@ COMMENT ON COLUMN app.sla_escalation_logs.notified_to IS 'Id of the sub-distribu
 
 COMMENT ON COLUMN app.sla_escalation_logs.triggered_at IS 'When the escalation was triggered';
 
-COMMENT ON COLUMN app.sla_escalation_logs.clock_started_at IS 'Start of the clock that expired: the later of routed_at and last_response_at';
+COMMENT ON COLUMN app.sla_escalation_logs.clock_started_at IS 'Start of the clock that expired: orders.awaiting_since';
 
 COMMENT ON COLUMN app.sla_escalation_logs.due_at IS 'When the escalation was due';
 
 COMMENT ON COLUMN app.sla_escalation_logs.reason IS 'Reason of an early escalation, null when the hours expired';
+
+COMMENT ON COLUMN app.sla_escalation_logs.region_id IS 'Present region of the order''s partner, whose agents see the escalation; null: none, or the partner is deleted. Kept by trigger, so that row security needs no join';
 
 CREATE VIEW api.sla_escalation_logs WITH (security_invoker='true') AS
  SELECT l.id,
@@ -8177,12 +12555,13 @@ CREATE VIEW api.sla_escalation_logs WITH (security_invoker='true') AS
     l.acknowledged_by
    FROM app.sla_escalation_logs l;
 
-COMMENT ON VIEW api.sla_escalation_logs IS 'Escalations of late orders, one row for each recipient';
+COMMENT ON VIEW api.sla_escalation_logs IS 'Escalations of late orders, one row for each recipient
+Agents see those of their regions and of the regions below.';
 
 CREATE TABLE app.sub_distributors (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
     region_id uuid NOT NULL,
-    business_name character varying(255) NOT NULL,
+    business_name app.label NOT NULL,
     whatsapp_number character varying(20) NOT NULL,
     email character varying(255),
     contact_person character varying(255),
@@ -8209,7 +12588,9 @@ CREATE VIEW api.sub_distributors WITH (security_invoker='true') AS
     s.updated_at
    FROM app.sub_distributors s;
 
-COMMENT ON VIEW api.sub_distributors IS 'Sub-distributors: all for headquarters, those of their own regions for agents';
+COMMENT ON VIEW api.sub_distributors IS 'Sub-distributors: all for headquarters, those of their own regions for agents
+Headquarters writes all columns but the times; status SUSPENDED hands over their orders and closes
+their sessions.';
 
 CREATE TABLE app.system_config_history (
     id bigint NOT NULL,
@@ -8226,7 +12607,8 @@ COMMENT ON TABLE app.system_config_history IS 'Every value that a config has had
 COMMENT ON COLUMN app.system_config_history.changed_by IS 'Id of the agent, null for a change by migration or psql';
 
 CREATE VIEW api.system_config_history WITH (security_invoker='true') AS
- SELECT h.config_key,
+ SELECT h.id,
+    h.config_key,
     h.version,
     h.old_value,
     h.new_value,
@@ -8254,7 +12636,8 @@ COMMENT ON COLUMN app.system_configs.config_value IS 'JSON value, validated by k
 COMMENT ON COLUMN app.system_configs.version IS 'Number of changes of this key, starting at 1';
 
 CREATE VIEW api.system_configs WITH (security_invoker='true') AS
- SELECT c.config_key,
+ SELECT c.id,
+    c.config_key,
     c.config_value,
     c.description,
     c.version,
@@ -8272,10 +12655,252 @@ CREATE VIEW api.tier_prices WITH (security_invoker='true') AS
     t.min_qty_discount,
     t.discount_price,
     t.effective_from,
-    t.effective_until
+    t.effective_until,
+    t.created_at,
+    t.updated_at
    FROM app.tier_prices t;
 
-COMMENT ON VIEW api.tier_prices IS 'Price schedule of all tiers';
+COMMENT ON VIEW api.tier_prices IS 'Price schedule of all tiers
+Headquarters writes all columns but the times. Periods of one product and tier never overlap
+(23P01); a period that has begun can only be ended.
+Errors: PRICE_IN_FORCE 409.';
+
+COMMENT ON COLUMN api.tier_prices.price IS 'IDR a unit';
+
+COMMENT ON COLUMN api.tier_prices.effective_from IS 'First moment of the period';
+
+COMMENT ON COLUMN api.tier_prices.effective_until IS 'First moment after the period; null: open';
+
+CREATE TABLE app.unbilled_orders (
+    order_id uuid NOT NULL,
+    unbilled_since timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE app.unbilled_orders IS 'Approved, shipped and completed orders that live invoices do not bill in full, for the queue of headquarters. Kept by trigger from the invoices, so that submissions write nothing for it';
+
+CREATE VIEW api.work_queue WITH (security_invoker='true') AS
+ SELECT w.kind,
+    w.id,
+    w.subject,
+    w.order_id,
+    w.partner_id,
+    ( SELECT p.business_name
+           FROM app.partners p
+          WHERE (p.id = w.partner_id)) AS business_name,
+    w.subdist_id,
+    ( SELECT s.business_name
+           FROM app.sub_distributors s
+          WHERE (s.id = w.subdist_id)) AS subdist_name,
+    w.amount,
+    w.waiting_since,
+    app.headquarters_due_at(
+        CASE
+            WHEN w.has_clock THEN w.waiting_since
+            ELSE NULL::timestamp with time zone
+        END) AS due_at,
+    w.details
+   FROM ( SELECT
+                CASE
+                    WHEN (o.is_over_limit AND (o.released_at IS NULL)) THEN 'OVER_LIMIT'::text
+                    WHEN (o.status = 'APPROVED'::app.order_status_enum) THEN 'DELIVERY'::text
+                    WHEN (o.routed_to_subdist_id IS NULL) THEN 'UNROUTED'::text
+                    ELSE 'APPROVAL'::text
+                END AS kind,
+            o.id,
+            (o.order_number)::text AS subject,
+            o.id AS order_id,
+            o.partner_id,
+            o.routed_to_subdist_id AS subdist_id,
+            (o.grand_total)::numeric AS amount,
+            o.awaiting_since AS waiting_since,
+            true AS has_clock,
+                CASE
+                    WHEN (o.is_over_limit AND (o.released_at IS NULL)) THEN (o.over_limit_reason)::character varying
+                    ELSE NULL::character varying
+                END AS details
+           FROM app.orders o
+          WHERE ((o.awaiting = 'HEADQUARTERS'::app.awaiting_enum) AND (o.awaiting_since IS NOT NULL))
+        UNION ALL
+         SELECT 'ESCALATION'::text,
+            e.id,
+            o.order_number,
+            o.id,
+            o.partner_id,
+            o.routed_to_subdist_id,
+            o.grand_total,
+            o.awaiting_since,
+            false,
+            e.reason
+           FROM (app.orders o
+             CROSS JOIN LATERAL ( SELECT l.id,
+                    l.reason,
+                    bool_or((l.acknowledged_at IS NOT NULL)) OVER () AS is_acknowledged
+                   FROM app.sla_escalation_logs l
+                  WHERE ((l.order_id = o.id) AND (l.escalation_level = 'HQ_INTERVENTION'::app.escalation_level_enum) AND (l.clock_started_at = o.awaiting_since))
+                  ORDER BY l.id
+                 LIMIT 1) e)
+          WHERE ((o.awaiting = 'SUBDIST'::app.awaiting_enum) AND (o.awaiting_since IS NOT NULL) AND o.sla_escalated AND (NOT e.is_acknowledged))
+        UNION ALL
+         SELECT 'UNBILLED'::text,
+            o.id,
+            o.order_number,
+            o.id,
+            o.partner_id,
+            o.routed_to_subdist_id,
+            ((o.grand_total)::numeric - COALESCE(( SELECT sum(i.amount) AS sum
+                   FROM app.invoices i
+                  WHERE ((i.order_id = o.id) AND (i.status <> 'CANCELLED'::app.invoice_status_enum))), (0)::numeric)),
+            u.unbilled_since,
+            true,
+            NULL::character varying
+           FROM (app.unbilled_orders u
+             JOIN app.orders o ON ((o.id = u.order_id)))
+        UNION ALL
+         SELECT 'REFUND'::text,
+            i.id,
+            i.invoice_number,
+            i.order_id,
+            i.partner_id,
+            NULL::uuid,
+            i.refund_due,
+            i.updated_at,
+            true,
+            i.cancel_reason
+           FROM app.invoices i
+          WHERE (i.refund_due > (0)::numeric)
+        UNION ALL
+         SELECT 'REDEMPTION'::text,
+            r.id,
+            c.name,
+            NULL::uuid,
+            r.partner_id,
+            NULL::uuid,
+            NULL::numeric,
+            r.created_at,
+            true,
+            (r.points_spent || ' points'::text)
+           FROM (app.redemptions r
+             JOIN app.redemption_catalog c ON ((c.id = r.catalog_item_id)))
+          WHERE (r.status = 'PENDING'::app.redemption_status_enum)
+        UNION ALL
+         SELECT 'MESSAGE'::text,
+            m.id,
+            m.template,
+            m.order_id,
+                CASE m.recipient_type
+                    WHEN 'PARTNER'::text THEN m.recipient_id
+                    ELSE NULL::uuid
+                END AS "case",
+                CASE m.recipient_type
+                    WHEN 'SUBDIST'::text THEN m.recipient_id
+                    ELSE NULL::uuid
+                END AS "case",
+            NULL::numeric,
+            m.created_at,
+            false,
+            m.error_code
+           FROM app.messages m
+          WHERE (((m.status)::text = 'FAILED'::text) AND (m.created_at > (now() - '7 days'::interval)) AND ((m.channel = 'EMAIL'::app.notification_channel_enum) OR (((m.recipient_type)::text = 'SUBDIST'::text) AND (EXISTS ( SELECT
+                   FROM app.sub_distributors s
+                  WHERE ((s.id = m.recipient_id) AND (s.email IS NULL)))))))
+        UNION ALL
+         SELECT 'QUARANTINE'::text,
+            NULL::uuid,
+            ((q.stream || ' '::text) || q.key),
+            NULL::uuid,
+            NULL::uuid,
+            NULL::uuid,
+            NULL::numeric,
+            q.first_seen_at,
+            false,
+            q.reason
+           FROM app.erp_quarantine q) w
+  ORDER BY w.waiting_since, w.id;
+
+COMMENT ON VIEW api.work_queue IS 'What awaits headquarters, oldest first
+kind says what is to be done: OVER_LIMIT (release_order or reject_order), UNROUTED (reroute_order,
+approve_order or reject_order), APPROVAL (approve_order), DELIVERY (approved without a
+sub-distributor: reroute_order or ship_order), UNBILLED (issue_invoice), REFUND (an invoice that was
+paid beyond what is billed: record_refund), ESCALATION (a silent sub-distributor:
+acknowledge_escalation), REDEMPTION (advance_redemption), MESSAGE (could not be delivered within
+the last 7 days), QUARANTINE (a row of the ERP that could not be applied).';
+
+COMMENT ON COLUMN api.work_queue.id IS 'Id of the order, invoice, escalation, redemption or message; null for QUARANTINE';
+
+COMMENT ON COLUMN api.work_queue.subject IS 'Number of the order or invoice, reward, template of the message, or stream and key of the row';
+
+COMMENT ON COLUMN api.work_queue.amount IS 'IDR: total of the order; UNBILLED: what no live invoice bills; REFUND: what is to be refunded';
+
+COMMENT ON COLUMN api.work_queue.waiting_since IS 'Since when it has been waiting';
+
+COMMENT ON COLUMN api.work_queue.due_at IS 'When admins are reminded, or were; null where headquarters has no clock';
+
+COMMENT ON COLUMN api.work_queue.details IS 'Reason of the limit, cancellation, escalation, failure or quarantine; points of a redemption';
+
+CREATE VIEW app.account_bookings AS
+ SELECT i.partner_id,
+    i.created_at AS booked_at,
+    1 AS rank,
+    i.id,
+    i.created_at AS value_at,
+    'INVOICE'::text AS kind,
+    i.invoice_number AS reference,
+    i.id AS invoice_id,
+    i.amount
+   FROM app.invoices i
+UNION ALL
+ SELECT i.partner_id,
+    i.cancelled_at AS booked_at,
+    7 AS rank,
+    i.id,
+    i.cancelled_at AS value_at,
+    'CANCELLATION'::text AS kind,
+    i.invoice_number AS reference,
+    i.id AS invoice_id,
+    (- ((i.amount - (i.amount_credited)::numeric) - (i.amount_written_off)::numeric)) AS amount
+   FROM app.invoices i
+  WHERE (i.status = 'CANCELLED'::app.invoice_status_enum)
+UNION ALL
+ SELECT u.partner_id,
+    u.created_at AS booked_at,
+    2 AS rank,
+    u.id,
+    u.created_at AS value_at,
+    'CREDIT'::text AS kind,
+    c.credit_note_number AS reference,
+    u.invoice_id,
+    (- u.amount) AS amount
+   FROM (app.invoice_credits u
+     JOIN app.credit_notes c ON ((c.id = u.credit_note_id)))
+UNION ALL
+ SELECT y.partner_id,
+    y.created_at AS booked_at,
+        CASE y.kind
+            WHEN 'PAYMENT'::text THEN 3
+            WHEN 'REVERSAL'::text THEN 4
+            ELSE 6
+        END AS rank,
+    y.id,
+    y.paid_at AS value_at,
+    y.kind,
+    y.reference_number AS reference,
+    y.invoice_id,
+    (- y.amount) AS amount
+   FROM app.invoice_payments y
+UNION ALL
+ SELECT i.partner_id,
+    i.written_off_at AS booked_at,
+    5 AS rank,
+    i.id,
+    i.written_off_at AS value_at,
+    'WRITE_OFF'::text AS kind,
+    i.invoice_number AS reference,
+    i.id AS invoice_id,
+    (- (i.amount_written_off)::numeric) AS amount
+   FROM app.invoices i
+  WHERE (i.written_off_at IS NOT NULL);
+
+COMMENT ON VIEW app.account_bookings IS 'Every booking on the account of a partner: when it was booked, the moment of its value date, and the IDR by which it raises (below 0: lowers) what they owe. rank orders bookings of the same moment. The sum is what is due less what is to be refunded';
 
 CREATE TABLE app.audit_buffer (
     id bigint NOT NULL,
@@ -8357,6 +12982,18 @@ UNION ALL
     r.id
    FROM app.invoice_payments r
 UNION ALL
+ SELECT 'credit_notes'::text AS target_type,
+    r.id
+   FROM app.credit_notes r
+UNION ALL
+ SELECT 'credit_note_items'::text AS target_type,
+    r.id
+   FROM app.credit_note_items r
+UNION ALL
+ SELECT 'invoice_credits'::text AS target_type,
+    r.id
+   FROM app.invoice_credits r
+UNION ALL
  SELECT 'point_transactions'::text AS target_type,
     r.id
    FROM app.point_transactions r
@@ -8375,28 +13012,53 @@ UNION ALL
 UNION ALL
  SELECT 'agent_sessions'::text AS target_type,
     r.id
-   FROM app.agent_sessions r;
+   FROM app.agent_sessions r
+UNION ALL
+ SELECT 'regions'::text AS target_type,
+    r.id
+   FROM app.regions r
+UNION ALL
+ SELECT 'brands'::text AS target_type,
+    r.id
+   FROM app.brands r
+UNION ALL
+ SELECT 'categories'::text AS target_type,
+    r.id
+   FROM app.categories r
+UNION ALL
+ SELECT 'products'::text AS target_type,
+    r.id
+   FROM app.products r
+UNION ALL
+ SELECT 'redemption_catalog'::text AS target_type,
+    r.id
+   FROM app.redemption_catalog r;
 
 COMMENT ON VIEW app.audited_rows IS 'Every row whose changes are audited';
 
 CREATE VIEW app.consistency_amount_paid AS
  SELECT i.id AS subject_id,
-    format('%s of %s: amount_paid %s, payments %s, %s'::text, i.invoice_number, i.amount, i.amount_paid, COALESCE(y.amount, (0)::numeric), i.status) AS details
-   FROM (app.invoices i
+    format('%s of %s: amount_paid %s, payments %s, amount_credited %s, credits %s, %s'::text, i.invoice_number, i.amount, i.amount_paid, COALESCE(y.amount, (0)::numeric), i.amount_credited, COALESCE(c.amount, (0)::numeric), i.status) AS details
+   FROM (((app.invoices i
      LEFT JOIN ( SELECT q.invoice_id,
             sum(q.amount) AS amount
            FROM app.invoice_payments q
           GROUP BY q.invoice_id) y ON ((y.invoice_id = i.id)))
-  WHERE ((i.amount_paid <> COALESCE(y.amount, (0)::numeric)) OR (i.amount_paid > i.amount) OR ((i.status = 'PAID'::app.invoice_status_enum) AND (i.paid_at IS NULL)) OR ((i.status <> 'CANCELLED'::app.invoice_status_enum) AND ((i.status)::text <>
+     LEFT JOIN ( SELECT u.invoice_id,
+            sum(u.amount) AS amount
+           FROM app.invoice_credits u
+          GROUP BY u.invoice_id) c ON ((c.invoice_id = i.id)))
+     CROSS JOIN LATERAL ( SELECT (((i.amount - COALESCE(c.amount, (0)::numeric)) - (i.amount_written_off)::numeric) - COALESCE(y.amount, (0)::numeric)) AS due) d)
+  WHERE ((i.amount_paid <> COALESCE(y.amount, (0)::numeric)) OR ((i.amount_credited)::numeric <> COALESCE(c.amount, (0)::numeric)) OR ((i.amount_paid < (0)::numeric) OR (i.amount_paid > i.amount)) OR ((i.status = 'PAID'::app.invoice_status_enum) AND (i.paid_at IS NULL)) OR ((i.status <> 'CANCELLED'::app.invoice_status_enum) AND ((i.status)::text <>
         CASE
-            WHEN (COALESCE(y.amount, (0)::numeric) = i.amount) THEN 'PAID'::text
+            WHEN (d.due <= (0)::numeric) THEN 'PAID'::text
             WHEN (y.amount > (0)::numeric) THEN 'PARTIAL'::text
             ELSE 'UNPAID'::text
         END)));
 
-COMMENT ON VIEW app.consistency_amount_paid IS 'amount_paid of each invoice is the sum of its payments, at most its amount; its status follows
-Scan: both tables whole, in the order of invoices_pkey and invoice_payments_reference_key: one merge
-join, no sort.';
+COMMENT ON VIEW app.consistency_amount_paid IS 'Amounts of each invoice are the sums of its payments and credits; its status follows
+Scan: the three tables whole, in the order of invoices_pkey, invoice_payments_reference_key and
+invoice_credits_invoice_idx: merge joins, no sort.';
 
 CREATE VIEW app.consistency_audit_trail AS
  WITH trail AS MATERIALIZED (
@@ -8443,7 +13105,7 @@ CREATE VIEW app.consistency_audit_trail AS
         UNION ALL
          SELECT 'invoices'::text AS target_type,
             i.id,
-            jsonb_build_object('status', i.status, 'amount', i.amount, 'amount_paid', i.amount_paid) AS "row"
+            jsonb_build_object('status', i.status, 'amount', i.amount, 'amount_paid', i.amount_paid, 'amount_credited', i.amount_credited, 'amount_written_off', i.amount_written_off) AS "row"
            FROM app.invoices i
           WHERE (i.updated_at >= ( SELECT app.check_since() AS check_since))
         UNION ALL
@@ -8457,7 +13119,7 @@ CREATE VIEW app.consistency_audit_trail AS
             t.target_id,
             jsonb_object_agg(e.key, e.value ORDER BY t.created_at) FILTER (WHERE (e.key IS NOT NULL)) AS "row"
            FROM (trail t
-             LEFT JOIN LATERAL jsonb_each(t.new_value) e(key, value) ON ((e.key = ANY (ARRAY['status'::text, 'subtotal'::text, 'discount_amount'::text, 'point_discount'::text, 'grand_total'::text, 'points_earned'::text, 'points_used'::text, 'is_over_limit'::text, 'amount'::text, 'amount_paid'::text, 'tier'::text, 'credit_limit'::text]))))
+             LEFT JOIN LATERAL jsonb_each(t.new_value) e(key, value) ON ((e.key = ANY (ARRAY['status'::text, 'subtotal'::text, 'discount_amount'::text, 'point_discount'::text, 'grand_total'::text, 'points_earned'::text, 'points_used'::text, 'is_over_limit'::text, 'amount'::text, 'amount_paid'::text, 'amount_credited'::text, 'amount_written_off'::text, 'tier'::text, 'credit_limit'::text]))))
           WHERE ((t.target_type)::text = ANY ((ARRAY['orders'::character varying, 'invoices'::character varying, 'partners'::character varying])::text[]))
           GROUP BY t.target_type, t.target_id
         )
@@ -8487,29 +13149,43 @@ COMMENT ON VIEW app.consistency_audit_trail IS 'Every change of an audited table
 Scan: rows created since then by their UUIDv7 primary keys, the trail by idx_audit_created,
 partitions of earlier months not at all; orders and invoices whole for updated_at.';
 
+CREATE VIEW app.consistency_awaiting AS
+SELECT
+    NULL::uuid AS subject_id,
+    NULL::text AS details;
+
+COMMENT ON VIEW app.consistency_awaiting IS 'Nothing waits without a clock, and the one whose turn it is was notified
+Scan: orders and invoices whole; messages by messages_order_idx and messages_held_idx.';
+
 CREATE VIEW app.consistency_billing AS
  SELECT o.id AS subject_id,
-    format('%s is %s with a total of %s; %s invoices, %s not cancelled'::text, o.order_number, o.status, o.grand_total, COALESCE(v.invoices, (0)::bigint), COALESCE(v.amount, (0)::numeric)) AS details
+    format('%s is %s with a total of %s; %s invoices for %s, %s not cancelled'::text, o.order_number, o.status, o.grand_total, COALESCE(v.invoices, (0)::bigint), COALESCE(v.billed, (0)::numeric), COALESCE(v.amount, (0)::numeric)) AS details
    FROM (app.orders o
      LEFT JOIN ( SELECT i.order_id,
             count(*) AS invoices,
             count(*) FILTER (WHERE (i.status <> 'CANCELLED'::app.invoice_status_enum)) AS live,
+            sum(i.amount) AS billed,
             COALESCE(sum(i.amount) FILTER (WHERE (i.status <> 'CANCELLED'::app.invoice_status_enum)), (0)::numeric) AS amount
            FROM app.invoices i
           GROUP BY i.order_id) v ON ((v.order_id = o.id)))
   WHERE
         CASE
-            WHEN (o.status = ANY (ARRAY['APPROVED'::app.order_status_enum, 'SHIPPED'::app.order_status_enum, 'COMPLETED'::app.order_status_enum])) THEN ((v.order_id IS NULL) OR (v.amount > (o.grand_total)::numeric))
+            WHEN (o.status = ANY (ARRAY['APPROVED'::app.order_status_enum, 'SHIPPED'::app.order_status_enum, 'COMPLETED'::app.order_status_enum])) THEN ((COALESCE(v.billed, (0)::numeric) < (o.grand_total)::numeric) OR (v.amount > (o.grand_total)::numeric))
             ELSE (v.live > 0)
         END;
 
-COMMENT ON VIEW app.consistency_billing IS 'Every approved order is billed, none above its total; no other order has a live invoice
+COMMENT ON VIEW app.consistency_billing IS 'Every approved order was billed in full, never above its total; no other has a live invoice
+What a cancelled invoice has billed may wait for the next one.
 Scan: both tables whole, in the order of orders_pkey and idx_invoices_order: one merge join, no
 sort.';
 
 CREATE VIEW app.consistency_configs AS
  SELECT c.id AS subject_id,
-    format('%s is %s in version %s; its history has %s, the last %s'::text, c.config_key, c.config_value, c.version, COALESCE(h.versions, (0)::bigint), h.new_value) AS details
+    format('%s is %s in version %s; its history has %s, the last %s'::text, c.config_key, c.config_value, c.version, COALESCE(h.versions, (0)::bigint),
+        CASE
+            WHEN (h.new_value = c.config_value) THEN 'equal'::text
+            ELSE 'different'::text
+        END) AS details
    FROM (app.system_configs c
      LEFT JOIN LATERAL ( SELECT ( SELECT count(*) AS count
                    FROM app.system_config_history a
@@ -8524,12 +13200,64 @@ CREATE VIEW app.consistency_configs AS
 UNION ALL
  SELECT NULL::uuid AS subject_id,
     format('order_rules of tier %s: %s; the configs say %s'::text, c.tier, r.snapshot, c.snapshot) AS details
-   FROM (app.current_order_rules() c(tier, point_multiplier, rupiah_per_point, point_value_rupiah, minimum_threshold, over_limit_policy, max_lines, snapshot)
+   FROM (app.current_order_rules() c(tier, point_multiplier, rupiah_per_point, point_value_rupiah, minimum_threshold, over_limit_policy, max_overdue_days, max_lines, due_days, snapshot)
      LEFT JOIN app.order_rules r ON ((r.tier = c.tier)))
   WHERE (r.* IS DISTINCT FROM c.*);
 
 COMMENT ON VIEW app.consistency_configs IS 'Each configuration equals its newest history row, misses no version, and order_rules follow
 Scan: both small tables, the history by its key.';
+
+CREATE VIEW app.consistency_credit_notes AS
+ WITH returned AS (
+         SELECT l.order_item_id,
+            sum((l.quantity)::integer) AS quantity
+           FROM app.credit_note_items l
+          GROUP BY l.order_item_id
+        ), lines AS (
+         SELECT i.order_id,
+            bool_or((r.quantity > (i.quantity)::integer)) AS is_exceeded,
+            bool_and((COALESCE(r.quantity, (0)::bigint) = (i.quantity)::integer)) AS is_complete
+           FROM (app.order_items i
+             LEFT JOIN returned r ON ((r.order_item_id = i.id)))
+          WHERE (i.order_id IN ( SELECT c.order_id
+                   FROM app.credit_notes c))
+          GROUP BY i.order_id
+        ), credited AS (
+         SELECT c.order_id,
+            sum((c.amount)::numeric) AS amount,
+            sum((c.points_returned)::integer) AS points
+           FROM app.credit_notes c
+          GROUP BY c.order_id
+        )
+ SELECT o.id AS subject_id,
+    format('%s is %s: %s of %s credited, %s of %s points returned'::text, o.order_number, o.status, c.amount, o.grand_total, c.points, o.points_used) AS details
+   FROM ((credited c
+     JOIN app.orders o ON ((o.id = c.order_id)))
+     LEFT JOIN lines l ON ((l.order_id = c.order_id)))
+  WHERE (((o.status = ANY (ARRAY['SHIPPED'::app.order_status_enum, 'COMPLETED'::app.order_status_enum])) AND (NOT l.is_exceeded) AND
+        CASE
+            WHEN l.is_complete THEN ((c.amount = (o.grand_total)::numeric) AND (c.points = (o.points_used)::integer))
+            ELSE ((c.amount <= (o.grand_total)::numeric) AND (c.points <= (o.points_used)::integer))
+        END) IS NOT TRUE)
+UNION ALL
+ SELECT c.id AS subject_id,
+    format('%s: %s credited, its lines %s, live invoices %s'::text, c.credit_note_number, c.amount, COALESCE(l.amount, (0)::numeric), COALESCE(u.amount, (0)::numeric)) AS details
+   FROM ((app.credit_notes c
+     LEFT JOIN ( SELECT i.credit_note_id,
+            sum((i.amount)::numeric) AS amount
+           FROM app.credit_note_items i
+          GROUP BY i.credit_note_id) l ON ((l.credit_note_id = c.id)))
+     LEFT JOIN ( SELECT x.credit_note_id,
+            sum(x.amount) AS amount
+           FROM (app.invoice_credits x
+             JOIN app.invoices i ON ((i.id = x.invoice_id)))
+          WHERE (i.status <> 'CANCELLED'::app.invoice_status_enum)
+          GROUP BY x.credit_note_id) u ON ((u.credit_note_id = c.id)))
+  WHERE (((c.amount)::numeric <> COALESCE(l.amount, (0)::numeric)) OR ((c.amount)::numeric < COALESCE(u.amount, (0)::numeric)));
+
+COMMENT ON VIEW app.consistency_credit_notes IS 'Returns never exceed what was shipped and charged; each credit note is the sum of its lines and
+lowers invoices by at most its amount
+Scan: the tables of credit notes whole, their orders and lines by index.';
 
 CREATE VIEW app.consistency_credit_used AS
  WITH owed AS (
@@ -8538,13 +13266,21 @@ CREATE VIEW app.consistency_credit_used AS
            FROM app.orders o
           WHERE (o.status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]))
         UNION ALL
+         SELECT o.partner_id,
+            GREATEST((0)::numeric, app.unbilled_amount(o.id)) AS amount
+           FROM (( SELECT DISTINCT i.order_id
+                   FROM app.invoices i
+                  WHERE (i.status = 'CANCELLED'::app.invoice_status_enum)) c
+             JOIN app.orders o ON ((o.id = c.order_id)))
+          WHERE (o.status = ANY (ARRAY['APPROVED'::app.order_status_enum, 'SHIPPED'::app.order_status_enum, 'COMPLETED'::app.order_status_enum]))
+        UNION ALL
          SELECT i.partner_id,
-            (i.amount - i.amount_paid) AS amount
+            i.amount_due AS amount
            FROM app.invoices i
           WHERE (i.status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum]))
         )
  SELECT p.id AS subject_id,
-    format('credit_used is %s, owed and on order is %s'::text, p.credit_used, COALESCE(w.amount, (0)::numeric)) AS details
+    format('credit_used is %s, owed, unbilled and on order is %s'::text, p.credit_used, COALESCE(w.amount, (0)::numeric)) AS details
    FROM (app.partners p
      LEFT JOIN ( SELECT o.partner_id,
             sum(o.amount) AS amount
@@ -8552,8 +13288,9 @@ CREATE VIEW app.consistency_credit_used AS
           GROUP BY o.partner_id) w ON ((w.partner_id = p.id)))
   WHERE ((p.credit_used)::numeric <> COALESCE(w.amount, (0)::numeric));
 
-COMMENT ON VIEW app.consistency_credit_used IS 'credit_used of each partner is what they owe and have on order (ADR 5)
-Scan: only open orders and unpaid invoices, by idx_orders_status and idx_invoices_unpaid.';
+COMMENT ON VIEW app.consistency_credit_used IS 'credit_used of each partner is what they owe, have on order and were not billed yet (ADR 5)
+Scan: only open orders, unpaid and cancelled invoices, by idx_orders_status, idx_invoices_unpaid
+and idx_invoices_status.';
 
 CREATE TABLE app.erp_cancellations (
     order_id uuid NOT NULL,
@@ -8590,6 +13327,16 @@ CREATE VIEW app.consistency_erp_cancellations AS
 COMMENT ON VIEW app.consistency_erp_cancellations IS 'Every order cancelled or rejected after approval, and no other, has a cancellation for the ERP
 Scan: only cancelled and rejected orders, by idx_orders_status.';
 
+CREATE TABLE app.messages_period (
+    is_single boolean DEFAULT true NOT NULL,
+    purged_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT messages_period_is_single_check CHECK (is_single)
+);
+
+COMMENT ON TABLE app.messages_period IS 'Which messages were purged; one row';
+
+COMMENT ON COLUMN app.messages_period.purged_until IS 'Settled messages that were enqueued before this time are gone';
+
 CREATE VIEW app.consistency_escalations AS
  WITH logged AS (
          SELECT l.order_id,
@@ -8599,6 +13346,8 @@ CREATE VIEW app.consistency_escalations AS
             (min((l.id)::text))::uuid AS id
            FROM app.sla_escalation_logs l
           GROUP BY l.order_id, l.notified_to, l.escalation_level
+         HAVING (min(l.triggered_at) >= ( SELECT p.purged_until
+                   FROM app.messages_period p))
         )
  SELECT (min((l.id)::text))::uuid AS subject_id,
     format('%s of order %s to %s logged %s times for one clock'::text, l.escalation_level, l.order_id, l.notified_to, count(*)) AS details
@@ -8616,40 +13365,44 @@ UNION ALL
    FROM (logged g
      CROSS JOIN LATERAL ( SELECT count(*) AS messages
            FROM app.messages m_1
-          WHERE ((m_1.order_id = g.order_id) AND (m_1.recipient_id = g.notified_to) AND (m_1.channel = 'WHATSAPP'::app.notification_channel_enum) AND ((m_1.template)::text =
+          WHERE ((m_1.order_id = g.order_id) AND (m_1.recipient_id = g.notified_to) AND (m_1.channel = 'WHATSAPP'::app.notification_channel_enum) AND ((m_1.template)::text = ANY (
                 CASE g.escalation_level
-                    WHEN 'REMINDER'::app.escalation_level_enum THEN 'sla_reminder'::text
-                    WHEN 'MANAGER'::app.escalation_level_enum THEN 'sla_manager'::text
-                    ELSE 'sla_escalation'::text
-                END))) m)
+                    WHEN 'REMINDER'::app.escalation_level_enum THEN '{sla_reminder,sla_delivery_reminder,sla_hq_reminder}'::text[]
+                    WHEN 'MANAGER'::app.escalation_level_enum THEN '{sla_manager}'::text[]
+                    ELSE '{sla_escalation,sla_hq_escalation}'::text[]
+                END)) AND ((m_1.error_code)::text IS DISTINCT FROM 'released'::text))) m)
   WHERE (m.messages <> g.times)
 UNION ALL
  SELECT o.id AS subject_id,
     format('%s: flagged as escalated in its running clock, but not logged'::text, o.order_number) AS details
    FROM app.orders o
-  WHERE ((o.status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum])) AND (o.sla_reminder_sent OR o.sla_manager_notified OR o.sla_escalated) AND (EXISTS ( SELECT
+  WHERE ((o.awaiting_since IS NOT NULL) AND (o.sla_reminder_sent OR o.sla_manager_notified OR o.sla_escalated) AND (EXISTS ( SELECT
            FROM ( VALUES ('REMINDER'::app.escalation_level_enum,o.sla_reminder_sent), ('MANAGER'::app.escalation_level_enum,o.sla_manager_notified), ('HQ_INTERVENTION'::app.escalation_level_enum,o.sla_escalated)) f(level, is_set)
           WHERE (f.is_set AND (NOT (EXISTS ( SELECT
                    FROM app.sla_escalation_logs l
-                  WHERE ((l.order_id = o.id) AND (l.escalation_level = f.level) AND (l.clock_started_at = o.sla_clock_started_at)))))))))
+                  WHERE ((l.order_id = o.id) AND (l.escalation_level = f.level) AND (l.clock_started_at = o.awaiting_since)))))))))
 UNION ALL
  SELECT o.id AS subject_id,
     format('%s: %s was due at %s'::text, o.order_number, d.level, d.due_at) AS details
    FROM ((app.orders o
      JOIN app.partners p ON ((p.id = o.partner_id)))
      CROSS JOIN LATERAL ( SELECT f.level,
-            app.sla_due_at(o.sla_clock_started_at, app.config_numeric(f.config_key), ( SELECT c.config_value
+            app.sla_due_at(o.awaiting_since, app.config_numeric(f.config_key), ( SELECT c.config_value
                    FROM app.system_configs c
-                  WHERE ((c.config_key)::text = 'sla.calendar'::text)), app.region_time_zone(p.region_id)) AS due_at
-           FROM ( VALUES ('REMINDER'::text,'sla.reminder_hours'::text,o.sla_reminder_sent), ('MANAGER'::text,'sla.manager_hours'::text,o.sla_manager_notified), ('HQ_INTERVENTION'::text,'sla.escalation_hours'::text,o.sla_escalated)) f(level, config_key, is_set)
-          WHERE (NOT f.is_set)) d)
-  WHERE ((o.status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum])) AND (o.routed_to_subdist_id IS NOT NULL) AND (NOT (o.sla_reminder_sent AND o.sla_manager_notified AND o.sla_escalated)) AND (o.sla_clock_started_at < ((now() - ((( SELECT app.config_numeric('sla.reminder_hours'::text) AS config_numeric))::double precision * '01:00:00'::interval)) - '00:15:00'::interval)) AND (d.due_at < (now() - '00:15:00'::interval)) AND ((d.level = 'REMINDER'::text) OR (EXISTS ( SELECT
+                  WHERE ((c.config_key)::text = 'sla.calendar'::text)),
+                CASE o.awaiting
+                    WHEN 'SUBDIST'::app.awaiting_enum THEN app.region_time_zone(p.region_id)
+                    ELSE 'Asia/Jakarta'::text
+                END) AS due_at
+           FROM ( VALUES ('SUBDIST'::text,'REMINDER'::text,'sla.reminder_hours'::text,o.sla_reminder_sent), ('SUBDIST'::text,'MANAGER'::text,'sla.manager_hours'::text,o.sla_manager_notified), ('SUBDIST'::text,'HQ_INTERVENTION'::text,'sla.escalation_hours'::text,o.sla_escalated), ('HEADQUARTERS'::text,'REMINDER'::text,'sla.approval_hours'::text,o.sla_reminder_sent), ('HEADQUARTERS'::text,'HQ_INTERVENTION'::text,'sla.escalation_hours'::text,o.sla_escalated)) f(awaiting, level, config_key, is_set)
+          WHERE ((f.awaiting = (o.awaiting)::text) AND (NOT f.is_set))) d)
+  WHERE ((o.awaiting_since < (now() - '00:15:00'::interval)) AND (d.due_at < (now() - '00:15:00'::interval)) AND (((o.awaiting = 'SUBDIST'::app.awaiting_enum) AND (d.level = 'REMINDER'::text)) OR (EXISTS ( SELECT
            FROM app.agents a
           WHERE ((a.role = ANY (ARRAY['ADMIN'::app.agent_role_enum, 'SUPERADMIN'::app.agent_role_enum])) AND a.is_active)))));
 
 COMMENT ON VIEW app.consistency_escalations IS 'Every due escalation is logged and enqueued once for each level, recipient and clock
-Scan: sla_escalation_logs whole, messages by messages_order_idx; open orders by
-idx_orders_status.';
+Scan: sla_escalation_logs whole, messages by messages_order_idx; orders that wait for someone by
+orders_awaiting_idx.';
 
 CREATE VIEW app.consistency_message_priorities AS
  SELECT m.id AS subject_id,
@@ -8674,7 +13427,6 @@ CREATE VIEW app.consistency_order_history AS
          SELECT s.order_id,
             max(s.to_status) FILTER (WHERE s.is_last) AS ends_at,
             bool_and((app.is_legal_transition(s.from_status, s.to_status) AND (NOT (s.from_status IS DISTINCT FROM s.before)))) AS is_legal,
-            bool_or(((s.from_status = 'SUBMITTED'::app.order_status_enum) AND (s.to_status = 'APPROVED'::app.order_status_enum))) AS unrouted,
             string_agg((s.to_status)::text, ' > '::text ORDER BY s.to_status) AS path
            FROM steps s
           GROUP BY s.order_id
@@ -8683,7 +13435,7 @@ CREATE VIEW app.consistency_order_history AS
     format('%s is %s; its history: %s'::text, o.order_number, o.status, COALESCE(p.path, 'none'::text)) AS details
    FROM (app.orders o
      LEFT JOIN paths p ON ((p.order_id = o.id)))
-  WHERE ((p.is_legal AND (p.ends_at = o.status) AND (NOT (p.unrouted AND (o.routed_to_subdist_id IS NOT NULL)))) IS NOT TRUE);
+  WHERE ((p.is_legal AND (p.ends_at = o.status)) IS NOT TRUE);
 
 COMMENT ON VIEW app.consistency_order_history IS 'The history of each order is an unbroken sequence of legal transitions that ends at its status
 Scan: order_events in the order of order_events_order_idx, no sort; orders whole.';
@@ -8718,6 +13470,31 @@ CREATE VIEW app.consistency_order_totals AS
 COMMENT ON VIEW app.consistency_order_totals IS 'The totals of each order are those of its lines, and grand_total is the sum of its parts
 Scan: both tables whole, in the order of orders_pkey and order_items_product_key: one
 merge join, no sort.';
+
+CREATE VIEW app.consistency_phones AS
+ SELECT n.id AS subject_id,
+    format('%s of %s is not a phone number'::text, n.name, n.owner) AS details
+   FROM ( SELECT p.id,
+            'partners'::text AS owner,
+            'phone'::text AS name,
+            p.phone AS number
+           FROM app.partners p
+        UNION ALL
+         SELECT a.id,
+            'agents'::text AS owner,
+            'phone'::text AS name,
+            a.phone AS number
+           FROM app.agents a
+        UNION ALL
+         SELECT s.id,
+            'sub_distributors'::text AS owner,
+            'whatsapp_number'::text AS name,
+            s.whatsapp_number AS number
+           FROM app.sub_distributors s) n
+  WHERE (app.normalise_phone((n.number)::text) IS DISTINCT FROM (n.number)::text);
+
+COMMENT ON VIEW app.consistency_phones IS 'Every phone number is one number in the form in which the hub stores it
+Scan: partners, agents and sub_distributors whole.';
 
 CREATE VIEW app.consistency_point_balance AS
  SELECT p.id AS subject_id,
@@ -8784,11 +13561,28 @@ CREATE VIEW app.consistency_reserved_stock AS
     format('reserved is %s, live orders reserve %s'::text, COALESCE((s.reserved)::text, 'missing'::text), COALESCE(u.quantity, (0)::bigint)) AS details
    FROM (app.inventory s
      FULL JOIN units u ON ((u.product_id = s.product_id)))
-  WHERE ((s.reserved)::integer IS DISTINCT FROM COALESCE(u.quantity, (0)::bigint));
+  WHERE ((s.reserved)::integer IS DISTINCT FROM COALESCE(u.quantity, (0)::bigint))
+UNION ALL
+ SELECT p.id AS subject_id,
+    format('%s has no row of stock'::text, p.sku) AS details
+   FROM app.products p
+  WHERE (NOT (EXISTS ( SELECT
+           FROM app.inventory s
+          WHERE (s.product_id = p.id))));
 
 COMMENT ON VIEW app.consistency_reserved_stock IS 'reserved of each product is the units of live orders that the ERP has not acknowledged
 Scan: only such orders, by idx_orders_status and orders_erp_pending_idx; their lines by order, or
 whole where many are open.';
+
+CREATE VIEW app.consistency_reversals AS
+ SELECT r.id AS subject_id,
+    format('reversal of %s on %s takes back %s on %s'::text, y.amount, y.invoice_id, (- r.amount), r.invoice_id) AS details
+   FROM (app.invoice_payments r
+     JOIN app.invoice_payments y ON ((y.id = r.reverses_payment_id)))
+  WHERE (((r.invoice_id IS DISTINCT FROM y.invoice_id) OR ((- r.amount) IS DISTINCT FROM y.amount)) OR ((y.kind)::text IS DISTINCT FROM 'PAYMENT'::text));
+
+COMMENT ON VIEW app.consistency_reversals IS 'Each reversal takes back one payment of its invoice, to the last rupiah
+Scan: only reversals, by invoice_payments_reversed_key.';
 
 CREATE VIEW app.consistency_routing AS
  SELECT o.id AS subject_id,
@@ -8796,26 +13590,23 @@ CREATE VIEW app.consistency_routing AS
    FROM (app.orders o
      CROSS JOIN LATERAL ( SELECT
                 CASE
-                    WHEN ((o.routed_to_subdist_id IS NOT NULL) AND ((o.routed_at IS NULL) OR (o.sla_clock_started_at IS NULL))) THEN 'routed without a clock'::text
-                    WHEN ((o.routed_to_subdist_id IS NULL) AND (o.routed_at IS NOT NULL)) THEN 'a clock without a sub-distributor'::text
+                    WHEN ((o.routed_to_subdist_id IS NULL) <> (o.routed_at IS NULL)) THEN 'a sub-distributor or a time of routing without the other'::text
                     WHEN ((o.routed_to_subdist_id IS NOT NULL) AND o.is_over_limit AND (o.released_at IS NULL)) THEN 'routed over the limit'::text
                     WHEN (EXISTS ( SELECT
                        FROM app.sub_distributors d
                       WHERE ((d.id = o.routed_to_subdist_id) AND (d.status = 'SUSPENDED'::app.subdist_status_enum) AND (d.updated_at < (now() - '00:15:00'::interval))))) THEN 'routed to a suspended sub-distributor'::text
                     WHEN ((o.routed_to_subdist_id IS NOT NULL) AND (NOT (EXISTS ( SELECT
                        FROM app.messages m
-                      WHERE ((m.order_id = o.id) AND ((m.template)::text = 'order_routed'::text) AND (m.recipient_id = o.routed_to_subdist_id) AND (m.created_at >= o.routed_at)))))) THEN 'the sub-distributor was not notified'::text
+                      WHERE ((m.order_id = o.id) AND ((m.template)::text = ANY ((ARRAY['order_routed'::character varying, 'order_delivery_due'::character varying])::text[])) AND (m.recipient_id = o.routed_to_subdist_id) AND (m.created_at >= o.routed_at)))))) THEN 'the sub-distributor was not notified'::text
                     WHEN ((o.routed_to_subdist_id IS NULL) AND (NOT (EXISTS ( SELECT
                        FROM app.messages m
-                      WHERE ((m.order_id = o.id) AND ((m.template)::text = ANY ((ARRAY['order_unrouted'::character varying, 'order_over_limit'::character varying])::text[])))))) AND (EXISTS ( SELECT
-                       FROM app.agents a
-                      WHERE ((a.role = ANY (ARRAY['ADMIN'::app.agent_role_enum, 'SUPERADMIN'::app.agent_role_enum])) AND a.is_active AND (a.updated_at < o.updated_at))))) THEN 'headquarters was not notified'::text
+                      WHERE ((m.order_id = o.id) AND ((m.template)::text = ANY ((ARRAY['order_unrouted'::character varying, 'order_over_limit'::character varying])::text[]))))))) THEN 'headquarters was not notified'::text
                     ELSE NULL::text
                 END AS details) w)
-  WHERE ((o.status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum])) AND (w.details IS NOT NULL));
+  WHERE ((o.awaiting_since IS NOT NULL) AND (w.details IS NOT NULL));
 
-COMMENT ON VIEW app.consistency_routing IS 'Each routed open order has a clock and a message; headquarters was notified of each unrouted one
-Scan: only open orders, by idx_orders_status; messages by messages_order_idx.';
+COMMENT ON VIEW app.consistency_routing IS 'The sub-distributor of each order that is not shipped was notified; headquarters if it has none
+Scan: only orders that wait for someone, by orders_awaiting_idx; messages by messages_order_idx.';
 
 CREATE TABLE auth.refresh_tokens (
     token_hash bytea NOT NULL,
@@ -8824,7 +13615,7 @@ CREATE TABLE auth.refresh_tokens (
     used_at timestamp with time zone
 );
 
-COMMENT ON TABLE auth.refresh_tokens IS 'SHA-256 of refresh tokens: each can be used once; a second use revokes its session';
+COMMENT ON TABLE auth.refresh_tokens IS 'SHA-256 of refresh tokens: each is exchanged once, for a token that is derived from it';
 
 CREATE VIEW app.consistency_sessions AS
  SELECT s.id AS subject_id,
@@ -8853,17 +13644,18 @@ UNION ALL
         END);
 
 COMMENT ON VIEW app.consistency_sessions IS 'An open session has at most one unused refresh token and belongs to an existing account
-Scan: sessions and refresh tokens whole; purged after 30 days.';
+Scan: sessions and refresh tokens whole; purged after retention.session_days.';
 
 CREATE VIEW app.consistency_shadow_orders AS
  SELECT o.id AS subject_id,
     format('%s by agent %s: %s notices'::text, o.order_number, o.agent_id, n.notices) AS details
    FROM (app.orders o
      CROSS JOIN LATERAL ( SELECT count(*) AS notices,
-            bool_and(((s.agent_id = o.agent_id) AND (s.impersonated_partner_id = o.partner_id) AND (n_1.message_id IS NOT NULL))) AS is_right
-           FROM (app.impersonation_notifications n_1
+            bool_and(((s.agent_id = o.agent_id) AND (s.impersonated_partner_id = o.partner_id) AND ((n_1.message_id IS NOT NULL) OR (n_1.created_at < p.purged_until)))) AS is_right
+           FROM ((app.impersonation_notifications n_1
              JOIN app.agent_sessions s ON ((s.id = n_1.agent_session_id)))
-          WHERE (n_1.order_id = o.id)) n)
+             CROSS JOIN app.messages_period p)
+          WHERE ((n_1.order_id = o.id) AND ((n_1.act)::text = 'ORDER'::text))) n)
   WHERE ((o.agent_id IS NOT NULL) AND (o.submitted_at IS NOT NULL) AND (((n.notices = 1) AND n.is_right) IS NOT TRUE));
 
 COMMENT ON VIEW app.consistency_shadow_orders IS 'The partner was notified once of each order that an agent placed for them in a shadow session
@@ -8913,34 +13705,30 @@ CREATE VIEW app.consistency_used_points AS
  WITH used AS (
          SELECT t.order_id,
             (- COALESCE(sum(t.points) FILTER (WHERE (t.type = 'REDEEMED'::app.point_tx_type_enum)), (0)::bigint)) AS redeemed,
-            COALESCE(sum(t.points) FILTER (WHERE (t.type = 'ADJUSTED'::app.point_tx_type_enum)), (0)::bigint) AS returned,
-            count(*) AS rows
+            COALESCE(sum(t.points) FILTER (WHERE (t.type = 'ADJUSTED'::app.point_tx_type_enum)), (0)::bigint) AS returned
            FROM app.point_transactions t
           WHERE ((t.order_id IS NOT NULL) AND (t.invoice_id IS NULL))
           GROUP BY t.order_id
         ), orders AS (
          SELECT o_1.id,
             o_1.order_number,
-            o_1.status,
-            o_1.points_used
+            o_1.points_used,
+                CASE
+                    WHEN (o_1.status = ANY (ARRAY['REJECTED'::app.order_status_enum, 'CANCELLED'::app.order_status_enum])) THEN (o_1.points_used)::bigint
+                    ELSE COALESCE(( SELECT sum((c.points_returned)::integer) AS sum
+                       FROM app.credit_notes c
+                      WHERE (c.order_id = o_1.id)), (0)::bigint)
+                END AS to_return
            FROM app.orders o_1
           WHERE ((o_1.points_used)::integer > 0)
         )
  SELECT COALESCE(o.id, u.order_id) AS subject_id,
-    format('%s is %s: %s points used, %s taken, %s given back'::text, o.order_number, o.status, o.points_used, u.redeemed, u.returned) AS details
+    format('%s: %s points used, %s taken; %s to give back, %s given back'::text, o.order_number, o.points_used, u.redeemed, o.to_return, u.returned) AS details
    FROM (orders o
      FULL JOIN used u ON ((u.order_id = o.id)))
-  WHERE (((u.redeemed = (o.points_used)::integer) AND (u.returned =
-        CASE
-            WHEN (o.status = ANY (ARRAY['REJECTED'::app.order_status_enum, 'CANCELLED'::app.order_status_enum])) THEN (o.points_used)::integer
-            ELSE 0
-        END) AND (u.rows =
-        CASE
-            WHEN (o.status = ANY (ARRAY['REJECTED'::app.order_status_enum, 'CANCELLED'::app.order_status_enum])) THEN 2
-            ELSE 1
-        END)) IS NOT TRUE);
+  WHERE (((u.redeemed = (o.points_used)::integer) AND (u.returned = o.to_return)) IS NOT TRUE);
 
-COMMENT ON VIEW app.consistency_used_points IS 'Points used by an order were taken once, and given back once if it was cancelled or rejected
+COMMENT ON VIEW app.consistency_used_points IS 'Points used by an order were taken once, and given back if it died or its goods were returned
 Scan: orders and the ledger whole.';
 
 CREATE TABLE app.point_queue (
@@ -8961,44 +13749,49 @@ COMMENT ON COLUMN app.point_queue.next_attempt_at IS 'Not before this time; afte
 COMMENT ON COLUMN app.point_queue.last_error IS 'Error of the last failure of the invoice alone';
 
 CREATE VIEW app.consistency_vested_points AS
- WITH vested AS (
-         SELECT t.invoice_id,
-            sum(t.points) AS points,
-            count(*) FILTER (WHERE (t.type = 'EARNED'::app.point_tx_type_enum)) AS times
-           FROM app.point_transactions t
-          WHERE (t.invoice_id IS NOT NULL)
-          GROUP BY t.invoice_id
-        ), billed AS (
-         SELECT i.id,
-            i.invoice_number,
-            i.order_id,
-            i.status,
-            i.amount,
+ WITH booked AS (
+         SELECT t_1.order_id,
+            sum(t_1.points) AS points
+           FROM app.point_transactions t_1
+          WHERE (t_1.invoice_id IS NOT NULL)
+          GROUP BY t_1.order_id
+        ), settled AS (
+         SELECT i.order_id,
+            sum((i.amount - (i.amount_credited)::numeric)) AS amount
+           FROM app.invoices i
+          WHERE ((i.status = 'PAID'::app.invoice_status_enum) AND (NOT (EXISTS ( SELECT
+                   FROM app.point_queue q
+                  WHERE (q.invoice_id = i.id)))))
+          GROUP BY i.order_id
+        ), credited AS (
+         SELECT c.order_id,
+            sum((c.amount)::numeric) AS amount
+           FROM app.credit_notes c
+          GROUP BY c.order_id
+        ), targets AS (
+         SELECT o.id,
             o.order_number,
-            o.grand_total,
-            o.points_earned AS promise,
-            COALESCE(v.points, (0)::bigint) AS points,
-            COALESCE(v.times, (0)::bigint) AS times,
-            (q.invoice_id IS NOT NULL) AS is_queued
-           FROM (((app.invoices i
-             JOIN app.orders o ON ((o.id = i.order_id)))
-             LEFT JOIN vested v ON ((v.invoice_id = i.id)))
-             LEFT JOIN app.point_queue q ON ((q.invoice_id = i.id)))
+            o.points_earned,
+            COALESCE(b.points, (0)::bigint) AS points,
+                CASE
+                    WHEN ((r.remaining > (0)::numeric) AND (s.amount > (0)::numeric)) THEN LEAST(p.promise, div((p.promise * s.amount), r.remaining))
+                    ELSE (0)::numeric
+                END AS target
+           FROM (((((app.orders o
+             LEFT JOIN booked b ON ((b.order_id = o.id)))
+             LEFT JOIN settled s ON ((s.order_id = o.id)))
+             LEFT JOIN credited c ON ((c.order_id = o.id)))
+             CROSS JOIN LATERAL ( SELECT ((o.grand_total)::numeric - COALESCE(c.amount, (0)::numeric)) AS remaining) r)
+             CROSS JOIN LATERAL ( SELECT div(((o.points_earned)::numeric * r.remaining), NULLIF((o.grand_total)::numeric, (0)::numeric)) AS promise) p)
         )
- SELECT b.id AS subject_id,
-    format('%s is %s: points vested %s times, %s kept of %s promised for %s'::text, b.invoice_number, b.status, b.times, b.points, b.promise, b.order_number) AS details
-   FROM billed b
-  WHERE ((b.times > 1) OR ((b.status <> 'PAID'::app.invoice_status_enum) AND (b.points <> 0)) OR ((b.status = 'PAID'::app.invoice_status_enum) AND (NOT b.is_queued) AND ((b.points)::numeric < floor((((b.promise)::numeric * b.amount) / NULLIF((b.grand_total)::numeric, (0)::numeric))))) OR ((b.status = 'PAID'::app.invoice_status_enum) AND b.is_queued AND (b.times > 0)))
-UNION ALL
- SELECT b.order_id AS subject_id,
-    format('%s: %s points promised, %s vested'::text, min((b.order_number)::text), min((b.promise)::integer), sum(b.points)) AS details
-   FROM billed b
-  GROUP BY b.order_id
- HAVING (((sum(b.points) < (0)::numeric) OR (sum(b.points) > (min((b.promise)::integer))::numeric)) OR ((sum(b.amount) FILTER (WHERE ((b.status = 'PAID'::app.invoice_status_enum) AND (NOT b.is_queued))) = min((b.grand_total)::numeric)) AND (sum(b.points) <> (min((b.promise)::integer))::numeric)));
+ SELECT t.id AS subject_id,
+    format('%s: %s points promised, %s earned by paid invoices, %s booked'::text, t.order_number, t.points_earned, t.target, t.points) AS details
+   FROM targets t
+  WHERE ((t.points)::numeric <> t.target);
 
-COMMENT ON VIEW app.consistency_vested_points IS 'Each PAID invoice has its points once or is queued, no other has any; shares sum to the promise
-Scan: invoices, orders and the ledger whole: a merge join in the order of orders_pkey and
-idx_invoices_order, then hash joins.';
+COMMENT ON VIEW app.consistency_vested_points IS 'The ledger has for each order the points that its paid invoices earn, less what was returned
+Invoices that wait in the queue do not count yet.
+Scan: orders, invoices and the ledger whole: hash joins.';
 
 CREATE TABLE app.conversations (
     number character varying(20) NOT NULL,
@@ -9010,6 +13803,14 @@ COMMENT ON TABLE app.conversations IS 'Last inbound WhatsApp message per number:
 COMMENT ON COLUMN app.conversations.number IS 'E.164 with +';
 
 COMMENT ON COLUMN app.conversations.last_inbound_at IS 'By the provider''s clock, but never later than the hub''s';
+
+CREATE SEQUENCE app.credit_note_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    MAXVALUE 999999
+    CACHE 1
+    CYCLE;
 
 CREATE TABLE app.erp_streams (
     stream text NOT NULL,
@@ -9034,6 +13835,20 @@ COMMENT ON COLUMN app.erp_streams.failing_since IS 'First failure since the last
 
 COMMENT ON COLUMN app.erp_streams.notified_at IS 'When headquarters was notified of the running outage; null: there is none, or it is too short so far';
 
+CREATE TABLE app.idempotency_keys (
+    call character varying(50) NOT NULL,
+    idempotency_key character varying(200) NOT NULL,
+    request_hash bytea NOT NULL,
+    result_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE app.idempotency_keys IS 'Keys of calls that book something: the same key and body return the first result; append-only';
+
+COMMENT ON COLUMN app.idempotency_keys.request_hash IS 'SHA-256 of the request body';
+
+COMMENT ON COLUMN app.idempotency_keys.result_id IS 'The row that the call created';
+
 CREATE TABLE app.inbound_events (
     event_key text NOT NULL,
     inbound_message_id uuid NOT NULL,
@@ -9043,21 +13858,24 @@ CREATE TABLE app.inbound_events (
 
 COMMENT ON TABLE app.inbound_events IS 'Inbound messages that were processed: each once, however often and in whatever batches the provider delivers it';
 
-COMMENT ON COLUMN app.inbound_events.event_key IS 'Provider''s id of the message (wamid...)';
+COMMENT ON COLUMN app.inbound_events.event_key IS 'SHA-256 of the provider''s id of the message, which itself contains the sender''s number; kept for ever';
 
 COMMENT ON COLUMN app.inbound_events.outcome IS 'Result of processing';
 
 CREATE TABLE app.inbound_messages (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
     payload_hash bytea NOT NULL,
-    payload jsonb NOT NULL,
+    payload jsonb,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
-    processed_at timestamp with time zone
+    processed_at timestamp with time zone,
+    CONSTRAINT inbound_messages_payload_check CHECK (((payload IS NOT NULL) OR (processed_at IS NOT NULL)))
 );
 
 COMMENT ON TABLE app.inbound_messages IS 'Inbox: webhooks as the provider sent them; a repeated payload is stored once';
 
-COMMENT ON COLUMN app.inbound_messages.payload IS 'Body of the webhook, unchanged, so that it can be processed again';
+COMMENT ON COLUMN app.inbound_messages.payload_hash IS 'SHA-256 of the body; kept for ever, so that a webhook is stored once for ever';
+
+COMMENT ON COLUMN app.inbound_messages.payload IS 'Body of the webhook, unchanged, so that it can be processed again; null after retention.webhook_days';
 
 CREATE SEQUENCE app.invoice_number_seq
     START WITH 1
@@ -9093,6 +13911,12 @@ CREATE SEQUENCE app.order_number_seq
     CACHE 1
     CYCLE;
 
+CREATE TABLE app.purged_provider_ids (
+    provider_hash bytea NOT NULL
+);
+
+COMMENT ON TABLE app.purged_provider_ids IS 'SHA-256 of the provider''s ids of messages that were purged or erased: no other message may have one of them. An id itself contains the recipient''s number';
+
 ALTER TABLE app.system_config_history ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME app.system_config_history_id_seq
     START WITH 1
@@ -9109,7 +13933,7 @@ CREATE TABLE auth.jwt_secret (
     CONSTRAINT jwt_secret_singleton_check CHECK (singleton)
 );
 
-COMMENT ON TABLE auth.jwt_secret IS 'HS256 key that signs tokens: written by "hub migrate" from the environment, read only by auth.sign_token()';
+COMMENT ON TABLE auth.jwt_secret IS 'HS256 key that signs tokens: written by "hub migrate" from the environment, read by functions only';
 
 CREATE TABLE auth.login_attempts (
     key text NOT NULL,
@@ -9119,7 +13943,19 @@ CREATE TABLE auth.login_attempts (
 
 COMMENT ON TABLE auth.login_attempts IS 'Sign-in attempts in the running window, by e-mail, account, address or number';
 
-COMMENT ON COLUMN auth.login_attempts.key IS 'email:<sha256>, password:<sha256>, ip:<address> or link:<sha256>';
+COMMENT ON COLUMN auth.login_attempts.key IS 'email:<sha256>, device:<sha256>, password:<sha256>, reset:<sha256>, link:<sha256>, ip:<address> or reset-ip:<address>';
+
+CREATE TABLE auth.password_codes (
+    token_hash bytea NOT NULL,
+    partner_id uuid,
+    agent_id uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone,
+    CONSTRAINT password_codes_account_check CHECK ((num_nonnulls(partner_id, agent_id) = 1))
+);
+
+COMMENT ON TABLE auth.password_codes IS 'Single-use codes for a first or a forgotten password, sent to partners and agents; only the SHA-256 is stored';
 
 CREATE TABLE auth.sign_in_links (
     token_hash bytea NOT NULL,
@@ -9192,6 +14028,21 @@ ALTER TABLE ONLY app.categories
 ALTER TABLE ONLY app.conversations
     ADD CONSTRAINT conversations_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY app.credit_note_items
+    ADD CONSTRAINT credit_note_items_item_key UNIQUE (credit_note_id, order_item_id);
+
+ALTER TABLE ONLY app.credit_note_items
+    ADD CONSTRAINT credit_note_items_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY app.credit_notes
+    ADD CONSTRAINT credit_notes_credit_note_number_key UNIQUE (credit_note_number);
+
+ALTER TABLE ONLY app.credit_notes
+    ADD CONSTRAINT credit_notes_id_partner_id_key UNIQUE (id, partner_id);
+
+ALTER TABLE ONLY app.credit_notes
+    ADD CONSTRAINT credit_notes_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY app.erp_cancellations
     ADD CONSTRAINT erp_cancellations_pkey PRIMARY KEY (order_id);
 
@@ -9200,6 +14051,9 @@ ALTER TABLE ONLY app.erp_quarantine
 
 ALTER TABLE ONLY app.erp_streams
     ADD CONSTRAINT erp_streams_pkey PRIMARY KEY (stream);
+
+ALTER TABLE ONLY app.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (call, idempotency_key);
 
 ALTER TABLE ONLY app.partners
     ADD CONSTRAINT idx_partners_email UNIQUE (email);
@@ -9225,11 +14079,14 @@ ALTER TABLE ONLY app.inventory
 ALTER TABLE ONLY app.inventory
     ADD CONSTRAINT inventory_product_id_key UNIQUE (product_id);
 
+ALTER TABLE ONLY app.invoice_credits
+    ADD CONSTRAINT invoice_credits_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY app.invoice_payments
     ADD CONSTRAINT invoice_payments_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY app.invoice_payments
-    ADD CONSTRAINT invoice_payments_reference_key UNIQUE (invoice_id, reference_number);
+    ADD CONSTRAINT invoice_payments_reference_key UNIQUE (invoice_id, reference_key, kind, reference_use);
 
 ALTER TABLE ONLY app.invoices
     ADD CONSTRAINT invoices_id_partner_id_key UNIQUE (id, partner_id);
@@ -9239,6 +14096,9 @@ ALTER TABLE ONLY app.invoices
 
 ALTER TABLE ONLY app.invoices
     ADD CONSTRAINT invoices_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY app.messages_period
+    ADD CONSTRAINT messages_period_pkey PRIMARY KEY (is_single);
 
 ALTER TABLE ONLY app.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (id);
@@ -9270,6 +14130,12 @@ ALTER TABLE app.orders
 ALTER TABLE ONLY app.partner_closed_months
     ADD CONSTRAINT partner_closed_months_pkey PRIMARY KEY (partner_id, month);
 
+ALTER TABLE ONLY app.partner_removals
+    ADD CONSTRAINT partner_removals_kind_key UNIQUE (partner_id, kind);
+
+ALTER TABLE ONLY app.partner_removals
+    ADD CONSTRAINT partner_removals_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY app.partners
     ADD CONSTRAINT partners_phone_key UNIQUE (phone);
 
@@ -9284,6 +14150,9 @@ ALTER TABLE ONLY app.point_transactions
 
 ALTER TABLE ONLY app.products
     ADD CONSTRAINT products_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY app.purged_provider_ids
+    ADD CONSTRAINT purged_provider_ids_pkey PRIMARY KEY (provider_hash);
 
 ALTER TABLE ONLY app.redemption_catalog
     ADD CONSTRAINT redemption_catalog_pkey PRIMARY KEY (id);
@@ -9327,11 +14196,17 @@ ALTER TABLE ONLY app.tier_prices
 ALTER TABLE ONLY app.tier_prices
     ADD CONSTRAINT tier_prices_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY app.unbilled_orders
+    ADD CONSTRAINT unbilled_orders_pkey PRIMARY KEY (order_id);
+
 ALTER TABLE ONLY auth.jwt_secret
     ADD CONSTRAINT jwt_secret_pkey PRIMARY KEY (singleton);
 
 ALTER TABLE ONLY auth.login_attempts
     ADD CONSTRAINT login_attempts_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY auth.password_codes
+    ADD CONSTRAINT password_codes_pkey PRIMARY KEY (token_hash);
 
 ALTER TABLE ONLY auth.refresh_tokens
     ADD CONSTRAINT refresh_tokens_pkey PRIMARY KEY (token_hash);
@@ -9371,6 +14246,16 @@ CREATE INDEX audit_logs_target_idx ON ONLY app.audit_logs USING btree (target_id
 CREATE INDEX audit_logs_default_target_id_created_at_idx ON app.audit_logs_default USING btree (target_id, created_at);
 
 CREATE INDEX categories_parent_idx ON app.categories USING btree (parent_id);
+
+CREATE INDEX credit_note_items_item_idx ON app.credit_note_items USING btree (order_item_id);
+
+CREATE INDEX credit_note_items_partner_idx ON app.credit_note_items USING btree (partner_id, created_at DESC);
+
+CREATE INDEX credit_notes_created_idx ON app.credit_notes USING btree (created_at DESC);
+
+CREATE INDEX credit_notes_order_idx ON app.credit_notes USING btree (order_id);
+
+CREATE INDEX credit_notes_partner_idx ON app.credit_notes USING btree (partner_id, created_at DESC);
 
 CREATE INDEX erp_cancellations_pending_idx ON app.erp_cancellations USING btree (created_at) WHERE (outcome IS NULL);
 
@@ -9416,15 +14301,27 @@ CREATE INDEX impersonation_notifications_message_idx ON app.impersonation_notifi
 
 CREATE INDEX impersonation_notifications_order_idx ON app.impersonation_notifications USING btree (order_id);
 
+CREATE INDEX impersonation_notifications_redemption_idx ON app.impersonation_notifications USING btree (redemption_id) WHERE (redemption_id IS NOT NULL);
+
 CREATE INDEX impersonation_notifications_session_idx ON app.impersonation_notifications USING btree (agent_session_id);
 
 CREATE INDEX inbound_events_message_idx ON app.inbound_events USING btree (inbound_message_id);
 
+CREATE INDEX inbound_messages_kept_idx ON app.inbound_messages USING btree (received_at) WHERE (payload IS NOT NULL);
+
 CREATE INDEX inbound_messages_waiting_idx ON app.inbound_messages USING btree (received_at) WHERE (processed_at IS NULL);
+
+CREATE INDEX invoice_credits_invoice_idx ON app.invoice_credits USING btree (invoice_id);
+
+CREATE INDEX invoice_credits_note_idx ON app.invoice_credits USING btree (credit_note_id);
+
+CREATE INDEX invoice_credits_partner_idx ON app.invoice_credits USING btree (partner_id, created_at DESC);
 
 CREATE INDEX invoice_payments_created_idx ON app.invoice_payments USING btree (created_at DESC);
 
 CREATE INDEX invoice_payments_partner_idx ON app.invoice_payments USING btree (partner_id, created_at DESC);
+
+CREATE UNIQUE INDEX invoice_payments_reversed_key ON app.invoice_payments USING btree (reverses_payment_id) WHERE (reverses_payment_id IS NOT NULL);
 
 CREATE INDEX invoices_created_idx ON app.invoices USING btree (created_at DESC);
 
@@ -9432,11 +14329,17 @@ CREATE INDEX invoices_partner_idx ON app.invoices USING btree (partner_id, creat
 
 CREATE INDEX invoices_partner_unpaid_idx ON app.invoices USING btree (partner_id, due_date) WHERE (status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum]));
 
+CREATE INDEX invoices_refund_due_idx ON app.invoices USING btree (updated_at) WHERE (refund_due > (0)::numeric);
+
+CREATE INDEX invoices_reminder_idx ON app.invoices USING btree (COALESCE(last_reminder_day, '-1000'::integer), due_date) WHERE (status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum]));
+
 CREATE INDEX messages_created_idx ON app.messages USING btree (created_at DESC);
 
 CREATE INDEX messages_due_idx ON app.messages USING btree (priority, "position") WHERE ((status)::text = 'PENDING'::text);
 
 CREATE INDEX messages_failed_idx ON app.messages USING btree (created_at DESC) WHERE ((status)::text = 'FAILED'::text);
+
+CREATE INDEX messages_held_idx ON app.messages USING btree ("position") WHERE ((status)::text = 'HELD'::text);
 
 CREATE UNIQUE INDEX messages_in_flight_key ON app.messages USING btree (priority, app.message_lane(recipient_id)) WHERE ((status)::text = ANY ((ARRAY['CLAIMED'::character varying, 'UNKNOWN'::character varying])::text[]));
 
@@ -9460,6 +14363,8 @@ CREATE INDEX order_items_partner_idx ON app.order_items USING btree (partner_id,
 
 CREATE INDEX orders_agent_idx ON app.orders USING btree (agent_id) WHERE (agent_id IS NOT NULL);
 
+CREATE INDEX orders_awaiting_idx ON app.orders USING btree (awaiting, awaiting_since) INCLUDE (id, routed_to_subdist_id, sla_reminder_sent, sla_manager_notified, sla_escalated) WHERE (awaiting_since IS NOT NULL);
+
 CREATE INDEX orders_closed_idx ON app.orders USING btree (closed_at, submitted_at) WHERE (closed_at IS NOT NULL);
 
 CREATE INDEX orders_created_idx ON app.orders USING btree (created_at DESC);
@@ -9480,8 +14385,6 @@ CREATE INDEX orders_open_subdist_routed_idx ON app.orders USING btree (routed_to
 
 CREATE INDEX orders_partner_created_idx ON app.orders USING btree (partner_id, created_at DESC);
 
-CREATE INDEX orders_sla_clock_idx ON app.orders USING btree (sla_clock_started_at) INCLUDE (id, sla_reminder_sent, sla_manager_notified, sla_escalated) WHERE ((status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum])) AND (routed_to_subdist_id IS NOT NULL) AND (NOT (sla_reminder_sent AND sla_manager_notified AND sla_escalated)));
-
 CREATE INDEX orders_subdist_created_idx ON app.orders USING btree (routed_to_subdist_id, created_at DESC);
 
 CREATE INDEX orders_subdist_partner_idx ON app.orders USING btree (routed_to_subdist_id, partner_id);
@@ -9492,6 +14395,10 @@ CREATE UNIQUE INDEX partner_open_months_key ON app.partner_open_months USING btr
 
 CREATE INDEX partner_open_months_month_idx ON app.partner_open_months USING btree (month DESC, partner_id);
 
+CREATE INDEX partner_removals_created_idx ON app.partner_removals USING btree (created_at DESC);
+
+CREATE INDEX partner_removals_transaction_idx ON app.partner_removals USING btree (transaction_id);
+
 CREATE INDEX partners_business_name_idx ON app.partners USING btree (business_name);
 
 CREATE INDEX point_queue_due_idx ON app.point_queue USING btree (next_attempt_at);
@@ -9500,9 +14407,9 @@ CREATE INDEX point_queue_failed_idx ON app.point_queue USING btree (failed_at DE
 
 CREATE INDEX point_transactions_created_idx ON app.point_transactions USING btree (created_at DESC);
 
-CREATE UNIQUE INDEX point_transactions_earned_key ON app.point_transactions USING btree (invoice_id) WHERE (type = 'EARNED'::app.point_tx_type_enum);
-
 CREATE INDEX point_transactions_invoice_idx ON app.point_transactions USING btree (invoice_id) WHERE (invoice_id IS NOT NULL);
+
+CREATE INDEX point_transactions_note_idx ON app.point_transactions USING btree (credit_note_id) WHERE (credit_note_id IS NOT NULL);
 
 CREATE INDEX point_transactions_order_idx ON app.point_transactions USING btree (order_id) WHERE (order_id IS NOT NULL);
 
@@ -9510,13 +14417,13 @@ CREATE INDEX point_transactions_partner_idx ON app.point_transactions USING btre
 
 CREATE INDEX point_transactions_redemption_idx ON app.point_transactions USING btree (redemption_id) WHERE (redemption_id IS NOT NULL);
 
-CREATE UNIQUE INDEX point_transactions_reversed_key ON app.point_transactions USING btree (invoice_id) WHERE ((type = 'ADJUSTED'::app.point_tx_type_enum) AND (invoice_id IS NOT NULL));
-
 CREATE INDEX products_category_idx ON app.products USING btree (category_id);
 
 CREATE INDEX products_name_idx ON app.products USING btree (name);
 
 CREATE INDEX products_search_idx ON app.products USING gin (name extensions.gin_trgm_ops, sku extensions.gin_trgm_ops);
+
+CREATE INDEX redemptions_agent_idx ON app.redemptions USING btree (agent_id) WHERE (agent_id IS NOT NULL);
 
 CREATE INDEX redemptions_created_idx ON app.redemptions USING btree (created_at DESC);
 
@@ -9524,9 +14431,13 @@ CREATE UNIQUE INDEX redemptions_idempotency_key ON app.redemptions USING btree (
 
 CREATE INDEX redemptions_partner_idx ON app.redemptions USING btree (partner_id, created_at DESC);
 
+CREATE INDEX redemptions_pending_idx ON app.redemptions USING btree (created_at) WHERE (status = 'PENDING'::app.redemption_status_enum);
+
 CREATE INDEX redemptions_reward_idx ON app.redemptions USING btree (catalog_item_id, partner_id);
 
 CREATE INDEX regions_parent_idx ON app.regions USING btree (parent_region_id);
+
+CREATE INDEX sla_escalation_logs_region_idx ON app.sla_escalation_logs USING btree (region_id, triggered_at DESC);
 
 CREATE INDEX sla_escalation_logs_triggered_idx ON app.sla_escalation_logs USING btree (triggered_at DESC);
 
@@ -9538,9 +14449,13 @@ CREATE INDEX tier_prices_lookup_idx ON app.tier_prices USING btree (product_id, 
 
 CREATE INDEX login_attempts_window_idx ON auth.login_attempts USING btree (window_started_at);
 
+CREATE INDEX password_codes_agent_idx ON auth.password_codes USING btree (agent_id);
+
+CREATE INDEX password_codes_partner_idx ON auth.password_codes USING btree (partner_id);
+
 CREATE INDEX refresh_tokens_session_idx ON auth.refresh_tokens USING btree (session_id);
 
-CREATE INDEX sessions_expires_idx ON auth.sessions USING btree (expires_at);
+CREATE INDEX sessions_ended_idx ON auth.sessions USING btree (LEAST(expires_at, revoked_at));
 
 CREATE INDEX sessions_subject_idx ON auth.sessions USING btree (subject_id) WHERE (revoked_at IS NULL);
 
@@ -9554,19 +14469,126 @@ ALTER INDEX app.audit_logs_pkey ATTACH PARTITION app.audit_logs_default_pkey;
 
 ALTER INDEX app.audit_logs_target_idx ATTACH PARTITION app.audit_logs_default_target_id_created_at_idx;
 
+CREATE OR REPLACE VIEW app.consistency_awaiting AS
+ SELECT o.id AS subject_id,
+    format('%s: %s'::text, o.order_number, w.details) AS details
+   FROM (app.orders o
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN (o.awaiting <> app.order_awaiting(o.status, o.routed_to_subdist_id, o.last_response_at)) THEN format('%s awaits %s'::text, o.status, o.awaiting)
+                    WHEN ((o.awaiting = ANY (ARRAY['SUBDIST'::app.awaiting_enum, 'HEADQUARTERS'::app.awaiting_enum])) AND (o.awaiting_since IS NULL)) THEN format('awaits %s without a clock'::text, o.awaiting)
+                    WHEN (o.awaiting_since > (now() + '00:01:00'::interval)) THEN format('the clock starts at %s'::text, o.awaiting_since)
+                    WHEN ((o.awaiting = 'SUBDIST'::app.awaiting_enum) AND (o.awaiting_since IS DISTINCT FROM GREATEST(o.routed_at, o.last_response_at, o.approved_at))) THEN format('the clock of the sub-distributor starts at %s'::text, o.awaiting_since)
+                    WHEN ((o.status = 'PROCESSING'::app.order_status_enum) AND (o.awaiting = 'HEADQUARTERS'::app.awaiting_enum) AND (o.routed_to_subdist_id IS NOT NULL) AND (NOT (EXISTS ( SELECT
+                       FROM app.messages m
+                      WHERE ((m.order_id = o.id) AND ((m.template)::text = 'order_approval_due'::text)))))) THEN 'headquarters was not notified that it is to be approved'::text
+                    ELSE NULL::text
+                END AS details) w)
+  WHERE (w.details IS NOT NULL)
+UNION ALL
+ SELECT m.id AS subject_id,
+    format('%s held since %s'::text, m.template, m.created_at) AS details
+   FROM app.messages m
+  WHERE (((m.status)::text = 'HELD'::text) AND (m.created_at < (now() - '00:15:00'::interval)) AND (EXISTS ( SELECT
+           FROM app.agents a
+          WHERE ((a.role = ANY (ARRAY['ADMIN'::app.agent_role_enum, 'SUPERADMIN'::app.agent_role_enum])) AND a.is_active AND (a.updated_at < (now() - '00:15:00'::interval))))))
+UNION ALL
+ SELECT COALESCE(o.id, u.order_id) AS subject_id,
+    format('%s of order %s'::text,
+        CASE
+            WHEN (u.order_id IS NULL) THEN 'headquarters does not see that it is unbilled'::text
+            ELSE 'in the queue although it is billed or closed'::text
+        END, COALESCE(o.id, u.order_id)) AS details
+   FROM (( SELECT d.id
+           FROM (app.orders d
+             LEFT JOIN app.invoices i ON (((i.order_id = d.id) AND (i.status <> 'CANCELLED'::app.invoice_status_enum))))
+          WHERE (d.status = ANY (ARRAY['APPROVED'::app.order_status_enum, 'SHIPPED'::app.order_status_enum, 'COMPLETED'::app.order_status_enum]))
+          GROUP BY d.id
+         HAVING ((d.grand_total)::numeric > COALESCE(sum(i.amount), (0)::numeric))) o
+     FULL JOIN app.unbilled_orders u ON ((u.order_id = o.id)))
+  WHERE ((o.id IS NULL) OR (u.order_id IS NULL));
+
+CREATE TRIGGER _010_serialise BEFORE INSERT OR DELETE ON app.agents FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise BEFORE INSERT OR DELETE ON app.brands FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise BEFORE INSERT OR DELETE ON app.categories FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise BEFORE INSERT OR DELETE ON app.inventory FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise BEFORE INSERT OR DELETE ON app.partners FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise BEFORE INSERT OR DELETE ON app.products FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise BEFORE INSERT OR DELETE ON app.redemption_catalog FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise BEFORE INSERT OR DELETE ON app.regions FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise BEFORE INSERT OR DELETE ON app.sub_distributors FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise BEFORE INSERT OR DELETE ON app.tier_prices FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise_update BEFORE UPDATE ON app.agents FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise_update BEFORE UPDATE ON app.brands FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise_update BEFORE UPDATE ON app.categories FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise_update BEFORE UPDATE OF safety_buffer, erp_stock ON app.inventory FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise_update BEFORE UPDATE OF email, phone, business_name, tier, salon_type, chair_count, specialization, region_id, credit_limit, address, is_active ON app.partners FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise_update BEFORE UPDATE ON app.products FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise_update BEFORE UPDATE ON app.redemption_catalog FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise_update BEFORE UPDATE ON app.regions FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise_update BEFORE UPDATE ON app.sub_distributors FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _010_serialise_update BEFORE UPDATE ON app.tier_prices FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
+
+CREATE TRIGGER _020_lock BEFORE INSERT OR UPDATE OF parent_id ON app.categories FOR EACH STATEMENT EXECUTE FUNCTION app.tg_categories__lock();
+
+CREATE TRIGGER _020_lock BEFORE INSERT OR UPDATE OF parent_region_id ON app.regions FOR EACH STATEMENT EXECUTE FUNCTION app.tg_regions__lock();
+
+CREATE TRIGGER _020_lock_insert BEFORE INSERT ON app.inventory FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_inventory__lock();
+
+CREATE TRIGGER _020_lock_superadmins BEFORE DELETE OR UPDATE OF role, is_active ON app.agents FOR EACH STATEMENT EXECUTE FUNCTION app.tg_agents__lock_superadmins();
+
+CREATE TRIGGER _020_lock_update BEFORE UPDATE OF safety_buffer, erp_stock ON app.inventory FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_inventory__lock();
+
+CREATE TRIGGER _050_guard_writer BEFORE INSERT ON app.credit_note_items FOR EACH ROW WHEN ((CURRENT_USER <> 'hub_owner'::name)) EXECUTE FUNCTION app.tg_credit_notes__guard();
+
+CREATE TRIGGER _050_guard_writer BEFORE INSERT ON app.credit_notes FOR EACH ROW WHEN ((CURRENT_USER <> 'hub_owner'::name)) EXECUTE FUNCTION app.tg_credit_notes__guard();
+
+CREATE TRIGGER _050_guard_writer BEFORE INSERT ON app.invoice_credits FOR EACH ROW WHEN ((CURRENT_USER <> 'hub_owner'::name)) EXECUTE FUNCTION app.tg_credit_notes__guard();
+
 CREATE TRIGGER _050_guard_writer BEFORE INSERT ON app.invoice_payments FOR EACH ROW WHEN ((CURRENT_USER <> 'hub_owner'::name)) EXECUTE FUNCTION app.tg_invoice_payments__guard();
 
 CREATE TRIGGER _050_guard_writer BEFORE INSERT OR DELETE OR UPDATE ON app.order_items FOR EACH STATEMENT WHEN ((CURRENT_USER <> 'hub_owner'::name)) EXECUTE FUNCTION app.tg_order_items__guard_writer();
 
-CREATE TRIGGER _100_acyclic BEFORE INSERT OR UPDATE OF parent_region_id ON app.regions FOR EACH ROW WHEN ((new.parent_region_id IS NOT NULL)) EXECUTE FUNCTION app.tg_regions__acyclic();
+CREATE TRIGGER _100_acyclic AFTER INSERT OR UPDATE OF parent_id ON app.categories FOR EACH ROW WHEN ((new.parent_id IS NOT NULL)) EXECUTE FUNCTION app.tg_categories__acyclic();
+
+CREATE TRIGGER _100_acyclic AFTER INSERT OR UPDATE OF parent_region_id ON app.regions FOR EACH ROW WHEN ((new.parent_region_id IS NOT NULL)) EXECUTE FUNCTION app.tg_regions__acyclic();
 
 CREATE TRIGGER _100_append_only BEFORE UPDATE ON app.audit_buffer FOR EACH ROW EXECUTE FUNCTION app.tg_append_only();
 
-CREATE TRIGGER _100_append_only BEFORE DELETE OR UPDATE ON app.audit_logs FOR EACH ROW EXECUTE FUNCTION app.tg_append_only();
+CREATE TRIGGER _100_append_only BEFORE DELETE OR UPDATE ON app.audit_logs FOR EACH ROW EXECUTE FUNCTION app.tg_audit_logs__append_only();
+
+CREATE TRIGGER _100_append_only BEFORE DELETE OR UPDATE ON app.credit_note_items FOR EACH ROW EXECUTE FUNCTION app.tg_append_only();
+
+CREATE TRIGGER _100_append_only BEFORE DELETE OR UPDATE ON app.credit_notes FOR EACH ROW EXECUTE FUNCTION app.tg_append_only();
+
+CREATE TRIGGER _100_append_only BEFORE DELETE OR UPDATE ON app.idempotency_keys FOR EACH ROW EXECUTE FUNCTION app.tg_append_only();
+
+CREATE TRIGGER _100_append_only BEFORE DELETE OR UPDATE ON app.invoice_credits FOR EACH ROW EXECUTE FUNCTION app.tg_append_only();
 
 CREATE TRIGGER _100_append_only BEFORE DELETE OR UPDATE ON app.invoice_payments FOR EACH ROW EXECUTE FUNCTION app.tg_append_only();
 
 CREATE TRIGGER _100_append_only BEFORE DELETE OR UPDATE ON app.order_events FOR EACH ROW EXECUTE FUNCTION app.tg_append_only();
+
+CREATE TRIGGER _100_append_only BEFORE DELETE OR UPDATE ON app.partner_removals FOR EACH ROW EXECUTE FUNCTION app.tg_append_only();
 
 CREATE TRIGGER _100_append_only BEFORE DELETE OR UPDATE ON app.point_transactions FOR EACH ROW EXECUTE FUNCTION app.tg_append_only();
 
@@ -9580,11 +14602,25 @@ CREATE TRIGGER _100_guard BEFORE DELETE OR UPDATE ON app.orders FOR EACH ROW EXE
 
 CREATE TRIGGER _100_guard BEFORE DELETE OR UPDATE ON app.redemptions FOR EACH ROW EXECUTE FUNCTION app.tg_redemptions__guard();
 
+CREATE TRIGGER _100_guard_delete BEFORE DELETE ON app.tier_prices FOR EACH ROW EXECUTE FUNCTION app.tg_tier_prices__guard();
+
 CREATE TRIGGER _100_guard_insert BEFORE INSERT ON app.invoices FOR EACH ROW WHEN ((CURRENT_USER <> 'hub_owner'::name)) EXECUTE FUNCTION app.tg_invoices__guard();
 
 CREATE TRIGGER _100_guard_insert BEFORE INSERT ON app.orders FOR EACH ROW WHEN ((CURRENT_USER <> 'hub_owner'::name)) EXECUTE FUNCTION app.tg_orders__guard_insert();
 
 CREATE TRIGGER _100_guard_insert BEFORE INSERT ON app.redemptions FOR EACH ROW WHEN ((CURRENT_USER <> 'hub_owner'::name)) EXECUTE FUNCTION app.tg_redemptions__guard();
+
+CREATE TRIGGER _100_guard_insert AFTER INSERT ON app.tier_prices FOR EACH ROW WHEN (((new.effective_until <= now()) AND (CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name])))) EXECUTE FUNCTION app.tg_tier_prices__guard_insert();
+
+CREATE TRIGGER _100_guard_provider_id BEFORE UPDATE OF provider_id ON app.messages FOR EACH ROW WHEN (((new.provider_id IS NOT NULL) AND ((new.provider_id)::text IS DISTINCT FROM (old.provider_id)::text))) EXECUTE FUNCTION app.tg_messages__guard_provider_id();
+
+CREATE TRIGGER _100_guard_update BEFORE UPDATE OF product_id, tier, price, min_qty_discount, discount_price, effective_from, effective_until ON app.tier_prices FOR EACH ROW WHEN ((((((((new.product_id IS DISTINCT FROM old.product_id) OR (new.tier IS DISTINCT FROM old.tier)) OR (new.price IS DISTINCT FROM old.price)) OR (new.min_qty_discount IS DISTINCT FROM old.min_qty_discount)) OR (new.discount_price IS DISTINCT FROM old.discount_price)) OR (new.effective_from IS DISTINCT FROM old.effective_from)) OR (new.effective_until IS DISTINCT FROM old.effective_until))) EXECUTE FUNCTION app.tg_tier_prices__guard();
+
+CREATE TRIGGER _100_inventory AFTER INSERT ON app.products FOR EACH ROW EXECUTE FUNCTION app.tg_products__inventory();
+
+CREATE TRIGGER _100_keep_superadmin_delete AFTER DELETE ON app.agents FOR EACH ROW WHEN (((old.role = 'SUPERADMIN'::app.agent_role_enum) AND old.is_active)) EXECUTE FUNCTION app.tg_agents__keep_superadmin();
+
+CREATE TRIGGER _100_keep_superadmin_update AFTER UPDATE OF role, is_active ON app.agents FOR EACH ROW WHEN (((old.role = 'SUPERADMIN'::app.agent_role_enum) AND old.is_active AND (NOT ((new.role = 'SUPERADMIN'::app.agent_role_enum) AND new.is_active)))) EXECUTE FUNCTION app.tg_agents__keep_superadmin();
 
 CREATE TRIGGER _100_normalise_phone BEFORE INSERT OR UPDATE OF phone ON app.agents FOR EACH ROW EXECUTE FUNCTION app.tg_normalise_phone();
 
@@ -9596,21 +14632,87 @@ CREATE TRIGGER _100_notify BEFORE INSERT ON app.messages FOR EACH STATEMENT EXEC
 
 CREATE TRIGGER _100_validate BEFORE INSERT OR DELETE OR UPDATE ON app.system_configs FOR EACH ROW EXECUTE FUNCTION app.tg_system_configs__validate();
 
+CREATE TRIGGER _150_keep_id BEFORE UPDATE OF id ON app.agents FOR EACH ROW WHEN ((new.id <> old.id)) EXECUTE FUNCTION app.tg_master_data__keep_id();
+
+CREATE TRIGGER _150_keep_id BEFORE UPDATE OF id ON app.brands FOR EACH ROW WHEN ((new.id <> old.id)) EXECUTE FUNCTION app.tg_master_data__keep_id();
+
+CREATE TRIGGER _150_keep_id BEFORE UPDATE OF id ON app.categories FOR EACH ROW WHEN ((new.id <> old.id)) EXECUTE FUNCTION app.tg_master_data__keep_id();
+
+CREATE TRIGGER _150_keep_id BEFORE UPDATE OF id ON app.inventory FOR EACH ROW WHEN ((new.id <> old.id)) EXECUTE FUNCTION app.tg_master_data__keep_id();
+
+CREATE TRIGGER _150_keep_id BEFORE UPDATE OF id ON app.partners FOR EACH ROW WHEN ((new.id <> old.id)) EXECUTE FUNCTION app.tg_master_data__keep_id();
+
+CREATE TRIGGER _150_keep_id BEFORE UPDATE OF id ON app.products FOR EACH ROW WHEN ((new.id <> old.id)) EXECUTE FUNCTION app.tg_master_data__keep_id();
+
+CREATE TRIGGER _150_keep_id BEFORE UPDATE OF id ON app.redemption_catalog FOR EACH ROW WHEN ((new.id <> old.id)) EXECUTE FUNCTION app.tg_master_data__keep_id();
+
+CREATE TRIGGER _150_keep_id BEFORE UPDATE OF id ON app.regions FOR EACH ROW WHEN ((new.id <> old.id)) EXECUTE FUNCTION app.tg_master_data__keep_id();
+
+CREATE TRIGGER _150_keep_id BEFORE UPDATE OF id ON app.sub_distributors FOR EACH ROW WHEN ((new.id <> old.id)) EXECUTE FUNCTION app.tg_master_data__keep_id();
+
+CREATE TRIGGER _150_keep_id BEFORE UPDATE OF id ON app.tier_prices FOR EACH ROW WHEN ((new.id <> old.id)) EXECUTE FUNCTION app.tg_master_data__keep_id();
+
+CREATE TRIGGER _150_refuse_repeated_key BEFORE INSERT ON app.agents FOR EACH ROW WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__refuse_repeated_key('id', 'email');
+
+CREATE TRIGGER _150_refuse_repeated_key BEFORE INSERT ON app.brands FOR EACH ROW WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__refuse_repeated_key('id', 'name');
+
+CREATE TRIGGER _150_refuse_repeated_key BEFORE INSERT ON app.categories FOR EACH ROW WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__refuse_repeated_key('id', 'slug');
+
+CREATE TRIGGER _150_refuse_repeated_key BEFORE INSERT ON app.inventory FOR EACH ROW WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__refuse_repeated_key('id', 'product_id');
+
+CREATE TRIGGER _150_refuse_repeated_key BEFORE INSERT ON app.partners FOR EACH ROW WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__refuse_repeated_key('id', 'email', 'phone');
+
+CREATE TRIGGER _150_refuse_repeated_key BEFORE INSERT ON app.products FOR EACH ROW WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__refuse_repeated_key('id', 'sku');
+
+CREATE TRIGGER _150_refuse_repeated_key BEFORE INSERT ON app.redemption_catalog FOR EACH ROW WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__refuse_repeated_key('id');
+
+CREATE TRIGGER _150_refuse_repeated_key BEFORE INSERT ON app.regions FOR EACH ROW WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__refuse_repeated_key('id', 'code');
+
+CREATE TRIGGER _150_refuse_repeated_key BEFORE INSERT ON app.sub_distributors FOR EACH ROW WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__refuse_repeated_key('id');
+
+CREATE TRIGGER _150_refuse_repeated_key BEFORE INSERT ON app.tier_prices FOR EACH ROW WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__refuse_repeated_key('id');
+
+CREATE TRIGGER _200_derive_invoice AFTER INSERT ON app.invoice_credits FOR EACH ROW EXECUTE FUNCTION app.tg_invoice_credits__derive_invoice();
+
 CREATE TRIGGER _200_derive_invoice AFTER INSERT ON app.invoice_payments FOR EACH ROW EXECUTE FUNCTION app.tg_invoice_payments__derive_invoice();
+
+CREATE TRIGGER _200_derive_region BEFORE INSERT ON app.sla_escalation_logs FOR EACH ROW EXECUTE FUNCTION app.tg_sla_escalation_logs__derive_region();
 
 CREATE TRIGGER _200_derive_status BEFORE INSERT OR UPDATE ON app.invoices FOR EACH ROW EXECUTE FUNCTION app.tg_invoices__derive_status();
 
-CREATE TRIGGER _200_hand_over AFTER UPDATE ON app.sub_distributors FOR EACH ROW WHEN (((old.status = 'ACTIVE'::app.subdist_status_enum) AND (new.status = 'SUSPENDED'::app.subdist_status_enum))) EXECUTE FUNCTION app.tg_sub_distributors__hand_over();
+CREATE TRIGGER _200_derive_turn BEFORE UPDATE OF status, routed_to_subdist_id, routed_at, last_response_at, approved_at, released_at ON app.orders FOR EACH ROW EXECUTE FUNCTION app.tg_orders__derive_turn();
 
-CREATE TRIGGER _200_impersonation_notice AFTER UPDATE ON app.messages FOR EACH ROW WHEN ((((new.template)::text = 'order_placed_for_you'::text) AND ((old.status)::text <> (new.status)::text) AND ((new.status)::text = ANY ((ARRAY['SENT'::character varying, 'DELIVERED'::character varying, 'READ'::character varying, 'FAILED'::character varying])::text[])))) EXECUTE FUNCTION app.tg_messages__impersonation_notice();
+CREATE TRIGGER _200_erp_maintained BEFORE UPDATE OF erp_stock ON app.inventory FOR EACH ROW WHEN (((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name])) AND (new.erp_stock <> old.erp_stock))) EXECUTE FUNCTION app.tg_inventory__erp_maintained();
+
+CREATE TRIGGER _200_erp_maintained_delete BEFORE DELETE ON app.products FOR EACH ROW WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_products__erp_maintained();
+
+CREATE TRIGGER _200_erp_maintained_insert AFTER INSERT ON app.products FOR EACH ROW WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_products__erp_maintained();
+
+CREATE TRIGGER _200_erp_maintained_update BEFORE UPDATE OF sku, name, base_price, retail_price ON app.products FOR EACH ROW WHEN (((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name])) AND (((((new.sku)::text IS DISTINCT FROM (old.sku)::text) OR ((new.name)::text IS DISTINCT FROM (old.name)::text)) OR (new.base_price IS DISTINCT FROM old.base_price)) OR (new.retail_price IS DISTINCT FROM old.retail_price)))) EXECUTE FUNCTION app.tg_products__erp_maintained();
+
+CREATE TRIGGER _200_hand_over AFTER UPDATE ON app.sub_distributors REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_sub_distributors__hand_over();
+
+CREATE TRIGGER _200_impersonation_notice AFTER UPDATE ON app.messages FOR EACH ROW WHEN ((((new.template)::text ~~ '%\_for\_you'::text) AND ((old.status)::text <> (new.status)::text) AND ((new.status)::text = ANY ((ARRAY['SENT'::character varying, 'DELIVERED'::character varying, 'READ'::character varying, 'FAILED'::character varying])::text[])))) EXECUTE FUNCTION app.tg_messages__impersonation_notice();
 
 CREATE TRIGGER _200_no_truncate BEFORE TRUNCATE ON app.audit_buffer FOR EACH STATEMENT EXECUTE FUNCTION app.tg_append_only();
 
 CREATE TRIGGER _200_no_truncate BEFORE TRUNCATE ON app.audit_logs FOR EACH STATEMENT EXECUTE FUNCTION app.tg_append_only();
 
+CREATE TRIGGER _200_no_truncate BEFORE TRUNCATE ON app.audit_logs_default FOR EACH STATEMENT EXECUTE FUNCTION app.tg_append_only();
+
+CREATE TRIGGER _200_no_truncate BEFORE TRUNCATE ON app.credit_note_items FOR EACH STATEMENT EXECUTE FUNCTION app.tg_append_only();
+
+CREATE TRIGGER _200_no_truncate BEFORE TRUNCATE ON app.credit_notes FOR EACH STATEMENT EXECUTE FUNCTION app.tg_append_only();
+
+CREATE TRIGGER _200_no_truncate BEFORE TRUNCATE ON app.idempotency_keys FOR EACH STATEMENT EXECUTE FUNCTION app.tg_append_only();
+
+CREATE TRIGGER _200_no_truncate BEFORE TRUNCATE ON app.invoice_credits FOR EACH STATEMENT EXECUTE FUNCTION app.tg_append_only();
+
 CREATE TRIGGER _200_no_truncate BEFORE TRUNCATE ON app.invoice_payments FOR EACH STATEMENT EXECUTE FUNCTION app.tg_append_only();
 
 CREATE TRIGGER _200_no_truncate BEFORE TRUNCATE ON app.order_events FOR EACH STATEMENT EXECUTE FUNCTION app.tg_append_only();
+
+CREATE TRIGGER _200_no_truncate BEFORE TRUNCATE ON app.partner_removals FOR EACH STATEMENT EXECUTE FUNCTION app.tg_append_only();
 
 CREATE TRIGGER _200_no_truncate BEFORE TRUNCATE ON app.point_transactions FOR EACH STATEMENT EXECUTE FUNCTION app.tg_append_only();
 
@@ -9618,19 +14720,51 @@ CREATE TRIGGER _200_no_truncate BEFORE TRUNCATE ON app.system_config_history FOR
 
 CREATE TRIGGER _200_require_paid_invoice BEFORE INSERT ON app.point_transactions FOR EACH ROW WHEN ((new.type = 'EARNED'::app.point_tx_type_enum)) EXECUTE FUNCTION app.tg_point_transactions__require_paid_invoice();
 
-CREATE TRIGGER _200_restart_clock BEFORE UPDATE OF routed_at, last_response_at ON app.orders FOR EACH ROW WHEN (((new.routed_at IS DISTINCT FROM old.routed_at) OR (new.last_response_at IS DISTINCT FROM old.last_response_at))) EXECUTE FUNCTION app.tg_orders__restart_clock();
-
 CREATE TRIGGER _200_sla_hours_ascend AFTER INSERT OR UPDATE ON app.system_configs FOR EACH ROW WHEN (((new.config_key)::text ~~ 'sla.%\_hours'::text)) EXECUTE FUNCTION app.tg_system_configs__sla_hours_ascend();
+
+CREATE TRIGGER _300_close_sessions AFTER UPDATE OF role, is_active ON app.agents FOR EACH ROW WHEN (((old.role <> new.role) OR (old.is_active AND (NOT new.is_active)))) EXECUTE FUNCTION auth.tg_close_sessions();
+
+CREATE TRIGGER _300_close_sessions AFTER UPDATE OF is_active, deleted_at ON app.partners FOR EACH ROW WHEN ((old.is_active AND (old.deleted_at IS NULL) AND (NOT (new.is_active AND (new.deleted_at IS NULL))))) EXECUTE FUNCTION auth.tg_close_sessions();
+
+CREATE TRIGGER _300_close_sessions AFTER UPDATE OF status ON app.sub_distributors FOR EACH ROW WHEN (((old.status = 'ACTIVE'::app.subdist_status_enum) AND (new.status <> 'ACTIVE'::app.subdist_status_enum))) EXECUTE FUNCTION auth.tg_close_sessions();
+
+CREATE TRIGGER _300_derive_unbilled_insert AFTER INSERT ON app.invoices FOR EACH ROW EXECUTE FUNCTION app.tg_invoices__derive_unbilled();
+
+CREATE TRIGGER _300_derive_unbilled_update AFTER UPDATE ON app.invoices FOR EACH ROW WHEN (((old.status = 'CANCELLED'::app.invoice_status_enum) <> (new.status = 'CANCELLED'::app.invoice_status_enum))) EXECUTE FUNCTION app.tg_invoices__derive_unbilled();
 
 CREATE TRIGGER _300_history_insert AFTER INSERT ON app.system_configs FOR EACH ROW EXECUTE FUNCTION app.tg_system_configs__history();
 
 CREATE TRIGGER _300_history_update AFTER UPDATE ON app.system_configs FOR EACH ROW WHEN ((old.version <> new.version)) EXECUTE FUNCTION app.tg_system_configs__history();
+
+CREATE TRIGGER _300_keep BEFORE DELETE ON app.inventory FOR EACH ROW EXECUTE FUNCTION app.tg_inventory__keep();
+
+CREATE TRIGGER _300_move_escalations AFTER UPDATE OF region_id, deleted_at ON app.partners FOR EACH ROW WHEN (((new.region_id IS DISTINCT FROM old.region_id) OR (new.deleted_at IS DISTINCT FROM old.deleted_at))) EXECUTE FUNCTION app.tg_partners__move_escalations();
+
+CREATE TRIGGER _300_withdraw_insert BEFORE INSERT ON app.products FOR EACH ROW WHEN (((NOT new.is_active) AND (CURRENT_USER <> 'hub_owner'::name))) EXECUTE FUNCTION app.tg_products__withdraw();
+
+CREATE TRIGGER _300_withdraw_update BEFORE UPDATE OF is_active ON app.products FOR EACH ROW WHEN (((new.is_active <> old.is_active) AND (CURRENT_USER <> 'hub_owner'::name))) EXECUTE FUNCTION app.tg_products__withdraw();
+
+CREATE TRIGGER _310_end_codes AFTER UPDATE OF email, phone ON app.agents FOR EACH ROW WHEN ((((old.email)::text <> (new.email)::text) OR ((old.phone)::text IS DISTINCT FROM (new.phone)::text))) EXECUTE FUNCTION auth.tg_end_codes();
+
+CREATE TRIGGER _310_end_codes AFTER UPDATE OF email, phone ON app.partners FOR EACH ROW WHEN ((((old.email)::text <> (new.email)::text) OR ((old.phone)::text IS DISTINCT FROM (new.phone)::text))) EXECUTE FUNCTION auth.tg_end_codes();
+
+CREATE TRIGGER _310_end_codes AFTER UPDATE OF whatsapp_number ON app.sub_distributors FOR EACH ROW WHEN (((old.whatsapp_number)::text <> (new.whatsapp_number)::text)) EXECUTE FUNCTION auth.tg_end_codes();
 
 CREATE TRIGGER _400_derive_order_rules AFTER INSERT OR UPDATE ON app.system_configs FOR EACH STATEMENT EXECUTE FUNCTION app.tg_system_configs__derive_order_rules();
 
 CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.agent_sessions REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_delete();
 
 CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.agents REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_delete();
+
+CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.brands REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_delete();
+
+CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.categories REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_delete();
+
+CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.credit_note_items REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_delete();
+
+CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.credit_notes REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_delete();
+
+CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.invoice_credits REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_delete();
 
 CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.invoice_payments REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_delete();
 
@@ -9644,7 +14778,13 @@ CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.partners REFERENCING OLD TA
 
 CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.point_transactions REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_delete();
 
+CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.products REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_delete();
+
+CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.redemption_catalog REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_delete();
+
 CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.redemptions REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_delete();
+
+CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.regions REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_delete();
 
 CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.sub_distributors REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_delete();
 
@@ -9655,6 +14795,16 @@ CREATE TRIGGER _800_audit_delete AFTER DELETE ON app.tier_prices REFERENCING OLD
 CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.agent_sessions REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
 
 CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.agents REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
+
+CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.brands REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
+
+CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.categories REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
+
+CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.credit_note_items REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
+
+CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.credit_notes REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
+
+CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.invoice_credits REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
 
 CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.invoice_payments REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
 
@@ -9668,7 +14818,13 @@ CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.partners REFERENCING NEW TA
 
 CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.point_transactions REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
 
+CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.products REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
+
+CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.redemption_catalog REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
+
 CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.redemptions REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
+
+CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.regions REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
 
 CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.sub_distributors REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_insert();
 
@@ -9679,6 +14835,18 @@ CREATE TRIGGER _800_audit_insert AFTER INSERT ON app.tier_prices REFERENCING NEW
 CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.agent_sessions REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
 
 CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.agents REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
+
+CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.brands REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
+
+CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.categories REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
+
+CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.credit_note_items REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
+
+CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.credit_notes REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
+
+CREATE TRIGGER _800_audit_update AFTER UPDATE OF safety_buffer, erp_stock ON app.inventory FOR EACH ROW WHEN (((CURRENT_USER <> 'hub_owner'::name) AND (((new.safety_buffer)::integer IS DISTINCT FROM (old.safety_buffer)::integer) OR (new.erp_stock IS DISTINCT FROM old.erp_stock)))) EXECUTE FUNCTION app.tg_audit_update_row();
+
+CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.invoice_credits REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
 
 CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.invoice_payments REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
 
@@ -9692,7 +14860,13 @@ CREATE TRIGGER _800_audit_update AFTER UPDATE OF id, email, phone, password_hash
 
 CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.point_transactions REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
 
+CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.products REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
+
+CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.redemption_catalog FOR EACH ROW WHEN ((CURRENT_USER <> 'hub_owner'::name)) EXECUTE FUNCTION app.tg_audit_update_row();
+
 CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.redemptions REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
+
+CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.regions REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
 
 CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.sub_distributors REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
 
@@ -9700,15 +14874,27 @@ CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.system_configs REFERENCING 
 
 CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.tier_prices REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
 
-CREATE TRIGGER _900_touch BEFORE UPDATE ON app.agents FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
+CREATE TRIGGER _900_touch BEFORE UPDATE OF email, full_name, phone, role, region_id, is_active, updated_at ON app.agents FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
+
+CREATE TRIGGER _900_touch BEFORE UPDATE ON app.brands FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
+
+CREATE TRIGGER _900_touch BEFORE UPDATE ON app.categories FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
+
+CREATE TRIGGER _900_touch BEFORE UPDATE OF safety_buffer, erp_stock, updated_at ON app.inventory FOR EACH ROW WHEN (((((new.safety_buffer)::integer IS DISTINCT FROM (old.safety_buffer)::integer) OR (new.erp_stock IS DISTINCT FROM old.erp_stock)) OR (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION app.tg_inventory__touch();
 
 CREATE TRIGGER _900_touch BEFORE UPDATE ON app.orders FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
 
-CREATE TRIGGER _900_touch BEFORE UPDATE OF email, phone, password_hash, business_name, tier, salon_type, chair_count, specialization, region_id, credit_limit, is_active, address, deleted_at, updated_at ON app.partners FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
+CREATE TRIGGER _900_touch BEFORE UPDATE OF email, phone, business_name, tier, salon_type, chair_count, specialization, region_id, credit_limit, is_active, address, updated_at ON app.partners FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
 
 CREATE TRIGGER _900_touch BEFORE UPDATE ON app.products FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
 
+CREATE TRIGGER _900_touch BEFORE UPDATE ON app.redemption_catalog FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
+
+CREATE TRIGGER _900_touch BEFORE UPDATE ON app.regions FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
+
 CREATE TRIGGER _900_touch BEFORE UPDATE ON app.sub_distributors FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
+
+CREATE TRIGGER _900_touch BEFORE UPDATE ON app.tier_prices FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
 
 CREATE TRIGGER trg_point_balance AFTER INSERT ON app.point_transactions FOR EACH ROW EXECUTE FUNCTION app.update_partner_point_balance();
 
@@ -9719,10 +14905,22 @@ ALTER TABLE ONLY app.agent_sessions
     ADD CONSTRAINT agent_sessions_impersonated_partner_id_fkey FOREIGN KEY (impersonated_partner_id) REFERENCES app.partners(id) ON DELETE RESTRICT;
 
 ALTER TABLE ONLY app.agents
-    ADD CONSTRAINT agents_region_id_fkey FOREIGN KEY (region_id) REFERENCES app.regions(id) ON DELETE RESTRICT;
+    ADD CONSTRAINT agents_region_id_fkey FOREIGN KEY (region_id) REFERENCES app.regions(id);
 
 ALTER TABLE ONLY app.categories
-    ADD CONSTRAINT categories_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES app.categories(id) ON DELETE RESTRICT;
+    ADD CONSTRAINT categories_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES app.categories(id);
+
+ALTER TABLE ONLY app.credit_note_items
+    ADD CONSTRAINT credit_note_items_credit_note_id_fkey FOREIGN KEY (credit_note_id, partner_id) REFERENCES app.credit_notes(id, partner_id) ON DELETE RESTRICT;
+
+ALTER TABLE ONLY app.credit_note_items
+    ADD CONSTRAINT credit_note_items_order_item_id_fkey FOREIGN KEY (order_item_id) REFERENCES app.order_items(id) ON DELETE RESTRICT;
+
+ALTER TABLE ONLY app.credit_notes
+    ADD CONSTRAINT credit_notes_created_by_fkey FOREIGN KEY (created_by) REFERENCES app.agents(id) ON DELETE RESTRICT;
+
+ALTER TABLE ONLY app.credit_notes
+    ADD CONSTRAINT credit_notes_order_id_fkey FOREIGN KEY (order_id, partner_id) REFERENCES app.orders(id, partner_id) ON DELETE RESTRICT;
 
 ALTER TABLE ONLY app.erp_cancellations
     ADD CONSTRAINT erp_cancellations_order_id_fkey FOREIGN KEY (order_id, partner_id) REFERENCES app.orders(id, partner_id) ON DELETE RESTRICT;
@@ -9736,11 +14934,20 @@ ALTER TABLE ONLY app.impersonation_notifications
 ALTER TABLE ONLY app.impersonation_notifications
     ADD CONSTRAINT impersonation_notifications_order_id_fkey FOREIGN KEY (order_id) REFERENCES app.orders(id) ON DELETE RESTRICT;
 
+ALTER TABLE ONLY app.impersonation_notifications
+    ADD CONSTRAINT impersonation_notifications_redemption_id_fkey FOREIGN KEY (redemption_id) REFERENCES app.redemptions(id) ON DELETE RESTRICT;
+
 ALTER TABLE ONLY app.inbound_events
     ADD CONSTRAINT inbound_events_inbound_message_id_fkey FOREIGN KEY (inbound_message_id) REFERENCES app.inbound_messages(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY app.inventory
-    ADD CONSTRAINT inventory_product_id_fkey FOREIGN KEY (product_id) REFERENCES app.products(id) ON DELETE RESTRICT;
+    ADD CONSTRAINT inventory_product_id_fkey FOREIGN KEY (product_id) REFERENCES app.products(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY app.invoice_credits
+    ADD CONSTRAINT invoice_credits_credit_note_id_fkey FOREIGN KEY (credit_note_id, partner_id) REFERENCES app.credit_notes(id, partner_id) ON DELETE RESTRICT;
+
+ALTER TABLE ONLY app.invoice_credits
+    ADD CONSTRAINT invoice_credits_invoice_id_fkey FOREIGN KEY (invoice_id, partner_id) REFERENCES app.invoices(id, partner_id) ON DELETE RESTRICT;
 
 ALTER TABLE ONLY app.invoice_payments
     ADD CONSTRAINT invoice_payments_invoice_id_fkey FOREIGN KEY (invoice_id, partner_id) REFERENCES app.invoices(id, partner_id) ON DELETE RESTRICT;
@@ -9748,11 +14955,17 @@ ALTER TABLE ONLY app.invoice_payments
 ALTER TABLE ONLY app.invoice_payments
     ADD CONSTRAINT invoice_payments_recorded_by_fkey FOREIGN KEY (recorded_by) REFERENCES app.agents(id) ON DELETE RESTRICT;
 
+ALTER TABLE ONLY app.invoice_payments
+    ADD CONSTRAINT invoice_payments_reverses_payment_id_fkey FOREIGN KEY (reverses_payment_id) REFERENCES app.invoice_payments(id) ON DELETE RESTRICT;
+
 ALTER TABLE ONLY app.invoices
     ADD CONSTRAINT invoices_created_by_fkey FOREIGN KEY (created_by) REFERENCES app.agents(id) ON DELETE RESTRICT;
 
 ALTER TABLE ONLY app.invoices
     ADD CONSTRAINT invoices_order_id_fkey FOREIGN KEY (order_id, partner_id) REFERENCES app.orders(id, partner_id) ON DELETE RESTRICT;
+
+ALTER TABLE ONLY app.invoices
+    ADD CONSTRAINT invoices_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES app.partners(id) ON DELETE RESTRICT;
 
 ALTER TABLE ONLY app.messages
     ADD CONSTRAINT messages_order_id_fkey FOREIGN KEY (order_id) REFERENCES app.orders(id) ON DELETE RESTRICT;
@@ -9764,7 +14977,7 @@ ALTER TABLE ONLY app.order_items
     ADD CONSTRAINT order_items_order_id_fkey FOREIGN KEY (order_id, partner_id) REFERENCES app.orders(id, partner_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY app.order_items
-    ADD CONSTRAINT order_items_product_id_fkey FOREIGN KEY (product_id) REFERENCES app.products(id) ON DELETE RESTRICT;
+    ADD CONSTRAINT order_items_product_id_fkey FOREIGN KEY (product_id) REFERENCES app.products(id);
 
 ALTER TABLE ONLY app.orders
     ADD CONSTRAINT orders_agent_id_fkey FOREIGN KEY (agent_id) REFERENCES app.agents(id) ON DELETE RESTRICT;
@@ -9776,19 +14989,28 @@ ALTER TABLE ONLY app.orders
     ADD CONSTRAINT orders_released_by_fkey FOREIGN KEY (released_by) REFERENCES app.agents(id) ON DELETE RESTRICT;
 
 ALTER TABLE ONLY app.orders
-    ADD CONSTRAINT orders_routed_to_subdist_id_fkey FOREIGN KEY (routed_to_subdist_id) REFERENCES app.sub_distributors(id) ON DELETE RESTRICT;
+    ADD CONSTRAINT orders_routed_to_subdist_id_fkey FOREIGN KEY (routed_to_subdist_id) REFERENCES app.sub_distributors(id);
 
 ALTER TABLE ONLY app.partner_closed_months
     ADD CONSTRAINT partner_closed_months_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES app.partners(id) ON DELETE RESTRICT;
 
+ALTER TABLE ONLY app.partner_removals
+    ADD CONSTRAINT partner_removals_agent_id_fkey FOREIGN KEY (agent_id) REFERENCES app.agents(id) ON DELETE RESTRICT;
+
+ALTER TABLE ONLY app.partner_removals
+    ADD CONSTRAINT partner_removals_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES app.partners(id) ON DELETE RESTRICT;
+
 ALTER TABLE ONLY app.partners
-    ADD CONSTRAINT partners_region_id_fkey FOREIGN KEY (region_id) REFERENCES app.regions(id) ON DELETE RESTRICT;
+    ADD CONSTRAINT partners_region_id_fkey FOREIGN KEY (region_id) REFERENCES app.regions(id);
 
 ALTER TABLE ONLY app.point_queue
     ADD CONSTRAINT point_queue_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES app.invoices(id) ON DELETE RESTRICT;
 
 ALTER TABLE ONLY app.point_transactions
     ADD CONSTRAINT point_transactions_created_by_fkey FOREIGN KEY (created_by) REFERENCES app.agents(id) ON DELETE RESTRICT;
+
+ALTER TABLE ONLY app.point_transactions
+    ADD CONSTRAINT point_transactions_credit_note_id_fkey FOREIGN KEY (credit_note_id) REFERENCES app.credit_notes(id) ON DELETE RESTRICT;
 
 ALTER TABLE ONLY app.point_transactions
     ADD CONSTRAINT point_transactions_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES app.invoices(id) ON DELETE RESTRICT;
@@ -9803,19 +15025,22 @@ ALTER TABLE ONLY app.point_transactions
     ADD CONSTRAINT point_transactions_redemption_id_fkey FOREIGN KEY (redemption_id) REFERENCES app.redemptions(id) ON DELETE RESTRICT;
 
 ALTER TABLE ONLY app.products
-    ADD CONSTRAINT products_brand_id_fkey FOREIGN KEY (brand_id) REFERENCES app.brands(id) ON DELETE RESTRICT;
+    ADD CONSTRAINT products_brand_id_fkey FOREIGN KEY (brand_id) REFERENCES app.brands(id);
 
 ALTER TABLE ONLY app.products
-    ADD CONSTRAINT products_category_id_fkey FOREIGN KEY (category_id) REFERENCES app.categories(id) ON DELETE RESTRICT;
+    ADD CONSTRAINT products_category_id_fkey FOREIGN KEY (category_id) REFERENCES app.categories(id);
 
 ALTER TABLE ONLY app.redemptions
-    ADD CONSTRAINT redemptions_catalog_item_id_fkey FOREIGN KEY (catalog_item_id) REFERENCES app.redemption_catalog(id) ON DELETE RESTRICT;
+    ADD CONSTRAINT redemptions_agent_id_fkey FOREIGN KEY (agent_id) REFERENCES app.agents(id) ON DELETE RESTRICT;
+
+ALTER TABLE ONLY app.redemptions
+    ADD CONSTRAINT redemptions_catalog_item_id_fkey FOREIGN KEY (catalog_item_id) REFERENCES app.redemption_catalog(id);
 
 ALTER TABLE ONLY app.redemptions
     ADD CONSTRAINT redemptions_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES app.partners(id) ON DELETE RESTRICT;
 
 ALTER TABLE ONLY app.regions
-    ADD CONSTRAINT regions_parent_region_id_fkey FOREIGN KEY (parent_region_id) REFERENCES app.regions(id) ON DELETE RESTRICT;
+    ADD CONSTRAINT regions_parent_region_id_fkey FOREIGN KEY (parent_region_id) REFERENCES app.regions(id);
 
 ALTER TABLE ONLY app.sla_escalation_logs
     ADD CONSTRAINT sla_escalation_logs_acknowledged_by_fkey FOREIGN KEY (acknowledged_by) REFERENCES app.agents(id) ON DELETE RESTRICT;
@@ -9823,14 +15048,26 @@ ALTER TABLE ONLY app.sla_escalation_logs
 ALTER TABLE ONLY app.sla_escalation_logs
     ADD CONSTRAINT sla_escalation_logs_order_id_fkey FOREIGN KEY (order_id) REFERENCES app.orders(id) ON DELETE RESTRICT;
 
+ALTER TABLE ONLY app.sla_escalation_logs
+    ADD CONSTRAINT sla_escalation_logs_region_id_fkey FOREIGN KEY (region_id) REFERENCES app.regions(id) ON DELETE RESTRICT;
+
 ALTER TABLE ONLY app.sub_distributors
-    ADD CONSTRAINT sub_distributors_region_id_fkey FOREIGN KEY (region_id) REFERENCES app.regions(id) ON DELETE RESTRICT;
+    ADD CONSTRAINT sub_distributors_region_id_fkey FOREIGN KEY (region_id) REFERENCES app.regions(id);
 
 ALTER TABLE ONLY app.system_configs
     ADD CONSTRAINT system_configs_updated_by_fkey FOREIGN KEY (updated_by) REFERENCES app.agents(id) ON DELETE RESTRICT;
 
 ALTER TABLE ONLY app.tier_prices
-    ADD CONSTRAINT tier_prices_product_id_fkey FOREIGN KEY (product_id) REFERENCES app.products(id) ON DELETE RESTRICT;
+    ADD CONSTRAINT tier_prices_product_id_fkey FOREIGN KEY (product_id) REFERENCES app.products(id);
+
+ALTER TABLE ONLY app.unbilled_orders
+    ADD CONSTRAINT unbilled_orders_order_id_fkey FOREIGN KEY (order_id) REFERENCES app.orders(id) ON DELETE RESTRICT;
+
+ALTER TABLE ONLY auth.password_codes
+    ADD CONSTRAINT password_codes_agent_id_fkey FOREIGN KEY (agent_id) REFERENCES app.agents(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY auth.password_codes
+    ADD CONSTRAINT password_codes_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES app.partners(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY auth.refresh_tokens
     ADD CONSTRAINT refresh_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES auth.sessions(id) ON DELETE CASCADE;
@@ -9850,25 +15087,67 @@ ALTER TABLE app.agents ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY agents__admin_select ON app.agents FOR SELECT TO admin USING (true);
 
-CREATE POLICY agents__agent_select ON app.agents FOR SELECT TO agent USING ((id = ( SELECT auth.current_user_id() AS current_user_id)));
+CREATE POLICY agents__agent_select ON app.agents FOR SELECT TO agent USING (true);
+
+CREATE POLICY agents__superadmin_insert ON app.agents FOR INSERT TO superadmin WITH CHECK (true);
+
+CREATE POLICY agents__superadmin_update ON app.agents FOR UPDATE TO superadmin USING (true) WITH CHECK (true);
 
 ALTER TABLE app.audit_buffer ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE app.audit_logs ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY audit_logs__admin_select ON app.audit_logs FOR SELECT TO admin USING (true);
+CREATE POLICY audit_logs__admin_select ON app.audit_logs FOR SELECT TO admin USING (((target_type)::text <> 'system_configs'::text));
+
+CREATE POLICY audit_logs__superadmin_select ON app.audit_logs FOR SELECT TO superadmin USING (true);
 
 ALTER TABLE app.audit_logs_default ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE app.brands ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY brands__admin_delete ON app.brands FOR DELETE TO admin USING (true);
+
+CREATE POLICY brands__admin_insert ON app.brands FOR INSERT TO admin WITH CHECK (true);
+
+CREATE POLICY brands__admin_update ON app.brands FOR UPDATE TO admin USING (true) WITH CHECK (true);
+
 CREATE POLICY brands__select ON app.brands FOR SELECT TO partner, agent, admin, subdist USING (true);
 
 ALTER TABLE app.categories ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY categories__admin_delete ON app.categories FOR DELETE TO admin USING (true);
+
+CREATE POLICY categories__admin_insert ON app.categories FOR INSERT TO admin WITH CHECK (true);
+
+CREATE POLICY categories__admin_update ON app.categories FOR UPDATE TO admin USING (true) WITH CHECK (true);
+
 CREATE POLICY categories__select ON app.categories FOR SELECT TO partner, agent, admin, subdist USING (true);
 
 ALTER TABLE app.conversations ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE app.credit_note_items ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY credit_note_items__admin_select ON app.credit_note_items FOR SELECT TO admin USING (true);
+
+CREATE POLICY credit_note_items__agent_select ON app.credit_note_items FOR SELECT TO agent USING (( SELECT true
+   FROM app.partners p
+  WHERE (p.id = credit_note_items.partner_id)));
+
+CREATE POLICY credit_note_items__partner_select ON app.credit_note_items FOR SELECT TO partner USING ((partner_id = ( SELECT auth.current_user_id() AS current_user_id)));
+
+CREATE POLICY credit_note_items__subdist_select ON app.credit_note_items FOR SELECT TO subdist USING (( SELECT true
+   FROM app.order_items i
+  WHERE (i.id = credit_note_items.order_item_id)));
+
+ALTER TABLE app.credit_notes ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY credit_notes__admin_select ON app.credit_notes FOR SELECT TO admin USING (true);
+
+CREATE POLICY credit_notes__agent_select ON app.credit_notes FOR SELECT TO agent USING (( SELECT true
+   FROM app.partners p
+  WHERE (p.id = credit_notes.partner_id)));
+
+CREATE POLICY credit_notes__partner_select ON app.credit_notes FOR SELECT TO partner USING ((partner_id = ( SELECT auth.current_user_id() AS current_user_id)));
 
 ALTER TABLE app.erp_cancellations ENABLE ROW LEVEL SECURITY;
 
@@ -9877,6 +15156,8 @@ ALTER TABLE app.erp_quarantine ENABLE ROW LEVEL SECURITY;
 CREATE POLICY erp_quarantine__admin_select ON app.erp_quarantine FOR SELECT TO admin USING (true);
 
 ALTER TABLE app.erp_streams ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE app.idempotency_keys ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE app.impersonation_notifications ENABLE ROW LEVEL SECURITY;
 
@@ -9888,7 +15169,21 @@ ALTER TABLE app.inbound_messages ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE app.inventory ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY inventory__admin_insert ON app.inventory FOR INSERT TO admin WITH CHECK (true);
+
+CREATE POLICY inventory__admin_update ON app.inventory FOR UPDATE TO admin USING (true) WITH CHECK (true);
+
 CREATE POLICY inventory__select ON app.inventory FOR SELECT TO partner, agent, admin USING (true);
+
+ALTER TABLE app.invoice_credits ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY invoice_credits__admin_select ON app.invoice_credits FOR SELECT TO admin USING (true);
+
+CREATE POLICY invoice_credits__agent_select ON app.invoice_credits FOR SELECT TO agent USING (( SELECT true
+   FROM app.partners p
+  WHERE (p.id = invoice_credits.partner_id)));
+
+CREATE POLICY invoice_credits__partner_select ON app.invoice_credits FOR SELECT TO partner USING ((partner_id = ( SELECT auth.current_user_id() AS current_user_id)));
 
 ALTER TABLE app.invoice_payments ENABLE ROW LEVEL SECURITY;
 
@@ -9911,6 +15206,8 @@ CREATE POLICY invoices__agent_select ON app.invoices FOR SELECT TO agent USING (
 ALTER TABLE app.messages ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY messages__admin_select ON app.messages FOR SELECT TO admin USING (true);
+
+ALTER TABLE app.messages_period ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE app.order_events ENABLE ROW LEVEL SECURITY;
 
@@ -9952,9 +15249,17 @@ CREATE POLICY partner_invoices ON app.invoices FOR SELECT TO partner USING ((par
 
 CREATE POLICY partner_orders ON app.orders FOR SELECT TO partner USING ((partner_id = ( SELECT auth.current_user_id() AS current_user_id)));
 
+ALTER TABLE app.partner_removals ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY partner_removals__admin_select ON app.partner_removals FOR SELECT TO admin USING (true);
+
 ALTER TABLE app.partners ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY partners__admin_insert ON app.partners FOR INSERT TO admin WITH CHECK ((deleted_at IS NULL));
+
 CREATE POLICY partners__admin_select ON app.partners FOR SELECT TO admin USING ((deleted_at IS NULL));
+
+CREATE POLICY partners__admin_update ON app.partners FOR UPDATE TO admin USING ((deleted_at IS NULL)) WITH CHECK ((deleted_at IS NULL));
 
 CREATE POLICY partners__agent_select ON app.partners FOR SELECT TO agent USING (((region_id = ANY (ARRAY( SELECT auth.agent_regions() AS agent_regions))) AND (deleted_at IS NULL)));
 
@@ -9976,11 +15281,25 @@ CREATE POLICY point_transactions__partner_select ON app.point_transactions FOR S
 
 ALTER TABLE app.products ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY products__admin_delete ON app.products FOR DELETE TO admin USING (true);
+
+CREATE POLICY products__admin_insert ON app.products FOR INSERT TO admin WITH CHECK (true);
+
+CREATE POLICY products__admin_update ON app.products FOR UPDATE TO admin USING (true) WITH CHECK (true);
+
 CREATE POLICY products__select ON app.products FOR SELECT TO partner, agent, admin, subdist USING (true);
+
+ALTER TABLE app.purged_provider_ids ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE app.redemption_catalog ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY redemption_catalog__admin_delete ON app.redemption_catalog FOR DELETE TO admin USING (true);
+
+CREATE POLICY redemption_catalog__admin_insert ON app.redemption_catalog FOR INSERT TO admin WITH CHECK (true);
+
 CREATE POLICY redemption_catalog__admin_select ON app.redemption_catalog FOR SELECT TO admin USING (true);
+
+CREATE POLICY redemption_catalog__admin_update ON app.redemption_catalog FOR UPDATE TO admin USING (true) WITH CHECK (true);
 
 CREATE POLICY redemption_catalog__partner_select ON app.redemption_catalog FOR SELECT TO partner USING ((is_active OR ( SELECT true
    FROM app.redemptions r
@@ -9996,17 +15315,31 @@ CREATE POLICY redemptions__partner_select ON app.redemptions FOR SELECT TO partn
 
 ALTER TABLE app.regions ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY regions__admin_delete ON app.regions FOR DELETE TO admin USING (true);
+
+CREATE POLICY regions__admin_insert ON app.regions FOR INSERT TO admin WITH CHECK (true);
+
+CREATE POLICY regions__admin_update ON app.regions FOR UPDATE TO admin USING (true) WITH CHECK (true);
+
 CREATE POLICY regions__staff_select ON app.regions FOR SELECT TO agent, admin USING (true);
 
 ALTER TABLE app.sla_escalation_logs ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY sla_escalation_logs__admin_select ON app.sla_escalation_logs FOR SELECT TO admin USING (true);
 
+CREATE POLICY sla_escalation_logs__agent_select ON app.sla_escalation_logs FOR SELECT TO agent USING ((region_id = ANY (ARRAY( SELECT auth.agent_regions() AS agent_regions))));
+
 ALTER TABLE app.statistics_period ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE app.sub_distributors ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY sub_distributors__admin_delete ON app.sub_distributors FOR DELETE TO admin USING (true);
+
+CREATE POLICY sub_distributors__admin_insert ON app.sub_distributors FOR INSERT TO admin WITH CHECK (true);
+
 CREATE POLICY sub_distributors__admin_select ON app.sub_distributors FOR SELECT TO admin USING (true);
+
+CREATE POLICY sub_distributors__admin_update ON app.sub_distributors FOR UPDATE TO admin USING (true) WITH CHECK (true);
 
 CREATE POLICY sub_distributors__agent_select ON app.sub_distributors FOR SELECT TO agent USING ((region_id = ANY (ARRAY( SELECT auth.agent_regions() AS agent_regions))));
 
@@ -10022,13 +15355,25 @@ CREATE POLICY system_configs__admin_select ON app.system_configs FOR SELECT TO a
 
 ALTER TABLE app.tier_prices ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY tier_prices__admin_delete ON app.tier_prices FOR DELETE TO admin USING (true);
+
+CREATE POLICY tier_prices__admin_insert ON app.tier_prices FOR INSERT TO admin WITH CHECK (true);
+
 CREATE POLICY tier_prices__admin_select ON app.tier_prices FOR SELECT TO admin USING (true);
 
+CREATE POLICY tier_prices__admin_update ON app.tier_prices FOR UPDATE TO admin USING (true) WITH CHECK (true);
+
 CREATE POLICY tier_prices__partner_select ON app.tier_prices FOR SELECT TO partner USING ((tier = ( SELECT auth.current_tier() AS current_tier)));
+
+ALTER TABLE app.unbilled_orders ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY unbilled_orders__admin_select ON app.unbilled_orders FOR SELECT TO admin USING (true);
 
 ALTER TABLE auth.jwt_secret ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.login_attempts ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE auth.password_codes ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.refresh_tokens ENABLE ROW LEVEL SECURITY;
 
@@ -10067,10 +15412,17 @@ GRANT USAGE ON SCHEMA auth TO messenger;
 
 REVOKE USAGE ON SCHEMA public FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION api.account_statement(from_date date, to_date date, partner_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.account_statement(from_date date, to_date date, partner_id uuid) TO partner;
+GRANT ALL ON FUNCTION api.account_statement(from_date date, to_date date, partner_id uuid) TO agent;
+GRANT ALL ON FUNCTION api.account_statement(from_date date, to_date date, partner_id uuid) TO admin;
+
 REVOKE ALL ON FUNCTION api.acknowledge_escalation(escalation_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.acknowledge_escalation(escalation_id uuid) TO agent;
 GRANT ALL ON FUNCTION api.acknowledge_escalation(escalation_id uuid) TO admin;
 
 REVOKE ALL ON FUNCTION app.uuid_v7() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.uuid_v7() TO admin;
 
 GRANT SELECT ON TABLE app.point_transactions TO partner;
 GRANT SELECT ON TABLE app.point_transactions TO admin;
@@ -10078,8 +15430,8 @@ GRANT SELECT ON TABLE app.point_transactions TO admin;
 GRANT SELECT ON TABLE api.point_transactions TO partner;
 GRANT SELECT ON TABLE api.point_transactions TO admin;
 
-REVOKE ALL ON FUNCTION api.adjust_points(partner_id uuid, points integer, reason text) FROM PUBLIC;
-GRANT ALL ON FUNCTION api.adjust_points(partner_id uuid, points integer, reason text) TO admin;
+REVOKE ALL ON FUNCTION api.adjust_points(partner_id uuid, points integer, reason text, idempotency_key text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.adjust_points(partner_id uuid, points integer, reason text, idempotency_key text) TO admin;
 
 GRANT SELECT ON TABLE app.redemptions TO partner;
 GRANT SELECT ON TABLE app.redemptions TO admin;
@@ -10089,6 +15441,68 @@ GRANT SELECT ON TABLE api.redemptions TO admin;
 
 REVOKE ALL ON FUNCTION api.advance_redemption(redemption_id uuid, status text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.advance_redemption(redemption_id uuid, status text) TO admin;
+
+GRANT SELECT(id) ON TABLE app.agents TO admin;
+GRANT SELECT(id) ON TABLE app.agents TO agent;
+
+GRANT SELECT(email) ON TABLE app.agents TO admin;
+GRANT INSERT(email),UPDATE(email) ON TABLE app.agents TO superadmin;
+
+GRANT SELECT(full_name) ON TABLE app.agents TO admin;
+GRANT SELECT(full_name) ON TABLE app.agents TO agent;
+GRANT INSERT(full_name),UPDATE(full_name) ON TABLE app.agents TO superadmin;
+
+GRANT SELECT(phone) ON TABLE app.agents TO admin;
+GRANT INSERT(phone),UPDATE(phone) ON TABLE app.agents TO superadmin;
+
+GRANT SELECT(role) ON TABLE app.agents TO admin;
+GRANT SELECT(role) ON TABLE app.agents TO agent;
+GRANT INSERT(role),UPDATE(role) ON TABLE app.agents TO superadmin;
+
+GRANT SELECT(region_id) ON TABLE app.agents TO admin;
+GRANT SELECT(region_id) ON TABLE app.agents TO agent;
+GRANT INSERT(region_id),UPDATE(region_id) ON TABLE app.agents TO superadmin;
+
+GRANT SELECT(is_active) ON TABLE app.agents TO admin;
+GRANT SELECT(is_active) ON TABLE app.agents TO agent;
+GRANT INSERT(is_active),UPDATE(is_active) ON TABLE app.agents TO superadmin;
+
+GRANT SELECT(created_at) ON TABLE app.agents TO admin;
+
+GRANT SELECT(updated_at) ON TABLE app.agents TO admin;
+
+GRANT SELECT ON TABLE api.agents TO admin;
+
+GRANT INSERT(email),UPDATE(email) ON TABLE api.agents TO superadmin;
+
+GRANT INSERT(full_name),UPDATE(full_name) ON TABLE api.agents TO superadmin;
+
+GRANT INSERT(phone),UPDATE(phone) ON TABLE api.agents TO superadmin;
+
+GRANT INSERT(role),UPDATE(role) ON TABLE api.agents TO superadmin;
+
+GRANT INSERT(region_id),UPDATE(region_id) ON TABLE api.agents TO superadmin;
+
+GRANT INSERT(is_active),UPDATE(is_active) ON TABLE api.agents TO superadmin;
+
+GRANT SELECT ON TABLE app.order_events TO partner;
+GRANT SELECT ON TABLE app.order_events TO agent;
+GRANT SELECT ON TABLE app.order_events TO admin;
+GRANT SELECT ON TABLE app.order_events TO subdist;
+
+GRANT SELECT ON TABLE api.order_events TO partner;
+GRANT SELECT ON TABLE api.order_events TO agent;
+GRANT SELECT ON TABLE api.order_events TO admin;
+GRANT SELECT ON TABLE api.order_events TO subdist;
+
+REVOKE ALL ON FUNCTION api.agents(api.order_events) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.agents(api.order_events) TO admin;
+
+REVOKE ALL ON FUNCTION app.allowed_actions(p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean, p_role text) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.allowed_actions(p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean, p_role text) TO partner;
+GRANT ALL ON FUNCTION app.allowed_actions(p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean, p_role text) TO agent;
+GRANT ALL ON FUNCTION app.allowed_actions(p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean, p_role text) TO admin;
+GRANT ALL ON FUNCTION app.allowed_actions(p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean, p_role text) TO subdist;
 
 REVOKE ALL ON FUNCTION app.next_order_number() FROM PUBLIC;
 
@@ -10104,6 +15518,11 @@ GRANT SELECT ON TABLE api.orders TO subdist;
 
 REVOKE ALL ON FUNCTION api.approve_order(order_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.approve_order(order_id uuid) TO admin;
+
+REVOKE ALL ON FUNCTION app.days_overdue(p_due_date timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.days_overdue(p_due_date timestamp with time zone) TO partner;
+GRANT ALL ON FUNCTION app.days_overdue(p_due_date timestamp with time zone) TO agent;
+GRANT ALL ON FUNCTION app.days_overdue(p_due_date timestamp with time zone) TO admin;
 
 REVOKE ALL ON FUNCTION app.next_invoice_number() FROM PUBLIC;
 
@@ -10130,11 +15549,18 @@ REVOKE ALL ON FUNCTION api.claim_messages(max integer, lease_seconds integer) FR
 GRANT ALL ON FUNCTION api.claim_messages(max integer, lease_seconds integer) TO messenger;
 
 REVOKE ALL ON FUNCTION api.complete_order(order_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.complete_order(order_id uuid) TO subdist;
 GRANT ALL ON FUNCTION api.complete_order(order_id uuid) TO admin;
+
+REVOKE ALL ON FUNCTION api.delete_partner(partner_id uuid, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.delete_partner(partner_id uuid, reason text) TO admin;
 
 REVOKE ALL ON FUNCTION api.end_shadow_session() FROM PUBLIC;
 GRANT ALL ON FUNCTION api.end_shadow_session() TO agent;
 GRANT ALL ON FUNCTION api.end_shadow_session() TO admin;
+
+REVOKE ALL ON FUNCTION api.erase_partner(partner_id uuid, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.erase_partner(partner_id uuid, reason text) TO superadmin;
 
 REVOKE ALL ON FUNCTION api.erp_ack_cancellation(order_id uuid, outcome text, note text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.erp_ack_cancellation(order_id uuid, outcome text, note text) TO erp;
@@ -10163,15 +15589,24 @@ GRANT ALL ON FUNCTION api.erp_report(stream text, ok boolean, detail text) TO er
 REVOKE ALL ON FUNCTION api.erp_stream(stream text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.erp_stream(stream text) TO erp;
 
+REVOKE ALL ON FUNCTION api.expire_points(partner_id uuid, points integer, reason text, idempotency_key text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.expire_points(partner_id uuid, points integer, reason text, idempotency_key text) TO admin;
+
 REVOKE ALL ON FUNCTION api.inbound_message(payload jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.inbound_message(payload jsonb) TO messenger;
 
-REVOKE ALL ON FUNCTION api.login(email text, password text) FROM PUBLIC;
-GRANT ALL ON FUNCTION api.login(email text, password text) TO anon;
-GRANT ALL ON FUNCTION api.login(email text, password text) TO partner;
-GRANT ALL ON FUNCTION api.login(email text, password text) TO agent;
-GRANT ALL ON FUNCTION api.login(email text, password text) TO admin;
-GRANT ALL ON FUNCTION api.login(email text, password text) TO subdist;
+REVOKE ALL ON FUNCTION api.invite(role text, id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.invite(role text, id uuid) TO admin;
+
+REVOKE ALL ON FUNCTION api.issue_invoice(order_id uuid, amount numeric, due_date timestamp with time zone, reason text, idempotency_key text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.issue_invoice(order_id uuid, amount numeric, due_date timestamp with time zone, reason text, idempotency_key text) TO admin;
+
+REVOKE ALL ON FUNCTION api.login(email text, password text, role text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.login(email text, password text, role text) TO anon;
+GRANT ALL ON FUNCTION api.login(email text, password text, role text) TO partner;
+GRANT ALL ON FUNCTION api.login(email text, password text, role text) TO agent;
+GRANT ALL ON FUNCTION api.login(email text, password text, role text) TO admin;
+GRANT ALL ON FUNCTION api.login(email text, password text, role text) TO subdist;
 
 REVOKE ALL ON FUNCTION api.logout() FROM PUBLIC;
 GRANT ALL ON FUNCTION api.logout() TO partner;
@@ -10222,14 +15657,160 @@ GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zo
 GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO admin;
 GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO subdist;
 
+REVOKE ALL ON FUNCTION app.open_months_start() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.agent_regions() FROM PUBLIC;
+GRANT ALL ON FUNCTION auth.agent_regions() TO partner;
+GRANT ALL ON FUNCTION auth.agent_regions() TO agent;
+GRANT ALL ON FUNCTION auth.agent_regions() TO admin;
+
+REVOKE ALL ON FUNCTION auth.caller_role() FROM PUBLIC;
+GRANT ALL ON FUNCTION auth.caller_role() TO anon;
+GRANT ALL ON FUNCTION auth.caller_role() TO partner;
+GRANT ALL ON FUNCTION auth.caller_role() TO agent;
+GRANT ALL ON FUNCTION auth.caller_role() TO admin;
+GRANT ALL ON FUNCTION auth.caller_role() TO subdist;
+GRANT ALL ON FUNCTION auth.caller_role() TO erp;
+GRANT ALL ON FUNCTION auth.caller_role() TO messenger;
+
+REVOKE ALL ON FUNCTION auth.current_user_id() FROM PUBLIC;
+GRANT ALL ON FUNCTION auth.current_user_id() TO anon;
+GRANT ALL ON FUNCTION auth.current_user_id() TO partner;
+GRANT ALL ON FUNCTION auth.current_user_id() TO agent;
+GRANT ALL ON FUNCTION auth.current_user_id() TO admin;
+GRANT ALL ON FUNCTION auth.current_user_id() TO subdist;
+GRANT ALL ON FUNCTION auth.current_user_id() TO erp;
+GRANT ALL ON FUNCTION auth.current_user_id() TO messenger;
+
+GRANT SELECT(id) ON TABLE app.partners TO partner;
+GRANT SELECT(id) ON TABLE app.partners TO agent;
+GRANT SELECT(id) ON TABLE app.partners TO admin;
+GRANT SELECT(id) ON TABLE app.partners TO subdist;
+
+GRANT SELECT(email) ON TABLE app.partners TO partner;
+GRANT SELECT(email) ON TABLE app.partners TO agent;
+GRANT SELECT(email),INSERT(email),UPDATE(email) ON TABLE app.partners TO admin;
+
+GRANT SELECT(phone) ON TABLE app.partners TO partner;
+GRANT SELECT(phone) ON TABLE app.partners TO agent;
+GRANT SELECT(phone),INSERT(phone),UPDATE(phone) ON TABLE app.partners TO admin;
+GRANT SELECT(phone) ON TABLE app.partners TO subdist;
+
+GRANT SELECT(business_name) ON TABLE app.partners TO partner;
+GRANT SELECT(business_name) ON TABLE app.partners TO agent;
+GRANT SELECT(business_name),INSERT(business_name),UPDATE(business_name) ON TABLE app.partners TO admin;
+GRANT SELECT(business_name) ON TABLE app.partners TO subdist;
+
+GRANT SELECT(tier) ON TABLE app.partners TO partner;
+GRANT SELECT(tier) ON TABLE app.partners TO agent;
+GRANT SELECT(tier),INSERT(tier),UPDATE(tier) ON TABLE app.partners TO admin;
+GRANT SELECT(tier) ON TABLE app.partners TO subdist;
+
+GRANT SELECT(salon_type) ON TABLE app.partners TO partner;
+GRANT SELECT(salon_type) ON TABLE app.partners TO agent;
+GRANT SELECT(salon_type),INSERT(salon_type),UPDATE(salon_type) ON TABLE app.partners TO admin;
+
+GRANT SELECT(chair_count) ON TABLE app.partners TO partner;
+GRANT SELECT(chair_count) ON TABLE app.partners TO agent;
+GRANT SELECT(chair_count),INSERT(chair_count),UPDATE(chair_count) ON TABLE app.partners TO admin;
+
+GRANT SELECT(specialization) ON TABLE app.partners TO partner;
+GRANT SELECT(specialization) ON TABLE app.partners TO agent;
+GRANT SELECT(specialization),INSERT(specialization),UPDATE(specialization) ON TABLE app.partners TO admin;
+
+GRANT SELECT(region_id) ON TABLE app.partners TO partner;
+GRANT SELECT(region_id) ON TABLE app.partners TO agent;
+GRANT SELECT(region_id),INSERT(region_id),UPDATE(region_id) ON TABLE app.partners TO admin;
+GRANT SELECT(region_id) ON TABLE app.partners TO subdist;
+
+GRANT SELECT(credit_limit) ON TABLE app.partners TO partner;
+GRANT SELECT(credit_limit) ON TABLE app.partners TO agent;
+GRANT SELECT(credit_limit),INSERT(credit_limit),UPDATE(credit_limit) ON TABLE app.partners TO admin;
+
+GRANT SELECT(credit_used) ON TABLE app.partners TO partner;
+GRANT SELECT(credit_used) ON TABLE app.partners TO agent;
+GRANT SELECT(credit_used) ON TABLE app.partners TO admin;
+
+GRANT SELECT(point_balance) ON TABLE app.partners TO partner;
+GRANT SELECT(point_balance) ON TABLE app.partners TO agent;
+GRANT SELECT(point_balance) ON TABLE app.partners TO admin;
+
+GRANT SELECT(is_active) ON TABLE app.partners TO partner;
+GRANT SELECT(is_active) ON TABLE app.partners TO agent;
+GRANT SELECT(is_active),INSERT(is_active),UPDATE(is_active) ON TABLE app.partners TO admin;
+
+GRANT SELECT(address) ON TABLE app.partners TO partner;
+GRANT SELECT(address) ON TABLE app.partners TO agent;
+GRANT SELECT(address),INSERT(address),UPDATE(address) ON TABLE app.partners TO admin;
+GRANT SELECT(address) ON TABLE app.partners TO subdist;
+
+GRANT SELECT(created_at) ON TABLE app.partners TO partner;
+GRANT SELECT(created_at) ON TABLE app.partners TO agent;
+GRANT SELECT(created_at) ON TABLE app.partners TO admin;
+
+GRANT SELECT(updated_at) ON TABLE app.partners TO partner;
+GRANT SELECT(updated_at) ON TABLE app.partners TO agent;
+GRANT SELECT(updated_at) ON TABLE app.partners TO admin;
+
+GRANT SELECT(deleted_at) ON TABLE app.partners TO partner;
+GRANT SELECT(deleted_at) ON TABLE app.partners TO agent;
+GRANT SELECT(deleted_at) ON TABLE app.partners TO admin;
+GRANT SELECT(deleted_at) ON TABLE app.partners TO subdist;
+
+GRANT SELECT ON TABLE api.partner_statistics TO partner;
+GRANT SELECT ON TABLE api.partner_statistics TO agent;
+GRANT SELECT ON TABLE api.partner_statistics TO admin;
+
+GRANT SELECT ON TABLE api.partners TO agent;
+GRANT SELECT ON TABLE api.partners TO admin;
+
+GRANT INSERT(email),UPDATE(email) ON TABLE api.partners TO admin;
+
+GRANT INSERT(phone),UPDATE(phone) ON TABLE api.partners TO admin;
+
+GRANT INSERT(business_name),UPDATE(business_name) ON TABLE api.partners TO admin;
+
+GRANT INSERT(tier),UPDATE(tier) ON TABLE api.partners TO admin;
+
+GRANT INSERT(salon_type),UPDATE(salon_type) ON TABLE api.partners TO admin;
+
+GRANT INSERT(chair_count),UPDATE(chair_count) ON TABLE api.partners TO admin;
+
+GRANT INSERT(specialization),UPDATE(specialization) ON TABLE api.partners TO admin;
+
+GRANT INSERT(region_id),UPDATE(region_id) ON TABLE api.partners TO admin;
+
+GRANT INSERT(credit_limit),UPDATE(credit_limit) ON TABLE api.partners TO admin;
+
+GRANT INSERT(is_active),UPDATE(is_active) ON TABLE api.partners TO admin;
+
+GRANT INSERT(address),UPDATE(address) ON TABLE api.partners TO admin;
+
+REVOKE ALL ON FUNCTION api.partners(api.partner_statistics) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.partners(api.partner_statistics) TO agent;
+GRANT ALL ON FUNCTION api.partners(api.partner_statistics) TO admin;
+
 REVOKE ALL ON FUNCTION api.process_inbox(max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.process_inbox(max integer) TO messenger;
 
 REVOKE ALL ON FUNCTION api.quote_order(items jsonb, points integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.quote_order(items jsonb, points integer) TO partner;
 
-REVOKE ALL ON FUNCTION api.record_payment(invoice_id uuid, amount numeric, payment_method text, reference_number text, paid_at timestamp with time zone, notes text) FROM PUBLIC;
-GRANT ALL ON FUNCTION api.record_payment(invoice_id uuid, amount numeric, payment_method text, reference_number text, paid_at timestamp with time zone, notes text) TO admin;
+REVOKE ALL ON FUNCTION api.record_payment(invoice_id uuid, amount numeric, payment_method text, reference_number text, paid_at timestamp with time zone, notes text, idempotency_key text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.record_payment(invoice_id uuid, amount numeric, payment_method text, reference_number text, paid_at timestamp with time zone, notes text, idempotency_key text) TO admin;
+
+REVOKE ALL ON FUNCTION app.reference_key(p_reference text) FROM PUBLIC;
+
+GRANT SELECT ON TABLE app.invoice_payments TO partner;
+GRANT SELECT ON TABLE app.invoice_payments TO agent;
+GRANT SELECT ON TABLE app.invoice_payments TO admin;
+
+GRANT SELECT ON TABLE api.invoice_payments TO partner;
+GRANT SELECT ON TABLE api.invoice_payments TO agent;
+GRANT SELECT ON TABLE api.invoice_payments TO admin;
+
+REVOKE ALL ON FUNCTION api.record_refund(invoice_id uuid, amount numeric, reference_number text, reason text, idempotency_key text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.record_refund(invoice_id uuid, amount numeric, reference_number text, reason text, idempotency_key text) TO admin;
 
 REVOKE ALL ON FUNCTION api.redeem_link(token text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.redeem_link(token text) TO anon;
@@ -10261,11 +15842,44 @@ GRANT ALL ON FUNCTION api.request_link(whatsapp_number text) TO agent;
 GRANT ALL ON FUNCTION api.request_link(whatsapp_number text) TO admin;
 GRANT ALL ON FUNCTION api.request_link(whatsapp_number text) TO subdist;
 
+REVOKE ALL ON FUNCTION api.request_password_reset(email text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.request_password_reset(email text) TO anon;
+GRANT ALL ON FUNCTION api.request_password_reset(email text) TO partner;
+GRANT ALL ON FUNCTION api.request_password_reset(email text) TO agent;
+GRANT ALL ON FUNCTION api.request_password_reset(email text) TO admin;
+GRANT ALL ON FUNCTION api.request_password_reset(email text) TO subdist;
+
 REVOKE ALL ON FUNCTION api.reroute_order(order_id uuid, subdist_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.reroute_order(order_id uuid, subdist_id uuid) TO admin;
 
+REVOKE ALL ON FUNCTION api.reset_password(token text, new_password text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.reset_password(token text, new_password text) TO anon;
+GRANT ALL ON FUNCTION api.reset_password(token text, new_password text) TO partner;
+GRANT ALL ON FUNCTION api.reset_password(token text, new_password text) TO agent;
+GRANT ALL ON FUNCTION api.reset_password(token text, new_password text) TO admin;
+GRANT ALL ON FUNCTION api.reset_password(token text, new_password text) TO subdist;
+
 REVOKE ALL ON FUNCTION api.respond_order(order_id uuid, decision text, note text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.respond_order(order_id uuid, decision text, note text) TO subdist;
+
+REVOKE ALL ON FUNCTION app.next_credit_note_number() FROM PUBLIC;
+
+GRANT SELECT ON TABLE app.credit_notes TO partner;
+GRANT SELECT ON TABLE app.credit_notes TO agent;
+GRANT SELECT ON TABLE app.credit_notes TO admin;
+
+GRANT SELECT ON TABLE api.credit_notes TO partner;
+GRANT SELECT ON TABLE api.credit_notes TO agent;
+GRANT SELECT ON TABLE api.credit_notes TO admin;
+
+REVOKE ALL ON FUNCTION api.return_items(order_id uuid, items jsonb, reason text, idempotency_key text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.return_items(order_id uuid, items jsonb, reason text, idempotency_key text) TO admin;
+
+REVOKE ALL ON FUNCTION api.reverse_payment(payment_id uuid, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.reverse_payment(payment_id uuid, reason text) TO admin;
+
+REVOKE ALL ON FUNCTION api.revoke_sessions(role text, id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.revoke_sessions(role text, id uuid) TO admin;
 
 REVOKE ALL ON FUNCTION api.save_draft(items jsonb, notes text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.save_draft(items jsonb, notes text) TO partner;
@@ -10274,35 +15888,66 @@ REVOKE ALL ON FUNCTION api.set_config(config_key text, config_value jsonb) FROM 
 GRANT ALL ON FUNCTION api.set_config(config_key text, config_value jsonb) TO admin;
 
 REVOKE ALL ON FUNCTION api.ship_order(order_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.ship_order(order_id uuid) TO subdist;
 GRANT ALL ON FUNCTION api.ship_order(order_id uuid) TO admin;
+
+GRANT SELECT ON TABLE api.staff TO agent;
+GRANT SELECT ON TABLE api.staff TO admin;
+
+REVOKE ALL ON FUNCTION api.staff(api.order_events) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.staff(api.order_events) TO agent;
+GRANT ALL ON FUNCTION api.staff(api.order_events) TO admin;
 
 REVOKE ALL ON FUNCTION api.start_shadow_session(partner_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.start_shadow_session(partner_id uuid) TO agent;
 GRANT ALL ON FUNCTION api.start_shadow_session(partner_id uuid) TO admin;
 
-REVOKE ALL ON FUNCTION api.submit_draft(order_id uuid, points integer, idempotency_key text) FROM PUBLIC;
-GRANT ALL ON FUNCTION api.submit_draft(order_id uuid, points integer, idempotency_key text) TO partner;
+REVOKE ALL ON FUNCTION api.submit_draft(order_id uuid, points integer, idempotency_key text, expected_total numeric) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.submit_draft(order_id uuid, points integer, idempotency_key text, expected_total numeric) TO partner;
 
-REVOKE ALL ON FUNCTION api.submit_order(items jsonb, points integer, notes text, idempotency_key text) FROM PUBLIC;
-GRANT ALL ON FUNCTION api.submit_order(items jsonb, points integer, notes text, idempotency_key text) TO partner;
+REVOKE ALL ON FUNCTION api.submit_order(items jsonb, points integer, notes text, idempotency_key text, expected_total numeric) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.submit_order(items jsonb, points integer, notes text, idempotency_key text, expected_total numeric) TO partner;
+
+REVOKE ALL ON FUNCTION api.update_draft(order_id uuid, items jsonb, notes text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.update_draft(order_id uuid, items jsonb, notes text) TO partner;
+
+REVOKE ALL ON FUNCTION api.update_profile(address text, phone text, salon_type text, chair_count integer, specialization text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.update_profile(address text, phone text, salon_type text, chair_count integer, specialization text) TO partner;
+
+REVOKE ALL ON FUNCTION api.write_off(invoice_id uuid, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.write_off(invoice_id uuid, reason text) TO admin;
+
+REVOKE ALL ON FUNCTION app.account_statement(p_from_date date, p_to_date date, p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.acknowledge_escalation(p_escalation_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.actor_of(p_claims json, p_role text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.adjust_points(p_partner_id uuid, p_points integer, p_reason text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.adjust_points(p_partner_id uuid, p_points integer, p_reason text, p_idempotency_key text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.advance_redemption(p_redemption_id uuid, p_status text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.agents_serving(p_region_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.amount_limit() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.ancestor_regions(p_region_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.apply_credit_note(p_credit_note_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.apply_quarantined_levels(p_skus text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.approve_order(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.assign_order(p_order_id uuid, p_subdist_id uuid, p_event text, p_note text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.audit_partitions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.audited_ids(p_partner_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.bill_order(p_order_id uuid, p_amount numeric, p_due_date timestamp with time zone, p_reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.booked_points(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.button_order_id(p_payload text) FROM PUBLIC;
 
@@ -10316,6 +15961,8 @@ REVOKE ALL ON FUNCTION app.cancel_invoices(p_order_id uuid, p_reason text) FROM 
 
 REVOKE ALL ON FUNCTION app.cancel_order(p_order_id uuid, p_reason text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.carries_token(p_template text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.changed_columns(p_row jsonb, p_other jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.check_config(p_key text, p_value jsonb) FROM PUBLIC;
@@ -10323,9 +15970,13 @@ REVOKE ALL ON FUNCTION app.check_config(p_key text, p_value jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.check_consistency(p_invariant text) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.check_consistency(p_invariant text) TO admin;
 
-REVOKE ALL ON FUNCTION app.check_credit(p_partner app.partner_account, p_amount numeric, p_over_limit_policy text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.check_credit(p_partner app.partner_account, p_amount numeric, p_over_limit_policy text, p_max_overdue_days integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.check_deliverer(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.check_erp_streams() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.check_expected_total(p_expected_total numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.check_items(p_items jsonb) FROM PUBLIC;
 
@@ -10336,6 +15987,10 @@ GRANT ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time z
 GRANT ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) TO agent;
 GRANT ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) TO admin;
 GRANT ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) TO subdist;
+
+REVOKE ALL ON FUNCTION app.check_partner_settled(p_partner_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.check_return(p_order_id uuid, p_items jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.check_shadow_session(p_agent_id uuid, p_partner_id uuid) FROM PUBLIC;
 
@@ -10351,11 +16006,15 @@ REVOKE ALL ON FUNCTION app.close_months(p_until date) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.close_order(p_order_id uuid, p_to app.order_status_enum, p_reason text, p_partner_id uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.close_partner(p_partner_id uuid, p_reason text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.complete_order(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.config_definitions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.config_int(p_key text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.config_int_list(p_key text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.config_numeric(p_key text) FROM PUBLIC;
 
@@ -10365,11 +16024,24 @@ REVOKE ALL ON FUNCTION app.config_text(p_key text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.correct_closed_months(p_closed_since timestamp with time zone) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.credit_invoice(p_invoice_id uuid, p_room numeric, p_credit_note_id uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.current_order_rules() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.delete_partner(p_partner_id uuid, p_reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.derive_order_rules() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.describe_quote(p_partner app.partner_account, p_order app.priced_order, p_points integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.draft_items(p_order_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.drop_audit_partitions(p_before timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.due_before(p_days integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.due_before(p_days integer) TO partner;
+GRANT ALL ON FUNCTION app.due_before(p_days integer) TO agent;
+GRANT ALL ON FUNCTION app.due_before(p_days integer) TO admin;
 
 REVOKE ALL ON FUNCTION app.end_shadow_session() FROM PUBLIC;
 
@@ -10378,6 +16050,22 @@ REVOKE ALL ON FUNCTION app.enqueue_message(p_template text, p_recipient_type tex
 REVOKE ALL ON FUNCTION app.enqueue_messages(p_template text, p_recipient_type text, p_recipient_ids uuid[], p_order_id uuid, p_variables jsonb, p_channel app.notification_channel_enum, p_expires_at timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.enqueue_vesting(p_invoice_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.erase_account(p_partner_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.erase_messages(p_partner_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.erase_partner(p_partner_id uuid, p_reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.erase_quarantine(p_partner_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.erase_row(p_table text, p_row jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.erase_rows(p_partner_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.erase_trail(p_partner_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.erase_webhooks(p_phone text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.erp_ack_cancellation(p_order_id uuid, p_outcome text, p_note text) FROM PUBLIC;
 
@@ -10405,9 +16093,21 @@ REVOKE ALL ON FUNCTION app.error_catalog() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.escalate_now(p_order_id uuid, p_reason text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.escalation_region(p_order_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.escalation_template(p_level app.escalation_level_enum, p_awaiting app.awaiting_enum, p_status app.order_status_enum) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.event_key(p_element jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.exceeds_credit(p_partner app.partner_account, p_amount numeric) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.expire_points(p_partner_id uuid, p_points integer, p_reason text, p_idempotency_key text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.fail(p_code text, p_details text, p_hint text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.find_payment(p_invoice_id uuid, p_kind text, p_reference text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.find_result(p_call text, p_key text, p_hash bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.find_submission(p_partner_id uuid, p_key text, p_hash bytea) FROM PUBLIC;
 
@@ -10417,7 +16117,9 @@ REVOKE ALL ON FUNCTION app.format_rupiah(p_amount numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.forward_text(p_from text, p_text text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.hand_over_orders(p_subdist_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.generated_columns(p_table oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.hand_over_orders(p_subdist_ids uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.handle_button_reply(p_payload text, p_from text) FROM PUBLIC;
 
@@ -10427,6 +16129,11 @@ REVOKE ALL ON FUNCTION app.handle_inbound_event(p_inbound_id uuid, p_message jso
 
 REVOKE ALL ON FUNCTION app.handle_inbound_status(p_status jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.headquarters() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.headquarters_due_at(p_since timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.headquarters_due_at(p_since timestamp with time zone) TO admin;
+
 REVOKE ALL ON FUNCTION app.holds_stock(p_status app.order_status_enum, p_erp_reference text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.inbound_elements(p_payload jsonb) FROM PUBLIC;
@@ -10435,22 +16142,44 @@ REVOKE ALL ON FUNCTION app.inbound_message(p_payload jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.insert_payment(p_invoice_id uuid, p_kind text, p_amount numeric, p_payment_method text, p_reference_number text, p_notes text, p_paid_at timestamp with time zone, p_reverses_payment_id uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.invariants() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.invariants() TO admin;
 
-REVOKE ALL ON FUNCTION app.invoice_amount_due(p_status app.invoice_status_enum, p_amount numeric, p_amount_paid numeric) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.invoice_due_days(p_order_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.invoices_to_remind(p_days integer[], p_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.is_calendar(p_value jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.is_date(p_text text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.is_erasing(p_partner_id uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.is_in_conversation_window(p_number text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.is_int_list(p_value jsonb, p_minimum numeric, p_maximum numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.is_legal_redemption(p_from app.redemption_status_enum, p_to app.redemption_status_enum) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.is_legal_transition(p_from app.order_status_enum, p_to app.order_status_enum) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.is_legal_transition(p_from app.order_status_enum, p_to app.order_status_enum) TO partner;
+GRANT ALL ON FUNCTION app.is_legal_transition(p_from app.order_status_enum, p_to app.order_status_enum) TO agent;
+GRANT ALL ON FUNCTION app.is_legal_transition(p_from app.order_status_enum, p_to app.order_status_enum) TO admin;
+GRANT ALL ON FUNCTION app.is_legal_transition(p_from app.order_status_enum, p_to app.order_status_enum) TO subdist;
 
-REVOKE ALL ON FUNCTION app.issue_invoice(p_order_id uuid, p_amount numeric) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.is_reminder_hour(p_at timestamp with time zone) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_limit integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.is_reversed(p_payment_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.issue_invoice(p_order_id uuid, p_amount numeric, p_due_date timestamp with time zone, p_reason text, p_idempotency_key text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.issue_stock(p_order_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.keep_provider_ids(p_message_ids uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_approval numeric, p_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.lock_calling_partner() FROM PUBLIC;
 
@@ -10460,6 +16189,8 @@ REVOKE ALL ON FUNCTION app.lock_inventory(p_product_ids uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.lock_invoice(p_invoice_id uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.lock_many_partners() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.lock_messages(p_message_ids uuid[], p_order_ids uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.lock_offered_order(p_message_id uuid) FROM PUBLIC;
@@ -10468,13 +16199,13 @@ REVOKE ALL ON FUNCTION app.lock_order(p_order_id uuid, p_partner_id uuid) FROM P
 
 REVOKE ALL ON FUNCTION app.lock_products() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.mail_impersonation_notice(p_order_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.mail_impersonation_notice(p_message_id uuid, p_mail_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.make_audit_partitions(p_months_ahead integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.mask(p_text text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.mask_row(p_row jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.mask_row(p_table text, p_row jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.max_point_balance() FROM PUBLIC;
 
@@ -10498,6 +16229,9 @@ REVOKE ALL ON FUNCTION app.messages_sent(p_sent jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.month_start(p_month date) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.my_contacts() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.my_contacts() TO partner;
+
 REVOKE ALL ON FUNCTION app.nearest_subdist(p_region_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) FROM PUBLIC;
@@ -10508,23 +16242,47 @@ GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with 
 
 REVOKE ALL ON FUNCTION app.normalise_phone(p_phone text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.notify_headquarters(p_template text, p_order_id uuid, p_variables jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.notify_headquarters(p_template text, p_order_id uuid, p_variables jsonb, p_channel app.notification_channel_enum) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.notify_impersonation(p_order_id uuid, p_partner_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.notify_impersonation(p_act text, p_partner_id uuid, p_order_id uuid, p_redemption_id uuid, p_variables jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.notify_refund_due(p_invoice_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.notify_status(p_order_id uuid, p_partner_id uuid, p_status app.order_status_enum, p_reason text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.notify_submission(p_order_id uuid, p_subdist_id uuid, p_is_over_limit boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.notify_submission(p_order_id uuid, p_subdist_id uuid, p_over_limit_reason app.over_limit_reason) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.notify_unrouted(p_order_id uuid, p_reason text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.open_months_start() FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.oldest_due_date(p_partner_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.open_task(p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_routed boolean, p_waits_for_release boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.optional_text(p_name text, p_value text, p_max integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.optional_timestamp(p_name text, p_value timestamp with time zone) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.order_allows(p_action text, p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.order_allows(p_action text, p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean) TO partner;
+GRANT ALL ON FUNCTION app.order_allows(p_action text, p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean) TO agent;
+GRANT ALL ON FUNCTION app.order_allows(p_action text, p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean) TO admin;
+GRANT ALL ON FUNCTION app.order_allows(p_action text, p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean) TO subdist;
+
+REVOKE ALL ON FUNCTION app.order_awaiting(p_status app.order_status_enum, p_routed_to_subdist_id uuid, p_last_response_at timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.order_counts() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.order_counts() TO partner;
+GRANT ALL ON FUNCTION app.order_counts() TO agent;
+GRANT ALL ON FUNCTION app.order_counts() TO admin;
+GRANT ALL ON FUNCTION app.order_counts() TO subdist;
+
+REVOKE ALL ON FUNCTION app.order_lines(p_order_id uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.order_variables(p_order_id uuid, p_with_lines boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.over_limit_reason(p_partner app.partner_account, p_amount numeric, p_max_overdue_days integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.partner_removal(p_partner_id uuid, p_duplicate boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.payment_answer(p_payment_id uuid, p_duplicate boolean) FROM PUBLIC;
 
@@ -10532,9 +16290,17 @@ REVOKE ALL ON FUNCTION app.payment_refusal(p_invoice_id uuid, p_amount numeric) 
 
 REVOKE ALL ON FUNCTION app.payment_row_refusal(p_row jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.place_order(p_partner app.partner_account, p_draft_id uuid, p_items jsonb, p_points integer, p_notes text, p_key text, p_hash bytea) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.personal_columns(p_table text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.phone_number(p_name text, p_phone text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.place_order(p_partner app.partner_account, p_draft_id uuid, p_items jsonb, p_points integer, p_notes text, p_key text, p_hash bytea, p_expected_total numeric) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.plain_phone(p_phone text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.point_discount(p_points integer, p_balance integer, p_payable numeric, p_point_value numeric) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.point_target(p_order_id uuid, p_vesting_invoice_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.points_headroom(p_partner_id uuid) FROM PUBLIC;
 
@@ -10544,9 +16310,38 @@ REVOKE ALL ON FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_ma
 
 REVOKE ALL ON FUNCTION app.price_order(p_items jsonb, p_points integer, p_partner app.partner_account) FROM PUBLIC;
 
+GRANT SELECT ON TABLE app.tier_prices TO partner;
+GRANT SELECT ON TABLE app.tier_prices TO agent;
+GRANT SELECT,DELETE ON TABLE app.tier_prices TO admin;
+GRANT SELECT ON TABLE app.tier_prices TO subdist;
+
+GRANT INSERT(id),UPDATE(id) ON TABLE app.tier_prices TO admin;
+
+GRANT INSERT(product_id),UPDATE(product_id) ON TABLE app.tier_prices TO admin;
+
+GRANT INSERT(tier),UPDATE(tier) ON TABLE app.tier_prices TO admin;
+
+GRANT INSERT(price),UPDATE(price) ON TABLE app.tier_prices TO admin;
+
+GRANT INSERT(min_qty_discount),UPDATE(min_qty_discount) ON TABLE app.tier_prices TO admin;
+
+GRANT INSERT(discount_price),UPDATE(discount_price) ON TABLE app.tier_prices TO admin;
+
+GRANT INSERT(effective_from),UPDATE(effective_from) ON TABLE app.tier_prices TO admin;
+
+GRANT INSERT(effective_until),UPDATE(effective_until) ON TABLE app.tier_prices TO admin;
+
+REVOKE ALL ON FUNCTION app.price_period(p_price app.tier_prices) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.process_inbox(p_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.product_row_refusal(p_row jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.provider_hash(p_provider_id text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.purge_messages(p_limit integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.purge_webhooks(p_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.quarantine_rows(p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamp with time zone) FROM PUBLIC;
 
@@ -10560,7 +16355,9 @@ REVOKE ALL ON FUNCTION app.recipient_address(p_type text, p_id uuid, p_channel a
 
 REVOKE ALL ON FUNCTION app.record_event(p_order_id uuid, p_partner_id uuid, p_event text, p_from app.order_status_enum, p_to app.order_status_enum, p_note text, p_actor_id uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.record_payment(p_invoice_id uuid, p_amount numeric, p_payment_method text, p_reference_number text, p_paid_at timestamp with time zone, p_notes text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.record_payment(p_invoice_id uuid, p_amount numeric, p_payment_method text, p_reference_number text, p_paid_at timestamp with time zone, p_notes text, p_idempotency_key text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.record_refund(p_invoice_id uuid, p_amount numeric, p_reference_number text, p_reason text, p_idempotency_key text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.redeem_reward(p_reward_id uuid, p_idempotency_key text) FROM PUBLIC;
 
@@ -10574,9 +16371,13 @@ REVOKE ALL ON FUNCTION app.region_time_zone(p_region_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.reject_order(p_order_id uuid, p_reason text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.release_held_messages() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.release_order(p_order_id uuid, p_reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.release_stock(p_order_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.reminder_days() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.render_message(p_body text, p_variables jsonb) FROM PUBLIC;
 
@@ -10592,6 +16393,12 @@ REVOKE ALL ON FUNCTION app.reprice_lines(p_order_id uuid, p_lines app.priced_lin
 
 REVOKE ALL ON FUNCTION app.request_hash(p_request jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.require_amount(p_amount numeric) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.require_billed(p_order_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.require_headroom(p_partner_id uuid, p_points integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.require_set(p_name text, p_set jsonb, p_max integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.require_stream(p_stream text) FROM PUBLIC;
@@ -10604,13 +16411,25 @@ REVOKE ALL ON FUNCTION app.reserve_stock(p_product_ids uuid[], p_quantities inte
 
 REVOKE ALL ON FUNCTION app.respond_order(p_order_id uuid, p_subdist_id uuid, p_decision text, p_note text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.return_amounts(p_order_id uuid, p_units bigint, p_value numeric, p_amount numeric, OUT amount numeric, OUT points integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.return_items(p_order_id uuid, p_items jsonb, p_reason text, p_idempotency_key text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.return_points(p_credit_note_id uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.return_spent_points(p_order_id uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.reverse_payment(p_payment_id uuid, p_reason text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.save_draft(p_items jsonb, p_notes text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.send_invoice_reminders(p_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.sender_number(p_from text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.set_config_value(p_key text, p_value jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.settle_points(p_order_id uuid, p_invoice_id uuid, p_description text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.ship_order(p_order_id uuid) FROM PUBLIC;
 
@@ -10619,6 +16438,8 @@ REVOKE ALL ON FUNCTION app.sla_due_at(p_start timestamp with time zone, p_hours 
 REVOKE ALL ON FUNCTION app.spend_points(p_partner_id uuid, p_order_id uuid, p_points integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.start_shadow_session(p_partner_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.statement_partner(p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.status_message_id(p_status jsonb) FROM PUBLIC;
 
@@ -10632,17 +16453,25 @@ GRANT ALL ON FUNCTION app.stock_stale_before() TO subdist;
 
 REVOKE ALL ON FUNCTION app.store_cursor(p_stream text, p_cursor jsonb, p_rows bigint) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.store_result(p_call text, p_key text, p_hash bytea, p_result_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.strip_webhooks(p_ids uuid[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.subdist_for_order(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.submission_type(p_agent_id uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.submit_draft(p_order_id uuid, p_points integer, p_idempotency_key text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.submit_draft(p_order_id uuid, p_points integer, p_idempotency_key text, p_expected_total numeric) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.submit_order(p_items jsonb, p_points integer, p_notes text, p_idempotency_key text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.submit_order(p_items jsonb, p_points integer, p_notes text, p_idempotency_key text, p_expected_total numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.sweep_service_level(p_limit integer) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.take_back_points(p_invoice_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.take_back_points(p_order_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_agents__keep_superadmin() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_agents__lock_superadmins() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_append_only() FROM PUBLIC;
 
@@ -10654,9 +16483,27 @@ REVOKE ALL ON FUNCTION app.tg_audit_insert_lines() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_audit_insert_row() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.tg_audit_logs__append_only() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.tg_audit_update() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_audit_update_row() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_categories__acyclic() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_categories__lock() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_credit_notes__guard() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_inventory__erp_maintained() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_inventory__keep() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_inventory__lock() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_inventory__touch() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_invoice_credits__derive_invoice() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_invoice_payments__derive_invoice() FROM PUBLIC;
 
@@ -10664,7 +16511,17 @@ REVOKE ALL ON FUNCTION app.tg_invoice_payments__guard() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_invoices__derive_status() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.tg_invoices__derive_unbilled() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.tg_invoices__guard() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_master_data__keep_id() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_master_data__refuse_repeated_key() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_master_data__serialise() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_messages__guard_provider_id() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_messages__impersonation_notice() FROM PUBLIC;
 
@@ -10678,17 +16535,29 @@ REVOKE ALL ON FUNCTION app.tg_order_items__frozen() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_order_items__guard_writer() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.tg_orders__derive_turn() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.tg_orders__guard() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_orders__guard_insert() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.tg_orders__restart_clock() FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.tg_partners__move_escalations() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_point_transactions__require_paid_invoice() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_products__erp_maintained() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_products__inventory() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_products__withdraw() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_redemptions__guard() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_regions__acyclic() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_regions__lock() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_sla_escalation_logs__derive_region() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_sub_distributors__hand_over() FROM PUBLIC;
 
@@ -10700,6 +16569,10 @@ REVOKE ALL ON FUNCTION app.tg_system_configs__sla_hours_ascend() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_system_configs__validate() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.tg_tier_prices__guard() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_tier_prices__guard_insert() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.tg_touch_updated_at() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.timestamptz_or_null(p_text text) FROM PUBLIC;
@@ -10708,9 +16581,17 @@ REVOKE ALL ON FUNCTION app.transfer_stock_to_erp(p_order_id uuid, p_reserved boo
 
 REVOKE ALL ON FUNCTION app.transition_function(p_to app.order_status_enum) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.unbilled_amount(p_order_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.unknown_item_key(p_items jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.unknown_skus(p_items jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.update_draft(p_order_id uuid, p_items jsonb, p_notes text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.update_partner_point_balance() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.update_profile(p_address text, p_phone text, p_salon_type text, p_chair_count integer, p_specialization text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.use_credit(p_partner_id uuid, p_amount numeric) FROM PUBLIC;
 
@@ -10726,13 +16607,23 @@ REVOKE ALL ON FUNCTION app.violate_check(p_table text, p_constraint text) FROM P
 
 REVOKE ALL ON FUNCTION app.void_invoice(p_invoice_id uuid, p_reason text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.waiting_since(p_clock timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.waiting_since(p_clock timestamp with time zone, p_task text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.was_reversed(p_invoice_id uuid, p_reference text, p_amount numeric) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.withdraw_from_deleted(p_ids uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.withdraw_from_recipient(p_partner_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.withdraw_invoice_reminders(p_invoice_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.withdraw_messages(p_order_id uuid, p_templates text[], p_why text, p_recipient_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.withdraw_offer(p_order_id uuid, p_subdist_id uuid, p_reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.withdraw_reminders(p_order_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.write_off(p_invoice_id uuid, p_reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.write_stock_levels(p_product_ids uuid[], p_levels integer[], p_as_of timestamp with time zone, p_sold_since timestamp with time zone) FROM PUBLIC;
 
@@ -10742,25 +16633,15 @@ REVOKE ALL ON FUNCTION auth.address_wait(p_ip text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.agent_database_role(p_role app.agent_role_enum) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION auth.agent_regions() FROM PUBLIC;
-GRANT ALL ON FUNCTION auth.agent_regions() TO partner;
-GRANT ALL ON FUNCTION auth.agent_regions() TO agent;
-GRANT ALL ON FUNCTION auth.agent_regions() TO admin;
-
 REVOKE ALL ON FUNCTION auth.attempt_key(p_kind text, p_value text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.base64url(p_bytes bytea) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION auth.caller_role() FROM PUBLIC;
-GRANT ALL ON FUNCTION auth.caller_role() TO anon;
-GRANT ALL ON FUNCTION auth.caller_role() TO partner;
-GRANT ALL ON FUNCTION auth.caller_role() TO agent;
-GRANT ALL ON FUNCTION auth.caller_role() TO admin;
-GRANT ALL ON FUNCTION auth.caller_role() TO subdist;
-GRANT ALL ON FUNCTION auth.caller_role() TO erp;
-GRANT ALL ON FUNCTION auth.caller_role() TO messenger;
+REVOKE ALL ON FUNCTION auth.bcrypt_matches(p_password text, p_hash text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.change_password(p_current text, p_new text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.check_manages(p_role text, p_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.claimed_uuid(p_text text) FROM PUBLIC;
 
@@ -10769,6 +16650,8 @@ REVOKE ALL ON FUNCTION auth.claims() FROM PUBLIC;
 REVOKE ALL ON FUNCTION auth.claims_text() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.client_ip() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.close_account_sessions(p_subject_id uuid, p_reason text, p_kept_session_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.count_attempt(p_key text, p_max integer) FROM PUBLIC;
 
@@ -10789,32 +16672,37 @@ GRANT ALL ON FUNCTION auth.current_tier() TO agent;
 GRANT ALL ON FUNCTION auth.current_tier() TO admin;
 GRANT ALL ON FUNCTION auth.current_tier() TO subdist;
 
-REVOKE ALL ON FUNCTION auth.current_user_id() FROM PUBLIC;
-GRANT ALL ON FUNCTION auth.current_user_id() TO anon;
-GRANT ALL ON FUNCTION auth.current_user_id() TO partner;
-GRANT ALL ON FUNCTION auth.current_user_id() TO agent;
-GRANT ALL ON FUNCTION auth.current_user_id() TO admin;
-GRANT ALL ON FUNCTION auth.current_user_id() TO subdist;
-GRANT ALL ON FUNCTION auth.current_user_id() TO erp;
-GRANT ALL ON FUNCTION auth.current_user_id() TO messenger;
+REVOKE ALL ON FUNCTION auth.device_token(p_session_id uuid, p_subject_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.end_codes(p_account_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.forbid_caching() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.hash_password(p_password text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.headers() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION auth.issue_tokens(p_session auth.sessions) FROM PUBLIC;
+REVOKE ALL ON FUNCTION auth.invite(p_role text, p_id uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION auth.login(p_email text, p_password text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION auth.keyed_hash(p_purpose text, p_text text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.known_device(p_subject_ids uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.login(p_email text, p_password text, p_role text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.logout() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.may_act_for(p_agent_id uuid, p_partner_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.may_write(p_role text, p_method text, p_path text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.new_secret(OUT token text, OUT token_hash bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.open_session(p_subject_id uuid, p_role text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.password_matches(p_password text, p_hash text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.purge_sessions(p_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.redeem_link(p_token text) FROM PUBLIC;
 
@@ -10831,13 +16719,35 @@ GRANT ALL ON FUNCTION auth.request_guard() TO messenger;
 
 REVOKE ALL ON FUNCTION auth.request_link(p_whatsapp_number text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION auth.request_password_reset(p_email text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.reset_password(p_token text, p_new text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION auth.revoke_session(p_session_id uuid, p_reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.revoke_sessions(p_role text, p_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.seconds_until(p_at timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.send_code(p_role text, p_id uuid, p_template text, p_channel app.notification_channel_enum, p_lifetime interval, p_variables jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.session_id() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION auth.session_tokens(p_session auth.sessions, p_refresh_token text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.set_password(p_role text, p_id uuid, p_new text, p_reason text, p_kept_session_id uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION auth.sign_token(p_claims jsonb, p_expires_at timestamp with time zone) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION auth.signing_secret() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION auth.subject_is_active(p_subject_id uuid, p_role text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.tg_close_sessions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.tg_end_codes() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.token_hash(p_token text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobs.backlogs() FROM PUBLIC;
 
@@ -10860,6 +16770,8 @@ REVOKE ALL ON PROCEDURE jobs.process_point_queue(IN p_batch integer, IN p_second
 
 REVOKE ALL ON FUNCTION jobs.purge_cron_history() FROM PUBLIC;
 
+REVOKE ALL ON PROCEDURE jobs.purge_expired(IN p_batch integer, IN p_seconds integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobs.purge_sessions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobs.reap_leases() FROM PUBLIC;
@@ -10868,40 +16780,13 @@ REVOKE ALL ON FUNCTION jobs.record_run(p_job text, p_started_at timestamp with t
 
 REVOKE ALL ON FUNCTION jobs.refresh_statistics() FROM PUBLIC;
 
+REVOKE ALL ON PROCEDURE jobs.remind_of_invoices(IN p_batch integer, IN p_seconds integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobs.sweep_service_level() FROM PUBLIC;
 
 GRANT SELECT ON TABLE app.agent_sessions TO admin;
 
 GRANT SELECT ON TABLE api.agent_sessions TO admin;
-
-GRANT SELECT(id) ON TABLE app.agents TO agent;
-GRANT SELECT(id) ON TABLE app.agents TO admin;
-
-GRANT SELECT(email) ON TABLE app.agents TO agent;
-GRANT SELECT(email) ON TABLE app.agents TO admin;
-
-GRANT SELECT(full_name) ON TABLE app.agents TO agent;
-GRANT SELECT(full_name) ON TABLE app.agents TO admin;
-
-GRANT SELECT(phone) ON TABLE app.agents TO agent;
-GRANT SELECT(phone) ON TABLE app.agents TO admin;
-
-GRANT SELECT(role) ON TABLE app.agents TO agent;
-GRANT SELECT(role) ON TABLE app.agents TO admin;
-
-GRANT SELECT(region_id) ON TABLE app.agents TO agent;
-GRANT SELECT(region_id) ON TABLE app.agents TO admin;
-
-GRANT SELECT(is_active) ON TABLE app.agents TO agent;
-GRANT SELECT(is_active) ON TABLE app.agents TO admin;
-
-GRANT SELECT(created_at) ON TABLE app.agents TO agent;
-GRANT SELECT(created_at) ON TABLE app.agents TO admin;
-
-GRANT SELECT(updated_at) ON TABLE app.agents TO agent;
-GRANT SELECT(updated_at) ON TABLE app.agents TO admin;
-
-GRANT SELECT ON TABLE api.agents TO admin;
 
 GRANT SELECT ON TABLE app.audit_logs TO admin;
 
@@ -10909,100 +16794,79 @@ GRANT SELECT ON TABLE api.audit_logs TO admin;
 
 GRANT SELECT ON TABLE app.brands TO partner;
 GRANT SELECT ON TABLE app.brands TO agent;
-GRANT SELECT ON TABLE app.brands TO admin;
+GRANT SELECT,DELETE ON TABLE app.brands TO admin;
 GRANT SELECT ON TABLE app.brands TO subdist;
+
+GRANT INSERT(id),UPDATE(id) ON TABLE app.brands TO admin;
+
+GRANT INSERT(name),UPDATE(name) ON TABLE app.brands TO admin;
+
+GRANT INSERT(logo_url),UPDATE(logo_url) ON TABLE app.brands TO admin;
+
+GRANT INSERT(display_order),UPDATE(display_order) ON TABLE app.brands TO admin;
+
+GRANT INSERT(is_active),UPDATE(is_active) ON TABLE app.brands TO admin;
 
 GRANT SELECT ON TABLE api.brands TO partner;
 GRANT SELECT ON TABLE api.brands TO agent;
-GRANT SELECT ON TABLE api.brands TO admin;
+GRANT SELECT,DELETE ON TABLE api.brands TO admin;
 GRANT SELECT ON TABLE api.brands TO subdist;
+
+GRANT INSERT(id),UPDATE(id) ON TABLE api.brands TO admin;
+
+GRANT INSERT(name),UPDATE(name) ON TABLE api.brands TO admin;
+
+GRANT INSERT(logo_url),UPDATE(logo_url) ON TABLE api.brands TO admin;
+
+GRANT INSERT(display_order),UPDATE(display_order) ON TABLE api.brands TO admin;
+
+GRANT INSERT(is_active),UPDATE(is_active) ON TABLE api.brands TO admin;
 
 GRANT SELECT ON TABLE app.categories TO partner;
 GRANT SELECT ON TABLE app.categories TO agent;
-GRANT SELECT ON TABLE app.categories TO admin;
+GRANT SELECT,DELETE ON TABLE app.categories TO admin;
 GRANT SELECT ON TABLE app.categories TO subdist;
+
+GRANT INSERT(id),UPDATE(id) ON TABLE app.categories TO admin;
+
+GRANT INSERT(name),UPDATE(name) ON TABLE app.categories TO admin;
+
+GRANT INSERT(slug),UPDATE(slug) ON TABLE app.categories TO admin;
+
+GRANT INSERT(parent_id),UPDATE(parent_id) ON TABLE app.categories TO admin;
+
+GRANT INSERT(display_order),UPDATE(display_order) ON TABLE app.categories TO admin;
 
 GRANT SELECT ON TABLE api.categories TO partner;
 GRANT SELECT ON TABLE api.categories TO agent;
-GRANT SELECT ON TABLE api.categories TO admin;
+GRANT SELECT,DELETE ON TABLE api.categories TO admin;
 GRANT SELECT ON TABLE api.categories TO subdist;
+
+GRANT INSERT(id),UPDATE(id) ON TABLE api.categories TO admin;
+
+GRANT INSERT(name),UPDATE(name) ON TABLE api.categories TO admin;
+
+GRANT INSERT(slug),UPDATE(slug) ON TABLE api.categories TO admin;
+
+GRANT INSERT(parent_id),UPDATE(parent_id) ON TABLE api.categories TO admin;
+
+GRANT INSERT(display_order),UPDATE(display_order) ON TABLE api.categories TO admin;
 
 GRANT SELECT ON TABLE api.consistency TO admin;
 
-GRANT SELECT(id) ON TABLE app.partners TO partner;
-GRANT SELECT(id) ON TABLE app.partners TO agent;
-GRANT SELECT(id) ON TABLE app.partners TO admin;
-GRANT SELECT(id) ON TABLE app.partners TO subdist;
+GRANT SELECT ON TABLE app.credit_note_items TO partner;
+GRANT SELECT ON TABLE app.credit_note_items TO agent;
+GRANT SELECT ON TABLE app.credit_note_items TO admin;
 
-GRANT SELECT(email) ON TABLE app.partners TO partner;
-GRANT SELECT(email) ON TABLE app.partners TO agent;
-GRANT SELECT(email) ON TABLE app.partners TO admin;
+GRANT SELECT(id) ON TABLE app.credit_note_items TO subdist;
 
-GRANT SELECT(phone) ON TABLE app.partners TO partner;
-GRANT SELECT(phone) ON TABLE app.partners TO agent;
-GRANT SELECT(phone) ON TABLE app.partners TO admin;
-GRANT SELECT(phone) ON TABLE app.partners TO subdist;
+GRANT SELECT(order_item_id) ON TABLE app.credit_note_items TO subdist;
 
-GRANT SELECT(business_name) ON TABLE app.partners TO partner;
-GRANT SELECT(business_name) ON TABLE app.partners TO agent;
-GRANT SELECT(business_name) ON TABLE app.partners TO admin;
-GRANT SELECT(business_name) ON TABLE app.partners TO subdist;
+GRANT SELECT(quantity) ON TABLE app.credit_note_items TO subdist;
 
-GRANT SELECT(tier) ON TABLE app.partners TO partner;
-GRANT SELECT(tier) ON TABLE app.partners TO agent;
-GRANT SELECT(tier) ON TABLE app.partners TO admin;
-GRANT SELECT(tier) ON TABLE app.partners TO subdist;
-
-GRANT SELECT(salon_type) ON TABLE app.partners TO partner;
-GRANT SELECT(salon_type) ON TABLE app.partners TO agent;
-GRANT SELECT(salon_type) ON TABLE app.partners TO admin;
-
-GRANT SELECT(chair_count) ON TABLE app.partners TO partner;
-GRANT SELECT(chair_count) ON TABLE app.partners TO agent;
-GRANT SELECT(chair_count) ON TABLE app.partners TO admin;
-
-GRANT SELECT(specialization) ON TABLE app.partners TO partner;
-GRANT SELECT(specialization) ON TABLE app.partners TO agent;
-GRANT SELECT(specialization) ON TABLE app.partners TO admin;
-
-GRANT SELECT(region_id) ON TABLE app.partners TO partner;
-GRANT SELECT(region_id) ON TABLE app.partners TO agent;
-GRANT SELECT(region_id) ON TABLE app.partners TO admin;
-GRANT SELECT(region_id) ON TABLE app.partners TO subdist;
-
-GRANT SELECT(credit_limit) ON TABLE app.partners TO partner;
-GRANT SELECT(credit_limit) ON TABLE app.partners TO agent;
-GRANT SELECT(credit_limit) ON TABLE app.partners TO admin;
-
-GRANT SELECT(credit_used) ON TABLE app.partners TO partner;
-GRANT SELECT(credit_used) ON TABLE app.partners TO agent;
-GRANT SELECT(credit_used) ON TABLE app.partners TO admin;
-
-GRANT SELECT(point_balance) ON TABLE app.partners TO partner;
-GRANT SELECT(point_balance) ON TABLE app.partners TO agent;
-GRANT SELECT(point_balance) ON TABLE app.partners TO admin;
-
-GRANT SELECT(is_active) ON TABLE app.partners TO partner;
-GRANT SELECT(is_active) ON TABLE app.partners TO agent;
-GRANT SELECT(is_active) ON TABLE app.partners TO admin;
-
-GRANT SELECT(address) ON TABLE app.partners TO partner;
-GRANT SELECT(address) ON TABLE app.partners TO agent;
-GRANT SELECT(address) ON TABLE app.partners TO admin;
-GRANT SELECT(address) ON TABLE app.partners TO subdist;
-
-GRANT SELECT(created_at) ON TABLE app.partners TO partner;
-GRANT SELECT(created_at) ON TABLE app.partners TO agent;
-GRANT SELECT(created_at) ON TABLE app.partners TO admin;
-
-GRANT SELECT(updated_at) ON TABLE app.partners TO partner;
-GRANT SELECT(updated_at) ON TABLE app.partners TO agent;
-GRANT SELECT(updated_at) ON TABLE app.partners TO admin;
-
-GRANT SELECT(deleted_at) ON TABLE app.partners TO partner;
-GRANT SELECT(deleted_at) ON TABLE app.partners TO agent;
-GRANT SELECT(deleted_at) ON TABLE app.partners TO admin;
-GRANT SELECT(deleted_at) ON TABLE app.partners TO subdist;
+GRANT SELECT ON TABLE api.credit_note_items TO partner;
+GRANT SELECT ON TABLE api.credit_note_items TO agent;
+GRANT SELECT ON TABLE api.credit_note_items TO admin;
 
 GRANT SELECT ON TABLE api.delivery_contacts TO subdist;
 
@@ -11014,13 +16878,47 @@ GRANT SELECT ON TABLE app.impersonation_notifications TO admin;
 
 GRANT SELECT ON TABLE api.impersonation_notifications TO admin;
 
-GRANT SELECT ON TABLE app.invoice_payments TO partner;
-GRANT SELECT ON TABLE app.invoice_payments TO agent;
-GRANT SELECT ON TABLE app.invoice_payments TO admin;
+GRANT SELECT ON TABLE app.inventory TO admin;
 
-GRANT SELECT ON TABLE api.invoice_payments TO partner;
-GRANT SELECT ON TABLE api.invoice_payments TO agent;
-GRANT SELECT ON TABLE api.invoice_payments TO admin;
+GRANT SELECT(id) ON TABLE app.inventory TO partner;
+GRANT SELECT(id) ON TABLE app.inventory TO agent;
+GRANT SELECT(id) ON TABLE app.inventory TO subdist;
+GRANT INSERT(id),UPDATE(id) ON TABLE app.inventory TO admin;
+
+GRANT SELECT(product_id) ON TABLE app.inventory TO partner;
+GRANT SELECT(product_id) ON TABLE app.inventory TO agent;
+GRANT SELECT(product_id) ON TABLE app.inventory TO subdist;
+GRANT INSERT(product_id),UPDATE(product_id) ON TABLE app.inventory TO admin;
+
+GRANT INSERT(erp_stock),UPDATE(erp_stock) ON TABLE app.inventory TO admin;
+
+GRANT INSERT(safety_buffer),UPDATE(safety_buffer) ON TABLE app.inventory TO admin;
+
+GRANT SELECT(display_stock) ON TABLE app.inventory TO partner;
+GRANT SELECT(display_stock) ON TABLE app.inventory TO agent;
+GRANT SELECT(display_stock) ON TABLE app.inventory TO subdist;
+
+GRANT SELECT(last_sync_at) ON TABLE app.inventory TO partner;
+GRANT SELECT(last_sync_at) ON TABLE app.inventory TO agent;
+GRANT SELECT(last_sync_at) ON TABLE app.inventory TO subdist;
+
+GRANT SELECT ON TABLE api.inventory TO admin;
+
+GRANT INSERT(id),UPDATE(id) ON TABLE api.inventory TO admin;
+
+GRANT INSERT(product_id),UPDATE(product_id) ON TABLE api.inventory TO admin;
+
+GRANT INSERT(erp_stock),UPDATE(erp_stock) ON TABLE api.inventory TO admin;
+
+GRANT INSERT(safety_buffer),UPDATE(safety_buffer) ON TABLE api.inventory TO admin;
+
+GRANT SELECT ON TABLE app.invoice_credits TO partner;
+GRANT SELECT ON TABLE app.invoice_credits TO agent;
+GRANT SELECT ON TABLE app.invoice_credits TO admin;
+
+GRANT SELECT ON TABLE api.invoice_credits TO partner;
+GRANT SELECT ON TABLE api.invoice_credits TO agent;
+GRANT SELECT ON TABLE api.invoice_credits TO admin;
 
 GRANT SELECT ON TABLE api.job_health TO admin;
 
@@ -11064,15 +16962,12 @@ GRANT SELECT(repeats) ON TABLE app.messages TO admin;
 
 GRANT SELECT ON TABLE api.messages TO admin;
 
-GRANT SELECT ON TABLE app.order_events TO partner;
-GRANT SELECT ON TABLE app.order_events TO agent;
-GRANT SELECT ON TABLE app.order_events TO admin;
-GRANT SELECT ON TABLE app.order_events TO subdist;
+GRANT SELECT ON TABLE api.my_contacts TO partner;
 
-GRANT SELECT ON TABLE api.order_events TO partner;
-GRANT SELECT ON TABLE api.order_events TO agent;
-GRANT SELECT ON TABLE api.order_events TO admin;
-GRANT SELECT ON TABLE api.order_events TO subdist;
+GRANT SELECT ON TABLE api.order_counts TO partner;
+GRANT SELECT ON TABLE api.order_counts TO agent;
+GRANT SELECT ON TABLE api.order_counts TO admin;
+GRANT SELECT ON TABLE api.order_counts TO subdist;
 
 GRANT SELECT ON TABLE app.order_items TO partner;
 GRANT SELECT ON TABLE app.order_items TO agent;
@@ -11084,67 +16979,176 @@ GRANT SELECT ON TABLE api.order_items TO agent;
 GRANT SELECT ON TABLE api.order_items TO admin;
 GRANT SELECT ON TABLE api.order_items TO subdist;
 
-GRANT SELECT ON TABLE api.partner_statistics TO partner;
-GRANT SELECT ON TABLE api.partner_statistics TO agent;
-GRANT SELECT ON TABLE api.partner_statistics TO admin;
+GRANT SELECT ON TABLE api.overdue_invoices TO partner;
+GRANT SELECT ON TABLE api.overdue_invoices TO agent;
+GRANT SELECT ON TABLE api.overdue_invoices TO admin;
 
-GRANT SELECT ON TABLE api.partners TO agent;
-GRANT SELECT ON TABLE api.partners TO admin;
+GRANT SELECT(id) ON TABLE app.partner_removals TO admin;
 
-GRANT SELECT ON TABLE app.inventory TO admin;
+GRANT SELECT(partner_id) ON TABLE app.partner_removals TO admin;
 
-GRANT SELECT(id) ON TABLE app.inventory TO partner;
-GRANT SELECT(id) ON TABLE app.inventory TO agent;
-GRANT SELECT(id) ON TABLE app.inventory TO subdist;
+GRANT SELECT(kind) ON TABLE app.partner_removals TO admin;
 
-GRANT SELECT(product_id) ON TABLE app.inventory TO partner;
-GRANT SELECT(product_id) ON TABLE app.inventory TO agent;
-GRANT SELECT(product_id) ON TABLE app.inventory TO subdist;
+GRANT SELECT(reason) ON TABLE app.partner_removals TO admin;
 
-GRANT SELECT(display_stock) ON TABLE app.inventory TO partner;
-GRANT SELECT(display_stock) ON TABLE app.inventory TO agent;
-GRANT SELECT(display_stock) ON TABLE app.inventory TO subdist;
+GRANT SELECT(agent_id) ON TABLE app.partner_removals TO admin;
 
-GRANT SELECT(last_sync_at) ON TABLE app.inventory TO partner;
-GRANT SELECT(last_sync_at) ON TABLE app.inventory TO agent;
-GRANT SELECT(last_sync_at) ON TABLE app.inventory TO subdist;
+GRANT SELECT(created_at) ON TABLE app.partner_removals TO admin;
+
+GRANT SELECT ON TABLE api.partner_removals TO admin;
 
 GRANT SELECT ON TABLE app.products TO partner;
 GRANT SELECT ON TABLE app.products TO agent;
-GRANT SELECT ON TABLE app.products TO admin;
+GRANT SELECT,DELETE ON TABLE app.products TO admin;
 GRANT SELECT ON TABLE app.products TO subdist;
 
-GRANT SELECT ON TABLE app.tier_prices TO partner;
-GRANT SELECT ON TABLE app.tier_prices TO agent;
-GRANT SELECT ON TABLE app.tier_prices TO admin;
-GRANT SELECT ON TABLE app.tier_prices TO subdist;
+GRANT INSERT(id),UPDATE(id) ON TABLE app.products TO admin;
+
+GRANT INSERT(sku),UPDATE(sku) ON TABLE app.products TO admin;
+
+GRANT INSERT(name),UPDATE(name) ON TABLE app.products TO admin;
+
+GRANT INSERT(description),UPDATE(description) ON TABLE app.products TO admin;
+
+GRANT INSERT(brand_id),UPDATE(brand_id) ON TABLE app.products TO admin;
+
+GRANT INSERT(category_id),UPDATE(category_id) ON TABLE app.products TO admin;
+
+GRANT INSERT(base_price),UPDATE(base_price) ON TABLE app.products TO admin;
+
+GRANT INSERT(retail_price),UPDATE(retail_price) ON TABLE app.products TO admin;
+
+GRANT INSERT(image_url),UPDATE(image_url) ON TABLE app.products TO admin;
+
+GRANT INSERT(is_active),UPDATE(is_active) ON TABLE app.products TO admin;
 
 GRANT SELECT ON TABLE api.products TO partner;
 GRANT SELECT ON TABLE api.products TO agent;
-GRANT SELECT ON TABLE api.products TO admin;
+GRANT SELECT,DELETE ON TABLE api.products TO admin;
 GRANT SELECT ON TABLE api.products TO subdist;
 
+GRANT INSERT(id),UPDATE(id) ON TABLE api.products TO admin;
+
+GRANT INSERT(sku),UPDATE(sku) ON TABLE api.products TO admin;
+
+GRANT INSERT(name),UPDATE(name) ON TABLE api.products TO admin;
+
+GRANT INSERT(description),UPDATE(description) ON TABLE api.products TO admin;
+
+GRANT INSERT(brand_id),UPDATE(brand_id) ON TABLE api.products TO admin;
+
+GRANT INSERT(category_id),UPDATE(category_id) ON TABLE api.products TO admin;
+
+GRANT INSERT(retail_price),UPDATE(retail_price) ON TABLE api.products TO admin;
+
+GRANT INSERT(image_url),UPDATE(image_url) ON TABLE api.products TO admin;
+
+GRANT INSERT(is_active),UPDATE(is_active) ON TABLE api.products TO admin;
+
+GRANT INSERT(base_price),UPDATE(base_price) ON TABLE api.products TO admin;
+
+GRANT SELECT ON TABLE api.receivables TO agent;
+GRANT SELECT ON TABLE api.receivables TO admin;
+
 GRANT SELECT ON TABLE app.redemption_catalog TO partner;
-GRANT SELECT ON TABLE app.redemption_catalog TO admin;
+GRANT SELECT,DELETE ON TABLE app.redemption_catalog TO admin;
+
+GRANT INSERT(id),UPDATE(id) ON TABLE app.redemption_catalog TO admin;
+
+GRANT INSERT(name),UPDATE(name) ON TABLE app.redemption_catalog TO admin;
+
+GRANT INSERT(description),UPDATE(description) ON TABLE app.redemption_catalog TO admin;
+
+GRANT INSERT(image_url),UPDATE(image_url) ON TABLE app.redemption_catalog TO admin;
+
+GRANT INSERT(points_required),UPDATE(points_required) ON TABLE app.redemption_catalog TO admin;
+
+GRANT INSERT(stock_available),UPDATE(stock_available) ON TABLE app.redemption_catalog TO admin;
+
+GRANT INSERT(is_active),UPDATE(is_active) ON TABLE app.redemption_catalog TO admin;
 
 GRANT SELECT ON TABLE api.redemption_catalog TO partner;
-GRANT SELECT ON TABLE api.redemption_catalog TO admin;
+GRANT SELECT,DELETE ON TABLE api.redemption_catalog TO admin;
+
+GRANT INSERT(id),UPDATE(id) ON TABLE api.redemption_catalog TO admin;
+
+GRANT INSERT(name),UPDATE(name) ON TABLE api.redemption_catalog TO admin;
+
+GRANT INSERT(description),UPDATE(description) ON TABLE api.redemption_catalog TO admin;
+
+GRANT INSERT(image_url),UPDATE(image_url) ON TABLE api.redemption_catalog TO admin;
+
+GRANT INSERT(points_required),UPDATE(points_required) ON TABLE api.redemption_catalog TO admin;
+
+GRANT INSERT(stock_available),UPDATE(stock_available) ON TABLE api.redemption_catalog TO admin;
+
+GRANT INSERT(is_active),UPDATE(is_active) ON TABLE api.redemption_catalog TO admin;
 
 GRANT SELECT ON TABLE app.regions TO agent;
-GRANT SELECT ON TABLE app.regions TO admin;
+GRANT SELECT,DELETE ON TABLE app.regions TO admin;
+
+GRANT INSERT(id),UPDATE(id) ON TABLE app.regions TO admin;
+
+GRANT INSERT(name),UPDATE(name) ON TABLE app.regions TO admin;
+
+GRANT INSERT(code),UPDATE(code) ON TABLE app.regions TO admin;
+
+GRANT INSERT(parent_region_id),UPDATE(parent_region_id) ON TABLE app.regions TO admin;
+
+GRANT INSERT(time_zone),UPDATE(time_zone) ON TABLE app.regions TO admin;
 
 GRANT SELECT ON TABLE api.regions TO agent;
-GRANT SELECT ON TABLE api.regions TO admin;
+GRANT SELECT,DELETE ON TABLE api.regions TO admin;
 
+GRANT INSERT(id),UPDATE(id) ON TABLE api.regions TO admin;
+
+GRANT INSERT(name),UPDATE(name) ON TABLE api.regions TO admin;
+
+GRANT INSERT(code),UPDATE(code) ON TABLE api.regions TO admin;
+
+GRANT INSERT(parent_region_id),UPDATE(parent_region_id) ON TABLE api.regions TO admin;
+
+GRANT INSERT(time_zone),UPDATE(time_zone) ON TABLE api.regions TO admin;
+
+GRANT SELECT ON TABLE app.sla_escalation_logs TO agent;
 GRANT SELECT ON TABLE app.sla_escalation_logs TO admin;
 
+GRANT SELECT ON TABLE api.sla_escalation_logs TO agent;
 GRANT SELECT ON TABLE api.sla_escalation_logs TO admin;
 
 GRANT SELECT ON TABLE app.sub_distributors TO agent;
-GRANT SELECT ON TABLE app.sub_distributors TO admin;
+GRANT SELECT,DELETE ON TABLE app.sub_distributors TO admin;
+
+GRANT INSERT(id),UPDATE(id) ON TABLE app.sub_distributors TO admin;
+
+GRANT INSERT(region_id),UPDATE(region_id) ON TABLE app.sub_distributors TO admin;
+
+GRANT INSERT(business_name),UPDATE(business_name) ON TABLE app.sub_distributors TO admin;
+
+GRANT INSERT(whatsapp_number),UPDATE(whatsapp_number) ON TABLE app.sub_distributors TO admin;
+
+GRANT INSERT(email),UPDATE(email) ON TABLE app.sub_distributors TO admin;
+
+GRANT INSERT(contact_person),UPDATE(contact_person) ON TABLE app.sub_distributors TO admin;
+
+GRANT INSERT(status),UPDATE(status) ON TABLE app.sub_distributors TO admin;
 
 GRANT SELECT ON TABLE api.sub_distributors TO agent;
-GRANT SELECT ON TABLE api.sub_distributors TO admin;
+GRANT SELECT,DELETE ON TABLE api.sub_distributors TO admin;
+
+GRANT INSERT(id),UPDATE(id) ON TABLE api.sub_distributors TO admin;
+
+GRANT INSERT(region_id),UPDATE(region_id) ON TABLE api.sub_distributors TO admin;
+
+GRANT INSERT(business_name),UPDATE(business_name) ON TABLE api.sub_distributors TO admin;
+
+GRANT INSERT(whatsapp_number),UPDATE(whatsapp_number) ON TABLE api.sub_distributors TO admin;
+
+GRANT INSERT(email),UPDATE(email) ON TABLE api.sub_distributors TO admin;
+
+GRANT INSERT(contact_person),UPDATE(contact_person) ON TABLE api.sub_distributors TO admin;
+
+GRANT INSERT(status),UPDATE(status) ON TABLE api.sub_distributors TO admin;
 
 GRANT SELECT ON TABLE app.system_config_history TO superadmin;
 
@@ -11154,6 +17158,26 @@ GRANT SELECT ON TABLE app.system_configs TO admin;
 
 GRANT SELECT ON TABLE api.system_configs TO admin;
 
-GRANT SELECT ON TABLE api.tier_prices TO admin;
+GRANT SELECT,DELETE ON TABLE api.tier_prices TO admin;
+
+GRANT INSERT(id),UPDATE(id) ON TABLE api.tier_prices TO admin;
+
+GRANT INSERT(product_id),UPDATE(product_id) ON TABLE api.tier_prices TO admin;
+
+GRANT INSERT(tier),UPDATE(tier) ON TABLE api.tier_prices TO admin;
+
+GRANT INSERT(price),UPDATE(price) ON TABLE api.tier_prices TO admin;
+
+GRANT INSERT(min_qty_discount),UPDATE(min_qty_discount) ON TABLE api.tier_prices TO admin;
+
+GRANT INSERT(discount_price),UPDATE(discount_price) ON TABLE api.tier_prices TO admin;
+
+GRANT INSERT(effective_from),UPDATE(effective_from) ON TABLE api.tier_prices TO admin;
+
+GRANT INSERT(effective_until),UPDATE(effective_until) ON TABLE api.tier_prices TO admin;
+
+GRANT SELECT ON TABLE app.unbilled_orders TO admin;
+
+GRANT SELECT ON TABLE api.work_queue TO admin;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE hub_owner REVOKE ALL ON FUNCTIONS  FROM PUBLIC;

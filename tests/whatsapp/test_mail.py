@@ -19,9 +19,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from adapters.whatsapp.delivery import DeliveryError, UnknownOutcomeError
-from adapters.whatsapp.mail import MailDelivery
+from adapters.whatsapp.mail import SUBJECTS, MailDelivery
 from adapters.whatsapp.messages import Message
 from adapters.whatsapp.settings import Settings
+from tests.support.context import Connection
 from tests.support.test_cluster import JWT_SECRET, free_port
 
 PASSWORD = 'rahasia ; "%'
@@ -250,3 +251,7 @@ def test_nothing_is_sent_to_a_server_with_an_untrusted_certificate(
 def test_fake_smtp_server_answers_noop(server: FakeSmtpServer) -> None:
     with smtplib.SMTP("127.0.0.1", server.port) as client:
         assert client.noop()[0] == 250
+
+
+def test_every_template_has_a_subject(db: Connection) -> None:
+    assert set(SUBJECTS) == {row[0] for row in db.execute("select template from app.message_templates()")}

@@ -32,6 +32,7 @@ _EXAMPLES = {
     "reason": "dialihkan",
     "status_text": "dikirim",
     "invoice_number": "INV-261123-000042",
+    "credit_note_number": "CN-261123-000007",
     "due_date": "23-12-2026",
     "days_overdue": "7",
     "points": "125",
