@@ -44,8 +44,9 @@ from (
   where o.awaiting = 'HEADQUARTERS' and o.awaiting_since is not null
   union all
   select
-    'ESCALATION', e.id, o.order_number, o.id, o.partner_id, o.routed_to_subdist_id, o.grand_total,
-    o.awaiting_since, false, e.reason
+    'ESCALATION' as kind, e.id, o.order_number as subject, o.id as order_id, o.partner_id,
+    o.routed_to_subdist_id as subdist_id, o.grand_total as amount,
+    o.awaiting_since as waiting_since, false as has_clock, e.reason as details
   from app.orders as o
   cross join lateral (
     select l.id, l.reason, bool_or(l.acknowledged_at is not null) over () as is_acknowledged
@@ -58,33 +59,36 @@ from (
     and not e.is_acknowledged
   union all
   select
-    'UNBILLED', o.id, o.order_number, o.id, o.partner_id, o.routed_to_subdist_id,
+    'UNBILLED' as kind, o.id, o.order_number as subject, o.id as order_id, o.partner_id,
+    o.routed_to_subdist_id as subdist_id,
     o.grand_total - coalesce((
       select sum(i.amount) from app.invoices as i
       where i.order_id = o.id and i.status <> 'CANCELLED'
-    ), 0),
-    u.unbilled_since, true, null
+    ), 0) as amount,
+    u.unbilled_since as waiting_since, true as has_clock, null as details
   from app.unbilled_orders as u
-  join app.orders as o on o.id = u.order_id
+  inner join app.orders as o on o.id = u.order_id
   union all
   select
-    'REFUND', i.id, i.invoice_number, i.order_id, i.partner_id, null, i.refund_due, i.updated_at,
-    true, i.cancel_reason
+    'REFUND' as kind, i.id, i.invoice_number as subject, i.order_id, i.partner_id,
+    null as subdist_id, i.refund_due as amount, i.updated_at as waiting_since, true as has_clock,
+    i.cancel_reason as details
   from app.invoices as i
   where i.refund_due > 0
   union all
   select
-    'REDEMPTION', r.id, c.name, null, r.partner_id, null, null, r.created_at, true,
-    r.points_spent || ' points'
+    'REDEMPTION' as kind, r.id, c.name as subject, null as order_id, r.partner_id,
+    null as subdist_id, null as amount, r.created_at as waiting_since, true as has_clock,
+    r.points_spent || ' points' as details
   from app.redemptions as r
-  join app.redemption_catalog as c on c.id = r.catalog_item_id
+  inner join app.redemption_catalog as c on c.id = r.catalog_item_id
   where r.status = 'PENDING'
   union all
   select
-    'MESSAGE', m.id, m.template, m.order_id,
-    case m.recipient_type when 'PARTNER' then m.recipient_id end,
-    case m.recipient_type when 'SUBDIST' then m.recipient_id end,
-    null, m.created_at, false, m.error_code
+    'MESSAGE' as kind, m.id, m.template as subject, m.order_id,
+    case m.recipient_type when 'PARTNER' then m.recipient_id end as partner_id,
+    case m.recipient_type when 'SUBDIST' then m.recipient_id end as subdist_id,
+    null as amount, m.created_at as waiting_since, false as has_clock, m.error_code as details
   from app.messages as m
   where m.status = 'FAILED' and m.created_at > now() - interval '7 days'
     -- no e-mail went out in its place
@@ -95,8 +99,9 @@ from (
     ))
   union all
   select
-    'QUARANTINE', null, q.stream || ' ' || q.key, null, null, null, null, q.first_seen_at, false,
-    q.reason
+    'QUARANTINE' as kind, null as id, q.stream || ' ' || q.key as subject, null as order_id,
+    null as partner_id, null as subdist_id, null as amount, q.first_seen_at as waiting_since,
+    false as has_clock, q.reason as details
   from app.erp_quarantine as q
 ) as w
 order by w.waiting_since, w.id;

@@ -72,8 +72,8 @@ cross join lateral (
       then format('awaits %s without a clock', o.awaiting)
     when o.awaiting_since > now() + interval '1 minute'
       then format('the clock starts at %s', o.awaiting_since)
-    when o.awaiting = 'SUBDIST' and o.awaiting_since is distinct from greatest(
-        o.routed_at, o.last_response_at, o.approved_at)
+    when o.awaiting = 'SUBDIST'
+      and o.awaiting_since <> greatest(o.routed_at, o.last_response_at, o.approved_at)
       then format('the clock of the sub-distributor starts at %s', o.awaiting_since)
     when o.status = 'PROCESSING' and o.awaiting = 'HEADQUARTERS'
       and o.routed_to_subdist_id is not null and not exists (
