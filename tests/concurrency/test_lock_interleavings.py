@@ -585,6 +585,26 @@ def test_submission_prices_a_draft_after_an_uncommitted_change_of_its_lines(
     assert broken_invariants(conn) == {}
 
 
+def test_draft_is_not_edited_while_it_is_submitted(url: str, conn: Connection, context: Context) -> None:
+    who = context.partners[0]
+    draft = call(conn, who, "save_draft", items=items(SKU_000=2))
+    submission = api_call(who, "submit_draft", order_id=draft["id"], idempotency_key="k")
+    edit = api_call(who, "update_draft", order_id=draft["id"], items=items(SKU_000=5))
+    assert run_overlapping(url, submission, edit) == "ORDER_FROZEN"
+    assert value(conn, "select sum(reserved) from app.inventory") == 2
+    assert broken_invariants(conn) == {}
+
+
+def test_submission_waits_for_an_edit_of_the_draft(url: str, conn: Connection, context: Context) -> None:
+    who = context.partners[0]
+    draft = call(conn, who, "save_draft", items=items(SKU_000=2))
+    edit = api_call(who, "update_draft", order_id=draft["id"], items=items(SKU_000=5))
+    submission = api_call(who, "submit_draft", order_id=draft["id"], idempotency_key="k")
+    assert run_overlapping(url, edit, submission)["grand_total"] == 500_000
+    assert value(conn, "select sum(reserved) from app.inventory") == 5
+    assert broken_invariants(conn) == {}
+
+
 def test_button_reply_after_an_uncommitted_response_is_out_of_date(
     url: str, conn: Connection, context: Context
 ) -> None:
