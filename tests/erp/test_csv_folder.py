@@ -245,7 +245,7 @@ def test_cancelled_order_file_is_withdrawn_or_the_cancellation_refused(
     assert outcome == expected
     notified = value(
         drop_folder.conn,
-        "select count(*) from app.messages where order_id = %s and recipient_type = 'AGENT'",
+        "select count(*) from app.messages where order_id = %s and template = 'erp_cancel_refused'",
         order["id"],
     )
     assert (notified > 0) == removed
