@@ -6162,7 +6162,7 @@ CREATE FUNCTION app.message_templates() RETURNS TABLE(template text, buttons tex
       ' disetujui dan menunggu pengiriman sejak {{waiting_since}}. Mohon segera dikirim.'),
     ('sla_manager', '{}',
       'Pesanan {{order_number}} dari {{partner_name}} belum {{task}} oleh {{subdist_name}} sejak'
-      ' {{waiting_since}}. Mohon bantu menindaklanjuti.'),
+      ' {{waiting_since}}. Mohon bantu menindaklanjuti pesanan ini.'),
     ('sla_escalation', '{}',
       'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum {{task}} oleh'
       ' {{subdist_name}} sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera'
@@ -12721,16 +12721,16 @@ CREATE VIEW api.work_queue WITH (security_invoker='true') AS
            FROM app.orders o
           WHERE ((o.awaiting = 'HEADQUARTERS'::app.awaiting_enum) AND (o.awaiting_since IS NOT NULL))
         UNION ALL
-         SELECT 'ESCALATION'::text,
+         SELECT 'ESCALATION'::text AS kind,
             e.id,
-            o.order_number,
-            o.id,
+            o.order_number AS subject,
+            o.id AS order_id,
             o.partner_id,
-            o.routed_to_subdist_id,
-            o.grand_total,
-            o.awaiting_since,
-            false,
-            e.reason
+            o.routed_to_subdist_id AS subdist_id,
+            o.grand_total AS amount,
+            o.awaiting_since AS waiting_since,
+            false AS has_clock,
+            e.reason AS details
            FROM (app.orders o
              CROSS JOIN LATERAL ( SELECT l.id,
                     l.reason,
@@ -12741,79 +12741,79 @@ CREATE VIEW api.work_queue WITH (security_invoker='true') AS
                  LIMIT 1) e)
           WHERE ((o.awaiting = 'SUBDIST'::app.awaiting_enum) AND (o.awaiting_since IS NOT NULL) AND o.sla_escalated AND (NOT e.is_acknowledged))
         UNION ALL
-         SELECT 'UNBILLED'::text,
+         SELECT 'UNBILLED'::text AS kind,
             o.id,
-            o.order_number,
-            o.id,
+            o.order_number AS subject,
+            o.id AS order_id,
             o.partner_id,
-            o.routed_to_subdist_id,
+            o.routed_to_subdist_id AS subdist_id,
             ((o.grand_total)::numeric - COALESCE(( SELECT sum(i.amount) AS sum
                    FROM app.invoices i
-                  WHERE ((i.order_id = o.id) AND (i.status <> 'CANCELLED'::app.invoice_status_enum))), (0)::numeric)),
-            u.unbilled_since,
-            true,
-            NULL::character varying
+                  WHERE ((i.order_id = o.id) AND (i.status <> 'CANCELLED'::app.invoice_status_enum))), (0)::numeric)) AS amount,
+            u.unbilled_since AS waiting_since,
+            true AS has_clock,
+            NULL::character varying AS details
            FROM (app.unbilled_orders u
              JOIN app.orders o ON ((o.id = u.order_id)))
         UNION ALL
-         SELECT 'REFUND'::text,
+         SELECT 'REFUND'::text AS kind,
             i.id,
-            i.invoice_number,
+            i.invoice_number AS subject,
             i.order_id,
             i.partner_id,
-            NULL::uuid,
-            i.refund_due,
-            i.updated_at,
-            true,
-            i.cancel_reason
+            NULL::uuid AS subdist_id,
+            i.refund_due AS amount,
+            i.updated_at AS waiting_since,
+            true AS has_clock,
+            i.cancel_reason AS details
            FROM app.invoices i
           WHERE (i.refund_due > (0)::numeric)
         UNION ALL
-         SELECT 'REDEMPTION'::text,
+         SELECT 'REDEMPTION'::text AS kind,
             r.id,
-            c.name,
-            NULL::uuid,
+            c.name AS subject,
+            NULL::uuid AS order_id,
             r.partner_id,
-            NULL::uuid,
-            NULL::numeric,
-            r.created_at,
-            true,
-            (r.points_spent || ' points'::text)
+            NULL::uuid AS subdist_id,
+            NULL::numeric AS amount,
+            r.created_at AS waiting_since,
+            true AS has_clock,
+            (r.points_spent || ' points'::text) AS details
            FROM (app.redemptions r
              JOIN app.redemption_catalog c ON ((c.id = r.catalog_item_id)))
           WHERE (r.status = 'PENDING'::app.redemption_status_enum)
         UNION ALL
-         SELECT 'MESSAGE'::text,
+         SELECT 'MESSAGE'::text AS kind,
             m.id,
-            m.template,
+            m.template AS subject,
             m.order_id,
                 CASE m.recipient_type
                     WHEN 'PARTNER'::text THEN m.recipient_id
                     ELSE NULL::uuid
-                END AS "case",
+                END AS partner_id,
                 CASE m.recipient_type
                     WHEN 'SUBDIST'::text THEN m.recipient_id
                     ELSE NULL::uuid
-                END AS "case",
-            NULL::numeric,
-            m.created_at,
-            false,
-            m.error_code
+                END AS subdist_id,
+            NULL::numeric AS amount,
+            m.created_at AS waiting_since,
+            false AS has_clock,
+            m.error_code AS details
            FROM app.messages m
           WHERE (((m.status)::text = 'FAILED'::text) AND (m.created_at > (now() - '7 days'::interval)) AND ((m.channel = 'EMAIL'::app.notification_channel_enum) OR (((m.recipient_type)::text = 'SUBDIST'::text) AND (EXISTS ( SELECT
                    FROM app.sub_distributors s
                   WHERE ((s.id = m.recipient_id) AND (s.email IS NULL)))))))
         UNION ALL
-         SELECT 'QUARANTINE'::text,
-            NULL::uuid,
-            ((q.stream || ' '::text) || q.key),
-            NULL::uuid,
-            NULL::uuid,
-            NULL::uuid,
-            NULL::numeric,
-            q.first_seen_at,
-            false,
-            q.reason
+         SELECT 'QUARANTINE'::text AS kind,
+            NULL::uuid AS id,
+            ((q.stream || ' '::text) || q.key) AS subject,
+            NULL::uuid AS order_id,
+            NULL::uuid AS partner_id,
+            NULL::uuid AS subdist_id,
+            NULL::numeric AS amount,
+            q.first_seen_at AS waiting_since,
+            false AS has_clock,
+            q.reason AS details
            FROM app.erp_quarantine q) w
   ORDER BY w.waiting_since, w.id;
 
@@ -14478,7 +14478,7 @@ CREATE OR REPLACE VIEW app.consistency_awaiting AS
                     WHEN (o.awaiting <> app.order_awaiting(o.status, o.routed_to_subdist_id, o.last_response_at)) THEN format('%s awaits %s'::text, o.status, o.awaiting)
                     WHEN ((o.awaiting = ANY (ARRAY['SUBDIST'::app.awaiting_enum, 'HEADQUARTERS'::app.awaiting_enum])) AND (o.awaiting_since IS NULL)) THEN format('awaits %s without a clock'::text, o.awaiting)
                     WHEN (o.awaiting_since > (now() + '00:01:00'::interval)) THEN format('the clock starts at %s'::text, o.awaiting_since)
-                    WHEN ((o.awaiting = 'SUBDIST'::app.awaiting_enum) AND (o.awaiting_since IS DISTINCT FROM GREATEST(o.routed_at, o.last_response_at, o.approved_at))) THEN format('the clock of the sub-distributor starts at %s'::text, o.awaiting_since)
+                    WHEN ((o.awaiting = 'SUBDIST'::app.awaiting_enum) AND (o.awaiting_since <> GREATEST(o.routed_at, o.last_response_at, o.approved_at))) THEN format('the clock of the sub-distributor starts at %s'::text, o.awaiting_since)
                     WHEN ((o.status = 'PROCESSING'::app.order_status_enum) AND (o.awaiting = 'HEADQUARTERS'::app.awaiting_enum) AND (o.routed_to_subdist_id IS NOT NULL) AND (NOT (EXISTS ( SELECT
                        FROM app.messages m
                       WHERE ((m.order_id = o.id) AND ((m.template)::text = 'order_approval_due'::text)))))) THEN 'headquarters was not notified that it is to be approved'::text

@@ -78,7 +78,7 @@ as $$
       ' disetujui dan menunggu pengiriman sejak {{waiting_since}}. Mohon segera dikirim.'),
     ('sla_manager', '{}',
       'Pesanan {{order_number}} dari {{partner_name}} belum {{task}} oleh {{subdist_name}} sejak'
-      ' {{waiting_since}}. Mohon bantu menindaklanjuti.'),
+      ' {{waiting_since}}. Mohon bantu menindaklanjuti pesanan ini.'),
     ('sla_escalation', '{}',
       'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum {{task}} oleh'
       ' {{subdist_name}} sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera'
