@@ -19,6 +19,34 @@ from tests.support.context import (
 from tests.support.factories import make_agent
 from tests.support.situations import STATES, Order, order_in
 
+# What the partner, the sub-distributor and headquarters may do in each situation, as the rules state it.
+_ROUTED = ("cancel", "respond", "reroute reject")
+_UNROUTED = ("cancel", None, "reroute approve reject")
+_ANSWERED = ("cancel", "respond", "reroute approve reject")
+_APPROVED = ("cancel", "respond ship", "reroute reject ship")
+_CLOSED = ("", "", "")
+EXPECTED: dict[str, tuple[str, str | None, str]] = {
+    "DRAFT": ("update_draft submit_draft cancel", None, "reject"),
+    "OVER_LIMIT": ("cancel", None, "release reject"),
+    "UNROUTED": _UNROUTED,
+    "DECLINED": _UNROUTED,
+    "SUBMITTED": _ROUTED,
+    "IN_PROGRESS": _ROUTED,
+    "ACCEPTED": _ANSWERED,
+    "ACCEPTED_IN_PROGRESS": _ANSWERED,
+    "REROUTED": _ROUTED,
+    "ANSWERED_AGAIN": _ANSWERED,
+    "PROCESSING_DECLINED": _UNROUTED,
+    "APPROVED": _APPROVED,
+    "APPROVED_IN_PROGRESS": _APPROVED,
+    "APPROVED_DECLINED": ("cancel", None, "reroute reject ship"),
+    "APPROVED_UNROUTED": ("cancel", None, "reroute reject ship"),
+    "SHIPPED": ("", "complete", "complete return_items"),
+    "COMPLETED": ("", "", "return_items"),
+    "CANCELLED": _CLOSED,
+    "REJECTED": _CLOSED,
+}
+
 ROLES = ("partner", "agent", "agent in shadow mode", "subdist", "admin", "superadmin")
 
 
@@ -94,6 +122,20 @@ def test_allowed_actions_are_the_calls_that_succeed(
     actions = listed(db, who, order)
     assert set(actions) == possible
     assert len(actions) == len(possible)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_allowed_actions_follow_the_rules(db: Connection, context: Context, state: str) -> None:
+    """The calls share the predicate, so it is compared with the rules themselves, too."""
+    order = order_in(db, context, state)
+    for role, short in zip(("partner", "subdist", "admin"), EXPECTED[state], strict=True):
+        who = caller(db, context, order, role)
+        if short is None:
+            assert who is None
+            continue
+        assert who is not None
+        names = {word if "_" in word else f"{word}_order" for word in short.split()}
+        assert set(listed(db, who, order)) == names, role
 
 
 def test_each_action_is_possible_in_some_situation(db: Connection, context: Context) -> None:
