@@ -108,6 +108,27 @@ def test_partner_who_owes_money_is_not_deleted(db: Connection, context: Context)
     delete(db, context.admin, who)
 
 
+def test_partner_who_is_owed_a_refund_is_not_deleted(db: Connection, context: Context) -> None:
+    who = settled(db, context)
+    order = str(value(db, "select id from app.orders where status = 'COMPLETED'"))
+    back = [{"sku": "SKU-000", "quantity": 2}]
+    call(db, context.admin, "return_items", order_id=order, items=back, reason="rusak", idempotency_key="k")
+    with refused(db, "PARTNER_NOT_SETTLED") as why:
+        delete(db, context.admin, who)
+    assert why.details == "0 open orders, Rp0 owed or on order, Rp200.000 to refund"
+    call(
+        db,
+        context.admin,
+        "record_refund",
+        invoice_id=str(value(db, "select id from app.invoices")),
+        amount=200_000,
+        reference_number="R-1",
+        reason="retur",
+        idempotency_key="k",
+    )
+    delete(db, context.admin, who)
+
+
 def test_deletion_closes_every_session(db: Connection, context: Context) -> None:
     who = settled(db, context)
     session = str(
