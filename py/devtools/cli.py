@@ -154,3 +154,15 @@ def crash_test(
 ) -> None:
     """Crash-test PostgreSQL and verify that no acknowledged write is lost."""
     call("devtools.crash_test", "run", kills=kills, seed=seed, seconds=seconds, json_file=json)
+
+
+@app.command()
+def stateful(
+    steps: Annotated[int, typer.Option(help="Number of steps.", min=80, max=10_000_000)] = 20_000,
+    seed: Annotated[int, typer.Option(help="Seed; the same one repeats the same sequences.")] = 1,
+    shrink: Annotated[
+        bool, typer.Option("--shrink", help="Search for the shortest sequence that fails.")
+    ] = False,
+) -> None:
+    """Call the API at random and compare the hub with the reference model after each step."""
+    call("devtools.stateful_run", "run", steps=steps, seed=seed, shrink=shrink)

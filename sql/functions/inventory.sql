@@ -93,9 +93,6 @@ as $$
 begin
   perform from app.inventory as s order by s.product_id for no key update;
   return null;
-exception when lock_not_available then
-  perform app.fail('CONCURRENT_CHANGE', 'inventory');
-  return null;
 end $$;
 create trigger _020_lock_insert before insert on app.inventory
 for each statement when (current_user in ('admin', 'superadmin'))

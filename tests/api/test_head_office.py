@@ -55,7 +55,8 @@ class Office:
     def deliver(self) -> None:
         """Act as the messenger: claim all due messages and report them sent."""
         messenger = self.gateway.client(self.gateway.token("messenger", MESSENGER))
-        while claimed := messenger.rpc("claim_messages", {"max": 1000}).execute().data:
+        most: Any = {"max": 1000}
+        while claimed := messenger.rpc("claim_messages", most).execute().data:
             assert isinstance(claimed, list)
             for message in claimed:
                 sent: Any = {"message_id": message["id"], "provider_id": f"wamid.{message['id']}"}

@@ -5,7 +5,8 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from tests.stateful.clock import grow_older
 from tests.stateful.reference_model import (
     CLOSED,
     OPEN,
+    Booking,
     Invoice,
     Model,
     Order,
@@ -28,10 +30,27 @@ from tests.stateful.reference_model import (
     Quote,
     Redemption,
 )
-from tests.support.context import Caller, RefusedError, call, invoice_of, line, make_context, shadow, value
+from tests.support.calls import write
+from tests.support.context import (
+    Caller,
+    RefusedError,
+    call,
+    invoice_of,
+    line,
+    make_context,
+    new_id,
+    shadow,
+    value,
+)
 from tests.support.queries import run_job
 
-OBSERVED = """
+
+def hours_from_now(moment: str) -> str:
+    """SQL: the hours from now to a moment, to the half hour; the seconds that the run takes do not count."""
+    return f"round(2 * extract(epoch from {moment} - clock_timestamp()) / 3600) / 2"
+
+
+OBSERVED = f"""
 select jsonb_build_object(
   'partners', (
     select jsonb_object_agg(p.id, jsonb_build_array(p.credit_used, p.point_balance)) from app.partners p),
@@ -42,32 +61,51 @@ select jsonb_build_object(
     select coalesce(jsonb_object_agg(o.id, jsonb_build_array(
       o.status, o.subtotal, o.discount_amount, o.point_discount, o.grand_total, o.points_earned,
       o.points_used, o.is_over_limit, o.released_at is not null, o.routed_to_subdist_id,
-      o.agent_id is not null, o.erp_reference
-    )), '{}') from app.orders o),
+      o.agent_id is not null, nullif(o.erp_reference, o.order_number)
+    )), '{{}}') from app.orders o),
+  'awaiting', (select coalesce(jsonb_object_agg(o.id, o.awaiting), '{{}}') from app.orders o),
   'invoices', (
-    select coalesce(jsonb_object_agg(i.id, jsonb_build_array(i.status, i.amount, i.amount_paid)), '{}')
-    from app.invoices i),
-  'vested', (
-    select coalesce(jsonb_object_agg(t.invoice_id, t.points), '{}')
-    from app.point_transactions t where t.type = 'EARNED'),
+    select coalesce(jsonb_object_agg(i.id, jsonb_build_array(
+      i.status, i.amount, i.amount_paid, i.amount_credited, i.amount_written_off, i.amount_due,
+      i.refund_due, {hours_from_now("i.due_date")},
+      case when i.status = 'PAID' then {hours_from_now("i.paid_at")} end
+    )), '{{}}')
+    from api.invoices i),
+  'points', (
+    select coalesce(jsonb_object_agg(t.order_id, t.points), '{{}}')
+    from (
+      select order_id, sum(points) as points from app.point_transactions
+      where order_id is not null group by order_id having sum(points) <> 0
+    ) t),
   'rewards', (select jsonb_object_agg(c.id, c.stock_available) from app.redemption_catalog c),
-  'redemptions', (select coalesce(jsonb_object_agg(r.id, r.status), '{}') from app.redemptions r),
+  'redemptions', (select coalesce(jsonb_object_agg(r.id, r.status), '{{}}') from app.redemptions r),
   'cancellations', (
-    select coalesce(jsonb_object_agg(c.order_id, coalesce(c.outcome, 'PENDING')), '{}')
+    select coalesce(jsonb_object_agg(c.order_id, coalesce(c.outcome, 'PENDING')), '{{}}')
     from app.erp_cancellations c),
   'escalations', (
-    select coalesce(jsonb_object_agg(l.key, l.n), '{}')
+    select coalesce(jsonb_object_agg(l.key, l.n), '{{}}')
     from (
       select order_id || ' ' || escalation_level as key, count(*) as n from app.sla_escalation_logs group by 1
     ) l)
 )::text
 """
 
+SUPERADMIN = """
+insert into app.agents (email, password_hash, full_name, role)
+values ('eka@hub.test', 'x', 'Eka', 'SUPERADMIN')
+"""
+NEWEST_PAYMENT = "select id::text from app.invoice_payments where invoice_id = %s order by id desc limit 1"
+
+DAY = 24
+"""Hours."""
+
 picks = st.integers(0, 999)
 quantities = st.integers(1, 12)
 hours = st.sampled_from([0.5, 2, 5.5, 18.5, 25])
 lines = st.dictionaries(st.sampled_from(["SKU-000", "SKU-001", "SKU-002", "SKU-003"]), quantities, min_size=1)
 points = st.sampled_from([0, 0, 0, 1, 30, 250, 5000])
+expectations = st.sampled_from([None, None, 0, 0, 1000, -1000])
+"""What a partner expects to pay, above or below the true total."""
 stocks = st.sampled_from([60, 200, 20, 5, 0, -3])
 extras = st.sampled_from([0, 0, 0, 1])
 jobs = st.sampled_from(["point-queue", "sla-sweep", "audit-flush", "statistics-refresh"])
@@ -79,6 +117,9 @@ configs = st.sampled_from(
         ("loyalty.multiplier.gold", ["1.2", "0.35", "3"]),
         ("order.minimum_threshold", ["500000", "0", "2000000"]),
         ("credit.over_limit_policy", ["FLAG", "BLOCK"]),
+        ("invoice.due_days.silver", ["30", "0", "7"]),
+        ("invoice.due_days.gold", ["45", "14"]),
+        ("invoice.write_off_max", ["10000", "0", "2500", "1000000"]),
     ]
 )
 
@@ -98,6 +139,16 @@ class _AllRules:
         return True
 
 
+@dataclass(frozen=True)
+class Repeatable:
+    """A call that can be made again and changes nothing then, with its first result."""
+
+    who: Caller
+    function: str
+    arguments: dict[str, Any]
+    result: Any
+
+
 class OrderMachine(RuleBasedStateMachine):
     """Each run uses its own database; the test sets `new_database`."""
 
@@ -110,7 +161,8 @@ class OrderMachine(RuleBasedStateMachine):
         rules.enabled_rules_strategy = st.just(_AllRules())
         url, self.drop = type(self).new_database()
         self.conn = psycopg.connect(url, autocommit=True, prepare_threshold=0)
-        self.context = make_context(self.conn, products=4, stock=60, credit=6_000_000, erp="csv")
+        self.context = make_context(self.conn, products=4, stock=60, credit=6_000_000)
+        new_id(self.conn, SUPERADMIN)
         self.partners = {str(p.sub): p for p in self.context.partners}
         papua = str(self.context.partners[2].sub)
         self.conn.execute(
@@ -128,19 +180,14 @@ class OrderMachine(RuleBasedStateMachine):
             subdists={str(s.sub): True for s in self.context.subdists},
         )
         for who in self.partners:
-            call(
-                self.conn,
-                self.context.admin,
-                "adjust_points",
-                partner_id=who,
-                points=500,
-                reason="start",
-                idempotency_key=f"start {who}",
-            )
+            start = {"points": 500, "reason": "start", "idempotency_key": who}
+            call(self.conn, self.context.admin, "adjust_points", partner_id=who, **start)
             self.model.ledger.append((who, 500))
         # schedules count hours from here: the model's clock ignores the seconds that the run takes
         self.began_at = value(self.conn, "select clock_timestamp()")
         self.keys: dict[tuple[str, str], tuple[object, str]] = {}
+        self.repeatable: list[Repeatable] = []
+        self.repeated: set[str] = set()
         # each: time in the hub, time in the model, number of orders that the ERP had acknowledged by then
         self.readings: list[tuple[datetime, int, int]] = []
         names = [row[0] for row in self.conn.execute("select invariant from app.invariants()")]
@@ -153,6 +200,13 @@ class OrderMachine(RuleBasedStateMachine):
         self.drop()
 
     # --- performing an operation ------------------------------------------------------------------
+
+    def perform_once(self, who: Caller, function: str, against: set[str], **arguments: Any) -> Any:
+        """Call the API as `perform` does, and keep the call, which `repeat` makes again."""
+        result = self.perform(who, function, against, **arguments)
+        if result is not None:
+            self.repeatable.append(Repeatable(who, function, arguments, result))
+        return result
 
     def perform(self, who: Caller, function: str, against: set[str], **arguments: Any) -> Any:
         """Call the API; it must refuse with one of these codes or, if there are none, succeed.
@@ -169,6 +223,11 @@ class OrderMachine(RuleBasedStateMachine):
         assert not against, f"{function} succeeded; the model expects {against}"
         type(self).steps[function] += 1
         return result
+
+    def write(self, statement: str, *values: Any) -> None:
+        """Write master data as an admin does."""
+        assert write(self.conn, self.context.admin, statement, *values) == 1
+        type(self).steps[" ".join(statement.split()[:3])] += 1
 
     def one_of(self, keys: Any, pick: int) -> Any:
         every = list(keys)
@@ -197,12 +256,16 @@ class OrderMachine(RuleBasedStateMachine):
         assert actual in expected, f"routed to {actual}, not one of {expected}"
         self.model.route(order, actual)
 
-    @initialize(policy=st.sampled_from(["BLOCK", "FLAG"]), limit=st.sampled_from([1, 6, 20]))
-    def begin(self, policy: str, limit: int) -> None:
-        """Half of the runs use BLOCK, the other half FLAG."""
-        key = "credit.over_limit_policy"
-        self.perform(self.context.admin, "set_config", set(), config_key=key, config_value=policy)
-        self.model.rules[key] = policy
+    @initialize(
+        policy=st.sampled_from(["BLOCK", "FLAG"]),
+        limit=st.sampled_from([1, 6, 20]),
+        erp=st.sampled_from(["csv", "csv", "none"]),
+    )
+    def begin(self, policy: str, limit: int, erp: str) -> None:
+        """Half of the runs use BLOCK, the other half FLAG; two of three an ERP."""
+        for key, chosen in (("credit.over_limit_policy", policy), ("erp.kind", erp)):
+            self.perform(self.context.admin, "set_config", set(), config_key=key, config_value=chosen)
+            self.model.rules[key] = chosen
         for i, partner in enumerate(self.partners):
             # under FLAG, orders of the first partner wait for a release
             million = 1 if i == 0 and policy == "FLAG" else limit
@@ -210,12 +273,19 @@ class OrderMachine(RuleBasedStateMachine):
 
     # --- ordering ---------------------------------------------------------------------------------
 
-    @rule(who=picks, basket=lines, used=points, agent=picks, again=picks)
-    def submit(self, who: int, basket: dict[str, int], used: int, agent: int, again: int) -> None:
+    @rule(who=picks, basket=lines, used=points, agent=picks, again=picks, expected=expectations)
+    def submit(
+        self, who: int, basket: dict[str, int], used: int, agent: int, again: int, expected: int | None
+    ) -> None:
         partner = self.one_of(self.partners, who)
         body = (sorted(basket.items()), used)
         key = str(uuid.UUID(int=len(self.keys)))
         against = self.model.against_submitting(partner, basket, used)
+        total = None
+        if expected is not None:
+            total = max(Decimal(0), self.model.quote(partner, basket, used).total + expected)
+            if "UNKNOWN_SKU" not in against and self.model.quote(partner, basket, used).total > total:
+                against = against | {"PRICE_CHANGED"}
         known = [k for k in self.keys if k[0] == partner]
         if known and again % 4 == 0:
             key = self.one_of(known, again)[1]
@@ -229,6 +299,7 @@ class OrderMachine(RuleBasedStateMachine):
             items=[line(sku, n) for sku, n in sorted(basket.items())],
             points=used,
             idempotency_key=key,
+            expected_total=total,
         )
         if made is None:
             return
@@ -243,7 +314,7 @@ class OrderMachine(RuleBasedStateMachine):
 
     @rule(who=picks, basket=lines)
     def order_some_more(self, who: int, basket: dict[str, int]) -> None:
-        self.submit(who, basket, 0, 1, 1)
+        self.submit(who, basket, 0, 1, 1, None)
 
     @rule(who=picks, basket=lines, used=points)
     def quote(self, who: int, basket: dict[str, int], used: int) -> None:
@@ -276,6 +347,21 @@ class OrderMachine(RuleBasedStateMachine):
         if made:
             quote = self.model.quote(partner, basket, 0)
             self.model.orders[made["id"]] = Order(partner, basket, quote, assisted=acting is not None)
+
+    @precondition(lambda self: self.model.orders)
+    @rule(pick=picks, basket=lines, agent=picks)
+    def update_draft(self, pick: int, basket: dict[str, int], agent: int) -> None:
+        key = self.order(pick, "DRAFT")
+        order = self.model.orders[key]
+        acting = self.acting_for(order.partner, agent)
+        against = self.model.against_ordering(order.partner, basket, 0)
+        if order.status != "DRAFT":
+            against = {"ORDER_FROZEN"}
+        items = [line(sku, n) for sku, n in basket.items()]
+        who = acting or self.owner(key)
+        if self.perform(who, "update_draft", against, order_id=key, items=items):
+            order.lines, order.quote = basket, self.model.quote(order.partner, basket, 0)
+            order.assisted = acting is not None
 
     @precondition(lambda self: self.model.orders)
     @rule(pick=picks, used=points, agent=picks, stranger=picks)
@@ -326,7 +412,7 @@ class OrderMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.orders)
     @rule(pick=picks, who=picks, decision=st.sampled_from(["ACCEPT", "ACCEPT", "PROGRESS", "DECLINE"]))
     def respond(self, pick: int, who: int, decision: str) -> None:
-        key = self.order(pick, *OPEN)
+        key = self.order(pick, *OPEN, *(("APPROVED",) if who % 3 == 0 else ()))
         order = self.model.orders[key]
         subdist = self.one_of(self.model.subdists, who)
         if who % 6 and order.subdist:
@@ -335,13 +421,11 @@ class OrderMachine(RuleBasedStateMachine):
 
     def answer(self, key: str, subdist: str, decision: str) -> None:
         order = self.model.orders[key]
-        against = self.model.against_answering(key, subdist)
+        against = self.model.against_answering(key, subdist, decision)
         if self.perform(
             Caller("subdist", subdist), "respond_order", against, order_id=key, decision=decision
         ):
-            self.model.route(order, None if decision == "DECLINE" else order.subdist)
-            if decision == "ACCEPT":
-                order.status = "PROCESSING"
+            self.model.respond(order, decision)
 
     @precondition(lambda self: self.model.orders)
     @rule(pick=picks)
@@ -353,9 +437,9 @@ class OrderMachine(RuleBasedStateMachine):
             self.context.admin, "approve_order", self.model.against_moving(key, "APPROVED"), order_id=key
         ):
             self.model.move(key, "APPROVED")
-            invoice = Invoice(key, self.model.orders[key].quote.total)
-            invoice.queued = invoice.status == "PAID"
-            self.model.invoices[invoice_of(self.conn, {"id": key})["id"]] = invoice
+            total = self.model.orders[key].quote.total
+            if total:
+                self.model.issue(invoice_of(self.conn, {"id": key})["id"], key, total)
 
     @precondition(lambda self: self.model.orders)
     @rule(pick=picks)
@@ -365,16 +449,22 @@ class OrderMachine(RuleBasedStateMachine):
     def reject_order(self, key: str) -> None:
         against = self.model.against_moving(key, "REJECTED")
         if self.perform(self.context.admin, "reject_order", against, order_id=key, reason="tidak bisa"):
-            self.model.move(key, "REJECTED")
+            self.model.move(key, "REJECTED", "tidak bisa")
 
     @precondition(lambda self: self.model.orders)
-    @rule(pick=picks, to=st.sampled_from(["SHIPPED", "COMPLETED"]))
-    def deliver(self, pick: int, to: str) -> None:
-        self.move(self.order(pick, "APPROVED" if to == "SHIPPED" else "SHIPPED"), to)
+    @rule(pick=picks, to=st.sampled_from(["SHIPPED", "COMPLETED"]), who=picks)
+    def deliver(self, pick: int, to: str, who: int) -> None:
+        key = self.order(pick, "APPROVED" if to == "SHIPPED" else "SHIPPED")
+        subdist = self.model.orders[key].subdist
+        if who % 8 == 0:
+            subdist = self.one_of(self.model.subdists, who // 8)
+        self.move(key, to, subdist if who % 2 == 0 else None)
 
-    def move(self, key: str, to: str) -> None:
-        function = "ship_order" if to == "SHIPPED" else "complete_order"
-        if self.perform(self.context.admin, function, self.model.against_moving(key, to), order_id=key):
+    def move(self, key: str, to: str, subdist: str | None = None) -> None:
+        """Ship or complete an order as a sub-distributor, or as headquarters."""
+        who = Caller("subdist", subdist) if subdist else self.context.admin
+        against = self.model.against_delivering(key, to, subdist)
+        if self.perform(who, "ship_order" if to == "SHIPPED" else "complete_order", against, order_id=key):
             self.model.move(key, to)
 
     @precondition(lambda self: self.model.orders)
@@ -395,7 +485,7 @@ class OrderMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.orders)
     @rule(pick=picks, to=picks)
     def reroute(self, pick: int, to: int) -> None:
-        key = self.order(pick, *OPEN)
+        key = self.order(pick, *OPEN, "APPROVED")
         subdist = self.one_of(self.model.subdists, to)
         against = self.model.against_rerouting(key, subdist)
         if self.perform(self.context.admin, "reroute_order", against, order_id=key, subdist_id=subdist):
@@ -405,16 +495,17 @@ class OrderMachine(RuleBasedStateMachine):
     def suspend_or_reactivate(self, pick: int) -> None:
         subdist = self.one_of(self.model.subdists, pick)
         active = self.model.subdists[subdist] = not self.model.subdists[subdist]
-        self.conn.execute(
-            "update app.sub_distributors set status = %s where id = %s",
-            ["ACTIVE" if active else "SUSPENDED", subdist],
+        self.write(
+            "update api.sub_distributors set status = %s where id = %s",
+            "ACTIVE" if active else "SUSPENDED",
+            subdist,
         )
         if not active:
             for order in self.model.orders.values():
-                if order.subdist == subdist and order.status in OPEN:
+                if order.subdist == subdist and order.status in (*OPEN, "APPROVED"):
                     # there are only two: the other one, or none
                     (other,) = self.model.served_by(order.partner)
-                    self.model.route(order, other)
+                    self.model.hand_over(order, other)
 
     @precondition(lambda self: self.model.orders)
     @rule(pick=picks)
@@ -443,10 +534,10 @@ class OrderMachine(RuleBasedStateMachine):
         elif order.status in OPEN:
             self.approve_order(key)
         elif order.status in ("APPROVED", "SHIPPED"):
-            unpaid = [k for k, i in self.model.invoices.items() if i.order == key and i.paid < i.amount]
-            if unpaid and not self.model.invoices[unpaid[0]].cancelled and pick % 2:
+            unpaid = [k for k, i in self.model.invoices.items() if i.order == key and i.due]
+            if unpaid and pick % 2:
                 invoice = self.model.invoices[unpaid[0]]
-                self.book(unpaid[0], invoice.amount - invoice.paid, f"P{pick} {len(invoice.payments)}")
+                self.book(unpaid[0], invoice.due, f"P{pick} {len(invoice.bookings)}")
             else:
                 self.move(key, "SHIPPED" if order.status == "APPROVED" else "COMPLETED")
 
@@ -460,23 +551,28 @@ class OrderMachine(RuleBasedStateMachine):
         again=picks,
     )
     def pay(self, pick: int, share: int, extra: int, again: int) -> None:
-        unpaid = [k for k, i in self.model.invoices.items() if i.status in ("UNPAID", "PARTIAL")]
+        unpaid = [k for k, i in self.model.invoices.items() if i.due]
         key = self.one_of(self.model.invoices if picks_any(pick) or not unpaid else unpaid, pick // 8)
         invoice = self.model.invoices[key]
-        due = invoice.amount - invoice.paid
-        amount = (due / share).quantize(Decimal("0.01")) + extra or Decimal("0.01")
-        reference = f"BCA {sum(len(i.payments) for i in self.model.invoices.values())}"
-        if invoice.payments and again % 4 == 0:
-            reference, known = self.one_of(invoice.payments.items(), again)
-            amount = amount if picks_any(again) else known
+        amount = (invoice.due / share).quantize(Decimal("0.01")) + extra
+        if amount <= 0:
+            amount = Decimal("0.01")
+        reference = f"BCA {sum(len(i.bookings) for i in self.model.invoices.values())}"
+        known = [b for b in invoice.bookings.values() if b.kind == "PAYMENT" and b.reference]
+        if known and again % 4 == 0:
+            booking = self.one_of(known, again)
+            reference = booking.reference.lower() if again % 8 else booking.reference.replace(" ", "")
+            amount = amount if picks_any(again) else booking.amount
         if again % 3:
             self.book(key, amount, reference)
         else:
             self.book_by_erp(key, amount, reference)
 
-    def book(self, key: str, amount: Decimal, reference: str) -> None:
+    def book(self, key: str, amount: Decimal, reference: str, days_ago: int = 0) -> None:
         invoice = self.model.invoices[key]
         against = self.model.against_paying(key, amount, reference)
+        duplicate = invoice.find(reference) is not None
+        paid_at = datetime.now(UTC) - timedelta(days=days_ago)
         done = self.perform(
             self.context.admin,
             "record_payment",
@@ -484,14 +580,16 @@ class OrderMachine(RuleBasedStateMachine):
             invoice_id=key,
             amount=amount,
             reference_number=reference,
+            paid_at=paid_at.isoformat(),
         )
         if done:
-            assert done["duplicate"] == (reference in invoice.payments)
-            self.model.pay(key, amount, reference)
+            assert done["duplicate"] == duplicate
+            date = self.model.now - DAY * days_ago
+            self.model.pay(key, done["payment_id"], Booking("PAYMENT", amount, date, reference))
 
     def book_by_erp(self, key: str, amount: Decimal, reference: str) -> None:
         invoice = self.model.invoices[key]
-        against = self.model.against_paying(key, amount, reference)
+        against = self.model.against_paying_by_erp(key, amount, reference)
         number = value(self.conn, "select invoice_number from app.invoices where id = %s", key)
         (answer,) = self.perform(
             self.context.erp,
@@ -499,18 +597,24 @@ class OrderMachine(RuleBasedStateMachine):
             set(),
             payments=[{"invoice_number": number, "amount": float(amount), "reference_number": reference}],
         )
-        fine = "DUPLICATE" if reference in invoice.payments else "APPLIED"
+        fine = "DUPLICATE" if invoice.find(reference) else "APPLIED"
         assert answer["result"] in (against or {fine})
         if not against:
-            self.model.pay(key, amount, reference)
+            payment = value(self.conn, NEWEST_PAYMENT, key)
+            booking = Booking("PAYMENT", amount, self.model.now, reference)
+            self.model.pay(key, payment, booking)
 
     @precondition(lambda self: self.model.invoices)
-    @rule(pick=picks)
-    def cancel_invoice(self, pick: int) -> None:
-        key = self.one_of(self.model.invoices, pick)
-        against = {"INVOICE_CLOSED"} if self.model.invoices[key].cancelled else set()
-        if self.perform(self.context.admin, "cancel_invoice", against, invoice_id=key, reason="retur"):
-            self.model.cancel_invoice(key)
+    @rule(pick=picks, reason=st.sampled_from(["retur", "retur", "salah cetak"]))
+    def cancel_invoice(self, pick: int, reason: str) -> None:
+        self.cancel_invoice_of(self.one_of(self.model.invoices, pick), reason)
+
+    def cancel_invoice_of(self, key: str, reason: str) -> None:
+        against = self.model.against_cancelling_invoice(key, reason)
+        again = self.model.invoices[key].cancelled
+        done = self.perform(self.context.admin, "cancel_invoice", against, invoice_id=key, reason=reason)
+        if done and not again:
+            self.model.cancel_invoice(key, reason)
 
     @rule(who=picks, amount=st.integers(-300, 600).filter(bool))
     def adjust_points(self, who: int, amount: int) -> None:
@@ -574,9 +678,11 @@ class OrderMachine(RuleBasedStateMachine):
     def change_partner_to(self, partner: str, tier: str, limit: int) -> None:
         self.model.partners[partner].tier = tier
         self.model.partners[partner].credit_limit = Decimal(limit * 1_000_000)
-        self.conn.execute(
-            "update app.partners set tier = %s, credit_limit = %s where id = %s",
-            [tier, limit * 1_000_000, partner],
+        self.write(
+            "update api.partners set tier = %s, credit_limit = %s where id = %s",
+            tier,
+            limit * 1_000_000,
+            partner,
         )
 
     @rule(what=picks, price=st.integers(1, 400), active=st.sampled_from([True] * 7 + [False]))
@@ -584,21 +690,33 @@ class OrderMachine(RuleBasedStateMachine):
         sku = self.one_of(self.model.products, what)
         product = self.model.products[sku]
         product.base_price, product.active = Decimal(price * 1000), active
-        answer = {"sku": sku, "name": f"Shampoo {sku}", "base_price": price * 1000, "is_active": active}
-        self.perform(self.context.erp, "erp_apply_products", set(), products=[answer])
+        if self.model.has_erp:
+            answer = {"sku": sku, "name": f"Shampoo {sku}", "base_price": price * 1000, "is_active": active}
+            self.perform(self.context.erp, "erp_apply_products", set(), products=[answer])
+        else:
+            self.write(
+                "update api.products set base_price = %s, is_active = %s where id = %s",
+                price * 1000,
+                active,
+                self.context.products[sku],
+            )
 
     @rule(what=picks, stock=stocks, buffer=st.sampled_from([0, 0, 3, 20]))
-    def sync_stock(self, what: int, stock: int, buffer: int) -> None:
+    def enter_stock(self, what: int, stock: int, buffer: int) -> None:
+        """A new level, of the ERP or entered by an admin, and the buffer of an admin."""
         sku = self.one_of(self.model.products, what)
         product = self.model.products[sku]
         product.stock, product.buffer = stock, buffer
-        self.conn.execute(
-            "update app.inventory set safety_buffer = %s where product_id = %s",
-            [buffer, self.context.products[sku]],
-        )
-        self.perform(self.context.erp, "erp_apply_stock", set(), levels=[{"sku": sku, "quantity": stock}])
-        product.read_at = self.model.next_moment()
+        where = self.context.products[sku]
+        self.write("update api.inventory set safety_buffer = %s where product_id = %s", buffer, where)
+        if self.model.has_erp:
+            levels = [{"sku": sku, "quantity": stock}]
+            self.perform(self.context.erp, "erp_apply_stock", set(), levels=levels)
+            product.read_at = self.model.next_moment()
+        else:
+            self.write("update api.inventory set erp_stock = %s where product_id = %s", stock, where)
 
+    @precondition(lambda self: self.model.has_erp)
     @rule(what=picks, stock=stocks, asks=st.booleans(), pick=picks)
     def sync_reading(self, what: int, stock: int, asks: bool, pick: int) -> None:
         """Apply levels that were read at some moment since the run began, now or long ago."""
@@ -607,7 +725,7 @@ class OrderMachine(RuleBasedStateMachine):
             moment = datetime.fromisoformat(answer["read_at"])
             self.readings.append((moment, self.model.next_moment(), len(self.model.taken_over)))
         sku = self.one_of(self.model.products, what)
-        read_at, moment_of_model, known = self.one_of(reversed(self.readings[-5:]), pick)
+        read_at, moment_of_model, known = self.one_of(self.readings[-5:], pick)
         answer = self.perform(
             self.context.erp,
             "erp_apply_stock",
@@ -638,18 +756,16 @@ class OrderMachine(RuleBasedStateMachine):
         overlaps = any(r.since < row.until and row.since < r.until for r in rows)
         refused = False
         try:
-            self.conn.execute(
-                "insert into app.tier_prices (product_id, tier, price, min_qty_discount, discount_price,"
+            self.write(
+                "insert into api.tier_prices (product_id, tier, price, min_qty_discount, discount_price,"
                 " effective_from, effective_until) values (%s, %s, %s, %s, %s, %s, %s)",
-                [
-                    self.context.products[sku],
-                    tier,
-                    row.price,
-                    discount_from,
-                    row.discount_price,
-                    self.began_at + timedelta(hours=starts),
-                    self.began_at + timedelta(hours=starts + lasts),
-                ],
+                self.context.products[sku],
+                tier,
+                row.price,
+                discount_from,
+                row.discount_price,
+                self.began_at + timedelta(hours=starts),
+                self.began_at + timedelta(hours=starts + lasts),
             )
         except psycopg.errors.ExclusionViolation:
             refused = True
@@ -657,7 +773,7 @@ class OrderMachine(RuleBasedStateMachine):
         if not refused:
             rows.append(row)
 
-    @precondition(lambda self: self.model.orders)
+    @precondition(lambda self: self.model.orders and self.model.has_erp)
     @rule(pick=picks, other=picks)
     def acknowledge_by_erp(self, pick: int, other: int) -> None:
         closed = [k for k, o in self.model.orders.items() if o.cancellation and not o.erp]
@@ -740,8 +856,9 @@ class OrderMachine(RuleBasedStateMachine):
             "partners": {p: [model.credit_used(p), model.balance(p)] for p in model.partners},
             "stock": {sku: [model.reserved(sku), model.display(sku)] for sku in model.products},
             "orders": {key: self.expected_order(o, o.quote) for key, o in model.orders.items()},
-            "invoices": {k: [i.status, i.amount, i.paid] for k, i in model.invoices.items()},
-            "vested": {k: i.vested for k, i in model.invoices.items() if i.vested},
+            "awaiting": {key: o.awaiting for key, o in model.orders.items()},
+            "invoices": {k: self.expected_invoice(i) for k, i in model.invoices.items()},
+            "points": {key: n for key in model.orders if (n := model.order_points(key))},
             "rewards": {r: model.left(r) for r in model.rewards},
             "redemptions": {k: r.status for k, r in model.redemptions.items()},
             "cancellations": {key: o.cancellation for key, o in model.orders.items() if o.cancellation},
@@ -749,6 +866,21 @@ class OrderMachine(RuleBasedStateMachine):
                 f"{key} {level}": n for key, o in model.orders.items() for level, n in o.escalations.items()
             },
         }
+
+    def expected_invoice(self, invoice: Invoice) -> list[Any]:
+        now = self.model.now
+        settled = invoice.settled_at is not None and invoice.status == "PAID"
+        return [
+            invoice.status,
+            invoice.amount,
+            invoice.paid,
+            invoice.credited,
+            invoice.written_off,
+            invoice.due,
+            invoice.refund_due,
+            float(invoice.due_at - now),
+            float(invoice.settled_at - now) if settled and invoice.settled_at is not None else None,
+        ]
 
     def expected_order(self, order: Order, quote: Quote) -> list[Any]:
         return [

@@ -1,4 +1,4 @@
-"""A page of the documentation that tells a story in requests, and the means to play it.
+"""A page of the documentation that shows a story in requests, and the means to play it.
 
 Fenced blocks are read in their order: `http` is a request, a `json` block after it its answer, `console`
 commands of `./hub` and what they print. In an answer, objects may leave out fields and "…" is any value.
