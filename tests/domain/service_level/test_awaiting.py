@@ -21,7 +21,14 @@ from tests.support.context import (
 from tests.support.factories import make_agent
 from tests.support.messaging import message_text
 from tests.support.queries import message_count
-from tests.support.service_level import age_turn, escalation_log, sla_messages, start_clock, sweep
+from tests.support.service_level import (
+    age_turn,
+    escalation_log,
+    sla_flags,
+    sla_messages,
+    start_clock,
+    sweep,
+)
 from tests.support.situations import STATES, Order, order_in, respond, suspend
 
 
@@ -99,6 +106,35 @@ def test_only_superadmins_left_are_reminded_and_only_admins_left_are_escalated_t
     age_turn(db, other, 25)
     sweep(db)
     assert sla_messages(db, other) == {"sla_hq_reminder": 2, "sla_hq_escalation": 2}
+
+
+def test_new_turn_begins_with_no_level_reached(db: Connection, context: Context) -> None:
+    order = order_in(db, context, "SUBMITTED")
+    start_clock(db, order, 25)
+    sweep(db)
+    assert sla_flags(db, order) == (True, True, True)
+    respond(db, order, "ACCEPT")
+    assert sla_flags(db, order) == (False, False, False)
+    age_turn(db, order, 25)
+    sweep(db)
+    assert sla_flags(db, order) == (True, False, True)
+    call(db, context.admin, "approve_order", order_id=order["id"])
+    assert sla_flags(db, order) == (False, False, False)
+
+
+def test_turn_of_headquarters_begins_again_only_when_they_acted(db: Connection, context: Context) -> None:
+    hours = "select round(extract(epoch from now() - awaiting_since) / 3600) from app.orders where id = %s"
+    accepted, over = order_in(db, context, "ACCEPTED"), order_in(db, context, "OVER_LIMIT")
+    for order in (accepted, over):
+        age_turn(db, order, 5)
+    respond(db, accepted, "PROGRESS")
+    respond(db, accepted, "DECLINE")
+    assert value(db, hours, accepted["id"]) == 5
+    suspend(db)
+    call(db, context.admin, "release_order", order_id=over["id"], reason="langganan")
+    assert (turn(db, over), value(db, hours, over["id"])) == ("HEADQUARTERS", 0)
+    call(db, context.admin, "approve_order", order_id=accepted["id"])
+    assert (turn(db, accepted), value(db, hours, accepted["id"])) == ("HEADQUARTERS", 0)
 
 
 def test_acceptance_notifies_headquarters_and_approval_the_sub_distributor(
