@@ -6162,11 +6162,11 @@ CREATE FUNCTION app.message_templates() RETURNS TABLE(template text, buttons tex
       ' disetujui dan menunggu pengiriman sejak {{waiting_since}}. Mohon segera dikirim.'),
     ('sla_manager', '{}',
       'Pesanan {{order_number}} dari {{partner_name}} belum {{task}} oleh {{subdist_name}} sejak'
-      ' {{waiting_since}}. Mohon bantu menindaklanjuti pesanan ini.'),
+      ' {{waiting_since}}. Mohon bantu menindaklanjuti pesanan ini segera.'),
     ('sla_escalation', '{}',
       'ESKALASI: pesanan {{order_number}} dari {{partner_name}} belum {{task}} oleh'
-      ' {{subdist_name}} sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon segera'
-      ' ditangani.'),
+      ' {{subdist_name}} sejak {{waiting_since}}. Sebab eskalasi: {{reason}}. Mohon pesanan ini'
+      ' segera ditangani.'),
     ('sla_hq_reminder', '{}',
       'Pengingat: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} menunggu'
       ' {{task}} oleh kantor pusat sejak {{waiting_since}}. Mohon segera ditangani.'),
@@ -6174,7 +6174,7 @@ CREATE FUNCTION app.message_templates() RETURNS TABLE(template text, buttons tex
       'ESKALASI: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} masih'
       ' menunggu {{task}} oleh kantor pusat sejak {{waiting_since}}. Mohon segera ditangani.'),
     ('redemption_due', '{}',
-      'Penukaran {{reward}} dengan {{points}} poin oleh {{partner_name}} menunggu pengiriman.'),
+      'Penukaran {{reward}} dengan {{points}} poin oleh {{partner_name}} menunggu pengiriman dari kantor pusat.'),
     ('redemption_status', '{}',
       'Kabar penukaran {{reward}}: kini {{status_text}}. Terima kasih.'),
     ('button_outdated', '{}',
