@@ -90,7 +90,8 @@ as $$
       'ESKALASI: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} masih'
       ' menunggu {{task}} oleh kantor pusat sejak {{waiting_since}}. Mohon segera ditangani.'),
     ('redemption_due', '{}',
-      'Penukaran {{reward}} dengan {{points}} poin oleh {{partner_name}} menunggu pengiriman dari kantor pusat.'),
+      'Penukaran {{reward}} dengan {{points}} poin oleh {{partner_name}} menunggu pengiriman dari'
+      ' kantor pusat.'),
     ('redemption_status', '{}',
       'Kabar penukaran {{reward}}: kini {{status_text}}. Terima kasih.'),
     ('button_outdated', '{}',
