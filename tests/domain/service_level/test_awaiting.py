@@ -184,7 +184,7 @@ def test_redemption_notifies_headquarters_and_each_step_the_partner(db: Connecti
         "dibatalkan, 50 poin kembali",
     ]
     assert message_text(db, "redemption_due") == (
-        "Penukaran Gunting dengan 50 poin oleh Salon 0 menunggu pengiriman."
+        "Penukaran Gunting dengan 50 poin oleh Salon 0 menunggu pengiriman dari kantor pusat."
     )
 
 
