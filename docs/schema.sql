@@ -6174,7 +6174,8 @@ CREATE FUNCTION app.message_templates() RETURNS TABLE(template text, buttons tex
       'ESKALASI: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} masih'
       ' menunggu {{task}} oleh kantor pusat sejak {{waiting_since}}. Mohon segera ditangani.'),
     ('redemption_due', '{}',
-      'Penukaran {{reward}} dengan {{points}} poin oleh {{partner_name}} menunggu pengiriman dari kantor pusat.'),
+      'Penukaran {{reward}} dengan {{points}} poin oleh {{partner_name}} menunggu pengiriman dari'
+      ' kantor pusat.'),
     ('redemption_status', '{}',
       'Kabar penukaran {{reward}}: kini {{status_text}}. Terima kasih.'),
     ('button_outdated', '{}',
@@ -9143,9 +9144,6 @@ CREATE FUNCTION app.tg_inventory__lock() RETURNS trigger
 begin
   perform from app.inventory as s order by s.product_id for no key update;
   return null;
-exception when lock_not_available then
-  perform app.fail('CONCURRENT_CHANGE', 'inventory');
-  return null;
 end $$;
 
 CREATE FUNCTION app.tg_inventory__touch() RETURNS trigger
@@ -12052,7 +12050,7 @@ COMMENT ON VIEW api.my_contacts IS 'Who serves the calling partner: name and num
 COMMENT ON COLUMN api.my_contacts.role IS 'subdist or agent';
 
 CREATE VIEW api.order_counts WITH (security_invoker='true') AS
- SELECT c.status AS id,
+ SELECT (c.status)::text AS id,
     c.status,
     c.order_count,
     (c.order_count = 1000) AS is_capped

@@ -1,7 +1,7 @@
 -- Lists of orders that no view of the table can serve at a constant cost.
 
 create view api.order_counts with (security_invoker = true) as
-select c.status as id, c.status, c.order_count, c.order_count = 1000 as is_capped
+select c.status::text as id, c.status, c.order_count, c.order_count = 1000 as is_capped
 from app.order_counts() as c;
 comment on view api.order_counts is
 $$Numbers of the orders that the caller sees and that are not closed or completed, by status

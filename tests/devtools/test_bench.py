@@ -154,7 +154,7 @@ def row_of_order(conn: psycopg.Connection[Any], table: str, order: str) -> dict[
     ).fetchall()[0][0]
     differing = {"id", "order_id", "order_number", "idempotency_key", "product_id", "position"}
     return {
-        name: "a time" if name.endswith("_at") and value else value
+        name: "a time" if name.endswith(("_at", "_since")) and value else value
         for name, value in found.items()
         if name not in differing
     }

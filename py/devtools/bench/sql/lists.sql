@@ -268,8 +268,10 @@ begin
     p.at + interval '1 hour', p.at + interval '20 minutes'
   from pg_temp.plan as p where p.n % 20 = 9
   order by p.n;
-  insert into app.impersonation_notifications (agent_session_id, order_id, created_at, status)
-  select s.id, p.id, p.at, 'SENT'
+  insert into app.impersonation_notifications (
+    agent_session_id, act, order_id, created_at, status
+  )
+  select s.id, 'ORDER', p.id, p.at, 'SENT'
   from pg_temp.plan as p
   join app.agent_sessions as s on s.impersonated_partner_id = p.partner_id and s.started_at = p.at
   where p.n % 20 = 9;
