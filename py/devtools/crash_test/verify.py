@@ -104,13 +104,12 @@ def _payments(conn: Connection, acknowledged: Acknowledged, findings: Findings) 
 def _messages(conn: Connection, delivered: Path, findings: Findings) -> None:
     """Each enqueued message was delivered; more than once is allowed, and counted.
 
-    A notice that asks headquarters to act is withdrawn when it has acted before the notice was sent, or
+    A notice that asks someone to act is withdrawn, with its reason, when they have acted before, or it
     expires then if a messenger that died had claimed it.
     """
     rows = conn.execute(
         "select id::text, status from app.messages"
-        " where not (status = 'WITHDRAWN' and error_code in ('answered', 'expired')"
-        " and template in ('order_approval_due', 'order_over_limit', 'order_unrouted'))"
+        " where not (status = 'WITHDRAWN' and error_code in ('answered', 'withdrawn', 'expired'))"
     ).fetchall()
     findings.messages = len(rows)
     lines = delivered.read_text().splitlines() if delivered.exists() else []
