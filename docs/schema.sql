@@ -2488,9 +2488,7 @@ begin
   perform app.lock_order(p_order_id);
   select
     o.order_number, o.partner_id, o.status, o.grand_total, o.routed_to_subdist_id,
-    app.order_allows(
-      'approve_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('approve_order', o) as is_allowed
   into strict v_order
   from app.orders as o where o.id = p_order_id;
   if not v_order.is_allowed then
@@ -3347,9 +3345,7 @@ begin
   perform app.check_deliverer(p_order_id);
   select
     o.order_number, o.partner_id, o.status,
-    app.order_allows(
-      'complete_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('complete_order', o) as is_allowed
   into strict v_order
   from app.orders as o where o.id = p_order_id;
   if not v_order.is_allowed then
@@ -4905,6 +4901,24 @@ end $$;
 
 COMMENT ON FUNCTION app.find_payment(p_invoice_id uuid, p_kind text, p_reference text) IS 'The PAYMENT or REFUND of an invoice with this reference, regardless of case and spaces, that was not reversed; null if there is none';
 
+CREATE FUNCTION app.find_repeated_payment(p_invoice_id uuid, p_kind text, p_reference text, p_amount numeric) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_payment_id uuid := app.find_payment(p_invoice_id, p_kind, p_reference);
+  v_recorded_amount numeric;
+begin
+  select abs(y.amount) into v_recorded_amount
+  from app.invoice_payments as y where y.id = v_payment_id;
+  if v_recorded_amount <> p_amount then
+    perform app.fail('PAYMENT_REFERENCE_REUSED',
+      format('%s was %s', p_reference, app.format_rupiah(v_recorded_amount)));
+  end if;
+  return v_payment_id;
+end $$;
+
+COMMENT ON FUNCTION app.find_repeated_payment(p_invoice_id uuid, p_kind text, p_reference text, p_amount numeric) IS 'The PAYMENT or REFUND that a repeated call has recorded, null if there is none; raises PAYMENT_REFERENCE_REUSED if its amount (IDR) was another one';
+
 CREATE FUNCTION app.find_result(p_call text, p_key text, p_hash bytea) RETURNS uuid
     LANGUAGE plpgsql
     AS $$
@@ -5407,6 +5421,16 @@ CREATE FUNCTION app.is_calendar(p_value jsonb) RETURNS boolean
 $_$;
 
 COMMENT ON FUNCTION app.is_calendar(p_value jsonb) IS 'True for "ALWAYS", and for {"days": [1 = Monday .. 7], "from": "HH:MM", "until": "HH:MM", "holidays": ["YYYY-MM-DD", ...]} with working time in it';
+
+CREATE FUNCTION app.is_callable(p_call text, p_order app.orders) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select app.order_allows(
+    p_call, p_order.status, p_order.awaiting,
+    p_order.is_over_limit and p_order.released_at is null)
+$$;
+
+COMMENT ON FUNCTION app.is_callable(p_call text, p_order app.orders) IS 'True if this call is possible for the order, as far as its row says';
 
 CREATE FUNCTION app.is_date(p_text text) RETURNS boolean
     LANGUAGE sql IMMUTABLE
@@ -7398,7 +7422,6 @@ declare
   v_hash bytea;
   v_refusal text;
   v_payment_id uuid;
-  v_recorded_amount numeric;
   v_invoice record;
 begin
   v_key := app.optional_text('idempotency_key', p_idempotency_key, 200);
@@ -7422,14 +7445,8 @@ begin
       'Send an idempotency_key with a payment that has no reference');
   end if;
   -- A repeated reference is found before the invoice is checked: this payment may have settled it.
-  v_payment_id := app.find_payment(p_invoice_id, 'PAYMENT', v_reference);
+  v_payment_id := app.find_repeated_payment(p_invoice_id, 'PAYMENT', v_reference, p_amount);
   if v_payment_id is not null then
-    select y.amount into strict v_recorded_amount
-    from app.invoice_payments as y where y.id = v_payment_id;
-    if v_recorded_amount <> p_amount then
-      perform app.fail('PAYMENT_REFERENCE_REUSED',
-        format('%s was %s', v_reference, app.format_rupiah(v_recorded_amount)));
-    end if;
     perform app.store_result('record_payment', v_key, v_hash, v_payment_id);
     return app.payment_answer(v_payment_id, true);
   end if;
@@ -7470,7 +7487,6 @@ declare
   v_reason text;
   v_hash bytea;
   v_refund_id uuid;
-  v_recorded_amount numeric;
   v_invoice record;
 begin
   v_key := app.optional_text('idempotency_key', p_idempotency_key, 200);
@@ -7488,14 +7504,8 @@ begin
     perform app.fail('INVALID_ARGUMENT', 'reference_number or idempotency_key is missing',
       'Send an idempotency_key with a refund that has no reference');
   end if;
-  v_refund_id := app.find_payment(p_invoice_id, 'REFUND', v_reference);
+  v_refund_id := app.find_repeated_payment(p_invoice_id, 'REFUND', v_reference, p_amount);
   if v_refund_id is not null then
-    select -y.amount into strict v_recorded_amount
-    from app.invoice_payments as y where y.id = v_refund_id;
-    if v_recorded_amount <> p_amount then
-      perform app.fail('PAYMENT_REFERENCE_REUSED',
-        format('%s was %s', v_reference, app.format_rupiah(v_recorded_amount)));
-    end if;
     perform app.store_result('record_refund', v_key, v_hash, v_refund_id);
     return v_refund_id;
   end if;
@@ -7692,9 +7702,7 @@ begin
   perform app.lock_order(p_order_id);
   select
     o.order_number,
-    app.order_allows(
-      'release_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('release_order', o) as is_allowed
   into strict v_order
   from app.orders as o where o.id = p_order_id;
   if not v_order.is_allowed then
@@ -7962,9 +7970,7 @@ begin
   perform app.lock_order(p_order_id);
   select
     o.order_number,
-    app.order_allows(
-      'reroute_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('reroute_order', o) as is_allowed
   into strict v_order
   from app.orders as o where o.id = p_order_id;
   if not v_order.is_allowed then
@@ -8037,9 +8043,7 @@ begin
   perform from app.orders as o where o.id = p_order_id for no key update;
   select
     o.order_number, o.partner_id, o.status, o.awaiting,
-    app.order_allows(
-      'respond_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('respond_order', o) as is_allowed
   into v_order
   from app.orders as o
   where o.id = p_order_id and o.routed_to_subdist_id = p_subdist_id;
@@ -8133,9 +8137,7 @@ begin
   select
     o.partner_id, o.order_number, o.status, o.grand_total, o.points_used,
     o.subtotal - o.discount_amount as value,
-    app.order_allows(
-      'return_items', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('return_items', o) as is_allowed
   into strict v_order
   from app.orders as o where o.id = p_order_id;
   if not v_order.is_allowed then
@@ -8473,9 +8475,7 @@ begin
   perform app.check_deliverer(p_order_id);
   select
     o.order_number, o.partner_id, o.status,
-    app.order_allows(
-      'ship_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('ship_order', o) as is_allowed
   into strict v_order
   from app.orders as o where o.id = p_order_id;
   if not v_order.is_allowed then
@@ -8737,9 +8737,7 @@ begin
   perform app.lock_order(p_order_id, v_partner.id);
   select
     o.order_number, o.status,
-    app.order_allows(
-      'submit_draft', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('submit_draft', o) as is_allowed
   into strict v_draft
   from app.orders as o where o.id = p_order_id;
   if not v_draft.is_allowed then
@@ -8940,15 +8938,6 @@ begin
   return null;
 end $$;
 
-CREATE FUNCTION app.tg_agents__lock_superadmins() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-  perform pg_advisory_xact_lock(hashtext('app.superadmins'));
-  return null;
-end $$;
-
 CREATE FUNCTION app.tg_append_only() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -9095,15 +9084,6 @@ begin
   return null;
 end $$;
 
-CREATE FUNCTION app.tg_categories__lock() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-  perform pg_advisory_xact_lock(hashtext('app.categories'));
-  return null;
-end $$;
-
 CREATE FUNCTION app.tg_credit_notes__guard() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -9234,11 +9214,7 @@ begin
   if exists (
     select from app.orders as o
     where o.id = new.order_id and o.status in ('APPROVED', 'SHIPPED', 'COMPLETED')
-      and o.grand_total > coalesce((
-        select sum(i.amount) from app.invoices as i
-        where i.order_id = o.id and i.status <> 'CANCELLED'
-      ), 0)
-  ) then
+  ) and app.unbilled_amount(new.order_id) > 0 then
     insert into app.unbilled_orders (order_id) values (new.order_id) on conflict do nothing;
   else
     delete from app.unbilled_orders as u where u.order_id = new.order_id;
@@ -9269,6 +9245,15 @@ begin
       'Call api.cancel_invoice');
   end if;
   return new;
+end $$;
+
+CREATE FUNCTION app.tg_lock_table() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform pg_advisory_xact_lock(hashtext('app.' || tg_table_name));
+  return null;
 end $$;
 
 CREATE FUNCTION app.tg_master_data__keep_id() RETURNS trigger
@@ -9591,15 +9576,6 @@ begin
   return null;
 end $$;
 
-CREATE FUNCTION app.tg_regions__lock() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-  perform pg_advisory_xact_lock(hashtext('app.regions'));
-  return null;
-end $$;
-
 CREATE FUNCTION app.tg_sla_escalation_logs__derive_region() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9852,9 +9828,7 @@ begin
   perform app.lock_order(p_order_id, v_partner.id);
   select
     o.order_number, o.status,
-    app.order_allows(
-      'update_draft', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('update_draft', o) as is_allowed
   into strict v_draft
   from app.orders as o where o.id = p_order_id;
   if not v_draft.is_allowed then
@@ -12745,9 +12719,7 @@ CREATE VIEW api.work_queue WITH (security_invoker='true') AS
             o.id AS order_id,
             o.partner_id,
             o.routed_to_subdist_id AS subdist_id,
-            ((o.grand_total)::numeric - COALESCE(( SELECT sum(i.amount) AS sum
-                   FROM app.invoices i
-                  WHERE ((i.order_id = o.id) AND (i.status <> 'CANCELLED'::app.invoice_status_enum))), (0)::numeric)) AS amount,
+            app.unbilled_amount(o.id) AS amount,
             u.unbilled_since AS waiting_since,
             true AS has_clock,
             NULL::character varying AS details
@@ -14546,13 +14518,13 @@ CREATE TRIGGER _010_serialise_update BEFORE UPDATE ON app.sub_distributors FOR E
 
 CREATE TRIGGER _010_serialise_update BEFORE UPDATE ON app.tier_prices FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_master_data__serialise();
 
-CREATE TRIGGER _020_lock BEFORE INSERT OR UPDATE OF parent_id ON app.categories FOR EACH STATEMENT EXECUTE FUNCTION app.tg_categories__lock();
+CREATE TRIGGER _020_lock BEFORE INSERT OR UPDATE OF parent_id ON app.categories FOR EACH STATEMENT EXECUTE FUNCTION app.tg_lock_table();
 
-CREATE TRIGGER _020_lock BEFORE INSERT OR UPDATE OF parent_region_id ON app.regions FOR EACH STATEMENT EXECUTE FUNCTION app.tg_regions__lock();
+CREATE TRIGGER _020_lock BEFORE INSERT OR UPDATE OF parent_region_id ON app.regions FOR EACH STATEMENT EXECUTE FUNCTION app.tg_lock_table();
 
 CREATE TRIGGER _020_lock_insert BEFORE INSERT ON app.inventory FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_inventory__lock();
 
-CREATE TRIGGER _020_lock_superadmins BEFORE DELETE OR UPDATE OF role, is_active ON app.agents FOR EACH STATEMENT EXECUTE FUNCTION app.tg_agents__lock_superadmins();
+CREATE TRIGGER _020_lock_superadmins BEFORE DELETE OR UPDATE OF role, is_active ON app.agents FOR EACH STATEMENT EXECUTE FUNCTION app.tg_lock_table();
 
 CREATE TRIGGER _020_lock_update BEFORE UPDATE OF safety_buffer, erp_stock ON app.inventory FOR EACH STATEMENT WHEN ((CURRENT_USER = ANY (ARRAY['admin'::name, 'superadmin'::name]))) EXECUTE FUNCTION app.tg_inventory__lock();
 
@@ -16105,6 +16077,8 @@ REVOKE ALL ON FUNCTION app.fail(p_code text, p_details text, p_hint text) FROM P
 
 REVOKE ALL ON FUNCTION app.find_payment(p_invoice_id uuid, p_kind text, p_reference text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.find_repeated_payment(p_invoice_id uuid, p_kind text, p_reference text, p_amount numeric) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.find_result(p_call text, p_key text, p_hash bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.find_submission(p_partner_id uuid, p_key text, p_hash bytea) FROM PUBLIC;
@@ -16150,6 +16124,8 @@ REVOKE ALL ON FUNCTION app.invoice_due_days(p_order_id uuid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.invoices_to_remind(p_days integer[], p_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.is_calendar(p_value jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.is_callable(p_call text, p_order app.orders) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.is_date(p_text text) FROM PUBLIC;
 
@@ -16469,8 +16445,6 @@ REVOKE ALL ON FUNCTION app.take_back_points(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_agents__keep_superadmin() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.tg_agents__lock_superadmins() FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION app.tg_append_only() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_audit_delete() FROM PUBLIC;
@@ -16488,8 +16462,6 @@ REVOKE ALL ON FUNCTION app.tg_audit_update() FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.tg_audit_update_row() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_categories__acyclic() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION app.tg_categories__lock() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_credit_notes__guard() FROM PUBLIC;
 
@@ -16512,6 +16484,8 @@ REVOKE ALL ON FUNCTION app.tg_invoices__derive_status() FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.tg_invoices__derive_unbilled() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_invoices__guard() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_lock_table() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_master_data__keep_id() FROM PUBLIC;
 
@@ -16553,8 +16527,6 @@ REVOKE ALL ON FUNCTION app.tg_redemptions__guard() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_regions__acyclic() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.tg_regions__lock() FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION app.tg_sla_escalation_logs__derive_region() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_sub_distributors__hand_over() FROM PUBLIC;
@@ -16580,6 +16552,7 @@ REVOKE ALL ON FUNCTION app.transfer_stock_to_erp(p_order_id uuid, p_reserved boo
 REVOKE ALL ON FUNCTION app.transition_function(p_to app.order_status_enum) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.unbilled_amount(p_order_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.unbilled_amount(p_order_id uuid) TO admin;
 
 REVOKE ALL ON FUNCTION app.unknown_item_key(p_items jsonb) FROM PUBLIC;
 

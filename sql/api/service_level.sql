@@ -60,11 +60,7 @@ from (
   union all
   select
     'UNBILLED' as kind, o.id, o.order_number as subject, o.id as order_id, o.partner_id,
-    o.routed_to_subdist_id as subdist_id,
-    o.grand_total - coalesce((
-      select sum(i.amount) from app.invoices as i
-      where i.order_id = o.id and i.status <> 'CANCELLED'
-    ), 0) as amount,
+    o.routed_to_subdist_id as subdist_id, app.unbilled_amount(o.id) as amount,
     u.unbilled_since as waiting_since, true as has_clock, null as details
   from app.unbilled_orders as u
   inner join app.orders as o on o.id = u.order_id
@@ -128,4 +124,4 @@ comment on column api.work_queue.details is
 grant execute on function api.acknowledge_escalation(uuid) to agent, admin;
 grant select on api.sla_escalation_logs to agent, admin;
 grant select on api.work_queue to admin;
-grant execute on function app.headquarters_due_at(timestamptz) to admin;
+grant execute on function app.headquarters_due_at(timestamptz), app.unbilled_amount(uuid) to admin;

@@ -131,6 +131,16 @@ as $$
 $$;
 comment on function app.generated_columns(oid) is 'Names of the generated columns of a table';
 
+-- For rules that a statement's own rows cannot show, such as a cycle of a tree: edits of the table
+-- run one after another.
+create function app.tg_lock_table() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform pg_advisory_xact_lock(hashtext('app.' || tg_table_name));
+  return null;
+end $$;
+
 -- Protects ledgers, histories and the audit trail from everyone, the owner included. The one
 -- exception: erase_partner() empties the personal columns of the partner's rows, and nothing else.
 create function app.tg_append_only() returns trigger

@@ -23,15 +23,8 @@ create trigger _100_normalise_phone before insert or update of phone on app.agen
 for each row execute function app.tg_normalise_phone();
 
 -- The lock comes first: two superadmins who remove each other must not both succeed.
-create function app.tg_agents__lock_superadmins() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-  perform pg_advisory_xact_lock(hashtext('app.superadmins'));
-  return null;
-end $$;
 create trigger _020_lock_superadmins before update of role, is_active or delete on app.agents
-for each statement execute function app.tg_agents__lock_superadmins();
+for each statement execute function app.tg_lock_table();
 
 -- After the statement, which may remove one superadmin and appoint another.
 create function app.tg_agents__keep_superadmin() returns trigger

@@ -1,15 +1,8 @@
 -- The catalogue: brands, the tree of categories, products and who maintains them.
 
 -- As for regions: every statement takes the lock first, and the tree is checked after it.
-create function app.tg_categories__lock() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-  perform pg_advisory_xact_lock(hashtext('app.categories'));
-  return null;
-end $$;
 create trigger _020_lock before insert or update of parent_id on app.categories
-for each statement execute function app.tg_categories__lock();
+for each statement execute function app.tg_lock_table();
 
 create function app.tg_categories__acyclic() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -40,6 +40,27 @@ comment on function app.find_payment(uuid, text, text) is
   'The PAYMENT or REFUND of an invoice with this reference, regardless of case and spaces, that '
   'was not reversed; null if there is none';
 
+create function app.find_repeated_payment(
+  p_invoice_id uuid, p_kind text, p_reference text, p_amount numeric
+)
+returns uuid language plpgsql stable
+as $$
+declare
+  v_payment_id uuid := app.find_payment(p_invoice_id, p_kind, p_reference);
+  v_recorded_amount numeric;
+begin
+  select abs(y.amount) into v_recorded_amount
+  from app.invoice_payments as y where y.id = v_payment_id;
+  if v_recorded_amount <> p_amount then
+    perform app.fail('PAYMENT_REFERENCE_REUSED',
+      format('%s was %s', p_reference, app.format_rupiah(v_recorded_amount)));
+  end if;
+  return v_payment_id;
+end $$;
+comment on function app.find_repeated_payment(uuid, text, text, numeric) is
+  'The PAYMENT or REFUND that a repeated call has recorded, null if there is none; raises '
+  'PAYMENT_REFERENCE_REUSED if its amount (IDR) was another one';
+
 -- SECURITY INVOKER, like the guard of orders.
 create function app.tg_invoice_payments__guard() returns trigger
 language plpgsql
@@ -118,7 +139,6 @@ declare
   v_hash bytea;
   v_refusal text;
   v_payment_id uuid;
-  v_recorded_amount numeric;
   v_invoice record;
 begin
   v_key := app.optional_text('idempotency_key', p_idempotency_key, 200);
@@ -142,14 +162,8 @@ begin
       'Send an idempotency_key with a payment that has no reference');
   end if;
   -- A repeated reference is found before the invoice is checked: this payment may have settled it.
-  v_payment_id := app.find_payment(p_invoice_id, 'PAYMENT', v_reference);
+  v_payment_id := app.find_repeated_payment(p_invoice_id, 'PAYMENT', v_reference, p_amount);
   if v_payment_id is not null then
-    select y.amount into strict v_recorded_amount
-    from app.invoice_payments as y where y.id = v_payment_id;
-    if v_recorded_amount <> p_amount then
-      perform app.fail('PAYMENT_REFERENCE_REUSED',
-        format('%s was %s', v_reference, app.format_rupiah(v_recorded_amount)));
-    end if;
     perform app.store_result('record_payment', v_key, v_hash, v_payment_id);
     return app.payment_answer(v_payment_id, true);
   end if;
@@ -271,7 +285,6 @@ declare
   v_reason text;
   v_hash bytea;
   v_refund_id uuid;
-  v_recorded_amount numeric;
   v_invoice record;
 begin
   v_key := app.optional_text('idempotency_key', p_idempotency_key, 200);
@@ -289,14 +302,8 @@ begin
     perform app.fail('INVALID_ARGUMENT', 'reference_number or idempotency_key is missing',
       'Send an idempotency_key with a refund that has no reference');
   end if;
-  v_refund_id := app.find_payment(p_invoice_id, 'REFUND', v_reference);
+  v_refund_id := app.find_repeated_payment(p_invoice_id, 'REFUND', v_reference, p_amount);
   if v_refund_id is not null then
-    select -y.amount into strict v_recorded_amount
-    from app.invoice_payments as y where y.id = v_refund_id;
-    if v_recorded_amount <> p_amount then
-      perform app.fail('PAYMENT_REFERENCE_REUSED',
-        format('%s was %s', v_reference, app.format_rupiah(v_recorded_amount)));
-    end if;
     perform app.store_result('record_refund', v_key, v_hash, v_refund_id);
     return v_refund_id;
   end if;

@@ -181,9 +181,7 @@ begin
   select
     o.partner_id, o.order_number, o.status, o.grand_total, o.points_used,
     o.subtotal - o.discount_amount as value,
-    app.order_allows(
-      'return_items', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('return_items', o) as is_allowed
   into strict v_order
   from app.orders as o where o.id = p_order_id;
   if not v_order.is_allowed then

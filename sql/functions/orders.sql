@@ -53,6 +53,16 @@ comment on function app.order_allows(
   'True if a call of this name is possible for an order with this status, turn and credit: '
   'p_is_held is true for one over the limit that was not released';
 
+create function app.is_callable(p_call text, p_order app.orders)
+returns boolean language sql immutable
+as $$
+  select app.order_allows(
+    p_call, p_order.status, p_order.awaiting,
+    p_order.is_over_limit and p_order.released_at is null)
+$$;
+comment on function app.is_callable(text, app.orders) is
+  'True if this call is possible for the order, as far as its row says';
+
 -- PL/pgSQL keeps the plan of the whole expression for the session.
 create function app.allowed_actions(
   p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean, p_role text

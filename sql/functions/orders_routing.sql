@@ -36,9 +36,7 @@ begin
   perform from app.orders as o where o.id = p_order_id for no key update;
   select
     o.order_number, o.partner_id, o.status, o.awaiting,
-    app.order_allows(
-      'respond_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('respond_order', o) as is_allowed
   into v_order
   from app.orders as o
   where o.id = p_order_id and o.routed_to_subdist_id = p_subdist_id;
@@ -144,9 +142,7 @@ begin
   perform app.lock_order(p_order_id);
   select
     o.order_number,
-    app.order_allows(
-      'release_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('release_order', o) as is_allowed
   into strict v_order
   from app.orders as o where o.id = p_order_id;
   if not v_order.is_allowed then
@@ -173,9 +169,7 @@ begin
   perform app.lock_order(p_order_id);
   select
     o.order_number,
-    app.order_allows(
-      'reroute_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('reroute_order', o) as is_allowed
   into strict v_order
   from app.orders as o where o.id = p_order_id;
   if not v_order.is_allowed then

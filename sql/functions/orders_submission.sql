@@ -288,9 +288,7 @@ begin
   perform app.lock_order(p_order_id, v_partner.id);
   select
     o.order_number, o.status,
-    app.order_allows(
-      'submit_draft', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('submit_draft', o) as is_allowed
   into strict v_draft
   from app.orders as o where o.id = p_order_id;
   if not v_draft.is_allowed then
@@ -348,9 +346,7 @@ begin
   perform app.lock_order(p_order_id, v_partner.id);
   select
     o.order_number, o.status,
-    app.order_allows(
-      'update_draft', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('update_draft', o) as is_allowed
   into strict v_draft
   from app.orders as o where o.id = p_order_id;
   if not v_draft.is_allowed then

@@ -9,9 +9,7 @@ begin
   perform app.lock_order(p_order_id);
   select
     o.order_number, o.partner_id, o.status, o.grand_total, o.routed_to_subdist_id,
-    app.order_allows(
-      'approve_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('approve_order', o) as is_allowed
   into strict v_order
   from app.orders as o where o.id = p_order_id;
   if not v_order.is_allowed then
@@ -136,9 +134,7 @@ begin
   perform app.check_deliverer(p_order_id);
   select
     o.order_number, o.partner_id, o.status,
-    app.order_allows(
-      'ship_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('ship_order', o) as is_allowed
   into strict v_order
   from app.orders as o where o.id = p_order_id;
   if not v_order.is_allowed then
@@ -165,9 +161,7 @@ begin
   perform app.check_deliverer(p_order_id);
   select
     o.order_number, o.partner_id, o.status,
-    app.order_allows(
-      'complete_order', o.status, o.awaiting, o.is_over_limit and o.released_at is null
-    ) as is_allowed
+    app.is_callable('complete_order', o) as is_allowed
   into strict v_order
   from app.orders as o where o.id = p_order_id;
   if not v_order.is_allowed then

@@ -27,15 +27,8 @@ comment on function app.region_time_zone(uuid) is
 
 -- Every statement takes the lock first, also by psql: two concurrent edits could close a cycle
 -- that neither of them sees. The tree is small and rarely edited.
-create function app.tg_regions__lock() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-  perform pg_advisory_xact_lock(hashtext('app.regions'));
-  return null;
-end $$;
 create trigger _020_lock before insert or update of parent_region_id on app.regions
-for each statement execute function app.tg_regions__lock();
+for each statement execute function app.tg_lock_table();
 
 -- After the statement, so that it sees every row that the statement wrote. UNION ends the search in
 -- a cycle.

@@ -409,11 +409,7 @@ begin
   if exists (
     select from app.orders as o
     where o.id = new.order_id and o.status in ('APPROVED', 'SHIPPED', 'COMPLETED')
-      and o.grand_total > coalesce((
-        select sum(i.amount) from app.invoices as i
-        where i.order_id = o.id and i.status <> 'CANCELLED'
-      ), 0)
-  ) then
+  ) and app.unbilled_amount(new.order_id) > 0 then
     insert into app.unbilled_orders (order_id) values (new.order_id) on conflict do nothing;
   else
     delete from app.unbilled_orders as u where u.order_id = new.order_id;

@@ -294,6 +294,7 @@ app.stock_stale_before        -     yes      yes     yes      yes    yes        
 app.due_before                -     yes      yes     -        yes    yes         -      -
 app.days_overdue              -     yes      yes     -        yes    yes         -      -
 app.headquarters_due_at       -     -        -       -        yes    yes         -      -
+app.unbilled_amount           -     -        -       -        yes    yes         -      -
 app.invariants                -     -        -       -        yes    yes         -      -
 app.check_consistency         -     -        -       -        yes    yes         -      -
 jobs.health                   -     -        -       -        yes    yes         -      -

@@ -31,14 +31,18 @@ MUST_HAPPEN = {
     "release_order", "reroute_order", "respond_order", "approve_order", "ship_order", "complete_order",
     "record_payment", "erp_apply_payments", "cancel_invoice", "redeem_reward", "advance_redemption",
     "erp_ack_order", "erp_ack_cancellation", "erp_apply_stock of a reading", "erp_apply_stock outdated",
-    "point-queue", "sla-sweep", "audit-flush",
+    "point-queue", "sla-sweep", "audit-flush", "issue_invoice", "reverse_payment", "return_items",
+    "write_off", "expire_points", "adjust_points", "adjust_points repeated", "submit_order PRICE_CHANGED",
+    "update_draft",
 }  # fmt: skip
-"""Operations and refusals that the daily run must reach, or it would prove little."""
+"""Operations and refusals that the daily run must reach, or it would prove little.
+
+What is rare is left to long runs: Hypothesis draws constants from the modules that are imported, so that a
+run of all tests has other sequences than one of this file.
+"""
 
 MUST_HAPPEN_IN_LONG_RUNS = MUST_HAPPEN | {
-    "issue_invoice", "ship_order NOT_BILLED", "reverse_payment", "return_items", "record_refund",
-    "write_off", "expire_points", "adjust_points", "record_payment repeated", "issue_invoice repeated",
-    "adjust_points repeated", "submit_order PRICE_CHANGED", "update_draft",
+    "ship_order NOT_BILLED", "record_refund", "record_payment repeated", "issue_invoice repeated",
     "reverse_payment repeated", "return_items repeated", "write_off repeated", "expire_points repeated",
     "issue_invoice INVOICE_EXCEEDS_ORDER", "record_refund REFUND_EXCEEDS_DUE", "record_refund repeated",
     "reverse_payment PAYMENT_NOT_REVERSIBLE", "return_items RETURN_EXCEEDS_SHIPPED",

@@ -104,12 +104,14 @@ def _payments(conn: Connection, acknowledged: Acknowledged, findings: Findings) 
 def _messages(conn: Connection, delivered: Path, findings: Findings) -> None:
     """Each enqueued message was delivered; more than once is allowed, and counted.
 
-    A notice that asks someone to act is withdrawn, with its reason, when they have acted before, or it
-    expires then if a messenger that died had claimed it.
+    A notice that asks someone to act is withdrawn when their turn ends before it is sent, or it expires then
+    if a messenger that died had claimed it.
     """
     rows = conn.execute(
-        "select id::text, status from app.messages"
-        " where not (status = 'WITHDRAWN' and error_code in ('answered', 'withdrawn', 'expired'))"
+        "select m.id::text, m.status from app.messages as m where not ("
+        "m.status = 'WITHDRAWN' and m.error_code in ('answered', 'withdrawn', 'expired') and exists ("
+        "select from app.orders as o where o.id = m.order_id"
+        " and (o.awaiting_since > m.created_at or o.awaiting = 'NONE')))"
     ).fetchall()
     findings.messages = len(rows)
     lines = delivered.read_text().splitlines() if delivered.exists() else []

@@ -99,6 +99,18 @@ def test_downtime_does_not_repeat_what_was_sent_before_it(db: Connection, invoic
     assert reminders(db, invoice) == {"invoice_overdue": 2, "invoice_overdue_agent": 2}
 
 
+def test_invoice_that_another_run_has_reminded_is_left_alone(db: Connection, invoice: Invoice) -> None:
+    """This run has chosen it before, and gets its lock afterwards."""
+    make_overdue(db, invoice, 1)
+    assert remind(db) == 1
+    db.execute(
+        "create or replace function app.invoices_to_remind(p_days int[], p_limit int)"
+        " returns uuid[] language sql as 'select array(select i.id from app.invoices as i)'"
+    )
+    assert remind(db) == 0
+    assert reminders(db, invoice) == PARTNER
+
+
 def test_a_day_begins_at_midnight_in_jakarta(db: Connection, invoice: Invoice) -> None:
     midnight = "date_trunc('day', now() at time zone 'Asia/Jakarta') at time zone 'Asia/Jakarta'"
     due = f"update app.invoices set due_date = {midnight} %s where id = '{invoice['id']}'"

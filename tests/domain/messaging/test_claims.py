@@ -50,6 +50,21 @@ def test_claim_reads_no_more_of_a_long_backlog_than_of_a_short_one(clone: Clone,
     assert blocks[1] <= 2 * blocks[0], blocks
 
 
+def test_enqueueing_reads_no_more_of_a_long_backlog_than_of_a_short_one(clone: Clone) -> None:
+    """A session keeps the plan that it made when 240 messages waited, of which there were no statistics."""
+    url = clone()
+    with psycopg.connect(url) as conn:
+        fill_backlog(conn, 240, 12)
+    one = f"select app.enqueue_message('order_status', 'PARTNER', '{HOT}', null, '{{}}')"
+    blocks = []
+    with psycopg.connect(url) as conn:
+        conn.execute("set plan_cache_mode = force_generic_plan")
+        for messages in (0, 6000):
+            fill_backlog(conn, messages, 12)
+            blocks.append(min(blocks_read(conn, one) for _ in range(3)))
+    assert blocks[1] <= 2 * blocks[0], blocks
+
+
 def test_recipients_behind_a_long_backlog_are_claimed(db: Connection) -> None:
     hot = [enqueue(db, HOT) for _ in range(60)]
     others = [enqueue(db, other) for other in OTHERS]
