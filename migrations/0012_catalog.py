@@ -7,6 +7,6 @@ __depends__ = {"0011_regions"}
 steps = [
     schema_file(
         "12_catalog.sql",
-        sha256="6d1818bc02393f990e614a465d053c8af23ff964165242385dfea3e52505dfbf",
+        sha256="215473e8be3155231a1df5af5bc0214a3d16d03faf8ea7b6c93a76fe3897e4c0",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0021_orders"}
 steps = [
     schema_file(
         "22_pricing.sql",
-        sha256="f03725f558154c2142ac11554f6233f700ddf262ced074a9aee73b7e3e2f207d",
+        sha256="09e0f4111bfed4946b7e47e743e1dc9e9b7c14b09fd70cff9277a7edb088c311",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0035_config"}
 steps = [
     schema_file(
         "41_auth.sql",
-        sha256="20493e9fe26d02d35da7b8c31c8808bb77c49bc10932af7a4c728961d124a6d0",
+        sha256="fea66d556fa99c6f0dfbd3e3d931068b8dbd162865802ca57b5bc296cfefe350",
     ),
 ]

@@ -22,7 +22,9 @@ begin
         'Headquarters with agents'' roles and configs: the token''s sub is app.agents.id'),
       ('subdist', 'nologin', 'Sub-distributor: the token''s sub is app.sub_distributors.id'),
       ('erp', 'nologin', 'ERP adapter'),
-      ('messenger', 'nologin', 'WhatsApp and e-mail adapter')
+      ('messenger', 'nologin', 'WhatsApp and e-mail adapter'),
+      ('cache', 'login noinherit',
+        'Login of the cache: executes its four functions, reads no table')
     ) as wanted (name, options, comment)
   loop
     if to_regrole(v_role.name) is null then
@@ -64,7 +66,7 @@ declare
 begin
   foreach v_role in array array[
     'authenticator', 'anon', 'partner', 'agent', 'admin', 'superadmin', 'subdist', 'erp',
-    'messenger'
+    'messenger', 'cache'
   ]
   loop
     foreach v_setting in array array[

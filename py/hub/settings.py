@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     erp_port: int = _port("erp_port", "Loopback port of the ERP adapter")
     superuser_password: SecretStr = _secret("Password of the superuser `postgres` of the stack's cluster")
     authenticator_password: SecretStr = _secret("Password of `authenticator`, as which PostgREST connects")
+    cache_password: SecretStr = _secret("Password of `cache`, as which the cache adapter connects")
     supervisor_password: SecretStr = _secret("Password of supervisord and of PgBouncer's console")
     jwt_secret: SecretStr = _secret("HS256 key, 32 characters or more")
     gateway: Literal["auto", "postgrest", "standin"] = Field(
@@ -80,6 +81,11 @@ class Settings(BaseSettings):
     def pooled_url(self) -> str:
         """The same through PgBouncer, whose transaction pooling supports no LISTEN."""
         return self._url("authenticator", self.authenticator_password, self.pgbouncer_port)
+
+    @property
+    def cache_url(self) -> str:
+        """Direct URL of the database as the cache: it keeps few connections, which need no pooler."""
+        return self._url("cache", self.cache_password, self.postgres_port)
 
     @property
     def superuser_url(self) -> str:
@@ -231,7 +237,7 @@ def _new_values(stored: dict[str, str]) -> dict[str, str]:
             port = next_free(default, taken)
             taken.add(port)
             values[name] = str(port)
-    for name in ("HUB_SUPERUSER_PASSWORD", "HUB_AUTHENTICATOR_PASSWORD", "HUB_SUPERVISOR_PASSWORD"):
-        values[name] = secrets.token_urlsafe(24)
+    for login in ("SUPERUSER", "AUTHENTICATOR", "CACHE", "SUPERVISOR"):
+        values[f"HUB_{login}_PASSWORD"] = secrets.token_urlsafe(24)
     values["HUB_JWT_SECRET"] = secrets.token_urlsafe(48)
     return values

@@ -71,6 +71,20 @@ comment on column api.products.stock_stale is
   'True: the ERP has not confirmed this stock for two sync intervals';
 comment on column api.products.is_active is 'False: withdrawn, cannot be ordered';
 
+create function api.catalogue() returns json
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return app.catalogue();
+end $$;
+comment on function api.catalogue() is
+$$The catalogue at the caller's own prices, as one document with an ETag
+An object with version, price_list, brands, categories and the active products, without their stock.
+GET it with If-None-Match: 304 without a body while nothing has changed and no price began or ended.
+Errors: NOT_ALLOWED 403.$$;
+
+grant execute on function api.catalogue() to partner, agent, admin, subdist;
+
 grant select on api.brands, api.categories, api.products to partner, agent, admin, subdist;
 
 grant insert (id, name, logo_url, display_order, is_active),

@@ -196,3 +196,25 @@ create trigger _100_append_only before update or delete on app.idempotency_keys
 for each row execute function app.tg_append_only();
 create trigger _200_no_truncate before truncate on app.idempotency_keys
 for each statement execute function app.tg_append_only();
+
+-- A proxy that compresses makes W/"..." of "...". Only GET revalidates: another method with
+-- If-None-Match asks for something else.
+create function app.is_not_modified(p_etag text) returns boolean language plpgsql stable
+as $$
+declare
+  v_known constant text := auth.headers() ->> 'if-none-match';
+begin
+  perform set_config('response.headers', json_build_array(
+    json_build_object('ETag', p_etag),
+    json_build_object('Cache-Control', 'private, no-cache')
+  )::text, true);
+  if v_known is null or current_setting('request.method', true) not in ('GET', 'HEAD')
+    or p_etag <> all (regexp_split_to_array(replace(btrim(v_known), 'W/', ''), '\s*,\s*'))
+  then
+    return false;
+  end if;
+  perform set_config('response.status', '304', true);
+  return true;
+end $$;
+comment on function app.is_not_modified(text) is
+  'Sets the ETag of the answer; true, and status 304, if the request names it in If-None-Match';

@@ -18,15 +18,50 @@ end $$;
 comment on function auth.may_write(text, text, text) is
   'Whether the role is granted what an HTTP method writes to the view of this path';
 
+-- Returns the refusal instead of raising it, so that the cache asks for many callers in one query.
+create function auth.refusal_of(p_role text, p_claims jsonb) returns auth.refusal
+language plpgsql stable
+as $$
+declare
+  v_sub uuid := auth.claimed_uuid(p_claims ->> 'sub');
+  v_act uuid := auth.claimed_uuid(p_claims #>> '{act,sub}');
+  v_sid uuid := auth.claimed_uuid(p_claims ->> 'sid');
+begin
+  if v_sub is null
+    or (v_act is null and p_claims #>> '{act,sub}' is not null)
+    or (v_sid is null and p_claims ->> 'sid' is not null)
+  then
+    return row('UNAUTHENTICATED', 'The token names no account', null)::auth.refusal;
+  elsif not auth.subject_is_active(v_sub, p_role) then
+    return row('ACCOUNT_INACTIVE', null, null)::auth.refusal;
+  end if;
+  if p_claims ? 'act' then
+    if p_role <> 'partner' or not exists (
+      select from app.agent_sessions as s
+      where s.id = v_sid and s.agent_id = v_act and s.impersonated_partner_id = v_sub
+        and s.ended_at is null and s.expires_at > now() and auth.may_act_for(v_act, v_sub)
+    ) then
+      return row('SESSION_CLOSED', 'shadow session', 'Start a new shadow session')::auth.refusal;
+    end if;
+  elsif v_sid is not null and not exists (
+    select from auth.sessions as s
+    where s.id = v_sid and s.subject_id = v_sub and s.role = p_role
+      and s.revoked_at is null and s.expires_at > now()
+  ) then
+    return row('SESSION_CLOSED', null, 'Sign in again')::auth.refusal;
+  end if;
+  return null;
+end $$;
+comment on function auth.refusal_of(text, jsonb) is
+  'Why a caller with this role and these claims is refused: UNAUTHENTICATED, ACCOUNT_INACTIVE or '
+  'SESSION_CLOSED; null if they are not';
+
 create function auth.request_guard() returns void
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_role text := auth.caller_role();
-  v_claims jsonb := auth.claims();
-  v_sub uuid;
-  v_act uuid;
-  v_sid uuid;
+  v_refusal auth.refusal;
 begin
   -- Without this check, PostgREST would answer 500 for a view that PostgreSQL cannot write through.
   if current_setting('request.method', true) in ('POST', 'PUT', 'PATCH', 'DELETE')
@@ -41,33 +76,9 @@ begin
   if v_role = 'anon' then
     return;
   end if;
-  v_sub := auth.claimed_uuid(v_claims ->> 'sub');
-  v_act := auth.claimed_uuid(v_claims #>> '{act,sub}');
-  v_sid := auth.claimed_uuid(v_claims ->> 'sid');
-  if v_sub is null
-    or (v_act is null and v_claims #>> '{act,sub}' is not null)
-    or (v_sid is null and v_claims ->> 'sid' is not null)
-  then
-    perform app.fail('UNAUTHENTICATED', 'The token names no account');
-  end if;
-
-  if not auth.subject_is_active(v_sub, v_role) then
-    perform app.fail('ACCOUNT_INACTIVE');
-  end if;
-  if v_claims ? 'act' then
-    if v_role <> 'partner' or not exists (
-      select from app.agent_sessions as s
-      where s.id = v_sid and s.agent_id = v_act and s.impersonated_partner_id = v_sub
-        and s.ended_at is null and s.expires_at > now() and auth.may_act_for(v_act, v_sub)
-    ) then
-      perform app.fail('SESSION_CLOSED', 'shadow session', 'Start a new shadow session');
-    end if;
-  elsif v_sid is not null and not exists (
-    select from auth.sessions as s
-    where s.id = v_sid and s.subject_id = v_sub and s.role = v_role
-      and s.revoked_at is null and s.expires_at > now()
-  ) then
-    perform app.fail('SESSION_CLOSED', p_hint => 'Sign in again');
+  v_refusal := auth.refusal_of(v_role, auth.claims());
+  if v_refusal.code is not null then
+    perform app.fail(v_refusal.code, v_refusal.details, v_refusal.hint);
   end if;
 end $$;
 comment on function auth.request_guard() is

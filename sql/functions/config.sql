@@ -76,6 +76,8 @@ as $$
       'Failed sign-ins of one address until it has to wait'),
     ('auth.failure_window_minutes', 'INT', '15', 1, 1440, null,
       'Minutes during which failures count; also the longest wait'),
+    ('cache.stock_seconds', 'INT', '5', 1, 3600, null,
+      'Seconds that the cache may serve a reading of the stock'),
     ('retention.message_days', 'INT', '400', 30, 36500, null,
       'Days that messages are kept after they were settled'),
     ('retention.webhook_days', 'INT', '90', 7, 36500, null,

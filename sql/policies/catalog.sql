@@ -5,6 +5,9 @@
 alter table app.brands enable row level security;
 alter table app.categories enable row level security;
 alter table app.products enable row level security;
+-- Only functions use them.
+alter table app.cache_versions enable row level security;
+alter table app.catalogue_bodies enable row level security;
 
 grant select on app.brands, app.categories, app.products to partner, agent, admin, subdist;
 
@@ -50,3 +53,9 @@ create policy products__admin_insert on app.products for insert to admin with ch
 create policy products__admin_update on app.products for update to admin
 using (true) with check (true);
 create policy products__admin_delete on app.products for delete to admin using (true);
+
+-- The cache logs in with a role of its own, which reads no table.
+grant usage on schema app to cache;
+grant execute on function
+  app.cache_state(jsonb), app.cache_catalogue(text), app.cache_configs(), app.cache_stock()
+to cache;

@@ -63,3 +63,39 @@ comment on column app.products.is_active is 'False: cannot be ordered';
 comment on column app.products.is_withdrawn is
   'True: headquarters withdrew the product, which the ERP does not undo; follows is_active when '
   'headquarters changes it';
+
+-- What a copy of the catalogue or of the configs was made from, so that caches outside of the
+-- database know when a copy is out of date (M-6.1-1).
+create table app.cache_versions (
+  family text primary key
+  constraint cache_versions_family_check check (family in ('catalogue', 'configs')),
+  version bigint not null default floor(extract(epoch from clock_timestamp()) * 1000000)
+  constraint cache_versions_version_check check (version > 0)
+);
+insert into app.cache_versions (family) values ('catalogue'), ('configs');
+comment on table app.cache_versions is
+  'Version of each family of cached answers: the catalogue, and the configs that frontends read';
+comment on column app.cache_versions.version is
+  'Greater after each transaction that changed the family. Microseconds since 1970, so that a '
+  'database restored to an earlier state never reuses a version for other contents';
+
+-- Unlogged: a row lives for a part of its transaction.
+create unlogged table app.cache_changes (
+  transaction_id xid8,
+  family text constraint cache_changes_family_check check (family in ('catalogue', 'configs')),
+  primary key (transaction_id, family)
+);
+-- Here, because a migration that changes configs leaves rows whose trigger is pending.
+alter table app.cache_changes enable row level security;
+comment on table app.cache_changes is
+  'Families that a running transaction has changed; it raises their versions when it commits';
+
+create table app.catalogue_bodies (
+  price_list text primary key,
+  state text not null,
+  body json not null
+);
+-- A body is read whole: compressing it costs more than its pages.
+alter table app.catalogue_bodies alter column body set storage external;
+comment on table app.catalogue_bodies is
+  'The catalogue of each price list as of its state, so that requests need not build it';

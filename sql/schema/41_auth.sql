@@ -78,3 +78,6 @@ create index password_codes_agent_idx on auth.password_codes (agent_id);
 comment on table auth.password_codes is
   'Single-use codes for a first or a forgotten password, sent to partners and agents; only the '
   'SHA-256 is stored';
+
+create type auth.refusal as (code text, details text, hint text);
+comment on type auth.refusal is 'Why a caller is refused: an error of app.error_catalog()';

@@ -496,6 +496,8 @@ CALLS = {
             ]
         },
     ),
+    "catalogue": Call("partner", {}),
+    "app_configs": Call("partner", {}),
     "claim_messages": Call(
         "messenger", {"max": "count", "lease_seconds": "count"}, lambda _: {"max": 1, "lease_seconds": 60}
     ),

@@ -33,6 +33,8 @@ _MAY_NAME_INTERNALS = {"UNKNOWN_CONFIG", "INVALID_CONFIG_VALUE"}
 
 # Roles that may execute a call beside the one of its example.
 ALSO_ALLOWED = {
+    "catalogue": {"subdist"},
+    "app_configs": {"subdist"},
     "newest_orders": {"partner", "subdist"},
     "ship_order": {"subdist"},
     "complete_order": {"subdist"},

@@ -23,6 +23,7 @@ from tests.support.queries import run_job, vest_points
 
 JOBS = {
     "audit-flush": "flush_audit",
+    "catalogue-store": "store_catalogue",
     "erp-watch": "check_erp_streams",
     "history-purge": "purge_cron_history",
     "invoice-reminder": "remind_of_invoices",

@@ -68,6 +68,7 @@ def test_signing_secret_is_stored_and_no_role_can_read_it(shared_database: str) 
         "subdist",
         "erp",
         "messenger",
+        "cache",
         "authenticator",
     ):
         readable = query(shared_database, "select has_table_privilege(%s, 'auth.jwt_secret', 'select')", role)

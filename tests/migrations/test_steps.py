@@ -173,7 +173,7 @@ def test_schema_file_that_creates_a_trigger_or_policy_is_refused(
 def test_lock_row_of_a_killed_yoyo_is_removed(sample: Sample, empty_database: str) -> None:
     """yoyo locks by a row while it creates its tables; the row of a killed process would block it."""
     with psycopg.connect(empty_database, autocommit=True) as conn:
-        bootstrap(conn, sample.tree, None)
+        bootstrap(conn, sample.tree, {})
         conn.execute("set role hub_owner")
         conn.execute(
             "create table migration.yoyo_lock (locked int primary key, ctime timestamp, pid int not null)"

@@ -35,7 +35,13 @@ class Writes:
         return ["INSERT", "UPDATE", *(["DELETE"] if self.delete else [])]
 
 
-ROLES = ("anon", "partner", "agent", "subdist", "admin", "superadmin", "erp", "messenger")
+TOKEN_ROLES = ("anon", "partner", "agent", "subdist", "admin", "superadmin", "erp", "messenger")
+"""The roles that the gateway switches to: the columns of the tables below."""
+
+ROLES = (*TOKEN_ROLES, "cache")
+"""And the login of the cache, which has what CACHE names."""
+
+CACHE = {"app", "app.cache_state", "app.cache_catalogue", "app.cache_configs", "app.cache_stock"}
 
 VIEWS = """
 schema api                    anon  partner  agent   subdist  admin  superadmin  erp    messenger
@@ -133,6 +139,11 @@ app.partner_closed_months     -     -        -       -        -      -          
 app.statistics_period         -     -        -       -        -      -           -      -
 app.live_orders               -     -        -       -        -      -           -      -
 app.point_queue               -     -        -       -        -      -           -      -
+app.cache_versions            -     -        -       -        -      -           -      -
+app.cache_changes             -     -        -       -        -      -           -      -
+app.catalogue_bodies          -     -        -       -        -      -           -      -
+app.catalogue_documents       -     -        -       -        -      -           -      -
+app.config_document           -     -        -       -        -      -           -      -
 auth.jwt_secret               -     -        -       -        -      -           -      -
 auth.login_attempts           -     -        -       -        -      -           -      -
 auth.password_codes           -     -        -       -        -      -           -      -
@@ -257,6 +268,8 @@ api.invite                    -     -        -       -        yes    yes        
 api.revoke_sessions           -     -        -       -        yes    yes         -      -
 api.delete_partner            -     -        -       -        yes    yes         -      -
 api.erase_partner             -     -        -       -        -      yes         -      -
+api.catalogue                 -     yes      yes     yes      yes    yes         -      -
+api.app_configs               -     yes      yes     yes      yes    yes         -      -
 api.set_config                -     -        -       -        yes    yes         -      -
 api.erp_stream                -     -        -       -        -      -           yes    -
 api.erp_report                -     -        -       -        -      -           yes    -
@@ -297,6 +310,10 @@ app.headquarters_due_at       -     -        -       -        yes    yes        
 app.unbilled_amount           -     -        -       -        yes    yes         -      -
 app.invariants                -     -        -       -        yes    yes         -      -
 app.check_consistency         -     -        -       -        yes    yes         -      -
+app.cache_state               -     -        -       -        -      -           -      -
+app.cache_catalogue           -     -        -       -        -      -           -      -
+app.cache_configs             -     -        -       -        -      -           -      -
+app.cache_stock               -     -        -       -        -      -           -      -
 jobs.health                   -     -        -       -        yes    yes         -      -
 """
 
@@ -315,7 +332,10 @@ auth                          yes   yes      yes     yes      yes    yes        
 def table(text: str) -> dict[str, dict[str, str]]:
     """{row: {role: word}} of one of the tables above."""
     head, *rows = [line.split() for line in text.strip().splitlines()]
-    assert tuple(head[-len(ROLES) :]) == ROLES
+    assert tuple(head[-len(TOKEN_ROLES) :]) == TOKEN_ROLES
     for row in rows:
-        assert len(row) == 1 + len(ROLES), row
-    return {row[0]: dict(zip(ROLES, row[1:], strict=True)) for row in rows}
+        assert len(row) == 1 + len(TOKEN_ROLES), row
+    return {
+        name: dict(zip(ROLES, [*words, "yes" if name in CACHE else "-"], strict=True))
+        for name, *words in rows
+    }

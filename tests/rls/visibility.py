@@ -136,5 +136,6 @@ def callers(dataset: RlsDataset, role: str) -> list[tuple[Caller, Side]]:
         "superadmin": [dataset.superadmin] * 2,
         "erp": [dataset.erp] * 2,
         "messenger": [dataset.messenger] * 2,
+        "cache": [Caller("cache")] * 2,
     }
     return list(zip(each[role], dataset.sides, strict=True))

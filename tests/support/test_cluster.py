@@ -27,6 +27,7 @@ CRON_DATABASE = "hub_cron_test"
 TEMPLATE = "HUB_TEST_TEMPLATE"
 JWT_SECRET = "for-tests-only-0123456789-0123456789-0123456789"
 AUTHENTICATOR_PASSWORD = "for-tests-only"
+CACHE_PASSWORD = "for-tests-only-cache"
 
 # The data does not need to survive a crash of the machine.
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
@@ -107,7 +108,12 @@ def ensure_template(cluster: Cluster) -> str:
                 return name
             making = fresh_name("making")
             conn.execute(sql.SQL("create database {}").format(sql.Identifier(making)))
-            migrate(cluster.url(making), jwt_secret=JWT_SECRET, authenticator_password=AUTHENTICATOR_PASSWORD)
+            migrate(
+                cluster.url(making),
+                jwt_secret=JWT_SECRET,
+                authenticator_password=AUTHENTICATOR_PASSWORD,
+                cache_password=CACHE_PASSWORD,
+            )
             # A template with a connection cannot be cloned.
             conn.execute(
                 sql.SQL("alter database {} rename to {}").format(sql.Identifier(making), sql.Identifier(name))

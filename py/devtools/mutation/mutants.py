@@ -10,7 +10,7 @@ from devtools.domains import domain_of
 from devtools.mutation.rewrite import rewritings
 
 SCHEMAS = ["api", "app", "auth", "jobs"]
-CALLERS = "anon, partner, agent, admin, superadmin, subdist, erp, messenger"
+CALLERS = "anon, partner, agent, admin, superadmin, subdist, erp, messenger, cache"
 
 Connection = psycopg.Connection[Any]
 

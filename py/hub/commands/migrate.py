@@ -22,6 +22,7 @@ def migrate(database: str | None, *, require_cron: bool) -> None:
         require_cron=require_cron,
         jwt_secret=known.jwt_secret.get_secret_value() or None,
         authenticator_password=known.authenticator_password.get_secret_value() or None,
+        cache_password=known.cache_password.get_secret_value() or None,
         say=say,
     )
     for line in report.lines():

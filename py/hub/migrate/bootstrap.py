@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -25,8 +26,8 @@ _SCHEMAS = ("extensions", "app", "auth", "jobs", "api", "migration")
 _MINIMUM_VERSION = 150000
 
 
-def bootstrap(conn: psycopg.Connection[Any], tree: Tree, authenticator_password: str | None) -> None:
-    """Prepare the database for its first step; may be repeated.
+def bootstrap(conn: psycopg.Connection[Any], tree: Tree, passwords: Mapping[str, str | None]) -> None:
+    """Prepare the database for its first step; may be repeated. `passwords` are those of logins, if given.
 
     Raises MigrationError for a server older than PostgreSQL 15 or without a required extension.
     """
@@ -43,8 +44,9 @@ def bootstrap(conn: psycopg.Connection[Any], tree: Tree, authenticator_password:
     ):
         with attempt, conn.transaction():
             _roles(conn, tree)
-            if authenticator_password:
-                _password(conn, authenticator_password)
+            for login, password in passwords.items():
+                if password:
+                    _password(conn, login, password)
             _schemas(conn)
 
 
@@ -69,19 +71,19 @@ def _roles(conn: psycopg.Connection[Any], tree: Tree) -> None:
         conn.execute(f"grant {OWNER} to current_user")
 
 
-def _password(conn: psycopg.Connection[Any], password: str) -> None:
-    """Set the password of authenticator unless it is set already.
+def _password(conn: psycopg.Connection[Any], login: str, password: str) -> None:
+    """Set the password of a login unless it is set already.
 
     Only the SCRAM verifier reaches the server.
     """
     if conn.info.parameter_status("is_superuser") == "on":
         row = conn.execute(
-            "select rolpassword from pg_catalog.pg_authid where rolname = 'authenticator'"
+            "select rolpassword from pg_catalog.pg_authid where rolname = %s", [login]
         ).fetchone()
         if row and row[0] and _verifies(row[0], password):
             return
-    verifier = conn.pgconn.encrypt_password(password.encode(), b"authenticator", b"scram-sha-256").decode()
-    conn.execute(sql.SQL("alter role authenticator password {}").format(sql.Literal(verifier)))
+    verifier = conn.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
+    conn.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(login), sql.Literal(verifier)))
 
 
 def _verifies(stored: str, password: str) -> bool:

@@ -19,7 +19,10 @@ from hub.migrate.report import Report
 from hub.migrate.tree import Tree, sha256, shown
 from hub.migrate.validate import validate
 
-CALLERS = ("anon", "partner", "agent", "admin", "superadmin", "subdist", "erp", "messenger", "authenticator")
+CALLERS = (
+    "anon", "partner", "agent", "admin", "superadmin", "subdist", "erp", "messenger", "cache",
+    "authenticator",
+)  # fmt: skip
 """Roles whose privileges come from repeatable files only; grants to other roles stay."""
 
 _STEPS = "schema"

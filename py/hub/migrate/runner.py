@@ -32,6 +32,7 @@ def migrate(
     require_cron: bool = False,
     jwt_secret: str | None = None,
     authenticator_password: str | None = None,
+    cache_password: str | None = None,
     sql_root: Path | None = None,
     migrations_root: Path | None = None,
     say: Say | None = None,
@@ -39,15 +40,15 @@ def migrate(
     """Migrate a database to the latest version. A second run changes nothing.
 
     `database_url` must be a direct connection, because a pooler does not keep the session of the advisory
-    lock. `jwt_secret` and `authenticator_password` are stored in the database if given. Raises MigrationError
-    for a file that fails or a database that does not match the files, and UserError if the database cannot be
-    reached.
+    lock. `jwt_secret` and the passwords of the logins `authenticator` and `cache` are stored in the database
+    if given. Raises MigrationError for a file that fails or a database that does not match the files, and
+    UserError if the database cannot be reached.
     """
     tree = Tree(sql_root or paths.sql_root(), migrations_root or paths.migrations_root())
     report = Report()
     try:
         with _connect(database_url) as conn, _alone(conn, say or (lambda _: None)):
-            bootstrap(conn, tree, authenticator_password)
+            bootstrap(conn, tree, {"authenticator": authenticator_password, "cache": cache_password})
             report.steps = apply_pending(conn, tree)
             apply_repeatables(conn, tree, report)
             _analyze_new_tables(conn)

@@ -81,6 +81,7 @@ def migrate_stack(stack: Stack) -> Report:
         stack.cluster.url(stack.settings.database),
         jwt_secret=stack.settings.jwt_secret.get_secret_value(),
         authenticator_password=stack.settings.authenticator_password.get_secret_value(),
+        cache_password=stack.settings.cache_password.get_secret_value(),
         say=say,
     )
 
