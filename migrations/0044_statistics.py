@@ -7,6 +7,6 @@ __depends__ = {"0043_jobs"}
 steps = [
     schema_file(
         "44_statistics.sql",
-        sha256="e4a662728081f3e7bd0a59a08199f90fd6260ca75290d314370b2226c2bc37db",
+        sha256="12dd8f47ff07263bbed0bd56f98c822bd76474f36956c9f37209a117112c35a3",
     ),
 ]

@@ -87,6 +87,43 @@ comment on column api.receivables.overdue_61_90 is 'IDR overdue for 61 to 90 day
 comment on column api.receivables.overdue_over_90 is 'IDR overdue for more than 90 days';
 comment on column api.receivables.days_overdue is 'Age of the oldest open invoice';
 
+create view api.receivables_by_age with (security_invoker = false, security_barrier = true) as
+select
+  'total' as id, count(*)::int as open_invoices, coalesce(sum(d.due), 0) as amount_due,
+  coalesce(sum(d.due) filter (where d.days = 0), 0) as not_overdue,
+  coalesce(sum(d.due) filter (where d.days > 0), 0) as overdue,
+  coalesce(sum(d.due) filter (where d.days between 1 and 30), 0) as overdue_1_30,
+  coalesce(sum(d.due) filter (where d.days between 31 and 60), 0) as overdue_31_60,
+  coalesce(sum(d.due) filter (where d.days between 61 and 90), 0) as overdue_61_90,
+  coalesce(sum(d.due) filter (where d.days > 90), 0) as overdue_over_90
+from (
+  select o.due, app.days_overdue(o.due_date) as days
+  from (
+    select i.due_date, i.amount_due as due
+    from app.invoices as i
+    where (select auth.caller_role()) = 'partner'
+      and i.partner_id = (select auth.current_user_id()) and i.status in ('UNPAID', 'PARTIAL')
+    union all
+    select i.due_date, i.amount_due as due
+    from app.partners as p
+    inner join app.invoices as i on i.partner_id = p.id
+    where (select auth.caller_role()) = 'agent'
+      and p.region_id = any (array(select auth.agent_regions())) and p.deleted_at is null
+      and i.status in ('UNPAID', 'PARTIAL')
+    union all
+    select i.due_date, i.amount_due as due
+    from app.invoices as i
+    where (select auth.caller_role()) in ('admin', 'superadmin')
+      and i.status in ('UNPAID', 'PARTIAL')
+  ) as o
+) as d;
+comment on view api.receivables_by_age is
+$$What is owed on open invoices, by age, in one row (IDR)
+Partners see what they owe, agents what their regions' partners owe, headquarters all. Ages are
+those of receivables; up to date to the second.$$;
+comment on column api.receivables_by_age.amount_due is
+  'IDR due on open invoices: not_overdue + overdue';
+
 create type api.statement_line as (
   booked_at timestamptz, value_date date, kind text, reference text, invoice_id uuid,
   invoice_number text, order_id uuid, amount numeric, balance numeric
@@ -119,7 +156,7 @@ any partner.
 kind is INVOICE or CANCELLATION, PAYMENT, REVERSAL or REFUND, CREDIT or WRITE_OFF.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.$$;
 
-grant select on api.overdue_invoices to partner, agent, admin;
+grant select on api.overdue_invoices, api.receivables_by_age to partner, agent, admin;
 grant select on api.receivables to agent, admin;
 grant execute on function app.due_before(int), app.days_overdue(timestamptz)
 to partner, agent, admin;

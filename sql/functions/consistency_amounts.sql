@@ -354,33 +354,27 @@ $$Each redemption took its points once, and gave them back once if cancelled; no
 Scan: redemptions whole, the ledger by point_transactions_redemption_idx.$$;
 
 create view app.consistency_statistics as
-with period as (
-  select app.open_months_start() as ends_at, p.refreshed_at - interval '1 day' as counted_until
-  from app.statistics_period as p
-),
-
--- An order that was closed since the last refresh may be counted or not.
-expected as (
+with expected as (
   select
-    o.partner_id, date_trunc('month', o.submitted_at at time zone 'Asia/Jakarta')::date as month,
-    count(*) filter (where o.closed_at is null) as fewest, count(*) as most,
-    coalesce(sum(o.grand_total) filter (where o.closed_at is null), 0) as least,
-    sum(o.grand_total) as greatest
-  from app.orders as o
-  where o.submitted_at < (select p.ends_at from period as p)
-    and (o.closed_at is null or o.closed_at >= (select p.counted_until from period as p))
-  group by o.partner_id, month
+    s.partner_id, s.month, sum(s.order_count) as order_count, sum(s.total_spend) as total_spend,
+    sum(s.total_returned) as total_returned
+  from app.statistics_changes as s
+  where s.changed_at < app.statistics_counted_until()
+  group by s.partner_id, s.month
 )
 
 select
   coalesce(m.partner_id, e.partner_id) as subject_id,
-  format('%s: %s orders for %s; the statistics have %s for %s',
-    to_char(coalesce(m.month, e.month), 'YYYY-MM'), coalesce(e.most, 0), coalesce(e.greatest, 0),
-    coalesce(m.order_count, 0), coalesce(m.total_spend, 0)) as details
-from app.partner_closed_months as m
+  format('%s: %s orders for %s, %s returned; the statistics have %s for %s, %s returned',
+    to_char(coalesce(m.month, e.month), 'YYYY-MM'), coalesce(e.order_count, 0),
+    coalesce(e.total_spend, 0), coalesce(e.total_returned, 0), coalesce(m.order_count, 0),
+    coalesce(m.total_spend, 0), coalesce(m.total_returned, 0)) as details
+from app.partner_counted_months as m
 full join expected as e on e.partner_id = m.partner_id and e.month = m.month
-where coalesce(m.order_count, 0) not between coalesce(e.fewest, 0) and coalesce(e.most, 0)
-  or coalesce(m.total_spend, 0) not between coalesce(e.least, 0) and coalesce(e.greatest, 0);
+where coalesce(m.order_count, 0) <> coalesce(e.order_count, 0)
+  or coalesce(m.total_spend, 0) <> coalesce(e.total_spend, 0)
+  or coalesce(m.total_returned, 0) <> coalesce(e.total_returned, 0);
 comment on view app.consistency_statistics is
-$$The statistics of each closed month are the live orders of that month
+$$The statistics of each month are the changes that a refresh has counted
+app.recount_statistics() counts all again.
 Scan: orders whole, hashed by partner and month.$$;

@@ -274,6 +274,8 @@ CALLS = {
             "specialization": "x" * 255,
         },
     ),
+    "monthly_totals": Call("agent", {"months": "count"}, lambda _: {"months": 3}),
+    "sla_lateness": Call("agent", {"months": "count"}, lambda _: {"months": 3}),
     "newest_orders": Call("agent", {"n": "count", "before": "moment"}, lambda _: {"n": 5}),
     "redeem_reward": Call(
         "partner",

@@ -7,7 +7,7 @@ import pytest
 
 Db = psycopg.Connection[Any]
 
-OWNERS_VIEWS = {"job_health", "overdue_invoices", "partner_statistics", "receivables"}
+OWNERS_VIEWS = {"job_health", "overdue_invoices", "partner_statistics", "receivables", "receivables_by_age"}
 """Reviewed views that read with the owner's rights, each with its own filter or grant."""
 
 

@@ -60,6 +60,7 @@ invoices                      -     own      region  -        all    all        
 invoice_payments              -     own      region  -        all    all         -      -
 overdue_invoices              -     own      region  -        all    all         -      -
 receivables                   -     -        region  -        all    all         -      -
+receivables_by_age            -     all      all     -        all    all         -      -
 credit_notes                  -     own      region  -        all    all         -      -
 credit_note_items             -     own      region  -        all    all         -      -
 invoice_credits               -     own      region  -        all    all         -      -
@@ -134,10 +135,12 @@ app.purged_provider_ids       -     -        -       -        -      -          
 app.messages_period           -     -        -       -        -      -           -      -
 app.inbound_events            -     -        -       -        -      -           -      -
 app.partner_monthly_statistics -    -        -       -        -      -           -      -
-app.partner_open_months       -     -        -       -        -      -           -      -
-app.partner_closed_months     -     -        -       -        -      -           -      -
+app.partner_recent_months     -     -        -       -        -      -           -      -
+app.partner_counted_months    -     -        -       -        -      -           -      -
 app.statistics_period         -     -        -       -        -      -           -      -
-app.live_orders               -     -        -       -        -      -           -      -
+app.statistics_changes        -     -        -       -        -      -           -      -
+app.region_late_months        -     -        -       -        -      -           -      -
+app.late_clocks               -     -        -       -        -      -           -      -
 app.point_queue               -     -        -       -        -      -           -      -
 app.cache_versions            -     -        -       -        -      -           -      -
 app.cache_changes             -     -        -       -        -      -           -      -
@@ -239,6 +242,8 @@ api.submit_draft              -     yes      -       -        -      -          
 api.cancel_order              -     yes      -       -        -      -           -      -
 api.update_profile            -     yes      -       -        -      -           -      -
 api.newest_orders             -     yes      yes     yes      yes    yes         -      -
+api.monthly_totals            -     yes      yes     -        yes    yes         -      -
+api.sla_lateness              -     -        yes     -        yes    yes         -      -
 api.redeem_reward             -     yes      -       -        -      -           -      -
 api.start_shadow_session      -     -        yes     -        yes    yes         -      -
 api.end_shadow_session        -     -        yes     -        yes    yes         -      -

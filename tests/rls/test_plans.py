@@ -31,7 +31,7 @@ BIG = {
     "sla_escalation_logs",
     "agent_sessions",
     "impersonation_notifications",
-    "partner_closed_months",
+    "partner_counted_months",
     "products",
     "tier_prices",
 }
@@ -118,8 +118,7 @@ def population(module_clone: Clone) -> Iterator[Population]:
         dataset = make_rls_dataset(conn)
         with conn.transaction():
             conn.execute(POPULATION)
-        conn.execute("update app.statistics_period set open_from = default, refreshed_at = default")
-        conn.execute("select jobs.refresh_statistics()")
+        conn.execute("select app.recount_statistics()")
         conn.execute("vacuum analyze")
         yield Population(conn, callers(conn, dataset))
 
@@ -283,7 +282,7 @@ NEEDED = [
         f"api.impersonation_notifications as t {NEWEST}",
     ),
     (
-        "partner_closed_months_month_idx",
+        "partner_counted_months_month_idx",
         "agent",
         f"api.partner_statistics as t order by t.month desc limit {PAGE}",
     ),

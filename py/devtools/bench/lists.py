@@ -153,7 +153,7 @@ def _grow(environment: Environment, before: int, orders: int, tick: Tick) -> Non
         tick(f"{orders:,} orders: building indexes")
         conn.execute("select bench.restore_indexes()")
         conn.execute("set session_replication_role = origin")
-        conn.execute("select jobs.refresh_statistics()")
+        conn.execute("select app.recount_statistics()")
         conn.execute("vacuum analyze")
 
 

@@ -210,8 +210,10 @@ with suspended as (
 update app.orders set notes = notes where id = %(open)s;
 
 -- statistics
-insert into app.partner_closed_months (partner_id, month, order_count, total_spend)
-values (%(silver)s, '2020-01-01', 1, 100000);
+insert into app.partner_counted_months (
+  partner_id, month, order_count, total_spend, total_returned
+)
+values (%(silver)s, '2020-01-01', 1, 100000, 0);
 
 -- phones
 update app.partners set phone = '0812 3456 7890' where id = %(silver)s;

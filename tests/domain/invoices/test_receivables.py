@@ -89,7 +89,7 @@ def test_agents_see_the_receivables_of_their_regions(db: Connection, context: Co
     assert rows(db, elsewhere, "select * from api.overdue_invoices") == []
 
 
-@pytest.mark.parametrize("view", ["receivables", "overdue_invoices"])
+@pytest.mark.parametrize("view", ["receivables", "overdue_invoices", "receivables_by_age"])
 def test_subdist_reads_nothing_of_what_partners_owe(db: Connection, context: Context, view: str) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         rows(db, context.subdists[0], f"select * from api.{view}")
@@ -117,6 +117,28 @@ def test_overdue_list_is_filtered_and_sorted_by_days(db: Connection, context: Co
     assert [r["days_overdue"] for r in every] == [45, 31, 8, 1, 0, 0, 0], "0 once it is paid"
 
 
+def test_ages_add_up_the_receivables_that_the_caller_sees(db: Connection, context: Context) -> None:
+    first, second = context.partners[:2]
+    pay(db, context, overdue_invoice(db, context, first, 40, units=3), 120_000)
+    overdue_invoice(db, context, first, 2)
+    pay(db, context, overdue_invoice(db, context, first, 50))
+    overdue_invoice(db, context, second, 100)
+    billed(db, context, second, units=2)
+    elsewhere = make_agent(db, context.regions["papua"])
+    ages = [*AGES, "overdue_61_90", "amount_due"]
+    for who, owing in (
+        (context.admin, receivables(db, context.admin)),
+        (context.agents[0], receivables(db, context.agents[0])),
+        (elsewhere, []),
+        (first, [r for r in receivables(db, context.admin) if r["partner_id"] == first.sub]),
+    ):
+        [total] = rows(db, who, "select * from api.receivables_by_age")
+        assert {age: total[age] for age in ages} == {age: sum(r[age] for r in owing) for age in ages}
+        assert total["open_invoices"] == sum(r["open_invoices"] for r in owing)
+    [total] = rows(db, context.admin, "select * from api.receivables_by_age")
+    assert (total["overdue_31_60"], total["overdue_over_90"]) == (180_000, 100_000)
+
+
 def test_receivables_read_open_invoices_only(db: Connection, context: Context) -> None:
     overdue_invoice(db, context, context.partners[0], 5)
     db.execute("set local session_replication_role = replica")
@@ -129,7 +151,7 @@ def test_receivables_read_open_invoices_only(db: Connection, context: Context) -
     db.execute("analyze app.invoices")
     read = "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relname = 'invoices'"
     before = value(db, read)
-    for view in ("receivables", "overdue_invoices"):
+    for view in ("receivables", "overdue_invoices", "receivables_by_age"):
         for who in (context.admin, context.agents[0]):
             assert len(rows(db, who, f"select * from api.{view}")) == 1
     assert value(db, read) - before < 40
