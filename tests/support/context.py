@@ -181,6 +181,8 @@ def _make_context(conn: Connection, partners: int, products: int, stock: int, cr
         )
         for i, name in enumerate(("Sinar", "Makmur"))
     ]
+    # Of two that are equally busy, the hub chooses the smaller id, which is random within a millisecond.
+    subdists.sort()
     partner_ids = [
         new_id(
             conn,
