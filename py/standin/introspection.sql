@@ -70,7 +70,7 @@ arguments as (
 functions as (
   select json_agg(json_build_object(
       'oid', p.oid::bigint, 'name', p.proname, 'arguments', coalesce(a.list, '[]'),
-      'volatile', p.provolatile = 'v', 'set', p.proretset, 'void', p.prorettype = 'void'::regtype,
+      'volatile', p.provolatile = 'v', 'set', p.proretset, 'void', p.prorettype = 'void'::regtype, 'raw', t.typname = '*/*',
       'composite', t.typtype = 'c' or coalesce(p.proargmodes && '{t,b,o}', false) or p.prorettype = 'record'::regtype,
       'relation', nullif(t.typrelid, 0)::bigint, 'comment', obj_description(p.oid, 'pg_proc'),
       'settings', (select json_object_agg(split_part(s, '=', 1), substr(s, strpos(s, '=') + 1)) from unnest(p.proconfig) s)

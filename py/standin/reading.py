@@ -109,10 +109,10 @@ async def invoke(context: Context, name: str) -> Response:
     method = context.request.method
     if method not in (*READ, "POST"):
         raise ApiError(405, "PGRST101", f"Cannot use the {method} method on RPC")
-    media = request.negotiate(context.request.headers.get("accept"))
     asked = query.parse(context.request.pairs(), takes_arguments=method in READ)
     arguments = _arguments(context.request, asked)
     function, unnamed = call.resolve(context.cache, context.config.db_schema, name, arguments)
+    media = statement.RAW if function.raw else request.negotiate(context.request.headers.get("accept"))
     _limit(context, asked)
     node = plan.root(context.cache, asked, call.target(function, context.cache))
     if not function.composite:

@@ -61,13 +61,17 @@ class Argument:
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the exposed schema. `relation` is the one whose rows it returns."""
+    """A function of the exposed schema. `relation` is the one whose rows it returns.
+
+    A `raw` one returns the body itself, as the domain `*/*`.
+    """
 
     oid: int
     name: str
     volatile: bool
     set: bool
     void: bool
+    raw: bool
     composite: bool
     relation: str | None
     comment: str | None

@@ -22,9 +22,13 @@ RESPONSE_COLUMNS = (
 class MediaType:
     """What the body is. `shape` decides the SQL, `header` is the Content-Type."""
 
-    shape: Literal["array", "object", "csv", "openapi"]
+    shape: Literal["array", "object", "csv", "openapi", "raw"]
     stripped: bool
     header: str
+
+
+RAW = MediaType("raw", False, "application/octet-stream")
+"""What a function with result `*/*` answers, whatever the request accepts."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ def body(shape: Shape) -> str:
         return "''"
     if shape.media.shape == "csv":
         return _CSV
+    if shape.media.shape == "raw":
+        return "convert_from(string_agg(_t.pgrst_scalar, ''), 'UTF8')"
     row = "_t.pgrst_scalar" if shape.scalar else "_t"
     document = f"json_agg({row})"
     if shape.single or shape.media.shape == "object":

@@ -71,11 +71,11 @@ comment on column api.products.stock_stale is
   'True: the ERP has not confirmed this stock for two sync intervals';
 comment on column api.products.is_active is 'False: withdrawn, cannot be ordered';
 
-create function api.catalogue() returns json
+create function api.catalogue() returns api."*/*"
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  return app.catalogue();
+  return convert_to(app.catalogue()::text, 'UTF8');
 end $$;
 comment on function api.catalogue() is
 $$The catalogue at the caller's own prices, as one document with an ETag

@@ -8,11 +8,11 @@ $$Change a configuration value, effective from the next request
 config_value is a JSON number, string, list or object, as the key requires.
 Errors: INVALID_ARGUMENT 400, UNKNOWN_CONFIG 422, INVALID_CONFIG_VALUE 422.$$;
 
-create function api.app_configs() returns json
+create function api.app_configs() returns api."*/*"
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  return app.frontend_configs();
+  return convert_to(app.frontend_configs()::text, 'UTF8');
 end $$;
 comment on function api.app_configs() is
 $$The configuration that frontends need, as one object with an ETag

@@ -205,6 +205,7 @@ declare
   v_known constant text := auth.headers() ->> 'if-none-match';
 begin
   perform set_config('response.headers', json_build_array(
+    json_build_object('Content-Type', 'application/json; charset=utf-8'),
     json_build_object('ETag', p_etag),
     json_build_object('Cache-Control', 'private, no-cache')
   )::text, true);

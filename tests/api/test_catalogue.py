@@ -152,3 +152,15 @@ def test_a_scheduled_price_is_charged_shown_and_tagged_at_its_moment(
             assert cached == shown == charged == product["price"]
         assert began < end + timedelta(seconds=5)
     assert list(dict.fromkeys(phases)) == ["before", "in force", "after"]
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html", "application/json;q=0.5, */*"])
+def test_the_document_is_json_whatever_the_request_accepts(api: ApiClient, accept: str) -> None:
+    answer = api.get(who(api, "partner"), "/rpc/catalogue", Accept=accept)
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert answer.json()["price_list"] == "SILVER"
+
+
+def test_the_library_of_frontends_reads_the_document(api: ApiClient) -> None:
+    body = api.client(who(api, "admin")).rpc("catalogue", {}).execute().data
+    assert body["price_list"] == "BASE"

@@ -110,7 +110,7 @@ def rpcs(api: ApiClient, who: Caller) -> dict[str, dict[str, Any]]:
 
 
 def one_caller_per_role(api: ApiClient) -> list[Caller]:
-    return [callers(api.dataset, role)[0][0] for role in matrix.ROLES]
+    return [callers(api.dataset, role)[0][0] for role in matrix.TOKEN_ROLES]
 
 
 @pytest.fixture(scope="module")

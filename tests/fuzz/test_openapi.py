@@ -44,7 +44,7 @@ class Budget:
         self.sent += 1
 
 
-@pytest.mark.parametrize("role", matrix.ROLES)
+@pytest.mark.parametrize("role", matrix.TOKEN_ROLES)
 def test_requests_made_up_from_the_manual_of_a_role(api: ApiClient, role: str) -> None:
     who = callers(api.dataset, role)[0][0]
     document = api.get(who, "/").json()
