@@ -7,6 +7,6 @@ __depends__ = {"0035_config"}
 steps = [
     schema_file(
         "41_auth.sql",
-        sha256="fea66d556fa99c6f0dfbd3e3d931068b8dbd162865802ca57b5bc296cfefe350",
+        sha256="47a931b9d6f00df027cfdf127ad3466860ef233a33ec057ea90c975c135befbd",
     ),
 ]

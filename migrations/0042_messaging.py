@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_messaging.sql",
-        sha256="b35720d7d278712ebbaebdc51ee7bc5c2b76b88e40cd47e8ed0f5f50c2558b9f",
+        sha256="86bd7b712bddff28e03f5cd8619ccfc02022b2ca40271bdd64382def4fe8ffb1",
     ),
 ]

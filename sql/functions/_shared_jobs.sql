@@ -13,23 +13,56 @@ $$;
 comment on function jobs.record_run(text, timestamptz, bigint) is
   'Records a successful run for job_health; returns the rows';
 
--- Not SECURITY DEFINER: pg_cron owns the history, and the job runs as the user who scheduled it.
-create function jobs.purge_cron_history()
-returns bigint language plpgsql volatile
+create function jobs.purge_cron_runs(p_limit int)
+returns int language plpgsql volatile
+as $$
+declare
+  v_history regclass := to_regclass('cron.job_run_details');
+  v_count int := 0;
+begin
+  -- pg_cron's tables exist in one database of a cluster only.
+  if v_history is not null then
+    -- Runs are numbered in the order of their start, and only the number is indexed. A run that
+    -- was cut off has no time; it goes with the next younger one.
+    execute format(
+      'with oldest as ('
+      '  select r.runid, coalesce(r.end_time, r.start_time) as ran_at'
+      '  from %1$s as r order by r.runid limit $1'
+      ')'
+      ' delete from %1$s as r'
+      ' where r.runid = any (array('
+      '   select o.runid from oldest as o where o.runid <= ('
+      '     select max(p.runid) from oldest as p where p.ran_at < now() - interval ''7 days'''
+      '   )'
+      ' ))', v_history)
+    using p_limit;
+    get diagnostics v_count = row_count;
+  end if;
+  return v_count;
+end $$;
+comment on function jobs.purge_cron_runs(int) is
+  'Deletes runs of pg_cron''s own history after a week, from the oldest p_limit; returns how many';
+
+-- Commits each batch, and runs as the user who scheduled it: pg_cron owns its history.
+create procedure jobs.purge_cron_history(p_batch int default 1000, p_seconds int default 600)
+language plpgsql
 as $$
 declare
   v_started_at timestamptz := clock_timestamp();
-  v_history regclass := to_regclass('cron.job_run_details');
-  v_count bigint := 0;
+  v_rows bigint;
+  v_total bigint := 0;
 begin
-  if v_history is not null then
-    execute format('delete from %s where end_time < now() - interval ''7 days''', v_history);
-    get diagnostics v_count = row_count;
-  end if;
-  return jobs.record_run('history-purge', v_started_at, v_count);
+  loop
+    v_rows := jobs.purge_cron_runs(p_batch);
+    v_total := v_total + v_rows;
+    commit;
+    exit when v_rows = 0 or clock_timestamp() >= v_started_at + make_interval(secs => p_seconds);
+  end loop;
+  perform jobs.record_run('history-purge', v_started_at, v_total);
 end $$;
-comment on function jobs.purge_cron_history() is
-  'Deletes pg_cron''s own history after a week; returns the number of rows deleted';
+comment on procedure jobs.purge_cron_history(int, int) is
+  'Deletes pg_cron''s own history after a week, p_batch rows in a transaction, until none are left '
+  'or p_seconds have passed';
 
 create function jobs.cron_field_matches(p_field text, p_value int)
 returns boolean language sql immutable

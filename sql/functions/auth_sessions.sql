@@ -273,28 +273,75 @@ comment on function auth.purge_sessions(int) is
   'Deletes up to p_limit sessions, with their refresh tokens, that ended more than '
   'retention.session_days ago; returns how many';
 
-create function jobs.purge_sessions()
-returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+-- The number of a conversation is personal data that has no use once the 24 hours for free-form
+-- replies are over.
+create function auth.purge_sign_ins(p_limit int)
+returns int language plpgsql volatile
+set enable_seqscan = off set plan_cache_mode = force_custom_plan
 as $$
 declare
-  v_attempt_retention constant interval := interval '2 days';
-  v_started_at timestamptz := clock_timestamp();
-  v_count bigint;
-  v_deleted bigint;
+  v_before constant timestamptz := now() - interval '2 days';
+  v_count int;
+  v_deleted int;
 begin
-  delete from auth.login_attempts as a where a.window_started_at < now() - v_attempt_retention;
+  delete from auth.login_attempts as a
+  where a.key = any (array(
+    select o.key from auth.login_attempts as o
+    where o.window_started_at < v_before
+    order by o.window_started_at
+    limit p_limit for update skip locked
+  ));
   get diagnostics v_count = row_count;
-  delete from auth.sign_in_links as l where l.expires_at < now() - v_attempt_retention;
+  delete from auth.sign_in_links as l
+  where l.token_hash = any (array(
+    select o.token_hash from auth.sign_in_links as o
+    where o.expires_at < v_before
+    order by o.expires_at
+    limit p_limit for update skip locked
+  ));
   get diagnostics v_deleted = row_count;
   v_count := v_count + v_deleted;
-  delete from auth.password_codes as c where c.expires_at < now() - v_attempt_retention;
+  delete from auth.password_codes as c
+  where c.token_hash = any (array(
+    select o.token_hash from auth.password_codes as o
+    where o.expires_at < v_before
+    order by o.expires_at
+    limit p_limit for update skip locked
+  ));
   get diagnostics v_deleted = row_count;
   v_count := v_count + v_deleted;
-  -- The number is personal data that has no use once the 24 hours for free-form replies are over.
-  delete from app.conversations as c where c.last_inbound_at < now() - v_attempt_retention;
+  delete from app.conversations as c
+  where c.number = any (array(
+    select o.number from app.conversations as o
+    where o.last_inbound_at < v_before
+    order by o.last_inbound_at
+    limit p_limit for update skip locked
+  ));
   get diagnostics v_deleted = row_count;
-  return jobs.record_run('session-purge', v_started_at, v_count + v_deleted);
+  return v_count + v_deleted;
 end $$;
-comment on function jobs.purge_sessions() is
-  'Deletes old sign-in attempts, links, codes and conversations; returns the number of rows. '
-  'Sessions are purged by jobs.purge_expired()';
+comment on function auth.purge_sign_ins(int) is
+  'Deletes sign-in attempts, links, codes and conversations that ended two days ago, up to p_limit '
+  'of each, oldest first; returns how many';
+
+-- Commits each batch, like jobs.purge_expired().
+create procedure jobs.purge_sign_ins(p_batch int default 1000, p_seconds int default 600)
+language plpgsql
+as $$
+declare
+  v_started_at timestamptz := clock_timestamp();
+  v_rows bigint;
+  v_total bigint := 0;
+begin
+  loop
+    v_rows := auth.purge_sign_ins(p_batch);
+    v_total := v_total + v_rows;
+    commit;
+    exit when v_rows = 0 or clock_timestamp() >= v_started_at + make_interval(secs => p_seconds);
+  end loop;
+  perform jobs.record_run('session-purge', v_started_at, v_total);
+end $$;
+comment on procedure jobs.purge_sign_ins(int, int) is
+  'Deletes old sign-in attempts, links, codes and conversations, p_batch rows of each in a '
+  'transaction, until none are left or p_seconds have passed. Sessions are purged by '
+  'jobs.purge_expired()';

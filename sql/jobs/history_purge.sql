@@ -1,4 +1,4 @@
 -- job: history-purge
 -- schedule: 37 1 * * *
 -- Deletes pg_cron's own history after a week.
-select jobs.purge_cron_history();
+call jobs.purge_cron_history();

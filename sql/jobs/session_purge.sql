@@ -1,4 +1,4 @@
 -- job: session-purge
 -- schedule: 27 1 * * *
--- Deletes old sign-in attempts, links and conversations.
-select jobs.purge_sessions();
+-- Deletes old sign-in attempts, links, codes and conversations.
+call jobs.purge_sign_ins();

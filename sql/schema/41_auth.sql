@@ -59,6 +59,7 @@ create table auth.sign_in_links (
   used_at timestamptz
 );
 create index sign_in_links_subdist_idx on auth.sign_in_links (subdist_id);
+create index sign_in_links_expires_idx on auth.sign_in_links (expires_at);
 comment on table auth.sign_in_links is
   'Single-use sign-in links sent to sub-distributors over WhatsApp; only the SHA-256 is stored';
 
@@ -75,6 +76,7 @@ create table auth.password_codes (
 );
 create index password_codes_partner_idx on auth.password_codes (partner_id);
 create index password_codes_agent_idx on auth.password_codes (agent_id);
+create index password_codes_expires_idx on auth.password_codes (expires_at);
 comment on table auth.password_codes is
   'Single-use codes for a first or a forgotten password, sent to partners and agents; only the '
   'SHA-256 is stored';

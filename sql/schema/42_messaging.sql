@@ -136,6 +136,7 @@ create table app.conversations (
   number varchar(20) primary key,
   last_inbound_at timestamptz not null
 );
+create index conversations_last_inbound_idx on app.conversations (last_inbound_at);
 comment on table app.conversations is
   'Last inbound WhatsApp message per number: for 24 hours free-form replies are allowed, '
   'afterwards templates only';

@@ -31,7 +31,7 @@ JOBS = {
     "partition-maker": "make_partitions",
     "point-queue": "process_point_queue",
     "retention": "purge_expired",
-    "session-purge": "purge_sessions",
+    "session-purge": "purge_sign_ins",
     "sla-sweep": "sweep_service_level",
     "statistics-refresh": "refresh_statistics",
 }

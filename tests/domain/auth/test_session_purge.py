@@ -1,8 +1,11 @@
 """The purge of sessions and failed sign-ins."""
 
+import psycopg
 import pytest
 
-from tests.support.context import Connection, Context, set_config, value
+from tests.conftest import Clone
+from tests.support.context import Connection, Context, make_context, set_config, value
+from tests.support.queries import run_job
 
 
 def open_session(db: Connection, context: Context, expires: str, revoked: str = "null") -> str:
@@ -55,6 +58,70 @@ def test_old_sign_in_attempts_are_deleted(db: Connection, context: Context) -> N
             " values (int4send(%s), %s, now() - make_interval(days => %s))",
             [code, context.partners[0].sub, age],
         )
-    assert value(db, "select jobs.purge_sessions()") == 2
+    assert value(db, "select auth.purge_sign_ins(100)") == 2
     assert value(db, "select count(*) from auth.password_codes") == 1
     assert value(db, "select string_agg(key, ',') from auth.login_attempts") == "y"
+
+
+ENDED = """
+insert into auth.login_attempts (key, window_started_at)
+select 'k' || n, now() - n * interval '1 hour' from generate_series(1, {rows}) as n;
+insert into auth.sign_in_links (token_hash, subdist_id, expires_at)
+select int4send(n), s.id, now() - n * interval '1 hour'
+from generate_series(1, {rows}) as n, (select id from app.sub_distributors limit 1) as s;
+insert into auth.password_codes (token_hash, partner_id, expires_at)
+select int4send(n), p.id, now() - n * interval '1 hour'
+from generate_series(1, {rows}) as n, (select id from app.partners limit 1) as p;
+insert into app.conversations (number, last_inbound_at)
+select '+62' || n, now() - n * interval '1 hour' from generate_series(1, {rows}) as n;
+"""
+LEFT = (
+    "select (select count(*) from auth.login_attempts), (select count(*) from auth.sign_in_links),"
+    " (select count(*) from auth.password_codes), (select count(*) from app.conversations)"
+)
+
+
+def test_sign_ins_are_purged_in_batches_that_commit(clone: Clone) -> None:
+    with psycopg.connect(clone(), autocommit=True) as conn:
+        make_context(conn)
+        conn.execute(ENDED.format(rows=100))
+        conn.execute("call jobs.purge_sign_ins(10, 0)")
+        assert conn.execute(LEFT).fetchone() == (90,) * 4, "each kind had one batch, the oldest"
+        run_job(conn, "session-purge")
+        assert conn.execute(LEFT).fetchone() == (47,) * 4
+        assert value(conn, "select last_rows from jobs.runs where job = 'session-purge'") == 4 * 43
+
+
+def test_purge_of_sign_ins_reads_a_batch_by_index(db: Connection, context: Context) -> None:
+    assert context
+    db.execute(ENDED.format(rows=5000))
+    read = (
+        "select sum(seq_tup_read + idx_tup_fetch)::int from pg_stat_xact_user_tables where relid = any"
+        " ('{auth.login_attempts,auth.sign_in_links,auth.password_codes,app.conversations}'::regclass[])"
+    )
+    before = value(db, read)
+    assert value(db, "select auth.purge_sign_ins(10)") == 40
+    assert value(db, read) - before <= 160
+
+
+def test_history_of_the_scheduler_is_purged_in_batches_after_a_week(clone: Clone) -> None:
+    with psycopg.connect(clone(), autocommit=True) as conn:
+        conn.execute("create schema cron")
+        conn.execute(
+            "create table cron.job_run_details ("
+            "jobid bigint, runid bigint primary key, start_time timestamptz, end_time timestamptz)"
+        )
+        # every tenth run was cut off; the last of them is younger than a week
+        conn.execute(
+            "insert into cron.job_run_details select 1, n, t.at, t.at"
+            " from generate_series(1, 200) as n, lateral ("
+            "select case when n % 10 > 0 then now() - (200.5 - n) * interval '2 hours' end) as t (at)"
+        )
+        left = "select count(*), min(runid) from cron.job_run_details"
+        conn.execute("call jobs.purge_cron_history(50, 0)")
+        assert conn.execute(left).fetchone() == (151, 50), "up to the last run with a time"
+        run_job(conn, "history-purge")
+        assert conn.execute(left).fetchone() == (84, 117)
+        assert value(conn, "select last_rows from jobs.runs where job = 'history-purge'") == 67
+        run_job(conn, "history-purge")
+        assert conn.execute(left).fetchone() == (84, 117)
