@@ -349,3 +349,29 @@ def test_a_thousand_prices_in_one_statement_raise_one_version(clone: Clone) -> N
         )
         write(conn, context.admin, statement, context.products["SKU-000"])
         assert value(conn, "select array_agg(version) from public.raised") == [version(conn)]
+
+
+def test_a_client_that_has_seen_a_commit_never_reads_older(clone: Clone) -> None:
+    """Four clients share a copy and serve it while its state holds; each asks after its own commit."""
+    url = clone()
+    copies: dict[str, dict[str, Any]] = {}
+    with connect(url) as conn:
+        context = make_context(conn)
+
+    def client(n: int) -> Callable[[Connection], int]:
+        def broken(conn: Connection) -> int:
+            count = 0
+            for price in range(1, 51):
+                conn.execute(
+                    "update app.products set base_price = %s where sku = %s", [price, context.skus[n]]
+                )
+                state = value(conn, "select app.cache_state()")["catalogue"]["state"]
+                copy = copies.get("BASE")
+                if not copy or copy["state"] != state:
+                    copy = copies["BASE"] = value(conn, "select app.cache_catalogue('BASE')")
+                count += price_in(copy["body"], context.skus[n]) != price
+            return count
+
+        return broken
+
+    assert run_concurrently(url, [client(n) for n in range(4)]).succeeded == [0, 0, 0, 0]
