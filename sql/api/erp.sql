@@ -53,7 +53,8 @@ $$;
 comment on function api.erp_apply_products(jsonb, text, jsonb) is
 $$Import products from the ERP, inserting or updating by SKU
 products is [{"sku", "name", "base_price", "retail_price", "description", "brand", "category",
-"is_active"}, ...], at most 10000 entries; prices are IDR a unit.
+"is_active", "is_free"}, ...], at most 10000 entries; prices are IDR a unit.
+A base_price of 0 is quarantined unless is_free states that it is intended.
 cursor is stored in the same transaction.
 Returns {"applied": n, "set_aside": [{"sku", "reason"}]}: the number of changed products, and the
 rows that were quarantined because they are not valid products.
@@ -117,11 +118,17 @@ Returns [{"invoice_number", "reference_number", "result", "details"}, ...].
 Refused payments are quarantined.
 Errors: INVALID_ARGUMENT 400.$$;
 
-create function api.erp_report(stream text, ok boolean, detail text default null) returns json
+create function api.erp_report(
+  stream text, ok boolean, detail text default null, notify boolean default false
+)
+returns json
 language sql volatile security definer set search_path = pg_catalog, pg_temp
-as $$ select app.erp_report(erp_report.stream, erp_report.ok, erp_report.detail) $$;
-comment on function api.erp_report(text, boolean, text) is
+as $$
+  select app.erp_report(erp_report.stream, erp_report.ok, erp_report.detail, erp_report.notify)
+$$;
+comment on function api.erp_report(text, boolean, text, boolean) is
 $$Report that a run of a stream succeeded, or why it failed
+notify: headquarters is notified of this failure at once, because someone has to correct the data.
 Streams that are late or keep failing show in job_health; headquarters is notified once an outage.
 Errors: INVALID_ARGUMENT 400.$$;
 
@@ -135,5 +142,5 @@ grant execute on function
   api.erp_pending_cancellations(int),
   api.erp_ack_cancellation(uuid, text, text),
   api.erp_apply_payments(jsonb, text, jsonb),
-  api.erp_report(text, boolean, text)
+  api.erp_report(text, boolean, text, boolean)
 to erp;

@@ -62,7 +62,19 @@ end $$;
 comment on function app.store_cursor(text, jsonb, bigint) is
   'Stores the cursor of a stream with its data; called last, after every other lock';
 
-create function app.erp_report(p_stream text, p_ok boolean, p_detail text)
+create function app.notify_erp_trouble(p_stream text, p_since timestamptz, p_error text)
+returns void language plpgsql volatile
+as $$
+begin
+  perform app.notify_headquarters('erp_trouble', null, jsonb_build_object(
+    'stream', p_stream,
+    'since', to_char(p_since at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB',
+    'error', left(p_error, 300)));
+end $$;
+comment on function app.notify_erp_trouble(text, timestamptz, text) is
+  'Notifies headquarters that a stream of the ERP has a fault';
+
+create function app.erp_report(p_stream text, p_ok boolean, p_detail text, p_notify boolean)
 returns json language plpgsql volatile
 as $$
 declare
@@ -88,10 +100,14 @@ begin
       when not p_ok then coalesce(e.failing_since, excluded.failing_since)
     end,
     last_error = coalesce(excluded.last_error, e.last_error);
+  if p_notify and not p_ok then
+    perform app.notify_erp_trouble(v_stream, now(), v_detail);
+  end if;
   return json_build_object('stream', v_stream, 'ok', p_ok);
 end $$;
-comment on function app.erp_report(text, boolean, text) is
-  'Records that a run of a stream succeeded or failed; the reason is cut at 1000 characters';
+comment on function app.erp_report(text, boolean, text, boolean) is
+  'Records that a run of a stream succeeded or failed; the reason is cut at 1000 characters. '
+  'p_notify: notifies headquarters of the failure at once';
 
 create function app.quarantine_rows(
   p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamptz
@@ -170,15 +186,12 @@ begin
     where h.stream = e.stream and h.is_late and e.notified_at is null
     returning h.*
   loop
-    perform app.notify_headquarters('erp_trouble', null, jsonb_build_object(
-      'stream', v_stream.stream,
-      'since', to_char(
-        least(v_stream.behind_since, v_stream.failing_since) at time zone 'Asia/Jakarta',
-        'DD-MM-YYYY HH24:MI') || ' WIB',
-      'error', case
+    perform app.notify_erp_trouble(
+      v_stream.stream, least(v_stream.behind_since, v_stream.failing_since),
+      case
         when v_stream.failing_since is null then 'tidak ada kabar dari ERP'
-        else left(v_stream.last_error, 300)
-      end));
+        else v_stream.last_error
+      end);
     v_count := v_count + 1;
   end loop;
   return v_count;

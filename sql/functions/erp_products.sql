@@ -10,6 +10,9 @@ as $$
     when length(p_row ->> 'name') > 255 then 'name is longer than 255 characters'
     when (p_row ->> 'base_price')::numeric not between 0 and 9999999999999
       then 'base_price is not from 0 to 9999999999999'
+    when (p_row ->> 'base_price')::numeric = 0
+      and not coalesce((p_row ->> 'is_free')::boolean, false)
+      then 'base_price is 0: set is_free if that is intended'
     when (p_row ->> 'retail_price')::numeric not between 0 and 9999999999999
       then 'retail_price is not from 0 to 9999999999999'
   end
@@ -38,10 +41,11 @@ begin
       or jsonb_typeof(r -> 'base_price') is distinct from 'number'
       or coalesce(jsonb_typeof(r -> 'retail_price'), 'null') not in ('number', 'null')
       or coalesce(jsonb_typeof(r -> 'is_active'), 'null') not in ('boolean', 'null')
+      or coalesce(jsonb_typeof(r -> 'is_free'), 'null') not in ('boolean', 'null')
   ) then
     perform app.fail('INVALID_ARGUMENT',
       'products must be [{"sku", "name", "base_price", "retail_price", "description", "brand",'
-      ' "category", "is_active"}, ...]');
+      ' "category", "is_active", "is_free"}, ...]');
   end if;
   -- If a SKU occurs twice, the last row counts.
   select

@@ -3,19 +3,26 @@
 import asyncio
 import csv
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 
+from adapters.erp import csv_files
 from adapters.erp.app import open_worker
+from adapters.erp.csv_folder import CsvFolder
 from adapters.erp.exchange import PAYMENTS_PER_CALL
+from adapters.erp.port import Order
 from adapters.erp.settings import Settings
 from tests.support.client import RunningGateway
 from tests.support.context import (
@@ -70,9 +77,20 @@ class DropFolder:
         return asyncio.run(once())
 
     def names(self, where: str) -> list[str]:
-        """Names of the files in a folder, without the time before them."""
-        found = (path for path in (self.folder / where).glob("*") if path.is_file())
-        return sorted(path.name.split("-", 1)[1] if where != "orders" else path.name for path in found)
+        """Names of the files in a folder, without the time in them."""
+        found = (path.name for path in (self.folder / where).glob("*") if path.is_file())
+        return sorted(re.sub(r"\.[0-9]{8}T[0-9]{12}", "", name) for name in found)
+
+    def rejected(self, name: str) -> str:
+        """The rejected rows of a file, or the reason why it was rejected as a whole."""
+        stem, suffix = name.rsplit(".", 1)
+        folder = self.folder / "rejected"
+        paths = [*folder.glob(f"{stem}.*.{suffix}.reason.txt"), *folder.glob(f"{stem}.*.{suffix}")]
+        return paths[0].read_text("utf-8-sig")
+
+    def trouble(self, stream: str) -> str:
+        """The last error that was reported of a stream."""
+        return str(value(self.conn, "select last_error from app.erp_streams where stream = %s", stream))
 
     def stock(self, sku: str) -> int:
         """The units of a product that the hub can sell."""
@@ -118,33 +136,127 @@ def test_product_and_stock_files_are_applied_and_moved_to_done(drop_folder: Drop
 
 
 def test_bad_rows_are_rejected_with_their_line_and_good_rows_applied(drop_folder: DropFolder) -> None:
-    drop_folder.drop("stock-b.csv", "sku;quantity\nCSV-2;90\nCSV-3;banyak\nNEW-1;7\n")
-    assert drop_folder.exchange()
+    drop_folder.drop("stock-b.csv", "sku;quantity\nCSV-2;90\nCSV-3;-banyak\nNEW-1;7\n")
+    assert not drop_folder.exchange()
     assert (drop_folder.stock("CSV-2"), drop_folder.stock("CSV-3")) == (90, 100)
-    [rejected] = (drop_folder.folder / "rejected").glob("*stock-b.csv")
+    [rejected] = (drop_folder.folder / "rejected").glob("stock-b.*.csv")
     with rejected.open(encoding="utf-8-sig", newline="") as file:
         assert list(csv.reader(file, delimiter=";")) == [
             ["line", "reason", "sku", "quantity"],
-            ["3", "'banyak' is not a number", "CSV-3", "banyak"],
+            ["3", "'-banyak' is not a number", "CSV-3", "'-banyak"],
         ]
+    assert "line 3: '-banyak' is not a number" in drop_folder.trouble("stock")
     # The hub quarantines an unknown SKU; its level is applied once the product exists.
     assert value(drop_folder.conn, "select count(*) from app.erp_quarantine where key = 'NEW-1'") == 1
     drop_folder.drop("products-new.csv", "sku,name,base_price\nNEW-1,Masker,1000\n")
     assert drop_folder.exchange()
     assert drop_folder.stock("NEW-1") == 7
-    # The rejected rows are corrected and dropped again, with their added columns.
-    drop_folder.drop("stock-again.csv", rejected.read_text("utf-8-sig").replace("banyak", "80"))
+    # The rejected file is corrected and dropped again as it is: name, added columns, escaped formula.
+    drop_folder.drop(rejected.name, rejected.read_text("utf-8-sig").replace("'-banyak", "'-80"))
     assert drop_folder.exchange()
-    assert drop_folder.stock("CSV-3") == 80
+    assert (
+        value(
+            drop_folder.conn,
+            "select erp_stock from app.inventory s join app.products p"
+            " on p.id = s.product_id where p.sku = 'CSV-3'",
+        )
+        == -80
+    )
 
 
 def test_file_with_an_invalid_structure_is_rejected_as_a_whole(drop_folder: DropFolder) -> None:
     drop_folder.drop("stock-c.csv", "kode;jumlah\nCSV-4;1\n")
+    drop_folder.drop("stock-c2.csv", "sku;quantity\nCSV-4;99\n")
+    assert not drop_folder.exchange()
+    assert drop_folder.stock("CSV-4") == 99
+    assert "lacks the columns quantity, sku" in drop_folder.rejected("stock-c.csv")
+    assert "lacks the columns quantity, sku" in drop_folder.trouble("stock")
+    assert (drop_folder.names("in"), drop_folder.names("processing")) == ([], [])
     assert drop_folder.exchange()
-    assert drop_folder.stock("CSV-4") == 100
-    [reason] = (drop_folder.folder / "rejected").glob("*stock-c.csv.reason.txt")
-    assert "lacks the columns quantity, sku" in reason.read_text("utf-8-sig")
+
+
+@pytest.mark.regression("syncthing/syncthing#2511")
+@pytest.mark.parametrize("year", [1980, 1999, 2099])
+def test_stock_file_with_an_impossible_date_does_not_block_the_others(
+    drop_folder: DropFolder, year: int
+) -> None:
+    path = drop_folder.drop(f"stock {year}.csv", "sku;quantity\nCSV-4;1\n")
+    moment = datetime(year, 1, 2, tzinfo=UTC).timestamp()
+    os.utime(path, (moment, moment))
+    drop_folder.drop("stock-now.csv", f"sku;quantity\nCSV-4;{year}\n")
+    assert not drop_folder.exchange()
+    assert drop_folder.stock("CSV-4") == year
+    assert f"dated 02-01-{year}" in drop_folder.rejected(f"stock {year}.csv")
+
+
+@pytest.mark.regression("nashsu/llm_wiki#675")
+@pytest.mark.parametrize(
+    "name",
+    ["stok januari.csv", "Stock.xlsx", "Copy of stock.csv", "produk.csv", "pembayaran.csv", "stock.csv.txt"],
+)
+def test_file_that_belongs_to_no_stream_is_rejected_and_reported(drop_folder: DropFolder, name: str) -> None:
+    drop_folder.drop(name, "sku;quantity\nCSV-4;1\n")
+    assert not drop_folder.exchange()
     assert drop_folder.names("in") == []
+    assert "name it products*.csv, stock*.csv, payments*.csv" in drop_folder.rejected(name)
+    notified = "select variables ->> 'error' from app.messages where template = 'erp_trouble'"
+    assert any(name in error for (error,) in drop_folder.conn.execute(notified))
+
+
+def test_incomplete_file_of_another_program_is_left_alone_for_a_day(drop_folder: DropFolder) -> None:
+    for name in (".stock.csv.swp", "~$stock.xlsx", "stock.csv.part"):
+        drop_folder.drop(name, "x", age=HOUR)
+    assert drop_folder.exchange()
+    assert len(drop_folder.names("in")) == 3
+    drop_folder.drop("stock.csv.part", "x", age=25 * HOUR)
+    assert not drop_folder.exchange()
+    assert drop_folder.names("in") == [".stock.csv.swp", "~$stock.xlsx"]
+
+
+def test_file_that_the_hub_refuses_is_rejected_and_does_not_block_the_others(
+    drop_folder: DropFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.erp.csv_folder._EARLIEST", datetime.min.replace(tzinfo=UTC))
+    path = drop_folder.drop("stock-a.csv", "sku;quantity\nCSV-4;1\n")
+    os.utime(path, (0, 0))
+    drop_folder.drop("stock-b2.csv", "sku;quantity\nCSV-4;88\n")
+    assert not drop_folder.exchange()
+    assert drop_folder.stock("CSV-4") == 88
+    assert "read_at must be from the year 2000 on" in drop_folder.rejected("stock-a.csv")
+    assert drop_folder.names("processing") == []
+
+
+def test_file_overwritten_while_it_is_read_is_another_file(
+    drop_folder: DropFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse = csv_files.parse
+
+    def parse_while_another_is_dropped(*args: Any) -> Any:
+        if not (drop_folder.folder / "in/stock-o.csv").exists():
+            drop_folder.drop("stock-o.csv", "sku;quantity\nCSV-5;77\n")
+        return parse(*args)
+
+    drop_folder.drop("stock-o.csv", "sku;quantity\nCSV-5;66\n", age=HOUR)
+    with monkeypatch.context() as patch:
+        patch.setattr(csv_files, "parse", parse_while_another_is_dropped)
+        assert drop_folder.exchange()
+    assert drop_folder.stock("CSV-5") == 66
+    assert drop_folder.exchange()
+    assert (drop_folder.stock("CSV-5"), drop_folder.names("done").count("stock-o.csv")) == (77, 2)
+    drop_folder.drop("stock-o.csv", "sku;quantity\nCSV-5;100\n")
+    assert drop_folder.exchange()
+
+
+def test_price_of_zero_is_quarantined_unless_it_is_intended(drop_folder: DropFolder) -> None:
+    drop_folder.drop("products-z.csv", "sku;name;base_price\nCSV-1;Sampo Satu;0\n", age=HOUR)
+    assert drop_folder.exchange()
+    prices = "select base_price from app.products where sku in ('CSV-1', 'FREE-1')"
+    assert drop_folder.conn.execute(prices).fetchall() == [(50_000,)]
+    reason = "select reason from app.erp_quarantine where key = 'CSV-1'"
+    assert value(drop_folder.conn, reason) == "base_price is 0: set is_free if that is intended"
+    drop_folder.drop("products-f.csv", "sku;name;base_price;is_free\nFREE-1;Contoh;0;ya\n")
+    assert drop_folder.exchange()
+    assert {price for (price,) in drop_folder.conn.execute(prices)} == {0, 50_000}
 
 
 def test_payments_above_the_limit_of_one_call_are_all_applied(drop_folder: DropFolder) -> None:
@@ -165,17 +277,24 @@ def test_recently_modified_file_is_left_alone(drop_folder: DropFolder) -> None:
 
 
 def test_file_stored_before_a_crash_is_not_applied_again(drop_folder: DropFolder) -> None:
-    path = drop_folder.drop("stock-e.csv", "sku;quantity\nCSV-6;60\n")
-    moment = path.stat().st_mtime
+    drop_folder.drop("stock-e.csv", "sku;quantity\nCSV-6;60\n")
     assert drop_folder.exchange()
     drop_folder.conn.execute(
         "update app.inventory set erp_stock = 55"
         " where product_id = (select id from app.products where sku = 'CSV-6')"
     )
-    path = drop_folder.drop("stock-e.csv", "sku;quantity\nCSV-6;60\n")
-    os.utime(path, (moment, moment))
+    [done] = (drop_folder.folder / "done").glob("stock-e.*.csv")
+    done.rename(drop_folder.folder / "processing" / done.name)  # as if killed before it moved the file
     assert drop_folder.exchange()
-    assert (drop_folder.stock("CSV-6"), drop_folder.names("in")) == (55, [])
+    assert (drop_folder.stock("CSV-6"), drop_folder.names("processing")) == (55, [])
+    assert done.exists()
+
+
+def test_file_claimed_before_a_crash_is_applied(drop_folder: DropFolder) -> None:
+    path = drop_folder.drop("stock-x.csv", "sku;quantity\nCSV-6;58\n")
+    path.rename(drop_folder.folder / "processing" / "stock-x.20260101T000000000000.csv")
+    assert drop_folder.exchange()
+    assert (drop_folder.stock("CSV-6"), drop_folder.names("processing")) == (58, [])
 
 
 def test_order_is_exported_once_and_an_older_stock_file_does_not_restore_its_units(
@@ -189,6 +308,7 @@ def test_order_is_exported_once_and_an_older_stock_file_does_not_restore_its_uni
     with path.open(encoding="utf-8-sig", newline="") as file:
         [row] = csv.DictReader(file, delimiter=";")
     assert (row["sku"], row["quantity"], row["invoice_number"]) == ("CSV-7", "10", invoice["invoice_number"])
+    assert (row["unit_price"], row["grand_total"]) == ("50000", "500000")
     path.unlink()  # the accountant removed it
     assert drop_folder.exchange()
     assert not path.exists()
@@ -250,6 +370,86 @@ def test_cancelled_order_file_is_withdrawn_or_the_cancellation_refused(
     )
     assert (notified > 0) == removed
     assert broken_invariants(drop_folder.conn) == {}
+
+
+STEPS_OF_AN_EXPORT = ("nothing done", "staged", "recorded", "placed")
+
+
+@pytest.fixture
+def orders_folder(tmp_path: Path) -> CsvFolder:
+    """A drop folder without a hub."""
+    settings = {"jwt_secret": "s" * 40, "erp_kind": "csv", "erp_folder": tmp_path}
+    return CsvFolder(Settings.model_validate(settings))
+
+
+ORDER = Order.model_validate(
+    {
+        "order_id": uuid4(),
+        "order_number": "ORD-1",
+        "partner_id": uuid4(),
+        "business_name": "=Salon Ayu",
+        "grand_total": "100000.50",
+        "items": [{"sku": "A", "quantity": 2, "unit_price": "50000.25"}],
+    }
+)
+
+
+def test_amounts_of_an_order_have_no_decimal_point(orders_folder: CsvFolder, tmp_path: Path) -> None:
+    orders_folder._export(ORDER)
+    assert (tmp_path / "orders/ORD-1.csv").read_text("utf-8-sig").splitlines()[1] == (
+        "ORD-1;'=Salon Ayu;;;;A;2;50000,25;100000,50;"
+    )
+
+
+@pytest.mark.parametrize("taken", [False, True])
+@pytest.mark.parametrize("cancelling", [0, 1])
+@pytest.mark.parametrize("exporting", range(len(STEPS_OF_AN_EXPORT)), ids=STEPS_OF_AN_EXPORT)
+def test_order_file_and_cancellation_have_one_outcome_after_a_kill_at_any_step(
+    orders_folder: CsvFolder, tmp_path: Path, exporting: int, cancelling: int, *, taken: bool
+) -> None:
+    path = tmp_path / "orders/ORD-1.csv"
+    run_and_kill(exporting, lambda: orders_folder._export(ORDER))
+    assert path.exists() == (exporting == 3)
+    taken = taken and path.exists()
+    if taken:
+        path.unlink()
+    run_and_kill(cancelling, lambda: orders_folder._withdraw("ORD-1"))
+    assert [orders_folder._withdraw("ORD-1").outcome for _ in range(2)] == [
+        "REFUSED" if taken else "CANCELLED"
+    ] * 2
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("exporting", range(len(STEPS_OF_AN_EXPORT)), ids=STEPS_OF_AN_EXPORT)
+def test_export_killed_at_any_step_is_completed_once(
+    orders_folder: CsvFolder, tmp_path: Path, exporting: int
+) -> None:
+    path = tmp_path / "orders/ORD-1.csv"
+    run_and_kill(exporting, lambda: orders_folder._export(ORDER))
+    asyncio.run(orders_folder.clean_up())
+    orders_folder._export(ORDER)
+    path.unlink()
+    orders_folder._export(ORDER)
+    assert not path.exists()
+
+
+def run_and_kill(steps: int, action: Callable[[], object]) -> None:
+    """Do something in a process that is killed after so many changes of the drop folder."""
+    child = os.fork()
+    if child == 0:
+        done = 0
+
+        def count(event: str, arguments: tuple[Any, ...]) -> None:
+            nonlocal done
+            if event == "os.rename" or (event == "open" and "/.written/" in str(arguments[0])):
+                if done == steps:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                done += 1
+
+        sys.addaudithook(count)
+        action()
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
 def test_missing_drop_folder_is_reported(drop_folder: DropFolder) -> None:

@@ -254,3 +254,12 @@ def test_every_job_shows_its_next_run_and_whether_it_is_late(db: Connection, con
     db.execute("delete from jobs.runs")
     db.execute("update jobs.schedule set scheduled_at = now()")
     assert value(db, "select bool_or(is_late) from jobs.health()") is False, "no job is due yet"
+
+
+@pytest.mark.parametrize(("ok", "count"), [(False, 2), (True, 0)])
+def test_failure_that_someone_must_correct_notifies_headquarters_at_once(
+    db: Connection, context: Context, *, ok: bool, count: int
+) -> None:
+    call(db, context.erp, "erp_report", stream="stock", ok=ok, detail="stock.csv: no column", notify=True)
+    query = "select variables ->> 'error' from app.messages where template = 'erp_trouble'"
+    assert [error for (error,) in db.execute(query)] == ["stock.csv: no column"] * count

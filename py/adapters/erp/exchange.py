@@ -2,13 +2,25 @@
 
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from postgrest import APIError
 
-from adapters.erp.hub import HubClient
-from adapters.erp.port import Cancellation, Erp, LoginRefusedError, Order, RefusedError, StockLevel
+from adapters.erp.hub import PERMANENT_ERRORS, HubClient
+from adapters.erp.port import (
+    Batch,
+    Cancellation,
+    Erp,
+    LoginRefusedError,
+    Order,
+    RefusedError,
+    RejectedError,
+    StockLevel,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +48,17 @@ class Exchange:
         """When to offer a refused order again (time.monotonic), and why it was refused."""
         self._success_reported_at = float("-inf")
         self._reported_errors: dict[str, str] = {}
+        self._rejected: dict[str, list[str]] = {}
+        """What the source has to correct, of the present round of each stream."""
         self.interval_seconds: float | None = None
         """The hub's interval between two synchronisations, once known."""
 
     async def run(self, stream: str) -> str:
-        """One round of a stream; returns a summary."""
+        """One round of a stream; returns a summary.
+
+        Raises RejectedError at the end of a round in which files or rows were rejected.
+        """
+        self._rejected[stream] = []
         summary = await {
             "products": self._products,
             "stock": self._stock,
@@ -49,6 +67,8 @@ class Exchange:
         }[stream]()
         if stream != "orders":
             await self._erp.confirm_stored(stream)
+        if rejected := self._rejected[stream]:
+            raise RejectedError(_summary("rejected", rejected) + f"; stored: {summary}")
         return summary
 
     async def report_success(self, stream: str, detail: str) -> None:
@@ -63,20 +83,36 @@ class Exchange:
         if detail:
             logger.info("%s: %s", stream, detail)
 
-    async def report_failure(self, stream: str, detail: str) -> None:
-        """Report a failed round to the hub, unless it has the same error already."""
+    async def report_failure(self, stream: str, detail: str, *, notify: bool = False) -> None:
+        """Report a failed round to the hub, unless it has the same error already.
+
+        `notify`: headquarters has to act, whether or not the next round succeeds.
+        """
         if self._reported_errors.get(stream) != detail:
-            await self._hub.report(stream, detail, ok=False)
+            await self._hub.report(stream, detail, ok=False, notify=notify)
             self._reported_errors[stream] = detail
+
+    @asynccontextmanager
+    async def _offered(self, stream: str, batch: Batch[Any]) -> AsyncIterator[None]:
+        """Reject the source of a batch that the hub refuses for good, so that it does not block others."""
+        self._rejected[stream] += batch.rejected
+        try:
+            yield
+        except APIError as error:
+            if batch.reject is None or error.code not in PERMANENT_ERRORS:
+                raise
+            reason = ": ".join(text for text in (error.message, error.details) if text)
+            self._rejected[stream].append(await batch.reject(reason))
 
     async def _products(self) -> str:
         state = await self._hub.stream_state("products")
         self.interval_seconds = state.interval_minutes and state.interval_minutes * 60
         read, applied, remarks = 0, 0, list[str]()
         async for batch in self._erp.products(state.cursor):
-            answer = await self._hub.apply_products(batch.rows, batch.cursor)
-            read, applied = read + len(batch.rows), applied + int(answer["applied"])
-            remarks += batch.remarks + [f"{row['sku']}: {row['reason']}" for row in answer["set_aside"]]
+            async with self._offered("products", batch):
+                answer = await self._hub.apply_products(batch.rows, batch.cursor)
+                read, applied = read + len(batch.rows), applied + int(answer["applied"])
+                remarks += batch.remarks + [f"{row['sku']}: {row['reason']}" for row in answer["set_aside"]]
         return _summary(f"{read} read, {applied} changed", remarks)
 
     async def _stock(self) -> str:
@@ -89,8 +125,11 @@ class Exchange:
             if batch.read_at:
                 # Clocks differ: a reading must not be in the hub's future.
                 read_at = min(batch.read_at, state.read_at, key=datetime.fromisoformat)
-                await self._hub.apply_stock(batch.rows, read_at, batch.cursor, complete=True)
+                async with self._offered("stock", batch):
+                    answer = await self._hub.apply_stock(batch.rows, read_at, batch.cursor, complete=True)
+                    remarks += [f"{sku} is unknown to the hub" for sku in answer["unknown_skus"]]
                 continue
+            self._rejected["stock"] += batch.rejected
             levels += batch.rows
             cursor = batch.cursor or cursor
         if count and not levels:
@@ -107,15 +146,16 @@ class Exchange:
         counts: dict[str, int] = {}
         remarks: list[str] = []
         async for batch in self._erp.payments(state.cursor):
-            for start in range(0, max(1, len(batch.rows)), PAYMENTS_PER_CALL):
-                part = batch.rows[start : start + PAYMENTS_PER_CALL]
-                last = start + PAYMENTS_PER_CALL >= len(batch.rows)
-                # After a failure in between, all parts are repeated: the hub records a reference once.
-                for line in await self._hub.apply_payments(part, batch.cursor if last else None):
-                    result = line["result"]
-                    counts[result] = counts.get(result, 0) + 1
-                    if result not in ("APPLIED", "DUPLICATE"):
-                        remarks.append(f"{line['invoice_number']} {line['reference_number']}: {result}")
+            async with self._offered("payments", batch):
+                for start in range(0, max(1, len(batch.rows)), PAYMENTS_PER_CALL):
+                    part = batch.rows[start : start + PAYMENTS_PER_CALL]
+                    last = start + PAYMENTS_PER_CALL >= len(batch.rows)
+                    # After a failure in between, all parts are repeated: the hub records a reference once.
+                    for line in await self._hub.apply_payments(part, batch.cursor if last else None):
+                        result = line["result"]
+                        counts[result] = counts.get(result, 0) + 1
+                        if result not in ("APPLIED", "DUPLICATE"):
+                            remarks.append(f"{line['invoice_number']} {line['reference_number']}: {result}")
             remarks += batch.remarks
         totals = ", ".join(f"{count} {result}" for result, count in sorted(counts.items()))
         return _summary(totals or "none", remarks)

@@ -118,9 +118,10 @@ class HubClient:
             "erp_ack_cancellation", {"order_id": str(order_id), "outcome": outcome, "note": note[:500]}
         )
 
-    async def report(self, stream: str, detail: str, *, ok: bool) -> None:
-        """Report the success or failure of a round of a stream."""
-        await self._call("erp_report", {"stream": stream, "ok": ok, "detail": detail[:1000]})
+    async def report(self, stream: str, detail: str, *, ok: bool, notify: bool = False) -> None:
+        """Report the success or failure of a round of a stream; `notify` headquarters at once."""
+        report = {"stream": stream, "ok": ok, "detail": detail[:1000], "notify": notify}
+        await self._call("erp_report", report)
 
     async def _call(self, function: str, arguments: dict[str, Any]) -> Any:
         if time.monotonic() - self._minted_at > _TOKEN_MINUTES * 30:  # half of its life, in seconds

@@ -1,6 +1,6 @@
 """The port: what the adapter requires of an ERP. docs/erp/index.md describes the implementations."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -38,6 +38,10 @@ class RefusedError(ErpError):
     """The ERP refused the call for the reason in the text; a repetition is refused too."""
 
 
+class RejectedError(ErpError):
+    """Files or rows were rejected, for the reasons in the text; everything else is stored."""
+
+
 class ErpKindError(RefusedError):
     """The hub's config erp.kind names another ERP than HUB_ERP_KIND, or none."""
 
@@ -57,6 +61,8 @@ class Product(BaseModel):
     brand: str | None = None
     category: str | None = None
     retail_price: Decimal | None = None
+    is_free: bool = False
+    """A price of 0 is intended; otherwise it is quarantined as an error of the source."""
 
 
 class StockLevel(BaseModel):
@@ -127,6 +133,11 @@ class Batch(Generic[Row]):
     """Texts about skipped rows, for headquarters."""
     read_at: str | None = None
     """Of stock that was read before this call: the time of that reading (ISO 8601)."""
+    reject: Callable[[str], Awaitable[str]] | None = None
+    """Puts the source of the rows aside if the hub refuses them for the given reason; returns a text about
+    that. None: the whole stream waits."""
+    rejected: list[str] = field(default_factory=list)
+    """Texts about what the source has to correct: headquarters is notified."""
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,10 @@ class Settings(BaseSettings):
     erp_csv_settle_seconds: float = Field(
         default=5, ge=0, description="A file modified more recently may be incomplete and is left alone"
     )
+    erp_csv_numbers: Literal["auto", "id", "en"] = Field(
+        default="auto",
+        description="How files write numbers: id (1.250,50), en (1,250.50), or auto: each file shows it",
+    )
 
     @classmethod
     def load(cls) -> "Settings":

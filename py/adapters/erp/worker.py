@@ -21,7 +21,7 @@ from tenacity import (
 from adapters.erp.exchange import Exchange
 from adapters.erp.hub import is_transient
 from adapters.erp.leader import Leader
-from adapters.erp.port import BusyError, ErpError, ErpKindError, LoginRefusedError
+from adapters.erp.port import BusyError, ErpError, ErpKindError, LoginRefusedError, RejectedError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -109,7 +109,8 @@ class Worker:
         logger.warning("%s: %s: %s", stream, type(error).__name__, error)
         detail = str(error) or type(error).__name__
         with suppress(RetryError, APIError, httpx.HTTPError):
-            await self._call_with_retries(lambda: self.exchange.report_failure(stream, detail))
+            notify = isinstance(error, RejectedError)
+            await self._call_with_retries(lambda: self.exchange.report_failure(stream, detail, notify=notify))
         return error
 
     async def _call_with_retries(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -138,8 +139,8 @@ class Worker:
 
 def _next_pause(errors: list[Exception], failures: int, interval: float) -> float:
     """Seconds until the next round: the interval, or after errors a shorter pause that doubles each time."""
-    if not errors:
-        return interval
+    if all(isinstance(error, RejectedError) for error in errors):
+        return interval  # everything else is stored: nothing changes before someone corrects the source
     if any(isinstance(error, LoginRefusedError | ErpKindError) for error in errors):
         return max(interval, MAX_PAUSE_SECONDS)
     least = max((error.seconds for error in errors if isinstance(error, BusyError)), default=0.0)
