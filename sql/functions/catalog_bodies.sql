@@ -18,7 +18,7 @@ select
       select coalesce(json_agg(x), '[]')
       from (
         select c.id, c.name, c.slug, c.parent_id, c.display_order
-        from app.categories as c order by c.display_order, c.name
+        from app.categories as c order by c.display_order, c.name, c.id
       ) as x
     ),
     'products', (

@@ -299,3 +299,17 @@ where app.normalise_phone(n.number) is distinct from n.number;
 comment on view app.consistency_phones is
 $$Every phone number is one number in the form in which the hub stores it
 Scan: partners, agents and sub_distributors whole.$$;
+
+-- Would show a write past the triggers that raise the version: caches would keep the old catalogue.
+create view app.consistency_catalogue_bodies as
+select
+  null::uuid as subject_id,
+  format('%s: the stored catalogue of state %s differs from the products and prices',
+    b.price_list, b.state) as details
+from app.catalogue_state() as s
+join app.catalogue_bodies as b on b.state = s.state
+join app.catalogue_documents as d on d.price_list = b.price_list
+where d.body::text <> b.body::text;
+comment on view app.consistency_catalogue_bodies is
+$$A stored catalogue whose state holds is the catalogue that would be built now
+Scan: active products, and their prices by tier_prices_lookup_idx, once for each price list.$$;

@@ -176,6 +176,11 @@ delete from app.impersonation_notifications where order_id = %(assisted)s;
 -- shadow_orders
 update app.impersonation_notifications set message_id = null where order_id = %(assisted)s;
 
+-- catalogue_bodies
+insert into app.catalogue_bodies
+select d.price_list, s.state, json_build_object('price_list', d.price_list)
+from app.catalogue_documents as d, app.catalogue_state() as s;
+
 -- configs
 update app.system_configs set config_value = '30000' where config_key = 'loyalty.rupiah_per_point';
 
