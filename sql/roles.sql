@@ -100,3 +100,15 @@ begin
     alter role hub_scheduler set role to 'hub_owner';
   end if;
 end $$;
+
+-- jobs.standbys() reads the lag of standbys. A login that may not grant this migrates without it.
+do $$
+begin
+  if not pg_has_role('hub_owner', 'pg_read_all_stats', 'member') then
+    grant pg_read_all_stats to hub_owner;
+  end if;
+exception
+  when insufficient_privilege then
+    raise notice 'job_health shows the lag of standbys in bytes only: '
+      'a superuser can grant pg_read_all_stats to hub_owner';
+end $$;

@@ -43,6 +43,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # other exceptions than UserError are defects: show the traceback
 )
+replica_app = typer.Typer(help="Promote or remove the stack's standby.", no_args_is_help=True)
+app.add_typer(replica_app, name="replica")
 jobs_app = typer.Typer(help="List and run the scheduled jobs.", no_args_is_help=True)
 app.add_typer(jobs_app, name="jobs")
 
@@ -53,6 +55,11 @@ Database = Annotated[
     typer.Option(
         help="URL of the database, not through a pooler; default: HUB_DATABASE_URL, else the stack's."
     ),
+]
+
+
+WithReplica = Annotated[
+    bool, typer.Option("--with-replica", help="Add a standby and a gateway for reports, which stay.")
 ]
 
 
@@ -67,9 +74,9 @@ def main(
 
 
 @app.command()
-def up() -> None:
+def up(with_replica: WithReplica = False) -> None:
     """Start the stack on loopback and migrate its database."""
-    call("hub.commands.stack", "up")
+    call("hub.commands.stack", "up", with_replica=with_replica)
 
 
 @app.command()
@@ -171,10 +178,24 @@ def jobs_run(name: Annotated[str, typer.Argument(help="Name of the job, see `hub
     call("hub.commands.database", "jobs_run", name)
 
 
+@replica_app.command("promote")
+def replica_promote(
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
+) -> None:
+    """Stop the primary and make its standby the stack's PostgreSQL."""
+    call("hub.commands.replica", "promote", yes=yes)
+
+
+@replica_app.command("remove")
+def replica_remove() -> None:
+    """Stop the standby and its gateway, and delete its data."""
+    call("hub.commands.replica", "remove")
+
+
 @app.command()
-def demo() -> None:
+def demo(with_replica: WithReplica = False) -> None:
     """Start the stack, load the demo data, and walk one order from quote to points."""
-    call("hub.demo", "run")
+    call("hub.demo", "run", with_replica=with_replica)
 
 
 @app.command()

@@ -93,9 +93,7 @@ class Cluster:
 
     def configure(self) -> None:
         """Write hub.conf, which postgresql.conf includes last."""
-        lines = [
-            f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in self._settings().items()
-        ]
+        lines = [f"{name} = '{_escaped(value)}'" for name, value in self._settings().items()]
         own = self.pgdata / "hub.conf"
         own.write_text(
             "# Written by hub at every start; put your own changes into postgresql.conf.\n"
@@ -125,6 +123,11 @@ class Cluster:
         }
         return fixed | dict(self.settings)
 
+    def reload(self) -> None:
+        """Write hub.conf again and let a running server read it."""
+        self.configure()
+        self.account.run([postgres.program("pg_ctl"), "-D", self.pgdata, "reload"])
+
     def _pid(self) -> int | None:
         """Process id of the running postmaster; None if the pid file is stale."""
         try:
@@ -150,7 +153,7 @@ class Cluster:
         if not is_free(self.port):
             raise UserError(
                 f"port {self.port} for PostgreSQL is taken by another program",
-                hint="stop that program, or choose another port with HUB_POSTGRES_PORT",
+                hint="stop that program, or choose another port with HUB_POSTGRES_PORT or HUB_REPLICA_PORT",
             )
         self.configure()
         command: list[str | Path] = [postgres.program("pg_ctl"), "-D", self.pgdata, "-l", self.log, "-w"]
@@ -228,6 +231,11 @@ class Cluster:
                 command += psycopg.sql.SQL(" owner {}").format(psycopg.sql.Identifier(owner))
             conn.execute(command)
         return True
+
+
+def _escaped(value: str) -> str:
+    """A value between the quotation marks of a configuration file."""
+    return value.replace("\\", "\\\\").replace("'", "''")
 
 
 def new_password() -> str:

@@ -18,9 +18,12 @@ from hub.ports import HOST, is_free, next_free
 
 DEFAULT_PORTS = {
     "postgres_port": 15432,
+    "replica_port": 15433,
     "pgbouncer_port": 16432,
     "gateway_port": 18150,
+    "reports_port": 18151,
     "gateway_admin_port": 18155,
+    "reports_admin_port": 18156,
     "supervisor_port": 18159,
     "whatsapp_port": 18160,
     "erp_port": 18161,
@@ -51,6 +54,11 @@ class Settings(BaseSettings):
     pgbouncer_port: int = _port("pgbouncer_port", "Loopback port of PgBouncer")
     gateway_port: int = _port("gateway_port", "Loopback port of the HTTP API")
     gateway_admin_port: int = _port("gateway_admin_port", "Loopback port of the gateway's health checks")
+    replica_port: int = _port("replica_port", "Loopback port of the standby, where the stack has one")
+    reports_port: int = _port("reports_port", "Loopback port of the HTTP API for reports, beside a standby")
+    reports_admin_port: int = _port(
+        "reports_admin_port", "Loopback port of the reports gateway's health checks"
+    )
     supervisor_port: int = _port("supervisor_port", "Loopback port of supervisord")
     whatsapp_port: int = _port("whatsapp_port", "Loopback port of the WhatsApp adapter")
     erp_port: int = _port("erp_port", "Loopback port of the ERP adapter")
@@ -58,10 +66,21 @@ class Settings(BaseSettings):
     authenticator_password: SecretStr = _secret("Password of `authenticator`, as which PostgREST connects")
     cache_password: SecretStr = _secret("Password of `cache`, as which the cache adapter connects")
     supervisor_password: SecretStr = _secret("Password of supervisord and of PgBouncer's console")
+    replication_password: SecretStr = _secret("Password of `replicator`, as which a standby connects")
     jwt_secret: SecretStr = _secret("HS256 key, 32 characters or more")
     gateway: Literal["auto", "postgrest", "standin"] = Field(
         default="auto",
         description="`auto`: PostgREST where it is available, otherwise the stand-in; the others require one",
+    )
+    reports_connection_seconds: int = Field(
+        default=60,
+        ge=1,
+        description="Seconds after which the reports gateway replaces a connection, and so finds the standby",
+    )
+    replica_wal_keep: str = Field(
+        default="2GB",
+        pattern=r"^[0-9]+(MB|GB)$",
+        description="The most WAL that is kept for a standby that is away; beyond it is built again",
     )
     database_url: str = Field(
         default="", repr=False, description="Direct connection of a superuser or the database's owner"
@@ -86,6 +105,21 @@ class Settings(BaseSettings):
     def cache_url(self) -> str:
         """Direct URL of the database as the cache: it keeps few connections, which need no pooler."""
         return self._url("cache", self.cache_password, self.postgres_port)
+
+    @property
+    def reports_url(self) -> str:
+        """Base URL of the HTTP API for reports."""
+        return f"http://{HOST}:{self.reports_port}"
+
+    @property
+    def reports_database_url(self) -> str:
+        """The standby while it answers, otherwise the primary: for the reports gateway."""
+        secret = quote(self.authenticator_password.get_secret_value(), safe="")
+        hosts = f"{HOST}:{self.replica_port},{HOST}:{self.postgres_port}"
+        return (
+            f"postgresql://authenticator:{secret}@{hosts}/{self.database}"
+            "?target_session_attrs=prefer-standby&connect_timeout=2"
+        )
 
     @property
     def superuser_url(self) -> str:
@@ -237,7 +271,7 @@ def _new_values(stored: dict[str, str]) -> dict[str, str]:
             port = next_free(default, taken)
             taken.add(port)
             values[name] = str(port)
-    for login in ("SUPERUSER", "AUTHENTICATOR", "CACHE", "SUPERVISOR"):
+    for login in ("SUPERUSER", "AUTHENTICATOR", "CACHE", "SUPERVISOR", "REPLICATION"):
         values[f"HUB_{login}_PASSWORD"] = secrets.token_urlsafe(24)
     values["HUB_JWT_SECRET"] = secrets.token_urlsafe(48)
     return values

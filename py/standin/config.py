@@ -18,7 +18,6 @@ _LOG_LEVELS = ("crit", "error", "warn", "info", "debug")
 _IGNORED = {
     "db-config",
     "db-pool-max-idletime",
-    "db-pool-max-lifetime",
     "db-tx-end",
     "log-query",
     "server-timing-enabled",
@@ -40,6 +39,7 @@ class Config:
     db_extra_search_path: tuple[str, ...] = ("public",)
     db_pool: int = 10
     db_pool_acquisition_timeout: int = 10
+    db_pool_max_lifetime: int = 1800
     db_prepared_statements: bool = True
     db_channel_enabled: bool = True
     db_channel: str = "pgrst"
@@ -159,6 +159,7 @@ class _Reader:
             db_extra_search_path=self.names("db-extra-search-path", "public"),
             db_pool=self.number("db-pool", 1, 1000) or 10,
             db_pool_acquisition_timeout=acquisition or 10,
+            db_pool_max_lifetime=self.number("db-pool-max-lifetime", 1, 10**6) or 1800,
             db_prepared_statements=self.flag("db-prepared-statements"),
             db_channel_enabled=self.flag("db-channel-enabled"),
             db_channel=self.text("db-channel") or "pgrst",

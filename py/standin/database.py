@@ -68,6 +68,7 @@ class Database:
             min_size=1,
             max_size=config.db_pool,
             timeout=config.db_pool_acquisition_timeout,
+            max_lifetime=config.db_pool_max_lifetime,
             reconnect_timeout=1,
             open=False,
         )
@@ -85,9 +86,9 @@ class Database:
             self._recovery.cancel()
         await self.pool.close(timeout=2)
 
-    async def connect(self, uri: str | None = None) -> Connection:
-        """A connection outside the pool."""
-        return await psycopg.AsyncConnection.connect(uri or self._config.db_uri, **self._kwargs)
+    async def connect(self, uri: str | None = None, **more: str) -> Connection:
+        """A connection outside the pool; `more` overrides parameters of the URI."""
+        return await psycopg.AsyncConnection.connect(uri or self._config.db_uri, **self._kwargs | more)
 
     # -- transactions
 
@@ -133,6 +134,9 @@ class Database:
         self, connection: Connection, begin: bytes, settings: Statement, work: Work
     ) -> Row:
         try:
+            if not work.read_only and connection.info.parameter_status("in_hot_standby") == "on":
+                # A standby refuses; without a transaction, rollback() below would forget nothing.
+                await connection.execute(begin, prepare=False)
             # Sent in one packet; after an error the server skips the rest.
             async with connection.pipeline():
                 await connection.execute(begin, prepare=False)
@@ -167,7 +171,7 @@ class Database:
     def _begin(self, work: Work) -> bytes:
         level = work.settings.get("default_transaction_isolation", "").lower()
         isolation = f" isolation level {level}" if level in _ISOLATION else ""
-        return f"begin{isolation}{' read only' if work.read_only else ''}".encode()
+        return f"begin{isolation} read {'only' if work.read_only else 'write'}".encode()
 
     def _settings(self, work: Work, caller: Caller, request: Request, zone: str | None) -> Statement:
         named = {

@@ -64,7 +64,10 @@ class Listener:
         pause = 0.1
         while True:
             try:
-                connection = await self._database.connect(self._config.hub_listen_uri)
+                # A standby cannot LISTEN.
+                connection = await self._database.connect(
+                    self._config.hub_listen_uri, target_session_attrs="read-write"
+                )
                 async with connection:
                     await connection.execute(f"listen {ident(self._config.db_channel)}".encode())
                     if pause > 0.1:

@@ -165,6 +165,68 @@ comment on function jobs.backlogs() is
   'failed, and the last failure. Those of the audit buffer are counted by their identities, gaps '
   'of rolled-back changes included; those of other queues up to 10,000';
 
+-- pg_replication_slots is readable to all; hub_owner may read pg_stat_replication and
+-- pg_stat_wal_receiver, except where the migration had no right to grant it (sql/roles.sql). Then
+-- the lag counts WAL that the standby has received, and lag_seconds is null.
+create function jobs.standbys()
+returns table (
+  name text, lag_bytes bigint, lag_seconds bigint, is_late boolean, error text
+)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  c_late_seconds constant int := 60;
+begin
+  if pg_is_in_recovery() then
+    return query
+    select
+      coalesce(nullif(current_setting('primary_slot_name'), ''), 'standby'),
+      l.lag_bytes, l.lag_seconds,
+      not l.is_connected or l.lag_seconds > c_late_seconds,
+      case when not l.is_connected then 'The standby is not connected to its primary' end
+    from (
+      select
+        greatest(
+          pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), 0
+        )::bigint as lag_bytes,
+        case
+          when w.is_connected and pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn() then 0
+          else extract(epoch from now() - pg_last_xact_replay_timestamp())
+        end::bigint as lag_seconds,
+        w.is_connected
+      from (select exists (select from pg_stat_wal_receiver) as is_connected) as w
+    ) as l;
+    return;
+  end if;
+  return query
+  select
+    l.name, l.lag_bytes, l.lag_seconds,
+    not l.active or l.lag_seconds > c_late_seconds,
+    case
+      when l.wal_status = 'lost' then 'The standby has missed WAL that is gone: build it again'
+      when not l.active then 'The standby is not connected'
+    end
+  from (
+    select
+      s.slot_name::text as name, s.active, s.wal_status,
+      pg_wal_lsn_diff(pg_current_wal_lsn(), coalesce(r.replay_lsn, s.restart_lsn))::bigint
+        as lag_bytes,
+      -- replay_lag of an idle standby is that of the last commit, or null.
+      case
+        when r.replay_lsn >= pg_current_wal_lsn() then 0
+        when r.replay_lsn is not null then coalesce(extract(epoch from r.replay_lag), 0)
+      end::bigint as lag_seconds
+    from pg_replication_slots as s
+    left join pg_stat_replication as r on r.pid = s.active_pid
+    where s.slot_type = 'physical' and not s.temporary
+  ) as l;
+end $$;
+comment on function jobs.standbys() is
+  'The standbys that a replication slot is kept for: WAL that they have not replayed in bytes, '
+  'seconds by which they are behind, whether they are away or more than 60 seconds behind. On a '
+  'standby: itself. No rows without a slot';
+
 create function jobs.health()
 returns table (
   job text, schedule text, description text, last_started_at timestamptz,
@@ -198,8 +260,15 @@ as $$
     e.next_run_at, e.is_late, null, null, null
   from app.erp_health() as e
   where auth.caller_role() in ('admin', 'superadmin', 'system')
+  union all
+  select
+    'standby:' || y.name, null, 'Streaming standby', null,
+    now() - make_interval(secs => y.lag_seconds), null, null, y.lag_seconds, null, y.error, null,
+    y.is_late, y.lag_bytes, y.lag_seconds, null
+  from jobs.standbys() as y
+  where auth.caller_role() in ('admin', 'superadmin', 'system')
 $$;
 comment on function jobs.health() is
-  'Jobs and ERP streams with their last success, last error, next run, and whether they are '
-  'late; no rows for callers outside headquarters';
+  'Jobs, ERP streams and standbys with their last success, last error, next run, and whether they '
+  'are late; no rows for callers outside headquarters';
 grant execute on function jobs.health() to admin;

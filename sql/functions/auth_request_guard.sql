@@ -85,3 +85,21 @@ comment on function auth.request_guard() is
   'Checks the caller before each request; read-only, because GET runs in a read-only '
   'transaction. Raises UNAUTHENTICATED, ACCOUNT_INACTIVE or SESSION_CLOSED, and NOT_ALLOWED for '
   'writes to a view';
+
+-- The gateway for reports reads from the standby, where PostgreSQL itself refuses to begin a
+-- transaction that could write, and from the primary while the standby is away.
+create function auth.reports_guard() returns void
+language plpgsql stable
+as $$
+begin
+  if current_setting('transaction_read_only') = 'off' then
+    raise exception using
+      errcode = 'feature_not_supported',
+      message = 'This is the gateway for reports: it changes nothing',
+      hint = 'Send calls that change data to the main gateway';
+  end if;
+  perform auth.request_guard();
+end $$;
+comment on function auth.reports_guard() is
+  'Checks the caller as request_guard does, and refuses whatever could write, with the code that '
+  'a standby gives (0A000)';

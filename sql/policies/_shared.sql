@@ -4,7 +4,7 @@
 revoke all on schema app, api, auth, jobs, extensions from public;
 grant usage on schema api to anon, partner, agent, admin, superadmin, subdist, erp, messenger;
 grant usage on schema app, auth to anon, partner, agent, admin, subdist, erp, messenger;
-grant execute on function auth.request_guard()
+grant execute on function auth.request_guard(), auth.reports_guard()
 to anon, partner, agent, admin, subdist, erp, messenger;
 grant execute on function
   auth.current_user_id(), auth.caller_role()

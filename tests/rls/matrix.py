@@ -292,6 +292,7 @@ api.message_failed            -     -        -       -        -      -          
 api.message_status            -     -        -       -        -      -           -      yes
 api.inbound_message           -     -        -       -        -      -           -      yes
 api.process_inbox             -     -        -       -        -      -           -      yes
+auth.reports_guard            yes   yes      yes     yes      yes    yes         yes    yes
 auth.request_guard            yes   yes      yes     yes      yes    yes         yes    yes
 auth.current_user_id          yes   yes      yes     yes      yes    yes         yes    yes
 auth.caller_role              yes   yes      yes     yes      yes    yes         yes    yes

@@ -9,7 +9,7 @@ import psycopg
 from hub import paths, postgres, settings
 from hub.console import out
 from hub.errors import UserError
-from hub.stack import gateway, pgbouncer
+from hub.stack import gateway, pgbouncer, replica
 from hub.stack.layout import Stack
 from hub.stack.supervise import Supervisor
 
@@ -72,7 +72,9 @@ def _stack() -> Iterator[Finding]:
         return
     try:
         with psycopg.connect(stack.settings.database_url, connect_timeout=5) as conn:
-            yield connections(conn)
+            yield connections(conn, CONNECTIONS + (gateway.POOL_SIZE + 1 if stack.has_replica else 0))
+            if stack.has_replica:
+                yield standby(conn)
             for text, query in CHECKS.items():
                 yield _count(conn, text, query)
     except psycopg.Error as error:
@@ -116,16 +118,28 @@ CHECKS = {
 """By description, queries that return the objects that violate a convention."""
 
 
-def connections(conn: psycopg.Connection[Any]) -> Finding:
+def connections(conn: psycopg.Connection[Any], needed: int = CONNECTIONS) -> Finding:
     """Whether the server accepts as many connections as the stack may use."""
     allowed = conn.execute(
         "select sum(case name when 'max_connections' then setting::int else -setting::int end)"
         " from pg_settings where name in ('max_connections', 'superuser_reserved_connections')"
     ).fetchall()[0][0]
     return (
-        allowed >= CONNECTIONS,
-        f"PostgreSQL accepts {allowed} connections; the stack uses up to {CONNECTIONS}",
+        allowed >= needed,
+        f"PostgreSQL accepts {allowed} connections; the stack uses up to {needed}",
     )
+
+
+def standby(conn: psycopg.Connection[Any]) -> Finding:
+    """Whether the standby follows, and how far it is behind."""
+    row = conn.execute(
+        "select not is_late, error, lag_bytes, lag_seconds from jobs.standbys() where name = %s",
+        [replica.SLOT],
+    ).fetchone()
+    if row is None:
+        return False, f"standby: there is no replication slot '{replica.SLOT}'; ./hub up builds it again"
+    follows, problem, behind, seconds = row
+    return follows, f"standby: {problem or f'{behind} bytes and {seconds} seconds behind'}"
 
 
 def _count(conn: psycopg.Connection[Any], text: str, query: str) -> Finding:

@@ -9,7 +9,7 @@ from rich.table import Table
 from hub import ports
 from hub.console import out, say
 from hub.errors import UserError
-from hub.stack import declared
+from hub.stack import declared, replica
 from hub.stack.layout import Stack
 from hub.stack.supervise import Supervisor
 from hub.stack.up import down as bring_down
@@ -19,10 +19,12 @@ NOT_RUNNING = 3
 """Exit code of `hub status` if a program is down, as in LSB init scripts."""
 
 
-def up() -> None:
+def up(*, with_replica: bool = False) -> None:
     """Start the stack and print its URL."""
-    stack = bring_up()
+    stack = bring_up(with_replica=with_replica)
     say(f"up: {stack.settings.gateway_url} (status: ./hub status, stop: ./hub down)")
+    if stack.has_replica:
+        say(f"reports: {stack.settings.reports_url}")
 
 
 def down() -> None:
@@ -43,11 +45,22 @@ def status() -> None:
         f"{ports.HOST}:{stack.settings.postgres_port}/{stack.settings.database}",
         "",
     )
+    if stack.has_replica:
+        follows = replica.standby(stack).is_running()
+        table.add_row(
+            "replica",
+            "RUNNING" if follows else "STOPPED",
+            "",
+            f"{ports.HOST}:{stack.settings.replica_port}/{stack.settings.database}",
+            "",
+        )
+        running = running and follows
     supervisor = Supervisor(stack)
     states = supervisor.states() if supervisor.is_running() else {}
     addresses = {
         "pgbouncer": f"{ports.HOST}:{stack.settings.pgbouncer_port}/{stack.settings.database}",
         "gateway": stack.settings.gateway_url,
+        "reports": stack.settings.reports_url,
         "whatsapp": f"http://{ports.HOST}:{stack.settings.whatsapp_port}",
         "erp": f"http://{ports.HOST}:{stack.settings.erp_port}",
         **{program.name: program.url for program in declared.read(stack.folder)},

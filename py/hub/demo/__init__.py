@@ -17,15 +17,17 @@ from hub.stack.up import up
 __all__ = ["DemoContext", "Erp", "Narrator", "run", "walk_through"]
 
 
-def run(connect_erp: Callable[[Stack], AbstractContextManager[Erp]] | None = None) -> None:
+def run(
+    connect_erp: Callable[[Stack], AbstractContextManager[Erp]] | None = None, *, with_replica: bool = False
+) -> None:
     """Bring the stack up, load the demo data and play the demo.
 
     `connect_erp` provisions an ERP beside the stack and connects to it. Without it headquarters enters the
     stock; where config erp.kind names an ERP, the demo plays its part by calls of the API.
 
-    Raises UserError at the first step that fails.
+    `with_replica` adds a standby and a gateway for reports. Raises UserError at the first step that fails.
     """
-    stack = up()
+    stack = up(with_replica=with_replica)
     with out.status("loading the demo data ..."):
         counts = load(stack.settings.database_url)
     if counts:
@@ -44,4 +46,4 @@ def run(connect_erp: Callable[[Stack], AbstractContextManager[Erp]] | None = Non
         ) as demo,
     ):
         walk_through(demo)
-        summary.show(demo)
+        summary.show(demo, stack.settings.reports_url if stack.has_replica else "")

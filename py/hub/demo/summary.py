@@ -12,13 +12,15 @@ AGENT = "rizky@alfabeauty.example"
 _MINUTES = 60
 
 
-def show(demo: DemoContext) -> None:
-    """Print URLs, tokens and some requests."""
+def show(demo: DemoContext, reports_url: str = "") -> None:
+    """Print URLs, tokens and some requests; `reports_url` is the gateway for reports, where there is one."""
     line = demo.narrator.plain
     tokens = tokens_of(demo)
     line()
     line("The stack keeps running. Show it with ./hub status, stop it with ./hub down.", "bold")
     line(f"  API        {demo.api.url}   (GET / returns its OpenAPI description)")
+    if reports_url:
+        line(f"  Reports    {reports_url}   (the same API from the standby, read-only)")
     line("  Database   ./hub psql")
     line("  Messages   ./hub logs whatsapp -f")
     line(f"  Password   {PASSWORD} for every account: salon-melati-bogor@salon.example, {AGENT}, ...")

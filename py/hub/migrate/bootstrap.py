@@ -46,7 +46,7 @@ def bootstrap(conn: psycopg.Connection[Any], tree: Tree, passwords: Mapping[str,
             _roles(conn, tree)
             for login, password in passwords.items():
                 if password:
-                    _password(conn, login, password)
+                    ensure_password(conn, login, password)
             _schemas(conn)
 
 
@@ -71,7 +71,7 @@ def _roles(conn: psycopg.Connection[Any], tree: Tree) -> None:
         conn.execute(f"grant {OWNER} to current_user")
 
 
-def _password(conn: psycopg.Connection[Any], login: str, password: str) -> None:
+def ensure_password(conn: psycopg.Connection[Any], login: str, password: str) -> None:
     """Set the password of a login unless it is set already.
 
     Only the SCRAM verifier reaches the server.

@@ -22,6 +22,7 @@ from hub.migrate.tree import Tree
 
 _LOCK_KEY = 0x616C6661_687562  # "alfahub" in ASCII
 _LOCK_SECONDS = 600
+_STANDBY_SECONDS = 40  # a report can delay a standby by max_standby_streaming_delay, by default 30 seconds
 
 Say = Callable[[str], None]
 
@@ -57,6 +58,7 @@ def migrate(
                 apply_jobs(conn, tree, report, require_cron=require_cron)
             finally:
                 if report.changed:
+                    _wait_for_standbys(conn, report)
                     conn.execute("notify pgrst, 'reload schema'")
     except psycopg.Error as error:
         message, hint = describe(error.diag) if error.diag.message_primary else (str(error).strip(), "")
@@ -108,6 +110,24 @@ def _analyze_new_tables(conn: psycopg.Connection[Any]) -> None:
         with conn.transaction():
             conn.execute(f"set local role {OWNER}")
             conn.execute("analyze " + ", ".join(name for (name,) in tables))
+
+
+def _wait_for_standbys(conn: psycopg.Connection[Any], report: Report) -> None:
+    """Wait until streaming standbys have replayed the migration, because gateways read the schema there.
+
+    A login that may not read pg_stat_replication does not wait.
+    """
+    (written,) = conn.execute("select pg_current_wal_lsn()").fetchall()[0]
+    deadline = time.monotonic() + _STANDBY_SECONDS
+    behind = "select from pg_stat_replication where state = 'streaming' and replay_lsn < %s"
+    while conn.execute(behind, [written]).rowcount:
+        if time.monotonic() > deadline:
+            report.remarks.append(
+                f"a standby is {_STANDBY_SECONDS} seconds behind: its gateway serves the former schema until"
+                " `notify pgrst` is repeated"
+            )
+            return
+        time.sleep(0.05)
 
 
 def _store_secret(conn: psycopg.Connection[Any], secret: str | None) -> bool:

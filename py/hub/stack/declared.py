@@ -16,7 +16,7 @@ from typing import Literal
 from hub.errors import UserError
 
 _FOLDER = "programs"
-_RESERVED = {"postgres", "pgbouncer", "gateway", "whatsapp", "erp", "supervisord"}
+_RESERVED = {"postgres", "replica", "pgbouncer", "gateway", "reports", "whatsapp", "erp", "supervisord"}
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,9 @@ class GatewayConfig:
     jwt_secret: str
     port: int
     admin_port: int
+    pre_request: str = "auth.request_guard"
+    max_lifetime: int = 1800
+    """Seconds after which a connection is replaced; PostgREST's default."""
 
     def text(self) -> str:
         """The configuration file in PostgREST's form."""
@@ -48,10 +51,11 @@ class GatewayConfig:
             "db-uri": self.db_uri,
             "db-schemas": "api",
             "db-anon-role": "anon",
-            "db-pre-request": "auth.request_guard",
+            "db-pre-request": self.pre_request,
             "db-prepared-statements": True,
             "db-pool": POOL_SIZE,
             "db-pool-max-idletime": _IDLE_SECONDS,
+            "db-pool-max-lifetime": self.max_lifetime,
             "db-channel-enabled": True,
             "jwt-secret": self.jwt_secret,
             "server-host": HOST,

@@ -10,6 +10,9 @@ from hub.errors import UserError
 from hub.osuser import Account, server_account
 from hub.settings import Settings
 
+REPLICA = "replica"
+"""The folder of the standby within the data folder."""
+
 
 @dataclass
 class Stack:
@@ -42,9 +45,15 @@ class Stack:
             self.folder / "postgres",
             self.settings.postgres_port,
             self.settings.superuser_password.get_secret_value(),
-            settings=cron_settings(self.settings.database),
+            settings=cron_settings(self.settings.database)
+            | {"max_slot_wal_keep_size": self.settings.replica_wal_keep},
             account=self.account,
         )
+
+    @property
+    def has_replica(self) -> bool:
+        """Whether the stack has a standby, running or not."""
+        return (self.folder / REPLICA / "pgdata").exists()
 
     def start_cluster(self) -> bool:
         """Start PostgreSQL unless it runs, on another port if its own is taken.
@@ -69,7 +78,10 @@ class Stack:
 
     def log_files(self) -> dict[str, Path]:
         """The log files by the name of the program."""
-        return {"postgres": self.cluster.log} | {path.stem: path for path in sorted(self.logs.glob("*.log"))}
+        servers = {"postgres": self.cluster.log}
+        if self.has_replica:
+            servers["replica"] = self.folder / REPLICA / self.cluster.log.name
+        return servers | {path.stem: path for path in sorted(self.logs.glob("*.log"))}
 
     def prepare(self) -> None:
         """Create the folders of logs and configuration files."""

@@ -33,11 +33,14 @@ class Program:
     environment: dict[str, str] = field(default_factory=dict)
     declared_in: Path | None = None
     """The file that declares the program; None for the stack's own."""
+    is_gateway: bool = False
 
 
 def programs(stack: Stack, gateway: Gateway) -> list[Program]:
     """Everything but PostgreSQL, in the order of starting; writes the configuration files."""
     found = [_pgbouncer(stack), _gateway(stack, gateway)]
+    if stack.has_replica:
+        found.append(_reports(stack, gateway))
     found += [_declared(stack, program) for program in declared.read(stack.folder)]
     return found + [program for adapter in ADAPTERS if (program := adapter(stack))]
 
@@ -62,12 +65,30 @@ def _gateway(stack: Stack, gateway: Gateway) -> Program:
         port=settings.gateway_port,
         admin_port=settings.gateway_admin_port,
     )
-    path = stack.run / "postgrest.conf"
+    return _gateway_program(gateway, "gateway", config, stack.run / "postgrest.conf")
+
+
+def _reports(stack: Stack, gateway: Gateway) -> Program:
+    """The second gateway, which reads from the standby while it answers."""
+    settings = stack.settings
+    config = GatewayConfig(
+        db_uri=settings.reports_database_url,
+        jwt_secret=settings.jwt_secret.get_secret_value(),
+        port=settings.reports_port,
+        admin_port=settings.reports_admin_port,
+        pre_request="auth.reports_guard",
+        max_lifetime=settings.reports_connection_seconds,
+    )
+    return _gateway_program(gateway, "reports", config, stack.run / "reports.conf")
+
+
+def _gateway_program(gateway: Gateway, name: str, config: GatewayConfig, path: Path) -> Program:
     account = account_for(gateway)
     config.write(path, account)
     version = _hash(config.text() + (source_version() if gateway.kind == "standin" else ""))
     command = (*gateway.command, str(path))
-    return Program("gateway", command, settings.gateway_port, account, version, settings.gateway_url)
+    url = f"http://{HOST}:{config.port}"
+    return Program(name, command, config.port, account, version, url, is_gateway=True)
 
 
 def _declared(stack: Stack, program: declared.DeclaredProgram) -> Program:

@@ -175,6 +175,12 @@ class Supervisor:
         for name in [*added, *changed]:
             self._rpc.supervisor.addProcessGroup(name)
 
+    def remove(self, name: str) -> None:
+        """Stop a program and forget it until the next `bring_up`, if it is known."""
+        if name in self.states():
+            self._rpc.supervisor.stopProcessGroup(name)
+            self._rpc.supervisor.removeProcessGroup(name)
+
     def check_not_failed(self, name: str, log: Path) -> None:
         """Raise UserError if supervisord gave up restarting the program."""
         if self.states()[name]["statename"] == "FATAL":

@@ -16,6 +16,7 @@ from hub.errors import UserError
 from hub.migrate import Report, migrate
 from hub.ports import HOST
 from hub.stack import gateway as gateways
+from hub.stack import replica
 from hub.stack.layout import Stack
 from hub.stack.programs import Program, programs
 from hub.stack.supervise import Supervisor
@@ -23,12 +24,12 @@ from hub.stack.supervise import Supervisor
 _READY_SECONDS = 30
 _SUPERVISED = (
     *("pgbouncer_port", "gateway_port", "gateway_admin_port", "supervisor_port"),
-    *("whatsapp_port", "erp_port"),
+    *("reports_port", "reports_admin_port", "whatsapp_port", "erp_port"),
 )
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of the stack: a second `hub up` waits, and then finds everything running."""
     with (folder / "up.lock").open("a") as lock:
         try:
@@ -39,21 +40,25 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def up(*, quiet: bool = False) -> Stack:
+def up(*, quiet: bool = False, with_replica: bool = False) -> Stack:
     """Start the stack on loopback, migrate its database, and wait until every program answers.
 
-    A second call changes nothing. Raises UserError with the end of the log of a program that does not start.
+    `with_replica` adds a standby and a gateway for reports; a stack that has them keeps them. A second call
+    changes nothing. Raises UserError with the end of the log of a program that does not start.
     """
     stack = Stack.make()
     if stack.remark:
         say(stack.remark)
     stack.prepare()
-    with _locked(stack.folder), out.status("starting the stack ...") as status:
+    with locked(stack.folder), out.status("starting the stack ...") as status:
         status.update("starting PostgreSQL ...")
         stack.start_cluster()
         stack.cluster.ensure_database(stack.settings.database)
         status.update("migrating ...")
         report = migrate_stack(stack)
+        if with_replica or stack.has_replica:
+            status.update("starting the standby ...")
+            _start_replica(stack, required=with_replica)
         status.update("choosing the gateway ...")
         gateway = gateways.choose(stack.settings.gateway, paths.root() / ".cache" / "postgrest")
         status.update("starting pgbouncer, gateway and adapters ...")
@@ -73,6 +78,18 @@ def up(*, quiet: bool = False) -> Stack:
             say(line)
         say(gateway.banner)
     return stack
+
+
+def _start_replica(stack: Stack, *, required: bool) -> None:
+    """Start the standby. The hub works without it: a failure is fatal only if it was asked for."""
+    try:
+        remark = replica.start(stack)
+    except (UserError, psycopg.Error) as error:
+        if required:
+            raise
+        remark = f"the standby does not run, reports are read from the primary: {str(error).strip()}"
+    if remark:
+        say(remark)
 
 
 def migrate_stack(stack: Stack) -> Report:
@@ -98,7 +115,7 @@ def _prepared_supervisor(stack: Stack) -> Supervisor:
 
 def _wait(stack: Stack, supervisor: Supervisor, program: Program) -> None:
     log = stack.logs / f"{program.name}.log"
-    if program.name == "gateway":
+    if program.is_gateway:
         gateways.wait_ready(program.url, log, lambda: supervisor.check_not_failed(program.name, log))
         return
 
@@ -127,7 +144,9 @@ def _wait(stack: Stack, supervisor: Supervisor, program: Program) -> None:
 def down() -> list[str]:
     """Stop the stack; returns the names of what was running."""
     stack = Stack.existing()
-    with _locked(stack.folder), out.status("stopping ..."):
+    with locked(stack.folder), out.status("stopping ..."):
         stopped = ["gateway, pgbouncer and adapters"] if Supervisor(stack).shut_down() else []
+        # The primary first: before it ends it sends the rest of its WAL to the standby.
         stopped += ["PostgreSQL"] if stack.cluster.stop() else []
+        stopped += ["its standby"] if stack.has_replica and replica.standby(stack).stop() else []
     return stopped
