@@ -307,8 +307,8 @@ select
   format('%s: the stored catalogue of state %s differs from the products and prices',
     b.price_list, b.state) as details
 from app.catalogue_state() as s
-join app.catalogue_bodies as b on b.state = s.state
-join app.catalogue_documents as d on d.price_list = b.price_list
+inner join app.catalogue_bodies as b on b.state = s.state
+inner join app.catalogue_documents as d on d.price_list = b.price_list
 where d.body::text <> b.body::text;
 comment on view app.consistency_catalogue_bodies is
 $$A stored catalogue whose state holds is the catalogue that would be built now
