@@ -58,8 +58,18 @@ as $$
 $$;
 comment on function api.message_failed(uuid, text, boolean) is
 $$Report that sending a message failed, and whether a retry makes sense
-Retries wait longer each time. A WhatsApp message that fails for good is sent by e-mail.
+Retries wait longer each time, until the message expires: by default outbox.expiry_hours after it
+was enqueued. A WhatsApp message that fails for good is sent by e-mail.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.$$;
+
+create function api.release_messages(message_ids jsonb) returns json
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ select app.release_messages(release_messages.message_ids) $$;
+comment on function api.release_messages(jsonb) is
+$$Give claimed messages back unsent: they are due at once, and the claim does not count
+message_ids are at most 1000; release only what this messenger holds, before its lease ends.
+Returns {"released": n}; what is not claimed any more is left as it is.
+Errors: INVALID_ARGUMENT 400.$$;
 
 create function api.message_status(
   provider_id text, status text, at timestamptz default null, message_id uuid default null,
@@ -108,6 +118,7 @@ grant execute on function
   api.message_sent(uuid, text),
   api.messages_sent(jsonb),
   api.message_failed(uuid, text, boolean),
+  api.release_messages(jsonb),
   api.message_status(text, text, timestamptz, uuid, text),
   api.inbound_message(jsonb),
   api.process_inbox(int)

@@ -52,7 +52,10 @@ as $$
     ('sla.approval_hours', 'INT', '4', 1, 720, null,
       'Hours that an order may await headquarters until admins are reminded'),
     ('outbox.max_attempts', 'INT', '8', 1, 100, null,
-      'Attempts until a message that cannot be sent is given up'),
+      'Sendings without any report until a message is given up; also failed attempts until a token '
+      'that someone waits for goes out by e-mail'),
+    ('outbox.expiry_hours', 'INT', '72', 1, 720, null,
+      'Hours for which sending a message is tried, unless the message itself expires earlier'),
     ('outbox.unknown_wait_seconds', 'INT', '120', 1, 86400, null,
       'Seconds to wait for the provider''s report on a message that may have been sent, '
       'before it is sent again'),

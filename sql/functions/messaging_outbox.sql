@@ -3,6 +3,55 @@
 -- A lapsed lease means that the messenger died, perhaps after sending. The provider may still
 -- report the message, because its status carries the hub's id. So the message is sent again, and
 -- counted as a repeat, only after outbox.unknown_wait_seconds without a report.
+create function app.message_retry_until(p_created_at timestamptz, p_expires_at timestamptz)
+returns timestamptz language plpgsql stable
+as $$
+begin
+  return coalesce(
+    p_expires_at, p_created_at + make_interval(hours => app.config_int('outbox.expiry_hours')));
+end $$;
+comment on function app.message_retry_until(timestamptz, timestamptz) is
+  'Until when sending a message is tried: until it expires, or outbox.expiry_hours after it was '
+  'enqueued';
+
+-- The positions of a priority follow its age, so the oldest few are enough: each call goes on.
+create function app.give_up_old_messages()
+returns int language plpgsql volatile
+set enable_seqscan = off set enable_sort = off
+as $$
+declare
+  v_before timestamptz := now() - make_interval(hours => app.config_int('outbox.expiry_hours'));
+  v_message record;
+  v_count int := 0;
+begin
+  for v_message in
+    select o.id, o.order_id
+    from generate_series(0, 2) as p (priority)
+    cross join lateral (
+      select m.id, m.order_id, m.created_at, m.expires_at from app.messages as m
+      where m.status = 'PENDING' and m.priority = p.priority
+      order by m.position limit 20
+    ) as o
+    where o.expires_at is null and o.created_at <= v_before
+  loop
+    -- Lock the order before the message. What another transaction has locked is left to the next.
+    perform from app.orders as o where o.id = v_message.order_id for no key update skip locked;
+    if found or v_message.order_id is null then
+      perform from app.messages as m
+      where m.id = v_message.id and m.status = 'PENDING'
+      for update skip locked;
+      if found then
+        perform app.message_failed(v_message.id, 'expired', false);
+        v_count := v_count + 1;
+      end if;
+    end if;
+  end loop;
+  return v_count;
+end $$;
+comment on function app.give_up_old_messages() is
+  'Gives up messages that could not be sent for outbox.expiry_hours, the oldest of each priority; '
+  'those for WhatsApp are sent by e-mail instead. Returns how many';
+
 create function app.reap_messages()
 returns int language plpgsql volatile
 -- Always by messages_reap_idx: plans that are cached while the outbox is small must hold later.
@@ -24,12 +73,12 @@ begin
     for update skip locked
   );
   get diagnostics v_count = row_count;
-  -- The limit of attempts also holds for a message that crashes each messenger.
+  -- A message that crashes each messenger. Outages do not leave messages UNKNOWN.
   for v_message in
     select u.* from app.messages as u
     where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait
       and coalesce(u.lease_until, u.unknown_since, u.expires_at) <= now() - v_wait
-      and u.attempts >= v_max_attempts
+      and u.repeats + 1 >= v_max_attempts
     order by coalesce(u.lease_until, u.unknown_since, u.expires_at)
   loop
     -- Lock the order before the message, as withdraw_offer does, to avoid a deadlock. Rows that
@@ -51,7 +100,7 @@ begin
     select u.id from app.messages as u
     where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait
       and coalesce(u.lease_until, u.unknown_since, u.expires_at) <= now() - v_wait
-      and u.attempts < v_max_attempts
+      and u.repeats + 1 < v_max_attempts
     order by coalesce(u.lease_until, u.unknown_since, u.expires_at)
     for update skip locked
   );
@@ -66,11 +115,12 @@ begin
     for update skip locked
   );
   get diagnostics v_more = row_count;
-  return v_count + v_more;
+  return v_count + v_more + app.give_up_old_messages();
 end $$;
 comment on function app.reap_messages() is
   'Settles lapsed leases (UNKNOWN), long unknown messages (PENDING again or FAILED) and expired '
-  'messages (WITHDRAWN); returns the number of changed messages';
+  'messages (WITHDRAWN, or FAILED where nothing but their age ends them); returns the number of '
+  'changed messages';
 
 -- Runs before the insert, so that it sees only earlier messages: where one of them is due, the
 -- listening workers are already at work. It looks at a few, so that a backlog costs nothing: by
@@ -232,8 +282,14 @@ begin
     where m.id = p_message_id;
     return;
   end if;
+  -- By age, so that an outage of a day loses no message. A person who waits for a token gets it by
+  -- e-mail after a few attempts.
   v_will_retry := coalesce(p_retry, false)
-    and v_message.attempts < app.config_int('outbox.max_attempts');
+    and now() < app.message_retry_until(v_message.created_at, v_message.expires_at)
+    and not (
+      v_message.channel = 'WHATSAPP' and app.carries_token(v_message.template)
+      and v_message.attempts >= app.config_int('outbox.max_attempts')
+    );
   update app.messages as m set
     status = case when v_will_retry then 'PENDING' else 'FAILED' end,
     error_code = left(app.optional_text('error_code', p_error_code, 1000), 100),
@@ -270,9 +326,37 @@ begin
   end if;
 end $$;
 comment on function app.message_failed(uuid, text, boolean, boolean) is
-  'Records that sending failed: retried with growing delays up to outbox.max_attempts times, then '
-  'sent by e-mail if it was for WhatsApp. A free-form message refused as late (131047) is sent '
-  'again as a template';
+  'Records that sending failed: retried with growing delays until the message expires, then sent '
+  'by e-mail if it was for WhatsApp. A free-form message refused as late (131047) is sent again as '
+  'a template';
+
+create function app.release_messages(p_message_ids jsonb)
+returns json language plpgsql volatile
+as $$
+declare
+  v_ids uuid[];
+  v_count int;
+begin
+  if jsonb_typeof(p_message_ids) is distinct from 'array'
+    or jsonb_array_length(p_message_ids) > 1000
+    or exists (
+      select from jsonb_array_elements(p_message_ids) as e
+      where jsonb_typeof(e) <> 'string'
+        or e #>> '{}' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+    )
+  then
+    perform app.fail('INVALID_ARGUMENT', 'message_ids must be an array of at most 1000 ids');
+  end if;
+  v_ids := array(select (e #>> '{}')::uuid from jsonb_array_elements(p_message_ids) as e);
+  perform from app.messages as m where m.id = any (v_ids) order by m.id for no key update;
+  update app.messages as m set
+    status = 'PENDING', lease_until = null, attempts = m.attempts - 1, next_attempt_at = now()
+  where m.id = any (v_ids) and m.status = 'CLAIMED';
+  get diagnostics v_count = row_count;
+  return json_build_object('released', v_count);
+end $$;
+comment on function app.release_messages(jsonb) is
+  'Gives claimed messages back: they are due at once, and the claim does not count as an attempt';
 
 -- Statuses arrive in any order and repeatedly: an earlier stage never replaces a later one, and a
 -- failed message stays failed. A report that carries the hub's id settles a message whose sending

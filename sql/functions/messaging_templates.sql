@@ -341,18 +341,21 @@ end $$;
 comment on function app.order_variables(uuid, boolean) is
   'Template variables of an order; its lines only on request, because they are the expensive part';
 
+-- In one pass, so that a value that contains {{...}} is never expanded itself: partners choose
+-- their own names.
 create function app.render_message(p_body text, p_variables jsonb)
 returns text language plpgsql immutable
 as $$
-declare
-  v_body text := p_body;
-  v_name text;
-  v_value text;
 begin
-  for v_name, v_value in select * from jsonb_each_text(p_variables) loop
-    v_body := replace(v_body, '{{' || v_name || '}}', coalesce(v_value, '-'));
-  end loop;
-  return v_body;
+  return (
+    select string_agg(
+      case
+        when t.number % 2 = 1 then t.part
+        when p_variables ? t.part then coalesce(p_variables ->> t.part, '-')
+        else '{{' || t.part || '}}'
+      end, '' order by t.number)
+    from unnest(regexp_split_to_array(p_body, '\{\{|\}\}')) with ordinality as t (part, number)
+  );
 end $$;
 comment on function app.render_message(text, jsonb) is
   'Text of a template with its variables filled in';

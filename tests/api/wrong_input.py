@@ -184,6 +184,7 @@ WRONG: dict[str, dict[str, str]] = {
     "products": {},
     "payments": {},
     "sent": {},
+    "ids": {},
     "payload": _MISTAKES
     | {
         "null": "null",
@@ -375,6 +376,7 @@ WRONG["sent"] = (
         )
     )
 )
+WRONG["ids"] = _SET_MISTAKES | {"1,001 ids": _many(json.dumps(str(uuid.UUID(int=1))), 1001)}
 WRONG["products"] = (
     _SET_MISTAKES
     | {"10,001 rows": _many('{"sku": "A", "name": "A", "base_price": 1}', 10_001)}

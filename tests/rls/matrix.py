@@ -289,6 +289,7 @@ api.claim_messages            -     -        -       -        -      -          
 api.message_sent              -     -        -       -        -      -           -      yes
 api.messages_sent             -     -        -       -        -      -           -      yes
 api.message_failed            -     -        -       -        -      -           -      yes
+api.release_messages          -     -        -       -        -      -           -      yes
 api.message_status            -     -        -       -        -      -           -      yes
 api.inbound_message           -     -        -       -        -      -           -      yes
 api.process_inbox             -     -        -       -        -      -           -      yes

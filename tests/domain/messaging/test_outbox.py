@@ -1,6 +1,7 @@
 """Each message is sent once, in order, whatever fails in between."""
 
 import itertools
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.conftest import Clone
-from tests.support.context import Connection, Context, make_context, value
+from tests.support.context import Caller, Connection, Context, call, make_context, value
 from tests.support.messaging import (
     claim,
     end_backoff,
@@ -22,6 +23,9 @@ from tests.support.messaging import (
     wait_for_report,
     webhook,
 )
+
+
+MESSENGER = Caller("messenger", str(uuid.uuid4()))
 
 
 def test_claimed_message_is_not_claimed_again(db: Connection, context: Context) -> None:
@@ -187,7 +191,6 @@ def test_message_without_any_report_fails_after_max_attempts(db: Connection, con
 
 
 def test_retry_delays_double_up_to_an_hour_with_jitter(db: Connection, context: Context) -> None:
-    db.execute("select app.set_config_value('outbox.max_attempts', '100')")
     message = enqueue(db, context.partners[0].sub)
     pauses = []
     for _ in range(14):
@@ -205,21 +208,88 @@ def test_retry_delays_double_up_to_an_hour_with_jitter(db: Connection, context: 
     assert len({pause / min(3600, 2**n) for n, pause in enumerate(pauses, 1)}) > 10  # jitter
 
 
-def test_message_fails_after_max_attempts_and_is_mailed(db: Connection, context: Context) -> None:
+def grow_older(conn: Connection, hours: float) -> None:
+    """Let messages have waited for so long."""
+    conn.execute("update app.messages set created_at = created_at - %s * interval '1 hour'", [hours])
+
+
+def test_message_is_retried_until_it_expires_and_then_mailed(db: Connection, context: Context) -> None:
     message = enqueue(db, context.partners[0].sub)
-    for attempt in range(8):
-        assert message_state(db, message).status == "PENDING", attempt
+    for attempt in range(20):
         end_backoff(db)
-        claim(db)
+        assert claim(db) == [message], attempt
         db.execute("select app.message_failed(%s, '131016', true)", [message])
+    grow_older(db, 71.9)
+    end_backoff(db)
+    assert claim(db) == [message]
+    grow_older(db, 0.2)
+    db.execute("select app.message_failed(%s, '131016', true)", [message])
     found = message_state(db, message)
-    assert (found.status, found.attempts, found.error_code) == ("FAILED", 8, "131016")
+    assert (found.status, found.attempts, found.error_code) == ("FAILED", 21, "131016")
     row = db.execute(
         "select channel, recipient from app.claim_messages(10, 60) where channel = 'EMAIL'"
     ).fetchall()
     assert row == [("EMAIL", "salon0@hub.test")]
     db.execute("select app.message_status('wamid.9', 'delivered', now(), %s)", [message])
     assert message_state(db, message).status == "FAILED"  # a late callback does not revive it
+
+
+def test_messages_that_no_one_claimed_are_mailed_after_they_expire(db: Connection, context: Context) -> None:
+    old = [enqueue(db, context.partners[0].sub) for _ in range(30)]
+    grow_older(db, 72)
+    new = enqueue(db, context.partners[1].sub)
+    for _ in range(2):
+        db.execute("select app.reap_messages()")
+    assert {message_state(db, message).status for message in old} == {"FAILED"}
+    assert (message_state(db, new).status, mail_count(db)) == ("PENDING", 30)
+
+
+def test_expiry_is_configurable(db: Connection, context: Context) -> None:
+    db.execute("select app.set_config_value('outbox.expiry_hours', '1')")
+    message = enqueue(db, context.partners[0].sub)
+    claim(db)
+    grow_older(db, 1)
+    db.execute("select app.message_failed(%s, '131016', true)", [message])
+    assert message_state(db, message).status == "FAILED"
+
+
+def test_mail_is_retried_until_it_expires(db: Connection, context: Context) -> None:
+    enqueue(db, context.partners[0].sub)
+    [message] = claim(db)
+    db.execute("select app.message_failed(%s, '131026', false)", [message])
+    for _ in range(20):
+        end_backoff(db)
+        [mail] = claim(db)
+        db.execute("select app.message_failed(%s, 'SMTP 421', true)", [mail])
+    assert message_state(db, mail).status == "PENDING"
+
+
+def test_token_that_someone_waits_for_is_mailed_after_max_attempts(db: Connection, context: Context) -> None:
+    message = enqueue(db, context.partners[0].sub, "password_reset")
+    db.execute("update app.messages set expires_at = now() + interval '15 minutes'")
+    for attempt in range(8):
+        assert message_state(db, message).status == "PENDING", attempt
+        end_backoff(db)
+        assert claim(db) == [message]
+        db.execute("select app.message_failed(%s, '131016', true)", [message])
+    assert (message_state(db, message).status, mail_count(db)) == ("FAILED", 1)
+
+
+def test_released_message_is_due_at_once_and_the_claim_does_not_count(
+    db: Connection, context: Context
+) -> None:
+    messages = [enqueue(db, partner.sub) for partner in context.partners[:2]]
+    sent = enqueue(db, context.partners[2].sub)
+    assert claim(db) == [*messages, sent]
+    db.execute("select app.message_sent(%s, 'wamid.1')", [sent])
+    released = call(db, MESSENGER, "release_messages", message_ids=[*messages, sent])
+    assert released == {"released": 2}
+    assert [message_state(db, message).attempts for message in messages] == [0, 0]
+    assert message_state(db, sent).status == "SENT"
+    assert claim(db) == messages
+    expire_leases(db)
+    assert call(db, MESSENGER, "release_messages", message_ids=messages) == {"released": 0}
+    assert message_state(db, messages[0]).status == "UNKNOWN"
 
 
 def test_failed_mail_is_not_mailed_again(db: Connection, context: Context) -> None:
@@ -359,3 +429,11 @@ def test_lost_provider_answer_does_not_repeat_the_message(db: Connection, contex
     wait_for_report(db, 10_000)
     assert claim(db) == []
     assert (message_state(db, message).status, message_state(db, message).repeats) == ("SENT", 0)
+
+
+@pytest.mark.parametrize("name", ["{{total}}", "{{name}}", "}}{{total}}{{", "{{{total}}}", "\\1 & {{x}}"])
+def test_value_that_looks_like_a_variable_is_not_expanded(db: Connection, name: str) -> None:
+    variables = Jsonb({"name": name, "total": "Rp1", "empty": None})
+    text = "Halo {{name}}: {{total}}, {{empty}}, {{unknown}}."
+    rendered = value(db, "select app.render_message(%s, %s)", text, variables)
+    assert rendered == f"Halo {name}: Rp1, -, {{{{unknown}}}}."
