@@ -157,6 +157,16 @@ def crash_test(
 
 
 @app.command()
+def pooling(
+    clients: Annotated[int, typer.Option(help="Number of clients.", min=100, max=900)] = 500,
+    seconds: Annotated[float, typer.Option(help="Length of each load.", min=1, max=3600)] = 60,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+) -> None:
+    """Load gateway and PgBouncer with many clients on few connections; exit code 1 if one sees an error."""
+    call("devtools.pooling", "run", clients=clients, seconds=seconds, json_file=json)
+
+
+@app.command()
 def stateful(
     steps: Annotated[int, typer.Option(help="Number of steps.", min=80, max=10_000_000)] = 20_000,
     seed: Annotated[int, typer.Option(help="Seed; the same one repeats the same sequences.")] = 1,

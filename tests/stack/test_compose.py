@@ -1,5 +1,6 @@
 """docker-compose.yml: the same stack as `./hub up`, from official images."""
 
+import configparser
 import os
 import re
 import shutil
@@ -11,7 +12,8 @@ import pytest
 import yaml
 
 from hub import paths
-from hub.stack import postgrest
+from hub.settings import Settings
+from hub.stack import pgbouncer, postgrest
 
 ROOT = paths.root()
 
@@ -78,7 +80,9 @@ def test_compose_and_hub_up_configure_postgrest_alike(compose: dict[str, Any]) -
         "db-pre-request",
         "db-prepared-statements",
         "db-pool",
+        "db-pool-acquisition-timeout",
         "db-pool-max-idletime",
+        "log-level",
     ):
         value = environment["PGRST_" + key.upper().replace("-", "_")]
         assert re.search(rf'^{key} = "?{re.escape(value)}"?$', text, re.MULTILINE), key
@@ -95,3 +99,29 @@ def test_compose_prepares_statements_through_a_pgbouncer_that_keeps_them(compose
     assert (int(version[1]), int(version[2])) >= (1, 21)
     assert pooler["environment"]["POOL_MODE"] == "transaction"
     assert int(pooler["environment"]["MAX_PREPARED_STATEMENTS"]) > 0
+
+
+def test_compose_and_hub_up_configure_pgbouncer_alike(compose: dict[str, Any], tmp_path: Path) -> None:
+    parser = configparser.ConfigParser()
+    parser.read_string(pgbouncer.ini(Settings(), tmp_path / "users.txt", prepared=True))
+    environment = compose["services"]["pgbouncer"]["environment"]
+    for key in (
+        "pool_mode",
+        "max_client_conn",
+        "default_pool_size",
+        "server_login_retry",
+        "query_wait_timeout",
+        "max_prepared_statements",
+        "ignore_startup_parameters",
+    ):
+        assert environment[key.upper()] == parser["pgbouncer"][key], key
+
+
+def test_requests_wait_in_the_gateway_and_not_behind_it(compose: dict[str, Any]) -> None:
+    """A wait in PgBouncer would end with a closed connection, one in the gateway with 504 PGRST003."""
+    services = compose["services"]
+    pools = [
+        int(services["postgrest"]["environment"]["PGRST_DB_POOL"]),
+        int(services["pgbouncer"]["environment"]["DEFAULT_POOL_SIZE"]),
+    ]
+    assert pools == sorted(pools)

@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from hub import settings
+from devtools.pooling.load import CLIENT_SECONDS
+from hub import paths, settings
 from hub.cluster import Cluster, cron_settings
 from hub.commands import doctor
 from hub.errors import UserError
 from hub.osuser import Account, server_account
-from hub.stack import pgbouncer, supervise
+from hub.stack import gateway, pgbouncer, supervise
 from hub.stack.gateway import Gateway, GatewayConfig
 from hub.stack.layout import Stack
 from hub.stack.programs import Program, programs
@@ -78,6 +80,31 @@ def test_pgbouncer_pools_transactions_on_loopback(tmp_path: Path) -> None:
     assert parser["pgbouncer"]["auth_type"] == "scram-sha-256"
     assert f"port={chosen.postgres_port}" in parser["databases"][chosen.database]
     assert pgbouncer.userlist(chosen) == '"authenticator" "a""b"\n"hub_admin" "c"\n'
+
+
+@pytest.mark.parametrize(("version", "keeps"), [("1.18.0", False), ("1.21.0", True), ("1.25.1", True)])
+def test_pgbouncer_keeps_prepared_statements_where_its_version_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, keeps: bool
+) -> None:
+    """An older version does not start with a setting that it does not know."""
+    program = tmp_path / "pgbouncer"
+    program.write_text(f"#!/bin/sh\necho PgBouncer {version}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    me = server_account() if os.geteuid() else Account("root", 0, 0, "/root")
+    config = pgbouncer.write(tmp_path, settings.Settings(), me)
+    assert ("max_prepared_statements" in config.read_text()) == keeps
+
+
+def test_waiting_clients_are_answered_before_their_own_time_ends() -> None:
+    """A client waits longer than a request can wait for connections and run."""
+    roles = (paths.sql_root() / "roles.sql").read_text()
+    statement = re.search(r"statement_timeout=(\d+)s", roles)
+    assert statement
+    longest = gateway.WAIT_SECONDS + pgbouncer.WAIT_SECONDS + int(statement[1])
+    assert longest <= CLIENT_SECONDS
+    errors = (paths.root() / "docs/api/errors.md").read_text()
+    assert f"Set the time limit of a client to {CLIENT_SECONDS} seconds" in errors
 
 
 def test_supervisord_configuration_contains_every_program(tmp_path: Path) -> None:

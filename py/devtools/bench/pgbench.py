@@ -4,10 +4,11 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from devtools.bench.errors import BenchError
@@ -31,6 +32,7 @@ class Round:
     tps: float
     p50_ms: float
     p95_ms: float
+    slowest_ms: float = 0.0
 
 
 def percentile(values: list[float], part: float) -> float:
@@ -39,7 +41,16 @@ def percentile(values: list[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * part))] if ordered else 0.0
 
 
-def run(script: str, url: str, *, clients: int, seconds: float = 0, transactions: int = 0) -> Round:
+def run(
+    script: str,
+    url: str,
+    *,
+    clients: int,
+    seconds: float = 0,
+    transactions: int = 0,
+    protocol: Literal["simple", "extended", "prepared"] = "prepared",
+    variables: Mapping[str, str] | None = None,
+) -> Round:
     """Run sql/<script>.pgbench for so many seconds, or so many transactions a client.
 
     Raises BenchError if a transaction fails.
@@ -47,7 +58,9 @@ def run(script: str, url: str, *, clients: int, seconds: float = 0, transactions
     folder = Path(tempfile.mkdtemp(prefix="hub-bench-"))
     try:
         longest = seconds + clients * transactions / _SLOWEST + _GRACE_SECONDS
-        done = _finish(_command(script, clients, seconds, transactions), _environment(url), folder, longest)
+        command = _command(script, clients, seconds, transactions)
+        command += [f"--protocol={protocol}", *(f"--define={k}={v}" for k, v in (variables or {}).items())]
+        done = _finish(command, _environment(url), folder, longest)
         return Round(done, *_latencies(folder))
     finally:
         shutil.rmtree(folder)
@@ -58,7 +71,6 @@ def _command(script: str, clients: int, seconds: float, transactions: int) -> li
     return [
         str(postgres.program("pgbench")),
         "--no-vacuum",
-        "--protocol=prepared",
         f"--client={clients}",
         f"--jobs={min(clients, 2)}",
         f"--file={SQL / script}.pgbench",
@@ -122,11 +134,11 @@ def _first_errors(text: str) -> str:
     return "\n".join(lines[:5] or text.splitlines()[:5])
 
 
-def _latencies(folder: Path) -> tuple[float, float]:
-    """The median and the 95th percentile, in milliseconds, from pgbench's log of sampled transactions."""
+def _latencies(folder: Path) -> tuple[float, float, float]:
+    """Median, 95th percentile and longest, in milliseconds, from pgbench's log of sampled transactions."""
     times = [
         int(line.split()[2]) / 1000
         for file in folder.glob("latency.*")
         for line in file.read_text().splitlines()
     ]
-    return percentile(times, 0.5), percentile(times, 0.95)
+    return percentile(times, 0.5), percentile(times, 0.95), percentile(times, 1)

@@ -15,7 +15,7 @@ from hub.stack.supervise import Supervisor
 
 Finding = tuple[bool, str]
 
-CONNECTIONS = gateway.POOL_SIZE + 1 + pgbouncer.POOL_SIZE + pgbouncer.RESERVE_SIZE + 10
+CONNECTIONS = gateway.POOL_SIZE + 1 + pgbouncer.POOL_SIZE + 10
 """Connections to PostgreSQL that the stack may use: gateway, PgBouncer, adapters, `hub`."""
 
 

@@ -21,6 +21,13 @@ READY_SECONDS = 30
 POOL_SIZE = 20
 """The largest number of the gateway's connections to PostgreSQL, beside one that listens."""
 
+WAIT_SECONDS = 10
+"""How long a request waits for one of them before the answer 504 PGRST003."""
+
+# At "error", each answer 504 of PostgREST 14 waits for its line in the log, and one is written every five
+# seconds: the others hang (auto-update 0.2.7, Control.Debounce). Its metrics count what the log would show.
+_LOG_LEVEL = "crit"
+
 _IDLE_SECONDS = 600  # A new connection plans every query again, so a pause should not close the pool.
 
 
@@ -35,7 +42,10 @@ class Gateway:
 
 @dataclass(frozen=True)
 class GatewayConfig:
-    """The configuration of either gateway. `db_uri` is PostgreSQL itself: the gateway has its own pool."""
+    """The configuration of either gateway. `db_uri` is PostgreSQL itself: the gateway has its own pool.
+
+    Behind a PgBouncer, `channel` is off, and `prepared` as well unless it keeps prepared statements.
+    """
 
     db_uri: str
     jwt_secret: str
@@ -44,6 +54,10 @@ class GatewayConfig:
     pre_request: str = "auth.request_guard"
     max_lifetime: int = 1800
     """Seconds after which a connection is replaced; PostgREST's default."""
+    prepared: bool = True
+    channel: bool = True
+    wait_seconds: int = WAIT_SECONDS
+    """How long a request waits for a connection."""
 
     def text(self) -> str:
         """The configuration file in PostgREST's form."""
@@ -52,16 +66,18 @@ class GatewayConfig:
             "db-schemas": "api",
             "db-anon-role": "anon",
             "db-pre-request": self.pre_request,
-            "db-prepared-statements": True,
+            "db-prepared-statements": self.prepared,
             "db-pool": POOL_SIZE,
+            "db-pool-acquisition-timeout": self.wait_seconds,
             "db-pool-max-idletime": _IDLE_SECONDS,
             "db-pool-max-lifetime": self.max_lifetime,
-            "db-channel-enabled": True,
+            "db-channel-enabled": self.channel,
             "jwt-secret": self.jwt_secret,
             "server-host": HOST,
             "server-port": self.port,
             "admin-server-port": self.admin_port,
             "openapi-mode": "follow-privileges",
+            "log-level": _LOG_LEVEL,
         }
         return "".join(f"{name} = {_literal(value)}\n" for name, value in values.items())
 

@@ -4,7 +4,9 @@ The gateway needs none: it pools its own connections and keeps prepared statemen
 cannot do before version 1.21.
 """
 
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 from hub.errors import UserError
@@ -18,8 +20,14 @@ ADMIN = "hub_admin"
 POOL_SIZE = 20
 """The largest number of server connections."""
 
-RESERVE_SIZE = 5
-"""How many more are opened while clients wait."""
+MAX_CLIENTS = 1000
+"""The largest number of clients; further ones are refused."""
+
+WAIT_SECONDS = 10
+"""How long a client waits for a server connection before it is disconnected."""
+
+_PREPARED_FROM = (1, 21)
+_PREPARED_STATEMENTS = 200
 
 
 def program() -> Path:
@@ -30,11 +38,27 @@ def program() -> Path:
     return Path(found)
 
 
-def ini(settings: Settings, users: Path) -> str:
-    """The text of pgbouncer.ini, for version 1.18 (Debian 12) and newer.
+def version() -> str:
+    """The version of pgbouncer. Raises UserError if it is not installed or does not run."""
+    done = subprocess.run([program(), "--version"], capture_output=True, text=True, timeout=10, check=False)
+    found = re.search(r"PgBouncer (\d+\.\d+\S*)", done.stdout)
+    if not found:
+        raise UserError(f"{program()} does not run: {(done.stderr or done.stdout).strip()}")
+    return found[1]
+
+
+def keeps_prepared_statements() -> bool:
+    """Whether clients' prepared statements follow them from one server connection to the next."""
+    major, minor = version().split(".")[:2]
+    return (int(major), int(minor)) >= _PREPARED_FROM
+
+
+def ini(settings: Settings, users: Path, *, prepared: bool = False) -> str:
+    """The text of pgbouncer.ini, for version 1.18 (Debian 12) and newer; `prepared` from 1.21 on.
 
     server_login_retry reconnects within a second after a restart of the server (default 15).
     """
+    statements = f"max_prepared_statements = {_PREPARED_STATEMENTS}\n" if prepared else ""
     return f"""\
 [databases]
 {settings.database} = host={HOST} port={settings.postgres_port} dbname={settings.database}
@@ -47,16 +71,14 @@ auth_type = scram-sha-256
 auth_file = {users}
 admin_users = {ADMIN}
 pool_mode = transaction
-max_client_conn = 1000
+max_client_conn = {MAX_CLIENTS}
 default_pool_size = {POOL_SIZE}
-reserve_pool_size = {RESERVE_SIZE}
-reserve_pool_timeout = 2
 server_login_retry = 1
-query_wait_timeout = 15
+query_wait_timeout = {WAIT_SECONDS}
 ignore_startup_parameters = extra_float_digits
 log_connections = 0
 log_disconnections = 0
-"""
+{statements}"""
 
 
 def userlist(settings: Settings) -> str:
@@ -75,8 +97,9 @@ def write(folder: Path, settings: Settings, account: Account) -> Path:
     """Write both files into `folder`; returns the path of pgbouncer.ini."""
     users = folder / "pgbouncer-users.txt"
     config = folder / "pgbouncer.ini"
-    for path, text in ((users, userlist(settings)), (config, ini(settings, users))):
+    text = ini(settings, users, prepared=keeps_prepared_statements())
+    for path, content in ((users, userlist(settings)), (config, text)):
         path.touch(mode=0o600)
-        path.write_text(text)
+        path.write_text(content)
         account.own(path)
     return config
