@@ -1,1 +1,1 @@
-"""Code that all adapters share."""
+"""What all adapters share: settings, gateway client, supervision, health, logs, metrics, application."""

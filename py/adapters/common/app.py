@@ -1,0 +1,50 @@
+"""The Litestar application of an adapter."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.plugins.prometheus import PrometheusConfig, PrometheusController
+
+from adapters.common import logs
+from adapters.common.health import Health, HealthController
+from adapters.common.requests import RequestId, fail, refuse
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+
+def create_app(
+    name: str,
+    *,
+    health: Health,
+    handlers: Sequence[Any] = (),
+    lifespan: Sequence[Lifespan] = (),
+    dependencies: Mapping[str, Provide] | None = None,
+    access_log: bool = True,
+    **options: Any,
+) -> Litestar:
+    """The application of the adapter `name`: its handlers, /health, /metrics, request ids and errors as JSON.
+
+    `lifespan` opens what the adapter needs and runs its tasks. `options` are Litestar's own.
+    """
+    metrics = PrometheusConfig(
+        app_name=name, prefix="hub_adapter", group_path=True, exclude=["^/health", "^/metrics"]
+    )
+    return Litestar(
+        [HealthController, PrometheusController, *handlers],
+        lifespan=list(lifespan),
+        dependencies={"health": Provide(lambda: health, sync_to_thread=False), **(dependencies or {})},
+        middleware=[
+            RequestId(),
+            metrics.middleware,
+            *([logs.access_log().middleware] if access_log else []),
+            *options.pop("middleware", []),
+        ],
+        exception_handlers={HTTPException: refuse, Exception: fail, **options.pop("exception_handlers", {})},
+        logging_config=logs.litestar_config(),
+        openapi_config=options.pop("openapi_config", None),
+        **options,
+    )

@@ -1,0 +1,49 @@
+"""Settings that all adapters have: environment variables HUB_<FIELD>, or a JSON file.
+
+HUB_<NAME>_SETTINGS names the file; its values override the environment.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import ClassVar, Self
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """Settings that are valid by themselves do not fit together; the text names the variables to set."""
+
+
+class AdapterSettings(BaseSettings):
+    """The shared settings. A subclass sets `NAME` and adds `<name>_host` and `<name>_port`."""
+
+    model_config = SettingsConfigDict(env_prefix="HUB_", env_ignore_empty=True, extra="ignore")
+
+    NAME: ClassVar[str]
+    """The adapter's name: `adapters.<name>` is its package."""
+
+    gateway_url: str = Field(default="http://127.0.0.1:18150", description="The hub's HTTP API")
+    jwt_secret: SecretStr = Field(
+        default=..., min_length=32, description="The gateway's HS256 key; signs the adapter's own tokens"
+    )
+    listen_url: SecretStr = Field(
+        default=SecretStr(""), description="Direct connection to the database, for notifications"
+    )
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the file, if one is named, and the environment. Raises ValidationError."""
+        file = os.environ.get(f"HUB_{cls.NAME.upper()}_SETTINGS")
+        return cls(**json.loads(Path(file).read_text())) if file else cls()
+
+    @property
+    def host(self) -> str:
+        """The address to listen at."""
+        return str(getattr(self, f"{self.NAME}_host"))
+
+    @property
+    def port(self) -> int:
+        """The port to listen at."""
+        return int(getattr(self, f"{self.NAME}_port"))
