@@ -27,10 +27,12 @@ DEFAULT_PORTS = {
     "supervisor_port": 18159,
     "whatsapp_port": 18160,
     "erp_port": 18161,
+    "cache_port": 18163,
+    "redis_port": 16379,
 }
 """Loopback ports, below those of outgoing connections (32768 on), which would hold one for a moment.
 
-If one is taken, hub.env keeps the next free one. Adapters count up from 18160.
+If one is taken, hub.env keeps the next free one. Adapters count up from 18160; the demo's Tryton has 18162.
 """
 
 _FILE = "hub.env"
@@ -62,9 +64,12 @@ class Settings(BaseSettings):
     supervisor_port: int = _port("supervisor_port", "Loopback port of supervisord")
     whatsapp_port: int = _port("whatsapp_port", "Loopback port of the WhatsApp adapter")
     erp_port: int = _port("erp_port", "Loopback port of the ERP adapter")
+    cache_port: int = _port("cache_port", "Loopback port of the cache adapter")
+    redis_port: int = _port("redis_port", "Loopback port of Redis")
     superuser_password: SecretStr = _secret("Password of the superuser `postgres` of the stack's cluster")
     authenticator_password: SecretStr = _secret("Password of `authenticator`, as which PostgREST connects")
     cache_password: SecretStr = _secret("Password of `cache`, as which the cache adapter connects")
+    redis_password: SecretStr = _secret("Password of the stack's Redis")
     supervisor_password: SecretStr = _secret("Password of supervisord and of PgBouncer's console")
     replication_password: SecretStr = _secret("Password of `replicator`, as which a standby connects")
     jwt_secret: SecretStr = _secret("HS256 key, 32 characters or more")
@@ -120,6 +125,11 @@ class Settings(BaseSettings):
             f"postgresql://authenticator:{secret}@{hosts}/{self.database}"
             "?target_session_attrs=prefer-standby&connect_timeout=2"
         )
+
+    @property
+    def redis_url(self) -> str:
+        """URL of the stack's Redis."""
+        return f"redis://:{quote(self.redis_password.get_secret_value(), safe='')}@{HOST}:{self.redis_port}/0"
 
     @property
     def superuser_url(self) -> str:
@@ -271,7 +281,7 @@ def _new_values(stored: dict[str, str]) -> dict[str, str]:
             port = next_free(default, taken)
             taken.add(port)
             values[name] = str(port)
-    for login in ("SUPERUSER", "AUTHENTICATOR", "CACHE", "SUPERVISOR", "REPLICATION"):
+    for login in ("SUPERUSER", "AUTHENTICATOR", "CACHE", "REDIS", "SUPERVISOR", "REPLICATION"):
         values[f"HUB_{login}_PASSWORD"] = secrets.token_urlsafe(24)
     values["HUB_JWT_SECRET"] = secrets.token_urlsafe(48)
     return values

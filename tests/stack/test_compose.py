@@ -37,7 +37,7 @@ def compose() -> dict[str, Any]:
 
 def test_compose_runs_every_part_of_the_stack(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    assert set(services) == {"postgres", "migrate", "pgbouncer", "postgrest", "redis", "whatsapp"}
+    assert set(services) == {"postgres", "migrate", "pgbouncer", "postgrest", "redis", "cache", "whatsapp"}
     assert services["postgrest"]["image"] == f"postgrest/postgrest:v{postgrest.VERSION}"
     assert services["migrate"]["command"] == ["hub", "migrate", "--require-cron"]
     for name, service in services.items():

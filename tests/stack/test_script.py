@@ -46,7 +46,9 @@ FAKE_APT_CACHE = """\
 echo "Package: $2"
 [ "$2" != postgresql ] || echo 'Depends: postgresql-17'
 """
-SERVERS = "postgresql-17 postgresql-client-17 postgresql-17-cron postgresql-17-plpgsql-check pgbouncer"
+SERVERS = (
+    "postgresql-17 postgresql-client-17 postgresql-17-cron postgresql-17-plpgsql-check pgbouncer redis-server"
+)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def test_stack_starts_again_after_kill_9_and_stops(hub: Hub, folder: Path) -> No
     assert "applied" not in again.stdout
     assert time.monotonic() - started < 10
     status = hub("status")
-    assert (status.returncode, status.stdout.count("RUNNING")) == (0, 4), status.stdout
+    assert (status.returncode, status.stdout.count("RUNNING")) == (0, 6), status.stdout
 
     supervisor = int((folder / "run" / "supervisord.pid").read_text())
     postmaster = int((folder / "postgres" / "pgdata" / "postmaster.pid").read_text().split()[0])

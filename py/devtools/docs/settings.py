@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+import adapters.cache.settings
 import adapters.erp.settings
 import adapters.whatsapp.settings
 import hub.settings
@@ -23,6 +24,11 @@ CLASSES: Mapping[str, tuple[str, type[BaseModel]]] = {
         "Read by `./hub`. `./hub up` creates `.data/hub.env` with ports and secrets; the environment"
         " overrides the file.",
         hub.settings.Settings,
+    ),
+    "Cache adapter": (
+        "Read by `python -m adapters.cache`. `./hub up` passes those of the environment and of"
+        " `.data/hub.env` to it.",
+        adapters.cache.settings.Settings,
     ),
     "WhatsApp adapter": (
         "Read by `python -m adapters.whatsapp`. `./hub up` passes those of the environment and of"
@@ -38,6 +44,7 @@ CLASSES: Mapping[str, tuple[str, type[BaseModel]]] = {
 
 OTHERS: Mapping[str, Mapping[str, str]] = {
     "Other variables": {
+        "HUB_CACHE_SETTINGS": "JSON file with the cache adapter's settings, like `HUB_ERP_SETTINGS`",
         "HUB_DATA_DIR": "Data folder of the stack; `.data` of the checkout by default",
         "HUB_ERP_SETTINGS": "JSON file with the ERP adapter's settings; its keys are `erp_kind` and so on",
         "HUB_NO_INSTALL": "1: `./hub` never installs Debian packages",

@@ -9,7 +9,7 @@ import psycopg
 from hub import paths, postgres, settings
 from hub.console import out
 from hub.errors import UserError
-from hub.stack import gateway, pgbouncer, replica
+from hub.stack import gateway, pgbouncer, redis, replica
 from hub.stack.layout import Stack
 from hub.stack.supervise import Supervisor
 
@@ -46,6 +46,8 @@ def _machine() -> Iterator[Finding]:
         available = postgres.has_extension(extension)
         yield available, f"extension {extension} is {'installed' if available else 'missing'}"
     yield _try(lambda: f"pgbouncer in {pgbouncer.program()}")
+    found = redis.program()
+    yield True, f"Redis in {found}" if found else redis.MISSING
     preference = settings.read().gateway
     yield _try(lambda: gateway.choose(preference, paths.root() / ".cache" / "postgrest").banner)
 

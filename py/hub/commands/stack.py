@@ -62,6 +62,8 @@ def status() -> None:
         "gateway": stack.settings.gateway_url,
         "reports": stack.settings.reports_url,
         "whatsapp": f"http://{ports.HOST}:{stack.settings.whatsapp_port}",
+        "redis": f"{ports.HOST}:{stack.settings.redis_port}",
+        "cache": f"http://{ports.HOST}:{stack.settings.cache_port}",
         "erp": f"http://{ports.HOST}:{stack.settings.erp_port}",
         **{program.name: program.url for program in declared.read(stack.folder)},
     }

@@ -16,7 +16,10 @@ from typing import Literal
 from hub.errors import UserError
 
 _FOLDER = "programs"
-_RESERVED = {"postgres", "replica", "pgbouncer", "gateway", "reports", "whatsapp", "erp", "supervisord"}
+_RESERVED = {
+    *("postgres", "replica", "pgbouncer", "gateway", "reports", "redis", "cache", "whatsapp", "erp"),
+    "supervisord",
+}
 
 
 @dataclass(frozen=True)

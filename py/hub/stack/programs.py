@@ -15,7 +15,7 @@ from pathlib import Path
 from hub import paths, settings
 from hub.osuser import Account
 from hub.ports import HOST
-from hub.stack import declared, pgbouncer
+from hub.stack import declared, pgbouncer, redis
 from hub.stack.gateway import Gateway, GatewayConfig, account_for
 from hub.stack.layout import Stack
 
@@ -41,6 +41,7 @@ def programs(stack: Stack, gateway: Gateway) -> list[Program]:
     found = [_pgbouncer(stack), _gateway(stack, gateway)]
     if stack.has_replica:
         found.append(_reports(stack, gateway))
+    found += [program] if (program := _redis(stack)) else []
     found += [_declared(stack, program) for program in declared.read(stack.folder)]
     return found + [program for adapter in ADAPTERS if (program := adapter(stack))]
 
@@ -91,6 +92,16 @@ def _gateway_program(gateway: Gateway, name: str, config: GatewayConfig, path: P
     return Program(name, command, config.port, account, version, url, is_gateway=True)
 
 
+def _redis(stack: Stack) -> Program | None:
+    """The stack's Redis, unless it is not installed or HUB_REDIS_URL names another one."""
+    found = redis.program()
+    if not found or "redis_url" in settings.read_adapter(stack.folder, "REDIS"):
+        return None
+    config = redis.write(stack.run, stack.settings, stack.account)
+    command = (str(found), str(config))
+    return Program("redis", command, stack.settings.redis_port, stack.account, _hash(config.read_text()))
+
+
 def _declared(stack: Stack, program: declared.DeclaredProgram) -> Program:
     command = tuple(program.command)
     account = stack.account if program.account == "server" else python_account()
@@ -122,6 +133,18 @@ def _erp(stack: Stack) -> Program | None:
     port = stack.settings.erp_port
     values = _adapter_settings(stack, "ERP") | {"erp_port": str(port)}
     return None if values.get("erp_kind", "none") == "none" else _adapter(stack, "erp", port, values)
+
+
+def _cache(stack: Stack) -> Program | None:
+    """The cache, with the stack's Redis if there is one."""
+    port = stack.settings.cache_port
+    given = settings.read_adapter(stack.folder, "CACHE", "REDIS")
+    values = {name: value for name, value in given.items() if not name.endswith("_password")}
+    if redis.program():
+        values.setdefault("redis_url", stack.settings.redis_url)
+    values.setdefault("cache_database_url", stack.settings.cache_url)
+    values |= {"cache_port": str(port), "jwt_secret": stack.settings.jwt_secret.get_secret_value()}
+    return _adapter(stack, "cache", port, values)
 
 
 def _adapter_settings(stack: Stack, *prefixes: str) -> dict[str, str]:
@@ -168,7 +191,7 @@ def messages_file(stack: Stack) -> Path:
     return stack.folder / "whatsapp" / "messages.jsonl"
 
 
-ADAPTERS: list[Callable[[Stack], Program | None]] = [_whatsapp, _erp]
+ADAPTERS: list[Callable[[Stack], Program | None]] = [_cache, _whatsapp, _erp]
 """Each returns its program, or None where the program is not installed or not configured."""
 
 

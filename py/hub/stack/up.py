@@ -24,7 +24,7 @@ from hub.stack.supervise import Supervisor
 _READY_SECONDS = 30
 _SUPERVISED = (
     *("pgbouncer_port", "gateway_port", "gateway_admin_port", "supervisor_port"),
-    *("reports_port", "reports_admin_port", "whatsapp_port", "erp_port"),
+    *("reports_port", "reports_admin_port", "whatsapp_port", "erp_port", "cache_port", "redis_port"),
 )
 
 
@@ -61,7 +61,7 @@ def up(*, quiet: bool = False, with_replica: bool = False) -> Stack:
             _start_replica(stack, required=with_replica)
         status.update("choosing the gateway ...")
         gateway = gateways.choose(stack.settings.gateway, paths.root() / ".cache" / "postgrest")
-        status.update("starting pgbouncer, gateway and adapters ...")
+        status.update("starting pgbouncer, gateway, redis and adapters ...")
         supervisor = _prepared_supervisor(stack)
         running = programs(stack, gateway)
         supervisor.bring_up(running)

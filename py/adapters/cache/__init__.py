@@ -1,0 +1,1 @@
+"""The cache: the catalogue and the configuration from memory, as fresh as PostgreSQL says."""
