@@ -94,6 +94,9 @@ def bench(
     gateway: Annotated[
         bool, typer.Option("--gateway", help="Measure only orders and lists over HTTP (needs wrk).")
     ] = False,
+    hot: Annotated[
+        bool, typer.Option("--hot", help="Measure only heap-only updates, with and without fillfactor.")
+    ] = False,
     database: Annotated[
         str | None, typer.Option(help="URL of a superuser; without it, a throwaway cluster is used.")
     ] = None,
@@ -106,6 +109,7 @@ def bench(
         "lists": lists,
         "contention": contention is not None,
         "gateway": gateway,
+        "hot": hot,
     }
     call(
         "devtools.bench",

@@ -16,6 +16,7 @@ from devtools.bench import (
     cpu,
     environment,
     full_plan,
+    hot,
     lists,
     outbox,
     plot,
@@ -338,3 +339,21 @@ def test_percentile_of_no_values_is_zero() -> None:
 def test_quick_plan_is_part_of_the_full_plan() -> None:
     assert all(bench in full_plan() for bench in quick_plan())
     assert quick_plan()[0].clients == (1, 4, 16)
+
+
+def test_heap_only_updates_are_counted_and_fillfactors_left_as_set(
+    bench_environment: environment.Environment,
+) -> None:
+    fillfactors = (
+        "select relname, reloptions from pg_class where 'fillfactor=50' = any (reloptions) order by 1"
+    )
+    with bench_environment.admin(bench_environment.hub) as conn:
+        before = conn.execute(fillfactors).fetchall()
+        rows = {row.name: row for row in hot.measure(bench_environment, lambda _: None, 20)}
+        assert conn.execute(fillfactors).fetchall() == before
+    assert {"app.orders", "app.partners", "app.inventory", "app.messages"} <= set(rows)
+    assert rows["app.orders"].ratio(hot.AS_SET) == 0, "each update changes an indexed status"
+    for name in ("app.partners", "app.inventory"):
+        assert rows[name].fillfactor == 50
+        assert rows[name].ratio(hot.AS_SET) > 0.9
+    assert hot.table([*rows.values()]).row_count == len(rows)

@@ -13,7 +13,18 @@ from types import FrameType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from devtools.bench import contention, cpu, gateway, lists, outbox, preconditions, results, scenarios, stock
+from devtools.bench import (
+    contention,
+    cpu,
+    gateway,
+    hot,
+    lists,
+    outbox,
+    preconditions,
+    results,
+    scenarios,
+    stock,
+)
 from devtools.bench.environment import Environment, prepared
 from devtools.bench.errors import BenchError
 from devtools.bench.profile import profile
@@ -45,10 +56,10 @@ def run(
 
     `database` is the URL of a superuser on a cluster; without it a temporary cluster is created. Scratch
     databases are created and dropped in either. `only` are names of parts to measure instead of orders:
-    cpu, outbox, stock, contention, gateway, lists. `orders` is the number of orders of the contention test.
-    `compare` are checkouts of other versions, whose processor time is measured beside this one's. `seconds`
-    is the length of a round; without it the rounds fill the time budget. Raises BenchError when a transaction
-    fails, the caller is not a partner, or the processor time of the server cannot be read.
+    cpu, outbox, stock, contention, gateway, hot, lists. `orders` is the number of orders of the contention
+    test. `compare` are checkouts of other versions, whose processor time is measured beside this one's.
+    `seconds` is the length of a round; without it the rounds fill the time budget. Raises BenchError when a
+    transaction fails, the caller is not a partner, or the processor time of the server cannot be read.
     """
     started = time.monotonic()
     found: list[results.Figures] = []
@@ -138,6 +149,10 @@ def _parts(
             repetitions * len(gateway.CLIENTS) * len(gateway.CALLS),
             lambda environment: gateway.measure(environment, repetitions, bar.tick),
         ),
+        "hot": (
+            hot.ROUNDS * len(hot.VARIANTS),
+            lambda environment: hot.measure(environment, bar.tick),
+        ),
     }
     return found
 
@@ -170,10 +185,13 @@ def _show(found: Sequence[results.Figures]) -> None:
     clock = [row for row in found if isinstance(row, results.Row)]
     processor_time = [row for row in found if isinstance(row, cpu.Row)]
     listed = [row for row in found if isinstance(row, lists.Row)]
+    updated = [row for row in found if isinstance(row, hot.Row)]
     if clock:
         out.print(results.table(clock))
     if processor_time:
         out.print(cpu.table(processor_time))
+    if updated:
+        out.print(hot.table(updated))
     if listed:
         for table in lists.tables(listed):
             out.print(table)

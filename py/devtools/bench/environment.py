@@ -156,6 +156,7 @@ def _databases(server: str, compare: Sequence[Path]) -> Iterator[Environment]:
                 )
             )
             conn.execute(sql.SQL("grant authenticator, hub_owner to {}").format(sql.Identifier(mark)))
+            conn.execute(sql.SQL("alter role {} set jit = off").format(sql.Identifier(mark)))
             compared = tuple(
                 Checkout(folder.resolve().name, *urls, *map(login, urls))
                 for number, folder in enumerate(compare, 1)
