@@ -191,7 +191,7 @@ def no_database() -> UserError:
 
 
 def read_adapter(folder: Path, *prefixes: str) -> dict[str, str]:
-    """The settings HUB_<PREFIX>_... for an adapter, by field name: the environment over hub.env.
+    """The settings HUB_<PREFIX> and HUB_<PREFIX>_... for an adapter, by field name: environment over hub.env.
 
     A setting with an empty value counts as not set.
     """
@@ -200,7 +200,7 @@ def read_adapter(folder: Path, *prefixes: str) -> dict[str, str]:
     return {
         name.removeprefix("HUB_").lower(): value
         for name, value in sorted(values.items())
-        if name.startswith(wanted) and value
+        if f"{name}_".startswith(wanted) and value
     }
 
 

@@ -12,7 +12,9 @@ comment on column api.messages.error_code is
 comment on column api.messages.repeats is
   'How often it was sent again although an earlier attempt may have been delivered';
 
-create function api.claim_messages(max int default 10, lease_seconds int default 60)
+create function api.claim_messages(
+  max int default 10, lease_seconds int default 60, only_channel text default null
+)
 returns table (
   id uuid, template text, channel text, recipient_type text, recipient_name text, recipient text,
   body text, variables jsonb, buttons jsonb, order_id uuid, attempts int, lease_until timestamptz,
@@ -22,11 +24,12 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
   select m.id, m.template, m.channel::text, m.recipient_type, m.recipient_name, m.recipient, m.body,
     m.variables, m.buttons, m.order_id, m.attempts, m.lease_until, m.template_body, m.window_open
-  from app.claim_messages(claim_messages.max, claim_messages.lease_seconds) as m
+  from app.claim_messages(
+    claim_messages.max, claim_messages.lease_seconds, claim_messages.only_channel) as m
 $$;
-comment on function api.claim_messages(int, int) is
+comment on function api.claim_messages(int, int, text) is
 $$Lease due messages for sending: urgent ones first, those of one recipient in order
-max is 1 to 1000, lease_seconds 1 to 3600.
+max is 1 to 1000, lease_seconds 1 to 3600. only_channel is WHATSAPP or EMAIL; without it, both.
 buttons is [{"title", "payload"}]; template_body is the text with the names of its variables.
 window_open: the recipient wrote within a day, so WhatsApp accepts a free-form message.
 A message that is not reported within lease_seconds becomes UNKNOWN: it is sent again only if the
@@ -114,7 +117,7 @@ Errors: INVALID_ARGUMENT 400.$$;
 
 grant select on api.messages to admin;
 grant execute on function
-  api.claim_messages(int, int),
+  api.claim_messages(int, int, text),
   api.message_sent(uuid, text),
   api.messages_sent(jsonb),
   api.message_failed(uuid, text, boolean),

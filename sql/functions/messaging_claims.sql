@@ -3,7 +3,9 @@
 -- The first way to find messages: in the order in which they were enqueued. It stops after a few
 -- rows, because those behind the first of their lane are found in vain. The planner's other ways
 -- to join would read the whole backlog.
-create function app.claim_oldest(p_max int, p_lease_seconds int)
+create function app.claim_oldest(
+  p_max int, p_lease_seconds int, p_channel app.notification_channel_enum
+)
 returns uuid[] language plpgsql volatile
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off
 set enable_mergejoin = off set plan_cache_mode = force_generic_plan
@@ -24,6 +26,7 @@ begin
     cross join lateral (
       select m.id from app.messages as m
       where m.id = o.id and m.status = 'PENDING' and m.next_attempt_at <= now()
+        and (p_channel is null or m.channel = p_channel)
         and not exists (
           select from app.messages as e
           where e.status = 'PENDING' and e.priority = o.priority
@@ -49,13 +52,15 @@ begin
   select coalesce(array_agg(c.id), '{}') into v_ids from claimed as c;
   return v_ids;
 end $$;
-comment on function app.claim_oldest(int, int) is
-  'Leases those of the oldest messages that are due and the first of their recipient and priority';
+comment on function app.claim_oldest(int, int, app.notification_channel_enum) is
+  'Leases those of the oldest messages that are due, of this channel or of any (null), and the '
+  'first of their recipient and priority';
 
 -- The second way: from lane to lane, when the oldest messages are those of a few recipients. A lane
 -- costs two index probes, however long it is: its first message, and whether one is in flight.
 create function app.claim_lanes(
-  p_priority int, p_from bigint, p_until bigint, p_max int, p_lease_seconds int
+  p_priority int, p_from bigint, p_until bigint, p_max int, p_lease_seconds int,
+  p_channel app.notification_channel_enum
 )
 returns uuid[] language plpgsql volatile
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off
@@ -92,6 +97,7 @@ begin
     cross join lateral (
       select m.id from app.messages as m
       where m.id = f.id and m.status = 'PENDING' and m.next_attempt_at <= now()
+        and (p_channel is null or m.channel = p_channel)
         and not exists (
           select from app.messages as e
           where e.status in ('CLAIMED', 'UNKNOWN') and e.priority = p_priority
@@ -112,9 +118,11 @@ begin
   select coalesce(array_agg(c.id), '{}') into v_ids from claimed as c;
   return v_ids;
 end $$;
-comment on function app.claim_lanes(int, bigint, bigint, int, int) is
-  'Leases the first message of each lane of this range, at most p_max, if it is due and no message '
-  'of the lane is in flight';
+comment on function app.claim_lanes(
+  int, bigint, bigint, int, int, app.notification_channel_enum
+) is
+  'Leases the first message of each lane of this range, at most p_max, if it is due, of this '
+  'channel or of any (null), and no message of the lane is in flight';
 
 -- A transition can enqueue a message to a partner while they are being deleted.
 create function app.withdraw_from_deleted(p_ids uuid[])
@@ -144,7 +152,9 @@ comment on function app.withdraw_from_deleted(uuid[]) is
 -- Concurrent claims need no lock: a message that another call is claiming still counts as PENDING
 -- and holds back the next one of its recipient. The lanes of a priority are visited from a random
 -- one on, so that none waits behind busy ones.
-create function app.claim_messages(p_max int, p_lease_seconds int)
+create function app.claim_messages(
+  p_max int, p_lease_seconds int, p_only_channel text default null
+)
 returns table (
   id uuid, template text, channel app.notification_channel_enum, recipient_type text,
   recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid,
@@ -156,16 +166,20 @@ as $$
 declare
   v_start constant bigint := app.message_lane(gen_random_uuid());
   v_priority int := -1;
+  v_channel app.notification_channel_enum;
   v_ids uuid[];
 begin
   if p_max is null or p_max not between 1 and 1000 then
     perform app.fail('INVALID_ARGUMENT', 'max must be from 1 to 1000');
   elsif p_lease_seconds is null or p_lease_seconds not between 1 and 3600 then
     perform app.fail('INVALID_ARGUMENT', 'lease_seconds must be from 1 to 3600');
+  elsif p_only_channel not in ('WHATSAPP', 'EMAIL') then
+    perform app.fail('INVALID_ARGUMENT', 'only_channel must be WHATSAPP or EMAIL');
   end if;
+  v_channel := p_only_channel::app.notification_channel_enum;
   perform app.reap_messages();
   begin
-    v_ids := app.claim_oldest(p_max, p_lease_seconds);
+    v_ids := app.claim_oldest(p_max, p_lease_seconds, v_channel);
     while cardinality(v_ids) < p_max loop
       select m.priority into v_priority
       from app.messages as m
@@ -174,10 +188,11 @@ begin
       limit 1;
       exit when not found;
       v_ids := v_ids || app.claim_lanes(
-        v_priority, v_start, 9223372036854775807, p_max - cardinality(v_ids), p_lease_seconds);
+        v_priority, v_start, 9223372036854775807, p_max - cardinality(v_ids), p_lease_seconds,
+        v_channel);
       v_ids := v_ids || app.claim_lanes(
         v_priority, -9223372036854775808, v_start - 1, p_max - cardinality(v_ids),
-        p_lease_seconds);
+        p_lease_seconds, v_channel);
     end loop;
   exception
     -- messages_in_flight_key: an earlier message of a lane was committed after this call looked,
@@ -213,6 +228,6 @@ begin
   from prepared as p
   order by p.priority, p.position;
 end $$;
-comment on function app.claim_messages(int, int) is
+comment on function app.claim_messages(int, int, text) is
   'Leases due messages, urgent ones first, those of one recipient in order, with their current '
   'text, buttons and address; window_open: WhatsApp accepts a free-form message';

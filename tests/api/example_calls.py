@@ -501,7 +501,9 @@ CALLS = {
     "catalogue": Call("partner", {}),
     "app_configs": Call("partner", {}),
     "claim_messages": Call(
-        "messenger", {"max": "count", "lease_seconds": "count"}, lambda _: {"max": 1, "lease_seconds": 60}
+        "messenger",
+        {"max": "count", "lease_seconds": "count", "only_channel": "optional text"},
+        lambda _: {"max": 1, "lease_seconds": 60, "only_channel": "EMAIL"},
     ),
     "message_sent": Call(
         "messenger",

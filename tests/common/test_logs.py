@@ -26,6 +26,7 @@ def written() -> Iterator[io.StringIO]:
     root, level = logging.getLogger(), logging.getLogger().level
     root.addHandler(handler)
     root.setLevel("INFO")
+    logging.getLogger("httpx").setLevel("WARNING")  # the tests' own client logs here, too
     logs.litestar_config().configure()
     yield stream
     root.removeHandler(handler)

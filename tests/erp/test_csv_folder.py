@@ -22,8 +22,10 @@ from adapters.erp import csv_files
 from adapters.erp.app import open_worker
 from adapters.erp.csv_folder import CsvFolder
 from adapters.erp.exchange import PAYMENTS_PER_CALL
-from adapters.erp.port import Order
+from adapters.erp.port import LoginRefusedError, Order, RefusedError, UnreachableError
 from adapters.erp.settings import Settings
+from adapters.erp.worker import Health
+from hub.ports import next_free
 from tests.support.client import RunningGateway
 from tests.support.context import (
     Context,
@@ -462,6 +464,38 @@ def test_missing_drop_folder_is_reported(drop_folder: DropFolder) -> None:
     assert value(drop_folder.conn, "select last_error from app.erp_streams where stream = 'stock'").endswith(
         "mounted?"
     )
+
+
+def test_exchange_of_one_round_gives_up_when_the_gateway_is_unreachable(tmp_path: Path) -> None:
+    settings = Settings.model_validate(
+        {
+            "gateway_url": f"http://127.0.0.1:{next_free(29950)}",
+            "jwt_secret": "x" * 32,
+            "erp_kind": "csv",
+            "erp_folder": tmp_path,
+        }
+    )
+
+    async def once() -> tuple[bool, str, str]:
+        async with open_worker(settings) as worker:
+            worker.retry_seconds = 0.3
+            succeeded = await worker.once()
+            assert worker.gateway
+            return succeeded, worker.health.problem(), worker.gateway.problem()
+
+    succeeded, problem, unreachable = asyncio.run(once())
+    assert (succeeded, problem) == (False, "products: the gateway is unreachable")
+    assert unreachable
+
+
+def test_refused_order_is_trouble_but_no_reason_to_be_unready() -> None:
+    health = Health()
+    for stream, error in (("orders", RefusedError("no product")), ("stock", LoginRefusedError("wrong"))):
+        health.record(stream, error)
+    assert health.problem() == "stock: wrong"
+    assert health.details()["trouble"] == {"orders": "no product", "stock": "wrong"}
+    health.record("orders", UnreachableError("away"))
+    assert health.problem() == "orders: away; stock: wrong"
 
 
 def run_adapter(drop_folder: DropFolder) -> subprocess.CompletedProcess[str]:

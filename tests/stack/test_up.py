@@ -69,6 +69,7 @@ CREDENTIALS = {
     "HUB_WHATSAPP_VERIFY_TOKEN": "verify'me\"",
     "HUB_WHATSAPP_GRAPH_URL": "http://127.0.0.1:1",
     "HUB_SMTP_PASSWORD": "smtp-password ;",
+    "HUB_DELIVERY": "whatsapp",
 }
 
 

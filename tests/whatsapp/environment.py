@@ -50,6 +50,7 @@ class Environment:
             "HUB_GATEWAY_URL": self.gateway.url,
             "HUB_JWT_SECRET": self.gateway.jwt_secret,
             "HUB_LISTEN_URL": self.gateway.database_url,
+            "HUB_DELIVERY": "console",
             "HUB_WHATSAPP_PORT": str(self.port),
             "HUB_WHATSAPP_FILE": str(self.mail),
             "HUB_WHATSAPP_TOKEN": fake_meta.TOKEN,

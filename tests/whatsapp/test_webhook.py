@@ -10,6 +10,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from postgrest import APIError
 
+from adapters.common.gateway import UnexpectedAnswerError
 from adapters.whatsapp.settings import Settings
 from adapters.whatsapp.signature import is_genuine
 from adapters.whatsapp.webhook import MAX_BODY_BYTES, InboxProcessor, parse, router
@@ -143,3 +144,34 @@ def test_inbox_is_processed_until_empty_despite_an_error(inbox: FakeInbox) -> No
             await task
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("error", [UnexpectedAnswerError("process_inbox: <html>"), httpx.ReadTimeout("slow")])
+def test_unexpected_answer_does_not_end_the_processing_of_the_inbox(
+    inbox: FakeInbox, error: Exception
+) -> None:
+    async def refuse(limit: int) -> int:
+        inbox.process_calls += 1
+        if inbox.process_calls < 3:
+            raise error
+        return 0
+
+    inbox.process_inbox = refuse  # type: ignore[method-assign]
+
+    async def run() -> None:
+        processor = InboxProcessor(inbox, idle_seconds=0.01)
+        task = asyncio.create_task(processor.run())
+        async with asyncio.timeout(5):
+            while inbox.process_calls < 3:
+                await asyncio.sleep(0.005)
+            processor.stop()
+            await task
+
+    asyncio.run(run())
+
+
+def test_page_of_a_proxy_instead_of_an_answer_makes_meta_repeat_the_webhook(
+    client: TestClient[Litestar], inbox: FakeInbox
+) -> None:
+    inbox.error = UnexpectedAnswerError("inbound_message: <html>")
+    assert client.post("/webhook", content=BODY, headers=signed(BODY)).status_code == 503

@@ -249,6 +249,62 @@ def test_worker_waits_for_an_unreachable_gateway(settings: Settings) -> None:
     with_worker(settings, FakeProvider(), run)
 
 
+def test_slow_mail_server_does_not_slow_whatsapp(
+    seeded: RunningGateway, settings: Settings, enqueue: Enqueue
+) -> None:
+    ids = enqueue(20)
+    execute(
+        seeded,
+        "update app.messages set channel = 'EMAIL' where id in"
+        " (select id from app.messages order by position limit 10)",
+    )
+    mail, whatsapp = FakeProvider(seconds=60), FakeProvider()
+
+    async def run() -> None:
+        async with Outbox(settings) as outbox:
+            workers = [
+                Worker(outbox, mail, channel="EMAIL", poll_seconds=0.02),
+                Worker(outbox, whatsapp, channel="WHATSAPP", poll_seconds=0.02),
+            ]
+            tasks = [asyncio.create_task(worker.run()) for worker in workers]
+            async with asyncio.timeout(10):
+                while len(whatsapp.accepted) < 10:
+                    await asyncio.sleep(0.02)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(run())
+    assert len(ids) == 20
+    assert mail.accepted == []
+    with psycopg.connect(seeded.database_url) as conn:
+        rows = conn.execute(
+            "select channel::text, count(*) from app.messages where status = 'SENT' group by 1"
+        )
+        assert rows.fetchall() == [("WHATSAPP", 10)]
+
+
+def test_stopped_worker_finishes_what_began_and_gives_the_rest_back(
+    seeded: RunningGateway, settings: Settings, enqueue: Enqueue
+) -> None:
+    enqueue(6)
+    provider = FakeProvider(seconds=0.3)
+
+    async def run(worker: Worker) -> None:
+        worker.concurrency = 2
+        task = asyncio.create_task(worker.run())
+        await asyncio.sleep(0.1)
+        while "CLAIMED" not in {status for status, _ in states(seeded).values()}:
+            await asyncio.sleep(0.01)
+        worker.stop()
+        async with asyncio.timeout(3):
+            await task
+
+    with_worker(settings, provider, run)
+    assert len(provider.accepted) == 2
+    assert sorted(states(seeded).values()) == [("PENDING", 0)] * 4 + [("SENT", 1)] * 2
+
+
 def test_program_delivers_serves_health_and_stops_on_sigterm(
     seeded: RunningGateway, settings: Settings, enqueue: Enqueue
 ) -> None:
@@ -256,6 +312,7 @@ def test_program_delivers_serves_health_and_stops_on_sigterm(
     variables = dict(os.environ) | {
         "HUB_GATEWAY_URL": settings.gateway_url,
         "HUB_JWT_SECRET": settings.jwt_secret.get_secret_value(),
+        "HUB_DELIVERY": "console",
         "HUB_WHATSAPP_PORT": str(port),
         "HUB_WHATSAPP_FILE": str(settings.whatsapp_file),
     }

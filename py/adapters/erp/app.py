@@ -1,12 +1,13 @@
-"""The Litestar application: runs the worker and serves /health."""
+"""The application: runs the exchange, with its health."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-from litestar import Litestar, Response, get
+from litestar import Litestar
 
+from adapters.common.app import create_app
+from adapters.common.health import Health
+from adapters.common.tasks import Supervisor
 from adapters.erp.exchange import Exchange
 from adapters.erp.factory import open_erp
 from adapters.erp.hub import HubClient
@@ -18,41 +19,37 @@ from adapters.erp.worker import Worker
 @asynccontextmanager
 async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
     """A worker with its connections, which are closed when the block ends; it is not running yet."""
-    leader, hub = Leader(settings.listen_url.get_secret_value()), HubClient(settings)
-    erp = open_erp(settings, leader.leading_since)
-    try:
-        exchange = Exchange(erp, hub, settings.erp_batch)
-        yield Worker(exchange, leader, settings.erp_poll_seconds, settings.erp_interval_seconds)
-    finally:
-        await erp.aclose()
-        await hub.aclose()
-        await leader.aclose()
+    leader = Leader(settings.listen_url.get_secret_value())
+    async with HubClient(settings) as hub:
+        erp = open_erp(settings, leader.leading_since)
+        try:
+            exchange = Exchange(erp, hub, settings.erp_batch)
+            yield Worker(
+                exchange, leader, settings.erp_poll_seconds, settings.erp_interval_seconds, gateway=hub
+            )
+        finally:
+            await erp.aclose()
+            await leader.aclose()
 
 
 def create(settings: Settings) -> Litestar:
     """Create the application."""
+    workers: list[Worker] = []
+    health = Health(lambda: workers[0].health.details() if workers else {})
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with open_worker(settings) as worker:
-            app.state.worker = worker
-            task = asyncio.create_task(worker.run())
-            try:
+            workers[:] = [worker]
+            tasks = Supervisor()
+            tasks.add("orders", worker.exchange_orders, worker.stop)
+            tasks.add("synchronisation", worker.synchronise, worker.stop)
+            tasks.add("gateway-probe", worker.probe, worker.stop)
+            if worker.gateway:
+                health.add("gateway", worker.gateway.problem)
+            health.add("erp", worker.health.problem)
+            health.add("tasks", tasks.problem)
+            async with tasks:
                 yield
-            finally:
-                worker.stop()
-                await task
 
-    @get("/health", sync_to_thread=False)
-    def health() -> Response[dict[str, Any]]:
-        """200 while no stream is failing, otherwise 503; an adapter that waits for its turn is healthy."""
-        state = app.state.worker.health
-        body = {
-            "status": "trouble" if state.trouble else "ok" if state.leading else "waiting for its turn",
-            "succeeded_at": {stream: at.isoformat() for stream, at in state.succeeded_at.items()},
-            "trouble": state.trouble,
-        }
-        return Response(body, status_code=503 if state.trouble else 200)
-
-    app = Litestar([health], lifespan=[lifespan], openapi_config=None, logging_config=None)
-    return app
+    return create_app("erp", health=health, lifespan=[lifespan])

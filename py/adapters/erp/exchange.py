@@ -37,7 +37,7 @@ _MAX_REMARKS = 20
 class Exchange:
     """Rounds of the streams: each may end anywhere and is then repeated.
 
-    Methods raise ErpError, postgrest.APIError or httpx.HTTPError.
+    Methods raise ErpError, and as `GatewayClient.call`.
     """
 
     def __init__(self, erp: Erp, hub: HubClient, batch: int) -> None:

@@ -1,30 +1,22 @@
-"""Settings of the ERP adapter: environment variables HUB_<FIELD>, or a JSON file.
+"""Settings of the ERP adapter: environment variables HUB_<FIELD>, or the JSON file HUB_ERP_SETTINGS."""
 
-HUB_ERP_SETTINGS names the file; its values override the environment.
-"""
-
-import json
-import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from adapters.common.settings import AdapterSettings
 
 SERVICE_ID = UUID("0190aa00-0000-7000-8000-00000000000e")
 """`sub` of the adapter's tokens: the role `erp` has no row in the database."""
 
 
-class Settings(BaseSettings):
+class Settings(AdapterSettings):
     """The settings of the adapter."""
 
-    model_config = SettingsConfigDict(env_prefix="HUB_", env_ignore_empty=True, extra="ignore")
+    NAME: ClassVar[str] = "erp"
 
-    gateway_url: str = Field(default="http://127.0.0.1:18150", description="The hub's HTTP API")
-    jwt_secret: SecretStr = Field(
-        default=..., min_length=32, description="The gateway's HS256 key; signs the adapter's own tokens"
-    )
     listen_url: SecretStr = Field(
         default=SecretStr(""),
         description="Direct connection to the database, for the lock by which one of several adapters works",
@@ -67,12 +59,6 @@ class Settings(BaseSettings):
         default="auto",
         description="How files write numbers: id (1.250,50), en (1,250.50), or auto: each file shows it",
     )
-
-    @classmethod
-    def load(cls) -> "Settings":
-        """Read the file, if one is named, and the environment. Raises ValidationError."""
-        file = os.environ.get("HUB_ERP_SETTINGS")
-        return cls(**json.loads(Path(file).read_text())) if file else cls()
 
     @property
     def warehouses(self) -> list[str]:

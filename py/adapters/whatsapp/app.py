@@ -1,14 +1,18 @@
-"""The Litestar application: runs the worker, receives Meta's webhooks and serves /health."""
+"""The application: a worker for each channel, the webhook of Meta with its processor, health."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
-from litestar import Litestar, Response, get
+from litestar import Litestar
 
+from adapters.common.app import create_app
+from adapters.common.health import Health
+from adapters.common.tasks import Supervisor
 from adapters.whatsapp.console import ConsoleDelivery
-from adapters.whatsapp.delivery import Channels, Delivery
+from adapters.whatsapp.delivery import Delivery
 from adapters.whatsapp.listener import listen
 from adapters.whatsapp.mail import MailDelivery
 from adapters.whatsapp.meta import MetaDelivery
@@ -17,63 +21,79 @@ from adapters.whatsapp.settings import Settings
 from adapters.whatsapp.webhook import InboxProcessor, router
 from adapters.whatsapp.worker import Worker
 
+logger = logging.getLogger(__name__)
 
-async def _delivery(settings: Settings, stack: AsyncExitStack) -> Delivery:
-    """The configured providers; a channel without one is printed."""
+
+async def _deliveries(settings: Settings, stack: AsyncExitStack) -> dict[str, Delivery]:
+    """The provider of each channel that this adapter delivers."""
     console = ConsoleDelivery(settings.whatsapp_file)
-    email: Delivery = MailDelivery(settings) if settings.smtp_host else console
-    if not settings.has_credentials:
-        return Channels(console, email)
-    return Channels(await stack.enter_async_context(MetaDelivery(settings)), email)
+    found: dict[str, Delivery] = {}
+    for channel in settings.channels:
+        if not settings.has_provider(channel):
+            logger.info("%s has no provider: its messages are printed here", channel)
+            found[channel] = console
+        elif channel == "WHATSAPP":
+            found[channel] = await stack.enter_async_context(MetaDelivery(settings))
+        else:
+            found[channel] = MailDelivery(settings)
+    return found
 
 
-def create(settings: Settings, delivery: Delivery | None = None) -> Litestar:
-    """Create the application; `delivery` replaces the configured providers."""
+def create(settings: Settings, deliveries: Mapping[str, Delivery] | None = None) -> Litestar:
+    """Create the application; `deliveries` replace the configured providers, by channel.
+
+    Raises SettingsError if a channel has no provider.
+    """
+    if deliveries is None:
+        settings.check_providers()
+    workers: dict[str, Worker] = {}
+
+    def details() -> dict[str, Any]:
+        states = [worker.health for worker in workers.values()]
+        claims = [state.last_claim_at for state in states if state.last_claim_at]
+        return {
+            "last_claim_at": max(claims).isoformat() if claims else None,
+            "sent": sum(state.sent for state in states),
+            "failed": sum(state.failed for state in states),
+            "unknown": sum(state.unknown for state in states),
+            "channels": list(workers),
+        }
+
+    health = Health(details)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             outbox = await stack.enter_async_context(Outbox(settings))
-            worker = Worker(
-                outbox,
-                delivery or await _delivery(settings, stack),
-                lease_seconds=settings.whatsapp_lease_seconds,
-                poll_seconds=settings.whatsapp_poll_seconds,
-                concurrency=settings.whatsapp_at_once,
-            )
             processor = InboxProcessor(outbox)
-            app.state.worker, app.state.outbox, app.state.processor = worker, outbox, processor
-            tasks = [asyncio.create_task(worker.run())]
+            app.state.outbox, app.state.processor = outbox, processor
+            tasks = Supervisor()
+            for channel, delivery in (deliveries or await _deliveries(settings, stack)).items():
+                worker = workers[channel] = Worker(
+                    outbox,
+                    delivery,
+                    channel=channel,
+                    lease_seconds=settings.whatsapp_lease_seconds,
+                    poll_seconds=settings.whatsapp_poll_seconds,
+                    concurrency=settings.whatsapp_at_once,
+                )
+                tasks.add(f"{channel.lower()}-worker", worker.run, worker.stop)
             if settings.has_credentials:
-                tasks.append(asyncio.create_task(processor.run()))
-            listen_url = settings.listen_url.get_secret_value()
-            listener = asyncio.create_task(listen(listen_url, worker.wake)) if listen_url else None
-            try:
+                tasks.add("inbox-processor", processor.run, processor.stop)
+            if listen_url := settings.listen_url.get_secret_value():
+                tasks.add("listener", partial(listen, listen_url, partial(_wake, workers)))
+            health.add("gateway", outbox.problem)
+            health.add("tasks", tasks.problem)
+            async with tasks:
                 yield
-            finally:
-                worker.stop()
-                processor.stop()
-                if listener:
-                    listener.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await listener
-                await asyncio.gather(*tasks)
 
-    @get("/health", sync_to_thread=False)
-    def health() -> Response[dict[str, Any]]:
-        """200 while the gateway answers, otherwise 503."""
-        state = app.state.worker.health
-        body = {
-            "status": "ok" if state.gateway_answers else "gateway away",
-            "last_claim_at": state.last_claim_at.isoformat() if state.last_claim_at else None,
-            "sent": state.sent,
-            "failed": state.failed,
-            "unknown": state.unknown,
-        }
-        return Response(body, status_code=200 if state.gateway_answers else 503)
-
-    handlers: list[Any] = [health]
+    handlers: list[Any] = []
     if settings.has_credentials:
         handlers.append(router(settings, lambda: app.state.outbox, lambda: app.state.processor))
-    app = Litestar(handlers, lifespan=[lifespan], openapi_config=None, logging_config=None)
+    app = create_app("whatsapp", health=health, handlers=handlers, lifespan=[lifespan])
     return app
+
+
+def _wake(workers: Mapping[str, Worker]) -> None:
+    for worker in workers.values():
+        worker.wake()

@@ -27,17 +27,3 @@ class Delivery(Protocol):
         Raises DeliveryError if it was certainly not sent, UnknownOutcomeError if it may have been sent.
         """
         ...
-
-
-class Channels:
-    """Delivers each message by the provider of its channel."""
-
-    def __init__(self, whatsapp: Delivery, email: Delivery) -> None:
-        self._providers = {"WHATSAPP": whatsapp, "EMAIL": email}
-
-    async def deliver(self, message: Message) -> str:
-        """Send the message over its channel. Raises as `Delivery.deliver`."""
-        provider = self._providers.get(message.channel)
-        if provider is None:
-            raise DeliveryError(f"channel {message.channel} is not supported", retry=False)
-        return await provider.deliver(message)

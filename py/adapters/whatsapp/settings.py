@@ -1,16 +1,12 @@
-"""Settings of the WhatsApp adapter: environment variables HUB_<FIELD>, or a JSON file.
+"""Settings of the WhatsApp adapter: environment variables HUB_<FIELD>, or the file HUB_WHATSAPP_SETTINGS."""
 
-HUB_WHATSAPP_SETTINGS names the file; its values override the environment.
-"""
-
-import json
-import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from adapters.common.settings import AdapterSettings, SettingsError
 
 SERVICE_ID = UUID("0190aa00-0000-7000-8000-00000000000a")
 """`sub` of the adapter's tokens: the role `messenger` has no row in the database."""
@@ -23,18 +19,19 @@ _CREDENTIALS = (
 )
 
 
-class Settings(BaseSettings):
+class Settings(AdapterSettings):
     """The settings of the adapter."""
 
-    model_config = SettingsConfigDict(env_prefix="HUB_", env_ignore_empty=True, extra="ignore")
+    NAME: ClassVar[str] = "whatsapp"
 
-    gateway_url: str = Field(default="http://127.0.0.1:18150", description="The hub's HTTP API")
-    jwt_secret: SecretStr = Field(
-        default=..., min_length=32, description="The gateway's HS256 key; signs the adapter's own tokens"
-    )
     listen_url: SecretStr = Field(
         default=SecretStr(""),
         description="Direct connection to the database, for notifications; without it the outbox is polled",
+    )
+    delivery: Literal["all", "whatsapp", "email", "console"] = Field(
+        default="all",
+        description="Channels that are delivered, each of which needs its provider; with console, messages"
+        " of a channel without a provider are printed",
     )
     whatsapp_host: str = Field(default="127.0.0.1", description="Address of /webhook and /health")
     whatsapp_port: int = Field(default=18160, description="Port of /webhook and /health")
@@ -51,9 +48,7 @@ class Settings(BaseSettings):
     )
     whatsapp_poll_seconds: float = Field(default=0.5, gt=0, description="Pause when no message is due")
 
-    whatsapp_token: SecretStr = Field(
-        default=SecretStr(""), description="Token of a system user at Meta; empty: messages are printed"
-    )
+    whatsapp_token: SecretStr = Field(default=SecretStr(""), description="Token of a system user at Meta")
     whatsapp_phone_number_id: str = Field(default="", description="Meta's id of the sending number")
     whatsapp_app_secret: SecretStr = Field(
         default=SecretStr(""), description="Secret with which Meta signs its webhooks"
@@ -75,7 +70,7 @@ class Settings(BaseSettings):
         default=70, gt=0, description="Messages per second; Meta allows 80 for a number"
     )
 
-    smtp_host: str = Field(default="", description="SMTP server; empty: e-mails are printed")
+    smtp_host: str = Field(default="", description="SMTP server")
     smtp_port: int = Field(default=587, description="Port of the SMTP server")
     smtp_security: Literal["starttls", "tls", "none"] = Field(
         default="starttls", description="Encryption of the connection"
@@ -85,12 +80,6 @@ class Settings(BaseSettings):
     smtp_sender: str = Field(
         default="Digital Hub Alfa Beauty <hub@alfabeauty.example>", description="From address of e-mails"
     )
-
-    @classmethod
-    def load(cls) -> "Settings":
-        """Read the file, if one is named, and the environment. Raises ValidationError."""
-        file = os.environ.get("HUB_WHATSAPP_SETTINGS")
-        return cls(**json.loads(Path(file).read_text())) if file else cls()
 
     @property
     def has_credentials(self) -> bool:
@@ -104,3 +93,23 @@ class Settings(BaseSettings):
             missing = ", ".join(f"HUB_{name.upper()}" for name in _CREDENTIALS if name not in given)
             raise ValueError(f"set {missing} too, or none of the WhatsApp credentials")
         return self
+
+    @property
+    def channels(self) -> list[str]:
+        """The channels that this adapter delivers."""
+        return {"whatsapp": ["WHATSAPP"], "email": ["EMAIL"]}.get(self.delivery, ["WHATSAPP", "EMAIL"])
+
+    def has_provider(self, channel: str) -> bool:
+        """Whether the settings name the provider of a channel."""
+        return self.has_credentials if channel == "WHATSAPP" else bool(self.smtp_host)
+
+    def check_providers(self) -> None:
+        """Raise SettingsError if a channel that is to be delivered has no provider."""
+        needed = {"WHATSAPP": "HUB_WHATSAPP_TOKEN", "EMAIL": "HUB_SMTP_HOST"}
+        missing = {channel: needed[channel] for channel in self.channels if not self.has_provider(channel)}
+        if missing and self.delivery != "console":
+            raise SettingsError(
+                f"{' and '.join(missing)} cannot be delivered: set {' and '.join(missing.values())},"
+                " or HUB_DELIVERY=whatsapp or email to deliver one channel only,"
+                " or HUB_DELIVERY=console to print the messages"
+            )

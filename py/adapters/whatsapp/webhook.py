@@ -7,15 +7,24 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import httpx
-from litestar import Request, Response, Router, get, post
+from litestar import MediaType, Request, Response, Router, get, post
+from litestar.connection import ASGIConnection
+from litestar.di import Provide
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.handlers import BaseRouteHandler
+from litestar.params import Dependency
+from litestar.types import Guard
 from postgrest import APIError
+from pydantic import SecretStr
 
-from adapters.whatsapp.outbox import is_transient
+from adapters.common.gateway import UnexpectedAnswerError, is_transient
 from adapters.whatsapp.settings import Settings
 from adapters.whatsapp.signature import is_genuine
+
+Connection = ASGIConnection[Any, Any, Any, Any]
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +67,7 @@ class InboxProcessor:
             try:
                 while await self._inbox.process_inbox(BATCH) >= BATCH and not self._stop:
                     pass
-            except (httpx.HTTPError, APIError) as error:
+            except (httpx.HTTPError, APIError, UnexpectedAnswerError) as error:
                 logger.warning("process_inbox: %s", error)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._idle_seconds)
@@ -86,37 +95,66 @@ def parse(body: bytes) -> dict[str, Any] | None:
     return payload if isinstance(payload, dict) else None
 
 
-def router(settings: Settings, inbox: Callable[[], Inbox], processor: Callable[[], InboxProcessor]) -> Router:
-    """The routes of `/webhook`, as Meta calls them."""
+def require_signature(app_secret: SecretStr) -> Guard:
+    """A guard that admits only bodies that Meta signed with the app's secret; others are answered 401."""
 
-    @get("/")
-    async def verify(request: Request[Any, Any, Any]) -> Response[str]:
-        """Answer the handshake that Meta makes when the webhook's URL is entered."""
-        query = request.query_params
-        expected = settings.whatsapp_verify_token.get_secret_value()
-        token = query.get("hub.verify_token", "")
+    async def guard(connection: Connection, _: BaseRouteHandler) -> None:
+        body = await Request[Any, Any, Any](connection.scope, connection.receive).body()
+        header = connection.headers.get("x-hub-signature-256")
+        if not is_genuine(app_secret.get_secret_value(), body, header):
+            raise NotAuthorizedException("the signature is missing or wrong")
+
+    return guard
+
+
+def require_verify_token(verify_token: SecretStr) -> Guard:
+    """A guard that admits only Meta's handshake with the configured token; others are answered 403."""
+
+    def guard(connection: Connection, _: BaseRouteHandler) -> None:
+        query, expected = connection.query_params, verify_token.get_secret_value()
+        given = query.get("hub.verify_token", "")
         if (
             not expected
             or query.get("hub.mode") != "subscribe"
-            or not hmac.compare_digest(token.encode(), expected.encode())
+            or not hmac.compare_digest(given.encode(), expected.encode())
         ):
-            return Response("", status_code=403, media_type="text/plain")
-        return Response(query.get("hub.challenge", "")[:1000], media_type="text/plain")
+            raise PermissionDeniedException("the verify token is wrong")
 
-    @post("/", status_code=200, request_max_body_size=MAX_BODY_BYTES)
-    async def receive(request: Request[Any, Any, Any]) -> Response[str]:
+    return guard
+
+
+def router(settings: Settings, inbox: Callable[[], Inbox], processor: Callable[[], InboxProcessor]) -> Router:
+    """The routes of `/webhook`, as Meta calls them; `inbox` and `processor` exist once the program runs."""
+
+    @get("/", guards=[require_verify_token(settings.whatsapp_verify_token)], media_type=MediaType.TEXT)
+    async def verify(request: Request[Any, Any, Any]) -> str:
+        """Answer the handshake that Meta makes when the webhook's URL is entered."""
+        return request.query_params.get("hub.challenge", "")[:1000]
+
+    @post(
+        "/",
+        guards=[require_signature(settings.whatsapp_app_secret)],
+        status_code=200,
+        request_max_body_size=MAX_BODY_BYTES,
+    )
+    async def receive(
+        request: Request[Any, Any, Any],
+        inbox: Annotated[Inbox, Dependency(skip_validation=True)],
+        processor: Annotated[InboxProcessor, Dependency(skip_validation=True)],
+    ) -> Response[str]:
         """Store a webhook before answering 200; 400 if it can never be stored, 503 if Meta should retry."""
-        body = await request.body()
-        secret = settings.whatsapp_app_secret.get_secret_value()
-        if not is_genuine(secret, body, request.headers.get("x-hub-signature-256")):
-            return Response("", status_code=401, media_type="text/plain")
-        payload = parse(body)
-        if payload is None:
-            return Response("", status_code=400, media_type="text/plain")
-        status = await _store(inbox().store_inbound, payload, processor().wake)
-        return Response("", status_code=status, media_type="text/plain")
+        payload = parse(await request.body())
+        status = 400 if payload is None else await _store(inbox.store_inbound, payload, processor.wake)
+        return Response("", status_code=status, media_type=MediaType.TEXT)
 
-    return Router("/webhook", route_handlers=[verify, receive])
+    return Router(
+        "/webhook",
+        route_handlers=[verify, receive],
+        dependencies={
+            "inbox": Provide(inbox, sync_to_thread=False),
+            "processor": Provide(processor, sync_to_thread=False),
+        },
+    )
 
 
 async def _store(
@@ -125,7 +163,7 @@ async def _store(
     """Store the payload; returns the HTTP status of the answer."""
     try:
         await store(payload)
-    except (httpx.HTTPError, APIError) as error:
+    except (httpx.HTTPError, APIError, UnexpectedAnswerError) as error:
         logger.warning("inbound_message: %s", error)
         return 503 if is_transient(error) else 400  # Meta repeats a webhook that is answered 503
     wake()

@@ -11,21 +11,12 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from postgrest import APIError
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    RetryError,
-    retry_if_exception,
-    stop_after_delay,
-    stop_never,
-    stop_when_event_set,
-    wait_random_exponential,
-)
-from tenacity.stop import stop_base
+from tenacity import RetryError
 
+from adapters.common.gateway import is_transient
+from adapters.common.retry import call_with_retries
 from adapters.whatsapp.delivery import Delivery, DeliveryError, UnknownOutcomeError
 from adapters.whatsapp.messages import Message
-from adapters.whatsapp.outbox import is_transient
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -37,9 +28,10 @@ _MAX_PAUSE_SECONDS = 15
 class MessageSource(Protocol):
     """The part of the outbox that the worker calls."""
 
-    async def claim(self) -> list[Message]: ...
+    async def claim(self, channel: str | None) -> list[Message]: ...
     async def report_sent(self, message_id: UUID, provider_id: str) -> None: ...
     async def report_failed(self, message_id: UUID, error_code: str, *, retry: bool) -> None: ...
+    async def release(self, message_ids: list[UUID]) -> None: ...
 
 
 @dataclass
@@ -55,10 +47,15 @@ class Health:
 
 @dataclass
 class Worker:
-    """Delivers due messages until it is stopped; completes the claimed batch before it stops."""
+    """Delivers the due messages of a channel until it is stopped.
+
+    Stopped, it completes the deliveries that have begun and gives the other claimed messages back.
+    """
 
     outbox: MessageSource
     delivery: Delivery
+    channel: str | None = None
+    """None: all channels."""
     lease_seconds: float = 60
     poll_seconds: float = 0.5
     concurrency: int = 8
@@ -85,11 +82,6 @@ class Worker:
                 claimed = await self.step()
             except RetryError:
                 break  # stopped while the gateway was unreachable
-            except Exception:
-                # A defect or an invalid answer: pause, or the loop would spin.
-                logger.exception("this round failed")
-                await self._pause(_MAX_PAUSE_SECONDS)
-                continue
             if not claimed:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), self.poll_seconds)
@@ -115,14 +107,17 @@ class Worker:
         async def claim() -> list[Message]:
             nonlocal deadline
             deadline = time.monotonic() + self.lease_seconds  # before the database's own lease begins
-            return await self.outbox.claim()
+            return await self.outbox.claim(self.channel)
 
-        claimed = await self._call_with_retries("claim_messages", claim, stop_never)
+        claimed = await self._call_with_retries("claim_messages", claim)
         self.health.last_claim_at = datetime.now(UTC)
         self.health.gateway_answers = True
         return claimed, deadline
 
     async def _handle(self, message: Message, deadline: float) -> None:
+        if self._stop.is_set():
+            await self._release(message)
+            return
         if time.monotonic() >= deadline:
             logger.warning("%s: the lease has lapsed, another worker may have the message", message.id)
             return
@@ -146,6 +141,13 @@ class Worker:
                 del self._unreported[message.id]
                 self.health.sent += 1
 
+    async def _release(self, message: Message) -> None:
+        """Give a message back that was claimed and not begun when the adapter was stopped."""
+        try:
+            await self._call_with_retries("release_messages", lambda: self.outbox.release([message.id]))
+        except (RetryError, APIError) as error:
+            logger.warning("%s: not given back, its lease must lapse: %s", message.id, error)
+
     async def _report_failure(self, message: Message, code: str, deadline: float, *, retry: bool) -> None:
         logger.warning("%s: not delivered: %s", message.id, code)
         self.health.failed += 1
@@ -162,9 +164,8 @@ class Worker:
             else:
                 await self.outbox.report_failed(message.id, text, retry=retry)
 
-        remaining = stop_after_delay(max(0.0, deadline - time.monotonic()))
         try:
-            await self._call_with_retries(function, report, remaining)
+            await self._call_with_retries(function, report, deadline - time.monotonic())
         except RetryError:
             logger.warning("%s: %s did not reach the gateway", message.id, function)
             return False
@@ -172,25 +173,20 @@ class Worker:
             logger.warning("%s: the gateway refused %s: %s", message.id, function, error.code)
         return True
 
-    async def _call_with_retries(self, name: str, call: Callable[[], Awaitable[T]], stop: stop_base) -> T:
+    async def _call_with_retries(
+        self, name: str, call: Callable[[], Awaitable[T]], seconds: float | None = None
+    ) -> T:
         """Retry transient errors with growing pauses; raises RetryError when stopped or out of time."""
 
-        def log_retry(state: RetryCallState) -> None:
+        def log_retry(error: BaseException | None) -> None:
             self.health.gateway_answers = False
-            error = state.outcome and state.outcome.exception()
-            logger.warning("%s: %s; retrying", name, error if error else "no answer")
+            logger.warning("%s: %s; retrying", name, error or type(error).__name__)
 
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(is_transient),
-            # tenacity expects a threading.Event and only calls is_set().
-            stop=stop | stop_when_event_set(self._stop),  # type: ignore[arg-type]
-            wait=wait_random_exponential(multiplier=0.2, max=_MAX_PAUSE_SECONDS),
-            sleep=self._pause,
-            before_sleep=log_retry,
+        return await call_with_retries(
+            call,
+            stop=self._stop,
+            retry_if=is_transient,
+            max_pause_seconds=_MAX_PAUSE_SECONDS,
+            on_error=log_retry,
+            seconds=seconds,
         )
-        return await retrying(call)
-
-    async def _pause(self, seconds: float) -> None:
-        """Sleep for so many seconds or until `stop` is called."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), seconds)

@@ -213,6 +213,7 @@ class Environment:
             "HUB_GATEWAY_URL": self.gateway_url,
             "HUB_JWT_SECRET": self.jwt_secret,
             "HUB_WHATSAPP_PORT": str(self.settings.whatsapp_port),
+            "HUB_DELIVERY": "console",
             "HUB_WHATSAPP_FILE": str(self.delivered),
             "HUB_WHATSAPP_LEASE_SECONDS": "3",
             "HUB_WHATSAPP_POLL_SECONDS": "0.1",

@@ -123,7 +123,10 @@ def _whatsapp(stack: Stack) -> Program | None:
     messages = messages_file(stack)
     messages.parent.mkdir(mode=0o700, exist_ok=True)
     python_account().own(messages.parent)
-    values = _adapter_settings(stack, "WHATSAPP", "SMTP")
+    values = _adapter_settings(stack, "WHATSAPP", "SMTP", "DELIVERY")
+    if not {"whatsapp_token", "smtp_host"} & set(values):
+        # A stack without any provider is for trying out; with one, a missing channel is an error.
+        values.setdefault("delivery", "console")
     values |= {"whatsapp_port": str(port), "whatsapp_file": str(messages)}
     return _adapter(stack, "whatsapp", port, values)
 

@@ -26,7 +26,14 @@ from hub.stack.programs import Program
 
 _USER = "hub"
 _START_SECONDS = 20
-_ADAPTER_SETTINGS = ("HUB_WHATSAPP_", "HUB_SMTP_", "HUB_ERP_", "HUB_CACHE_", "HUB_REDIS_")
+_ADAPTER_SETTINGS = (
+    "HUB_WHATSAPP_",
+    "HUB_SMTP_",
+    "HUB_DELIVERY",
+    "HUB_ERP_",
+    "HUB_CACHE_",
+    "HUB_REDIS_",
+)
 
 
 def config(stack: Stack, programs: list[Program]) -> str:

@@ -39,6 +39,7 @@ def messages(gateway: RunningGateway, tmp_path_factory: pytest.TempPathFactory) 
         "HUB_GATEWAY_URL": gateway.url,
         "HUB_JWT_SECRET": gateway.jwt_secret,
         "HUB_WHATSAPP_PORT": str(next_free(39970)),
+        "HUB_DELIVERY": "console",
         "HUB_WHATSAPP_FILE": str(folder / "messages.jsonl"),
         "HUB_WHATSAPP_POLL_SECONDS": "0.1",
     }
