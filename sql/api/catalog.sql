@@ -61,7 +61,8 @@ Errors: ERP_MAINTAINED 409.$$;
 comment on column api.products.price is
   'IDR a unit, at the caller''s tier; null: the product is withdrawn';
 comment on column api.products.base_price is
-  'IDR a unit, charged where a tier has no price of its own; the writable one';
+  'IDR a unit, charged where a tier has no price of its own; the writable one, which every role '
+  'reads, also of a withdrawn product';
 comment on column api.products.min_qty_discount is
   'Units in one order from which discount_price is charged; null: no quantity discount';
 comment on column api.products.discount_price is 'IDR a unit from min_qty_discount units on';
