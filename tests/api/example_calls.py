@@ -458,7 +458,7 @@ CALLS = {
     "erp_stream": Call("erp", {"stream": "stream"}, lambda _: {"stream": "stock"}),
     "erp_report": Call(
         "erp",
-        {"stream": "stream", "ok": "outcome", "detail": "anything"},
+        {"stream": "stream", "ok": "outcome", "detail": "anything", "notify": "flag"},
         lambda _: {"stream": "stock", "ok": True},
     ),
     "erp_apply_stock": Call(
