@@ -120,6 +120,8 @@ def test_lines_of_a_request_share_its_id_and_hold_no_query_and_no_body(
     mine = [line for line in found if line.get("request_id") == "req-1"]
     assert [line["event"] for line in mine] == ["request", "inside", "answer"]
     assert (mine[0]["method"], mine[0]["path"], mine[2]["status_code"]) == ("GET", "/shown", 200)
+    context = {"event", "request_id", "logger", "level", "timestamp"}
+    assert (set(mine[0]) - context, set(mine[2]) - context) == ({"method", "path"}, {"status_code"})
     for hidden in ("open-sesame", "the secret answer", "the private text"):
         assert hidden not in written.getvalue()
 
