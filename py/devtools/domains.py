@@ -28,9 +28,11 @@ def domain_of(name: str) -> str:
 @cache
 def _domains() -> set[str]:
     root = paths.sql_root()
-    return {
+    names = {
         _without_number(file.stem) for folder in ("schema", "api") for file in root.glob(f"{folder}/*.sql")
     }
+    # A file may hold a part of a domain: `partners_removal` is one of partners.
+    return {name for name in names if not any(name.startswith(f"{other}_") for other in names)}
 
 
 def _domain_of_file(stem: str) -> str:

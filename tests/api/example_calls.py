@@ -520,9 +520,7 @@ CALLS = {
         {"message_id": "id", "error_code": "optional text", "retry": "flag"},
         lambda m: {"message_id": m.message(), "error_code": "131026", "retry": False},
     ),
-    "release_messages": Call(
-        "messenger", {"message_ids": "ids"}, lambda m: {"message_ids": [m.message()]}
-    ),
+    "release_messages": Call("messenger", {"message_ids": "ids"}, lambda m: {"message_ids": [m.message()]}),
     "message_status": Call(
         "messenger",
         {

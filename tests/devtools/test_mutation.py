@@ -224,6 +224,8 @@ def test_every_folder_of_domain_tests_is_near_some_object() -> None:
         ("api.products", "catalog"),
         ("app.fail", ""),
         ("app.no_such_function", ""),
+        ("app.check_partner_settled", "partners"),
+        ("api.receivables", "invoices"),
     ],
 )
 def test_object_belongs_to_the_domain_of_its_file(name: str, domain: str) -> None:

@@ -43,7 +43,7 @@ _RELATED = {
     "invoices": ("tests/domain/loyalty/",),
     "jobs": ("tests/domain/test_jobs.py",),
     "messaging": ("tests/domain/shadow/",),
-    "orders": ("tests/domain/partners/", "tests/api/test_order_life.py"),
+    "orders": ("tests/domain/partners/", "tests/domain/service_level/", "tests/api/test_order_life.py"),
     "regions": ("tests/domain/subdistributors/", "tests/domain/partners/"),
     "statistics": ("tests/domain/test_jobs.py",),
 }
