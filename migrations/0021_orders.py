@@ -7,6 +7,6 @@ __depends__ = {"0016_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="292a398fa5e789c21a0ebe69525bd0359cd02d14e66291afecbda44a61774a9f",
+        sha256="a072dd494cfde2b4f62588611bd2d21ecac6c4d62a83adb23c9448eaa89eeefa",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0022_pricing"}
 steps = [
     schema_file(
         "23_invoices.sql",
-        sha256="d974b5ef209565c796ddd36c4ede6537bf75eff9f45daa6a35c09308f772907f",
+        sha256="2dcabc152d22453b03e77fed7cc81a32705484332033ce4ff667bc4c78744e9e",
     ),
 ]

@@ -87,6 +87,15 @@ def bench(
     lists: Annotated[
         bool, typer.Option("--lists", help="Measure only lists, with up to a million orders.")
     ] = False,
+    scale: Annotated[
+        bool,
+        typer.Option(
+            "--scale", help="Measure lists, jobs, orders and the check with up to 10 million orders (50 GB)."
+        ),
+    ] = False,
+    sizes: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Numbers of orders for --lists and --scale.")
+    ] = "",
     contention: Annotated[
         int | None,
         typer.Option(metavar="ORDERS", help="Submit only so many orders for ten products."),
@@ -107,6 +116,7 @@ def bench(
         "outbox": outbox,
         "stock": stock,
         "lists": lists,
+        "scale": scale,
         "contention": contention is not None,
         "gateway": gateway,
         "hot": hot,
@@ -121,6 +131,7 @@ def bench(
         profile_only=profile,
         only=[name for name, chosen in parts.items() if chosen],
         compare=compare or [],
+        sizes=[int(size) for size in sizes.split(",") if size],
         **({} if contention is None else {"orders": contention}),
     )
 

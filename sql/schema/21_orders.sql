@@ -145,6 +145,9 @@ create index orders_partner_created_idx on app.orders (partner_id, created_at de
 create index orders_created_idx on app.orders (created_at desc);
 create index orders_open_created_idx on app.orders (created_at desc)
 where status in ('SUBMITTED', 'PROCESSING');
+-- The open orders of a partner with a long history.
+create index orders_open_partner_idx on app.orders (partner_id, created_at desc)
+where status in ('SUBMITTED', 'PROCESSING');
 create index orders_open_routed_idx on app.orders (routed_at)
 where status in ('SUBMITTED', 'PROCESSING');
 create index orders_subdist_created_idx on app.orders (routed_to_subdist_id, created_at desc);

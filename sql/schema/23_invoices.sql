@@ -76,6 +76,7 @@ create index idx_invoices_unpaid on app.invoices (due_date) where status in ('UN
 create index invoices_refund_due_idx on app.invoices (updated_at) where refund_due > 0;
 create index invoices_created_idx on app.invoices (created_at desc);
 create index invoices_partner_idx on app.invoices (partner_id, created_at desc);
+create index invoices_partner_due_idx on app.invoices (partner_id, due_date);
 create index invoices_partner_unpaid_idx on app.invoices (partner_id, due_date)
 where status in ('UNPAID', 'PARTIAL');
 create index invoices_reminder_idx on app.invoices (coalesce(last_reminder_day, -1000), due_date)

@@ -277,6 +277,7 @@ CALLS = {
     "monthly_totals": Call("agent", {"months": "count"}, lambda _: {"months": 3}),
     "sla_lateness": Call("agent", {"months": "count"}, lambda _: {"months": 3}),
     "newest_orders": Call("agent", {"n": "count", "before": "moment"}, lambda _: {"n": 5}),
+    "newest_order_events": Call("agent", {"n": "count", "before": "moment"}, lambda _: {"n": 5}),
     "redeem_reward": Call(
         "partner",
         {"reward_id": "id", "idempotency_key": "text"},

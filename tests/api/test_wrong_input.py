@@ -36,6 +36,7 @@ ALSO_ALLOWED = {
     "catalogue": {"subdist"},
     "app_configs": {"subdist"},
     "newest_orders": {"partner", "subdist"},
+    "newest_order_events": {"partner", "subdist"},
     "monthly_totals": {"partner"},
     "ship_order": {"subdist"},
     "complete_order": {"subdist"},

@@ -16,6 +16,7 @@ from devtools.bench import (
     cpu,
     environment,
     full_plan,
+    history,
     hot,
     lists,
     outbox,
@@ -23,12 +24,13 @@ from devtools.bench import (
     preconditions,
     quick_plan,
     run,
+    scale,
     scenarios,
     stock,
 )
 from devtools.bench.pgbench import Round, percentile
 from devtools.bench.results import Row
-from hub import paths
+from hub import check, paths
 from hub.cluster import Cluster
 
 FIELDS = {"name": "submit_order", "clients": 4, "floor": 200.0, "ours": 90.0, "ratio": 0.5}
@@ -276,7 +278,7 @@ def indexes(conn: psycopg.Connection[Any]) -> set[str]:
     return {row[0] for row in found}
 
 
-def test_lists_are_asked_for_at_each_size(
+def test_histories_of_each_size_are_consistent_and_what_is_measured_is_shown(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     chosen = [
@@ -286,14 +288,24 @@ def test_lists_are_asked_for_at_each_size(
     ]
     assert {role for role, *_ in lists.declared()} == {role for role, *_ in lists.CALLERS.values()}
     monkeypatch.setattr(lists, "declared", lambda: chosen)
+    for name, value in (("_WARM_ROUNDS", 0), ("_JOB_ROUNDS", 1), ("_ORDERS", 1)):
+        monkeypatch.setattr(scale, name, value)
+    sizes = (150, 300)
+    before = databases(cluster)
     with environment.prepared(cluster.url()) as prepared:
         with prepared.admin(prepared.hub) as conn:
             declared_indexes = indexes(conn)
-        rows = lists.measure(prepared, lambda _: None, sizes=(150, 300), requests=1)
-        with prepared.admin(prepared.hub) as conn:
-            assert conn.execute("select count(*) from app.orders").fetchone() == (300,)
-            assert dangling(conn) == []
-            assert indexes(conn) == declared_indexes
+        with history.built(prepared, sizes, lambda _: None) as built:
+            for size, each in zip(sizes, built, strict=True):
+                with each.connect() as conn:
+                    assert conn.execute("select count(*) from app.orders").fetchone() == (size,)
+                    assert indexes(conn) == declared_indexes
+                    assert [f.invariant for f in check.check(conn) if f.rows] == []
+            with built[0].connect() as conn:
+                assert dangling(conn) == []
+            rows = lists.measure(built, lambda _: None, requests=1)
+            scaled = scale.measure(built, lambda _: None, submit_rounds=1)
+    assert databases(cluster) == before
     found = {(row.name, row.caller): row for row in rows}
     assert set(found) == {
         *(("orders", caller) for caller, (role, *_) in lists.CALLERS.items() if role == "partner"),
@@ -305,8 +317,17 @@ def test_lists_are_asked_for_at_each_size(
     assert found["missing", "admin"].figures()["at"]["300"]["status"] == 404
     assert found["missing", "admin"].growth is None
     assert [table.row_count for table in lists.tables(rows)] == [4, 5]
-    [file] = plot.write(rows, tmp_path)
-    assert "300 orders" in file.read_text()
+    assert {row.name for row in scaled if row.kind == scale.JOB} == {*scale.jobs()} - {"history-purge"}
+    assert [row.kind for row in scaled].count(scale.SUBMIT) == 1
+    assert scale.table(scaled).row_count == len(scaled)
+    written = {file.name: file.read_text() for file in plot.write([*rows, *scaled], tmp_path)}
+    assert "300 orders" in written["bench-lists.svg"]
+    assert "submit_order" in written["bench-scale.svg"]
+
+
+def test_every_scheduled_job_is_measured() -> None:
+    assert len(scale.jobs()) == len(list((paths.root() / "sql" / "jobs").glob("*.sql")))
+    assert scale.jobs()["sla-sweep"] == "select jobs.sweep_service_level()"
 
 
 def test_charts_show_orders_and_processor_time(tmp_path: Path) -> None:

@@ -242,6 +242,7 @@ api.submit_draft              -     yes      -       -        -      -          
 api.cancel_order              -     yes      -       -        -      -           -      -
 api.update_profile            -     yes      -       -        -      -           -      -
 api.newest_orders             -     yes      yes     yes      yes    yes         -      -
+api.newest_order_events       -     yes      yes     yes      yes    yes         -      -
 api.monthly_totals            -     yes      yes     -        yes    yes         -      -
 api.sla_lateness              -     -        yes     -        yes    yes         -      -
 api.redeem_reward             -     yes      -       -        -      -           -      -
@@ -304,6 +305,7 @@ auth.agent_regions            -     yes      yes     -        yes    yes        
 auth.current_agent_region     -     -        yes     -        -      -           -      -
 app.my_contacts               -     yes      -       -        -      -           -      -
 app.newest_order_ids          -     yes      yes     yes      yes    yes         -      -
+app.newest_order_event_ids    -     yes      yes     yes      yes    yes         -      -
 app.allowed_actions           -     yes      yes     yes      yes    yes         -      -
 app.order_allows              -     yes      yes     yes      yes    yes         -      -
 app.is_legal_transition       -     yes      yes     yes      yes    yes         -      -

@@ -1,4 +1,4 @@
-"""`newest_orders` returns what `orders` ordered by `created_at` returns, for every role."""
+"""`newest_orders` and `newest_order_events` return what the views ordered by time return, for every role."""
 
 import pytest
 
@@ -62,3 +62,26 @@ def test_pages_of_an_agent_follow_each_other(spread: Connection, dataset: RlsDat
 def test_an_agent_without_partners_gets_an_empty_list(conn: Connection, dataset: RlsDataset) -> None:
     conn.execute("update app.agents set region_id = null where id = %s", [dataset.west.agent.sub])
     assert rows(conn, dataset.west.agent, CALL, 20, None) == []
+
+
+EVENTS = (
+    "select id::text from api.order_events where created_at < %s order by created_at desc, id desc limit %s"
+)
+EVENTS_CALL = "select id::text from api.newest_order_events(n => %s, before => %s)"
+
+
+@pytest.mark.parametrize("role", ["partner", "agent", "subdist", "admin", "superadmin"])
+def test_newest_events_are_the_head_of_the_list(spread: Connection, dataset: RlsDataset, role: str) -> None:
+    for who, _ in visibility.callers(dataset, role):
+        wanted = rows(spread, who, EVENTS, "infinity", 100)
+        assert rows(spread, who, EVENTS_CALL, 100, None) == wanted
+        for before in rows(spread, who, "select created_at from api.order_events"):
+            assert rows(spread, who, EVENTS_CALL, 2, before) == rows(spread, who, EVENTS, before, 2)
+        assert wanted
+
+
+def test_newest_events_of_an_agent_of_many_partners(spread: Connection, dataset: RlsDataset) -> None:
+    add_partners(spread, dataset.west.partner, 1001)
+    agent = dataset.west.agent
+    wanted = rows(spread, agent, EVENTS, "infinity", 3)
+    assert rows(spread, agent, EVENTS_CALL, 3, None) == wanted != []

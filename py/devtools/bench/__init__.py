@@ -17,11 +17,13 @@ from devtools.bench import (
     contention,
     cpu,
     gateway,
+    history,
     hot,
     lists,
     outbox,
     preconditions,
     results,
+    scale,
     scenarios,
     stock,
 )
@@ -35,7 +37,7 @@ __all__ = ["BenchError", "full_plan", "quick_plan", "run"]
 _QUICK_SECONDS = 145  # of the three minutes; the rest is for the processor time and for cleaning up
 _FULL_SECONDS = 1200
 _CPU_SECONDS = 12
-_NOT_DURABLE = {"cpu", "lists"}
+_NOT_DURABLE = {"cpu", "lists", "scale"}
 """Parts with a cluster of their own, which does not wait for the disk."""
 
 
@@ -51,15 +53,17 @@ def run(
     seconds: float | None = None,
     benches: Sequence[scenarios.Bench] | None = None,
     repetitions: int = 3,
+    sizes: Sequence[int] = (),
 ) -> list[results.Figures]:
     """Measure, print the tables and write the JSON file and the charts; returns the rows.
 
     `database` is the URL of a superuser on a cluster; without it a temporary cluster is created. Scratch
     databases are created and dropped in either. `only` are names of parts to measure instead of orders:
-    cpu, outbox, stock, contention, gateway, hot, lists. `orders` is the number of orders of the contention
-    test. `compare` are checkouts of other versions, whose processor time is measured beside this one's.
-    `seconds` is the length of a round; without it the rounds fill the time budget. Raises BenchError when a
-    transaction fails, the caller is not a partner, or the processor time of the server cannot be read.
+    cpu, outbox, stock, contention, gateway, hot, lists, scale. `orders` is the number of orders of
+    contention, `sizes` are those of lists and scale. `compare` are checkouts of other versions,
+    whose processor time is measured beside this one's. `seconds` is the length of a round; without it the
+    rounds fill the time budget. Raises BenchError when a transaction fails, the caller is not a partner, or
+    the processor time of the server cannot be read.
     """
     started = time.monotonic()
     found: list[results.Figures] = []
@@ -91,10 +95,8 @@ def run(
             bar.start("processor time")
             with prepared(database, durable=False, compare=compare) as environment:
                 found += cpu.measure(environment, bar.tick, _CPU_SECONDS if quick else cpu.SECONDS)
-        if "lists" in wanted:
-            bar.start("lists")
-            with prepared(database, durable=False) as environment:
-                found += lists.measure(environment, bar.tick)
+        if wanted & {"lists", "scale"}:
+            found += _growth(database, sizes, bar, whole="scale" in wanted)
     _show(found)
     say(f"measured in {time.monotonic() - started:.0f} s")
     if json_file:
@@ -181,11 +183,28 @@ def _orders(
     return found
 
 
+def _growth(
+    database: str | None, sizes: Sequence[int], bar: _Bar, *, whole: bool
+) -> list[lists.Row | scale.Row]:
+    """Measure lists at several numbers of orders; the `whole` includes jobs, submissions and the check."""
+    bar.start("histories")
+    chosen = sorted(sizes) or (scale.SIZES if whole else lists.SIZES)
+    with (
+        prepared(database, durable=False, settings=history.SETTINGS) as environment,
+        history.built(environment, chosen, bar.tick) as built,
+    ):
+        found: list[lists.Row | scale.Row] = [*lists.measure(built, bar.tick)]
+        if whole:
+            found += scale.measure(built, bar.tick)
+        return found
+
+
 def _show(found: Sequence[results.Figures]) -> None:
     clock = [row for row in found if isinstance(row, results.Row)]
     processor_time = [row for row in found if isinstance(row, cpu.Row)]
     listed = [row for row in found if isinstance(row, lists.Row)]
     updated = [row for row in found if isinstance(row, hot.Row)]
+    scaled = [row for row in found if isinstance(row, scale.Row)]
     if clock:
         out.print(results.table(clock))
     if processor_time:
@@ -195,6 +214,8 @@ def _show(found: Sequence[results.Figures]) -> None:
     if listed:
         for table in lists.tables(listed):
             out.print(table)
+    if scaled:
+        out.print(scale.table(scaled))
 
 
 def quick_plan() -> list[scenarios.Bench]:

@@ -6,9 +6,9 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -77,6 +77,31 @@ class Environment:
             with self.admin(url) as conn:
                 conn.execute("vacuum analyze" if analyze else "checkpoint")
 
+    @contextmanager
+    def copies(self, names: Sequence[str]) -> Iterator[list["Environment"]]:
+        """Copy the hub's database under further names; the copies are dropped at the end."""
+        template = urlsplit(self.hub).path.lstrip("/")
+        copies = [f"{template}_{name}" for name in names]
+        with psycopg.connect(_url(self.hub, dbname="postgres"), autocommit=True) as conn:
+            try:
+                for copy in copies:
+                    conn.execute(
+                        sql.SQL("create database {} template {}").format(
+                            sql.Identifier(copy), sql.Identifier(template)
+                        )
+                    )
+                yield [
+                    replace(
+                        self, hub=_url(self.hub, dbname=copy), hub_login=_url(self.hub_login, dbname=copy)
+                    )
+                    for copy in copies
+                ]
+            finally:
+                for copy in copies:
+                    conn.execute(
+                        sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(copy))
+                    )
+
 
 @contextmanager
 def prepared(
@@ -85,15 +110,16 @@ def prepared(
     profiling: bool = False,
     durable: bool = True,
     compare: Sequence[Path] = (),
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Environment]:
     """Create the databases with their rows, in a temporary cluster or in the one of `database`.
 
     `compare` are other checkouts of the project; each gets two databases of its own. Unless `durable`, the
-    temporary cluster is set up for measuring processor time.
+    temporary cluster is set up for measuring processor time. `settings` are further ones of that cluster.
     """
     with ExitStack() as stack:
-        settings = _SETTINGS | ({} if durable else _SETTLED)
-        server = database or stack.enter_context(_temporary_cluster(settings, profiling=profiling))
+        all_settings = _SETTINGS | ({} if durable else _SETTLED) | dict(settings or {})
+        server = database or stack.enter_context(_temporary_cluster(all_settings, profiling=profiling))
         yield stack.enter_context(_databases(server, compare))
 
 

@@ -1,20 +1,23 @@
-"""The lists of each role through the gateway, on one database that grows: the time must not grow with it."""
+"""The lists of each role through the gateway, on databases of several sizes that must not matter."""
 
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import httpx
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from rich.table import Table
 
 from adapters.common.tokens import mint
-from devtools.bench.environment import Environment
 from devtools.bench.gateway import scratch_folder, serving
-from devtools.bench.pgbench import SQL
+from devtools.bench.history import History
 from hub.cluster import new_password
 
 SIZES = (10_000, 200_000, 1_000_000)
@@ -27,8 +30,9 @@ LIMIT_MS = 20
 _WARM_REQUESTS = 7  # PostgreSQL chooses between a custom and a generic plan after five
 _TOO_SLOW_SECONDS = 0.7
 _TIMEOUT_SECONDS = 20  # a statement ends after 15
-_BATCH = 50_000
 _SHOWN = 12
+_CURSOR_AGE = timedelta(days=3)  # also 10,000 orders are a week old
+_PLAN = 'application/vnd.pgrst.plan+json; for="application/json"; options=analyze|buffers'
 
 CALLERS = {
     "partner": ("partner", "partner_id", 5),
@@ -43,18 +47,19 @@ CALLERS = {
     "admin": ("admin", "agent_id", 4),
     "superadmin": ("superadmin", "agent_id", 5),
 }
-"""Role, function of sql/lists.sql and number of each caller. Remote ones have few orders, all of them old."""
+"""Role, function of sql/history.sql and number of each caller. Remote ones have few orders, all old."""
 
 Tick = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The times of one list at one size of the database, in ms."""
+    """The times of one list at one size of the database, in ms, and the pages that its plan read."""
 
     status: int
     rows: int
     times: tuple[float, ...]
+    buffers: int | None = None
 
 
 @dataclass
@@ -72,11 +77,11 @@ class Row:
 
     @property
     def growth(self) -> float | None:
-        """The fastest request at the largest size by that at the one before: noise only slows down."""
+        """The fastest request at the largest size by that at the smallest: noise only slows down."""
         if len(self.answers) < 2 or any(a.status != httpx.codes.OK for a in self.answers.values()):
             return None
-        before, after = sorted(self.answers)[-2:]
-        return min(self.answers[after].times) / min(self.answers[before].times)
+        sizes = sorted(self.answers)
+        return min(self.answers[sizes[-1]].times) / min(self.answers[sizes[0]].times)
 
     def figures(self) -> dict[str, Any]:
         """The entry of the JSON file."""
@@ -91,90 +96,126 @@ class Row:
                     "rows": answer.rows,
                     "ms": round(median(answer.times), 2),
                     "min_ms": round(min(answer.times), 2),
+                    "buffers": answer.buffers,
                 }
                 for orders, answer in self.answers.items()
             },
         }
 
 
+@dataclass
+class _Asked:
+    """The requests of one list at one size."""
+
+    client: httpx.Client
+    path: str
+    status: int = 0
+    rows: int = 0
+    times: list[float] = field(default_factory=list)
+    slow: int = 0
+    is_over: bool = False
+
+    def ask(self, *, counts: bool) -> None:
+        """Ask once more; a list that fails, or takes too long twice, is not asked for again."""
+        if self.is_over:
+            return
+        began = time.perf_counter()
+        try:
+            response = self.client.get(self.path)
+        except httpx.TimeoutException:
+            self.status, self.rows = httpx.codes.GATEWAY_TIMEOUT, 0
+            self.times, self.is_over = [_TIMEOUT_SECONDS * 1000], True
+            return
+        seconds = time.perf_counter() - began
+        self.slow += seconds > _TOO_SLOW_SECONDS  # the first time, pages may come from the disk
+        self.is_over = response.status_code != httpx.codes.OK or self.slow > 1
+        if self.is_over:
+            self.times = [seconds * 1000]
+        elif counts:
+            self.times.append(seconds * 1000)
+        self.status = response.status_code
+        document = response.json()
+        self.rows = len(document) if isinstance(document, list) else 0
+
+    def answer(self) -> Answer:
+        """The result, with the pages that its plan reads."""
+        return Answer(self.status, self.rows, tuple(self.times), None if self.is_over else self._buffers())
+
+    def _buffers(self) -> int | None:
+        """Pages that the plan reads; None without PostgREST, which explains its statements."""
+        response = self.client.get(self.path, headers={"Accept": _PLAN})
+        if response.status_code != httpx.codes.OK or "plan" not in response.headers["Content-Type"]:
+            return None
+        plan = response.json()[0]["Plan"]
+        return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
+
+
 def declared() -> list[tuple[str, str, str]]:
     """Role, name and path of each list in lists.toml."""
     document = tomllib.loads(Path(__file__).with_name("lists.toml").read_text())
-    return [(role, entry["name"], entry["path"]) for entry in document["lists"] for role in entry["roles"]]
+    cursor = (datetime.now(UTC) - _CURSOR_AGE).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return [
+        (role, entry["name"], entry["path"].replace("CURSOR", cursor))
+        for entry in document["lists"]
+        for role in entry["roles"]
+    ]
 
 
 def measure(
-    environment: Environment, tick: Tick, sizes: Sequence[int] = SIZES, requests: int = REQUESTS
+    histories: Sequence[History],
+    tick: Tick,
+    requests: int = REQUESTS,
+    only: Callable[[Row], bool] | None = None,
 ) -> list[Row]:
-    """Add orders up to each size and ask for each list, one request at a time."""
+    """Ask for each list in each database in turn, one request at a time; `only` chooses the lists."""
     secret = new_password()
-    with environment.admin(environment.hub) as conn:
-        conn.execute((SQL / "lists.sql").read_bytes())
-        subjects = {
-            caller: conn.execute(f"select bench.{function}(%s)".encode(), [number]).fetchall()[0][0]
-            for caller, (_, function, number) in CALLERS.items()
-        }
-    rows = [
+    asked = {(role, name): path for role, name, path in declared()}
+    all_rows = [
         Row(name, caller)
-        for role, name, _ in declared()
+        for role, name in asked
         for caller, (callers_role, *_) in CALLERS.items()
         if role == callers_role
     ]
-    asked = {(role, name): path for role, name, path in declared()}
-    before = 0
-    with scratch_folder() as folder, serving(environment, folder, secret) as url:
-        for orders in sizes:
-            _grow(environment, before, orders, tick)
-            before = orders
-            for row in rows:
-                role = CALLERS[row.caller][0]
-                token = mint(secret, role, str(subjects[row.caller]), minutes=120)
-                with httpx.Client(
-                    base_url=url,
-                    headers={"Authorization": f"Bearer {token}"},
-                    timeout=_TIMEOUT_SECONDS,
-                    trust_env=False,
-                ) as client:
-                    row.answers[orders] = _ask(client, asked[role, row.name], requests)
-                tick(f"{orders:,} orders: {row.name}, {row.caller}")
+    rows = [row for row in all_rows if only is None or only(row)]
+    with ExitStack() as stack:
+        urls = [stack.enter_context(_serving(history, secret)) for history in histories]
+        for row in rows:
+            role, function, number = CALLERS[row.caller]
+            with histories[0].connect() as conn:
+                query = sql.SQL("select bench.{}(%s)").format(sql.Identifier(function))
+                subject = str(conn.execute(query, [number]).fetchall()[0][0])
+            headers = {"Authorization": f"Bearer {mint(secret, role, subject, minutes=120)}"}
+            with ExitStack() as clients:
+                sides = [
+                    _Asked(
+                        clients.enter_context(
+                            httpx.Client(
+                                base_url=url, headers=headers, timeout=_TIMEOUT_SECONDS, trust_env=False
+                            )
+                        ),
+                        asked[role, row.name],
+                    )
+                    for url in urls
+                ]
+                for number in range(_WARM_REQUESTS + requests):
+                    for side in sides:
+                        side.ask(counts=number >= _WARM_REQUESTS)
+                for history, side in zip(histories, sides, strict=True):
+                    row.answers[history.orders] = side.answer()
+            tick(f"{row.name}, {row.caller}")
     return rows
 
 
-def _grow(environment: Environment, before: int, orders: int, tick: Tick) -> None:
-    with environment.admin(environment.hub) as conn:
-        conn.execute("set session_replication_role = replica")
-        conn.execute("set synchronous_commit = off")
-        conn.execute("set maintenance_work_mem = '512MB'")
-        conn.execute("select bench.drop_indexes()")
-        for first in range(before + 1, orders + 1, _BATCH):
-            last = min(first + _BATCH - 1, orders)
-            conn.execute("select bench.add_orders(%s, %s)", [first, last])
-            tick(f"{last:,} of {orders:,} orders created")
-        tick(f"{orders:,} orders: building indexes")
-        conn.execute("select bench.restore_indexes()")
-        conn.execute("set session_replication_role = origin")
-        conn.execute("select app.recount_statistics()")
-        conn.execute("vacuum analyze")
-
-
-def _ask(client: httpx.Client, path: str, requests: int) -> Answer:
-    """Ask repeatedly; a list that fails or takes too long is asked for once."""
-    times: list[float] = []
-    for number in range(_WARM_REQUESTS + requests):
-        began = time.perf_counter()
-        try:
-            response = client.get(path)
-        except httpx.TimeoutException:
-            return Answer(httpx.codes.GATEWAY_TIMEOUT, 0, (_TIMEOUT_SECONDS * 1000,))
-        seconds = time.perf_counter() - began
-        last = response.status_code != httpx.codes.OK or seconds > _TOO_SLOW_SECONDS
-        if last or number >= _WARM_REQUESTS:
-            times.append(seconds * 1000)
-        if last:
-            break
-    document = response.json()
-    found = len(document) if isinstance(document, list) else 0
-    return Answer(response.status_code, found, tuple(times))
+@contextmanager
+def _serving(history: History, secret: str) -> Iterator[str]:
+    """A gateway on this database that explains its statements on request; returns its URL."""
+    with history.connect() as conn:
+        login = conninfo_to_dict(history.environment.hub_login)["user"]
+        conn.execute(
+            sql.SQL("alter role {} set pgrst.db_plan_enabled = 'true'").format(sql.Identifier(str(login)))
+        )
+    with scratch_folder() as folder, serving(history.environment, folder, secret) as url:
+        yield url
 
 
 def tables(rows: Sequence[Row]) -> list[Table]:

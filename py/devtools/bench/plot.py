@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -20,6 +21,7 @@ def write(rows: Sequence[Figures], folder: Path) -> list[Path]:
         "bench-throughput.svg": _throughput([f for f in figures if f["name"] in _ORDERS]),
         "bench-processor-time.svg": _processor_time([f for f in figures if f["name"] == "processor_time"]),
         "bench-lists.svg": _lists([f for f in figures if f["name"] == "list"]),
+        "bench-scale.svg": _scale([f for f in figures if f["name"] in {"list", "scale"}]),
     }
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -73,8 +75,37 @@ def _lists(figures: Sequence[dict[str, Any]]) -> pygal.Bar | None:
     return chart
 
 
+def _scale(figures: Sequence[dict[str, Any]]) -> pygal.Line | None:
+    """Each call's time by its time at the smallest size, so that a flat line is what costs the same."""
+    scaled = [f for f in figures if f["name"] == "scale"]
+    if not scaled:
+        return None
+    sizes = list(scaled[0]["at"])
+    sums = {
+        "submit_order": [f for f in scaled if f["kind"] == "submit_order"],
+        "jobs of a minute": [f for f in scaled if f["kind"] == "job"],
+        "hub check": [f for f in scaled if f["kind"] == "hub check" and f["what"] == "all invariants"],
+    }
+    lines = {
+        name: [sum(f["at"][size]["processor_ms"] for f in found) for size in sizes]
+        for name, found in sums.items()
+    }
+    listed = [f for f in figures if f["name"] == "list" and f["growth"]]
+    if listed:
+        lines["lists (median)"] = [median(f["at"][size]["min_ms"] for f in listed) for size in sizes]
+    chart = _chart(pygal.Line, "Time by the time at the smallest size, logarithmic", logarithmic=True)
+    chart.x_labels = [f"{int(size):,} orders" for size in sizes]
+    for name, values in lines.items():
+        chart.add(name, [value / values[0] for value in values])
+    return chart
+
+
 def _bars(title: str, *, logarithmic: bool = False) -> pygal.Bar:
-    chart = pygal.Bar(
+    return _chart(pygal.Bar, title, logarithmic=logarithmic)
+
+
+def _chart(kind: type[Any], title: str, *, logarithmic: bool) -> Any:
+    chart = kind(
         title=title,
         logarithmic=logarithmic,
         width=_WIDTH,

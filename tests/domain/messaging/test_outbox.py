@@ -24,7 +24,6 @@ from tests.support.messaging import (
     webhook,
 )
 
-
 MESSENGER = Caller("messenger", str(uuid.uuid4()))
 
 
