@@ -1,5 +1,6 @@
 """The command line: assembles the commands, each in a module that is loaded when it is called."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -137,6 +138,17 @@ def check(
 ) -> None:
     """Check every invariant of the data; exit code 1 if one is violated."""
     call("hub.check", "run", database, as_json=json, since=since)
+
+
+@app.command()
+def metrics(
+    database: Database = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write to this file, for node_exporter's textfile collector.")
+    ] = None,
+) -> None:
+    """Print the health of jobs, ERP streams and standbys as Prometheus metrics."""
+    call("hub.commands.metrics", "metrics", database, output)
 
 
 @app.command(context_settings=_PASS_ON)

@@ -37,7 +37,17 @@ def compose() -> dict[str, Any]:
 
 def test_compose_runs_every_part_of_the_stack(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    assert set(services) == {"postgres", "migrate", "pgbouncer", "postgrest", "redis", "cache", "whatsapp"}
+    assert set(services) == {
+        "postgres",
+        "migrate",
+        "pgbouncer",
+        "postgrest",
+        "redis",
+        "cache",
+        "whatsapp",
+        "replica",
+        "reports",
+    }
     assert services["postgrest"]["image"] == f"postgrest/postgrest:v{postgrest.VERSION}"
     assert services["migrate"]["command"] == ["hub", "migrate", "--require-cron"]
     for name, service in services.items():
@@ -125,3 +135,28 @@ def test_requests_wait_in_the_gateway_and_not_behind_it(compose: dict[str, Any])
         int(services["pgbouncer"]["environment"]["DEFAULT_POOL_SIZE"]),
     ]
     assert pools == sorted(pools)
+
+
+def test_compose_runs_a_standby_and_its_gateway_in_a_profile(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    optional = {name for name, service in services.items() if service.get("profiles") == ["replica"]}
+    assert optional == {"replica", "reports"}
+    assert services["replica"]["command"] == services["postgres"]["command"]
+    reports, main = services["reports"], services["postgrest"]
+    assert reports["image"] == main["image"]
+    uri = reports["environment"]["PGRST_DB_URI"]
+    assert uri.endswith(
+        "@replica:5432,postgres:5432/hub?target_session_attrs=prefer-standby&connect_timeout=2"
+    )
+    own = {"PGRST_DB_URI", "PGRST_DB_PRE_REQUEST", "PGRST_DB_CHANNEL_ENABLED", "PGRST_DB_POOL_MAX_LIFETIME"}
+    shared = {name: value for name, value in reports["environment"].items() if name not in own}
+    assert shared == {name: value for name, value in main["environment"].items() if name not in own}
+    assert reports["environment"]["PGRST_DB_PRE_REQUEST"] == "auth.reports_guard"
+    assert reports["environment"]["PGRST_DB_CHANNEL_ENABLED"] == "true"
+
+
+def test_entry_point_of_the_compose_standby_is_valid_and_executable() -> None:
+    script = ROOT / "docker" / "postgres" / "replica.sh"
+    assert os.access(script, os.X_OK)
+    done = subprocess.run(["sh", "-n", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
