@@ -28,6 +28,10 @@ CREATE EXTENSION IF NOT EXISTS pgcrypto WITH SCHEMA extensions;
 
 COMMENT ON EXTENSION pgcrypto IS 'cryptographic functions';
 
+CREATE DOMAIN api."*/*" AS bytea;
+
+COMMENT ON DOMAIN api."*/*" IS 'A document that the gateway sends as it is';
+
 CREATE TYPE api.code_sent AS (
 	sent boolean,
 	minutes integer
@@ -50,6 +54,28 @@ CREATE TYPE api.invitation AS (
 );
 
 COMMENT ON TYPE api.invitation IS 'Answer of invite: the account, and until when its code is valid';
+
+CREATE TYPE api.late_month AS (
+	month date,
+	region_id uuid,
+	region_name text,
+	reminders integer,
+	manager_notices integer,
+	escalations integer
+);
+
+COMMENT ON TYPE api.late_month IS 'A row of sla_lateness; region_id is null for partners without a region';
+
+CREATE TYPE api.monthly_total AS (
+	month date,
+	order_count integer,
+	total_spend numeric,
+	total_returned numeric,
+	partner_count integer,
+	refreshed_at timestamp with time zone
+);
+
+COMMENT ON TYPE api.monthly_total IS 'A row of monthly_totals; amounts are IDR, partner_count the partners who ordered or returned';
 
 CREATE TYPE api.order_quote_line AS (
 	sku text,
@@ -376,6 +402,14 @@ CREATE DOMAIN app.whole_number AS integer
 
 COMMENT ON DOMAIN app.whole_number IS 'A count of units, points or chairs, not negative';
 
+CREATE TYPE auth.refusal AS (
+	code text,
+	details text,
+	hint text
+);
+
+COMMENT ON TYPE auth.refusal IS 'Why a caller is refused: an error of app.error_catalog()';
+
 CREATE FUNCTION api.account_statement(from_date date, to_date date, partner_id uuid DEFAULT NULL::uuid) RETURNS api.statement
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -628,6 +662,17 @@ CREATE FUNCTION api.agents(api.order_events) RETURNS SETOF api.agents
     AS $_$ select a.* from api.agents as a where a.id = $1.agent_id $_$;
 
 COMMENT ON FUNCTION api.agents(api.order_events) IS 'The agent or admin of an event, to embed';
+
+CREATE FUNCTION api.app_configs() RETURNS api."*/*"
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return convert_to(app.frontend_configs()::text, 'UTF8');
+end $$;
+
+COMMENT ON FUNCTION api.app_configs() IS 'The configuration that frontends need, as one object with an ETag
+GET it with If-None-Match: 304 without a body while nothing has changed.';
 
 CREATE FUNCTION app.allowed_actions(p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean, p_role text) RETURNS text[]
     LANGUAGE plpgsql IMMUTABLE
@@ -1085,6 +1130,19 @@ end $$;
 COMMENT ON FUNCTION api.cancel_order(order_id uuid, reason text) IS 'Cancel the caller''s own order before it is shipped: release stock, credit and used points
 Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409.';
 
+CREATE FUNCTION api.catalogue() RETURNS api."*/*"
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return convert_to(app.catalogue()::text, 'UTF8');
+end $$;
+
+COMMENT ON FUNCTION api.catalogue() IS 'The catalogue at the caller''s own prices, as one document with an ETag
+An object with version, price_list, brands, categories and the active products, without their stock.
+GET it with If-None-Match: 304 without a body while nothing has changed and no price began or ended.
+Errors: NOT_ALLOWED 403.';
+
 CREATE FUNCTION api.change_password(current_password text, new_password text) RETURNS json
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1096,17 +1154,18 @@ COMMENT ON FUNCTION api.change_password(current_password text, new_password text
 A password has at least 10 characters and at most 72 bytes. Returns api.password_changed.
 Errors: INVALID_CREDENTIALS 401, NOT_ALLOWED 403, PASSWORD_TOO_WEAK 422, TOO_MANY_ATTEMPTS 429.';
 
-CREATE FUNCTION api.claim_messages(max integer DEFAULT 10, lease_seconds integer DEFAULT 60) RETURNS TABLE(id uuid, template text, channel text, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text, window_open boolean)
+CREATE FUNCTION api.claim_messages(max integer DEFAULT 10, lease_seconds integer DEFAULT 60, only_channel text DEFAULT NULL::text) RETURNS TABLE(id uuid, template text, channel text, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text, window_open boolean)
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select m.id, m.template, m.channel::text, m.recipient_type, m.recipient_name, m.recipient, m.body,
     m.variables, m.buttons, m.order_id, m.attempts, m.lease_until, m.template_body, m.window_open
-  from app.claim_messages(claim_messages.max, claim_messages.lease_seconds) as m
+  from app.claim_messages(
+    claim_messages.max, claim_messages.lease_seconds, claim_messages.only_channel) as m
 $$;
 
-COMMENT ON FUNCTION api.claim_messages(max integer, lease_seconds integer) IS 'Lease due messages for sending: urgent ones first, those of one recipient in order
-max is 1 to 1000, lease_seconds 1 to 3600.
+COMMENT ON FUNCTION api.claim_messages(max integer, lease_seconds integer, only_channel text) IS 'Lease due messages for sending: urgent ones first, those of one recipient in order
+max is 1 to 1000, lease_seconds 1 to 3600. only_channel is WHATSAPP or EMAIL; without it, both.
 buttons is [{"title", "payload"}]; template_body is the text with the names of its variables.
 window_open: the recipient wrote within a day, so WhatsApp accepts a free-form message.
 A message that is not reported within lease_seconds becomes UNKNOWN: it is sent again only if the
@@ -1207,7 +1266,8 @@ $$;
 
 COMMENT ON FUNCTION api.erp_apply_products(products jsonb, stream text, cursor jsonb) IS 'Import products from the ERP, inserting or updating by SKU
 products is [{"sku", "name", "base_price", "retail_price", "description", "brand", "category",
-"is_active"}, ...], at most 10000 entries; prices are IDR a unit.
+"is_active", "is_free"}, ...], at most 10000 entries; prices are IDR a unit.
+A base_price of 0 is quarantined unless is_free states that it is intended.
 cursor is stored in the same transaction.
 Returns {"applied": n, "set_aside": [{"sku", "reason"}]}: the number of changed products, and the
 rows that were quarantined because they are not valid products.
@@ -1252,12 +1312,15 @@ COMMENT ON FUNCTION api.erp_pending_orders(max integer) IS 'List approved orders
 max is 1 to 1000.
 Errors: INVALID_ARGUMENT 400.';
 
-CREATE FUNCTION api.erp_report(stream text, ok boolean, detail text DEFAULT NULL::text) RETURNS json
+CREATE FUNCTION api.erp_report(stream text, ok boolean, detail text DEFAULT NULL::text, notify boolean DEFAULT false) RETURNS json
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$ select app.erp_report(erp_report.stream, erp_report.ok, erp_report.detail) $$;
+    AS $$
+  select app.erp_report(erp_report.stream, erp_report.ok, erp_report.detail, erp_report.notify)
+$$;
 
-COMMENT ON FUNCTION api.erp_report(stream text, ok boolean, detail text) IS 'Report that a run of a stream succeeded, or why it failed
+COMMENT ON FUNCTION api.erp_report(stream text, ok boolean, detail text, notify boolean) IS 'Report that a run of a stream succeeded, or why it failed
+notify: headquarters is notified of this failure at once, because someone has to correct the data.
 Streams that are late or keep failing show in job_health; headquarters is notified once an outage.
 Errors: INVALID_ARGUMENT 400.';
 
@@ -1426,7 +1489,8 @@ CREATE FUNCTION api.message_failed(message_id uuid, error_code text, retry boole
 $$;
 
 COMMENT ON FUNCTION api.message_failed(message_id uuid, error_code text, retry boolean) IS 'Report that sending a message failed, and whether a retry makes sense
-Retries wait longer each time. A WhatsApp message that fails for good is sent by e-mail.
+Retries wait longer each time, until the message expires: by default outbox.expiry_hours after it
+was enqueued. A WhatsApp message that fails for good is sent by e-mail.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.';
 
 CREATE FUNCTION api.message_sent(message_id uuid, provider_id text) RETURNS void
@@ -1462,6 +1526,38 @@ sent is [{"message_id", "provider_id"}, ...], at most 1000 entries.
 Returns {"unknown_ids": [...]}: the ids of no message. A repeat changes nothing.
 Errors: INVALID_ARGUMENT 400.';
 
+CREATE FUNCTION api.monthly_totals(months integer DEFAULT 12) RETURNS SETOF api.monthly_total
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select
+    t.month, t.order_count, t.total_spend, t.total_returned, t.partner_count, p.refreshed_at
+  from app.monthly_totals(monthly_totals.months) as t, app.statistics_period as p
+  order by t.month desc
+$$;
+
+COMMENT ON FUNCTION api.monthly_totals(months integer) IS 'Add up orders and revenue of each of the last months, newest first
+Partners see their own, agents those of their regions'' partners, headquarters all. months is 1 to
+36, the current one included; a month without orders has zeros. As of refreshed_at, like
+partner_statistics, whose rows it adds up.
+Errors: INVALID_ARGUMENT 400.';
+
+CREATE FUNCTION api.newest_order_events(n integer DEFAULT 20, before timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF api.order_events
+    LANGUAGE sql STABLE ROWS 20
+    AS $$
+  select e.*
+  from app.newest_order_event_ids(newest_order_events.n, newest_order_events.before) as i (id)
+  cross join lateral (select * from api.order_events as v where v.id = i.id limit 1) as e
+  order by e.created_at desc, e.id desc
+$$;
+
+COMMENT ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone) IS 'List the newest events of the orders that the caller sees, embeddable like order_events
+n is 1 to 100; before is the created_at of the last event of the page before, null for the first.
+For a sub-distributor the events are those of their newest 1,000 orders. For them, and for an agent
+of few partners, it is faster than order_events?order=created_at.desc, whatever the number of
+orders.
+Errors: INVALID_ARGUMENT 400.';
+
 CREATE FUNCTION api.newest_orders(n integer DEFAULT 20, before timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF api.orders
     LANGUAGE sql STABLE ROWS 20
     AS $$
@@ -1476,11 +1572,26 @@ For an agent of few partners it is faster than orders?order=created_at.desc, wha
 orders.
 Errors: INVALID_ARGUMENT 400.';
 
-CREATE FUNCTION app.open_months_start() RETURNS timestamp with time zone
-    LANGUAGE sql STABLE
-    AS $$ select app.month_start(p.open_from) from app.statistics_period as p $$;
+CREATE FUNCTION app.month_of(p_at timestamp with time zone) RETURNS date
+    LANGUAGE sql IMMUTABLE
+    AS $$ select date_trunc('month', p_at at time zone 'Asia/Jakarta')::date $$;
 
-COMMENT ON FUNCTION app.open_months_start() IS 'Start of the first month that is not closed for the statistics';
+COMMENT ON FUNCTION app.month_of(p_at timestamp with time zone) IS 'First day of the month of a moment in Jakarta';
+
+CREATE FUNCTION app.next_credit_note_number() RETURNS character varying
+    LANGUAGE sql
+    AS $$
+  select 'CN-' || to_char(now() at time zone 'Asia/Jakarta', 'YYMMDD') || '-'
+    || lpad(nextval('app.credit_note_number_seq')::text, 6, '0')
+$$;
+
+COMMENT ON FUNCTION app.next_credit_note_number() IS 'Next number of a credit note, CN-YYMMDD-NNNNNN; numbers can have gaps';
+
+CREATE FUNCTION app.statistics_counted_until() RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    AS $$ select p.counted_until from app.statistics_period as p $$;
+
+COMMENT ON FUNCTION app.statistics_counted_until() IS 'Changes of the statistics from this moment on are not counted yet';
 
 CREATE FUNCTION auth.agent_regions() RETURNS SETOF uuid
     LANGUAGE plpgsql STABLE ROWS 10
@@ -1509,53 +1620,87 @@ CREATE FUNCTION auth.current_user_id() RETURNS uuid
 
 COMMENT ON FUNCTION auth.current_user_id() IS 'Claim sub: id of the calling partner, agent or sub-distributor';
 
-CREATE VIEW app.live_orders AS
- SELECT o.partner_id,
-    (date_trunc('month'::text, (o.submitted_at AT TIME ZONE 'Asia/Jakarta'::text)))::date AS month,
-    o.submitted_at,
-    o.grand_total
-   FROM app.orders o
-  WHERE (o.status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum, 'APPROVED'::app.order_status_enum, 'SHIPPED'::app.order_status_enum, 'COMPLETED'::app.order_status_enum]));
+CREATE TABLE app.credit_notes (
+    id uuid DEFAULT app.uuid_v7() NOT NULL,
+    order_id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    credit_note_number character varying(30) DEFAULT app.next_credit_note_number() NOT NULL,
+    amount app.amount NOT NULL,
+    points_returned app.whole_number NOT NULL,
+    reason character varying(500) NOT NULL,
+    created_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
 
-COMMENT ON VIEW app.live_orders IS 'Orders that the statistics count, with the month (Jakarta) of their submission';
+COMMENT ON TABLE app.credit_notes IS 'Goods that came back, one credit note for each return; append-only';
 
-CREATE TABLE app.partner_closed_months (
+COMMENT ON COLUMN app.credit_notes.amount IS 'IDR credited: the sum of its items';
+
+COMMENT ON COLUMN app.credit_notes.points_returned IS 'Points that had paid for the returned goods and came back';
+
+CREATE TABLE app.partner_counted_months (
     partner_id uuid NOT NULL,
     month date NOT NULL,
     order_count integer NOT NULL,
     total_spend numeric(15,2) NOT NULL,
-    CONSTRAINT partner_closed_months_order_count_check CHECK ((order_count > 0)),
-    CONSTRAINT partner_closed_months_total_spend_check CHECK ((total_spend >= (0)::numeric))
+    total_returned numeric(15,2) NOT NULL
 );
 
-COMMENT ON TABLE app.partner_closed_months IS 'Live orders and spend (IDR) per partner and closed month (Jakarta). jobs.refresh_statistics() adds months, and corrects one when an order of it is cancelled or rejected later';
+COMMENT ON TABLE app.partner_counted_months IS 'Sums of app.statistics_changes before app.statistics_period.counted_until, per partner and month (Jakarta); zeros where all is recent';
 
-CREATE MATERIALIZED VIEW app.partner_open_months AS
- SELECT o.partner_id,
-    o.month,
-    (count(*))::integer AS order_count,
-    (sum((o.grand_total)::numeric))::numeric(15,2) AS total_spend
-   FROM app.live_orders o
-  WHERE (o.submitted_at >= app.open_months_start())
-  GROUP BY o.partner_id, o.month
+CREATE VIEW app.statistics_changes AS
+ SELECT o.submitted_at AS changed_at,
+    o.partner_id,
+    app.month_of(o.submitted_at) AS month,
+    1 AS order_count,
+    (o.grand_total)::numeric(15,2) AS total_spend,
+    (0)::numeric(15,2) AS total_returned
+   FROM app.orders o
+  WHERE (o.submitted_at IS NOT NULL)
+UNION ALL
+ SELECT o.closed_at AS changed_at,
+    o.partner_id,
+    app.month_of(o.submitted_at) AS month,
+    '-1'::integer AS order_count,
+    ((- (o.grand_total)::numeric))::numeric(15,2) AS total_spend,
+    (0)::numeric(15,2) AS total_returned
+   FROM app.orders o
+  WHERE ((o.closed_at IS NOT NULL) AND (o.submitted_at IS NOT NULL))
+UNION ALL
+ SELECT c.created_at AS changed_at,
+    c.partner_id,
+    app.month_of(c.created_at) AS month,
+    0 AS order_count,
+    (0)::numeric(15,2) AS total_spend,
+    (c.amount)::numeric(15,2) AS total_returned
+   FROM app.credit_notes c;
+
+COMMENT ON VIEW app.statistics_changes IS 'What changes the statistics: orders as they are submitted, closed orders with a minus in the month of their submission, and returns in the month of their credit note';
+
+CREATE MATERIALIZED VIEW app.partner_recent_months AS
+ SELECT s.partner_id,
+    s.month,
+    (sum(s.order_count))::integer AS order_count,
+    (sum(s.total_spend))::numeric(15,2) AS total_spend,
+    (sum(s.total_returned))::numeric(15,2) AS total_returned
+   FROM app.statistics_changes s
+  WHERE (s.changed_at >= app.statistics_counted_until())
+  GROUP BY s.partner_id, s.month
   WITH NO DATA;
 
-COMMENT ON MATERIALIZED VIEW app.partner_open_months IS 'Live orders and spend (IDR) per partner in the current and previous month (Jakarta), refreshed by jobs.refresh_statistics()';
+COMMENT ON MATERIALIZED VIEW app.partner_recent_months IS 'Sums of app.statistics_changes since app.statistics_period.counted_until, per partner and month (Jakarta), as of the last refresh';
 
 CREATE VIEW app.partner_monthly_statistics AS
- SELECT m.partner_id,
-    m.month,
-    m.order_count,
-    m.total_spend
-   FROM app.partner_open_months m
-UNION ALL
- SELECT m.partner_id,
-    m.month,
-    m.order_count,
-    m.total_spend
-   FROM app.partner_closed_months m;
+ SELECT c.partner_id,
+    c.month,
+    (c.order_count + COALESCE(r.order_count, 0)) AS order_count,
+    ((c.total_spend + COALESCE(r.total_spend, (0)::numeric)))::numeric(15,2) AS total_spend,
+    ((c.total_returned + COALESCE(r.total_returned, (0)::numeric)))::numeric(15,2) AS total_returned
+   FROM (app.partner_counted_months c
+     LEFT JOIN app.partner_recent_months r ON (((r.partner_id = c.partner_id) AND (r.month = c.month))))
+  WHERE (((c.order_count + COALESCE(r.order_count, 0)) <> 0) OR ((c.total_returned + COALESCE(r.total_returned, (0)::numeric)) <> (0)::numeric));
 
-COMMENT ON VIEW app.partner_monthly_statistics IS 'Live orders and spend (IDR) per partner and month (Jakarta), as of the last refresh';
+COMMENT ON VIEW app.partner_monthly_statistics IS 'Live orders, spend and returns (IDR) per partner and month (Jakarta), as of the last refresh';
 
 CREATE TABLE app.partners (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
@@ -1601,16 +1746,33 @@ COMMENT ON COLUMN app.partners.address IS 'Delivery address';
 
 COMMENT ON COLUMN app.partners.deleted_at IS 'When the partner was deleted softly; hidden from every caller since then';
 
+CREATE TABLE app.statistics_period (
+    is_single boolean DEFAULT true NOT NULL,
+    counted_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    refreshed_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT statistics_period_is_single_check CHECK (is_single)
+);
+
+COMMENT ON TABLE app.statistics_period IS 'How far the statistics have been counted; one row';
+
+COMMENT ON COLUMN app.statistics_period.counted_until IS 'Changes before this moment are in app.partner_counted_months and app.region_late_months, later ones in app.partner_recent_months';
+
+COMMENT ON COLUMN app.statistics_period.refreshed_at IS 'Start of the last refresh';
+
 CREATE VIEW api.partner_statistics WITH (security_invoker='false', security_barrier='true') AS
  SELECT ((s.partner_id || ':'::text) || s.month) AS id,
     s.partner_id,
     s.month,
     s.order_count,
-    s.total_spend
+    s.total_spend,
+    s.total_returned,
+    ( SELECT p.refreshed_at
+           FROM app.statistics_period p) AS refreshed_at
    FROM (( SELECT m.partner_id,
             m.month,
             m.order_count,
-            m.total_spend
+            m.total_spend,
+            m.total_returned
            FROM app.partner_monthly_statistics m
           WHERE ((( SELECT auth.caller_role() AS caller_role) = 'partner'::text) AND (m.partner_id = ( SELECT auth.current_user_id() AS current_user_id)))
           ORDER BY m.month DESC)
@@ -1618,7 +1780,8 @@ CREATE VIEW api.partner_statistics WITH (security_invoker='false', security_barr
         ( SELECT m.partner_id,
             m.month,
             m.order_count,
-            m.total_spend
+            m.total_spend,
+            m.total_returned
            FROM app.partner_monthly_statistics m
           WHERE ((( SELECT auth.caller_role() AS caller_role) = 'agent'::text) AND ( SELECT true
                    FROM app.partners p
@@ -1628,14 +1791,23 @@ CREATE VIEW api.partner_statistics WITH (security_invoker='false', security_barr
         ( SELECT m.partner_id,
             m.month,
             m.order_count,
-            m.total_spend
+            m.total_spend,
+            m.total_returned
            FROM app.partner_monthly_statistics m
           WHERE (( SELECT auth.caller_role() AS caller_role) = ANY (ARRAY['admin'::text, 'superadmin'::text]))
           ORDER BY m.month DESC)) s
   ORDER BY s.month DESC;
 
-COMMENT ON VIEW api.partner_statistics IS 'Orders and spend (IDR) of each partner by month
-Refreshed every 15 minutes; a month starts and ends by Jakarta time.';
+COMMENT ON VIEW api.partner_statistics IS 'Orders, spend and returns (IDR) of each partner by month
+Refreshed every 15 minutes, as refreshed_at says; a month starts and ends by Jakarta time.';
+
+COMMENT ON COLUMN api.partner_statistics.order_count IS 'Orders submitted in the month and neither rejected nor cancelled, in whatever month that was';
+
+COMMENT ON COLUMN api.partner_statistics.total_spend IS 'IDR: grand_total of these orders. Returns, payments and write-offs do not change it';
+
+COMMENT ON COLUMN api.partner_statistics.total_returned IS 'IDR credited in the month for returned goods, in whatever month they were ordered';
+
+COMMENT ON COLUMN api.partner_statistics.refreshed_at IS 'As of when the figures are: later orders and returns are not counted yet';
 
 CREATE VIEW api.partners WITH (security_invoker='true') AS
  SELECT p.id,
@@ -1864,6 +2036,16 @@ end $$;
 COMMENT ON FUNCTION api.reject_order(order_id uuid, reason text) IS 'Reject an order before it is shipped, with a reason: release stock, credit and used points
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409.';
 
+CREATE FUNCTION api.release_messages(message_ids jsonb) RETURNS json
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select app.release_messages(release_messages.message_ids) $$;
+
+COMMENT ON FUNCTION api.release_messages(message_ids jsonb) IS 'Give claimed messages back unsent: they are due at once, and the claim does not count
+message_ids are at most 1000; release only what this messenger holds, before its lease ends.
+Returns {"released": n}; what is not claimed any more is left as it is.
+Errors: INVALID_ARGUMENT 400.';
+
 CREATE FUNCTION api.release_order(order_id uuid, reason text) RETURNS api.orders
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1941,33 +2123,6 @@ COMMENT ON FUNCTION api.respond_order(order_id uuid, decision text, note text) I
 decision is ACCEPT (processing starts), PROGRESS (still in progress) or DECLINE (back to
 headquarters). An APPROVED order takes PROGRESS and DECLINE.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409.';
-
-CREATE FUNCTION app.next_credit_note_number() RETURNS character varying
-    LANGUAGE sql
-    AS $$
-  select 'CN-' || to_char(now() at time zone 'Asia/Jakarta', 'YYMMDD') || '-'
-    || lpad(nextval('app.credit_note_number_seq')::text, 6, '0')
-$$;
-
-COMMENT ON FUNCTION app.next_credit_note_number() IS 'Next number of a credit note, CN-YYMMDD-NNNNNN; numbers can have gaps';
-
-CREATE TABLE app.credit_notes (
-    id uuid DEFAULT app.uuid_v7() NOT NULL,
-    order_id uuid NOT NULL,
-    partner_id uuid NOT NULL,
-    credit_note_number character varying(30) DEFAULT app.next_credit_note_number() NOT NULL,
-    amount app.amount NOT NULL,
-    points_returned app.whole_number NOT NULL,
-    reason character varying(500) NOT NULL,
-    created_by uuid,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
-);
-
-COMMENT ON TABLE app.credit_notes IS 'Goods that came back, one credit note for each return; append-only';
-
-COMMENT ON COLUMN app.credit_notes.amount IS 'IDR credited: the sum of its items';
-
-COMMENT ON COLUMN app.credit_notes.points_returned IS 'Points that had paid for the returned goods and came back';
 
 CREATE VIEW api.credit_notes WITH (security_invoker='true') AS
  SELECT c.id,
@@ -2078,6 +2233,23 @@ end $$;
 COMMENT ON FUNCTION api.ship_order(order_id uuid) IS 'Mark an approved order as shipped, once it is billed in full
 Headquarters marks any order, sub-distributors those routed to them.
 Errors: NOT_FOUND 404, ILLEGAL_TRANSITION 409, NOT_BILLED 409.';
+
+CREATE FUNCTION api.sla_lateness(months integer DEFAULT 12) RETURNS SETOF api.late_month
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select
+    l.month, l.region_id, (select r.name from app.regions as r where r.id = l.region_id),
+    l.reminders, l.manager_notices, l.escalations
+  from app.sla_lateness(sla_lateness.months) as l
+  order by l.month desc, l.region_id
+$$;
+
+COMMENT ON FUNCTION api.sla_lateness(months integer) IS 'Count late orders by month, region and level, newest month first
+reminders, manager_notices and escalations are the clocks that reached the level in this month;
+an order has a new clock each time its turn passes to another. region_id is the partner''s region at
+that time. Agents see their regions and those below. months is 1 to 36; up to date to the second.
+Errors: INVALID_ARGUMENT 400.';
 
 CREATE VIEW api.staff WITH (security_invoker='true') AS
  SELECT a.id,
@@ -2640,6 +2812,132 @@ $_$;
 
 COMMENT ON FUNCTION app.button_order_id(p_payload text) IS 'The order of a reply button''s payload; null for a payload of another form';
 
+CREATE FUNCTION app.cache_caller(p_claims jsonb) RETURNS json
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_role constant text := coalesce(p_claims ->> 'role', 'anon');
+  v_refusal auth.refusal;
+  v_price_list text;
+begin
+  if v_role = 'anon' then
+    v_refusal.code := 'UNAUTHENTICATED';
+  else
+    v_refusal := auth.refusal_of(v_role, p_claims);
+  end if;
+  if v_refusal.code is null then
+    v_price_list := app.price_list(v_role, auth.claimed_uuid(p_claims ->> 'sub'));
+    if v_price_list is not null then
+      return json_build_object('price_list', v_price_list);
+    end if;
+    v_refusal.code := 'NOT_ALLOWED';
+  end if;
+  return (
+    select json_build_object(
+      'status', e.http_status, 'code', e.code, 'message', e.message,
+      'details', v_refusal.details, 'hint', coalesce(v_refusal.hint, e.hint))
+    from app.error_catalog() as e where e.code = v_refusal.code
+  );
+end $$;
+
+COMMENT ON FUNCTION app.cache_caller(p_claims jsonb) IS 'The price list that a caller with these claims sees, or why they are refused, as an error with its HTTP status';
+
+CREATE FUNCTION app.cache_catalogue(price_list text) RETURNS json
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_state record;
+  v_body json;
+begin
+  v_state := app.catalogue_state();
+  v_body := app.catalogue_body(price_list, v_state.state);
+  if v_body is null then
+    perform app.fail('INVALID_ARGUMENT', 'price_list must be a tier or BASE');
+  end if;
+  return json_build_object(
+    'price_list', price_list, 'version', v_state.version, 'state', v_state.state,
+    'etag', format('"%s-%s"', price_list, v_state.state), 'read_at', now(),
+    'expires_at', v_state.expires_at, 'body', v_body);
+end $$;
+
+COMMENT ON FUNCTION app.cache_catalogue(price_list text) IS 'The catalogue of a price list with its state, of one snapshot. Raises INVALID_ARGUMENT';
+
+CREATE FUNCTION app.cache_configs() RETURNS json
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_version constant bigint := app.cache_version('configs');
+begin
+  return json_build_object(
+    'version', v_version, 'state', v_version::text, 'etag', format('"%s"', v_version),
+    'read_at', now(), 'body', (select d.body from app.config_document as d));
+end $$;
+
+COMMENT ON FUNCTION app.cache_configs() IS 'The configs that frontends read with their state, of one snapshot';
+
+CREATE FUNCTION app.cache_state(callers jsonb DEFAULT '[]'::jsonb) RETURNS json
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  v_max_callers constant int := 1000;
+  v_catalogue record;
+  v_configs constant bigint := app.cache_version('configs');
+  v_answers json;
+begin
+  if jsonb_typeof(callers) is distinct from 'array'
+    or jsonb_path_exists(callers, 'strict $[*] ? (@.type() <> "object")')
+  then
+    perform app.fail('INVALID_ARGUMENT', 'callers must be an array of claims');
+  elsif jsonb_array_length(callers) > v_max_callers then
+    perform app.fail('INVALID_ARGUMENT', format('At most %s callers', v_max_callers));
+  end if;
+  v_catalogue := app.catalogue_state();
+  select json_agg(app.cache_caller(c.claims) order by c.position) into v_answers
+  from jsonb_array_elements(callers) with ordinality as c (claims, position);
+  return json_build_object(
+    'read_at', now(),
+    'catalogue', json_build_object(
+      'version', v_catalogue.version, 'state', v_catalogue.state,
+      'expires_at', v_catalogue.expires_at),
+    'configs', json_build_object('version', v_configs, 'state', v_configs::text),
+    'stock_seconds', app.config_int('cache.stock_seconds'),
+    'callers', coalesce(v_answers, '[]'));
+end $_$;
+
+COMMENT ON FUNCTION app.cache_state(callers jsonb) IS 'The state of each family of cached answers, and for the claims of each caller the price list that they see or the error with which the gateway would refuse them. Raises INVALID_ARGUMENT';
+
+CREATE FUNCTION app.cache_stock() RETURNS json
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_stale_before constant timestamptz := app.stock_stale_before();
+begin
+  return json_build_object(
+    'read_at', now(), 'stock_seconds', app.config_int('cache.stock_seconds'),
+    'body', (
+      select coalesce(json_object_agg(p.id, json_build_object(
+        'display_stock', coalesce(s.display_stock, 0),
+        'stock_stale', coalesce(s.last_sync_at < v_stale_before, true))), '{}')
+      from app.products as p left join app.inventory as s on s.product_id = p.id
+      where p.is_active
+    ));
+end $$;
+
+COMMENT ON FUNCTION app.cache_stock() IS 'What can be ordered of each active product, as of read_at, and for how many seconds it may be served';
+
+CREATE FUNCTION app.cache_version(p_family text) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return (select v.version from app.cache_versions as v where v.family = p_family);
+end $$;
+
+COMMENT ON FUNCTION app.cache_version(p_family text) IS 'The version of a family of cached answers';
+
 CREATE FUNCTION app.calling_partner() RETURNS app.partner_account
     LANGUAGE plpgsql STABLE
     AS $$
@@ -2737,6 +3035,53 @@ CREATE FUNCTION app.carries_token(p_template text) RETURNS boolean
     AS $$ select p_template in ('sign_in_link', 'invitation', 'password_reset') $$;
 
 COMMENT ON FUNCTION app.carries_token(p_template text) IS 'Whether messages of a template carry a token, which is erased as soon as they are sent';
+
+CREATE FUNCTION app.catalogue() RETURNS json
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_price_list constant text := app.price_list(auth.caller_role(), auth.current_user_id());
+  v_state constant text := (app.catalogue_state()).state;
+begin
+  if v_price_list is null then
+    perform app.fail('NOT_ALLOWED', 'Only partners, sub-distributors and staff see products');
+  end if;
+  if app.is_not_modified(format('"%s-%s"', v_price_list, v_state)) then
+    return null;
+  end if;
+  return app.catalogue_body(v_price_list, v_state);
+end $$;
+
+COMMENT ON FUNCTION app.catalogue() IS 'The catalogue at the caller''s prices, with its ETag; null with status 304 if they have it';
+
+CREATE FUNCTION app.catalogue_body(p_price_list text, p_state text) RETURNS json
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return coalesce(
+    (select b.body from app.catalogue_bodies as b
+      where b.price_list = p_price_list and b.state = p_state),
+    (select d.body from app.catalogue_documents as d where d.price_list = p_price_list));
+end $$;
+
+COMMENT ON FUNCTION app.catalogue_body(p_price_list text, p_state text) IS 'The catalogue of a price list: stored if there is one of this state, otherwise built. The state must be that of the same snapshot';
+
+CREATE FUNCTION app.catalogue_state(OUT version bigint, OUT state text, OUT expires_at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_since timestamptz := greatest(
+    (select max(t.effective_from) from app.tier_prices as t where t.effective_from <= now()),
+    (select max(t.effective_until) from app.tier_prices as t where t.effective_until <= now()));
+begin
+  version := app.cache_version('catalogue');
+  state := version || '-' || coalesce(floor(extract(epoch from v_since) * 1000000)::bigint, 0);
+  expires_at := least(
+    (select min(t.effective_from) from app.tier_prices as t where t.effective_from > now()),
+    (select min(t.effective_until) from app.tier_prices as t where t.effective_until > now()));
+end $$;
+
+COMMENT ON FUNCTION app.catalogue_state(OUT version bigint, OUT state text, OUT expires_at timestamp with time zone) IS 'Version of the catalogue, its state (the same contents have the same state), and the next moment at which a price begins or ends, null if none does';
 
 CREATE FUNCTION app.changed_columns(p_row jsonb, p_other jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
@@ -2872,15 +3217,12 @@ begin
     where h.stream = e.stream and h.is_late and e.notified_at is null
     returning h.*
   loop
-    perform app.notify_headquarters('erp_trouble', null, jsonb_build_object(
-      'stream', v_stream.stream,
-      'since', to_char(
-        least(v_stream.behind_since, v_stream.failing_since) at time zone 'Asia/Jakarta',
-        'DD-MM-YYYY HH24:MI') || ' WIB',
-      'error', case
+    perform app.notify_erp_trouble(
+      v_stream.stream, least(v_stream.behind_since, v_stream.failing_since),
+      case
         when v_stream.failing_since is null then 'tidak ada kabar dari ERP'
-        else left(v_stream.last_error, 300)
-      end));
+        else v_stream.last_error
+      end);
     v_count := v_count + 1;
   end loop;
   return v_count;
@@ -2936,6 +3278,17 @@ begin
 end $_$;
 
 COMMENT ON FUNCTION app.check_items(p_items jsonb) IS 'Raises INVALID_ITEMS or TOO_MANY_LINES unless the items have the promised form';
+
+CREATE FUNCTION app.check_months(p_months integer) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  if p_months is null or p_months not between 1 and 36 then
+    perform app.fail('INVALID_ARGUMENT', 'months is from 1 to 36');
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.check_months(p_months integer) IS 'Raises INVALID_ARGUMENT unless months is from 1 to 36';
 
 CREATE FUNCTION app.check_order(p_order app.orders) RETURNS boolean
     LANGUAGE plpgsql IMMUTABLE
@@ -3070,7 +3423,7 @@ $$;
 
 COMMENT ON FUNCTION app.check_since() IS 'Time from which on the audit trail is checked: the setting hub.check_since, which "hub check --since" sets, or else two days ago';
 
-CREATE FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer) RETURNS uuid[]
+CREATE FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer, p_channel app.notification_channel_enum) RETURNS uuid[]
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -3109,6 +3462,7 @@ begin
     cross join lateral (
       select m.id from app.messages as m
       where m.id = f.id and m.status = 'PENDING' and m.next_attempt_at <= now()
+        and (p_channel is null or m.channel = p_channel)
         and not exists (
           select from app.messages as e
           where e.status in ('CLAIMED', 'UNKNOWN') and e.priority = p_priority
@@ -3130,9 +3484,9 @@ begin
   return v_ids;
 end $$;
 
-COMMENT ON FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer) IS 'Leases the first message of each lane of this range, at most p_max, if it is due and no message of the lane is in flight';
+COMMENT ON FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer, p_channel app.notification_channel_enum) IS 'Leases the first message of each lane of this range, at most p_max, if it is due, of this channel or of any (null), and no message of the lane is in flight';
 
-CREATE FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer) RETURNS TABLE(id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text, window_open boolean)
+CREATE FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer, p_only_channel text DEFAULT NULL::text) RETURNS TABLE(id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text, window_open boolean)
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -3140,16 +3494,20 @@ CREATE FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer) RETUR
 declare
   v_start constant bigint := app.message_lane(gen_random_uuid());
   v_priority int := -1;
+  v_channel app.notification_channel_enum;
   v_ids uuid[];
 begin
   if p_max is null or p_max not between 1 and 1000 then
     perform app.fail('INVALID_ARGUMENT', 'max must be from 1 to 1000');
   elsif p_lease_seconds is null or p_lease_seconds not between 1 and 3600 then
     perform app.fail('INVALID_ARGUMENT', 'lease_seconds must be from 1 to 3600');
+  elsif p_only_channel not in ('WHATSAPP', 'EMAIL') then
+    perform app.fail('INVALID_ARGUMENT', 'only_channel must be WHATSAPP or EMAIL');
   end if;
+  v_channel := p_only_channel::app.notification_channel_enum;
   perform app.reap_messages();
   begin
-    v_ids := app.claim_oldest(p_max, p_lease_seconds);
+    v_ids := app.claim_oldest(p_max, p_lease_seconds, v_channel);
     while cardinality(v_ids) < p_max loop
       select m.priority into v_priority
       from app.messages as m
@@ -3158,10 +3516,11 @@ begin
       limit 1;
       exit when not found;
       v_ids := v_ids || app.claim_lanes(
-        v_priority, v_start, 9223372036854775807, p_max - cardinality(v_ids), p_lease_seconds);
+        v_priority, v_start, 9223372036854775807, p_max - cardinality(v_ids), p_lease_seconds,
+        v_channel);
       v_ids := v_ids || app.claim_lanes(
         v_priority, -9223372036854775808, v_start - 1, p_max - cardinality(v_ids),
-        p_lease_seconds);
+        p_lease_seconds, v_channel);
     end loop;
   exception
     -- messages_in_flight_key: an earlier message of a lane was committed after this call looked,
@@ -3198,9 +3557,9 @@ begin
   order by p.priority, p.position;
 end $$;
 
-COMMENT ON FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer) IS 'Leases due messages, urgent ones first, those of one recipient in order, with their current text, buttons and address; window_open: WhatsApp accepts a free-form message';
+COMMENT ON FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer, p_only_channel text) IS 'Leases due messages, urgent ones first, those of one recipient in order, with their current text, buttons and address; window_open: WhatsApp accepts a free-form message';
 
-CREATE FUNCTION app.claim_oldest(p_max integer, p_lease_seconds integer) RETURNS uuid[]
+CREATE FUNCTION app.claim_oldest(p_max integer, p_lease_seconds integer, p_channel app.notification_channel_enum) RETURNS uuid[]
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -3224,6 +3583,7 @@ begin
     cross join lateral (
       select m.id from app.messages as m
       where m.id = o.id and m.status = 'PENDING' and m.next_attempt_at <= now()
+        and (p_channel is null or m.channel = p_channel)
         and not exists (
           select from app.messages as e
           where e.status = 'PENDING' and e.priority = o.priority
@@ -3250,23 +3610,13 @@ begin
   return v_ids;
 end $$;
 
-COMMENT ON FUNCTION app.claim_oldest(p_max integer, p_lease_seconds integer) IS 'Leases those of the oldest messages that are due and the first of their recipient and priority';
+COMMENT ON FUNCTION app.claim_oldest(p_max integer, p_lease_seconds integer, p_channel app.notification_channel_enum) IS 'Leases those of the oldest messages that are due, of this channel or of any (null), and the first of their recipient and priority';
 
-CREATE FUNCTION app.close_months(p_until date) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-begin
-  insert into app.partner_closed_months as m (partner_id, month, order_count, total_spend)
-  select o.partner_id, o.month, count(*), sum(o.grand_total)
-  from app.live_orders as o
-  where o.submitted_at >= app.open_months_start() and o.submitted_at < app.month_start(p_until)
-  group by o.partner_id, o.month
-  on conflict (partner_id, month) do update set
-    order_count = excluded.order_count, total_spend = excluded.total_spend;
-  update app.statistics_period set open_from = p_until;
-end $$;
+CREATE FUNCTION app.clock_microseconds() RETURNS bigint
+    LANGUAGE sql
+    AS $$ select floor(extract(epoch from clock_timestamp()) * 1000000)::bigint $$;
 
-COMMENT ON FUNCTION app.close_months(p_until date) IS 'Moves the months before this one to app.partner_closed_months';
+COMMENT ON FUNCTION app.clock_microseconds() IS 'Microseconds since 1970 by the clock';
 
 CREATE FUNCTION app.close_order(p_order_id uuid, p_to app.order_status_enum, p_reason text, p_partner_id uuid DEFAULT NULL::uuid) RETURNS void
     LANGUAGE plpgsql
@@ -3406,7 +3756,12 @@ CREATE FUNCTION app.config_definitions() RETURNS TABLE(config_key text, value_ty
     ('sla.approval_hours', 'INT', '4', 1, 720, null,
       'Hours that an order may await headquarters until admins are reminded'),
     ('outbox.max_attempts', 'INT', '8', 1, 100, null,
-      'Attempts until a message that cannot be sent is given up'),
+      'Sendings without any report until a message is given up; also failed attempts until a token '
+      'that someone waits for goes out by e-mail'),
+    ('outbox.expiry_hours', 'INT', '72', 1, 720, null,
+      'Hours for which sending a message is tried, unless the message itself expires earlier'),
+    ('inbox.stranger_texts_per_hour', 'INT', '5', 0, 1000, null,
+      'WhatsApp texts an hour that are forwarded of a sender whom the hub does not know'),
     ('outbox.unknown_wait_seconds', 'INT', '120', 1, 86400, null,
       'Seconds to wait for the provider''s report on a message that may have been sent, '
       'before it is sent again'),
@@ -3430,6 +3785,8 @@ CREATE FUNCTION app.config_definitions() RETURNS TABLE(config_key text, value_ty
       'Failed sign-ins of one address until it has to wait'),
     ('auth.failure_window_minutes', 'INT', '15', 1, 1440, null,
       'Minutes during which failures count; also the longest wait'),
+    ('cache.stock_seconds', 'INT', '5', 1, 3600, null,
+      'Seconds that the cache may serve a reading of the stock'),
     ('retention.message_days', 'INT', '400', 30, 36500, null,
       'Days that messages are kept after they were settled'),
     ('retention.webhook_days', 'INT', '90', 7, 36500, null,
@@ -3504,42 +3861,68 @@ end $$;
 
 COMMENT ON FUNCTION app.config_text(p_key text) IS 'Value of a STRING config';
 
-CREATE FUNCTION app.correct_closed_months(p_closed_since timestamp with time zone) RETURNS void
+CREATE FUNCTION app.count_inbound_text(p_sender text, p_text text, p_limit integer) RETURNS text
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_hash bytea := sha256(convert_to(p_text, 'UTF8'));
+  v_began_at timestamptz;
+  v_hashes bytea[];
+begin
+  select c.hour_began_at, c.hour_hashes into v_began_at, v_hashes
+  from app.conversations as c where c.number = p_sender for no key update;
+  if not found then
+    return 'forwarded';
+  elsif v_began_at is null or v_began_at <= now() - interval '1 hour' then
+    v_began_at := now();
+    v_hashes := '{}';
+  elsif v_hash = any (v_hashes) then
+    return 'repeated';
+  elsif cardinality(v_hashes) >= p_limit then
+    return 'too many';
+  end if;
+  update app.conversations as c set hour_began_at = v_began_at, hour_hashes = v_hashes || v_hash
+  where c.number = p_sender;
+  return 'forwarded';
+end $$;
+
+COMMENT ON FUNCTION app.count_inbound_text(p_sender text, p_text text, p_limit integer) IS 'Whether a text is passed on (forwarded), or was within the hour (repeated), or its sender has reached the limit of texts an hour (too many)';
+
+CREATE FUNCTION app.count_late_months(p_until timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     AS $$
 begin
-  with changed as (
-    select distinct
-      o.partner_id, date_trunc('month', o.submitted_at at time zone 'Asia/Jakarta')::date as month
-    from app.orders as o
-    where o.closed_at >= p_closed_since and o.submitted_at < app.open_months_start()
-  ),
-
-  counted as (
-    select c.partner_id, c.month, n.order_count, n.total_spend
-    from changed as c
-    cross join lateral (
-      select count(*)::int as order_count, coalesce(sum(o.grand_total), 0) as total_spend
-      from app.live_orders as o
-      where o.partner_id = c.partner_id and o.submitted_at >= app.month_start(c.month)
-        and o.submitted_at < app.month_start((c.month + interval '1 month')::date)
-    ) as n
-  ),
-
-  emptied as (
-    delete from app.partner_closed_months as m
-    using counted as c
-    where m.partner_id = c.partner_id and m.month = c.month and c.order_count = 0
+  insert into app.region_late_months as m (
+    region_id, month, reminders, manager_notices, escalations
   )
-
-  update app.partner_closed_months as m
-  set order_count = c.order_count, total_spend = c.total_spend
-  from counted as c
-  where m.partner_id = c.partner_id and m.month = c.month and c.order_count > 0
-    and (m.order_count, m.total_spend) <> (c.order_count, c.total_spend);
+  select l.region_id, l.month, l.reminders, l.manager_notices, l.escalations
+  from app.late_months(app.statistics_counted_until(), p_until) as l
+  on conflict (region_id, month) do update set
+    reminders = m.reminders + excluded.reminders,
+    manager_notices = m.manager_notices + excluded.manager_notices,
+    escalations = m.escalations + excluded.escalations;
 end $$;
 
-COMMENT ON FUNCTION app.correct_closed_months(p_closed_since timestamp with time zone) IS 'Counts again each closed month of a partner with an order that was cancelled or rejected since then';
+COMMENT ON FUNCTION app.count_late_months(p_until timestamp with time zone) IS 'Adds the clocks that were late from counted_until to this moment to app.region_late_months';
+
+CREATE FUNCTION app.count_partner_months(p_until timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into app.partner_counted_months as m (
+    partner_id, month, order_count, total_spend, total_returned
+  )
+  select s.partner_id, s.month, sum(s.order_count), sum(s.total_spend), sum(s.total_returned)
+  from app.statistics_changes as s
+  where s.changed_at >= app.statistics_counted_until() and s.changed_at < p_until
+  group by s.partner_id, s.month
+  on conflict (partner_id, month) do update set
+    order_count = m.order_count + excluded.order_count,
+    total_spend = m.total_spend + excluded.total_spend,
+    total_returned = m.total_returned + excluded.total_returned;
+end $$;
+
+COMMENT ON FUNCTION app.count_partner_months(p_until timestamp with time zone) IS 'Adds the changes from counted_until to this moment to app.partner_counted_months';
 
 CREATE FUNCTION app.credit_invoice(p_invoice_id uuid, p_room numeric, p_credit_note_id uuid DEFAULT NULL::uuid) RETURNS void
     LANGUAGE plpgsql
@@ -4246,10 +4629,11 @@ begin
       or jsonb_typeof(r -> 'base_price') is distinct from 'number'
       or coalesce(jsonb_typeof(r -> 'retail_price'), 'null') not in ('number', 'null')
       or coalesce(jsonb_typeof(r -> 'is_active'), 'null') not in ('boolean', 'null')
+      or coalesce(jsonb_typeof(r -> 'is_free'), 'null') not in ('boolean', 'null')
   ) then
     perform app.fail('INVALID_ARGUMENT',
       'products must be [{"sku", "name", "base_price", "retail_price", "description", "brand",'
-      ' "category", "is_active"}, ...]');
+      ' "category", "is_active", "is_free"}, ...]');
   end if;
   -- If a SKU occurs twice, the last row counts.
   select
@@ -4392,7 +4776,7 @@ begin
 
   perform app.store_cursor(v_stream, p_cursor, cardinality(v_skus));
   if p_complete and v_skus is not null then
-    perform app.erp_report(v_stream, true, null);
+    perform app.erp_report(v_stream, true, null, false);
   end if;
   return json_build_object(
     'applied', v_applied, 'outdated', coalesce(cardinality(v_ids), 0) - v_applied,
@@ -4516,7 +4900,7 @@ end $$;
 
 COMMENT ON FUNCTION app.erp_pending_orders(p_max integer) IS 'Approved orders that the ERP has not acknowledged, oldest first, with lines, invoices and credit notes';
 
-CREATE FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text) RETURNS json
+CREATE FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text, p_notify boolean) RETURNS json
     LANGUAGE plpgsql
     AS $$
 declare
@@ -4542,10 +4926,13 @@ begin
       when not p_ok then coalesce(e.failing_since, excluded.failing_since)
     end,
     last_error = coalesce(excluded.last_error, e.last_error);
+  if p_notify and not p_ok then
+    perform app.notify_erp_trouble(v_stream, now(), v_detail);
+  end if;
   return json_build_object('stream', v_stream, 'ok', p_ok);
 end $$;
 
-COMMENT ON FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text) IS 'Records that a run of a stream succeeded or failed; the reason is cut at 1000 characters';
+COMMENT ON FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text, p_notify boolean) IS 'Records that a run of a stream succeeded or failed; the reason is cut at 1000 characters. p_notify: notifies headquarters of the failure at once';
 
 CREATE FUNCTION app.erp_stream(p_stream text) RETURNS json
     LANGUAGE plpgsql STABLE
@@ -5025,35 +5412,96 @@ end $$;
 
 COMMENT ON FUNCTION app.format_rupiah(p_amount numeric) IS 'Amount in Indonesian notation: Rp1.250.000, or Rp1.250.000,50 when it has a fraction';
 
-CREATE FUNCTION app.forward_text(p_from text, p_text text) RETURNS text
+CREATE FUNCTION app.forward_text(p_message jsonb) RETURNS text
     LANGUAGE plpgsql
     AS $$
 declare
-  v_number text := app.sender_number(p_from);
-  v_sender record;
+  v_sender_key text := app.inbound_sender(p_message);
+  v_text text := app.inbound_text(p_message);
+  v_name text;
+  v_region_id uuid;
+  v_agent_id uuid;
   v_agent_ids uuid[];
-  v_variables jsonb;
+  v_outcome text;
 begin
-  select s.business_name as name, s.region_id into v_sender
-  from app.sub_distributors as s where s.whatsapp_number = v_number limit 1;
-  if not found then
-    select p.business_name as name, p.region_id into v_sender
-    from app.partners as p where p.phone = v_number and p.deleted_at is null;
+  if v_text is null then
+    return 'empty';
   end if;
-  v_variables := jsonb_build_object(
-    'sender', coalesce(v_sender.name, '') || ' ('
-      || coalesce(v_number, left(p_from, 40), '-') || ')',
-    'text', left(p_text, 900));
-  v_agent_ids := app.agents_serving(v_sender.region_id);
+  select k.name, k.region_id, k.agent_id into v_name, v_region_id, v_agent_id
+  from (
+    select s.business_name as name, s.region_id, null::uuid as agent_id, 1 as preference
+    from app.sub_distributors as s where s.whatsapp_number = v_sender_key
+    union all
+    select p.business_name, p.region_id, null, 2
+    from app.partners as p where p.phone = v_sender_key and p.deleted_at is null
+    union all
+    select a.full_name, null, a.id, 3
+    from app.agents as a where a.phone = v_sender_key and a.is_active
+  ) as k
+  order by k.preference limit 1;
+  v_outcome := app.count_inbound_text(
+    v_sender_key, v_text,
+    case when found then 60 else app.config_int('inbox.stranger_texts_per_hour') end);
+  if v_outcome <> 'forwarded' then
+    return v_outcome;
+  end if;
+  v_agent_ids := app.agents_serving(v_region_id);
   if v_agent_ids = '{}' then
-    perform app.notify_headquarters('inbound_text', null, v_variables);
-  else
-    perform app.enqueue_messages('inbound_text', 'AGENT', v_agent_ids, null, v_variables);
+    v_agent_ids := app.headquarters();
   end if;
+  -- Staff who write to the hub are not answered with their own text.
+  v_agent_ids := array_remove(v_agent_ids, v_agent_id);
+  if v_agent_ids = '{}' and v_agent_id is not null then
+    return 'no one else to forward to';
+  end if;
+  perform app.forward_to_staff('inbound_text', v_agent_ids, jsonb_build_object(
+    'sender', concat_ws(' ',
+      coalesce(v_name, left(p_message #>> '{contact,profile,name}', 60)),
+      '(' || coalesce(left(v_sender_key, 40), '-') || ')'),
+    'text', left(v_text, 900)));
   return 'forwarded';
 end $$;
 
-COMMENT ON FUNCTION app.forward_text(p_from text, p_text text) IS 'Forwards a text to the agents of the sender''s region, or else to headquarters';
+COMMENT ON FUNCTION app.forward_text(p_message jsonb) IS 'Forwards what a message says to the agents of the sender''s region, or else to headquarters, never to its sender; repeats and floods are not forwarded. Returns the outcome';
+
+CREATE FUNCTION app.forward_to_staff(p_template text, p_agent_ids uuid[], p_variables jsonb) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if p_agent_ids = '{}' then
+    perform app.notify_headquarters(p_template, null, p_variables);  -- held until an admin exists
+  else
+    perform app.enqueue_messages(p_template, 'AGENT', p_agent_ids, null, p_variables);
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.forward_to_staff(p_template text, p_agent_ids uuid[], p_variables jsonb) IS 'Enqueues a message to these agents; without any it is held for headquarters';
+
+CREATE FUNCTION app.frontend_config_keys() RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select array[
+    'cache.stock_seconds', 'credit.over_limit_policy', 'invoice.due_days.gold',
+    'invoice.due_days.platinum', 'invoice.due_days.silver', 'loyalty.expiration_policy',
+    'loyalty.multiplier.gold', 'loyalty.multiplier.platinum', 'loyalty.multiplier.silver',
+    'loyalty.point_value_rupiah', 'loyalty.rupiah_per_point', 'order.max_lines',
+    'order.minimum_threshold', 'stock.sync_interval_minutes'
+  ]
+$$;
+
+COMMENT ON FUNCTION app.frontend_config_keys() IS 'The configs that every signed-in caller may read, because frontends explain rules by them';
+
+CREATE FUNCTION app.frontend_configs() RETURNS json
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  if app.is_not_modified(format('"%s"', app.cache_version('configs'))) then
+    return null;
+  end if;
+  return (select d.body from app.config_document as d);
+end $$;
+
+COMMENT ON FUNCTION app.frontend_configs() IS 'The configs that frontends read, with their ETag; null with status 304 if the caller has them';
 
 CREATE FUNCTION app.generated_columns(p_table oid) RETURNS text[]
     LANGUAGE sql STABLE
@@ -5065,6 +5513,43 @@ CREATE FUNCTION app.generated_columns(p_table oid) RETURNS text[]
 $$;
 
 COMMENT ON FUNCTION app.generated_columns(p_table oid) IS 'Names of the generated columns of a table';
+
+CREATE FUNCTION app.give_up_old_messages() RETURNS integer
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $$
+declare
+  v_before timestamptz := now() - make_interval(hours => app.config_int('outbox.expiry_hours'));
+  v_message record;
+  v_count int := 0;
+begin
+  for v_message in
+    select o.id, o.order_id
+    from generate_series(0, 2) as p (priority)
+    cross join lateral (
+      select m.id, m.order_id, m.created_at, m.expires_at from app.messages as m
+      where m.status = 'PENDING' and m.priority = p.priority
+      order by m.position limit 20
+    ) as o
+    where o.expires_at is null and o.created_at <= v_before
+  loop
+    -- Lock the order before the message. What another transaction has locked is left to the next.
+    perform from app.orders as o where o.id = v_message.order_id for no key update skip locked;
+    if found or v_message.order_id is null then
+      perform from app.messages as m
+      where m.id = v_message.id and m.status = 'PENDING'
+      for update skip locked;
+      if found then
+        perform app.message_failed(v_message.id, 'expired', false);
+        v_count := v_count + 1;
+      end if;
+    end if;
+  end loop;
+  return v_count;
+end $$;
+
+COMMENT ON FUNCTION app.give_up_old_messages() IS 'Gives up messages that could not be sent for outbox.expiry_hours, the oldest of each priority; those for WhatsApp are sent by e-mail instead. Returns how many';
 
 CREATE FUNCTION app.hand_over_orders(p_subdist_ids uuid[]) RETURNS integer
     LANGUAGE plpgsql
@@ -5109,9 +5594,6 @@ declare
   v_decision text := split_part(p_payload, ':', 1);
   v_order app.orders;
 begin
-  if v_order_id is null then
-    return 'unknown button';
-  end if;
   select * into v_order from app.orders as o where o.id = v_order_id for no key update;
   if not found or v_order.awaiting <> 'SUBDIST'
     -- an offer that was sent late, after the order was approved
@@ -5124,7 +5606,8 @@ begin
   elsif not exists (
     select from app.sub_distributors as s
     where s.id = v_order.routed_to_subdist_id and s.status = 'ACTIVE'
-      and s.whatsapp_number = app.sender_number(p_from)
+      -- A sender who hides their number behind a user name has none. The signature names them.
+      and (coalesce(p_from, '') = '' or s.whatsapp_number = app.sender_number(p_from))
   ) then
     return 'button from another number';
   end if;
@@ -5167,8 +5650,12 @@ CREATE FUNCTION app.handle_inbound_event(p_inbound_id uuid, p_message jsonb) RET
     AS $$
 declare
   v_key text := app.event_key(p_message);
+  v_button text := coalesce(
+    p_message #>> '{button,payload}', p_message #>> '{interactive,button_reply,id}');
   v_outcome text;
 begin
+  -- buttons of other templates say what their text says
+  v_button := case when app.button_order_id(v_button) is not null then v_button end;
   -- app.lock_inbound has recorded it as received, unless an earlier webhook brought it
   if not exists (
     select from app.inbound_events as e
@@ -5176,20 +5663,19 @@ begin
   ) then
     return;
   end if;
-  v_outcome := case p_message ->> 'type'
-    when 'button' then
-      app.handle_button_reply(p_message #>> '{button,payload}', p_message ->> 'from')
-    when 'interactive' then
-      app.handle_button_reply(p_message #>> '{interactive,button_reply,id}', p_message ->> 'from')
-    when 'text' then
-      app.forward_text(p_message ->> 'from', p_message #>> '{text,body}')
-    else
-      app.forward_text(p_message ->> 'from', '[' || coalesce(p_message ->> 'type', '?') || ']')
+  v_outcome := case
+    when p_message ->> 'type' = 'notice' then app.handle_provider_notice(p_message)
+    when v_button is not null then app.handle_button_reply(v_button, p_message ->> 'from')
+    when p_message ->> 'type' in ('reaction', 'revoke', 'deleted') then p_message ->> 'type'
+    when p_message #>> '{system,type}' = 'user_changed_number' then
+      app.report_changed_number(p_message)
+    when p_message ->> 'type' = 'system' then 'system'
+    else app.forward_text(p_message)
   end;
   update app.inbound_events as e set outcome = v_outcome where e.event_key = v_key;
 end $$;
 
-COMMENT ON FUNCTION app.handle_inbound_event(p_inbound_id uuid, p_message jsonb) IS 'Processes one message of a webhook once: a button reply, a text, or anything else';
+COMMENT ON FUNCTION app.handle_inbound_event(p_inbound_id uuid, p_message jsonb) IS 'Processes one message or notice of a webhook once. Every type has an outcome; an unknown one is forwarded by its name';
 
 CREATE FUNCTION app.handle_inbound_status(p_status jsonb) RETURNS void
     LANGUAGE plpgsql
@@ -5212,6 +5698,38 @@ begin
 end $_$;
 
 COMMENT ON FUNCTION app.handle_inbound_status(p_status jsonb) IS 'Applies one status of a webhook to its message; ignores statuses of unknown messages';
+
+CREATE FUNCTION app.handle_provider_notice(p_notice jsonb) RETURNS text
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_value jsonb := p_notice -> 'value';
+  v_field text := p_notice ->> 'field';
+  v_event text := upper(coalesce(
+    v_value ->> 'event', v_value ->> 'new_quality_score', v_value ->> 'new_category',
+    v_value ->> 'alert_severity', ''));
+begin
+  if v_event in (
+      'APPROVED', 'GREEN', 'UNKNOWN', 'PENDING', 'IN_APPEAL', 'UNFLAGGED', 'UPGRADE', 'ONBOARDING',
+      'VERIFIED_ACCOUNT', 'INFORMATIONAL', 'PARTNER_ADDED', 'THROUGHPUT_UPGRADE'
+    ) or v_field not in (
+      'message_template_status_update', 'template_category_update',
+      'message_template_quality_update', 'account_update', 'account_alerts',
+      'account_review_update', 'phone_number_quality_update', 'phone_number_name_update', 'security'
+    )
+  then
+    return left('noted: ' || v_field || ' ' || v_event, 200);
+  end if;
+  perform app.notify_headquarters('whatsapp_notice', null, jsonb_build_object('event', left(
+    concat_ws(' ', v_field, v_event, v_value ->> 'message_template_name',
+      nullif(v_value ->> 'reason', 'NONE'),
+      v_value #>> '{disable_info,disable_date}', v_value ->> 'current_limit',
+      v_value #>> '{violation_info,violation_type}', v_value ->> 'alert_description'),
+    400)), 'EMAIL');
+  return left('headquarters notified: ' || v_field || ' ' || v_event, 200);
+end $$;
+
+COMMENT ON FUNCTION app.handle_provider_notice(p_notice jsonb) IS 'Notifies headquarters of a fault of a template, the account or the number; returns the outcome';
 
 CREATE FUNCTION app.headquarters() RETURNS uuid[]
     LANGUAGE plpgsql STABLE
@@ -5249,20 +5767,44 @@ $$;
 COMMENT ON FUNCTION app.holds_stock(p_status app.order_status_enum, p_erp_reference text) IS 'True while the hub reserves the units of such an order';
 
 CREATE FUNCTION app.inbound_elements(p_payload jsonb) RETURNS TABLE(kind text, number integer, element jsonb)
-    LANGUAGE sql IMMUTABLE ROWS 1
+    LANGUAGE plpgsql IMMUTABLE ROWS 10
+    SET jit TO 'off'
     AS $_$
+begin
+  return query
   select 'status' as kind, s.number::int, s.element
   from jsonb_path_query(
     p_payload, '$.entry[*].changes[*].value.statuses[*] ? (@.type() == "object")'
   ) with ordinality as s (element, number)
   union all
-  select 'message' as kind, m.number::int, m.element
-  from jsonb_path_query(
-    p_payload, '$.entry[*].changes[*].value.messages[*] ? (@.type() == "object")'
-  ) with ordinality as m (element, number)
-$_$;
+  -- each with the contact that names its sender
+  select
+    'message' as kind, (row_number() over (order by v.number, m.number))::int,
+    m.element || jsonb_build_object('contact', jsonb_path_query_first(
+      v.value, '$.contacts[*] ? (@.wa_id == $from || @.user_id == $user)',
+      jsonb_build_object(
+        'from', coalesce(m.element ->> 'from', '-'),
+        'user', coalesce(m.element ->> 'from_user_id', '-'))))
+  from jsonb_path_query(p_payload, '$.entry[*].changes[*].value ? (@.type() == "object")')
+    with ordinality as v (value, number)
+  cross join lateral jsonb_path_query(v.value, '$.messages[*] ? (@.type() == "object")')
+    with ordinality as m (element, number)
+  union all
+  -- The same notice at the same time is the same event, in whatever batches it arrives.
+  select
+    'message' as kind, (1000000 + row_number() over (order by e.number, c.number))::int,
+    jsonb_build_object(
+      'id', concat('notice:', e.entry ->> 'time', c.change::text),
+      'type', 'notice', 'field', c.change ->> 'field', 'value', c.change -> 'value')
+  from jsonb_path_query(p_payload, '$.entry[*] ? (@.type() == "object")')
+    with ordinality as e (entry, number)
+  cross join lateral jsonb_path_query(
+    e.entry, '$.changes[*] ? (@.type() == "object" && @.field.type() == "string"
+      && @.field != "messages" && @.value.type() == "object")'
+  ) with ordinality as c (change, number);
+end $_$;
 
-COMMENT ON FUNCTION app.inbound_elements(p_payload jsonb) IS 'Statuses and messages of a webhook, each kind numbered in the order of arrival';
+COMMENT ON FUNCTION app.inbound_elements(p_payload jsonb) IS 'Statuses of a webhook, its messages, and its notices as messages of the type notice; each kind numbered in the order of arrival';
 
 CREATE FUNCTION app.inbound_message(p_payload jsonb) RETURNS json
     LANGUAGE plpgsql
@@ -5281,6 +5823,57 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.inbound_message(p_payload jsonb) IS 'Stores a webhook of the provider once; process_inbox processes it';
+
+CREATE FUNCTION app.inbound_sender(p_message jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select left(coalesce(
+    app.sender_number(p_message ->> 'from'), nullif(p_message ->> 'from_user_id', ''),
+    nullif(p_message ->> 'from', '')), 64)
+$$;
+
+COMMENT ON FUNCTION app.inbound_sender(p_message jsonb) IS 'Who sent a message: an E.164 number, or the provider''s user id of a sender without a number';
+
+CREATE FUNCTION app.inbound_text(p_message jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+  select nullif(btrim(case p_message ->> 'type'
+    when 'text' then p_message #>> '{text,body}'
+    when 'button' then
+      coalesce(p_message #>> '{button,text}', p_message #>> '{button,payload}')
+    when 'interactive' then concat_ws(': ',
+      coalesce(
+        p_message #>> '{interactive,button_reply,title}',
+        p_message #>> '{interactive,list_reply,title}',
+        p_message #>> '{interactive,nfm_reply,response_json}',
+        p_message #>> '{interactive,nfm_reply,body}'),
+      p_message #>> '{interactive,list_reply,description}')
+    when 'image' then concat_ws(' ', '[gambar]', p_message #>> '{image,caption}')
+    when 'video' then concat_ws(' ', '[video]', p_message #>> '{video,caption}')
+    when 'document' then concat_ws(' ',
+      '[dokumen]', p_message #>> '{document,filename}', p_message #>> '{document,caption}')
+    when 'audio' then '[pesan suara]'
+    when 'sticker' then '[stiker]'
+    when 'location' then concat_ws(' ',
+      '[lokasi]', p_message #>> '{location,name}', p_message #>> '{location,address}',
+      '(' || (p_message #>> '{location,latitude}') || ', '
+        || (p_message #>> '{location,longitude}') || ')')
+    when 'contacts' then concat_ws(' ', '[kontak]', (
+      select string_agg(
+        concat_ws(' ', c.value #>> '{name,formatted_name}', c.value #>> '{phones,0,phone}'), '; ')
+      from jsonb_path_query(p_message, '$.contacts[*]') as c (value)))
+    when 'order' then concat_ws(' ', '[pesanan katalog]', p_message #>> '{order,text}', (
+      select string_agg(
+        (i.value ->> 'quantity') || ' x ' || (i.value ->> 'product_retailer_id'), '; ')
+      from jsonb_path_query(p_message, '$.order.product_items[*]') as i (value)))
+    when 'edit' then concat_ws(' ', '[diubah]', coalesce(
+      p_message #>> '{edit,message,text,body}', p_message #>> '{edit,text,body}',
+      p_message #>> '{edit,body}'))
+    else '[' || left(coalesce(p_message ->> 'type', '?'), 40) || ']'
+  end), '')
+$_$;
+
+COMMENT ON FUNCTION app.inbound_text(p_message jsonb) IS 'What a message of the provider says, as text: of media the caption and the name; null if empty';
 
 CREATE FUNCTION app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines) RETURNS void
     LANGUAGE plpgsql
@@ -5520,6 +6113,28 @@ $$;
 
 COMMENT ON FUNCTION app.is_legal_transition(p_from app.order_status_enum, p_to app.order_status_enum) IS 'True if an order can move from one status to the other; from null: the statuses in which it can be created';
 
+CREATE FUNCTION app.is_not_modified(p_etag text) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_known constant text := auth.headers() ->> 'if-none-match';
+begin
+  perform set_config('response.headers', json_build_array(
+    json_build_object('Content-Type', 'application/json; charset=utf-8'),
+    json_build_object('ETag', p_etag),
+    json_build_object('Cache-Control', 'private, no-cache')
+  )::text, true);
+  if v_known is null or current_setting('request.method', true) not in ('GET', 'HEAD')
+    or p_etag <> all (regexp_split_to_array(replace(btrim(v_known), 'W/', ''), '\s*,\s*'))
+  then
+    return false;
+  end if;
+  perform set_config('response.status', '304', true);
+  return true;
+end $$;
+
+COMMENT ON FUNCTION app.is_not_modified(p_etag text) IS 'Sets the ETag of the answer; true, and status 304, if the request names it in If-None-Match';
+
 CREATE FUNCTION app.is_reminder_hour(p_at timestamp with time zone) RETURNS boolean
     LANGUAGE sql STABLE
     AS $$ select extract(hour from p_at at time zone 'Asia/Jakarta') between 8 and 17 $$;
@@ -5608,6 +6223,27 @@ end $$;
 
 COMMENT ON FUNCTION app.keep_provider_ids(p_message_ids uuid[]) IS 'Keeps the hashes of the provider''s ids of messages that are about to lose them';
 
+CREATE FUNCTION app.late_months(p_from timestamp with time zone, p_until timestamp with time zone) RETURNS TABLE(region_id uuid, month date, reminders integer, manager_notices integer, escalations integer)
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return query
+  select
+    c.region_id, c.month,
+    count(*) filter (where c.escalation_level = 'REMINDER')::int,
+    count(*) filter (where c.escalation_level = 'MANAGER')::int,
+    count(*) filter (where c.escalation_level = 'HQ_INTERVENTION')::int
+  from (
+    select distinct
+      l.region_id, l.month, l.escalation_level, l.order_id, l.clock_started_at
+    from app.late_clocks as l
+    where l.triggered_at >= p_from and l.triggered_at < p_until
+  ) as c
+  group by c.region_id, c.month;
+end $$;
+
+COMMENT ON FUNCTION app.late_months(p_from timestamp with time zone, p_until timestamp with time zone) IS 'Clocks that were late, by region, month and level, from the first moment to before the second';
+
 CREATE FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_approval numeric, p_limit integer) RETURNS TABLE(id uuid)
     LANGUAGE plpgsql STABLE
     AS $$
@@ -5695,14 +6331,19 @@ begin
   on conflict (event_key) do nothing;
 
   insert into app.conversations as c (number, last_inbound_at)
-  select n.number, max(least(to_timestamp((e.element ->> 'timestamp')::bigint), now()))
+  select
+    n.sender,
+    max(case
+      when e.element ->> 'timestamp' ~ '^[0-9]{1,10}$'
+        then least(to_timestamp((e.element ->> 'timestamp')::bigint), now())
+      else '-infinity'
+    end)
   from app.inbound_messages as b
   cross join lateral app.inbound_elements(b.payload) as e
-  cross join lateral (select app.sender_number(e.element ->> 'from') as number) as n
-  where b.id = any (p_inbound_ids) and e.kind = 'message'
-    and e.element ->> 'timestamp' ~ '^[0-9]{1,10}$' and length(n.number) <= 20
-  group by n.number
-  order by n.number
+  cross join lateral (select app.inbound_sender(e.element) as sender) as n
+  where b.id = any (p_inbound_ids) and e.kind = 'message' and n.sender is not null
+  group by n.sender
+  order by n.sender
   on conflict (number) do update set
     last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at);
 
@@ -5982,8 +6623,14 @@ begin
     where m.id = p_message_id;
     return;
   end if;
+  -- By age, so that an outage of a day loses no message. A person who waits for a token gets it by
+  -- e-mail after a few attempts.
   v_will_retry := coalesce(p_retry, false)
-    and v_message.attempts < app.config_int('outbox.max_attempts');
+    and now() < app.message_retry_until(v_message.created_at, v_message.expires_at)
+    and not (
+      v_message.channel = 'WHATSAPP' and app.carries_token(v_message.template)
+      and v_message.attempts >= app.config_int('outbox.max_attempts')
+    );
   update app.messages as m set
     status = case when v_will_retry then 'PENDING' else 'FAILED' end,
     error_code = left(app.optional_text('error_code', p_error_code, 1000), 100),
@@ -6020,7 +6667,7 @@ begin
   end if;
 end $$;
 
-COMMENT ON FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean, p_by_provider boolean) IS 'Records that sending failed: retried with growing delays up to outbox.max_attempts times, then sent by e-mail if it was for WhatsApp. A free-form message refused as late (131047) is sent again as a template';
+COMMENT ON FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean, p_by_provider boolean) IS 'Records that sending failed: retried with growing delays until the message expires, then sent by e-mail if it was for WhatsApp. A free-form message refused as late (131047) is sent again as a template';
 
 CREATE FUNCTION app.message_lane(p_recipient_id uuid) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -6043,6 +6690,16 @@ CREATE FUNCTION app.message_priority(p_template text) RETURNS smallint
 $$;
 
 COMMENT ON FUNCTION app.message_priority(p_template text) IS 'Priority of messages of a template: what someone waits for is sent before what only informs';
+
+CREATE FUNCTION app.message_retry_until(p_created_at timestamp with time zone, p_expires_at timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return coalesce(
+    p_expires_at, p_created_at + make_interval(hours => app.config_int('outbox.expiry_hours')));
+end $$;
+
+COMMENT ON FUNCTION app.message_retry_until(p_created_at timestamp with time zone, p_expires_at timestamp with time zone) IS 'Until when sending a message is tried: until it expires, or outbox.expiry_hours after it was enqueued';
 
 CREATE FUNCTION app.message_sent(p_message_id uuid, p_provider_id text) RETURNS void
     LANGUAGE plpgsql
@@ -6208,6 +6865,12 @@ CREATE FUNCTION app.message_templates() RETURNS TABLE(template text, buttons tex
     ('messenger_trouble', '{}',
       'Perhatian: pengiriman WhatsApp terganggu dengan kode {{error_code}} sejak {{since}}. Pesan'
       ' yang gagal dikirim lewat e-mail.'),
+    ('whatsapp_notice', '{}',
+      'Perhatian: WhatsApp melaporkan gangguan pada akun, nomor atau templat kami: {{event}}. Mohon'
+      ' diperiksa di WhatsApp Manager.'),
+    ('number_changed', '{}',
+      'Nomor WhatsApp milik {{name}} berubah dari {{old_number}} menjadi {{new_number}}. Data di'
+      ' Digital Hub belum diubah: mohon dipastikan lalu diperbarui bila benar.'),
     ('erp_trouble', '{}',
       'Perhatian: pertukaran data dengan ERP ({{stream}}) terganggu sejak {{since}}. Keterangan:'
       ' {{error}}. Mohon segera diperiksa.'),
@@ -6269,11 +6932,45 @@ end $_$;
 
 COMMENT ON FUNCTION app.messages_sent(p_sent jsonb) IS 'Marks [{"message_id", "provider_id"}], at most 1000, as accepted by the provider; returns {"unknown_ids": [...]}. A repeat changes nothing';
 
-CREATE FUNCTION app.month_start(p_month date) RETURNS timestamp with time zone
-    LANGUAGE sql IMMUTABLE
-    AS $$ select p_month::timestamp at time zone 'Asia/Jakarta' $$;
+CREATE FUNCTION app.monthly_totals(p_months integer) RETURNS TABLE(month date, order_count integer, total_spend numeric, total_returned numeric, partner_count integer)
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_last constant date := app.month_of(now());
+  v_first date;
+begin
+  perform app.check_months(p_months);
+  v_first := v_last - make_interval(months => p_months - 1);
+  return query
+  select
+    a.month::date, coalesce(t.order_count, 0), coalesce(t.total_spend, 0),
+    coalesce(t.total_returned, 0), coalesce(t.partner_count, 0)
+  from generate_series(v_last::timestamp, v_first, interval '-1 month') as a (month)
+  left join (
+    select
+      s.month, sum(s.order_count)::int as order_count, sum(s.total_spend) as total_spend,
+      sum(s.total_returned) as total_returned, count(*)::int as partner_count
+    from (
+      select m.* from app.partner_monthly_statistics as m
+      where auth.caller_role() = 'partner' and m.partner_id = auth.current_user_id()
+        and m.month >= v_first
+      union all
+      select m.*
+      from app.partners as p
+      inner join app.partner_monthly_statistics as m on m.partner_id = p.id
+      where auth.caller_role() = 'agent'
+        and p.region_id = any (array(select auth.agent_regions())) and p.deleted_at is null
+        and m.month >= v_first
+      union all
+      select m.* from app.partner_monthly_statistics as m
+      where auth.caller_role() in ('admin', 'superadmin') and m.month >= v_first
+    ) as s
+    group by s.month
+  ) as t on t.month = a.month::date
+  order by a.month desc;
+end $$;
 
-COMMENT ON FUNCTION app.month_start(p_month date) IS 'The moment at which a month starts in Jakarta';
+COMMENT ON FUNCTION app.monthly_totals(p_months integer) IS 'Orders, spend and returns (IDR) of the partners whom the caller sees, for each of the last months, and how many partners ordered or returned; raises INVALID_ARGUMENT';
 
 CREATE FUNCTION app.my_contacts() RETURNS TABLE(id uuid, role text, name text, phone text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -6339,6 +7036,67 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.nearest_subdist(p_region_id uuid) IS 'The ACTIVE sub-distributor of the region, else of its nearest ancestor; among several the one with the fewest open orders (1,000 and more count alike); null if there is none';
+
+CREATE FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) RETURNS SETOF bigint
+    LANGUAGE plpgsql STABLE ROWS 20
+    AS $$
+declare
+  v_few_partners constant int := 1000;
+  v_newest_orders constant int := 1000;
+  v_before constant timestamptz := coalesce(p_before, 'infinity');
+begin
+  perform app.check_page(p_n, p_before);
+  if auth.caller_role() = 'subdist' then
+    return query
+    select e.id
+    from (
+      select o.id, o.partner_id from app.orders as o
+      where o.created_at < v_before order by o.created_at desc limit v_newest_orders
+    ) as o
+    cross join lateral (
+      select v.id, v.created_at from app.order_events as v
+      where v.order_id = o.id and v.partner_id = o.partner_id and v.created_at < v_before
+      order by v.id desc limit p_n
+    ) as e
+    order by e.created_at desc, e.id desc
+    limit p_n;
+  elsif auth.caller_role() <> 'agent'
+    or (select count(*) from (select from app.partners limit v_few_partners + 1) as p)
+      > v_few_partners
+  then
+    return query
+    select e.id from app.order_events as e
+    where e.created_at < v_before
+    order by e.created_at desc, e.id desc
+    limit p_n;
+  else
+    return query
+    with heads as materialized (
+      select p.id as partner_id, h.created_at
+      from app.partners as p
+      cross join lateral (
+        select e.created_at from app.order_events as e
+        where e.partner_id = p.id and e.created_at < v_before
+        order by e.created_at desc limit 1
+      ) as h
+    ),
+    page as (
+      select h.partner_id, h.created_at from heads as h
+      order by h.created_at desc fetch first p_n rows with ties
+    )
+    select i.id
+    from page as h
+    cross join lateral (
+      select e.id, e.created_at from app.order_events as e
+      where e.partner_id = h.partner_id and e.created_at <= h.created_at
+      order by e.created_at desc, e.id desc limit p_n
+    ) as i
+    order by i.created_at desc, i.id desc
+    limit p_n;
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) IS 'Ids of the newest events that the caller sees, before a time; for a sub-distributor those of their newest 1,000 orders. Raises INVALID_ARGUMENT';
 
 CREATE FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) RETURNS SETOF uuid
     LANGUAGE plpgsql STABLE ROWS 20
@@ -6428,6 +7186,29 @@ begin
 end $_$;
 
 COMMENT ON FUNCTION app.normalise_phone(p_phone text) IS 'Phone number as E.164 with +, of Indonesia unless it names another country: 0812-3456-7890 becomes +6281234567890; null for what is not exactly one number of a possible length';
+
+CREATE FUNCTION app.note_cache_change(p_family text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into app.cache_changes (transaction_id, family)
+  values (pg_current_xact_id(), p_family)
+  on conflict do nothing;
+end $$;
+
+COMMENT ON FUNCTION app.note_cache_change(p_family text) IS 'Notes that this transaction changes a family: it raises the version when it commits';
+
+CREATE FUNCTION app.notify_erp_trouble(p_stream text, p_since timestamp with time zone, p_error text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform app.notify_headquarters('erp_trouble', null, jsonb_build_object(
+    'stream', p_stream,
+    'since', to_char(p_since at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB',
+    'error', left(p_error, 300)));
+end $$;
+
+COMMENT ON FUNCTION app.notify_erp_trouble(p_stream text, p_since timestamp with time zone, p_error text) IS 'Notifies headquarters that a stream of the ERP has a fault';
 
 CREATE FUNCTION app.notify_headquarters(p_template text, p_order_id uuid, p_variables jsonb DEFAULT '{}'::jsonb, p_channel app.notification_channel_enum DEFAULT 'WHATSAPP'::app.notification_channel_enum) RETURNS void
     LANGUAGE plpgsql
@@ -7060,6 +7841,19 @@ end $$;
 
 COMMENT ON FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_max_lines integer) IS 'The lines of an order at the prices in force, ordered by product id; raises INVALID_ITEMS, TOO_MANY_LINES, UNKNOWN_SKU';
 
+CREATE FUNCTION app.price_list(p_role text, p_subject_id uuid) RETURNS text
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return case
+    when p_role = 'partner' then (
+      select p.tier::text from app.partners as p where p.id = p_subject_id)
+    when p_role in ('agent', 'admin', 'superadmin', 'subdist') then 'BASE'
+  end;
+end $$;
+
+COMMENT ON FUNCTION app.price_list(p_role text, p_subject_id uuid) IS 'The price list that a caller sees: the partner''s tier, BASE for staff and sub-distributors, null for roles that see no products';
+
 CREATE FUNCTION app.price_order(p_items jsonb, p_points integer, p_partner app.partner_account) RETURNS app.priced_order
     LANGUAGE plpgsql STABLE
     AS $$
@@ -7176,6 +7970,9 @@ CREATE FUNCTION app.product_row_refusal(p_row jsonb) RETURNS text
     when length(p_row ->> 'name') > 255 then 'name is longer than 255 characters'
     when (p_row ->> 'base_price')::numeric not between 0 and 9999999999999
       then 'base_price is not from 0 to 9999999999999'
+    when (p_row ->> 'base_price')::numeric = 0
+      and not coalesce((p_row ->> 'is_free')::boolean, false)
+      then 'base_price is 0: set is_free if that is intended'
     when (p_row ->> 'retail_price')::numeric not between 0 and 9999999999999
       then 'retail_price is not from 0 to 9999999999999'
   end
@@ -7323,12 +8120,12 @@ begin
     for update skip locked
   );
   get diagnostics v_count = row_count;
-  -- The limit of attempts also holds for a message that crashes each messenger.
+  -- A message that crashes each messenger. Outages do not leave messages UNKNOWN.
   for v_message in
     select u.* from app.messages as u
     where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait
       and coalesce(u.lease_until, u.unknown_since, u.expires_at) <= now() - v_wait
-      and u.attempts >= v_max_attempts
+      and u.repeats + 1 >= v_max_attempts
     order by coalesce(u.lease_until, u.unknown_since, u.expires_at)
   loop
     -- Lock the order before the message, as withdraw_offer does, to avoid a deadlock. Rows that
@@ -7350,7 +8147,7 @@ begin
     select u.id from app.messages as u
     where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait
       and coalesce(u.lease_until, u.unknown_since, u.expires_at) <= now() - v_wait
-      and u.attempts < v_max_attempts
+      and u.repeats + 1 < v_max_attempts
     order by coalesce(u.lease_until, u.unknown_since, u.expires_at)
     for update skip locked
   );
@@ -7365,10 +8162,10 @@ begin
     for update skip locked
   );
   get diagnostics v_more = row_count;
-  return v_count + v_more;
+  return v_count + v_more + app.give_up_old_messages();
 end $$;
 
-COMMENT ON FUNCTION app.reap_messages() IS 'Settles lapsed leases (UNKNOWN), long unknown messages (PENDING again or FAILED) and expired messages (WITHDRAWN); returns the number of changed messages';
+COMMENT ON FUNCTION app.reap_messages() IS 'Settles lapsed leases (UNKNOWN), long unknown messages (PENDING again or FAILED) and expired messages (WITHDRAWN, or FAILED where nothing but their age ends them); returns the number of changed messages';
 
 CREATE FUNCTION app.recipient_address(p_type text, p_id uuid, p_channel app.notification_channel_enum) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -7524,6 +8321,20 @@ end $$;
 
 COMMENT ON FUNCTION app.record_refund(p_invoice_id uuid, p_amount numeric, p_reference_number text, p_reason text, p_idempotency_key text) IS 'Records money paid back to the partner (IDR), at most refund_due, idempotent by key and by reference; returns its id. Raises INVALID_ARGUMENT, NOT_FOUND, REFUND_EXCEEDS_DUE, PAYMENT_REFERENCE_REUSED, IDEMPOTENCY_CONFLICT';
 
+CREATE FUNCTION app.recount_statistics() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform from app.statistics_period for no key update;
+  delete from app.partner_counted_months;
+  delete from app.region_late_months;
+  update app.statistics_period
+  set counted_until = default, refreshed_at = default;
+  perform app.refresh_statistics(now());
+end $$;
+
+COMMENT ON FUNCTION app.recount_statistics() IS 'Counts the statistics again from all orders: after a bulk load, or when hub check reports them';
+
 CREATE FUNCTION app.redeem_reward(p_reward_id uuid, p_idempotency_key text) RETURNS uuid
     LANGUAGE plpgsql
     AS $$
@@ -7588,23 +8399,26 @@ CREATE FUNCTION app.refresh_statistics(p_now timestamp with time zone) RETURNS v
     LANGUAGE plpgsql
     AS $$
 declare
-  v_period app.statistics_period;
-  v_open_from date := date_trunc('month', p_now at time zone 'Asia/Jakarta') - interval '1 month';
+  -- A change carries the moment at which its transaction began. Calls and jobs end within ten
+  -- minutes; hub check reports a transaction that committed more than an hour after it began.
+  v_longest_transaction constant interval := interval '1 hour';
+  v_until timestamptz := p_now - v_longest_transaction;
 begin
-  select * into strict v_period from app.statistics_period for no key update;
-  if v_open_from > v_period.open_from then
-    perform app.close_months(v_open_from);
-  end if;
-  -- closed_at is when the transaction began. A day more finds the orders of transactions that
-  -- committed after the last refresh; counting twice changes nothing.
-  if v_period.refreshed_at > '-infinity' then
-    perform app.correct_closed_months(v_period.refreshed_at - interval '1 day');
-  end if;
-  refresh materialized view concurrently app.partner_open_months;
+  perform from app.statistics_period for no key update;
+  v_until := greatest(v_until, app.statistics_counted_until());
+  perform app.count_partner_months(v_until);
+  perform app.count_late_months(v_until);
+  update app.statistics_period set counted_until = v_until;
+  refresh materialized view concurrently app.partner_recent_months;
+  insert into app.partner_counted_months (
+    partner_id, month, order_count, total_spend, total_returned
+  )
+  select r.partner_id, r.month, 0, 0, 0 from app.partner_recent_months as r
+  on conflict do nothing;
   update app.statistics_period set refreshed_at = p_now;
 end $$;
 
-COMMENT ON FUNCTION app.refresh_statistics(p_now timestamp with time zone) IS 'Closes the months before the previous one, corrects closed months, and refreshes the open ones';
+COMMENT ON FUNCTION app.refresh_statistics(p_now timestamp with time zone) IS 'Counts what changed until an hour ago, and refreshes what has changed since';
 
 CREATE FUNCTION app.refuse(p_code text, p_details text DEFAULT NULL::text, p_retry_after_seconds integer DEFAULT NULL::integer) RETURNS json
     LANGUAGE plpgsql
@@ -7691,6 +8505,34 @@ end $$;
 
 COMMENT ON FUNCTION app.release_held_messages() IS 'Enqueues what was held until an admin is active, to each of them; returns how many messages were held';
 
+CREATE FUNCTION app.release_messages(p_message_ids jsonb) RETURNS json
+    LANGUAGE plpgsql
+    AS $_$
+declare
+  v_ids uuid[];
+  v_count int;
+begin
+  if jsonb_typeof(p_message_ids) is distinct from 'array'
+    or jsonb_array_length(p_message_ids) > 1000
+    or exists (
+      select from jsonb_array_elements(p_message_ids) as e
+      where jsonb_typeof(e) <> 'string'
+        or e #>> '{}' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+    )
+  then
+    perform app.fail('INVALID_ARGUMENT', 'message_ids must be an array of at most 1000 ids');
+  end if;
+  v_ids := array(select (e #>> '{}')::uuid from jsonb_array_elements(p_message_ids) as e);
+  perform from app.messages as m where m.id = any (v_ids) order by m.id for no key update;
+  update app.messages as m set
+    status = 'PENDING', lease_until = null, attempts = m.attempts - 1, next_attempt_at = now()
+  where m.id = any (v_ids) and m.status = 'CLAIMED';
+  get diagnostics v_count = row_count;
+  return json_build_object('released', v_count);
+end $_$;
+
+COMMENT ON FUNCTION app.release_messages(p_message_ids jsonb) IS 'Gives claimed messages back: they are due at once, and the claim does not count as an attempt';
+
 CREATE FUNCTION app.release_order(p_order_id uuid, p_reason text) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -7747,15 +8589,16 @@ COMMENT ON FUNCTION app.reminder_days() IS 'Days from the due date on which a pa
 CREATE FUNCTION app.render_message(p_body text, p_variables jsonb) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
     AS $$
-declare
-  v_body text := p_body;
-  v_name text;
-  v_value text;
 begin
-  for v_name, v_value in select * from jsonb_each_text(p_variables) loop
-    v_body := replace(v_body, '{{' || v_name || '}}', coalesce(v_value, '-'));
-  end loop;
-  return v_body;
+  return (
+    select string_agg(
+      case
+        when t.number % 2 = 1 then t.part
+        when p_variables ? t.part then coalesce(p_variables ->> t.part, '-')
+        else '{{' || t.part || '}}'
+      end, '' order by t.number)
+    from unnest(regexp_split_to_array(p_body, '\{\{|\}\}')) with ordinality as t (part, number)
+  );
 end $$;
 
 COMMENT ON FUNCTION app.render_message(p_body text, p_variables jsonb) IS 'Text of a template with its variables filled in';
@@ -7832,6 +8675,34 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.reply_to_outdated_button(p_order_id uuid, p_from text) IS 'Enqueues an explanation for a sub-distributor who used a button that is no longer valid';
+
+CREATE FUNCTION app.report_changed_number(p_message jsonb) RETURNS text
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_old text := app.sender_number(p_message ->> 'from');
+  v_new text := app.sender_number(coalesce(
+    p_message #>> '{system,wa_id}', p_message #>> '{system,new_wa_id}'));
+  v_name text;
+begin
+  select k.name into v_name
+  from (
+    select s.business_name as name from app.sub_distributors as s where s.whatsapp_number = v_old
+    union all
+    select p.business_name from app.partners as p where p.phone = v_old and p.deleted_at is null
+    union all
+    select a.full_name from app.agents as a where a.phone = v_old
+  ) as k
+  limit 1;
+  if not found then
+    return 'stranger changed number';
+  end if;
+  perform app.notify_headquarters('number_changed', null, jsonb_build_object(
+    'name', v_name, 'old_number', v_old, 'new_number', v_new));
+  return 'number changed';
+end $$;
+
+COMMENT ON FUNCTION app.report_changed_number(p_message jsonb) IS 'Notifies headquarters that someone known to the hub has another WhatsApp number now';
 
 CREATE FUNCTION app.report_delivery_failure(p_error_code text) RETURNS void
     LANGUAGE plpgsql
@@ -8534,6 +9405,32 @@ end $$;
 
 COMMENT ON FUNCTION app.sla_due_at(p_start timestamp with time zone, p_hours numeric, p_calendar jsonb, p_zone text) IS 'When this many hours of the calendar have passed since the start, in this zone; by the wall clock if the calendar is closed for 100 days in a row';
 
+CREATE FUNCTION app.sla_lateness(p_months integer) RETURNS TABLE(month date, region_id uuid, reminders integer, manager_notices integer, escalations integer)
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_first date;
+  v_everywhere constant boolean := auth.caller_role() in ('admin', 'superadmin');
+  v_regions constant uuid[] := array(select auth.agent_regions());
+begin
+  perform app.check_months(p_months);
+  v_first := app.month_of(now()) - make_interval(months => p_months - 1);
+  return query
+  select
+    l.month, l.region_id, sum(l.reminders)::int, sum(l.manager_notices)::int,
+    sum(l.escalations)::int
+  from (
+    select c.* from app.region_late_months as c
+    union all
+    select u.* from app.late_months(app.statistics_counted_until(), 'infinity') as u
+  ) as l (region_id, month, reminders, manager_notices, escalations)
+  where l.month >= v_first and (v_everywhere or l.region_id = any (v_regions))
+  group by l.month, l.region_id
+  order by l.month desc, l.region_id;
+end $$;
+
+COMMENT ON FUNCTION app.sla_lateness(p_months integer) IS 'Clocks that were late in the last months in the regions that the caller sees; raises INVALID_ARGUMENT';
+
 CREATE FUNCTION app.spend_points(p_partner_id uuid, p_order_id uuid, p_points integer) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -9065,6 +9962,27 @@ begin
   return null;
 end $$;
 
+CREATE FUNCTION app.tg_cache_changes__raise_versions() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_family text;
+begin
+  for v_family in
+    with changed as (
+      delete from app.cache_changes as c where c.transaction_id = new.transaction_id
+      returning c.family
+    )
+    select c.family from changed as c order by c.family
+  loop
+    update app.cache_versions as v set
+      version = greatest(v.version + 1, app.clock_microseconds())
+    where v.family = v_family;
+  end loop;
+  return null;
+end $$;
+
 CREATE FUNCTION app.tg_categories__acyclic() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9379,6 +10297,26 @@ begin
   return new;
 end $$;
 
+CREATE FUNCTION app.tg_note_changed_rows() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if exists (select from changed_rows) then
+    perform app.note_cache_change(tg_argv[0]);
+  end if;
+  return null;
+end $$;
+
+CREATE FUNCTION app.tg_note_truncate() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform app.note_cache_change(tg_argv[0]);
+  return null;
+end $$;
+
 CREATE FUNCTION app.tg_order_items__frozen() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -9616,6 +10554,19 @@ begin
     new.config_key, new.version, case when tg_op = 'UPDATE' then old.config_value end,
     new.config_value, new.updated_by
   );
+  return null;
+end $$;
+
+CREATE FUNCTION app.tg_system_configs__note_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if exists (
+    select from changed_rows as c where c.config_key = any (app.frontend_config_keys())
+  ) then
+    perform app.note_cache_change('configs');
+  end if;
   return null;
 end $$;
 
@@ -10764,6 +11715,55 @@ end $$;
 
 COMMENT ON FUNCTION auth.purge_sessions(p_limit integer) IS 'Deletes up to p_limit sessions, with their refresh tokens, that ended more than retention.session_days ago; returns how many';
 
+CREATE FUNCTION auth.purge_sign_ins(p_limit integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+declare
+  v_before constant timestamptz := now() - interval '2 days';
+  v_count int;
+  v_deleted int;
+begin
+  delete from auth.login_attempts as a
+  where a.key = any (array(
+    select o.key from auth.login_attempts as o
+    where o.window_started_at < v_before
+    order by o.window_started_at
+    limit p_limit for update skip locked
+  ));
+  get diagnostics v_count = row_count;
+  delete from auth.sign_in_links as l
+  where l.token_hash = any (array(
+    select o.token_hash from auth.sign_in_links as o
+    where o.expires_at < v_before
+    order by o.expires_at
+    limit p_limit for update skip locked
+  ));
+  get diagnostics v_deleted = row_count;
+  v_count := v_count + v_deleted;
+  delete from auth.password_codes as c
+  where c.token_hash = any (array(
+    select o.token_hash from auth.password_codes as o
+    where o.expires_at < v_before
+    order by o.expires_at
+    limit p_limit for update skip locked
+  ));
+  get diagnostics v_deleted = row_count;
+  v_count := v_count + v_deleted;
+  delete from app.conversations as c
+  where c.number = any (array(
+    select o.number from app.conversations as o
+    where o.last_inbound_at < v_before
+    order by o.last_inbound_at
+    limit p_limit for update skip locked
+  ));
+  get diagnostics v_deleted = row_count;
+  return v_count + v_deleted;
+end $$;
+
+COMMENT ON FUNCTION auth.purge_sign_ins(p_limit integer) IS 'Deletes sign-in attempts, links, codes and conversations that ended two days ago, up to p_limit of each, oldest first; returns how many';
+
 CREATE FUNCTION auth.redeem_link(p_token text) RETURNS json
     LANGUAGE plpgsql
     AS $$
@@ -10826,16 +11826,64 @@ end $$;
 
 COMMENT ON FUNCTION auth.refresh_session(p_refresh_token text) IS 'Exchanges a refresh token for new tokens; a repeat within 30 seconds gets the same successor, any other second use closes the session';
 
+CREATE FUNCTION auth.refusal_of(p_role text, p_claims jsonb) RETURNS auth.refusal
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_sub uuid := auth.claimed_uuid(p_claims ->> 'sub');
+  v_act uuid := auth.claimed_uuid(p_claims #>> '{act,sub}');
+  v_sid uuid := auth.claimed_uuid(p_claims ->> 'sid');
+begin
+  if v_sub is null
+    or (v_act is null and p_claims #>> '{act,sub}' is not null)
+    or (v_sid is null and p_claims ->> 'sid' is not null)
+  then
+    return row('UNAUTHENTICATED', 'The token names no account', null)::auth.refusal;
+  elsif not auth.subject_is_active(v_sub, p_role) then
+    return row('ACCOUNT_INACTIVE', null, null)::auth.refusal;
+  end if;
+  if p_claims ? 'act' then
+    if p_role <> 'partner' or not exists (
+      select from app.agent_sessions as s
+      where s.id = v_sid and s.agent_id = v_act and s.impersonated_partner_id = v_sub
+        and s.ended_at is null and s.expires_at > now() and auth.may_act_for(v_act, v_sub)
+    ) then
+      return row('SESSION_CLOSED', 'shadow session', 'Start a new shadow session')::auth.refusal;
+    end if;
+  elsif v_sid is not null and not exists (
+    select from auth.sessions as s
+    where s.id = v_sid and s.subject_id = v_sub and s.role = p_role
+      and s.revoked_at is null and s.expires_at > now()
+  ) then
+    return row('SESSION_CLOSED', null, 'Sign in again')::auth.refusal;
+  end if;
+  return null;
+end $$;
+
+COMMENT ON FUNCTION auth.refusal_of(p_role text, p_claims jsonb) IS 'Why a caller with this role and these claims is refused: UNAUTHENTICATED, ACCOUNT_INACTIVE or SESSION_CLOSED; null if they are not';
+
+CREATE FUNCTION auth.reports_guard() RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  if current_setting('transaction_read_only') = 'off' then
+    raise exception using
+      errcode = 'feature_not_supported',
+      message = 'This is the gateway for reports: it changes nothing',
+      hint = 'Send calls that change data to the main gateway';
+  end if;
+  perform auth.request_guard();
+end $$;
+
+COMMENT ON FUNCTION auth.reports_guard() IS 'Checks the caller as request_guard does, and refuses whatever could write, with the code that a standby gives (0A000)';
+
 CREATE FUNCTION auth.request_guard() RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
   v_role text := auth.caller_role();
-  v_claims jsonb := auth.claims();
-  v_sub uuid;
-  v_act uuid;
-  v_sid uuid;
+  v_refusal auth.refusal;
 begin
   -- Without this check, PostgREST would answer 500 for a view that PostgreSQL cannot write through.
   if current_setting('request.method', true) in ('POST', 'PUT', 'PATCH', 'DELETE')
@@ -10850,33 +11898,9 @@ begin
   if v_role = 'anon' then
     return;
   end if;
-  v_sub := auth.claimed_uuid(v_claims ->> 'sub');
-  v_act := auth.claimed_uuid(v_claims #>> '{act,sub}');
-  v_sid := auth.claimed_uuid(v_claims ->> 'sid');
-  if v_sub is null
-    or (v_act is null and v_claims #>> '{act,sub}' is not null)
-    or (v_sid is null and v_claims ->> 'sid' is not null)
-  then
-    perform app.fail('UNAUTHENTICATED', 'The token names no account');
-  end if;
-
-  if not auth.subject_is_active(v_sub, v_role) then
-    perform app.fail('ACCOUNT_INACTIVE');
-  end if;
-  if v_claims ? 'act' then
-    if v_role <> 'partner' or not exists (
-      select from app.agent_sessions as s
-      where s.id = v_sid and s.agent_id = v_act and s.impersonated_partner_id = v_sub
-        and s.ended_at is null and s.expires_at > now() and auth.may_act_for(v_act, v_sub)
-    ) then
-      perform app.fail('SESSION_CLOSED', 'shadow session', 'Start a new shadow session');
-    end if;
-  elsif v_sid is not null and not exists (
-    select from auth.sessions as s
-    where s.id = v_sid and s.subject_id = v_sub and s.role = v_role
-      and s.revoked_at is null and s.expires_at > now()
-  ) then
-    perform app.fail('SESSION_CLOSED', p_hint => 'Sign in again');
+  v_refusal := auth.refusal_of(v_role, auth.claims());
+  if v_refusal.code is not null then
+    perform app.fail(v_refusal.code, v_refusal.details, v_refusal.hint);
   end if;
 end $$;
 
@@ -11322,9 +12346,16 @@ CREATE FUNCTION jobs.health() RETURNS TABLE(job text, schedule text, description
     e.next_run_at, e.is_late, null, null, null
   from app.erp_health() as e
   where auth.caller_role() in ('admin', 'superadmin', 'system')
+  union all
+  select
+    'standby:' || y.name, null, 'Streaming standby', null,
+    now() - make_interval(secs => y.lag_seconds), null, null, y.lag_seconds, null, y.error, null,
+    y.is_late, y.lag_bytes, y.lag_seconds, null
+  from jobs.standbys() as y
+  where auth.caller_role() in ('admin', 'superadmin', 'system')
 $$;
 
-COMMENT ON FUNCTION jobs.health() IS 'Jobs and ERP streams with their last success, last error, next run, and whether they are late; no rows for callers outside headquarters';
+COMMENT ON FUNCTION jobs.health() IS 'Jobs, ERP streams and standbys with their last success, last error, next run, and whether they are late; no rows for callers outside headquarters';
 
 CREATE FUNCTION jobs.make_partitions() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -11386,22 +12417,54 @@ end $$;
 
 COMMENT ON PROCEDURE jobs.process_point_queue(IN p_batch integer, IN p_seconds integer) IS 'Vests the points of paid invoices, p_batch in a transaction, until none is due or p_seconds have passed. An invoice that fails waits without stopping the others. Runs at the same time share the work';
 
-CREATE FUNCTION jobs.purge_cron_history() RETURNS bigint
+CREATE PROCEDURE jobs.purge_cron_history(IN p_batch integer DEFAULT 1000, IN p_seconds integer DEFAULT 600)
     LANGUAGE plpgsql
     AS $$
 declare
   v_started_at timestamptz := clock_timestamp();
-  v_history regclass := to_regclass('cron.job_run_details');
-  v_count bigint := 0;
+  v_rows bigint;
+  v_total bigint := 0;
 begin
-  if v_history is not null then
-    execute format('delete from %s where end_time < now() - interval ''7 days''', v_history);
-    get diagnostics v_count = row_count;
-  end if;
-  return jobs.record_run('history-purge', v_started_at, v_count);
+  loop
+    v_rows := jobs.purge_cron_runs(p_batch);
+    v_total := v_total + v_rows;
+    commit;
+    exit when v_rows = 0 or clock_timestamp() >= v_started_at + make_interval(secs => p_seconds);
+  end loop;
+  perform jobs.record_run('history-purge', v_started_at, v_total);
 end $$;
 
-COMMENT ON FUNCTION jobs.purge_cron_history() IS 'Deletes pg_cron''s own history after a week; returns the number of rows deleted';
+COMMENT ON PROCEDURE jobs.purge_cron_history(IN p_batch integer, IN p_seconds integer) IS 'Deletes pg_cron''s own history after a week, p_batch rows in a transaction, until none are left or p_seconds have passed';
+
+CREATE FUNCTION jobs.purge_cron_runs(p_limit integer) RETURNS integer
+    LANGUAGE plpgsql
+    AS $_$
+declare
+  v_history regclass := to_regclass('cron.job_run_details');
+  v_count int := 0;
+begin
+  -- pg_cron's tables exist in one database of a cluster only.
+  if v_history is not null then
+    -- Runs are numbered in the order of their start, and only the number is indexed. A run that
+    -- was cut off has no time; it goes with the next younger one.
+    execute format(
+      'with oldest as ('
+      '  select r.runid, coalesce(r.end_time, r.start_time) as ran_at'
+      '  from %1$s as r order by r.runid limit $1'
+      ')'
+      ' delete from %1$s as r'
+      ' where r.runid = any (array('
+      '   select o.runid from oldest as o where o.runid <= ('
+      '     select max(p.runid) from oldest as p where p.ran_at < now() - interval ''7 days'''
+      '   )'
+      ' ))', v_history)
+    using p_limit;
+    get diagnostics v_count = row_count;
+  end if;
+  return v_count;
+end $_$;
+
+COMMENT ON FUNCTION jobs.purge_cron_runs(p_limit integer) IS 'Deletes runs of pg_cron''s own history after a week, from the oldest p_limit; returns how many';
 
 CREATE PROCEDURE jobs.purge_expired(IN p_batch integer DEFAULT 1000, IN p_seconds integer DEFAULT 600)
     LANGUAGE plpgsql
@@ -11433,31 +12496,24 @@ end $$;
 
 COMMENT ON PROCEDURE jobs.purge_expired(IN p_batch integer, IN p_seconds integer) IS 'Purges messages, webhooks and sessions that have been kept long enough, p_batch rows in a transaction, until none are left or p_seconds have passed, and drops old months of the audit trail';
 
-CREATE FUNCTION jobs.purge_sessions() RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+CREATE PROCEDURE jobs.purge_sign_ins(IN p_batch integer DEFAULT 1000, IN p_seconds integer DEFAULT 600)
+    LANGUAGE plpgsql
     AS $$
 declare
-  v_attempt_retention constant interval := interval '2 days';
   v_started_at timestamptz := clock_timestamp();
-  v_count bigint;
-  v_deleted bigint;
+  v_rows bigint;
+  v_total bigint := 0;
 begin
-  delete from auth.login_attempts as a where a.window_started_at < now() - v_attempt_retention;
-  get diagnostics v_count = row_count;
-  delete from auth.sign_in_links as l where l.expires_at < now() - v_attempt_retention;
-  get diagnostics v_deleted = row_count;
-  v_count := v_count + v_deleted;
-  delete from auth.password_codes as c where c.expires_at < now() - v_attempt_retention;
-  get diagnostics v_deleted = row_count;
-  v_count := v_count + v_deleted;
-  -- The number is personal data that has no use once the 24 hours for free-form replies are over.
-  delete from app.conversations as c where c.last_inbound_at < now() - v_attempt_retention;
-  get diagnostics v_deleted = row_count;
-  return jobs.record_run('session-purge', v_started_at, v_count + v_deleted);
+  loop
+    v_rows := auth.purge_sign_ins(p_batch);
+    v_total := v_total + v_rows;
+    commit;
+    exit when v_rows = 0 or clock_timestamp() >= v_started_at + make_interval(secs => p_seconds);
+  end loop;
+  perform jobs.record_run('session-purge', v_started_at, v_total);
 end $$;
 
-COMMENT ON FUNCTION jobs.purge_sessions() IS 'Deletes old sign-in attempts, links, codes and conversations; returns the number of rows. Sessions are purged by jobs.purge_expired()';
+COMMENT ON PROCEDURE jobs.purge_sign_ins(IN p_batch integer, IN p_seconds integer) IS 'Deletes old sign-in attempts, links, codes and conversations, p_batch rows of each in a transaction, until none are left or p_seconds have passed. Sessions are purged by jobs.purge_expired()';
 
 CREATE FUNCTION jobs.reap_leases() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -11500,10 +12556,10 @@ begin
   end if;
   perform app.refresh_statistics(now());
   return jobs.record_run(
-    'statistics-refresh', v_started_at, (select count(*) from app.partner_open_months));
+    'statistics-refresh', v_started_at, (select count(*) from app.partner_recent_months));
 end $$;
 
-COMMENT ON FUNCTION jobs.refresh_statistics() IS 'Refreshes the partner statistics without locking readers, at a cost that does not grow with history; returns the rows of the current and the previous month';
+COMMENT ON FUNCTION jobs.refresh_statistics() IS 'Refreshes the partner statistics without locking readers, at a cost that follows from what changed; returns the months of partners that changed in the last hour';
 
 CREATE PROCEDURE jobs.remind_of_invoices(IN p_batch integer DEFAULT 500, IN p_seconds integer DEFAULT 50)
     LANGUAGE plpgsql
@@ -11525,6 +12581,88 @@ begin
 end $$;
 
 COMMENT ON PROCEDURE jobs.remind_of_invoices(IN p_batch integer, IN p_seconds integer) IS 'Reminds partners and agents of invoices, p_batch in a transaction, until none is due or p_seconds have passed; at night it sends nothing';
+
+CREATE FUNCTION jobs.standbys() RETURNS TABLE(name text, lag_bytes bigint, lag_seconds bigint, is_late boolean, error text)
+    LANGUAGE plpgsql STABLE
+    AS $$
+#variable_conflict use_column
+declare
+  c_late_seconds constant int := 60;
+begin
+  if pg_is_in_recovery() then
+    return query
+    select
+      coalesce(nullif(current_setting('primary_slot_name'), ''), 'standby'),
+      l.lag_bytes, l.lag_seconds,
+      not l.is_connected or l.lag_seconds > c_late_seconds,
+      case when not l.is_connected then 'The standby is not connected to its primary' end
+    from (
+      select
+        greatest(
+          pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), 0
+        )::bigint as lag_bytes,
+        case
+          when w.is_connected and pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn() then 0
+          else extract(epoch from now() - pg_last_xact_replay_timestamp())
+        end::bigint as lag_seconds,
+        w.is_connected
+      from (select exists (select from pg_stat_wal_receiver) as is_connected) as w
+    ) as l;
+    return;
+  end if;
+  return query
+  select
+    l.name, l.lag_bytes, l.lag_seconds,
+    not l.active or l.lag_seconds > c_late_seconds,
+    case
+      when l.wal_status = 'lost' then 'The standby has missed WAL that is gone: build it again'
+      when not l.active then 'The standby is not connected'
+    end
+  from (
+    select
+      s.slot_name::text as name, s.active, s.wal_status,
+      pg_wal_lsn_diff(pg_current_wal_lsn(), coalesce(r.replay_lsn, s.restart_lsn))::bigint
+        as lag_bytes,
+      -- replay_lag of an idle standby is that of the last commit, or null.
+      case
+        when r.replay_lsn >= pg_current_wal_lsn() then 0
+        when r.replay_lsn is not null then coalesce(extract(epoch from r.replay_lag), 0)
+      end::bigint as lag_seconds
+    from pg_replication_slots as s
+    left join pg_stat_replication as r on r.pid = s.active_pid
+    where s.slot_type = 'physical' and not s.temporary
+  ) as l;
+end $$;
+
+COMMENT ON FUNCTION jobs.standbys() IS 'The standbys that a replication slot is kept for: WAL that they have not replayed in bytes, seconds by which they are behind, whether they are away or more than 60 seconds behind. On a standby: itself. No rows without a slot';
+
+CREATE FUNCTION jobs.store_catalogue() RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_started_at timestamptz := clock_timestamp();
+  v_price_list text;
+  v_count bigint := 0;
+  v_rows bigint;
+begin
+  for v_price_list in select d.price_list from app.catalogue_documents as d order by 1 loop
+    insert into app.catalogue_bodies as b (price_list, state, body)
+    select d.price_list, s.state, d.body
+    from app.catalogue_state() as s
+    join app.catalogue_documents as d on d.price_list = v_price_list
+    where not exists (
+      select from app.catalogue_bodies as c
+      where c.price_list = v_price_list and c.state = s.state
+    )
+    on conflict (price_list) do update set state = excluded.state, body = excluded.body;
+    get diagnostics v_rows = row_count;
+    v_count := v_count + v_rows;
+  end loop;
+  return jobs.record_run('catalogue-store', v_started_at, v_count);
+end $$;
+
+COMMENT ON FUNCTION jobs.store_catalogue() IS 'Stores the catalogue of each price list whose state has changed; returns how many';
 
 CREATE FUNCTION jobs.sweep_service_level() RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -11915,9 +13053,10 @@ CREATE VIEW api.job_health WITH (security_invoker='false') AS
     h.failing
    FROM jobs.health() h(job, schedule, description, last_started_at, last_succeeded_at, last_rows, total_runs, seconds_since_success, last_failed_at, last_error, next_run_at, is_late, backlog, backlog_seconds, failing);
 
-COMMENT ON VIEW api.job_health IS 'Scheduled jobs and ERP streams: last success, last error, next run, whether late, backlog
+COMMENT ON VIEW api.job_health IS 'Jobs, ERP streams and standbys: last success, last error, next run, whether late, backlog
 ERP streams are the rows erp:products, erp:stock, erp:payments and erp:orders.
-A stream is listed once the ERP has used it.';
+A stream is listed once the ERP has used it. A standby is the row standby:NAME, with its lag in
+backlog (bytes) and backlog_seconds; without a standby there is no such row.';
 
 COMMENT ON COLUMN api.job_health.seconds_since_success IS 'Lag: seconds since the last success; null: it has never succeeded';
 
@@ -11927,9 +13066,9 @@ COMMENT ON COLUMN api.job_health.next_run_at IS 'When the next run is due';
 
 COMMENT ON COLUMN api.job_health.is_late IS 'True: a success is overdue';
 
-COMMENT ON COLUMN api.job_health.backlog IS 'Entries that wait for the job, approximately or up to 10,000; null: the job has no queue';
+COMMENT ON COLUMN api.job_health.backlog IS 'Entries that wait for the job, approximately or up to 10,000; null: the job has no queue; of a standby: bytes of WAL that it has not replayed';
 
-COMMENT ON COLUMN api.job_health.backlog_seconds IS 'Age of the oldest entry that waits, 0 when none does';
+COMMENT ON COLUMN api.job_health.backlog_seconds IS 'Age of the oldest entry that waits, 0 when none does; of a standby: seconds that it is behind';
 
 COMMENT ON COLUMN api.job_health.failing IS 'Entries that failed and are tried again later; last_error shows the last';
 
@@ -12321,7 +13460,7 @@ COMMENT ON COLUMN api.products.stock_stale IS 'True: the ERP has not confirmed t
 
 COMMENT ON COLUMN api.products.is_active IS 'False: withdrawn, cannot be ordered';
 
-COMMENT ON COLUMN api.products.base_price IS 'IDR a unit, charged where a tier has no price of its own; the writable one';
+COMMENT ON COLUMN api.products.base_price IS 'IDR a unit, charged where a tier has no price of its own; the writable one, which every role reads, also of a withdrawn product';
 
 CREATE VIEW api.receivables WITH (security_invoker='false', security_barrier='true') AS
  SELECT p.id,
@@ -12415,6 +13554,40 @@ COMMENT ON COLUMN api.receivables.overdue_61_90 IS 'IDR overdue for 61 to 90 day
 COMMENT ON COLUMN api.receivables.overdue_over_90 IS 'IDR overdue for more than 90 days';
 
 COMMENT ON COLUMN api.receivables.days_overdue IS 'Age of the oldest open invoice';
+
+CREATE VIEW api.receivables_by_age WITH (security_invoker='false', security_barrier='true') AS
+ SELECT 'total'::text AS id,
+    (count(*))::integer AS open_invoices,
+    COALESCE(sum(d.due), (0)::numeric) AS amount_due,
+    COALESCE(sum(d.due) FILTER (WHERE (d.days = 0)), (0)::numeric) AS not_overdue,
+    COALESCE(sum(d.due) FILTER (WHERE (d.days > 0)), (0)::numeric) AS overdue,
+    COALESCE(sum(d.due) FILTER (WHERE ((d.days >= 1) AND (d.days <= 30))), (0)::numeric) AS overdue_1_30,
+    COALESCE(sum(d.due) FILTER (WHERE ((d.days >= 31) AND (d.days <= 60))), (0)::numeric) AS overdue_31_60,
+    COALESCE(sum(d.due) FILTER (WHERE ((d.days >= 61) AND (d.days <= 90))), (0)::numeric) AS overdue_61_90,
+    COALESCE(sum(d.due) FILTER (WHERE (d.days > 90)), (0)::numeric) AS overdue_over_90
+   FROM ( SELECT o.due,
+            app.days_overdue(o.due_date) AS days
+           FROM ( SELECT i.due_date,
+                    i.amount_due AS due
+                   FROM app.invoices i
+                  WHERE ((( SELECT auth.caller_role() AS caller_role) = 'partner'::text) AND (i.partner_id = ( SELECT auth.current_user_id() AS current_user_id)) AND (i.status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum])))
+                UNION ALL
+                 SELECT i.due_date,
+                    i.amount_due AS due
+                   FROM (app.partners p
+                     JOIN app.invoices i ON ((i.partner_id = p.id)))
+                  WHERE ((( SELECT auth.caller_role() AS caller_role) = 'agent'::text) AND (p.region_id = ANY (ARRAY( SELECT auth.agent_regions() AS agent_regions))) AND (p.deleted_at IS NULL) AND (i.status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum])))
+                UNION ALL
+                 SELECT i.due_date,
+                    i.amount_due AS due
+                   FROM app.invoices i
+                  WHERE ((( SELECT auth.caller_role() AS caller_role) = ANY (ARRAY['admin'::text, 'superadmin'::text])) AND (i.status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum])))) o) d;
+
+COMMENT ON VIEW api.receivables_by_age IS 'What is owed on open invoices, by age, in one row (IDR)
+Partners see what they owe, agents what their regions'' partners owe, headquarters all. Ages are
+those of receivables; up to date to the second.';
+
+COMMENT ON COLUMN api.receivables_by_age.amount_due IS 'IDR due on open invoices: not_overdue + overdue';
 
 CREATE TABLE app.redemption_catalog (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
@@ -13006,6 +14179,88 @@ UNION ALL
 
 COMMENT ON VIEW app.audited_rows IS 'Every row whose changes are audited';
 
+CREATE UNLOGGED TABLE app.cache_changes (
+    transaction_id xid8 NOT NULL,
+    family text NOT NULL,
+    CONSTRAINT cache_changes_family_check CHECK ((family = ANY (ARRAY['catalogue'::text, 'configs'::text])))
+);
+
+COMMENT ON TABLE app.cache_changes IS 'Families that a running transaction has changed; it raises their versions when it commits';
+
+CREATE TABLE app.cache_versions (
+    family text NOT NULL,
+    version bigint DEFAULT floor((EXTRACT(epoch FROM clock_timestamp()) * (1000000)::numeric)) NOT NULL,
+    CONSTRAINT cache_versions_family_check CHECK ((family = ANY (ARRAY['catalogue'::text, 'configs'::text]))),
+    CONSTRAINT cache_versions_version_check CHECK ((version > 0))
+);
+
+COMMENT ON TABLE app.cache_versions IS 'Version of each family of cached answers: the catalogue, and the configs that frontends read';
+
+COMMENT ON COLUMN app.cache_versions.version IS 'Greater after each transaction that changed the family. Microseconds since 1970, so that a database restored to an earlier state never reuses a version for other contents';
+
+CREATE TABLE app.catalogue_bodies (
+    price_list text NOT NULL,
+    state text NOT NULL,
+    body json NOT NULL
+);
+ALTER TABLE ONLY app.catalogue_bodies ALTER COLUMN body SET STORAGE EXTERNAL;
+
+COMMENT ON TABLE app.catalogue_bodies IS 'The catalogue of each price list as of its state, so that requests need not build it';
+
+CREATE VIEW app.catalogue_documents WITH (security_invoker='true') AS
+ SELECT l.price_list,
+    json_build_object('price_list', l.price_list, 'version', app.cache_version('catalogue'::text), 'brands', ( SELECT COALESCE(json_agg(x.*), '[]'::json) AS "coalesce"
+           FROM ( SELECT b.id,
+                    b.name,
+                    b.logo_url,
+                    b.display_order,
+                    b.is_active
+                   FROM app.brands b
+                  ORDER BY b.display_order, b.name) x), 'categories', ( SELECT COALESCE(json_agg(x.*), '[]'::json) AS "coalesce"
+           FROM ( SELECT c.id,
+                    c.name,
+                    c.slug,
+                    c.parent_id,
+                    c.display_order
+                   FROM app.categories c
+                  ORDER BY c.display_order, c.name, c.id) x), 'products', ( SELECT COALESCE(json_agg(x.*), '[]'::json) AS "coalesce"
+           FROM ( SELECT p.id,
+                    p.sku,
+                    p.name,
+                    p.description,
+                    p.brand_id,
+                    p.category_id,
+                    COALESCE(t.price, p.base_price) AS price,
+                    t.min_qty_discount,
+                    t.discount_price,
+                    p.retail_price,
+                    p.image_url
+                   FROM (app.products p
+                     LEFT JOIN LATERAL ( SELECT q.price,
+                            q.min_qty_discount,
+                            q.discount_price
+                           FROM app.tier_prices q
+                          WHERE ((q.product_id = p.id) AND (q.tier = l.tier) AND (q.effective_from <= now()) AND ((q.effective_until > now()) OR (q.effective_until IS NULL)))
+                          ORDER BY q.effective_from DESC
+                         LIMIT 1) t ON (true))
+                  WHERE p.is_active
+                  ORDER BY p.sku) x)) AS body
+   FROM ( SELECT (e.tier)::text AS price_list,
+            e.tier
+           FROM unnest(enum_range(NULL::app.tier_enum)) e(tier)
+        UNION ALL
+         SELECT 'BASE'::text AS price_list,
+            NULL::app.tier_enum AS tier) l;
+
+COMMENT ON VIEW app.catalogue_documents IS 'The catalogue of each price list as it is now: those of the tiers, and BASE for other roles';
+
+CREATE VIEW app.config_document WITH (security_invoker='true') AS
+ SELECT COALESCE(json_object_agg(c.config_key, c.config_value ORDER BY c.config_key), '{}'::json) AS body
+   FROM app.system_configs c
+  WHERE ((c.config_key)::text = ANY (app.frontend_config_keys()));
+
+COMMENT ON VIEW app.config_document IS 'The configs that frontends read, as one object';
+
 CREATE VIEW app.consistency_amount_paid AS
  SELECT i.id AS subject_id,
     format('%s of %s: amount_paid %s, payments %s, amount_credited %s, credits %s, %s'::text, i.invoice_number, i.amount, i.amount_paid, COALESCE(y.amount, (0)::numeric), i.amount_credited, COALESCE(c.amount, (0)::numeric), i.status) AS details
@@ -13148,6 +14403,17 @@ COMMENT ON VIEW app.consistency_billing IS 'Every approved order was billed in f
 What a cancelled invoice has billed may wait for the next one.
 Scan: both tables whole, in the order of orders_pkey and idx_invoices_order: one merge join, no
 sort.';
+
+CREATE VIEW app.consistency_catalogue_bodies AS
+ SELECT NULL::uuid AS subject_id,
+    format('%s: the stored catalogue of state %s differs from the products and prices'::text, b.price_list, b.state) AS details
+   FROM ((app.catalogue_state() s(version, state, expires_at)
+     JOIN app.catalogue_bodies b ON ((b.state = s.state)))
+     JOIN app.catalogue_documents d ON ((d.price_list = b.price_list)))
+  WHERE ((d.body)::text <> (b.body)::text);
+
+COMMENT ON VIEW app.consistency_catalogue_bodies IS 'A stored catalogue whose state holds is the catalogue that would be built now
+Scan: active products, and their prices by tier_prices_lookup_idx, once for each price list.';
 
 CREATE VIEW app.consistency_configs AS
  SELECT c.id AS subject_id,
@@ -13631,44 +14897,25 @@ CREATE VIEW app.consistency_shadow_orders AS
 COMMENT ON VIEW app.consistency_shadow_orders IS 'The partner was notified once of each order that an agent placed for them in a shadow session
 Scan: only such orders, by orders_agent_idx; notices by impersonation_notifications_order_idx.';
 
-CREATE TABLE app.statistics_period (
-    is_single boolean DEFAULT true NOT NULL,
-    open_from date DEFAULT '-infinity'::date NOT NULL,
-    refreshed_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    CONSTRAINT statistics_period_is_single_check CHECK (is_single)
-);
-
-COMMENT ON TABLE app.statistics_period IS 'Which months of the statistics are closed; one row';
-
-COMMENT ON COLUMN app.statistics_period.open_from IS 'First month (Jakarta) of app.partner_open_months; earlier ones are in app.partner_closed_months';
-
-COMMENT ON COLUMN app.statistics_period.refreshed_at IS 'Start of the last refresh';
-
 CREATE VIEW app.consistency_statistics AS
- WITH period AS (
-         SELECT app.open_months_start() AS ends_at,
-            (p.refreshed_at - '1 day'::interval) AS counted_until
-           FROM app.statistics_period p
-        ), expected AS (
-         SELECT o.partner_id,
-            (date_trunc('month'::text, (o.submitted_at AT TIME ZONE 'Asia/Jakarta'::text)))::date AS month,
-            count(*) FILTER (WHERE (o.closed_at IS NULL)) AS fewest,
-            count(*) AS most,
-            COALESCE(sum((o.grand_total)::numeric) FILTER (WHERE (o.closed_at IS NULL)), (0)::numeric) AS "least",
-            sum((o.grand_total)::numeric) AS "greatest"
-           FROM app.orders o
-          WHERE ((o.submitted_at < ( SELECT p.ends_at
-                   FROM period p)) AND ((o.closed_at IS NULL) OR (o.closed_at >= ( SELECT p.counted_until
-                   FROM period p))))
-          GROUP BY o.partner_id, ((date_trunc('month'::text, (o.submitted_at AT TIME ZONE 'Asia/Jakarta'::text)))::date)
+ WITH expected AS (
+         SELECT s.partner_id,
+            s.month,
+            sum(s.order_count) AS order_count,
+            sum(s.total_spend) AS total_spend,
+            sum(s.total_returned) AS total_returned
+           FROM app.statistics_changes s
+          WHERE (s.changed_at < app.statistics_counted_until())
+          GROUP BY s.partner_id, s.month
         )
  SELECT COALESCE(m.partner_id, e.partner_id) AS subject_id,
-    format('%s: %s orders for %s; the statistics have %s for %s'::text, to_char((COALESCE(m.month, e.month))::timestamp with time zone, 'YYYY-MM'::text), COALESCE(e.most, (0)::bigint), COALESCE(e."greatest", (0)::numeric), COALESCE(m.order_count, 0), COALESCE(m.total_spend, (0)::numeric)) AS details
-   FROM (app.partner_closed_months m
+    format('%s: %s orders for %s, %s returned; the statistics have %s for %s, %s returned'::text, to_char((COALESCE(m.month, e.month))::timestamp with time zone, 'YYYY-MM'::text), COALESCE(e.order_count, (0)::bigint), COALESCE(e.total_spend, (0)::numeric), COALESCE(e.total_returned, (0)::numeric), COALESCE(m.order_count, 0), COALESCE(m.total_spend, (0)::numeric), COALESCE(m.total_returned, (0)::numeric)) AS details
+   FROM (app.partner_counted_months m
      FULL JOIN expected e ON (((e.partner_id = m.partner_id) AND (e.month = m.month))))
-  WHERE (((COALESCE(m.order_count, 0) < COALESCE(e.fewest, (0)::bigint)) OR (COALESCE(m.order_count, 0) > COALESCE(e.most, (0)::bigint))) OR ((COALESCE(m.total_spend, (0)::numeric) < COALESCE(e."least", (0)::numeric)) OR (COALESCE(m.total_spend, (0)::numeric) > COALESCE(e."greatest", (0)::numeric))));
+  WHERE ((COALESCE(m.order_count, 0) <> COALESCE(e.order_count, (0)::bigint)) OR (COALESCE(m.total_spend, (0)::numeric) <> COALESCE(e.total_spend, (0)::numeric)) OR (COALESCE(m.total_returned, (0)::numeric) <> COALESCE(e.total_returned, (0)::numeric)));
 
-COMMENT ON VIEW app.consistency_statistics IS 'The statistics of each closed month are the live orders of that month
+COMMENT ON VIEW app.consistency_statistics IS 'The statistics of each month are the changes that a refresh has counted
+app.recount_statistics() counts all again.
 Scan: orders whole, hashed by partner and month.';
 
 CREATE VIEW app.consistency_used_points AS
@@ -13764,15 +15011,21 @@ Invoices that wait in the queue do not count yet.
 Scan: orders, invoices and the ledger whole: hash joins.';
 
 CREATE TABLE app.conversations (
-    number character varying(20) NOT NULL,
-    last_inbound_at timestamp with time zone NOT NULL
+    number character varying(64) NOT NULL,
+    last_inbound_at timestamp with time zone NOT NULL,
+    hour_began_at timestamp with time zone,
+    hour_hashes bytea[] DEFAULT '{}'::bytea[] NOT NULL
 );
 
 COMMENT ON TABLE app.conversations IS 'Last inbound WhatsApp message per number: for 24 hours free-form replies are allowed, afterwards templates only';
 
-COMMENT ON COLUMN app.conversations.number IS 'E.164 with +';
+COMMENT ON COLUMN app.conversations.number IS 'E.164 with +, or the provider''s user id of a sender without a number';
 
 COMMENT ON COLUMN app.conversations.last_inbound_at IS 'By the provider''s clock, but never later than the hub''s';
+
+COMMENT ON COLUMN app.conversations.hour_began_at IS 'When the present hour of forwarded texts began; null: none was forwarded';
+
+COMMENT ON COLUMN app.conversations.hour_hashes IS 'SHA-256 of each text that was forwarded in that hour';
 
 CREATE SEQUENCE app.credit_note_number_seq
     START WITH 1
@@ -13855,6 +15108,17 @@ CREATE SEQUENCE app.invoice_number_seq
     CACHE 1
     CYCLE;
 
+CREATE VIEW app.late_clocks AS
+ SELECT l.region_id,
+    app.month_of(l.triggered_at) AS month,
+    l.triggered_at,
+    l.escalation_level,
+    l.order_id,
+    l.clock_started_at
+   FROM app.sla_escalation_logs l;
+
+COMMENT ON VIEW app.late_clocks IS 'Escalations with the month (Jakarta) in which they were triggered; a clock has one row for each recipient of a level';
+
 ALTER TABLE app.messages ALTER COLUMN "position" ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME app.messages_position_seq
     START WITH 1
@@ -13886,6 +15150,18 @@ CREATE TABLE app.purged_provider_ids (
 );
 
 COMMENT ON TABLE app.purged_provider_ids IS 'SHA-256 of the provider''s ids of messages that were purged or erased: no other message may have one of them. An id itself contains the recipient''s number';
+
+CREATE TABLE app.region_late_months (
+    region_id uuid,
+    month date NOT NULL,
+    reminders integer NOT NULL,
+    manager_notices integer NOT NULL,
+    escalations integer NOT NULL
+);
+
+COMMENT ON TABLE app.region_late_months IS 'Clocks that were late before app.statistics_period.counted_until, per region and month (Jakarta) in which the level was reached';
+
+COMMENT ON COLUMN app.region_late_months.region_id IS 'Region of the partner when it was counted; null: they had none';
 
 ALTER TABLE app.system_config_history ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME app.system_config_history_id_seq
@@ -13988,6 +15264,15 @@ ALTER TABLE ONLY app.brands
 
 ALTER TABLE ONLY app.brands
     ADD CONSTRAINT brands_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY app.cache_changes
+    ADD CONSTRAINT cache_changes_pkey PRIMARY KEY (transaction_id, family);
+
+ALTER TABLE ONLY app.cache_versions
+    ADD CONSTRAINT cache_versions_pkey PRIMARY KEY (family);
+
+ALTER TABLE ONLY app.catalogue_bodies
+    ADD CONSTRAINT catalogue_bodies_pkey PRIMARY KEY (price_list);
 
 ALTER TABLE ONLY app.categories
     ADD CONSTRAINT categories_pkey PRIMARY KEY (id);
@@ -14097,8 +15382,8 @@ ALTER TABLE ONLY app.orders
 ALTER TABLE app.orders
     ADD CONSTRAINT orders_row_check CHECK (app.check_order(orders.*));
 
-ALTER TABLE ONLY app.partner_closed_months
-    ADD CONSTRAINT partner_closed_months_pkey PRIMARY KEY (partner_id, month);
+ALTER TABLE ONLY app.partner_counted_months
+    ADD CONSTRAINT partner_counted_months_pkey PRIMARY KEY (partner_id, month);
 
 ALTER TABLE ONLY app.partner_removals
     ADD CONSTRAINT partner_removals_kind_key UNIQUE (partner_id, kind);
@@ -14129,6 +15414,9 @@ ALTER TABLE ONLY app.redemption_catalog
 
 ALTER TABLE ONLY app.redemptions
     ADD CONSTRAINT redemptions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY app.region_late_months
+    ADD CONSTRAINT region_late_months_key UNIQUE NULLS NOT DISTINCT (month, region_id);
 
 ALTER TABLE ONLY app.regions
     ADD CONSTRAINT regions_code_key UNIQUE (code);
@@ -14217,6 +15505,8 @@ CREATE INDEX audit_logs_default_target_id_created_at_idx ON app.audit_logs_defau
 
 CREATE INDEX categories_parent_idx ON app.categories USING btree (parent_id);
 
+CREATE INDEX conversations_last_inbound_idx ON app.conversations USING btree (last_inbound_at);
+
 CREATE INDEX credit_note_items_item_idx ON app.credit_note_items USING btree (order_item_id);
 
 CREATE INDEX credit_note_items_partner_idx ON app.credit_note_items USING btree (partner_id, created_at DESC);
@@ -14295,6 +15585,8 @@ CREATE UNIQUE INDEX invoice_payments_reversed_key ON app.invoice_payments USING 
 
 CREATE INDEX invoices_created_idx ON app.invoices USING btree (created_at DESC);
 
+CREATE INDEX invoices_partner_due_idx ON app.invoices USING btree (partner_id, due_date);
+
 CREATE INDEX invoices_partner_idx ON app.invoices USING btree (partner_id, created_at DESC);
 
 CREATE INDEX invoices_partner_unpaid_idx ON app.invoices USING btree (partner_id, due_date) WHERE (status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum]));
@@ -14347,6 +15639,8 @@ CREATE UNIQUE INDEX orders_idempotency_key ON app.orders USING btree (partner_id
 
 CREATE INDEX orders_open_created_idx ON app.orders USING btree (created_at DESC) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
 
+CREATE INDEX orders_open_partner_idx ON app.orders USING btree (partner_id, created_at DESC) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
+
 CREATE INDEX orders_open_routed_idx ON app.orders USING btree (routed_at) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
 
 CREATE INDEX orders_open_subdist_idx ON app.orders USING btree (routed_to_subdist_id, created_at DESC) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
@@ -14359,11 +15653,11 @@ CREATE INDEX orders_subdist_created_idx ON app.orders USING btree (routed_to_sub
 
 CREATE INDEX orders_subdist_partner_idx ON app.orders USING btree (routed_to_subdist_id, partner_id);
 
-CREATE INDEX partner_closed_months_month_idx ON app.partner_closed_months USING btree (month DESC, partner_id);
+CREATE INDEX partner_counted_months_month_idx ON app.partner_counted_months USING btree (month DESC, partner_id) INCLUDE (order_count, total_spend, total_returned);
 
-CREATE UNIQUE INDEX partner_open_months_key ON app.partner_open_months USING btree (partner_id, month);
+CREATE UNIQUE INDEX partner_recent_months_key ON app.partner_recent_months USING btree (partner_id, month);
 
-CREATE INDEX partner_open_months_month_idx ON app.partner_open_months USING btree (month DESC, partner_id);
+CREATE INDEX partner_recent_months_month_idx ON app.partner_recent_months USING btree (month DESC, partner_id);
 
 CREATE INDEX partner_removals_created_idx ON app.partner_removals USING btree (created_at DESC);
 
@@ -14405,6 +15699,8 @@ CREATE INDEX redemptions_pending_idx ON app.redemptions USING btree (created_at)
 
 CREATE INDEX redemptions_reward_idx ON app.redemptions USING btree (catalog_item_id, partner_id);
 
+CREATE INDEX region_late_months_region_idx ON app.region_late_months USING btree (region_id);
+
 CREATE INDEX regions_parent_idx ON app.regions USING btree (parent_region_id);
 
 CREATE INDEX sla_escalation_logs_region_idx ON app.sla_escalation_logs USING btree (region_id, triggered_at DESC);
@@ -14417,9 +15713,13 @@ CREATE INDEX tier_prices_effective_idx ON app.tier_prices USING btree (effective
 
 CREATE INDEX tier_prices_lookup_idx ON app.tier_prices USING btree (product_id, tier, effective_from);
 
+CREATE INDEX tier_prices_until_idx ON app.tier_prices USING btree (effective_until) WHERE (effective_until IS NOT NULL);
+
 CREATE INDEX login_attempts_window_idx ON auth.login_attempts USING btree (window_started_at);
 
 CREATE INDEX password_codes_agent_idx ON auth.password_codes USING btree (agent_id);
+
+CREATE INDEX password_codes_expires_idx ON auth.password_codes USING btree (expires_at);
 
 CREATE INDEX password_codes_partner_idx ON auth.password_codes USING btree (partner_id);
 
@@ -14428,6 +15728,8 @@ CREATE INDEX refresh_tokens_session_idx ON auth.refresh_tokens USING btree (sess
 CREATE INDEX sessions_ended_idx ON auth.sessions USING btree (LEAST(expires_at, revoked_at));
 
 CREATE INDEX sessions_subject_idx ON auth.sessions USING btree (subject_id) WHERE (revoked_at IS NULL);
+
+CREATE INDEX sign_in_links_expires_idx ON auth.sign_in_links USING btree (expires_at);
 
 CREATE INDEX sign_in_links_subdist_idx ON auth.sign_in_links USING btree (subdist_id);
 
@@ -14599,6 +15901,8 @@ CREATE TRIGGER _100_normalise_phone BEFORE INSERT OR UPDATE OF phone ON app.part
 CREATE TRIGGER _100_normalise_whatsapp_number BEFORE INSERT OR UPDATE OF whatsapp_number ON app.sub_distributors FOR EACH ROW EXECUTE FUNCTION app.tg_normalise_whatsapp_number();
 
 CREATE TRIGGER _100_notify BEFORE INSERT ON app.messages FOR EACH STATEMENT EXECUTE FUNCTION app.tg_messages__notify();
+
+CREATE CONSTRAINT TRIGGER _100_raise_versions AFTER INSERT ON app.cache_changes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION app.tg_cache_changes__raise_versions();
 
 CREATE TRIGGER _100_validate BEFORE INSERT OR DELETE OR UPDATE ON app.system_configs FOR EACH ROW EXECUTE FUNCTION app.tg_system_configs__validate();
 
@@ -14866,6 +16170,46 @@ CREATE TRIGGER _900_touch BEFORE UPDATE ON app.sub_distributors FOR EACH ROW EXE
 
 CREATE TRIGGER _900_touch BEFORE UPDATE ON app.tier_prices FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
 
+CREATE TRIGGER _950_cache_version_delete AFTER DELETE ON app.brands REFERENCING OLD TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_changed_rows('catalogue');
+
+CREATE TRIGGER _950_cache_version_delete AFTER DELETE ON app.categories REFERENCING OLD TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_changed_rows('catalogue');
+
+CREATE TRIGGER _950_cache_version_delete AFTER DELETE ON app.products REFERENCING OLD TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_changed_rows('catalogue');
+
+CREATE TRIGGER _950_cache_version_delete AFTER DELETE ON app.system_configs REFERENCING OLD TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_system_configs__note_change();
+
+CREATE TRIGGER _950_cache_version_delete AFTER DELETE ON app.tier_prices REFERENCING OLD TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_changed_rows('catalogue');
+
+CREATE TRIGGER _950_cache_version_insert AFTER INSERT ON app.brands REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_changed_rows('catalogue');
+
+CREATE TRIGGER _950_cache_version_insert AFTER INSERT ON app.categories REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_changed_rows('catalogue');
+
+CREATE TRIGGER _950_cache_version_insert AFTER INSERT ON app.products REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_changed_rows('catalogue');
+
+CREATE TRIGGER _950_cache_version_insert AFTER INSERT ON app.system_configs REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_system_configs__note_change();
+
+CREATE TRIGGER _950_cache_version_insert AFTER INSERT ON app.tier_prices REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_changed_rows('catalogue');
+
+CREATE TRIGGER _950_cache_version_truncate AFTER TRUNCATE ON app.brands FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_truncate('catalogue');
+
+CREATE TRIGGER _950_cache_version_truncate AFTER TRUNCATE ON app.categories FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_truncate('catalogue');
+
+CREATE TRIGGER _950_cache_version_truncate AFTER TRUNCATE ON app.products FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_truncate('catalogue');
+
+CREATE TRIGGER _950_cache_version_truncate AFTER TRUNCATE ON app.system_configs FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_truncate('configs');
+
+CREATE TRIGGER _950_cache_version_truncate AFTER TRUNCATE ON app.tier_prices FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_truncate('catalogue');
+
+CREATE TRIGGER _950_cache_version_update AFTER UPDATE ON app.brands REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_changed_rows('catalogue');
+
+CREATE TRIGGER _950_cache_version_update AFTER UPDATE ON app.categories REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_changed_rows('catalogue');
+
+CREATE TRIGGER _950_cache_version_update AFTER UPDATE ON app.products REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_changed_rows('catalogue');
+
+CREATE TRIGGER _950_cache_version_update AFTER UPDATE ON app.system_configs REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_system_configs__note_change();
+
+CREATE TRIGGER _950_cache_version_update AFTER UPDATE ON app.tier_prices REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_note_changed_rows('catalogue');
+
 CREATE TRIGGER trg_point_balance AFTER INSERT ON app.point_transactions FOR EACH ROW EXECUTE FUNCTION app.update_partner_point_balance();
 
 ALTER TABLE ONLY app.agent_sessions
@@ -14961,8 +16305,8 @@ ALTER TABLE ONLY app.orders
 ALTER TABLE ONLY app.orders
     ADD CONSTRAINT orders_routed_to_subdist_id_fkey FOREIGN KEY (routed_to_subdist_id) REFERENCES app.sub_distributors(id);
 
-ALTER TABLE ONLY app.partner_closed_months
-    ADD CONSTRAINT partner_closed_months_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES app.partners(id) ON DELETE RESTRICT;
+ALTER TABLE ONLY app.partner_counted_months
+    ADD CONSTRAINT partner_counted_months_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES app.partners(id) ON DELETE RESTRICT;
 
 ALTER TABLE ONLY app.partner_removals
     ADD CONSTRAINT partner_removals_agent_id_fkey FOREIGN KEY (agent_id) REFERENCES app.agents(id) ON DELETE RESTRICT;
@@ -15008,6 +16352,9 @@ ALTER TABLE ONLY app.redemptions
 
 ALTER TABLE ONLY app.redemptions
     ADD CONSTRAINT redemptions_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES app.partners(id) ON DELETE RESTRICT;
+
+ALTER TABLE ONLY app.region_late_months
+    ADD CONSTRAINT region_late_months_region_id_fkey FOREIGN KEY (region_id) REFERENCES app.regions(id) ON DELETE RESTRICT;
 
 ALTER TABLE ONLY app.regions
     ADD CONSTRAINT regions_parent_region_id_fkey FOREIGN KEY (parent_region_id) REFERENCES app.regions(id);
@@ -15082,6 +16429,12 @@ CREATE POLICY brands__admin_insert ON app.brands FOR INSERT TO admin WITH CHECK 
 CREATE POLICY brands__admin_update ON app.brands FOR UPDATE TO admin USING (true) WITH CHECK (true);
 
 CREATE POLICY brands__select ON app.brands FOR SELECT TO partner, agent, admin, subdist USING (true);
+
+ALTER TABLE app.cache_changes ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE app.cache_versions ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE app.catalogue_bodies ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE app.categories ENABLE ROW LEVEL SECURITY;
 
@@ -15213,7 +16566,7 @@ ALTER TABLE app.orders ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY orders__admin_select ON app.orders FOR SELECT TO admin USING (true);
 
-ALTER TABLE app.partner_closed_months ENABLE ROW LEVEL SECURITY;
+ALTER TABLE app.partner_counted_months ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY partner_invoices ON app.invoices FOR SELECT TO partner USING ((partner_id = ( SELECT auth.current_user_id() AS current_user_id)));
 
@@ -15282,6 +16635,8 @@ ALTER TABLE app.redemptions ENABLE ROW LEVEL SECURITY;
 CREATE POLICY redemptions__admin_select ON app.redemptions FOR SELECT TO admin USING (true);
 
 CREATE POLICY redemptions__partner_select ON app.redemptions FOR SELECT TO partner USING ((partner_id = ( SELECT auth.current_user_id() AS current_user_id)));
+
+ALTER TABLE app.region_late_months ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE app.regions ENABLE ROW LEVEL SECURITY;
 
@@ -15371,6 +16726,7 @@ GRANT USAGE ON SCHEMA app TO admin;
 GRANT USAGE ON SCHEMA app TO subdist;
 GRANT USAGE ON SCHEMA app TO erp;
 GRANT USAGE ON SCHEMA app TO messenger;
+GRANT USAGE ON SCHEMA app TO cache;
 
 GRANT USAGE ON SCHEMA auth TO anon;
 GRANT USAGE ON SCHEMA auth TO partner;
@@ -15468,6 +16824,12 @@ GRANT SELECT ON TABLE api.order_events TO subdist;
 REVOKE ALL ON FUNCTION api.agents(api.order_events) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.agents(api.order_events) TO admin;
 
+REVOKE ALL ON FUNCTION api.app_configs() FROM PUBLIC;
+GRANT ALL ON FUNCTION api.app_configs() TO partner;
+GRANT ALL ON FUNCTION api.app_configs() TO agent;
+GRANT ALL ON FUNCTION api.app_configs() TO admin;
+GRANT ALL ON FUNCTION api.app_configs() TO subdist;
+
 REVOKE ALL ON FUNCTION app.allowed_actions(p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean, p_role text) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.allowed_actions(p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean, p_role text) TO partner;
 GRANT ALL ON FUNCTION app.allowed_actions(p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean, p_role text) TO agent;
@@ -15510,13 +16872,19 @@ GRANT ALL ON FUNCTION api.cancel_invoice(invoice_id uuid, reason text) TO admin;
 REVOKE ALL ON FUNCTION api.cancel_order(order_id uuid, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.cancel_order(order_id uuid, reason text) TO partner;
 
+REVOKE ALL ON FUNCTION api.catalogue() FROM PUBLIC;
+GRANT ALL ON FUNCTION api.catalogue() TO partner;
+GRANT ALL ON FUNCTION api.catalogue() TO agent;
+GRANT ALL ON FUNCTION api.catalogue() TO admin;
+GRANT ALL ON FUNCTION api.catalogue() TO subdist;
+
 REVOKE ALL ON FUNCTION api.change_password(current_password text, new_password text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.change_password(current_password text, new_password text) TO partner;
 GRANT ALL ON FUNCTION api.change_password(current_password text, new_password text) TO agent;
 GRANT ALL ON FUNCTION api.change_password(current_password text, new_password text) TO admin;
 
-REVOKE ALL ON FUNCTION api.claim_messages(max integer, lease_seconds integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION api.claim_messages(max integer, lease_seconds integer) TO messenger;
+REVOKE ALL ON FUNCTION api.claim_messages(max integer, lease_seconds integer, only_channel text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.claim_messages(max integer, lease_seconds integer, only_channel text) TO messenger;
 
 REVOKE ALL ON FUNCTION api.complete_order(order_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.complete_order(order_id uuid) TO subdist;
@@ -15553,8 +16921,8 @@ GRANT ALL ON FUNCTION api.erp_pending_cancellations(max integer) TO erp;
 REVOKE ALL ON FUNCTION api.erp_pending_orders(max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.erp_pending_orders(max integer) TO erp;
 
-REVOKE ALL ON FUNCTION api.erp_report(stream text, ok boolean, detail text) FROM PUBLIC;
-GRANT ALL ON FUNCTION api.erp_report(stream text, ok boolean, detail text) TO erp;
+REVOKE ALL ON FUNCTION api.erp_report(stream text, ok boolean, detail text, notify boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.erp_report(stream text, ok boolean, detail text, notify boolean) TO erp;
 
 REVOKE ALL ON FUNCTION api.erp_stream(stream text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.erp_stream(stream text) TO erp;
@@ -15621,13 +16989,28 @@ GRANT ALL ON FUNCTION api.message_status(provider_id text, status text, at times
 REVOKE ALL ON FUNCTION api.messages_sent(sent jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.messages_sent(sent jsonb) TO messenger;
 
+REVOKE ALL ON FUNCTION api.monthly_totals(months integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.monthly_totals(months integer) TO partner;
+GRANT ALL ON FUNCTION api.monthly_totals(months integer) TO agent;
+GRANT ALL ON FUNCTION api.monthly_totals(months integer) TO admin;
+
+REVOKE ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone) TO partner;
+GRANT ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone) TO agent;
+GRANT ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone) TO admin;
+GRANT ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone) TO subdist;
+
 REVOKE ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO partner;
 GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO agent;
 GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO admin;
 GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO subdist;
 
-REVOKE ALL ON FUNCTION app.open_months_start() FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.month_of(p_at timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.next_credit_note_number() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.statistics_counted_until() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.agent_regions() FROM PUBLIC;
 GRANT ALL ON FUNCTION auth.agent_regions() TO partner;
@@ -15651,6 +17034,10 @@ GRANT ALL ON FUNCTION auth.current_user_id() TO admin;
 GRANT ALL ON FUNCTION auth.current_user_id() TO subdist;
 GRANT ALL ON FUNCTION auth.current_user_id() TO erp;
 GRANT ALL ON FUNCTION auth.current_user_id() TO messenger;
+
+GRANT SELECT ON TABLE app.credit_notes TO partner;
+GRANT SELECT ON TABLE app.credit_notes TO agent;
+GRANT SELECT ON TABLE app.credit_notes TO admin;
 
 GRANT SELECT(id) ON TABLE app.partners TO partner;
 GRANT SELECT(id) ON TABLE app.partners TO agent;
@@ -15802,6 +17189,9 @@ GRANT ALL ON FUNCTION api.refresh_session(refresh_token text) TO subdist;
 REVOKE ALL ON FUNCTION api.reject_order(order_id uuid, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.reject_order(order_id uuid, reason text) TO admin;
 
+REVOKE ALL ON FUNCTION api.release_messages(message_ids jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.release_messages(message_ids jsonb) TO messenger;
+
 REVOKE ALL ON FUNCTION api.release_order(order_id uuid, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.release_order(order_id uuid, reason text) TO admin;
 
@@ -15832,12 +17222,6 @@ GRANT ALL ON FUNCTION api.reset_password(token text, new_password text) TO subdi
 REVOKE ALL ON FUNCTION api.respond_order(order_id uuid, decision text, note text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.respond_order(order_id uuid, decision text, note text) TO subdist;
 
-REVOKE ALL ON FUNCTION app.next_credit_note_number() FROM PUBLIC;
-
-GRANT SELECT ON TABLE app.credit_notes TO partner;
-GRANT SELECT ON TABLE app.credit_notes TO agent;
-GRANT SELECT ON TABLE app.credit_notes TO admin;
-
 GRANT SELECT ON TABLE api.credit_notes TO partner;
 GRANT SELECT ON TABLE api.credit_notes TO agent;
 GRANT SELECT ON TABLE api.credit_notes TO admin;
@@ -15860,6 +17244,10 @@ GRANT ALL ON FUNCTION api.set_config(config_key text, config_value jsonb) TO adm
 REVOKE ALL ON FUNCTION api.ship_order(order_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.ship_order(order_id uuid) TO subdist;
 GRANT ALL ON FUNCTION api.ship_order(order_id uuid) TO admin;
+
+REVOKE ALL ON FUNCTION api.sla_lateness(months integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.sla_lateness(months integer) TO agent;
+GRANT ALL ON FUNCTION api.sla_lateness(months integer) TO admin;
 
 GRANT SELECT ON TABLE api.staff TO agent;
 GRANT SELECT ON TABLE api.staff TO admin;
@@ -15921,6 +17309,22 @@ REVOKE ALL ON FUNCTION app.booked_points(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.button_order_id(p_payload text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.cache_caller(p_claims jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.cache_catalogue(price_list text) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.cache_catalogue(price_list text) TO cache;
+
+REVOKE ALL ON FUNCTION app.cache_configs() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.cache_configs() TO cache;
+
+REVOKE ALL ON FUNCTION app.cache_state(callers jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.cache_state(callers jsonb) TO cache;
+
+REVOKE ALL ON FUNCTION app.cache_stock() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.cache_stock() TO cache;
+
+REVOKE ALL ON FUNCTION app.cache_version(p_family text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.calling_partner() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.calling_partner_id() FROM PUBLIC;
@@ -15932,6 +17336,12 @@ REVOKE ALL ON FUNCTION app.cancel_invoices(p_order_id uuid, p_reason text) FROM 
 REVOKE ALL ON FUNCTION app.cancel_order(p_order_id uuid, p_reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.carries_token(p_template text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.catalogue() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.catalogue_body(p_price_list text, p_state text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.catalogue_state(OUT version bigint, OUT state text, OUT expires_at timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.changed_columns(p_row jsonb, p_other jsonb) FROM PUBLIC;
 
@@ -15950,6 +17360,8 @@ REVOKE ALL ON FUNCTION app.check_expected_total(p_expected_total numeric) FROM P
 
 REVOKE ALL ON FUNCTION app.check_items(p_items jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.check_months(p_months integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.check_order(p_order app.orders) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) FROM PUBLIC;
@@ -15966,13 +17378,13 @@ REVOKE ALL ON FUNCTION app.check_shadow_session(p_agent_id uuid, p_partner_id uu
 
 REVOKE ALL ON FUNCTION app.check_since() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer, p_channel app.notification_channel_enum) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer, p_only_channel text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.claim_oldest(p_max integer, p_lease_seconds integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.claim_oldest(p_max integer, p_lease_seconds integer, p_channel app.notification_channel_enum) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.close_months(p_until date) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.clock_microseconds() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.close_order(p_order_id uuid, p_to app.order_status_enum, p_reason text, p_partner_id uuid) FROM PUBLIC;
 
@@ -15992,7 +17404,11 @@ REVOKE ALL ON FUNCTION app.config_snapshot(p_keys text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.config_text(p_key text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.correct_closed_months(p_closed_since timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.count_inbound_text(p_sender text, p_text text, p_limit integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.count_late_months(p_until timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.count_partner_months(p_until timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.credit_invoice(p_invoice_id uuid, p_room numeric, p_credit_note_id uuid) FROM PUBLIC;
 
@@ -16055,7 +17471,7 @@ REVOKE ALL ON FUNCTION app.erp_pending_cancellations(p_max integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.erp_pending_orders(p_max integer) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text, p_notify boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.erp_stream(p_stream text) FROM PUBLIC;
 
@@ -16087,9 +17503,17 @@ REVOKE ALL ON FUNCTION app.flush_audit_buffer(p_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.format_rupiah(p_amount numeric) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.forward_text(p_from text, p_text text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.forward_text(p_message jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.forward_to_staff(p_template text, p_agent_ids uuid[], p_variables jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.frontend_config_keys() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.frontend_configs() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.generated_columns(p_table oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.give_up_old_messages() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.hand_over_orders(p_subdist_ids uuid[]) FROM PUBLIC;
 
@@ -16101,6 +17525,8 @@ REVOKE ALL ON FUNCTION app.handle_inbound_event(p_inbound_id uuid, p_message jso
 
 REVOKE ALL ON FUNCTION app.handle_inbound_status(p_status jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.handle_provider_notice(p_notice jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.headquarters() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.headquarters_due_at(p_since timestamp with time zone) FROM PUBLIC;
@@ -16111,6 +17537,10 @@ REVOKE ALL ON FUNCTION app.holds_stock(p_status app.order_status_enum, p_erp_ref
 REVOKE ALL ON FUNCTION app.inbound_elements(p_payload jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.inbound_message(p_payload jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.inbound_sender(p_message jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.inbound_text(p_message jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines) FROM PUBLIC;
 
@@ -16143,6 +17573,8 @@ GRANT ALL ON FUNCTION app.is_legal_transition(p_from app.order_status_enum, p_to
 GRANT ALL ON FUNCTION app.is_legal_transition(p_from app.order_status_enum, p_to app.order_status_enum) TO admin;
 GRANT ALL ON FUNCTION app.is_legal_transition(p_from app.order_status_enum, p_to app.order_status_enum) TO subdist;
 
+REVOKE ALL ON FUNCTION app.is_not_modified(p_etag text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.is_reminder_hour(p_at timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.is_reversed(p_payment_id uuid) FROM PUBLIC;
@@ -16152,6 +17584,8 @@ REVOKE ALL ON FUNCTION app.issue_invoice(p_order_id uuid, p_amount numeric, p_du
 REVOKE ALL ON FUNCTION app.issue_stock(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.keep_provider_ids(p_message_ids uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.late_months(p_from timestamp with time zone, p_until timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_approval numeric, p_limit integer) FROM PUBLIC;
 
@@ -16193,6 +17627,8 @@ REVOKE ALL ON FUNCTION app.message_lane(p_recipient_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.message_priority(p_template text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.message_retry_until(p_created_at timestamp with time zone, p_expires_at timestamp with time zone) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.message_sent(p_message_id uuid, p_provider_id text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.message_status(p_provider_id text, p_status text, p_at timestamp with time zone, p_message_id uuid, p_error_code text) FROM PUBLIC;
@@ -16201,12 +17637,18 @@ REVOKE ALL ON FUNCTION app.message_templates() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.messages_sent(p_sent jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.month_start(p_month date) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.monthly_totals(p_months integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.my_contacts() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.my_contacts() TO partner;
 
 REVOKE ALL ON FUNCTION app.nearest_subdist(p_region_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) TO partner;
+GRANT ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) TO agent;
+GRANT ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) TO admin;
+GRANT ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) TO subdist;
 
 REVOKE ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) TO partner;
@@ -16215,6 +17657,10 @@ GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with 
 GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) TO subdist;
 
 REVOKE ALL ON FUNCTION app.normalise_phone(p_phone text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.note_cache_change(p_family text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.notify_erp_trouble(p_stream text, p_since timestamp with time zone, p_error text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.notify_headquarters(p_template text, p_order_id uuid, p_variables jsonb, p_channel app.notification_channel_enum) FROM PUBLIC;
 
@@ -16282,6 +17728,8 @@ REVOKE ALL ON FUNCTION app.postpone_vesting(p_invoice_ids uuid[], p_error text) 
 
 REVOKE ALL ON FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_max_lines integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.price_list(p_role text, p_subject_id uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.price_order(p_items jsonb, p_points integer, p_partner app.partner_account) FROM PUBLIC;
 
 GRANT SELECT ON TABLE app.tier_prices TO partner;
@@ -16333,6 +17781,8 @@ REVOKE ALL ON FUNCTION app.record_payment(p_invoice_id uuid, p_amount numeric, p
 
 REVOKE ALL ON FUNCTION app.record_refund(p_invoice_id uuid, p_amount numeric, p_reference_number text, p_reason text, p_idempotency_key text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.recount_statistics() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.redeem_reward(p_reward_id uuid, p_idempotency_key text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.refresh_statistics(p_now timestamp with time zone) FROM PUBLIC;
@@ -16347,6 +17797,8 @@ REVOKE ALL ON FUNCTION app.reject_order(p_order_id uuid, p_reason text) FROM PUB
 
 REVOKE ALL ON FUNCTION app.release_held_messages() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.release_messages(p_message_ids jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.release_order(p_order_id uuid, p_reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.release_stock(p_order_id uuid) FROM PUBLIC;
@@ -16360,6 +17812,8 @@ REVOKE ALL ON FUNCTION app.reply_buttons(p_titles text[], p_order_id uuid, p_sub
 REVOKE ALL ON FUNCTION app.reply_signature(p_decision text, p_order_id uuid, p_subdist_id uuid, p_clock timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.reply_to_outdated_button(p_order_id uuid, p_from text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.report_changed_number(p_message jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.report_delivery_failure(p_error_code text) FROM PUBLIC;
 
@@ -16408,6 +17862,8 @@ REVOKE ALL ON FUNCTION app.settle_points(p_order_id uuid, p_invoice_id uuid, p_d
 REVOKE ALL ON FUNCTION app.ship_order(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.sla_due_at(p_start timestamp with time zone, p_hours numeric, p_calendar jsonb, p_zone text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.sla_lateness(p_months integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.spend_points(p_partner_id uuid, p_order_id uuid, p_points integer) FROM PUBLIC;
 
@@ -16461,6 +17917,8 @@ REVOKE ALL ON FUNCTION app.tg_audit_update() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_audit_update_row() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.tg_cache_changes__raise_versions() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.tg_categories__acyclic() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_credit_notes__guard() FROM PUBLIC;
@@ -16503,6 +17961,10 @@ REVOKE ALL ON FUNCTION app.tg_normalise_phone() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_normalise_whatsapp_number() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.tg_note_changed_rows() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_note_truncate() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.tg_order_items__frozen() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_order_items__guard_writer() FROM PUBLIC;
@@ -16534,6 +17996,8 @@ REVOKE ALL ON FUNCTION app.tg_sub_distributors__hand_over() FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.tg_system_configs__derive_order_rules() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_system_configs__history() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_system_configs__note_change() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_system_configs__sla_hours_ascend() FROM PUBLIC;
 
@@ -16675,9 +18139,22 @@ REVOKE ALL ON FUNCTION auth.password_matches(p_password text, p_hash text) FROM 
 
 REVOKE ALL ON FUNCTION auth.purge_sessions(p_limit integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION auth.purge_sign_ins(p_limit integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION auth.redeem_link(p_token text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.refresh_session(p_refresh_token text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.refusal_of(p_role text, p_claims jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.reports_guard() FROM PUBLIC;
+GRANT ALL ON FUNCTION auth.reports_guard() TO anon;
+GRANT ALL ON FUNCTION auth.reports_guard() TO partner;
+GRANT ALL ON FUNCTION auth.reports_guard() TO agent;
+GRANT ALL ON FUNCTION auth.reports_guard() TO admin;
+GRANT ALL ON FUNCTION auth.reports_guard() TO subdist;
+GRANT ALL ON FUNCTION auth.reports_guard() TO erp;
+GRANT ALL ON FUNCTION auth.reports_guard() TO messenger;
 
 REVOKE ALL ON FUNCTION auth.request_guard() FROM PUBLIC;
 GRANT ALL ON FUNCTION auth.request_guard() TO anon;
@@ -16739,11 +18216,13 @@ REVOKE ALL ON FUNCTION jobs.next_run(p_schedule text, p_after timestamp with tim
 
 REVOKE ALL ON PROCEDURE jobs.process_point_queue(IN p_batch integer, IN p_seconds integer) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION jobs.purge_cron_history() FROM PUBLIC;
+REVOKE ALL ON PROCEDURE jobs.purge_cron_history(IN p_batch integer, IN p_seconds integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobs.purge_cron_runs(p_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON PROCEDURE jobs.purge_expired(IN p_batch integer, IN p_seconds integer) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION jobs.purge_sessions() FROM PUBLIC;
+REVOKE ALL ON PROCEDURE jobs.purge_sign_ins(IN p_batch integer, IN p_seconds integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobs.reap_leases() FROM PUBLIC;
 
@@ -16752,6 +18231,10 @@ REVOKE ALL ON FUNCTION jobs.record_run(p_job text, p_started_at timestamp with t
 REVOKE ALL ON FUNCTION jobs.refresh_statistics() FROM PUBLIC;
 
 REVOKE ALL ON PROCEDURE jobs.remind_of_invoices(IN p_batch integer, IN p_seconds integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobs.standbys() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobs.store_catalogue() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobs.sweep_service_level() FROM PUBLIC;
 
@@ -17020,6 +18503,10 @@ GRANT INSERT(base_price),UPDATE(base_price) ON TABLE api.products TO admin;
 
 GRANT SELECT ON TABLE api.receivables TO agent;
 GRANT SELECT ON TABLE api.receivables TO admin;
+
+GRANT SELECT ON TABLE api.receivables_by_age TO partner;
+GRANT SELECT ON TABLE api.receivables_by_age TO agent;
+GRANT SELECT ON TABLE api.receivables_by_age TO admin;
 
 GRANT SELECT ON TABLE app.redemption_catalog TO partner;
 GRANT SELECT,DELETE ON TABLE app.redemption_catalog TO admin;

@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_messaging.sql",
-        sha256="86bd7b712bddff28e03f5cd8619ccfc02022b2ca40271bdd64382def4fe8ffb1",
+        sha256="4bc536aff93c6805be7c43ff80d6798fe25ad42c60912370bb00858a95bfcaeb",
     ),
 ]

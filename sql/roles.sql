@@ -83,15 +83,16 @@ begin
       );
     end loop;
   end loop;
-  -- PostgREST opens its sessions as authenticator. A page of a list is read in less time than it
-  -- takes to compile its plan.
-  if not exists (
-    select from pg_catalog.pg_db_role_setting
-    where setrole = to_regrole('authenticator') and setdatabase = 0
-      and 'jit=off' = any (setconfig)
-  ) then
-    alter role authenticator set jit to 'off';
-  end if;
+  -- PostgREST opens its sessions as authenticator, the scheduler its own. A page of a list and a
+  -- batch of a job are read in less time than it takes to compile their plans.
+  foreach v_role in array array['authenticator', 'hub_scheduler'] loop
+    if not exists (
+      select from pg_catalog.pg_db_role_setting
+      where setrole = to_regrole(v_role) and setdatabase = 0 and 'jit=off' = any (setconfig)
+    ) then
+      execute format('alter role %I set jit to off', v_role);
+    end if;
+  end loop;
   if not exists (
     select from pg_catalog.pg_db_role_setting
     where setrole = to_regrole('hub_scheduler') and setdatabase = 0

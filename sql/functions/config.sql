@@ -56,6 +56,8 @@ as $$
       'that someone waits for goes out by e-mail'),
     ('outbox.expiry_hours', 'INT', '72', 1, 720, null,
       'Hours for which sending a message is tried, unless the message itself expires earlier'),
+    ('inbox.stranger_texts_per_hour', 'INT', '5', 0, 1000, null,
+      'WhatsApp texts an hour that are forwarded of a sender whom the hub does not know'),
     ('outbox.unknown_wait_seconds', 'INT', '120', 1, 86400, null,
       'Seconds to wait for the provider''s report on a message that may have been sent, '
       'before it is sent again'),

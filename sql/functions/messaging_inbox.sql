@@ -144,9 +144,6 @@ declare
   v_decision text := split_part(p_payload, ':', 1);
   v_order app.orders;
 begin
-  if v_order_id is null then
-    return 'unknown button';
-  end if;
   select * into v_order from app.orders as o where o.id = v_order_id for no key update;
   if not found or v_order.awaiting <> 'SUBDIST'
     -- an offer that was sent late, after the order was approved
@@ -159,7 +156,8 @@ begin
   elsif not exists (
     select from app.sub_distributors as s
     where s.id = v_order.routed_to_subdist_id and s.status = 'ACTIVE'
-      and s.whatsapp_number = app.sender_number(p_from)
+      -- A sender who hides their number behind a user name has none. The signature names them.
+      and (coalesce(p_from, '') = '' or s.whatsapp_number = app.sender_number(p_from))
   ) then
     return 'button from another number';
   end if;
@@ -169,35 +167,217 @@ end $$;
 comment on function app.handle_button_reply(text, text) is
   'Answers an order by a WhatsApp reply button; returns the decision, or why it was ignored';
 
-create function app.forward_text(p_from text, p_text text)
+-- What the provider sends beside texts. Media are not fetched: their captions and names are passed
+-- on, and the agent asks the sender.
+create function app.inbound_text(p_message jsonb)
+returns text language sql immutable
+as $$
+  select nullif(btrim(case p_message ->> 'type'
+    when 'text' then p_message #>> '{text,body}'
+    when 'button' then
+      coalesce(p_message #>> '{button,text}', p_message #>> '{button,payload}')
+    when 'interactive' then concat_ws(': ',
+      coalesce(
+        p_message #>> '{interactive,button_reply,title}',
+        p_message #>> '{interactive,list_reply,title}',
+        p_message #>> '{interactive,nfm_reply,response_json}',
+        p_message #>> '{interactive,nfm_reply,body}'),
+      p_message #>> '{interactive,list_reply,description}')
+    when 'image' then concat_ws(' ', '[gambar]', p_message #>> '{image,caption}')
+    when 'video' then concat_ws(' ', '[video]', p_message #>> '{video,caption}')
+    when 'document' then concat_ws(' ',
+      '[dokumen]', p_message #>> '{document,filename}', p_message #>> '{document,caption}')
+    when 'audio' then '[pesan suara]'
+    when 'sticker' then '[stiker]'
+    when 'location' then concat_ws(' ',
+      '[lokasi]', p_message #>> '{location,name}', p_message #>> '{location,address}',
+      '(' || (p_message #>> '{location,latitude}') || ', '
+        || (p_message #>> '{location,longitude}') || ')')
+    when 'contacts' then concat_ws(' ', '[kontak]', (
+      select string_agg(
+        concat_ws(' ', c.value #>> '{name,formatted_name}', c.value #>> '{phones,0,phone}'), '; ')
+      from jsonb_path_query(p_message, '$.contacts[*]') as c (value)))
+    when 'order' then concat_ws(' ', '[pesanan katalog]', p_message #>> '{order,text}', (
+      select string_agg(
+        (i.value ->> 'quantity') || ' x ' || (i.value ->> 'product_retailer_id'), '; ')
+      from jsonb_path_query(p_message, '$.order.product_items[*]') as i (value)))
+    when 'edit' then concat_ws(' ', '[diubah]', coalesce(
+      p_message #>> '{edit,message,text,body}', p_message #>> '{edit,text,body}',
+      p_message #>> '{edit,body}'))
+    else '[' || left(coalesce(p_message ->> 'type', '?'), 40) || ']'
+  end), '')
+$$;
+comment on function app.inbound_text(jsonb) is
+  'What a message of the provider says, as text: of media the caption and the name; null if empty';
+
+create function app.inbound_sender(p_message jsonb)
+returns text language sql immutable
+as $$
+  select left(coalesce(
+    app.sender_number(p_message ->> 'from'), nullif(p_message ->> 'from_user_id', ''),
+    nullif(p_message ->> 'from', '')), 64)
+$$;
+comment on function app.inbound_sender(jsonb) is
+  'Who sent a message: an E.164 number, or the provider''s user id of a sender without a number';
+
+-- A text that was passed on within the hour says nothing new, as the automatic reply of a phone;
+-- and no stranger makes more than a few messages an hour for everyone at headquarters.
+create function app.count_inbound_text(p_sender text, p_text text, p_limit int)
 returns text language plpgsql volatile
 as $$
 declare
-  v_number text := app.sender_number(p_from);
-  v_sender record;
-  v_agent_ids uuid[];
-  v_variables jsonb;
+  v_hash bytea := sha256(convert_to(p_text, 'UTF8'));
+  v_began_at timestamptz;
+  v_hashes bytea[];
 begin
-  select s.business_name as name, s.region_id into v_sender
-  from app.sub_distributors as s where s.whatsapp_number = v_number limit 1;
+  select c.hour_began_at, c.hour_hashes into v_began_at, v_hashes
+  from app.conversations as c where c.number = p_sender for no key update;
   if not found then
-    select p.business_name as name, p.region_id into v_sender
-    from app.partners as p where p.phone = v_number and p.deleted_at is null;
+    return 'forwarded';
+  elsif v_began_at is null or v_began_at <= now() - interval '1 hour' then
+    v_began_at := now();
+    v_hashes := '{}';
+  elsif v_hash = any (v_hashes) then
+    return 'repeated';
+  elsif cardinality(v_hashes) >= p_limit then
+    return 'too many';
   end if;
-  v_variables := jsonb_build_object(
-    'sender', coalesce(v_sender.name, '') || ' ('
-      || coalesce(v_number, left(p_from, 40), '-') || ')',
-    'text', left(p_text, 900));
-  v_agent_ids := app.agents_serving(v_sender.region_id);
-  if v_agent_ids = '{}' then
-    perform app.notify_headquarters('inbound_text', null, v_variables);
-  else
-    perform app.enqueue_messages('inbound_text', 'AGENT', v_agent_ids, null, v_variables);
-  end if;
+  update app.conversations as c set hour_began_at = v_began_at, hour_hashes = v_hashes || v_hash
+  where c.number = p_sender;
   return 'forwarded';
 end $$;
-comment on function app.forward_text(text, text) is
-  'Forwards a text to the agents of the sender''s region, or else to headquarters';
+comment on function app.count_inbound_text(text, text, int) is
+  'Whether a text is passed on (forwarded), or was within the hour (repeated), or its sender has '
+  'reached the limit of texts an hour (too many)';
+
+create function app.forward_text(p_message jsonb)
+returns text language plpgsql volatile
+as $$
+declare
+  v_sender_key text := app.inbound_sender(p_message);
+  v_text text := app.inbound_text(p_message);
+  v_name text;
+  v_region_id uuid;
+  v_agent_id uuid;
+  v_agent_ids uuid[];
+  v_outcome text;
+begin
+  if v_text is null then
+    return 'empty';
+  end if;
+  select k.name, k.region_id, k.agent_id into v_name, v_region_id, v_agent_id
+  from (
+    select s.business_name as name, s.region_id, null::uuid as agent_id, 1 as preference
+    from app.sub_distributors as s where s.whatsapp_number = v_sender_key
+    union all
+    select p.business_name, p.region_id, null, 2
+    from app.partners as p where p.phone = v_sender_key and p.deleted_at is null
+    union all
+    select a.full_name, null, a.id, 3
+    from app.agents as a where a.phone = v_sender_key and a.is_active
+  ) as k
+  order by k.preference limit 1;
+  v_outcome := app.count_inbound_text(
+    v_sender_key, v_text,
+    case when found then 60 else app.config_int('inbox.stranger_texts_per_hour') end);
+  if v_outcome <> 'forwarded' then
+    return v_outcome;
+  end if;
+  v_agent_ids := app.agents_serving(v_region_id);
+  if v_agent_ids = '{}' then
+    v_agent_ids := app.headquarters();
+  end if;
+  -- Staff who write to the hub are not answered with their own text.
+  v_agent_ids := array_remove(v_agent_ids, v_agent_id);
+  if v_agent_ids = '{}' and v_agent_id is not null then
+    return 'no one else to forward to';
+  end if;
+  perform app.forward_to_staff('inbound_text', v_agent_ids, jsonb_build_object(
+    'sender', concat_ws(' ',
+      coalesce(v_name, left(p_message #>> '{contact,profile,name}', 60)),
+      '(' || coalesce(left(v_sender_key, 40), '-') || ')'),
+    'text', left(v_text, 900)));
+  return 'forwarded';
+end $$;
+comment on function app.forward_text(jsonb) is
+  'Forwards what a message says to the agents of the sender''s region, or else to headquarters, '
+  'never to its sender; repeats and floods are not forwarded. Returns the outcome';
+
+create function app.forward_to_staff(p_template text, p_agent_ids uuid[], p_variables jsonb)
+returns void language plpgsql volatile
+as $$
+begin
+  if p_agent_ids = '{}' then
+    perform app.notify_headquarters(p_template, null, p_variables);  -- held until an admin exists
+  else
+    perform app.enqueue_messages(p_template, 'AGENT', p_agent_ids, null, p_variables);
+  end if;
+end $$;
+comment on function app.forward_to_staff(text, uuid[], jsonb) is
+  'Enqueues a message to these agents; without any it is held for headquarters';
+
+-- The stored number is not changed: the provider says who has the number, not who may answer.
+create function app.report_changed_number(p_message jsonb)
+returns text language plpgsql volatile
+as $$
+declare
+  v_old text := app.sender_number(p_message ->> 'from');
+  v_new text := app.sender_number(coalesce(
+    p_message #>> '{system,wa_id}', p_message #>> '{system,new_wa_id}'));
+  v_name text;
+begin
+  select k.name into v_name
+  from (
+    select s.business_name as name from app.sub_distributors as s where s.whatsapp_number = v_old
+    union all
+    select p.business_name from app.partners as p where p.phone = v_old and p.deleted_at is null
+    union all
+    select a.full_name from app.agents as a where a.phone = v_old
+  ) as k
+  limit 1;
+  if not found then
+    return 'stranger changed number';
+  end if;
+  perform app.notify_headquarters('number_changed', null, jsonb_build_object(
+    'name', v_name, 'old_number', v_old, 'new_number', v_new));
+  return 'number changed';
+end $$;
+comment on function app.report_changed_number(jsonb) is
+  'Notifies headquarters that someone known to the hub has another WhatsApp number now';
+
+-- Faults of templates, of the account or of the sending number, which WhatsApp itself cannot
+-- deliver: headquarters is notified by e-mail. What is no fault is recorded only.
+create function app.handle_provider_notice(p_notice jsonb)
+returns text language plpgsql volatile
+as $$
+declare
+  v_value jsonb := p_notice -> 'value';
+  v_field text := p_notice ->> 'field';
+  v_event text := upper(coalesce(
+    v_value ->> 'event', v_value ->> 'new_quality_score', v_value ->> 'new_category',
+    v_value ->> 'alert_severity', ''));
+begin
+  if v_event in (
+      'APPROVED', 'GREEN', 'UNKNOWN', 'PENDING', 'IN_APPEAL', 'UNFLAGGED', 'UPGRADE', 'ONBOARDING',
+      'VERIFIED_ACCOUNT', 'INFORMATIONAL', 'PARTNER_ADDED', 'THROUGHPUT_UPGRADE'
+    ) or v_field not in (
+      'message_template_status_update', 'template_category_update',
+      'message_template_quality_update', 'account_update', 'account_alerts',
+      'account_review_update', 'phone_number_quality_update', 'phone_number_name_update', 'security'
+    )
+  then
+    return left('noted: ' || v_field || ' ' || v_event, 200);
+  end if;
+  perform app.notify_headquarters('whatsapp_notice', null, jsonb_build_object('event', left(
+    concat_ws(' ', v_field, v_event, v_value ->> 'message_template_name',
+      nullif(v_value ->> 'reason', 'NONE'),
+      v_value #>> '{disable_info,disable_date}', v_value ->> 'current_limit',
+      v_value #>> '{violation_info,violation_type}', v_value ->> 'alert_description'),
+    400)), 'EMAIL');
+  return left('headquarters notified: ' || v_field || ' ' || v_event, 200);
+end $$;
+comment on function app.handle_provider_notice(jsonb) is
+  'Notifies headquarters of a fault of a template, the account or the number; returns the outcome';
 
 -- An id of the provider contains the number of the sender, and events are kept for ever.
 create function app.provider_hash(p_provider_id text) returns bytea language sql immutable
@@ -215,8 +395,12 @@ returns void language plpgsql volatile
 as $$
 declare
   v_key text := app.event_key(p_message);
+  v_button text := coalesce(
+    p_message #>> '{button,payload}', p_message #>> '{interactive,button_reply,id}');
   v_outcome text;
 begin
+  -- buttons of other templates say what their text says
+  v_button := case when app.button_order_id(v_button) is not null then v_button end;
   -- app.lock_inbound has recorded it as received, unless an earlier webhook brought it
   if not exists (
     select from app.inbound_events as e
@@ -224,20 +408,20 @@ begin
   ) then
     return;
   end if;
-  v_outcome := case p_message ->> 'type'
-    when 'button' then
-      app.handle_button_reply(p_message #>> '{button,payload}', p_message ->> 'from')
-    when 'interactive' then
-      app.handle_button_reply(p_message #>> '{interactive,button_reply,id}', p_message ->> 'from')
-    when 'text' then
-      app.forward_text(p_message ->> 'from', p_message #>> '{text,body}')
-    else
-      app.forward_text(p_message ->> 'from', '[' || coalesce(p_message ->> 'type', '?') || ']')
+  v_outcome := case
+    when p_message ->> 'type' = 'notice' then app.handle_provider_notice(p_message)
+    when v_button is not null then app.handle_button_reply(v_button, p_message ->> 'from')
+    when p_message ->> 'type' in ('reaction', 'revoke', 'deleted') then p_message ->> 'type'
+    when p_message #>> '{system,type}' = 'user_changed_number' then
+      app.report_changed_number(p_message)
+    when p_message ->> 'type' = 'system' then 'system'
+    else app.forward_text(p_message)
   end;
   update app.inbound_events as e set outcome = v_outcome where e.event_key = v_key;
 end $$;
 comment on function app.handle_inbound_event(uuid, jsonb) is
-  'Processes one message of a webhook once: a button reply, a text, or anything else';
+  'Processes one message or notice of a webhook once. Every type has an outcome; an unknown one is '
+  'forwarded by its name';
 
 create function app.status_message_id(p_status jsonb) returns uuid language sql immutable
 as $$
@@ -306,20 +490,46 @@ comment on function app.handle_inbound(uuid, text, jsonb, int) is
 -- A webhook can carry several entries, changes, messages and statuses, so every level is traversed.
 -- Elements of an unexpected shape are skipped.
 create function app.inbound_elements(p_payload jsonb)
-returns table (kind text, number int, element jsonb) language sql immutable rows 1
+returns table (kind text, number int, element jsonb) language plpgsql immutable rows 10
+-- The planner expects a thousand elements at each level.
+set jit = off
 as $$
+begin
+  return query
   select 'status' as kind, s.number::int, s.element
   from jsonb_path_query(
     p_payload, '$.entry[*].changes[*].value.statuses[*] ? (@.type() == "object")'
   ) with ordinality as s (element, number)
   union all
-  select 'message' as kind, m.number::int, m.element
-  from jsonb_path_query(
-    p_payload, '$.entry[*].changes[*].value.messages[*] ? (@.type() == "object")'
-  ) with ordinality as m (element, number)
-$$;
+  -- each with the contact that names its sender
+  select
+    'message' as kind, (row_number() over (order by v.number, m.number))::int,
+    m.element || jsonb_build_object('contact', jsonb_path_query_first(
+      v.value, '$.contacts[*] ? (@.wa_id == $from || @.user_id == $user)',
+      jsonb_build_object(
+        'from', coalesce(m.element ->> 'from', '-'),
+        'user', coalesce(m.element ->> 'from_user_id', '-'))))
+  from jsonb_path_query(p_payload, '$.entry[*].changes[*].value ? (@.type() == "object")')
+    with ordinality as v (value, number)
+  cross join lateral jsonb_path_query(v.value, '$.messages[*] ? (@.type() == "object")')
+    with ordinality as m (element, number)
+  union all
+  -- The same notice at the same time is the same event, in whatever batches it arrives.
+  select
+    'message' as kind, (1000000 + row_number() over (order by e.number, c.number))::int,
+    jsonb_build_object(
+      'id', concat('notice:', e.entry ->> 'time', c.change::text),
+      'type', 'notice', 'field', c.change ->> 'field', 'value', c.change -> 'value')
+  from jsonb_path_query(p_payload, '$.entry[*] ? (@.type() == "object")')
+    with ordinality as e (entry, number)
+  cross join lateral jsonb_path_query(
+    e.entry, '$.changes[*] ? (@.type() == "object" && @.field.type() == "string"
+      && @.field != "messages" && @.value.type() == "object")'
+  ) with ordinality as c (change, number);
+end $$;
 comment on function app.inbound_elements(jsonb) is
-  'Statuses and messages of a webhook, each kind numbered in the order of arrival';
+  'Statuses of a webhook, its messages, and its notices as messages of the type notice; each kind '
+  'numbered in the order of arrival';
 
 -- Webhooks come in any order, and their elements concern any rows. So everything that they may
 -- change is locked before the first is processed, each kind in the order of its keys: events,
@@ -344,14 +554,19 @@ begin
   on conflict (event_key) do nothing;
 
   insert into app.conversations as c (number, last_inbound_at)
-  select n.number, max(least(to_timestamp((e.element ->> 'timestamp')::bigint), now()))
+  select
+    n.sender,
+    max(case
+      when e.element ->> 'timestamp' ~ '^[0-9]{1,10}$'
+        then least(to_timestamp((e.element ->> 'timestamp')::bigint), now())
+      else '-infinity'
+    end)
   from app.inbound_messages as b
   cross join lateral app.inbound_elements(b.payload) as e
-  cross join lateral (select app.sender_number(e.element ->> 'from') as number) as n
-  where b.id = any (p_inbound_ids) and e.kind = 'message'
-    and e.element ->> 'timestamp' ~ '^[0-9]{1,10}$' and length(n.number) <= 20
-  group by n.number
-  order by n.number
+  cross join lateral (select app.inbound_sender(e.element) as sender) as n
+  where b.id = any (p_inbound_ids) and e.kind = 'message' and n.sender is not null
+  group by n.sender
+  order by n.sender
   on conflict (number) do update set
     last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at);
 

@@ -100,6 +100,12 @@ as $$
     ('messenger_trouble', '{}',
       'Perhatian: pengiriman WhatsApp terganggu dengan kode {{error_code}} sejak {{since}}. Pesan'
       ' yang gagal dikirim lewat e-mail.'),
+    ('whatsapp_notice', '{}',
+      'Perhatian: WhatsApp melaporkan gangguan pada akun, nomor atau templat kami: {{event}}. Mohon'
+      ' diperiksa di WhatsApp Manager.'),
+    ('number_changed', '{}',
+      'Nomor WhatsApp milik {{name}} berubah dari {{old_number}} menjadi {{new_number}}. Data di'
+      ' Digital Hub belum diubah: mohon dipastikan lalu diperbarui bila benar.'),
     ('erp_trouble', '{}',
       'Perhatian: pertukaran data dengan ERP ({{stream}}) terganggu sejak {{since}}. Keterangan:'
       ' {{error}}. Mohon segera diperiksa.'),

@@ -133,14 +133,21 @@ comment on column app.inbound_events.event_key is
 comment on column app.inbound_events.outcome is 'Result of processing';
 
 create table app.conversations (
-  number varchar(20) primary key,
-  last_inbound_at timestamptz not null
+  number varchar(64) primary key,
+  last_inbound_at timestamptz not null,
+  hour_began_at timestamptz,
+  hour_hashes bytea[] not null default '{}'
 );
 create index conversations_last_inbound_idx on app.conversations (last_inbound_at);
 comment on table app.conversations is
   'Last inbound WhatsApp message per number: for 24 hours free-form replies are allowed, '
   'afterwards templates only';
-comment on column app.conversations.number is 'E.164 with +';
+comment on column app.conversations.number is
+  'E.164 with +, or the provider''s user id of a sender without a number';
+comment on column app.conversations.hour_began_at is
+  'When the present hour of forwarded texts began; null: none was forwarded';
+comment on column app.conversations.hour_hashes is
+  'SHA-256 of each text that was forwarded in that hour';
 comment on column app.conversations.last_inbound_at is
   'By the provider''s clock, but never later than the hub''s';
 

@@ -48,6 +48,8 @@ SUBJECTS = {
     "password_reset": "Kode kata sandi baru",
     "button_outdated": "Tombol tidak berlaku",
     "messenger_trouble": "Pengiriman WhatsApp terganggu",
+    "whatsapp_notice": "Pemberitahuan WhatsApp",
+    "number_changed": "Nomor WhatsApp berubah",
     "erp_trouble": "Pertukaran data dengan ERP terganggu",
     "erp_cancel_refused": "ERP menolak pembatalan pesanan",
 }

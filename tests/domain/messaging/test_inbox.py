@@ -1,5 +1,7 @@
 """Webhooks of WhatsApp: buttons, texts and statuses; replayed, reordered, duplicated or malformed."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +31,8 @@ from tests.support.messaging import (
 )
 
 Order = dict[str, Any]
+
+WEBHOOKS = Path(__file__).parent / "webhooks"
 
 
 @pytest.fixture
@@ -255,7 +259,7 @@ def test_button_with_a_forged_signature_changes_nothing(
     ]
     for n, payload in enumerate(forged):
         receive(db, webhook(tap(payload, sender, f"wamid.f{n}")))
-    assert set(inbox_outcomes(db)) == {"button out of date", "unknown button"}
+    assert set(inbox_outcomes(db)) <= {"button out of date", "forwarded", "empty", "repeated"}
     assert status_of(db, routed_order) == "SUBMITTED"
 
 
@@ -294,7 +298,231 @@ def test_text_from_an_unknown_number_is_forwarded_to_headquarters(db: Connection
     )
     assert [role for role, _ in forwarded_texts(db)] == ["ADMIN"] * 4
     bodies = db.execute("select variables ->> 'text' from app.messages").fetchall()
-    assert {row[0] for row in bodies} == {"Halo", "[image]"}
+    assert {row[0] for row in bodies} == {"Halo", "[gambar]"}
+
+
+def case(name: str) -> dict[str, Any]:
+    """A recorded webhook of tests/domain/messaging/webhooks."""
+    found: dict[str, Any] = json.loads((WEBHOOKS / f"{name}.json").read_text())
+    return found
+
+
+def message_of(element: dict[str, Any], **contact: Any) -> dict[str, Any]:
+    """A webhook with one message of a partner, unless it says otherwise."""
+    message = {"id": "wamid.m", "from": "628130000000", "timestamp": "1795730400"} | element
+    return webhook(value_of={"messages": [message], "contacts": [contact] if contact else []})
+
+
+def texts(conn: Connection) -> set[str]:
+    """The texts that were forwarded."""
+    rows = conn.execute("select variables ->> 'text' from app.messages where template = 'inbound_text'")
+    return {row[0] for row in rows}
+
+
+@pytest.mark.regression("dubizzle/courier PR 1094")
+def test_tap_of_a_sender_without_a_number_is_accepted_by_its_signature(
+    db: Connection, routed_order: Order
+) -> None:
+    body = case("tap-without-number")
+    [message] = body["entry"][0]["changes"][0]["value"]["messages"]
+    message["button"]["payload"] = button_payload(db)
+    receive(db, body)
+    assert (inbox_outcomes(db), status_of(db, routed_order)) == (["ACCEPT"], "PROCESSING")
+
+
+@pytest.mark.parametrize("sender", ["628999999999", "x", "0"])
+def test_tap_from_another_or_invalid_number_is_refused(
+    db: Connection, routed_order: Order, sender: str
+) -> None:
+    receive(db, webhook(tap(button_payload(db), sender) | {"from_user_id": "ID.1"}))
+    assert inbox_outcomes(db) == ["button from another number"]
+
+
+def test_text_of_a_sender_without_a_number_names_profile_and_user_id(
+    db: Connection, context: Context
+) -> None:
+    receive(db, case("text-without-number"))
+    assert {sender for _, sender in forwarded_texts(db)} == {"CV Contoh (ID.10000000000000000001)"}
+    assert texts(db) == {"Stok habis, kirim besok ya"}
+
+
+@pytest.mark.regression("tawn33y/whatsapp-cloud-api#120")
+@pytest.mark.parametrize(("known", "outcome"), [(True, "number changed"), (False, "stranger changed number")])
+def test_changed_number_notifies_headquarters_and_changes_nothing(
+    db: Connection, context: Context, outcome: str, *, known: bool
+) -> None:
+    if known:
+        db.execute("update app.partners set phone = '+628111111111' where id = %s", [context.partners[0].sub])
+    receive(db, case("user-changed-number"))
+    assert inbox_outcomes(db) == [outcome]
+    rows = db.execute("select variables from app.messages where template = 'number_changed'").fetchall()
+    expected = {"name": "Salon 0", "old_number": "+628111111111", "new_number": "+628133333333"}
+    assert [row[0] for row in rows] == [expected] * (2 if known else 0)
+    assert value(db, "select count(*) from app.partners where phone = '+628133333333'") == 0
+
+
+@pytest.mark.regression("whatsapp-business/csharp-rest-api#78")
+@pytest.mark.parametrize(
+    ("element", "text"),
+    [
+        ({"type": "image", "image": {"caption": "Bukti transfer"}}, "[gambar] Bukti transfer"),
+        ({"type": "image", "image": {"id": "9"}}, "[gambar]"),
+        ({"type": "video", "video": {"caption": "Rusak"}}, "[video] Rusak"),
+        (
+            {"type": "document", "document": {"filename": "PO.pdf", "caption": "PO November"}},
+            "[dokumen] PO.pdf PO November",
+        ),
+        ({"type": "audio", "audio": {"voice": True}}, "[pesan suara]"),
+        ({"type": "sticker", "sticker": {}}, "[stiker]"),
+        (
+            {"type": "location", "location": {"latitude": -6.9, "longitude": 107.6, "name": "Toko"}},
+            "[lokasi] Toko (-6.9, 107.6)",
+        ),
+        (
+            {
+                "type": "contacts",
+                "contacts": [{"name": {"formatted_name": "Budi"}, "phones": [{"phone": "+62811"}]}],
+            },
+            "[kontak] Budi +62811",
+        ),
+        (
+            {
+                "type": "order",
+                "order": {"text": "Segera", "product_items": [{"product_retailer_id": "A-1", "quantity": 2}]},
+            },
+            "[pesanan katalog] Segera 2 x A-1",
+        ),
+        ({"type": "button", "button": {"payload": "STOP", "text": "Berhenti"}}, "Berhenti"),
+        ({"type": "button", "button": {"payload": "STOP"}}, "STOP"),
+        (
+            {
+                "type": "interactive",
+                "interactive": {"button_reply": {"id": "mau", "title": "Mau"}},
+            },
+            "Mau",
+        ),
+        (
+            {
+                "type": "interactive",
+                "interactive": {"list_reply": {"id": "r1", "title": "Stok kosong", "description": "besok"}},
+            },
+            "Stok kosong: besok",
+        ),
+        (
+            {"type": "interactive", "interactive": {"nfm_reply": {"response_json": '{"alasan":"habis"}'}}},
+            '{"alasan":"habis"}',
+        ),
+        ({"type": "edit", "edit": {"message": {"text": {"body": "Dua dus"}}}}, "[diubah] Dua dus"),
+        ({"type": "unsupported"}, "[unsupported]"),
+        ({"type": "hologram", "hologram": {}}, "[hologram]"),
+        ({}, "[?]"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else None,
+)
+def test_every_type_of_message_is_forwarded_as_text(
+    db: Connection, context: Context, element: dict[str, Any], text: str
+) -> None:
+    receive(db, message_of(element))
+    assert (inbox_outcomes(db), texts(db)) == (["forwarded"], {text})
+
+
+@pytest.mark.parametrize(
+    ("element", "outcome"),
+    [
+        ({"type": "reaction", "reaction": {"message_id": "w", "emoji": "👍"}}, "reaction"),
+        ({"type": "revoke", "revoke": {}}, "revoke"),
+        ({"type": "deleted"}, "deleted"),
+        ({"type": "system", "system": {"type": "customer_identity_changed"}}, "system"),
+        ({"type": "text", "text": {"body": "  "}}, "empty"),
+    ],
+)
+def test_what_needs_no_answer_is_recorded_only(
+    db: Connection, context: Context, element: dict[str, Any], outcome: str
+) -> None:
+    receive(db, message_of(element))
+    assert (inbox_outcomes(db), texts(db)) == ([outcome], set())
+
+
+@pytest.mark.regression("whatsapp-business/csharp-rest-api#78", "dubizzle/courier PR 1073")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("image-caption", "[gambar] Bukti transfer Rp1.250.000 INV-261123-000042"),
+        ("list-reply", "Stok kosong"),
+        ("nfm-reply", '{"alasan":"stok habis"}'),
+    ],
+)
+def test_recorded_message_is_forwarded(db: Connection, context: Context, name: str, text: str) -> None:
+    receive(db, case(name))
+    assert texts(db) == {text}
+
+
+@pytest.mark.regression("adeekshith/watomatic#15")
+def test_text_of_staff_is_not_sent_back_to_them(db: Connection, context: Context) -> None:
+    number, name = db.execute(
+        "select substr(phone, 2), full_name from app.agents where id = %s", [context.admin.sub]
+    ).fetchone() or ("", "")
+    receive(db, webhook(text_message("Terima kasih, kami akan segera membalas.", number)))
+    rows = db.execute("select recipient_id, variables ->> 'sender' from app.messages").fetchall()
+    assert [(str(row[0]), row[1].split(" (")[0]) for row in rows] == [(str(context.admin2.sub), name)]
+
+
+def test_repeated_text_is_forwarded_once_within_an_hour(db: Connection, context: Context) -> None:
+    for n in range(3):
+        receive(db, webhook(text_message("Kami tutup.", "628130000000", f"wamid.{n}")))
+    assert inbox_outcomes(db) == ["forwarded", "repeated", "repeated"]
+    db.execute("update app.conversations set hour_began_at = hour_began_at - interval '1 hour'")
+    receive(db, webhook(text_message("Kami tutup.", "628130000000", "wamid.9")))
+    assert inbox_outcomes(db).count("forwarded") == 2
+
+
+@pytest.mark.parametrize(("sender", "forwarded"), [("14155550100", 5), ("628130000000", 50)])
+def test_flood_of_a_stranger_is_limited(
+    db: Connection, context: Context, sender: str, forwarded: int
+) -> None:
+    flood = [text_message(f"promo {n}", sender, f"wamid.{n}") for n in range(50)]
+    receive(db, webhook(*flood))
+    assert len(texts(db)) == forwarded
+    assert inbox_outcomes(db).count("too many") == 50 - forwarded
+
+
+@pytest.mark.regression("glific/glific#1777")
+@pytest.mark.parametrize(
+    ("field", "value_of", "words"),
+    [
+        ("template-paused", None, "message_template_status_update PAUSED order_routed"),
+        ("template-recategorised", None, "template_category_update MARKETING order_routed"),
+        ("account_update", {"event": "ACCOUNT_RESTRICTION"}, "account_update ACCOUNT_RESTRICTION"),
+        ("account_update", {"event": "DISABLED_UPDATE"}, "account_update DISABLED_UPDATE"),
+        (
+            "message_template_quality_update",
+            {"new_quality_score": "RED", "message_template_name": "order_routed"},
+            "message_template_quality_update RED order_routed",
+        ),
+        (
+            "phone_number_quality_update",
+            {"event": "FLAGGED", "current_limit": "TIER_1K"},
+            "phone_number_quality_update FLAGGED TIER_1K",
+        ),
+        ("message_template_status_update", {"event": "APPROVED"}, None),
+        ("message_template_quality_update", {"new_quality_score": "GREEN"}, None),
+        ("history", {"event": "x"}, None),
+    ],
+)
+def test_fault_of_template_or_account_notifies_headquarters_once(
+    db: Connection, context: Context, field: str, value_of: dict[str, Any] | None, words: str | None
+) -> None:
+    body = (
+        {"entry": [{"time": 1795730400, "changes": [{"field": field, "value": value_of}]}]}
+        if value_of
+        else case(field)
+    )
+    for repeat in range(3):
+        receive(db, body | {"batch": repeat})
+    rows = db.execute("select channel, variables ->> 'event' from app.messages").fetchall()
+    assert {row for row in rows if row[1]} == ({("EMAIL", words)} if words else set())
+    assert len(rows) == (2 if words else 0)
+    assert len(inbox_outcomes(db)) == 1
 
 
 def test_statuses_of_a_batch_are_applied_to_their_messages(db: Connection, context: Context) -> None:
@@ -436,7 +664,9 @@ def test_every_element_of_a_batch_is_processed(db: Connection, context: Context)
         status_update("w2", "delivered", two),
         status_update("w3", "read", three),
     ]
-    texts = [{"id": f"t{n}", "from": "62811", "type": "text", "text": {"body": "Halo"}} for n in range(3)]
+    texts = [
+        {"id": f"t{n}", "from": "62811", "type": "text", "text": {"body": f"Halo {n}"}} for n in range(3)
+    ]
     receive(
         db,
         {
@@ -486,5 +716,5 @@ def test_conversation_is_purged_when_its_free_form_window_is_closed(db: Connecti
     db.execute(
         "insert into app.conversations values ('+62811', now() - interval '3 days'), ('+62812', now())"
     )
-    assert value(db, "select jobs.purge_sessions()") == 1
+    assert value(db, "select auth.purge_sign_ins(100)") == 1
     assert value(db, "select string_agg(number, ',') from app.conversations") == "+62812"
