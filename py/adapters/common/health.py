@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from litestar import Controller, Response, get
+from litestar.di import NamedDependency
 from prometheus_client import Gauge
 
 Check = Callable[[], str]
@@ -46,13 +47,13 @@ class HealthController(Controller):
         return {"status": "ok"}
 
     @get("/ready", sync_to_thread=False)
-    def ready(self, health: Health) -> Response[dict[str, Any]]:
+    def ready(self, health: NamedDependency[Health]) -> Response[dict[str, Any]]:
         """200 if every check is fine, otherwise 503 with the reasons."""
         ready, body = health.report()
         return Response(body, status_code=200 if ready else 503)
 
     @get("/", sync_to_thread=False)
-    def all(self, health: Health) -> Response[dict[str, Any]]:
+    def all(self, health: NamedDependency[Health]) -> Response[dict[str, Any]]:
         """Like /health/ready, with the adapter's details."""
         ready, body = health.report()
         return Response(body | health.details(), status_code=200 if ready else 503)
