@@ -65,9 +65,10 @@ def test_schedule_follows_the_job_files(sample: Sample, cron_database: str) -> N
 @needs_cron
 def test_scheduler_runs_jobs_as_the_owner_of_all_objects(sample: Sample, cron_database: str) -> None:
     sample.migrate(cron_database)
-    assert query(
+    [(settings,)] = query(
         cron_database, "select setconfig from pg_db_role_setting where setrole = 'hub_scheduler'::regrole"
-    ) == [(["role=hub_owner"],)]
+    )
+    assert set(settings) == {"role=hub_owner", "jit=off"}
     with psycopg.connect(cron_database, autocommit=True) as conn:
         conn.execute("set role hub_owner")
         assert conn.execute("select count(*) from cron.job where jobname = 'hub:purge'").fetchone() == (1,)

@@ -251,7 +251,10 @@ def test_message_that_is_being_claimed_is_not_purged(clone: Clone) -> None:
     with psycopg.connect(url, autocommit=True) as conn, psycopg.connect(url) as other:
         context = make_context(conn)
         sent = message(conn, context, "PENDING")
-        conn.execute("update app.messages set created_at = now() - interval '500 days'")
+        conn.execute(
+            "update app.messages set created_at = now() - interval '500 days',"
+            " expires_at = now() + interval '1 hour'"
+        )
         assert claim(other) == [sent]
         run_job(conn, "retention")
         assert remaining(conn) == {sent}
