@@ -1,6 +1,6 @@
 """Crash test: kill the adapter again and again while it sends, and count lost and repeated messages.
 
-python -m tests.whatsapp.crash_test --messages 5000 --kills 50 [--without-callbacks]
+python -m tests.whatsapp.crash_test --messages 5000 --kills 50 [--without-callbacks] [--outages]
 """
 
 import argparse
@@ -36,11 +36,24 @@ class Report:
     uncounted: int
     """Messages that were delivered more often than the outbox counts."""
     kills: int
+    outages: int
+    """How many of the kills happened while Meta was away."""
     seconds: float
 
 
-def run(environment: Environment, messages: int, kills: int, *, callbacks: bool, seed: int = 1) -> Report:
-    """Enqueue messages, send them and kill the adapter at random moments; returns when all are settled."""
+def run(
+    environment: Environment,
+    messages: int,
+    kills: int,
+    *,
+    callbacks: bool,
+    outages: bool = False,
+    seed: int = 1,
+) -> Report:
+    """Enqueue messages, send them and kill the adapter at random moments; returns when all are settled.
+
+    With `outages`, Meta is away at each fifth kill, before and after it.
+    """
     chance = random.Random(seed)  # noqa: S311
     with psycopg.connect(environment.gateway.database_url, autocommit=True) as conn:
         conn.execute("delete from app.messages")
@@ -56,9 +69,15 @@ def run(environment: Environment, messages: int, kills: int, *, callbacks: bool,
     for killed in range(kills):
         share = messages * (killed + 1) // (kills + 1)
         wait_until(lambda share=share: len(environment.meta.accepted) >= share, 120, interval=0.02)  # type: ignore[misc]
-        time.sleep(chance.uniform(0, 0.05))
+        away = outages and killed % 5 == 0
+        if away:
+            environment.meta.outage = chance.choice([502, 503])
+        time.sleep(chance.uniform(0, 1 if away else 0.05))
         environment.kill()
         environment.start()
+        if away:
+            time.sleep(chance.uniform(0, 3))
+            environment.meta.outage = 0
     wait_until(lambda: _is_settled(environment), 120 + messages / 10, interval=0.02)
     deliveries = environment.meta.deliveries()
     with psycopg.connect(environment.gateway.database_url) as conn:
@@ -73,6 +92,7 @@ def run(environment: Environment, messages: int, kills: int, *, callbacks: bool,
         surplus=sum(surplus.values()),
         uncounted=sum(1 for message, more in surplus.items() if more > repeats[message]),
         kills=kills,
+        outages=(kills + 4) // 5 if outages else 0,
         seconds=time.monotonic() - began,
     )
 
@@ -90,6 +110,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=5000, help="messages to send (default: 5000)")
     parser.add_argument("--kills", type=int, default=50, help="kills of the adapter (default: 50)")
     parser.add_argument("--without-callbacks", action="store_true", help="lose all of Meta's callbacks")
+    parser.add_argument("--outages", action="store_true", help="take Meta away at each fifth kill")
     options = parser.parse_args()
     with (
         test_cluster.running_cluster() as cluster,
@@ -101,7 +122,14 @@ def main() -> None:
     ):
         load(gateway.database_url)
         with environments.running(gateway, Path(folder)) as environment:
-            print(run(environment, options.messages, options.kills, callbacks=not options.without_callbacks))
+            report = run(
+                environment,
+                options.messages,
+                options.kills,
+                callbacks=not options.without_callbacks,
+                outages=options.outages,
+            )
+            print(report)
 
 
 if __name__ == "__main__":

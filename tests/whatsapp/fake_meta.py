@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 import uvicorn
-from litestar import Litestar, Request, Response, post
+from litestar import Litestar, Request, Response, get, post
 
 from hub import paths
 from tests.support.test_cluster import free_port
@@ -144,8 +144,14 @@ class FakeMeta:
     """Whether a closed window is reported by a `failed` status, as Meta mostly does, or in the answer."""
     accepted: list[Json] = field(default_factory=list)
     """The bodies of accepted messages, with their `id`."""
+    accepted_at: dict[str, float] = field(default_factory=dict)
+    """Unix time of the first acceptance of each message, by the hub's id."""
     requests: int = 0
-    """Number of requests, refused ones included."""
+    """Number of requests to send, refused ones included."""
+    probes: int = 0
+    """How often the number was read."""
+    outage: int = 0
+    """Unless 0, a proxy answers every request with this HTTP status."""
     webhook_client: httpx.AsyncClient | None = None
     """Sends the statuses; belongs to the event loop of the server."""
     _recent: deque[float] = field(default_factory=deque)
@@ -262,6 +268,7 @@ class FakeMeta:
     def _record(self, to: str, body: Json) -> Json:
         message = body | {"id": f"wamid.{uuid.uuid4().hex}"}
         self.accepted.append(message)
+        self.accepted_at.setdefault(message["biz_opaque_callback_data"], time.time())
         if self.callbacks:
             self._spawn(self._send_statuses(message, self.dead_numbers.get(to)))
         return _acceptance(to, message)
@@ -359,12 +366,14 @@ def _app(meta: FakeMeta) -> Litestar:
     @post("/{version:str}/{number_id:str}/messages", status_code=200)
     async def messages(request: Request[Any, Any, Any]) -> Response[Any]:
         meta.requests += 1
+        if meta.outage:
+            return _page(meta.outage)
         version, number_id = request.path_params["version"], request.path_params["number_id"]
         raw = await request.body()
         if meta.rejections:
             rejection = meta.rejections.popleft()
             if isinstance(rejection, int):
-                return Response("<html>Bad Gateway</html>", status_code=rejection, media_type="text/html")
+                return _page(rejection)
             return Response(rejection.body(), status_code=rejection.http)
         try:
             answer = meta.accept(version, number_id, request.headers.get("authorization"), raw)
@@ -376,7 +385,22 @@ def _app(meta: FakeMeta) -> Litestar:
         await asyncio.sleep(meta.delay)
         return Response(answer)
 
-    return Litestar([messages], openapi_config=None, logging_config=None)
+    @get("/{version:str}/{number_id:str}")
+    async def number(request: Request[Any, Any, Any]) -> Response[Any]:
+        meta.probes += 1
+        if meta.outage:
+            return _page(meta.outage)
+        if request.headers.get("authorization") != f"Bearer {meta.token}":
+            refused = MetaError(190, "Error validating access token", http=401)
+            return Response(refused.body(), status_code=refused.http)
+        return Response({"id": request.path_params["number_id"]})
+
+    return Litestar([messages, number], openapi_config=None, logging_config=None)
+
+
+def _page(status: int) -> Response[Any]:
+    """The answer of a proxy in between."""
+    return Response("<html>Bad Gateway</html>", status_code=status, media_type="text/html")
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from adapters.whatsapp.templates import (
     variable_names,
 )
 from tests.support.context import Connection
-from tests.whatsapp.fake_meta import FakeMeta, MetaError, approved_templates, payloads
+from tests.whatsapp.fake_meta import FakeMeta, approved_templates, payloads
 
 BODY = "Kabar pesanan {{order_number}}: kini {{status_text}}. Terima kasih."
 
@@ -162,63 +162,6 @@ def test_missing_or_empty_variable_becomes_a_dash() -> None:
     assert positional("a {{x}} b {{y}}") == "a {{1}} b {{2}}"
 
 
-@pytest.mark.parametrize(
-    ("code", "expected"),
-    [
-        (131000, "again"),
-        (131016, "again"),
-        (131056, "again"),
-        (130429, "again"),
-        (131048, "again"),
-        (4, "again"),
-        (80007, "again"),
-        (190, "again"),
-        (10, "again"),
-        (131026, "never"),
-        (131047, "never"),
-        (132000, "never"),
-        (132001, "never"),
-        (132012, "never"),
-        (132015, "never"),
-        (132016, "never"),
-        (999999, "never"),
-    ],
-)
-def test_error_code_decides_whether_a_message_is_retried(
-    meta: FakeMeta, settings: Settings, code: int, expected: str
-) -> None:
-    meta.rejections.append(MetaError(code, "no"))
-    assert deliver(settings, message()) == [f"{code} {expected}"]
-    assert meta.accepted == []
-
-
-def test_refused_token_pauses_all_sending(meta: FakeMeta, settings: Settings) -> None:
-    meta.token = "another"
-    assert deliver(settings, message(), message(), message()) == ["190 again"] * 3
-    assert meta.requests == 1
-
-
-def test_repeated_rate_limit_errors_double_the_pause(meta: FakeMeta, settings: Settings) -> None:
-    now = 1000.0
-    rate_limit = RateLimit(1e9, lambda: now)
-
-    async def run(delivery: MetaDelivery) -> list[float]:
-        nonlocal now
-        pauses = []
-        for _ in range(3):
-            meta.rejections.append(MetaError(130429, "Rate limit hit"))
-            with pytest.raises(DeliveryError, match="130429"):
-                await delivery.deliver(message())
-            pauses.append(rate_limit.paused_until - now)
-            with pytest.raises(DeliveryError, match="130429"):
-                await delivery.deliver(message())
-            now = rate_limit.paused_until
-        return pauses
-
-    assert with_delivery(settings, run, rate_limit) == [2, 4, 8]
-    assert meta.requests == 3
-
-
 def test_own_rate_limit_keeps_sending_below_metas_limit(meta: FakeMeta, settings: Settings) -> None:
     meta.per_second = 40
     settings.whatsapp_per_second = 30
@@ -248,14 +191,20 @@ def test_timeout_leaves_the_outcome_unknown(meta: FakeMeta, settings: Settings) 
     assert len(meta.accepted) == 1
 
 
-def test_http_error_of_a_proxy_leaves_the_outcome_unknown(meta: FakeMeta, settings: Settings) -> None:
-    meta.rejections.extend([502, 504])
-    assert deliver(settings, message(), message()) == ["unknown"] * 2
-
-
-def test_message_is_retried_when_meta_is_unreachable(settings: Settings) -> None:
+def test_message_is_given_back_when_meta_is_unreachable(settings: Settings) -> None:
     settings.whatsapp_graph_url = "http://127.0.0.1:1"
-    assert deliver(settings, message()) == ["Meta is unreachable again"]
+    assert deliver(settings, message()) == ["ConnectError again"]
+
+
+def test_probe_reads_the_number_and_reports_a_refused_token(meta: FakeMeta, settings: Settings) -> None:
+    with_delivery(settings, MetaDelivery.probe)
+    meta.token = "another"
+    with pytest.raises(DeliveryError, match="190"):
+        with_delivery(settings, MetaDelivery.probe)
+    meta.outage = 502
+    with pytest.raises(UnknownOutcomeError, match="502"):
+        with_delivery(settings, MetaDelivery.probe)
+    assert (meta.probes, meta.requests) == (3, 0)
 
 
 @pytest.mark.parametrize("number", [None, "", "+62-84", "salon@hub.test"])

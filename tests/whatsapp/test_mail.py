@@ -33,6 +33,8 @@ class FakeSmtpServer:
     """The handler of the SMTP server: keeps e-mails, or refuses them on demand."""
 
     port: int = 0
+    mail_answer: str = ""
+    """Refusal of the sender."""
     rcpt_answer: str = ""
     """Refusal of every recipient."""
     data_answer: str = ""
@@ -41,6 +43,15 @@ class FakeSmtpServer:
     """Whether the connection is cut after an e-mail was accepted."""
     mails: list[EmailMessage] = field(default_factory=list)
     recipients: list[list[str]] = field(default_factory=list)
+
+    async def handle_MAIL(  # noqa: N802
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        if self.mail_answer:
+            return self.mail_answer
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
@@ -230,8 +241,8 @@ def test_mail_is_retried_after_a_refused_login(secured: FakeSmtpServer) -> None:
     assert secured.mails == []
 
 
-def test_server_that_requires_tls_refuses_unencrypted_mail_permanently(secured: FakeSmtpServer) -> None:
-    assert send(secured, security="none") == "SMTP 530 never"
+def test_mail_waits_for_the_settings_when_the_server_requires_tls(secured: FakeSmtpServer) -> None:
+    assert send(secured, security="none") == "SMTP 530 again"
 
 
 def test_nothing_is_sent_when_the_server_lacks_the_required_starttls(server: FakeSmtpServer) -> None:

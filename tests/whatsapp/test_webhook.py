@@ -110,6 +110,32 @@ def test_webhook_above_the_maximum_size_is_refused(client: TestClient[Litestar],
     assert inbox.stored == []
 
 
+def change(number: str | None, text: str = "halo") -> dict[str, Any]:
+    metadata = {} if number is None else {"metadata": {"phone_number_id": number}}
+    return {"field": "messages", "value": metadata | {"messages": [{"text": text}]}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ([change("1")], [change("1")]),
+        ([change("2")], None),
+        ([change("2", "a"), change("2", "b")], None),
+        ([change("2"), change("1"), change(None)], [change("1"), change(None)]),
+        ([{"field": "message_template_status_update", "value": {"event": "PAUSED"}}],) * 2,
+        (["x", {"value": 1}, {"value": {"metadata": []}}],) * 2,
+    ],
+    ids=["own", "other", "others", "both", "template-event", "malformed"],
+)
+def test_what_concerns_another_number_of_the_account_is_passed_by(
+    client: TestClient[Litestar], inbox: FakeInbox, changes: list[Any], kept: list[Any] | None
+) -> None:
+    payload = {"object": "whatsapp_business_account", "entry": [{"id": "9", "changes": changes}]}
+    body = json.dumps(payload).encode()
+    assert client.post("/webhook", content=body, headers=signed(body)).status_code == 200
+    assert inbox.stored == ([] if kept is None else [payload | {"entry": [{"id": "9", "changes": kept}]}])
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"1", b"\xff\xfe", b"[" * 100_000])
 def test_body_that_is_not_a_json_object_is_answered_400(
     client: TestClient[Litestar], inbox: FakeInbox, body: bytes

@@ -83,6 +83,10 @@ class FakeProvider:
         self.accepted.append(message.id)
         return f"provider-{message.id}-{len(self.accepted)}"
 
+    async def probe(self) -> None:
+        if self.failures and self.failures[0].pause:
+            raise self.failures.pop(0)
+
 
 def with_worker(
     settings: Settings, delivery: ConsoleDelivery | FakeProvider, do: Callable[[Worker], Awaitable[None]]
@@ -268,7 +272,7 @@ def test_slow_mail_server_does_not_slow_whatsapp(
             ]
             tasks = [asyncio.create_task(worker.run()) for worker in workers]
             async with asyncio.timeout(10):
-                while len(whatsapp.accepted) < 10:
+                while workers[1].health.sent < 10:
                     await asyncio.sleep(0.02)
             for task in tasks:
                 task.cancel()

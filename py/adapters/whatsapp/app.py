@@ -56,7 +56,7 @@ def create(settings: Settings, deliveries: Mapping[str, Delivery] | None = None)
             "sent": sum(state.sent for state in states),
             "failed": sum(state.failed for state in states),
             "unknown": sum(state.unknown for state in states),
-            "channels": list(workers),
+            "channels": {channel: worker.breaker.reason or "ok" for channel, worker in workers.items()},
         }
 
     health = Health(details)

@@ -49,6 +49,9 @@ class ConsoleDelivery:
             await asyncio.to_thread(_append, self._file, message, provider_id)
         return provider_id
 
+    async def probe(self) -> None:
+        """The console is always there."""
+
 
 def _append(file: Path, message: Message, provider_id: str) -> None:
     record = message.model_dump(mode="json", exclude={"variables", "template_body"})

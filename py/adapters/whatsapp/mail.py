@@ -1,5 +1,6 @@
 """Delivery by e-mail over SMTP, the second channel."""
 
+import re
 from contextlib import suppress
 from email.errors import HeaderParseError
 from email.headerregistry import Address
@@ -7,6 +8,7 @@ from email.message import EmailMessage
 
 import aiosmtplib
 
+from adapters.whatsapp.breaker import BACK_OFF, REFUSED
 from adapters.whatsapp.delivery import DeliveryError, UnknownOutcomeError
 from adapters.whatsapp.messages import Message
 from adapters.whatsapp.settings import Settings
@@ -54,6 +56,17 @@ SUBJECTS = {
     "erp_cancel_refused": "ERP menolak pembatalan pesanan",
 }
 """Subjects by template; the order's number follows."""
+
+
+_PERMANENT = 500
+_CLOSING = 421
+_NO_SPACE = 552
+_ENHANCED = re.compile(r"[245]\.(\d{1,3})\.(\d{1,3})\b")
+_OF_SERVER = {"3.1", "3.2", "4.5"}
+"""Subject and detail of an enhanced status: full disk, no mail accepted, sending quota used."""
+
+_QUOTA = _OF_SERVER | {"2.2"}
+"""2.2: the recipient's mailbox is full."""
 
 
 def compose(message: Message, sender: str) -> EmailMessage:
@@ -111,20 +124,44 @@ class MailDelivery:
         except (aiosmtplib.SMTPException, OSError) as error:
             server.close()
             code = f" {error.code}" if isinstance(error, aiosmtplib.SMTPResponseException) else ""
-            raise DeliveryError(f"SMTP {type(error).__name__}{code}", retry=True) from error
+            pause = REFUSED if isinstance(error, aiosmtplib.SMTPAuthenticationError) else BACK_OFF
+            raise DeliveryError(
+                f"SMTP {type(error).__name__}{code}", retry=True, tried=False, pause=pause
+            ) from error
         return server
+
+    async def probe(self) -> None:
+        """Connect and log in. Raises as `Delivery.probe`."""
+        server = await self._connect()
+        try:
+            with suppress(aiosmtplib.SMTPException):
+                await server.quit()
+        finally:
+            server.close()
 
 
 async def _send(server: aiosmtplib.SMTP, mail: EmailMessage) -> None:
     try:
         await server.send_message(mail)
     except aiosmtplib.SMTPRecipientsRefused as error:
-        code = error.recipients[0].code
-        raise DeliveryError(f"SMTP {code}", retry=code < 500) from error
+        raise refusal(error.recipients[0].code, error.recipients[0].message) from error
+    except aiosmtplib.SMTPSenderRefused as error:
+        # The sender is the same in every e-mail: encryption, login or the address is wrong.
+        pause = BACK_OFF if error.code < _PERMANENT else REFUSED
+        raise DeliveryError(f"SMTP {error.code}", retry=True, pause=pause) from error
     except aiosmtplib.SMTPResponseException as error:
-        raise DeliveryError(f"SMTP {error.code}", retry=error.code < 500) from error
+        raise refusal(error.code, error.message) from error
     except aiosmtplib.SMTPNotSupported as error:
         raise DeliveryError("SMTP SMTPNotSupported", retry=False) from error
     except Exception as error:
         # A cut connection or a timeout: the server may have accepted the e-mail.
         raise UnknownOutcomeError(type(error).__name__) from error
+
+
+def refusal(code: int, text: str) -> DeliveryError:
+    """The refusal of a recipient or of an e-mail, by its reply code and its enhanced status (RFC 3463)."""
+    enhanced = _ENHANCED.match(text)
+    detail = f"{enhanced[1]}.{enhanced[2]}" if enhanced else ""
+    temporary = code < _PERMANENT or detail in _QUOTA or (code == _NO_SPACE and not detail)
+    of_server = code == _CLOSING or detail in _OF_SERVER
+    return DeliveryError(f"SMTP {code}", retry=temporary, pause=BACK_OFF if temporary and of_server else None)

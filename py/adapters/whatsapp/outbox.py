@@ -19,10 +19,10 @@ class Outbox(GatewayClient):
         super().__init__(settings, role="messenger", service_id=SERVICE_ID)
         self._settings = settings
 
-    async def claim(self, channel: str | None = None) -> list[Message]:
-        """Lease the due messages of a channel, or of all; at most `whatsapp_batch` of them."""
+    async def claim(self, channel: str | None = None, limit: int | None = None) -> list[Message]:
+        """Lease the due messages of a channel, or of all; at most `limit` or `whatsapp_batch` of them."""
         limits = {
-            "max": self._settings.whatsapp_batch,
+            "max": limit or self._settings.whatsapp_batch,
             "lease_seconds": self._settings.whatsapp_lease_seconds,
         }
         only = {"only_channel": channel} if channel else {}

@@ -18,16 +18,6 @@ class RateLimit:
         self._clock = clock
         self._next = 0.0
         self._pairs: dict[str, float] = {}
-        self.paused_until = 0.0
-
-    def pause(self, seconds: float) -> None:
-        """Send nothing for so many seconds."""
-        self.paused_until = max(self.paused_until, self._clock() + seconds)
-
-    @property
-    def paused(self) -> bool:
-        """Whether nothing may be sent now."""
-        return self._clock() < self.paused_until
 
     def acquire_pair(self, recipient: str) -> bool:
         """Whether a message to this recipient may be sent now; counts it if so.

@@ -95,6 +95,37 @@ def parse(body: bytes) -> dict[str, Any] | None:
     return payload if isinstance(payload, dict) else None
 
 
+def own_part(payload: dict[str, Any], phone_number_id: str) -> dict[str, Any] | None:
+    """The payload without what concerns another number of the account; None if nothing is left.
+
+    Events of templates and of the account name no number: they stay.
+    """
+    entries = payload.get("entry")
+    if not isinstance(entries, list):
+        return payload
+    kept, dropped = [], False
+    for entry in entries:
+        changes = entry.get("changes") if isinstance(entry, dict) else None
+        if not isinstance(changes, list):
+            kept.append(entry)
+            continue
+        own = [change for change in changes if _number_of(change) in (None, phone_number_id)]
+        dropped = dropped or len(own) < len(changes)
+        if own or not changes:
+            kept.append(entry | {"changes": own})
+    if not dropped:
+        return payload
+    return payload | {"entry": kept} if kept else None
+
+
+def _number_of(change: Any) -> str | None:
+    """Meta's id of the number that a change concerns, if it names one."""
+    value = change.get("value") if isinstance(change, dict) else None
+    metadata = value.get("metadata") if isinstance(value, dict) else None
+    found = metadata.get("phone_number_id") if isinstance(metadata, dict) else None
+    return None if found is None else str(found)
+
+
 def require_signature(app_secret: SecretStr) -> Guard:
     """A guard that admits only bodies that Meta signed with the app's secret; others are answered 401."""
 
@@ -142,9 +173,15 @@ def router(settings: Settings, inbox: Callable[[], Inbox], processor: Callable[[
         inbox: Annotated[Inbox, Dependency(skip_validation=True)],
         processor: Annotated[InboxProcessor, Dependency(skip_validation=True)],
     ) -> Response[str]:
-        """Store a webhook before answering 200; 400 if it can never be stored, 503 if Meta should retry."""
+        """Store a webhook before answering 200; 400 if it can never be stored, 503 if Meta should retry.
+
+        What concerns another number of the account is passed by.
+        """
         payload = parse(await request.body())
-        status = 400 if payload is None else await _store(inbox.store_inbound, payload, processor.wake)
+        if payload is None:
+            return Response("", status_code=400, media_type=MediaType.TEXT)
+        own = own_part(payload, settings.whatsapp_phone_number_id)
+        status = 200 if own is None else await _store(inbox.store_inbound, own, processor.wake)
         return Response("", status_code=status, media_type=MediaType.TEXT)
 
     return Router(

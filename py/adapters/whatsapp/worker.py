@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,10 +12,12 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from postgrest import APIError
+from prometheus_client import Gauge
 from tenacity import RetryError
 
 from adapters.common.gateway import is_transient
-from adapters.common.retry import call_with_retries
+from adapters.common.retry import call_with_retries, pause
+from adapters.whatsapp.breaker import BACK_OFF, Breaker, Pause
 from adapters.whatsapp.delivery import Delivery, DeliveryError, UnknownOutcomeError
 from adapters.whatsapp.messages import Message
 
@@ -24,11 +27,13 @@ T = TypeVar("T")
 _MAX_PAUSE_SECONDS = 15
 """The longest pause between two attempts to reach the gateway."""
 
+_STOPPED = Gauge("hub_channel_stopped", "1 while a channel rests or tries its provider", ["channel"])
+
 
 class MessageSource(Protocol):
     """The part of the outbox that the worker calls."""
 
-    async def claim(self, channel: str | None) -> list[Message]: ...
+    async def claim(self, channel: str | None, limit: int | None) -> list[Message]: ...
     async def report_sent(self, message_id: UUID, provider_id: str) -> None: ...
     async def report_failed(self, message_id: UUID, error_code: str, *, retry: bool) -> None: ...
     async def release(self, message_ids: list[UUID]) -> None: ...
@@ -49,7 +54,8 @@ class Health:
 class Worker:
     """Delivers the due messages of a channel until it is stopped.
 
-    Stopped, it completes the deliveries that have begun and gives the other claimed messages back.
+    Stopped, it gives back what it has claimed and not begun, and completes the deliveries that have begun.
+    While the provider is away or refuses every message, nothing is claimed: `breaker`.
     """
 
     outbox: MessageSource
@@ -60,6 +66,7 @@ class Worker:
     poll_seconds: float = 0.5
     concurrency: int = 8
     health: Health = field(default_factory=Health)
+    breaker: Breaker = field(default_factory=Breaker)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _unreported: dict[UUID, str] = field(default_factory=dict)
@@ -78,60 +85,99 @@ class Worker:
         """Deliver until `stop` is called."""
         while not self._stop.is_set():
             self._wake.clear()
+            if rest := self.breaker.remaining():
+                await pause(rest, self._stop)
+                continue
             try:
                 claimed = await self.step()
             except RetryError:
                 break  # stopped while the gateway was unreachable
-            if not claimed:
+            if not claimed and not self.breaker.remaining():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), self.poll_seconds)
 
     async def step(self) -> int:
-        """Claim once and deliver the batch; returns the number of claimed messages."""
-        claimed, deadline = await self._claim()
-        slots = asyncio.Semaphore(self.concurrency)
+        """Claim once and deliver the batch, or one message after the channel was stopped.
 
-        async def handle(message: Message) -> None:
-            async with slots:
-                await self._handle(message, deadline)
-
+        Returns the number of claimed messages, 0 while the provider is away.
+        """
+        if self.breaker.remaining() or not await self._is_reachable():
+            return 0
+        claimed, deadline = await self._claim(1 if self.breaker.reason else None)
+        waiting, untried = deque(claimed), deque[Message]()
         # Concurrency keeps the order: a claim holds one message per recipient and priority.
         async with asyncio.TaskGroup() as tasks:
-            for message in claimed:
-                tasks.create_task(handle(message))
+            stopped = tasks.create_task(self._stop.wait())
+            busy = {
+                tasks.create_task(self._deliver_in_turn(waiting, untried, deadline))
+                for _ in range(min(self.concurrency, len(claimed)))
+            }
+            while busy and not self._stop.is_set():
+                await asyncio.wait({*busy, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                busy = {task for task in busy if not task.done()}
+            stopped.cancel()
+            await self._give_back(waiting, deadline)
+        await self._give_back(untried, deadline)
         return len(claimed)
 
-    async def _claim(self) -> tuple[list[Message], float]:
+    async def _is_reachable(self) -> bool:
+        """Whether messages may be claimed: the channel runs, or its provider has answered a probe."""
+        if not self.breaker.reason or self.breaker.probed:
+            return True
+        try:
+            await self.delivery.probe()
+        except (DeliveryError, UnknownOutcomeError) as error:
+            self._trip(str(error), error.pause or BACK_OFF)
+            return False
+        self.breaker.probed = True
+        return True
+
+    async def _deliver_in_turn(
+        self, waiting: deque[Message], untried: deque[Message], deadline: float
+    ) -> None:
+        """Deliver what waits until worker or channel is stopped; `untried` receives what was not seen."""
+        while waiting and not self._stop.is_set() and not self.breaker.remaining():
+            message = waiting.popleft()
+            if not await self._handle(message, deadline):
+                untried.append(message)
+
+    async def _claim(self, limit: int | None) -> tuple[list[Message], float]:
         deadline = 0.0
 
         async def claim() -> list[Message]:
             nonlocal deadline
             deadline = time.monotonic() + self.lease_seconds  # before the database's own lease begins
-            return await self.outbox.claim(self.channel)
+            return await self.outbox.claim(self.channel, limit)
 
         claimed = await self._call_with_retries("claim_messages", claim)
         self.health.last_claim_at = datetime.now(UTC)
         self.health.gateway_answers = True
         return claimed, deadline
 
-    async def _handle(self, message: Message, deadline: float) -> None:
-        if self._stop.is_set():
-            await self._release(message)
-            return
+    async def _handle(self, message: Message, deadline: float) -> bool:
+        """Deliver and report; returns false if the provider never saw the message."""
         if time.monotonic() >= deadline:
             logger.warning("%s: the lease has lapsed, another worker may have the message", message.id)
-            return
+            return True
         provider_id = self._unreported.get(message.id)
         try:
             if provider_id is None:
                 async with asyncio.timeout(deadline - time.monotonic()):
                     provider_id = await self.delivery.deliver(message)
+                self._reset()
         except DeliveryError as error:
+            if error.pause:
+                self._trip(error.code, error.pause)
+            if not error.tried:
+                return False
             await self._report_failure(message, error.code, deadline, retry=error.retry)
         except (TimeoutError, UnknownOutcomeError) as error:
             # It may have been sent. Without a report the lease lapses, and the database sets it to UNKNOWN.
             self.health.unknown += 1
-            logger.warning("%s: unknown whether it was sent (%s)", message.id, error or "no answer in time")
+            reason = str(error) or "no answer in time"
+            logger.warning("%s: unknown whether it was sent (%s)", message.id, reason)
+            if away := error.pause if isinstance(error, UnknownOutcomeError) else BACK_OFF:
+                self._trip(reason, away)
         except Exception as error:
             logger.exception("%s: the delivery raised an unexpected error", message.id)
             await self._report_failure(message, type(error).__name__, deadline, retry=True)
@@ -140,13 +186,33 @@ class Worker:
             if await self._report("message_sent", message, deadline, provider_id):
                 del self._unreported[message.id]
                 self.health.sent += 1
+        return True
 
-    async def _release(self, message: Message) -> None:
-        """Give a message back that was claimed and not begun when the adapter was stopped."""
+    def _trip(self, reason: str, away: Pause) -> None:
+        self.breaker.trip(reason, away)
+        _STOPPED.labels(self.channel or "all").set(1)
+        logger.warning(
+            "%s: stopped for %.0f seconds: %s", self.channel, self.breaker.remaining(), self.breaker.reason
+        )
+
+    def _reset(self) -> None:
+        if self.breaker.reason:
+            logger.info("%s: the provider accepts messages again", self.channel)
+        self.breaker.reset()
+        _STOPPED.labels(self.channel or "all").set(0)
+
+    async def _give_back(self, messages: deque[Message], deadline: float) -> None:
+        """Give claimed messages back before their lease lapses; the claim does not count."""
+        if not messages:
+            return
+        ids = [message.id for message in messages]
+        messages.clear()
         try:
-            await self._call_with_retries("release_messages", lambda: self.outbox.release([message.id]))
+            await self._call_with_retries(
+                "release_messages", lambda: self.outbox.release(ids), deadline - time.monotonic()
+            )
         except (RetryError, APIError) as error:
-            logger.warning("%s: not given back, its lease must lapse: %s", message.id, error)
+            logger.warning("%s messages are not given back, their leases must lapse: %s", len(ids), error)
 
     async def _report_failure(self, message: Message, code: str, deadline: float, *, retry: bool) -> None:
         logger.warning("%s: not delivered: %s", message.id, code)
