@@ -7,6 +7,6 @@ __depends__ = {"0016_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="a072dd494cfde2b4f62588611bd2d21ecac6c4d62a83adb23c9448eaa89eeefa",
+        sha256="b940b38637ce98617ecfe5fdc528a301fe5d382ba7fdecb4095cf5fb02bfd0ab",
     ),
 ]

@@ -76,12 +76,14 @@ create function app.order_awaiting(
 returns app.awaiting_enum language sql immutable
 as $$
   select case
-    when p_status = 'DRAFT' then 'PARTNER'
+    -- The first result sets the type. A cast of the whole case would prevent inlining, and the
+    -- function would be planned again in each transaction.
+    when p_status = 'DRAFT' then 'PARTNER'::app.awaiting_enum
     when p_status not in ('SUBMITTED', 'PROCESSING', 'APPROVED') then 'NONE'
     when p_routed_to_subdist_id is null then 'HEADQUARTERS'
     when p_status = 'PROCESSING' and p_last_response_at is not null then 'HEADQUARTERS'
     else 'SUBDIST'
-  end::app.awaiting_enum
+  end
 $$;
 comment on function app.order_awaiting(app.order_status_enum, uuid, timestamptz) is
   'Who must act next on an order with this status, sub-distributor and last answer of theirs';

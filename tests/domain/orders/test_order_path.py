@@ -41,3 +41,21 @@ def test_order_passes_the_drawn_files_and_at_most_eight(db: Connection, context:
     files -= {file for file in files if file.startswith("schema/")}
     assert files == drawn_files()
     assert len(files) <= 8
+
+
+SQL_FUNCTION_CALLS = (
+    "select s.funcid::regproc::text, s.calls from pg_stat_xact_user_functions as s"
+    " join pg_proc as p on p.oid = s.funcid join pg_language as l on l.oid = p.prolang"
+    " where l.lanname = 'sql'"
+)
+
+
+def test_order_calls_no_sql_function(db: Connection, context: Context) -> None:
+    """An SQL function that cannot be inlined is planned again in each transaction."""
+    db.execute("set local track_functions = 'all'")
+    # The planner itself calls constant functions, until the sixth order, which has all plans.
+    for _ in range(7):
+        submit(db, context.partners[0], items(SKU_000=1, SKU_001=2))
+    before = db.execute(SQL_FUNCTION_CALLS).fetchall()
+    submit(db, context.partners[0], items(SKU_000=1, SKU_001=2))
+    assert sorted(db.execute(SQL_FUNCTION_CALLS).fetchall()) == sorted(before)
