@@ -63,15 +63,16 @@ $$;
 comment on function app.is_callable(text, app.orders) is
   'True if this call is possible for the order, as far as its row says';
 
--- PL/pgSQL keeps the plan of the whole expression for the session.
+-- PL/pgSQL keeps the plans of its expressions for the session, and each transaction prepares only
+-- the expression of the role that asks.
 create function app.allowed_actions(
   p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean, p_role text
 )
 returns text[] language plpgsql immutable
 as $$
 begin
-  return array_remove(case
-    when p_role = 'partner' then array[
+  if p_role = 'partner' then
+    return array_remove(array[
       case
         when app.order_allows('update_draft', p_status, p_awaiting, p_is_held) then 'update_draft'
       end,
@@ -81,10 +82,12 @@ begin
       case
         when app.order_allows('cancel_order', p_status, p_awaiting, p_is_held) then 'cancel_order'
       end
-    ]
-    when p_role = 'subdist' then array[
+    ], null);
+  elsif p_role = 'subdist' then
+    return array_remove(array[
       case
-        when app.order_allows('respond_order', p_status, p_awaiting, p_is_held) then 'respond_order'
+        when app.order_allows('respond_order', p_status, p_awaiting, p_is_held)
+          then 'respond_order'
       end,
       case
         when app.order_allows('ship_order', p_status, p_awaiting, p_is_held) then 'ship_order'
@@ -93,16 +96,20 @@ begin
         when app.order_allows('complete_order', p_status, p_awaiting, p_is_held)
           then 'complete_order'
       end
-    ]
-    when p_role in ('admin', 'superadmin') then array[
+    ], null);
+  elsif p_role in ('admin', 'superadmin') then
+    return array_remove(array[
       case
-        when app.order_allows('release_order', p_status, p_awaiting, p_is_held) then 'release_order'
+        when app.order_allows('release_order', p_status, p_awaiting, p_is_held)
+          then 'release_order'
       end,
       case
-        when app.order_allows('reroute_order', p_status, p_awaiting, p_is_held) then 'reroute_order'
+        when app.order_allows('reroute_order', p_status, p_awaiting, p_is_held)
+          then 'reroute_order'
       end,
       case
-        when app.order_allows('approve_order', p_status, p_awaiting, p_is_held) then 'approve_order'
+        when app.order_allows('approve_order', p_status, p_awaiting, p_is_held)
+          then 'approve_order'
       end,
       case
         when app.order_allows('reject_order', p_status, p_awaiting, p_is_held) then 'reject_order'
@@ -117,9 +124,9 @@ begin
       case
         when app.order_allows('return_items', p_status, p_awaiting, p_is_held) then 'return_items'
       end
-    ]
-    else '{}'
-  end, null);
+    ], null);
+  end if;
+  return '{}';
 end $$;
 comment on function app.allowed_actions(
   app.order_status_enum, app.awaiting_enum, boolean, text
