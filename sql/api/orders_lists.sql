@@ -36,7 +36,7 @@ $$;
 comment on function api.newest_order_events(int, timestamptz) is
 $$List the newest events of the orders that the caller sees, embeddable like order_events
 n is 1 to 100; before is the created_at of the last event of the page before, null for the first.
-For a sub-distributor the events are those of their newest 1,000 orders. For them, and for an agent
+For a sub-distributor the events are those of their newest 200 orders. For them, and for an agent
 of few partners, it is faster than order_events?order=created_at.desc, whatever the number of
 orders.
 Errors: INVALID_ARGUMENT 400.$$;

@@ -70,7 +70,7 @@ returns setof bigint language plpgsql stable rows 20
 as $$
 declare
   v_few_partners constant int := 1000;
-  v_newest_orders constant int := 1000;
+  v_newest_orders constant int := 200;
   v_before constant timestamptz := coalesce(p_before, 'infinity');
 begin
   perform app.check_page(p_n, p_before);
@@ -125,7 +125,7 @@ begin
 end $$;
 comment on function app.newest_order_event_ids(int, timestamptz) is
   'Ids of the newest events that the caller sees, before a time; for a sub-distributor those of '
-  'their newest 1,000 orders. Raises INVALID_ARGUMENT';
+  'their newest 200 orders. Raises INVALID_ARGUMENT';
 
 -- With the owner's rights and the conditions of the policies: under row security, the comparison of
 -- a status, which is not leakproof, would neither use an index nor the statistics. A statement for
