@@ -63,6 +63,39 @@ def test_schedule_follows_the_job_files(sample: Sample, cron_database: str) -> N
 
 
 @needs_cron
+@pytest.mark.regression("pg_ash#250")
+@pytest.mark.parametrize("databases", [["postgres"], ["gone", "postgres"]])
+def test_jobs_that_point_to_another_database_are_taken_over(
+    sample: Sample, cron_database: str, databases: list[str]
+) -> None:
+    """As after the database was renamed or restored under another name."""
+    sample.write("jobs/more.sql", "-- job: more\n-- schedule: * * * * *\n-- Does more.\nselect 1;\n")
+    sample.migrate(cron_database, require_cron=True)
+    for job, database in zip(("purge", "more"), databases, strict=False):
+        run(cron_database, f"update cron.job set database = '{database}' where jobname = 'hub:{job}'")
+    report = sample.migrate(cron_database)
+    assert sorted(report.jobs_scheduled) == sorted(("purge", "more")[: len(databases)])
+    rows = query(cron_database, "select jobname, database = current_database(), active from cron.job")
+    assert sorted(rows) == [("hub:more", True, True), ("hub:purge", True, True)]
+    assert not sample.migrate(cron_database).changed
+
+
+@needs_cron
+def test_job_that_cannot_be_scheduled_fails_the_migration(sample: Sample, cron_database: str) -> None:
+    sample.migrate(cron_database, require_cron=True)
+    run(
+        cron_database,
+        "create function public.elsewhere() returns trigger language plpgsql as"
+        " 'begin new.database := ''postgres''; return new; end';"
+        "create trigger elsewhere before insert on cron.job for each row"
+        " execute function public.elsewhere()",
+    )
+    sample.write("jobs/more.sql", "-- job: more\n-- schedule: * * * * *\n-- Does more.\nselect 1;\n")
+    with pytest.raises(MigrationError, match="does not run these jobs in this database: hub:more"):
+        sample.migrate(cron_database)
+
+
+@needs_cron
 def test_scheduler_runs_jobs_as_the_owner_of_all_objects(sample: Sample, cron_database: str) -> None:
     sample.migrate(cron_database)
     [(settings,)] = query(

@@ -141,18 +141,17 @@ def _prepare_cron(conn: psycopg.Connection[Any]) -> None:
 
 
 def _schedule(conn: psycopg.Connection[Any], jobs: list[Job], report: Report) -> None:
+    """Make the `hub:` jobs those of the files, in this database, and verify that they are."""
     superuser = conn.info.parameter_status("is_superuser") == "on"
-    rows = conn.execute(
-        "select jobname, schedule, command, jobid from cron.job"
-        " where jobname like %s and database = current_database()",
-        [PREFIX + "%"],
-    ).fetchall()
-    present = {name: (schedule, command, jobid) for name, schedule, command, jobid in rows}
+    present = _scheduled(conn)
     for job in jobs:
         name = PREFIX + job.name
         old = present.pop(name, None)
-        if old and old[:2] == (job.schedule, job.command):
+        if old and old[:3] == (job.schedule, job.command, True):
             continue
+        if old:
+            # pg_cron 1.4 keeps the database of a job that it schedules again under the same name.
+            conn.execute("select cron.unschedule(%s)", [old[3]])
         if superuser:
             conn.execute(
                 "select cron.schedule_in_database(%s, %s, %s, current_database(), %s)",
@@ -161,6 +160,27 @@ def _schedule(conn: psycopg.Connection[Any], jobs: list[Job], report: Report) ->
         else:
             conn.execute("select cron.schedule(%s, %s, %s)", [name, job.schedule, job.command])
         report.jobs_scheduled.append(job.name)
-    for name, (_, _, jobid) in present.items():
+    for name, (_, _, _, jobid) in present.items():
         conn.execute("select cron.unschedule(%s)", [jobid])
         report.jobs_unscheduled.append(name.removeprefix(PREFIX))
+    expected = {PREFIX + job.name: (job.schedule, job.command, True) for job in jobs}
+    if wrong := sorted(expected.items() ^ {name: row[:3] for name, row in _scheduled(conn).items()}.items()):
+        names = ", ".join(sorted({name for name, _ in wrong}))
+        raise MigrationError(
+            f"pg_cron does not run these jobs in this database: {names}",
+            hint="compare cron.job with sql/jobs; a job of the same name may belong to another login",
+        )
+
+
+def _scheduled(conn: psycopg.Connection[Any]) -> dict[str, tuple[str, str, bool, int]]:
+    """Schedule, command, whether it runs in this database, and id of each `hub:` job.
+
+    pg_cron's table exists in one database of a cluster, so all of them are this hub's: those that name
+    another database were scheduled before it was renamed or restored.
+    """
+    rows = conn.execute(
+        "select jobname, schedule, command, database = current_database(), jobid from cron.job"
+        " where jobname like %s",
+        [PREFIX + "%"],
+    ).fetchall()
+    return {name: (schedule, command, is_here, jobid) for name, schedule, command, is_here, jobid in rows}

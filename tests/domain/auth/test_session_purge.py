@@ -109,7 +109,12 @@ def test_history_of_the_scheduler_is_purged_in_batches_after_a_week(clone: Clone
         conn.execute("create schema cron")
         conn.execute(
             "create table cron.job_run_details ("
-            "jobid bigint, runid bigint primary key, start_time timestamptz, end_time timestamptz)"
+            "jobid bigint, runid bigint primary key, start_time timestamptz, end_time timestamptz,"
+            " database text default current_database())"
+        )
+        conn.execute(
+            "insert into cron.job_run_details select 9, -n, '2020-01-01', '2020-01-01', 'another'"
+            " from generate_series(1, 60) as n"
         )
         # every tenth run was cut off; the last of them is younger than a week
         conn.execute(
@@ -117,11 +122,13 @@ def test_history_of_the_scheduler_is_purged_in_batches_after_a_week(clone: Clone
             " from generate_series(1, 200) as n, lateral ("
             "select case when n % 10 > 0 then now() - (200.5 - n) * interval '2 hours' end) as t (at)"
         )
-        left = "select count(*), min(runid) from cron.job_run_details"
+        left = "select count(*), min(runid) from cron.job_run_details where jobid = 1"
         conn.execute("call jobs.purge_cron_history(50, 0)")
         assert conn.execute(left).fetchone() == (151, 50), "up to the last run with a time"
         run_job(conn, "history-purge")
         assert conn.execute(left).fetchone() == (84, 117)
         assert value(conn, "select last_rows from jobs.runs where job = 'history-purge'") == 67
+        others = "select count(*) from cron.job_run_details where database = 'another'"
+        assert value(conn, others) == 60
         run_job(conn, "history-purge")
         assert conn.execute(left).fetchone() == (84, 117)
