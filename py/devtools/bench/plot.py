@@ -96,7 +96,8 @@ def _scale(figures: Sequence[dict[str, Any]]) -> pygal.Line | None:
     chart = _chart(pygal.Line, "Time by the time at the smallest size, logarithmic", logarithmic=True)
     chart.x_labels = [f"{int(size):,} orders" for size in sizes]
     for name, values in lines.items():
-        chart.add(name, [value / values[0] for value in values])
+        if values[0]:
+            chart.add(name, [value / values[0] for value in values])
     return chart
 
 
