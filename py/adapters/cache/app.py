@@ -1,7 +1,5 @@
 """The Litestar application: /catalogue, /configs and /stock for frontends, /health and /metrics."""
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import lru_cache
@@ -21,75 +19,72 @@ from adapters.cache.errors import RefusedError
 from adapters.cache.service import CacheService, Source
 from adapters.cache.settings import Settings
 from adapters.cache.shared_store import SharedStore
+from adapters.common.app import create_app
+from adapters.common.health import Health
+from adapters.common.requests import fail
+from adapters.common.tasks import Supervisor
 
 ANSWERS = Counter("hub_cache_answers", "Answers with a body, or 304", ["resource", "source", "status"])
 
 VERSION_HEADER = "Hub-Version"
 _JSON = "application/json; charset=utf-8"
-_PROBE_SECONDS = 1.0
 _CODES = {404: "PGRST125", 405: "PGRST117"}
 """The gateway's codes of unknown paths and methods."""
 
 
 def create(settings: Settings) -> Litestar:
     """Create the application."""
+    health, tasks = Health(), Supervisor()
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         secret = settings.jwt_secret.get_secret_value()
+        url = settings.cache_database_url.get_secret_value()
         async with AsyncExitStack() as stack:
-            database = await stack.enter_async_context(
-                Database(
-                    settings.cache_database_url.get_secret_value(), seconds=settings.cache_database_seconds
-                )
-            )
+            database = await stack.enter_async_context(Database(url, seconds=settings.cache_database_seconds))
+            with suppress(RefusedError):
+                await database.state([])
+            health.add("database", lambda: database.problem)
+            tasks.add("database watch", database.watch)
             store = None
-            if url := settings.redis_url.get_secret_value():
-                store = SharedStore(
-                    url,
-                    Seal(secret),
-                    prefix=settings.redis_prefix,
-                    timeout=settings.redis_timeout_ms / 1000,
-                    wait=settings.redis_wait_ms / 1000,
-                )
+            if settings.redis_url.get_secret_value():
+                store = _shared_store(settings)
                 stack.push_async_callback(store.close)
                 await store.probe()
-                prober = asyncio.create_task(_probe(store))
-                stack.push_async_callback(_cancelled, prober)
-            app.state.store = store
+                health.add("redis", lambda: store.problem, required=False)
+                tasks.add("redis watch", store.watch)
             app.state.service = CacheService(database, Verifier(secret), store)
+            await stack.enter_async_context(tasks)
             yield
 
-    return Litestar(
-        [catalogue, configs, stock, live, ready],
+    health.add("tasks", tasks.problem)
+    return create_app(
+        Settings.NAME,
+        health=health,
+        handlers=[catalogue, configs, stock],
         lifespan=[lifespan],
         dependencies={"service": Provide(_service, sync_to_thread=False)},
-        exception_handlers={
-            RefusedError: _refused,
-            HTTPException: _http_error,
-            Exception: _unexpected,
-        },
+        exception_handlers={RefusedError: _refused, HTTPException: _http_error, Exception: _unexpected},
+        # Thousands of requests a second: ANSWERS counts them.
+        access_log=False,
+        request_metrics=False,
         cors_config=CORSConfig(
             allow_methods=["GET"],
             allow_headers=["Authorization", "If-None-Match", VERSION_HEADER],
-            expose_headers=["ETag", "Age", "Retry-After", VERSION_HEADER],
+            expose_headers=["ETag", "Age", "Retry-After", "X-Request-Id", VERSION_HEADER],
             max_age=86400,
         ),
-        openapi_config=None,
-        logging_config=None,
     )
 
 
-async def _probe(store: SharedStore) -> None:
-    while True:
-        await asyncio.sleep(_PROBE_SECONDS)
-        await store.probe()
-
-
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+def _shared_store(settings: Settings) -> SharedStore:
+    return SharedStore(
+        settings.redis_url.get_secret_value(),
+        Seal(settings.jwt_secret.get_secret_value()),
+        prefix=settings.redis_prefix,
+        timeout=settings.redis_timeout_ms / 1000,
+        wait=settings.redis_wait_ms / 1000,
+    )
 
 
 def _service(state: State) -> CacheService:
@@ -121,24 +116,6 @@ async def stock(request: Request[Any, Any, Any], service: NamedDependency[CacheS
     ANSWERS.labels("stock", "memory", 200).inc()
     headers = {"Cache-Control": "private, no-store", "Vary": "Authorization", **age}
     return Response(body, media_type=_JSON, headers=headers)
-
-
-@get("/health/live", sync_to_thread=False)
-def live() -> dict[str, str]:
-    """200 while the process answers."""
-    return {"status": "ok"}
-
-
-@get("/health/ready")
-async def ready(state: State, service: NamedDependency[CacheService]) -> Response[dict[str, Any]]:
-    """200 while requests can be answered, degraded without Redis; 503 without the database."""
-    there = await service.is_database_there()
-    store: SharedStore | None = state.store
-    redis = "not configured" if store is None else store.condition.reason or "ok"
-    degraded = store is not None and not store.condition.available
-    status = "unavailable" if not there else "degraded" if degraded else "ok"
-    body = {"status": status, "parts": {"database": "ok" if there else "away", "redis": redis}}
-    return Response(body, status_code=200 if there else 503)
 
 
 def _answer(resource: str, request: Request[Any, Any, Any], source: Source) -> Response[bytes]:
@@ -191,5 +168,5 @@ def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Respon
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
-    logging.getLogger(__name__).error("request failed", exc_info=error)
+    fail(request, error)
     return _refused(request, RefusedError(500, "XX000", "Internal error", hint="Try again later"))

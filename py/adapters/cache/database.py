@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -21,6 +22,7 @@ CONNECTIONS = 3
 _CONFIGS = "configs"
 _RECONNECT_SECONDS = 2.0
 _DRAIN_SECONDS = 1.0
+_WATCH_SECONDS = 1.0
 
 Result = TypeVar("Result")
 
@@ -73,6 +75,8 @@ class Database:
         """`url` connects as the role `cache`; `seconds` is the time limit of a call with its retries."""
         self._seconds = seconds
         self._drained_at = float("-inf")
+        self.problem = "not asked yet"
+        """Why the last call failed, empty after one that succeeded."""
         self._pool = AsyncConnectionPool(
             # After a failover a standby may answer under the old address: it could show an older state.
             conninfo.make_conninfo(url, target_session_attrs="primary", application_name="hub-cache"),
@@ -117,6 +121,13 @@ class Database:
             self._drained_at = now
             await self._pool.drain()
 
+    async def watch(self) -> None:
+        """Ask every second, so that `problem` is current without requests; never ends."""
+        while True:
+            with suppress(RefusedError):
+                await self.state([])
+            await asyncio.sleep(_WATCH_SECONDS)
+
     async def _call(self, query: str, *values: str) -> str:
         async def once() -> str:
             async with self._pool.connection() as conn:
@@ -132,13 +143,17 @@ class Database:
             async with asyncio.timeout(self._seconds):
                 for _ in range(CONNECTIONS + 1):
                     try:
-                        return await once()
+                        result = await once()
                     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                         problem = error
+                    else:
+                        self.problem = ""
+                        return result
         except (TimeoutError, PoolTimeout) as error:
             problem = problem or error
         except psycopg.Error as error:
             raise _refusal(error) from error
+        self.problem = type(problem).__name__
         raise DatabaseAwayError(type(problem).__name__) from problem
 
 

@@ -60,14 +60,6 @@ class CacheService:
         copy = await self._stock.copy(seen.state.stock_seconds)
         return copy.body, self._stock.headers(copy)
 
-    async def is_database_there(self) -> bool:
-        """Whether the database answers."""
-        try:
-            await self._database.state([])
-        except RefusedError:
-            return False
-        return True
-
     async def _body(self, name: str, family: Family) -> Source:
         if present := self._copies.present(name, family.state):
             return Source(present, "memory")

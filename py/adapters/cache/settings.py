@@ -3,18 +3,17 @@
 HUB_CACHE_SETTINGS names the file; its values override the environment.
 """
 
-import json
-import os
-from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from adapters.common.settings import ServerSettings
 
 
-class Settings(BaseSettings):
+class Settings(ServerSettings):
     """The settings of the adapter."""
 
-    model_config = SettingsConfigDict(env_prefix="HUB_", env_ignore_empty=True, extra="ignore")
+    NAME: ClassVar[str] = "cache"
 
     jwt_secret: SecretStr = Field(
         default=..., min_length=32, description="The gateway's HS256 key; verifies the callers' tokens"
@@ -46,9 +45,3 @@ class Settings(BaseSettings):
         description="Longest delay of a request by Redis, also while another process reads the body,"
         " in milliseconds",
     )
-
-    @classmethod
-    def load(cls) -> "Settings":
-        """Read the file, if one is named, and the environment. Raises ValidationError."""
-        file = os.environ.get("HUB_CACHE_SETTINGS")
-        return cls(**json.loads(Path(file).read_text())) if file else cls()

@@ -22,6 +22,7 @@ _VALUE_SECONDS = 900
 _LOCK_MILLISECONDS = 1000
 _PROBE_MILLISECONDS = 10_000
 _POLL_SECONDS = 0.01
+_WATCH_SECONDS = 1.0
 _FAILURES = (redis.exceptions.RedisError, OSError, ValueError)  # a TimeoutError is an OSError
 
 Result = TypeVar("Result")
@@ -92,6 +93,17 @@ class SharedStore:
             task = asyncio.create_task(self._put(name, body))
             self._writes.add(task)
             task.add_done_callback(self._writes.discard)
+
+    @property
+    def problem(self) -> str:
+        """Why Redis is not used; empty while it is."""
+        return self.condition.reason
+
+    async def watch(self) -> None:
+        """Probe every second; never ends."""
+        while True:
+            await self.probe()
+            await asyncio.sleep(_WATCH_SECONDS)
 
     async def probe(self) -> bool:
         """Write and read a value; Redis is used from now on if that succeeds, else left out."""

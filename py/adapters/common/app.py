@@ -24,11 +24,13 @@ def create_app(
     lifespan: Sequence[Lifespan] = (),
     dependencies: Mapping[str, Provide] | None = None,
     access_log: bool = True,
+    request_metrics: bool = True,
     **options: Any,
 ) -> Litestar:
     """The application of the adapter `name`: its handlers, /health, /metrics, request ids and errors as JSON.
 
     `lifespan` opens what the adapter needs and runs its tasks. `options` are Litestar's own.
+    `request_metrics` counts and times requests by path; an adapter with very many may count for itself.
     """
     metrics = PrometheusConfig(
         app_name=name, prefix="hub_adapter", group_path=True, exclude=["^/health", "^/metrics"]
@@ -39,7 +41,7 @@ def create_app(
         dependencies={"health": Provide(lambda: health, sync_to_thread=False), **(dependencies or {})},
         middleware=[
             RequestId(),
-            metrics.middleware,
+            *([metrics.middleware] if request_metrics else []),
             *([logs.access_log().middleware] if access_log else []),
             *options.pop("middleware", []),
         ],

@@ -1,4 +1,4 @@
-"""Health: /health/live while the event loop turns, /health/ready while every check is fine.
+"""Health: /health/live while the event loop turns, /health/ready while every required check is fine.
 
 An orchestrator restarts a program that is not live; it sends no requests to one that is not ready.
 """
@@ -21,19 +21,26 @@ class Health:
 
     def __init__(self, details: Callable[[], dict[str, Any]] = dict) -> None:
         self._checks: dict[str, Check] = {}
+        self._optional: set[str] = set()
         self.details = details
 
-    def add(self, name: str, check: Check) -> None:
-        """Add a check under a name; a check of the same name is replaced."""
+    def add(self, name: str, check: Check, *, required: bool = True) -> None:
+        """Add a check under a name; a check of the same name is replaced.
+
+        An adapter whose check of something optional fails is degraded, and still ready.
+        """
         self._checks[name] = check
+        (self._optional.discard if required else self._optional.add)(name)
         _CHECK.labels(name).set_function(lambda: float(not check()))
 
     def report(self) -> tuple[bool, dict[str, Any]]:
         """Whether all is well, and the state of each check."""
         found = {name: check() for name, check in self._checks.items()}
         checks = {name: {"ok": not reason, "detail": reason} for name, reason in found.items()}
-        ready = not any(found.values())
-        return ready, {"status": "ok" if ready else "trouble", "checks": checks}
+        failed = {name for name, reason in found.items() if reason}
+        ready = failed <= self._optional
+        status = "ok" if not failed else "degraded" if ready else "trouble"
+        return ready, {"status": status, "checks": checks}
 
 
 class HealthController(Controller):
@@ -48,7 +55,7 @@ class HealthController(Controller):
 
     @get("/ready", sync_to_thread=False)
     def ready(self, health: NamedDependency[Health]) -> Response[dict[str, Any]]:
-        """200 if every check is fine, otherwise 503 with the reasons."""
+        """200 if every required check is fine, otherwise 503; with the reasons."""
         ready, body = health.report()
         return Response(body, status_code=200 if ready else 503)
 

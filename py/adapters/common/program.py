@@ -9,9 +9,9 @@ from litestar import Litestar
 from pydantic import ValidationError
 
 from adapters.common import logs
-from adapters.common.settings import AdapterSettings, SettingsError
+from adapters.common.settings import ServerSettings, SettingsError
 
-S = TypeVar("S", bound=AdapterSettings)
+S = TypeVar("S", bound=ServerSettings)
 
 CONNECTION_SECONDS = 3
 """Open requests may take so long to end when the program is stopped; then its tasks are stopped."""
@@ -32,7 +32,7 @@ def load_settings(settings_class: type[S]) -> S | None:
         return None
 
 
-def serve(app: Litestar, settings: AdapterSettings) -> int:
+def serve(app: Litestar, settings: ServerSettings) -> int:
     """Serve the application until the program is stopped; returns the exit code."""
     config = uvicorn.Config(
         app,

@@ -16,20 +16,16 @@ class SettingsError(Exception):
     """Settings that are valid by themselves do not fit together; the text names the variables to set."""
 
 
-class AdapterSettings(BaseSettings):
-    """The shared settings. A subclass sets `NAME` and adds `<name>_host` and `<name>_port`."""
+class ServerSettings(BaseSettings):
+    """What every adapter has. A subclass sets `NAME` and adds `<name>_host` and `<name>_port`."""
 
     model_config = SettingsConfigDict(env_prefix="HUB_", env_ignore_empty=True, extra="ignore")
 
     NAME: ClassVar[str]
     """The adapter's name: `adapters.<name>` is its package."""
 
-    gateway_url: str = Field(default="http://127.0.0.1:18150", description="The hub's HTTP API")
     jwt_secret: SecretStr = Field(
         default=..., min_length=32, description="The gateway's HS256 key; signs the adapter's own tokens"
-    )
-    listen_url: SecretStr = Field(
-        default=SecretStr(""), description="Direct connection to the database, for notifications"
     )
 
     @classmethod
@@ -47,3 +43,12 @@ class AdapterSettings(BaseSettings):
     def port(self) -> int:
         """The port to listen at."""
         return int(getattr(self, f"{self.NAME}_port"))
+
+
+class AdapterSettings(ServerSettings):
+    """The settings of an adapter that calls the gateway."""
+
+    gateway_url: str = Field(default="http://127.0.0.1:18150", description="The hub's HTTP API")
+    listen_url: SecretStr = Field(
+        default=SecretStr(""), description="Direct connection to the database, for notifications"
+    )

@@ -57,6 +57,8 @@ OTHERS: Mapping[str, Mapping[str, str]] = {
         "PYTHON": "Python 3.11 or newer with which `./hub` creates `.venv`",
     },
     "Tests": {
+        "HUB_CACHE_KILLS": "Number of times that `tests/cache` kills Redis under load",
+        "HUB_CACHE_TRIALS": "Number of read-your-writes trials of `tests/cache`",
         "HUB_FUZZ_EXAMPLES": "Requests for each operation in `tests/fuzz`",
         "HUB_FUZZ_SECONDS": "Time limit of each operation in `tests/fuzz`",
         "HUB_FUZZ_SEED": "Seed of `tests/fuzz`",
