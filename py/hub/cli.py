@@ -46,6 +46,8 @@ app = typer.Typer(
 )
 replica_app = typer.Typer(help="Promote or remove the stack's standby.", no_args_is_help=True)
 app.add_typer(replica_app, name="replica")
+whatsapp_app = typer.Typer(help="Compare WhatsApp's templates at Meta.", no_args_is_help=True)
+app.add_typer(whatsapp_app, name="whatsapp")
 jobs_app = typer.Typer(help="List and run the scheduled jobs.", no_args_is_help=True)
 app.add_typer(jobs_app, name="jobs")
 
@@ -176,6 +178,17 @@ def superadmin(
 ) -> None:
     """Create a superadmin, who then creates all other accounts; asks for the password."""
     call("hub.commands.accounts", "superadmin", email, name, phone, database)
+
+
+@whatsapp_app.command("templates")
+def whatsapp_templates(
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare what Meta has; exit 1 if it differs.")
+    ] = False,
+    database: Database = None,
+) -> None:
+    """Print the templates to submit to Meta, or compare them with --check."""
+    call("hub.commands.whatsapp", "templates", check, database)
 
 
 @jobs_app.command("list")

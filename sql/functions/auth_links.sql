@@ -25,7 +25,7 @@ begin
     select s.id from app.sub_distributors as s
     where s.whatsapp_number = v_number and s.status = 'ACTIVE' order by s.id
   loop
-    select * into v_link from auth.new_secret();
+    select * into v_link from auth.new_code();
     insert into auth.sign_in_links (token_hash, subdist_id, expires_at)
     values (v_link.token_hash, v_subdist.id, now() + make_interval(mins => v_minutes));
     perform app.enqueue_messages(

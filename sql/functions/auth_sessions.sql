@@ -66,6 +66,25 @@ end $$;
 comment on function auth.new_secret() is
   'Returns a random token of 256 bits, and the hash that is stored';
 
+-- 15 characters are the most that WhatsApp's authentication templates take. 32 divides 256, so each
+-- character is equally likely.
+create function auth.new_code(out token text, out token_hash bytea)
+language plpgsql volatile
+as $$
+declare
+  v_bytes bytea := extensions.gen_random_bytes(15);
+begin
+  token := (
+    select string_agg(
+      substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', get_byte(v_bytes, n) % 32 + 1, 1), '' order by n)
+    from generate_series(0, 14) as n
+  );
+  token_hash := auth.token_hash(token);
+end $$;
+comment on function auth.new_code() is
+  'Returns a random code of 75 bits, 15 digits and capital letters without I, L, O and U, and the '
+  'hash that is stored';
+
 create function auth.seconds_until(p_at timestamptz) returns int language sql stable
 as $$
   select greatest(0, floor(extract(epoch from p_at)) - floor(extract(epoch from now())))::int

@@ -28,6 +28,7 @@ from tests.support.test_cluster import free_port
 
 TOKEN = "EAAG-for-tests-only"
 PHONE_NUMBER_ID = "106540352242922"
+BUSINESS_ACCOUNT_ID = "102290129340398"
 APP_SECRET = "app-secret-for-tests-only"
 VERIFY_TOKEN = "verify-token-for-tests-only"
 VERSION = "24.0"
@@ -39,6 +40,7 @@ MAX_TEXT_LENGTH = 1024
 MAX_PAYLOAD_LENGTH = 256
 MAX_OPAQUE_LENGTH = 512
 MAX_TITLE_LENGTH = 20
+MAX_CODE_LENGTH = 15
 MAX_BUTTONS = 3
 WINDOW_SECONDS = 24 * 3600
 
@@ -75,19 +77,45 @@ class ApprovedTemplate:
 
     text: str
     buttons: int
+    is_code: bool = False
+    """Category AUTHENTICATION: Meta's own text, and a button that copies the code."""
 
     @property
     def variables(self) -> int:
         return len(set(re.findall(r"\{\{(\d+)\}\}", self.text)))
 
 
+CODE_TEXT = "*{{1}}* adalah kode verifikasi Anda. Demi keamanan, jangan bagikan kode ini."
+
+
+def submitted_templates() -> list[Json]:
+    """The templates of the page, in its order."""
+    text = (paths.root() / "docs" / "whatsapp" / "templates.md").read_text()
+    return [json.loads(block) for block in re.findall(r"```json\n(.*?)\n```", text, re.DOTALL)]
+
+
+def stored(template: Json) -> Json:
+    """A submitted template as `GET /<WABA_ID>/message_templates` returns it once it is approved."""
+    kept = {key: value for key, value in template.items() if key != "message_send_ttl_seconds"}
+    kept |= {"id": str(abs(hash(template["name"]))), "status": "APPROVED", "rejected_reason": "NONE"}
+    if template["category"] == "AUTHENTICATION":
+        body, footer, buttons = json.loads(json.dumps(template["components"]))
+        body["text"] = CODE_TEXT
+        footer["text"] = f"Kode ini kedaluwarsa dalam {footer['code_expiration_minutes']} menit."
+        url = "https://www.whatsapp.com/otp/code/?otp_type=COPY_CODE&code=otp{{1}}"
+        buttons["buttons"] = [{"type": "URL", "text": "Salin kode", "url": url}]
+        kept["components"] = [body, footer, buttons]
+    return kept
+
+
 def approved_templates() -> dict[tuple[str, str], ApprovedTemplate]:
     """The templates of the page by name and language. Raises ValueError if Meta would refuse one."""
-    text = (paths.root() / "docs" / "whatsapp" / "templates.md").read_text()
     found = {}
-    for block in re.findall(r"```json\n(.*?)\n```", text, re.DOTALL):
-        template = json.loads(block)
+    for template in submitted_templates():
         parts = {part["type"]: part for part in template["components"]}
+        if template["category"] == "AUTHENTICATION":
+            found[template["name"], template["language"]] = ApprovedTemplate(CODE_TEXT, 1, is_code=True)
+            continue
         body = parts["BODY"]["text"]
         _review(template["name"], body)
         buttons = parts.get("BUTTONS", {"buttons": []})["buttons"]
@@ -122,6 +150,10 @@ class FakeMeta:
     url: str = ""
     webhook_url: str = ""
     templates: dict[tuple[str, str], ApprovedTemplate] = field(default_factory=approved_templates)
+    listed: list[Json] = field(default_factory=lambda: [stored(each) for each in submitted_templates()])
+    """The templates that it lists."""
+    page_size: int = 25
+    """Templates of one answer, unless less are asked for."""
     token: str = TOKEN
     per_second: int = PER_SECOND
     callbacks: bool = True
@@ -217,6 +249,9 @@ class FakeMeta:
         if length > MAX_TEXT_LENGTH:
             raise MetaError(132005, "Translated text too long")
         buttons = [c for c in template.get("components", []) if c["type"] == "button"]
+        if known.is_code:
+            self._check_code(texts, buttons)
+            return
         if sorted(int(b["index"]) for b in buttons) != list(range(known.buttons)):
             raise MetaError(132000, f"buttons: {len(buttons)} do not match {known.buttons}")
         for button in buttons:
@@ -225,6 +260,13 @@ class FakeMeta:
                 raise MetaError(132012, "Template parameter format mismatch")
             if not 0 < len(parameter["payload"]) <= MAX_PAYLOAD_LENGTH:
                 raise MetaError(131009, "Parameter value is not valid: payload")
+
+    def _check_code(self, texts: list[Json], buttons: list[Json]) -> None:
+        expected = [{"type": "button", "sub_type": "url", "index": "0", "parameters": texts}]
+        if buttons != expected:
+            raise MetaError(131008, "Required parameter is missing: the code of the button")
+        if len(texts[0]["text"]) > MAX_CODE_LENGTH:
+            raise MetaError(132005, "The code has more than 15 characters")
 
     def _check_interactive(self, interactive: Json) -> None:
         replies = [button["reply"] for button in interactive.get("action", {}).get("buttons", [])]
@@ -395,7 +437,24 @@ def _app(meta: FakeMeta) -> Litestar:
             return Response(refused.body(), status_code=refused.http)
         return Response({"id": request.path_params["number_id"]})
 
-    return Litestar([messages, number], openapi_config=None, logging_config=None)
+    @get("/{version:str}/{account_id:str}/message_templates")
+    async def templates(request: Request[Any, Any, Any]) -> Response[Any]:
+        if meta.outage:
+            return _page(meta.outage)
+        if request.headers.get("authorization") != f"Bearer {meta.token}":
+            refused = MetaError(190, "Error validating access token", http=401)
+            return Response(refused.body(), status_code=refused.http)
+        if request.path_params["account_id"] != BUSINESS_ACCOUNT_ID:
+            unknown = MetaError(100, "Unsupported get request")
+            return Response(unknown.body(), status_code=unknown.http)
+        first = int(request.query_params.get("after", 0))
+        until = first + min(meta.page_size, int(request.query_params.get("limit", meta.page_size)))
+        paging: Json = {"cursors": {"before": str(first), "after": str(until)}}
+        if until < len(meta.listed):
+            paging["next"] = f"{meta.url}/next"
+        return Response({"data": meta.listed[first:until], "paging": paging})
+
+    return Litestar([messages, number, templates], openapi_config=None, logging_config=None)
 
 
 def _page(status: int) -> Response[Any]:

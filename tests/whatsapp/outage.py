@@ -114,10 +114,16 @@ def run(environment: Environment, messages: int, per_second: float, *, callbacks
 def _single_messages(environment: Environment) -> list[float]:
     """Seconds from the commit of single messages, one after another, to their acceptance."""
     committed: dict[str, float] = {}
-    for _ in range(SINGLE_MESSAGES):
-        [message_id] = environment.enqueue(1)
-        committed[message_id] = time.time()
-        time.sleep(SINGLE_GAP_SECONDS)
+    with psycopg.connect(environment.gateway.database_url, autocommit=True) as conn:
+        partners = conn.execute("select id from app.partners order by id").fetchall()
+        for n in range(SINGLE_MESSAGES):
+            variables = '{"order_number": "ORD-261123-000001", "status_text": "selesai"}'
+            [[message_id]] = conn.execute(
+                "select app.enqueue_message('order_status', 'PARTNER', %s, null, %s::jsonb)::text",
+                [partners[n % len(partners)][0], variables],
+            ).fetchall()
+            committed[message_id] = time.time()
+            time.sleep(SINGLE_GAP_SECONDS)
     accepted = environment.meta.accepted_at
     wait_until(lambda: set(committed) <= set(accepted), 60)
     return [accepted[message_id] - at for message_id, at in committed.items()]

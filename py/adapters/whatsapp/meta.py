@@ -18,6 +18,29 @@ from adapters.whatsapp.settings import Settings
 from adapters.whatsapp.templates import components, free_form_buttons
 
 
+def open_client(
+    settings: Settings, transport: httpx.AsyncBaseTransport | None = None
+) -> tuple[WhatsApp, httpx.AsyncClient]:
+    """A client of the Graph API, and its session, which the caller closes."""
+    session = httpx.AsyncClient(
+        timeout=settings.whatsapp_timeout_seconds,
+        trust_env=False,
+        event_hooks={"response": [require_metas_answer]},
+        transport=transport,
+    )
+    client = WhatsApp(
+        phone_id=settings.whatsapp_phone_number_id,
+        token=settings.whatsapp_token.get_secret_value(),
+        session=session,
+        api_version=settings.whatsapp_api_version,
+    )
+    # pywa knows only Meta's address; a proxy or a fake server has another.
+    session.base_url = httpx.URL(
+        f"{settings.whatsapp_graph_url.rstrip('/')}/v{settings.whatsapp_api_version}/"
+    )
+    return client, session
+
+
 class MetaDelivery:
     """Sends over the Cloud API; all messages share one HTTP connection pool."""
 
@@ -29,22 +52,7 @@ class MetaDelivery:
     ) -> None:
         self._language = TemplateLanguage(settings.whatsapp_language)
         self._phone_number_id = settings.whatsapp_phone_number_id
-        self._session = httpx.AsyncClient(
-            timeout=settings.whatsapp_timeout_seconds,
-            trust_env=False,
-            event_hooks={"response": [require_metas_answer]},
-            transport=transport,
-        )
-        self._client = WhatsApp(
-            phone_id=settings.whatsapp_phone_number_id,
-            token=settings.whatsapp_token.get_secret_value(),
-            session=self._session,
-            api_version=settings.whatsapp_api_version,
-        )
-        # pywa knows only Meta's address; a proxy or a fake server has another.
-        self._session.base_url = httpx.URL(
-            f"{settings.whatsapp_graph_url.rstrip('/')}/v{settings.whatsapp_api_version}/"
-        )
+        self._client, self._session = open_client(settings, transport)
         self._rate_limit = rate_limit or RateLimit(settings.whatsapp_per_second)
 
     async def __aenter__(self) -> "MetaDelivery":

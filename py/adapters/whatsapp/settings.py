@@ -50,6 +50,9 @@ class Settings(AdapterSettings):
 
     whatsapp_token: SecretStr = Field(default=SecretStr(""), description="Token of a system user at Meta")
     whatsapp_phone_number_id: str = Field(default="", description="Meta's id of the sending number")
+    whatsapp_business_account_id: str = Field(
+        default="", description="Meta's id of the account (WABA), for `hub whatsapp templates --check`"
+    )
     whatsapp_app_secret: SecretStr = Field(
         default=SecretStr(""), description="Secret with which Meta signs its webhooks"
     )

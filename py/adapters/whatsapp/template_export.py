@@ -3,20 +3,33 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from adapters.whatsapp.templates import positional, variable_names
+from adapters.whatsapp.templates import AUTHENTICATION, MAIL_ONLY, positional, variable_names
 
 QUERY = "select template, body, buttons from app.message_templates()"
 
-_HEAD = """# WhatsApp templates
+CODE_MINUTES = 15
+"""The default of `auth.link_minutes`: the footer of an authentication template states it, and is fixed."""
 
-Meta must approve these templates before messages can be sent. Submit them in WhatsApp Manager (Message
-templates, Create template) or by `POST /<version>/<WABA_ID>/message_templates` with the JSON below each name.
-They have category UTILITY, language `id` (Indonesian) and positional variables. The adapter sends the values
-in this order, each on one line. An e-mail, and a message on the console, has the same text.
+_LIFETIME_SECONDS = {
+    "sla_reminder": 10800,
+    "sla_delivery_reminder": 10800,
+    "sign_in_link": CODE_MINUTES * 60,
+}
+"""After so long the message is useless: the next escalation level is reached, the code has expired."""
 
-Set `message_send_ttl_seconds` of `sla_reminder` and `sla_delivery_reminder` to 10800 (3 hours, the time to
-the next escalation level) and of `sign_in_link` to 900, the life of the code: later the message is useless.
+_HEAD = f"""# WhatsApp templates
+
+Meta must approve these templates before messages can be sent. Submit each with the JSON below its name, by
+`POST /<version>/<WABA_ID>/message_templates` or in WhatsApp Manager (Message templates, Create template).
+`./hub whatsapp templates` prints the same, and `./hub whatsapp templates --check` compares what Meta has.
+
+All have language `id` (Indonesian) and positional variables. The adapter sends the values in this order, each
+on one line. An e-mail, and a message on the console, has the same text. Category AUTHENTICATION has a fixed
+text of Meta's and a button that copies the code; its footer says {CODE_MINUTES} minutes, the default of
+`auth.link_minutes`: submit it again if you change that. Sent by e-mail only, so not submitted:
+{", ".join(f"`{name}`" for name in sorted(MAIL_ONLY))}.
 """
 
 _EXAMPLES = {
@@ -66,28 +79,62 @@ class Template:
     buttons: list[str]
 
 
-def _json(template: Template) -> str:
+def category(name: str) -> str:
+    """Meta's category of a template."""
+    return "AUTHENTICATION" if name in AUTHENTICATION else "UTILITY"
+
+
+def submission(template: Template) -> dict[str, Any]:
     """The body of the request that submits a template."""
-    body: dict[str, object] = {"type": "BODY", "text": positional(template.body)}
+    whole: dict[str, Any] = {
+        "name": template.name,
+        "language": "id",
+        "category": category(template.name),
+    }
+    if template.name in _LIFETIME_SECONDS:
+        whole |= {"message_send_ttl_seconds": _LIFETIME_SECONDS[template.name]}
+    parts = _code_parts() if template.name in AUTHENTICATION else _parts(template)
+    return whole | {"components": parts}
+
+
+def submissions(templates: Iterable[Template]) -> list[dict[str, Any]]:
+    """The requests that submit all templates that Meta must approve."""
+    return [submission(template) for template in templates if template.name not in MAIL_ONLY]
+
+
+def _parts(template: Template) -> list[dict[str, Any]]:
+    body: dict[str, Any] = {"type": "BODY", "text": positional(template.body)}
     names = variable_names(template.body)
     if names:
         body["example"] = {"body_text": [[_EXAMPLES[name] for name in names]]}
-    components: list[dict[str, object]] = [body]
-    if template.buttons:
-        buttons = [{"type": "QUICK_REPLY", "text": title} for title in template.buttons]
-        components.append({"type": "BUTTONS", "buttons": buttons})
-    whole = {"name": template.name, "language": "id", "category": "UTILITY", "components": components}
-    return json.dumps(whole, ensure_ascii=False, indent=2)
+    if not template.buttons:
+        return [body]
+    buttons = [{"type": "QUICK_REPLY", "text": title} for title in template.buttons]
+    return [body, {"type": "BUTTONS", "buttons": buttons}]
+
+
+def _code_parts() -> list[dict[str, Any]]:
+    button = {"type": "OTP", "otp_type": "COPY_CODE", "text": "Salin kode"}
+    return [
+        {"type": "BODY", "add_security_recommendation": True},
+        {"type": "FOOTER", "code_expiration_minutes": CODE_MINUTES},
+        {"type": "BUTTONS", "buttons": [button]},
+    ]
 
 
 def page(templates: Iterable[Template]) -> str:
-    """The page in Markdown, one section for each template."""
+    """The page in Markdown, one section for each template that Meta must approve."""
     parts = [_HEAD]
     for template in templates:
-        names = variable_names(template.body)
+        if template.name in MAIL_ONLY:
+            continue
+        is_code = template.name in AUTHENTICATION
+        names = ["token"] if is_code else variable_names(template.body)
         listed = ", ".join(f"`{{{{{n}}}}}` {name}" for n, name in enumerate(names, 1)) or "none"
+        buttons = "Salin kode" if is_code else ", ".join(template.buttons) or "none"
+        text = json.dumps(submission(template), ensure_ascii=False, indent=2)
         parts.append(
-            f"## {template.name}\n\nCategory: UTILITY · Language: id · Variables: {listed}"
-            f" · Buttons: {', '.join(template.buttons) or 'none'}\n\n```json\n{_json(template)}\n```\n"
+            f"## {template.name}\n\nCategory: {category(template.name)} · Language: id · Variables: {listed}"
+            f" · Buttons: {buttons}\n\n```json\n{text}\n```\n"
         )
     return "\n".join(parts)
