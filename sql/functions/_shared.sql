@@ -219,3 +219,22 @@ begin
 end $$;
 comment on function app.is_not_modified(text) is
   'Sets the ETag of the answer; true, and status 304, if the request names it in If-None-Match';
+
+-- What people read: messages, the demo and the pages write dates alike. A due date is a day of
+-- headquarters, by which it is also dunned; a time is given in the zone of its reader.
+create function app.format_day(p_at timestamptz) returns text language sql immutable
+as $$ select to_char(p_at at time zone 'Asia/Jakarta', 'DD-MM-YYYY') $$;
+comment on function app.format_day(timestamptz) is
+  'The day of headquarters (Jakarta) as people read it: 31-01-2026';
+
+create function app.format_moment(p_at timestamptz, p_zone text)
+returns text language sql immutable
+as $$
+  select to_char(p_at at time zone p_zone, 'DD-MM-YYYY HH24:MI') || ' ' || case p_zone
+    when 'Asia/Makassar' then 'WITA'
+    when 'Asia/Jayapura' then 'WIT'
+    else 'WIB'
+  end
+$$;
+comment on function app.format_moment(timestamptz, text) is
+  'A time in one of Indonesia''s zones as people read it: 31-01-2026 15:04 WITA';

@@ -41,8 +41,8 @@ begin
   return v_count;
 end $$;
 comment on function jobs.purge_cron_runs(int) is
-  'Deletes runs of this database from pg_cron''s own history after a week, from the oldest p_limit; '
-  'returns how many';
+  'Deletes runs of this database from pg_cron''s own history after a week, from the oldest '
+  'p_limit; returns how many';
 
 -- Commits each batch, and runs as the user who scheduled it: pg_cron owns its history.
 create procedure jobs.purge_cron_history(p_batch int default 1000, p_seconds int default 600)

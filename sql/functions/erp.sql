@@ -68,7 +68,7 @@ as $$
 begin
   perform app.notify_headquarters('erp_trouble', null, jsonb_build_object(
     'stream', p_stream,
-    'since', to_char(p_since at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB',
+    'since', app.format_moment(p_since, 'Asia/Jakarta'),
     'error', left(p_error, 300)));
 end $$;
 comment on function app.notify_erp_trouble(text, timestamptz, text) is

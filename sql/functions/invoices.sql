@@ -171,7 +171,7 @@ begin
       'invoice_issued', 'PARTNER', v_invoice.partner_id, p_order_id, jsonb_build_object(
         'invoice_number', v_invoice.invoice_number,
         'amount', app.format_rupiah(v_invoice.amount_due),
-        'due_date', to_char(v_invoice.due_date at time zone 'Asia/Jakarta', 'DD-MM-YYYY')
+        'due_date', app.format_day(v_invoice.due_date)
       ));
   end if;
   return v_invoice.id;

@@ -157,7 +157,7 @@ begin
       n.template, n.recipient_type, n.recipient_id, d.order_id, jsonb_build_object(
         'invoice_number', d.invoice_number,
         'amount_due', app.format_rupiah(d.amount_due),
-        'due_date', to_char(d.due_day, 'DD-MM-YYYY'),
+        'due_date', app.format_day(d.due_date),
         'days_overdue', app.days_overdue(d.due_date)
       ), app.message_priority(n.template),
       (d.due_day + d.next_day)::timestamp at time zone 'Asia/Jakarta'

@@ -3,17 +3,6 @@
 -- A lapsed lease means that the messenger died, perhaps after sending. The provider may still
 -- report the message, because its status carries the hub's id. So the message is sent again, and
 -- counted as a repeat, only after outbox.unknown_wait_seconds without a report.
-create function app.message_retry_until(p_created_at timestamptz, p_expires_at timestamptz)
-returns timestamptz language plpgsql stable
-as $$
-begin
-  return coalesce(
-    p_expires_at, p_created_at + make_interval(hours => app.config_int('outbox.expiry_hours')));
-end $$;
-comment on function app.message_retry_until(timestamptz, timestamptz) is
-  'Until when sending a message is tried: until it expires, or outbox.expiry_hours after it was '
-  'enqueued';
-
 -- The positions of a priority follow its age, so the oldest few are enough: each call goes on.
 create function app.give_up_old_messages()
 returns int language plpgsql volatile
@@ -228,7 +217,7 @@ begin
   end if;
   perform app.notify_headquarters('messenger_trouble', null, jsonb_build_object(
       'error_code', p_error_code,
-      'since', to_char(now() at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB'
+      'since', app.format_moment(now(), 'Asia/Jakarta')
     ), 'EMAIL');
 end $$;
 comment on function app.report_delivery_failure(text) is
@@ -285,7 +274,12 @@ begin
   -- By age, so that an outage of a day loses no message. A person who waits for a token gets it by
   -- e-mail after a few attempts.
   v_will_retry := coalesce(p_retry, false)
-    and now() < app.message_retry_until(v_message.created_at, v_message.expires_at)
+    -- the reaper withdraws what expires by itself
+    and (
+      v_message.expires_at is not null
+      or now() < v_message.created_at
+        + make_interval(hours => app.config_int('outbox.expiry_hours'))
+    )
     and not (
       v_message.channel = 'WHATSAPP' and app.carries_token(v_message.template)
       and v_message.attempts >= app.config_int('outbox.max_attempts')

@@ -126,7 +126,7 @@ begin
       end
     ], null);
   end if;
-  return '{}';
+  return '{}'::text[];
 end $$;
 comment on function app.allowed_actions(
   app.order_status_enum, app.awaiting_enum, boolean, text

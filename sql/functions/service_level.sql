@@ -114,16 +114,16 @@ comment on function app.open_task(
 ) is
   'What an order waits for, in Indonesian words for messages about a late order';
 
-create function app.waiting_since(p_clock timestamptz, p_task text)
+create function app.waiting_since(p_clock timestamptz, p_task text, p_zone text)
 returns jsonb language sql stable
 as $$
   select jsonb_build_object(
-    'waiting_since', to_char(p_clock at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB',
+    'waiting_since', app.format_moment(p_clock, p_zone),
     'task', p_task, 'reason', 'batas waktu terlampaui'
   )
 $$;
-comment on function app.waiting_since(timestamptz, text) is
-  'Message variables that describe a running clock';
+comment on function app.waiting_since(timestamptz, text, text) is
+  'Message variables that describe a running clock, in the zone of the reader';
 
 create function app.escalation_template(
   p_level app.escalation_level_enum, p_awaiting app.awaiting_enum, p_status app.order_status_enum
@@ -254,10 +254,13 @@ begin
       g.notified_to, g.order_id,
       app.waiting_since(g.clock_started_at, app.open_task(
         o.status, o.awaiting, o.routed_to_subdist_id is not null,
-        o.is_over_limit and o.released_at is null)),
+        o.is_over_limit and o.released_at is null),
+        case g.notified_type when 'ADMIN' then 'Asia/Jakarta' else z.zone end),
       app.message_priority(t.template)
     from logged as g
     join app.orders as o on o.id = g.order_id
+    join located as w on w.id = g.order_id
+    join zones as z on z.region_id is not distinct from w.region_id
     cross join lateral (
       select app.escalation_template(g.escalation_level, o.awaiting, o.status) as template
     ) as t
@@ -298,7 +301,7 @@ begin
     return;
   end if;
   v_variables := app.waiting_since(
-    v_order.awaiting_since, app.open_task(v_order.status, 'SUBDIST', true, false)
+    v_order.awaiting_since, app.open_task(v_order.status, 'SUBDIST', true, false), 'Asia/Jakarta'
   ) || jsonb_build_object('reason', p_reason);
   v_recipient_ids := app.headquarters();
   if v_recipient_ids = '{}' then

@@ -693,7 +693,7 @@ def test_delivery_failure_waits_for_the_order_without_locking_the_message(
 def test_reaper_skips_offers_of_locked_orders(url: str, conn: Connection, context: Context) -> None:
     order = submit(conn, context.partners[0], items(SKU_000=1))
     conn.execute(
-        "update app.messages set status = 'UNKNOWN', unknown_since = now() - interval '1 day', attempts = 100"
+        "update app.messages set status = 'UNKNOWN', unknown_since = now() - interval '1 day', repeats = 100"
     )
     hold = sql_operation("select id from app.orders where id = %s for no key update", order["id"])
     assert run_without_waiting(url, hold, sql_operation("select app.reap_messages()")) == 0

@@ -1,8 +1,10 @@
 """The demo's output: steps, calls with their answers, messages as a phone shows them."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.padding import Padding
@@ -11,21 +13,14 @@ from rich.text import Text
 from adapters.whatsapp.console import bubble
 from hub.errors import UserError
 
-_MONTHS = (
-    *("Januari", "Februari", "Maret", "April", "Mei", "Juni"),
-    *("Juli", "Agustus", "September", "Oktober", "November", "Desember"),
-)
-
-
 def rupiah(amount: float | str | Decimal) -> str:
     """Rupiah as Indonesians write it: Rp1.250.000."""
     return f"Rp{round(float(amount)):,}".replace(",", ".")
 
 
 def day(moment: str) -> str:
-    """A date as Indonesians write it: 7 Januari 2027."""
-    year, month, number = moment[:10].split("-")
-    return f"{int(number)} {_MONTHS[int(month) - 1]} {year}"
+    """A due date as messages write it, a day of Jakarta: 07-01-2027."""
+    return f"{datetime.fromisoformat(moment).astimezone(ZoneInfo('Asia/Jakarta')):%d-%m-%Y}"
 
 
 class Narrator:

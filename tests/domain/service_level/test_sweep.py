@@ -43,6 +43,24 @@ MINUTE = 1 / 60
 
 
 @pytest.mark.parametrize(
+    ("zone", "suffix"), [("Asia/Jakarta", "WIB"), ("Asia/Makassar", "WITA"), ("Asia/Jayapura", "WIT")]
+)
+def test_reminder_gives_times_in_the_zone_of_its_reader(
+    db: Connection, context: Context, zone: str, suffix: str
+) -> None:
+    db.execute("update app.regions set time_zone = %s where id = %s", [zone, context.regions["bandung"]])
+    waiting_order(db, context, 25)
+    sweep(db)
+    since = "select to_char(awaiting_since at time zone %s, 'DD-MM-YYYY HH24:MI ') || %s from app.orders"
+    here, headquarters = value(db, since, zone, suffix), value(db, since, "Asia/Jakarta", "WIB")
+    found = db.execute(
+        "select distinct coalesce(a.role::text, 'SUBDIST'), m.variables ->> 'waiting_since'"
+        " from app.messages m left join app.agents a on a.id = m.recipient_id where m.template like 'sla%%'"
+    ).fetchall()
+    assert dict(found) == {"SUBDIST": here, "SALESMAN": here, "ADMIN": headquarters}
+
+
+@pytest.mark.parametrize(
     ("hours", "expected"),
     [
         (17.99, {}),

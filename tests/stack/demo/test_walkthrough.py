@@ -120,4 +120,4 @@ def test_printed_tokens_are_valid(gateway: RunningGateway, runner: DemoRunner) -
 def test_amounts_and_dates_are_formatted_the_indonesian_way() -> None:
     assert rupiah(1250000.0) == "Rp1.250.000"
     assert rupiah("950") == "Rp950"
-    assert day("2027-01-07T10:00:00+00:00") == "7 Januari 2027"
+    assert day("2027-01-10T18:30:00+00:00") == "11-01-2027"
