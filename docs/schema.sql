@@ -678,8 +678,8 @@ CREATE FUNCTION app.allowed_actions(p_status app.order_status_enum, p_awaiting a
     LANGUAGE plpgsql IMMUTABLE
     AS $$
 begin
-  return array_remove(case
-    when p_role = 'partner' then array[
+  if p_role = 'partner' then
+    return array_remove(array[
       case
         when app.order_allows('update_draft', p_status, p_awaiting, p_is_held) then 'update_draft'
       end,
@@ -689,10 +689,12 @@ begin
       case
         when app.order_allows('cancel_order', p_status, p_awaiting, p_is_held) then 'cancel_order'
       end
-    ]
-    when p_role = 'subdist' then array[
+    ], null);
+  elsif p_role = 'subdist' then
+    return array_remove(array[
       case
-        when app.order_allows('respond_order', p_status, p_awaiting, p_is_held) then 'respond_order'
+        when app.order_allows('respond_order', p_status, p_awaiting, p_is_held)
+          then 'respond_order'
       end,
       case
         when app.order_allows('ship_order', p_status, p_awaiting, p_is_held) then 'ship_order'
@@ -701,16 +703,20 @@ begin
         when app.order_allows('complete_order', p_status, p_awaiting, p_is_held)
           then 'complete_order'
       end
-    ]
-    when p_role in ('admin', 'superadmin') then array[
+    ], null);
+  elsif p_role in ('admin', 'superadmin') then
+    return array_remove(array[
       case
-        when app.order_allows('release_order', p_status, p_awaiting, p_is_held) then 'release_order'
+        when app.order_allows('release_order', p_status, p_awaiting, p_is_held)
+          then 'release_order'
       end,
       case
-        when app.order_allows('reroute_order', p_status, p_awaiting, p_is_held) then 'reroute_order'
+        when app.order_allows('reroute_order', p_status, p_awaiting, p_is_held)
+          then 'reroute_order'
       end,
       case
-        when app.order_allows('approve_order', p_status, p_awaiting, p_is_held) then 'approve_order'
+        when app.order_allows('approve_order', p_status, p_awaiting, p_is_held)
+          then 'approve_order'
       end,
       case
         when app.order_allows('reject_order', p_status, p_awaiting, p_is_held) then 'reject_order'
@@ -725,9 +731,9 @@ begin
       case
         when app.order_allows('return_items', p_status, p_awaiting, p_is_held) then 'return_items'
       end
-    ]
-    else '{}'
-  end, null);
+    ], null);
+  end if;
+  return '{}'::text[];
 end $$;
 
 COMMENT ON FUNCTION app.allowed_actions(p_status app.order_status_enum, p_awaiting app.awaiting_enum, p_is_held boolean, p_role text) IS 'Names of the calls that a role may make for such an order now';
@@ -1553,7 +1559,7 @@ $$;
 
 COMMENT ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone) IS 'List the newest events of the orders that the caller sees, embeddable like order_events
 n is 1 to 100; before is the created_at of the last event of the page before, null for the first.
-For a sub-distributor the events are those of their newest 1,000 orders. For them, and for an agent
+For a sub-distributor the events are those of their newest 200 orders. For them, and for an agent
 of few partners, it is faster than order_events?order=created_at.desc, whatever the number of
 orders.
 Errors: INVALID_ARGUMENT 400.';
@@ -2781,7 +2787,7 @@ begin
       'invoice_issued', 'PARTNER', v_invoice.partner_id, p_order_id, jsonb_build_object(
         'invoice_number', v_invoice.invoice_number,
         'amount', app.format_rupiah(v_invoice.amount_due),
-        'due_date', to_char(v_invoice.due_date at time zone 'Asia/Jakarta', 'DD-MM-YYYY')
+        'due_date', app.format_day(v_invoice.due_date)
       ));
   end if;
   return v_invoice.id;
@@ -5153,7 +5159,7 @@ begin
     return;
   end if;
   v_variables := app.waiting_since(
-    v_order.awaiting_since, app.open_task(v_order.status, 'SUBDIST', true, false)
+    v_order.awaiting_since, app.open_task(v_order.status, 'SUBDIST', true, false), 'Asia/Jakarta'
   ) || jsonb_build_object('reason', p_reason);
   v_recipient_ids := app.headquarters();
   if v_recipient_ids = '{}' then
@@ -5396,6 +5402,24 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.flush_audit_buffer(p_limit integer) IS 'Moves up to p_limit buffered statements to audit_logs, masked; returns the rows written. Concurrent calls share the work';
+
+CREATE FUNCTION app.format_day(p_at timestamp with time zone) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$ select to_char(p_at at time zone 'Asia/Jakarta', 'DD-MM-YYYY') $$;
+
+COMMENT ON FUNCTION app.format_day(p_at timestamp with time zone) IS 'The day of headquarters (Jakarta) as people read it: 31-01-2026';
+
+CREATE FUNCTION app.format_moment(p_at timestamp with time zone, p_zone text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select to_char(p_at at time zone p_zone, 'DD-MM-YYYY HH24:MI') || ' ' || case p_zone
+    when 'Asia/Makassar' then 'WITA'
+    when 'Asia/Jayapura' then 'WIT'
+    else 'WIB'
+  end
+$$;
+
+COMMENT ON FUNCTION app.format_moment(p_at timestamp with time zone, p_zone text) IS 'A time in one of Indonesia''s zones as people read it: 31-01-2026 15:04 WITA';
 
 CREATE FUNCTION app.format_rupiah(p_amount numeric) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
@@ -6626,7 +6650,12 @@ begin
   -- By age, so that an outage of a day loses no message. A person who waits for a token gets it by
   -- e-mail after a few attempts.
   v_will_retry := coalesce(p_retry, false)
-    and now() < app.message_retry_until(v_message.created_at, v_message.expires_at)
+    -- the reaper withdraws what expires by itself
+    and (
+      v_message.expires_at is not null
+      or now() < v_message.created_at
+        + make_interval(hours => app.config_int('outbox.expiry_hours'))
+    )
     and not (
       v_message.channel = 'WHATSAPP' and app.carries_token(v_message.template)
       and v_message.attempts >= app.config_int('outbox.max_attempts')
@@ -6690,16 +6719,6 @@ CREATE FUNCTION app.message_priority(p_template text) RETURNS smallint
 $$;
 
 COMMENT ON FUNCTION app.message_priority(p_template text) IS 'Priority of messages of a template: what someone waits for is sent before what only informs';
-
-CREATE FUNCTION app.message_retry_until(p_created_at timestamp with time zone, p_expires_at timestamp with time zone) RETURNS timestamp with time zone
-    LANGUAGE plpgsql STABLE
-    AS $$
-begin
-  return coalesce(
-    p_expires_at, p_created_at + make_interval(hours => app.config_int('outbox.expiry_hours')));
-end $$;
-
-COMMENT ON FUNCTION app.message_retry_until(p_created_at timestamp with time zone, p_expires_at timestamp with time zone) IS 'Until when sending a message is tried: until it expires, or outbox.expiry_hours after it was enqueued';
 
 CREATE FUNCTION app.message_sent(p_message_id uuid, p_provider_id text) RETURNS void
     LANGUAGE plpgsql
@@ -7042,7 +7061,7 @@ CREATE FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with 
     AS $$
 declare
   v_few_partners constant int := 1000;
-  v_newest_orders constant int := 1000;
+  v_newest_orders constant int := 200;
   v_before constant timestamptz := coalesce(p_before, 'infinity');
 begin
   perform app.check_page(p_n, p_before);
@@ -7096,7 +7115,7 @@ begin
   end if;
 end $$;
 
-COMMENT ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) IS 'Ids of the newest events that the caller sees, before a time; for a sub-distributor those of their newest 1,000 orders. Raises INVALID_ARGUMENT';
+COMMENT ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) IS 'Ids of the newest events that the caller sees, before a time; for a sub-distributor those of their newest 200 orders. Raises INVALID_ARGUMENT';
 
 CREATE FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) RETURNS SETOF uuid
     LANGUAGE plpgsql STABLE ROWS 20
@@ -7204,7 +7223,7 @@ CREATE FUNCTION app.notify_erp_trouble(p_stream text, p_since timestamp with tim
 begin
   perform app.notify_headquarters('erp_trouble', null, jsonb_build_object(
     'stream', p_stream,
-    'since', to_char(p_since at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB',
+    'since', app.format_moment(p_since, 'Asia/Jakarta'),
     'error', left(p_error, 300)));
 end $$;
 
@@ -7390,12 +7409,14 @@ CREATE FUNCTION app.order_awaiting(p_status app.order_status_enum, p_routed_to_s
     LANGUAGE sql IMMUTABLE
     AS $$
   select case
-    when p_status = 'DRAFT' then 'PARTNER'
+    -- The first result sets the type. A cast of the whole case would prevent inlining, and the
+    -- function would be planned again in each transaction.
+    when p_status = 'DRAFT' then 'PARTNER'::app.awaiting_enum
     when p_status not in ('SUBMITTED', 'PROCESSING', 'APPROVED') then 'NONE'
     when p_routed_to_subdist_id is null then 'HEADQUARTERS'
     when p_status = 'PROCESSING' and p_last_response_at is not null then 'HEADQUARTERS'
     else 'SUBDIST'
-  end::app.awaiting_enum
+  end
 $$;
 
 COMMENT ON FUNCTION app.order_awaiting(p_status app.order_status_enum, p_routed_to_subdist_id uuid, p_last_response_at timestamp with time zone) IS 'Who must act next on an order with this status, sub-distributor and last answer of theirs';
@@ -8722,7 +8743,7 @@ begin
   end if;
   perform app.notify_headquarters('messenger_trouble', null, jsonb_build_object(
       'error_code', p_error_code,
-      'since', to_char(now() at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB'
+      'since', app.format_moment(now(), 'Asia/Jakarta')
     ), 'EMAIL');
 end $_$;
 
@@ -9263,7 +9284,7 @@ begin
       n.template, n.recipient_type, n.recipient_id, d.order_id, jsonb_build_object(
         'invoice_number', d.invoice_number,
         'amount_due', app.format_rupiah(d.amount_due),
-        'due_date', to_char(d.due_day, 'DD-MM-YYYY'),
+        'due_date', app.format_day(d.due_date),
         'days_overdue', app.days_overdue(d.due_date)
       ), app.message_priority(n.template),
       (d.due_day + d.next_day)::timestamp at time zone 'Asia/Jakarta'
@@ -9781,10 +9802,13 @@ begin
       g.notified_to, g.order_id,
       app.waiting_since(g.clock_started_at, app.open_task(
         o.status, o.awaiting, o.routed_to_subdist_id is not null,
-        o.is_over_limit and o.released_at is null)),
+        o.is_over_limit and o.released_at is null),
+        case g.notified_type when 'ADMIN' then 'Asia/Jakarta' else z.zone end),
       app.message_priority(t.template)
     from logged as g
     join app.orders as o on o.id = g.order_id
+    join located as w on w.id = g.order_id
+    join zones as z on z.region_id is not distinct from w.region_id
     cross join lateral (
       select app.escalation_template(g.escalation_level, o.awaiting, o.status) as template
     ) as t
@@ -10991,16 +11015,16 @@ end $$;
 
 COMMENT ON FUNCTION app.void_invoice(p_invoice_id uuid, p_reason text) IS 'Cancels a live invoice: frees its credit, and notifies headquarters of what was paid';
 
-CREATE FUNCTION app.waiting_since(p_clock timestamp with time zone, p_task text) RETURNS jsonb
+CREATE FUNCTION app.waiting_since(p_clock timestamp with time zone, p_task text, p_zone text) RETURNS jsonb
     LANGUAGE sql STABLE
     AS $$
   select jsonb_build_object(
-    'waiting_since', to_char(p_clock at time zone 'Asia/Jakarta', 'DD-MM-YYYY HH24:MI') || ' WIB',
+    'waiting_since', app.format_moment(p_clock, p_zone),
     'task', p_task, 'reason', 'batas waktu terlampaui'
   )
 $$;
 
-COMMENT ON FUNCTION app.waiting_since(p_clock timestamp with time zone, p_task text) IS 'Message variables that describe a running clock';
+COMMENT ON FUNCTION app.waiting_since(p_clock timestamp with time zone, p_task text, p_zone text) IS 'Message variables that describe a running clock, in the zone of the reader';
 
 CREATE FUNCTION app.was_reversed(p_invoice_id uuid, p_reference text, p_amount numeric) RETURNS boolean
     LANGUAGE plpgsql STABLE
@@ -11651,6 +11675,22 @@ end $$;
 
 COMMENT ON FUNCTION auth.may_write(p_role text, p_method text, p_path text) IS 'Whether the role is granted what an HTTP method writes to the view of this path';
 
+CREATE FUNCTION auth.new_code(OUT token text, OUT token_hash bytea) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_bytes bytea := extensions.gen_random_bytes(15);
+begin
+  token := (
+    select string_agg(
+      substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', get_byte(v_bytes, n) % 32 + 1, 1), '' order by n)
+    from generate_series(0, 14) as n
+  );
+  token_hash := auth.token_hash(token);
+end $$;
+
+COMMENT ON FUNCTION auth.new_code(OUT token text, OUT token_hash bytea) IS 'Returns a random code of 75 bits, 15 digits and capital letters without I, L, O and U, and the hash that is stored';
+
 CREATE FUNCTION auth.new_secret(OUT token text, OUT token_hash bytea) RETURNS record
     LANGUAGE plpgsql
     AS $$
@@ -11886,14 +11926,16 @@ declare
   v_refusal auth.refusal;
 begin
   -- Without this check, PostgREST would answer 500 for a view that PostgreSQL cannot write through.
-  if current_setting('request.method', true) in ('POST', 'PUT', 'PATCH', 'DELETE')
-    and current_setting('request.path', true) like '/_%'
-    and current_setting('request.path', true) not like '/rpc/%'
-    and not auth.may_write(v_role, current_setting('request.method', true),
-      current_setting('request.path', true))
-  then
-    perform app.fail(case v_role when 'anon' then 'UNAUTHENTICATED' else 'NOT_ALLOWED' end,
-      'Your role cannot write to this view so', 'Use a call under /rpc/ to change data');
+  -- Calls, which are most requests, need no more than the path for it.
+  if current_setting('request.path', true) not like '/rpc/%' then
+    if current_setting('request.method', true) in ('POST', 'PUT', 'PATCH', 'DELETE')
+      and current_setting('request.path', true) like '/_%'
+      and not auth.may_write(v_role, current_setting('request.method', true),
+        current_setting('request.path', true))
+    then
+      perform app.fail(case v_role when 'anon' then 'UNAUTHENTICATED' else 'NOT_ALLOWED' end,
+        'Your role cannot write to this view so', 'Use a call under /rpc/ to change data');
+    end if;
   end if;
   if v_role = 'anon' then
     return;
@@ -11930,7 +11972,7 @@ begin
     select s.id from app.sub_distributors as s
     where s.whatsapp_number = v_number and s.status = 'ACTIVE' order by s.id
   loop
-    select * into v_link from auth.new_secret();
+    select * into v_link from auth.new_code();
     insert into auth.sign_in_links (token_hash, subdist_id, expires_at)
     values (v_link.token_hash, v_subdist.id, now() + make_interval(mins => v_minutes));
     perform app.enqueue_messages(
@@ -12450,7 +12492,7 @@ begin
     execute format(
       'with oldest as ('
       '  select r.runid, coalesce(r.end_time, r.start_time) as ran_at'
-      '  from %1$s as r order by r.runid limit $1'
+      '  from %1$s as r where r.database = current_database() order by r.runid limit $1'
       ')'
       ' delete from %1$s as r'
       ' where r.runid = any (array('
@@ -12464,7 +12506,7 @@ begin
   return v_count;
 end $_$;
 
-COMMENT ON FUNCTION jobs.purge_cron_runs(p_limit integer) IS 'Deletes runs of pg_cron''s own history after a week, from the oldest p_limit; returns how many';
+COMMENT ON FUNCTION jobs.purge_cron_runs(p_limit integer) IS 'Deletes runs of this database from pg_cron''s own history after a week, from the oldest p_limit; returns how many';
 
 CREATE PROCEDURE jobs.purge_expired(IN p_batch integer DEFAULT 1000, IN p_seconds integer DEFAULT 600)
     LANGUAGE plpgsql
@@ -17501,6 +17543,10 @@ REVOKE ALL ON FUNCTION app.find_submission(p_partner_id uuid, p_key text, p_hash
 
 REVOKE ALL ON FUNCTION app.flush_audit_buffer(p_limit integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.format_day(p_at timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.format_moment(p_at timestamp with time zone, p_zone text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.format_rupiah(p_amount numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.forward_text(p_message jsonb) FROM PUBLIC;
@@ -17626,8 +17672,6 @@ REVOKE ALL ON FUNCTION app.message_failed(p_message_id uuid, p_error_code text, 
 REVOKE ALL ON FUNCTION app.message_lane(p_recipient_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.message_priority(p_template text) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION app.message_retry_until(p_created_at timestamp with time zone, p_expires_at timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.message_sent(p_message_id uuid, p_provider_id text) FROM PUBLIC;
 
@@ -18042,7 +18086,7 @@ REVOKE ALL ON FUNCTION app.violate_check(p_table text, p_constraint text) FROM P
 
 REVOKE ALL ON FUNCTION app.void_invoice(p_invoice_id uuid, p_reason text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.waiting_since(p_clock timestamp with time zone, p_task text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.waiting_since(p_clock timestamp with time zone, p_task text, p_zone text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.was_reversed(p_invoice_id uuid, p_reference text, p_amount numeric) FROM PUBLIC;
 
@@ -18130,6 +18174,8 @@ REVOKE ALL ON FUNCTION auth.logout() FROM PUBLIC;
 REVOKE ALL ON FUNCTION auth.may_act_for(p_agent_id uuid, p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.may_write(p_role text, p_method text, p_path text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.new_code(OUT token text, OUT token_hash bytea) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.new_secret(OUT token text, OUT token_hash bytea) FROM PUBLIC;
 
