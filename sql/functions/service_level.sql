@@ -159,17 +159,22 @@ declare
   v_manager numeric := app.config_numeric('sla.manager_hours');
   v_escalation numeric := app.config_numeric('sla.escalation_hours');
   v_approval numeric := app.config_numeric('sla.approval_hours');
+  v_late constant uuid[] := array(
+    select l.id
+    from app.late_orders(v_reminder, v_manager, v_escalation, v_approval, p_limit) as l
+  );
   v_count int;
 begin
+  -- Mostly no order is late; the statement would read all orders that wait for someone.
+  if v_late = '{}' then
+    return 0;
+  end if;
   with late as (
     select
       o.id, o.partner_id, o.awaiting, o.routed_to_subdist_id, o.awaiting_since as clock,
       o.sla_reminder_sent, o.sla_manager_notified, o.sla_escalated
     from app.orders as o
-    where o.id = any (array(
-        select l.id
-        from app.late_orders(v_reminder, v_manager, v_escalation, v_approval, p_limit) as l
-      ))
+    where o.id = any (v_late)
       -- repeated for orders that changed while this waited for their lock
       and o.awaiting_since <= now() - case o.awaiting
         when 'SUBDIST' then v_reminder else v_approval
