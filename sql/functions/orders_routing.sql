@@ -199,6 +199,10 @@ declare
   v_id uuid;
   v_count int := 0;
 begin
+  -- Without this, every sweep would read all orders that wait for someone.
+  if p_subdist_ids = '{}' then
+    return 0;
+  end if;
   v_ids := array(
     select o.id from app.orders as o
     where o.routed_to_subdist_id = any (p_subdist_ids) and o.awaiting_since is not null
