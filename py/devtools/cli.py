@@ -103,6 +103,12 @@ def bench(
     gateway: Annotated[
         bool, typer.Option("--gateway", help="Measure only orders and lists over HTTP (needs wrk).")
     ] = False,
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--cache", help="Measure only the catalogue of the cache, beside the view (needs wrk)."
+        ),
+    ] = False,
     hot: Annotated[
         bool, typer.Option("--hot", help="Measure only heap-only updates, with and without fillfactor.")
     ] = False,
@@ -119,6 +125,7 @@ def bench(
         "scale": scale,
         "contention": contention is not None,
         "gateway": gateway,
+        "cache": cache,
         "hot": hot,
     }
     call(

@@ -20,8 +20,11 @@ Request = tuple[str, str, str, dict[str, Any]]
 
 
 @contextmanager
-def answering(status: int) -> Iterator[tuple[str, list[Request]]]:
-    """The URL of a server that answers every request with this status, and the requests it received."""
+def answering(status: int, known: str | None = None) -> Iterator[tuple[str, list[Request]]]:
+    """The URL of a server that answers every request with this status, and the requests it received.
+
+    It answers 400 to a request whose If-None-Match is not `known`.
+    """
     received: list[Request] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -31,7 +34,7 @@ def answering(status: int) -> Iterator[tuple[str, list[Request]]]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             authorization = self.headers["Authorization"]
             received.append((self.command, self.path, authorization, json.loads(body or "{}")))
-            self.send_response(status)
+            self.send_response(status if self.headers["If-None-Match"] == known else 400)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -43,9 +46,11 @@ def answering(status: int) -> Iterator[tuple[str, list[Request]]]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", received
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", received
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture
@@ -75,6 +80,18 @@ def test_lists_ask_for_the_newest_twenty_orders(tokens: Path) -> None:
     assert {(method, path) for method, path, _, _ in received} == {
         ("GET", "/orders?order=created_at.desc&limit=20")
     }
+
+
+@needs_wrk
+@pytest.mark.parametrize(("name", "known"), [("catalogue", None), ("catalogue_known", '"a", "b"')])
+def test_catalogue_is_asked_for_with_and_without_its_etags(
+    tmp_path: Path, name: str, known: str | None
+) -> None:
+    (tmp_path / "tokens.txt").write_text("one\n")
+    (tmp_path / "etags.txt").write_text('"a", "b"\n')
+    with answering(200, known) as (url, received):
+        gateway.load(url, tmp_path, name, clients=1, seconds=1)
+    assert {(method, path) for method, path, _, _ in received} == {("GET", "/catalogue")}
 
 
 @needs_wrk

@@ -14,6 +14,7 @@ from types import FrameType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from devtools.bench import (
+    cache,
     contention,
     cpu,
     gateway,
@@ -59,7 +60,7 @@ def run(
 
     `database` is the URL of a superuser on a cluster; without it a temporary cluster is created. Scratch
     databases are created and dropped in either. `only` are names of parts to measure instead of orders:
-    cpu, outbox, stock, contention, gateway, hot, lists, scale. `orders` is the number of orders of
+    cpu, outbox, stock, contention, gateway, cache, hot, lists, scale. `orders` is the number of orders of
     contention, `sizes` are those of lists and scale. `compare` are checkouts of other versions,
     whose processor time is measured beside this one's. `seconds` is the length of a round; without it the
     rounds fill the time budget. Raises BenchError when a transaction fails, the caller is not a partner, or
@@ -111,7 +112,7 @@ def run(
 
 def _not_available() -> set[str]:
     """Parts that this machine lacks a program for."""
-    return set() if gateway.available() else {"gateway"}
+    return set() if gateway.available() else {"gateway", "cache"}
 
 
 @dataclass
@@ -150,6 +151,10 @@ def _parts(
         "gateway": (
             repetitions * len(gateway.CLIENTS) * len(gateway.CALLS),
             lambda environment: gateway.measure(environment, repetitions, bar.tick),
+        ),
+        "cache": (
+            repetitions * len(cache.CALLS),
+            lambda environment: cache.measure(environment, repetitions, bar.tick),
         ),
         "hot": (
             hot.ROUNDS * len(hot.VARIANTS),

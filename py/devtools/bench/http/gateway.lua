@@ -1,4 +1,5 @@
--- Requests of wrk. Arguments: "submit_order" or "newest_orders", the file of tokens, a seed.
+-- Requests of wrk. Arguments: the name of a request below, the file of tokens, a seed. "catalogue_known" sends the
+-- ETags of the file etags.txt beside it.
 -- At the end it prints a line of JSON: requests, errors, seconds, latencies in milliseconds.
 
 local PRODUCTS, LINES = 1000, 5
@@ -30,13 +31,34 @@ local function list()
   return wrk.format("GET", "/orders?order=created_at.desc&limit=20", headers())
 end
 
+local COLUMNS = "id,sku,name,description,brand_id,category_id,price,min_qty_discount,discount_price,retail_price,image_url"
+local etags
+
+local function view()
+  return wrk.format("GET", "/products?select=" .. COLUMNS .. "&is_active=is.true", headers())
+end
+
+local function catalogue()
+  local sent = headers()
+  sent["Accept-Encoding"] = "gzip"
+  sent["If-None-Match"] = etags
+  return wrk.format("GET", "/catalogue", sent)
+end
+
+local requests = {
+  submit_order = order, newest_orders = list, catalogue_view = view, catalogue = catalogue, catalogue_known = catalogue,
+}
+
 function init(arguments)
   for token in io.lines(arguments[2]) do
     tokens[#tokens + 1] = token
   end
   prefix = arguments[3]
   math.randomseed(tonumber(arguments[3]))
-  request = arguments[1] == "submit_order" and order or list
+  if arguments[1] == "catalogue_known" then
+    etags = io.open(arguments[2]:match(".*/") .. "etags.txt"):read()
+  end
+  request = requests[arguments[1]]
 end
 
 function done(summary, latency)
