@@ -22,6 +22,7 @@ class GatewayServer(ThreadingHTTPServer):
         self.answers: list[tuple[int, str]] = [(200, "[]")]
         self.headers: list[dict[str, str]] = []
         """The headers of each call, in lower case."""
+        self.bodies: list[bytes] = []
 
     @property
     def settings(self) -> AdapterSettings:
@@ -35,7 +36,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: GatewayServer
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
         answers = self.server.answers
         status, body = answers.pop(0) if len(answers) > 1 else answers[0]

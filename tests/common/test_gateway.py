@@ -1,6 +1,7 @@
 """The gateway client: tokens, unexpected answers, and when the gateway counts as unreachable."""
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -85,3 +86,18 @@ def test_id_of_the_current_request_is_passed_on(gateway_server: GatewayServer) -
         call(gateway_server)
     call(gateway_server)
     assert [headers.get("x-request-id") for headers in gateway_server.headers] == ["req-7", None]
+
+
+def test_amounts_stay_decimal_on_both_ways(gateway_server: GatewayServer) -> None:
+    # As floats, 0.10 would lose its zero and the second amount its last digits.
+    sent, received = '{"rows":[{"a":0.10,"b":12345678901234567.89,"c":3}]}', '{"a":0.10,"b":[1E+3,7]}'
+    gateway_server.answers = [(200, received)]
+
+    async def run() -> Any:
+        row = {"a": Decimal("0.10"), "b": Decimal("12345678901234567.89"), "c": 3}
+        async with client(gateway_server) as gateway:
+            return await gateway.call("work", {"rows": [row]}, dict)
+
+    result = asyncio.run(run())
+    assert gateway_server.bodies == [sent.encode()]
+    assert str(result) == "{'a': Decimal('0.10'), 'b': [Decimal('1E+3'), 7]}"

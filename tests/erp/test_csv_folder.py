@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,7 +23,8 @@ from adapters.erp import csv_files
 from adapters.erp.app import open_worker
 from adapters.erp.csv_folder import CsvFolder
 from adapters.erp.exchange import PAYMENTS_PER_CALL
-from adapters.erp.port import LoginRefusedError, Order, RefusedError, UnreachableError
+from adapters.erp.hub import HubClient
+from adapters.erp.port import LoginRefusedError, Order, Payment, Product, RefusedError, UnreachableError
 from adapters.erp.settings import Settings
 from adapters.erp.worker import Health
 from hub.ports import next_free
@@ -60,9 +62,9 @@ class DropFolder:
         os.utime(path, (moment, moment))
         return path
 
-    def exchange(self, settle: float = SETTLE) -> bool:
-        """Run every stream once; returns whether all succeeded."""
-        settings = Settings.model_validate(
+    def settings(self, settle: float = SETTLE) -> Settings:
+        """Settings of the adapter."""
+        return Settings.model_validate(
             {
                 "gateway_url": self.gateway.url,
                 "jwt_secret": self.gateway.jwt_secret,
@@ -72,8 +74,11 @@ class DropFolder:
             }
         )
 
+    def exchange(self, settle: float = SETTLE) -> bool:
+        """Run every stream once; returns whether all succeeded."""
+
         async def once() -> bool:
-            async with open_worker(settings) as worker:
+            async with open_worker(self.settings(settle)) as worker:
                 return await worker.once()
 
         return asyncio.run(once())
@@ -270,6 +275,30 @@ def test_payments_above_the_limit_of_one_call_are_all_applied(drop_folder: DropF
     assert "payments-many.csv" in drop_folder.names("done")
     paid = "select amount_paid from app.invoices where id = %s"
     assert value(drop_folder.conn, paid, invoice["id"]) == PAYMENTS_PER_CALL + 1
+
+
+def test_amounts_arrive_to_the_last_digit(drop_folder: DropFolder) -> None:
+    largest, smallest = Decimal("9999999999999.99"), Decimal("0.07")
+    # More digits than a float has.
+    cursor = {"largest": largest, "smallest": smallest, "more": Decimal("123456789012345678.90")}
+
+    async def run() -> Any:
+        async with HubClient(drop_folder.settings()) as hub:
+            await hub.apply_products([Product(sku="CSV-D", name="Murah", base_price=smallest)], None)
+            payment = Payment(
+                invoice_number="none", amount=largest, reference_number="R-D", paid_at="2026-01-01T00:00:00Z"
+            )
+            await hub.apply_payments([payment], cursor)
+            return (await hub.stream_state("payments")).cursor
+
+    stored = asyncio.run(run())
+    assert {name: str(amount) for name, amount in stored.items()} == {
+        name: str(amount) for name, amount in cursor.items()
+    }
+    assert {type(amount) for amount in stored.values()} == {Decimal}
+    price = value(drop_folder.conn, "select base_price from app.products where sku = 'CSV-D'")
+    amount = "select payload ->> 'amount' from app.erp_quarantine where key like '%R-D%'"
+    assert (price, value(drop_folder.conn, amount)) == (smallest, str(largest))
 
 
 def test_recently_modified_file_is_left_alone(drop_folder: DropFolder) -> None:

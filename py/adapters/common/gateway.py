@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Collection
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
 import httpx
+import msgspec
 import structlog
-from postgrest import APIError, AsyncPostgrestClient
+from postgrest import APIError
+from postgrest.exceptions import APIErrorFromJSON, generate_default_error_message
+from pydantic import ValidationError
 
 from adapters.common.settings import AdapterSettings
 from adapters.common.tokens import mint
@@ -21,6 +25,10 @@ STALE_SECONDS = 45.0
 
 _TOKEN_MINUTES = 10
 _SHOWN_CHARACTERS = 200
+
+# Amounts stay decimal on both ways. The client of postgrest-py writes no Decimal and reads floats.
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 
 class UnexpectedAnswerError(Exception):
@@ -46,15 +54,13 @@ class GatewayClient:
         self._minted_at = float("-inf")
         self._answered_at = time.monotonic()
         self._error = "it was not called yet"
-        self._client = AsyncPostgrestClient(
-            settings.gateway_url,
-            schema="api",
-            # trust_env=False: the environment's proxy is for calls to the internet.
-            http_client=httpx.AsyncClient(
-                timeout=httpx.Timeout(timeout_seconds, connect=min(5, timeout_seconds)),
-                trust_env=False,
-                event_hooks={"request": [_pass_request_id_on]},
-            ),
+        self._client = httpx.AsyncClient(
+            base_url=settings.gateway_url,
+            headers={"Content-Type": "application/json", "Content-Profile": "api"},
+            timeout=httpx.Timeout(timeout_seconds, connect=min(5, timeout_seconds)),
+            # The environment's proxy is for calls to the internet.
+            trust_env=False,
+            event_hooks={"request": [_pass_request_id_on]},
         )
 
     async def __aenter__(self) -> Self:
@@ -70,19 +76,31 @@ class GatewayClient:
         await self._client.aclose()
 
     async def call(
-        self, function: str, arguments: dict[str, Any], expect: type | tuple[type, ...] | None = None
+        self,
+        function: str,
+        arguments: dict[str, Any],
+        expect: type | tuple[type, ...] | None = None,
+        *,
+        timeout_seconds: float | None = None,
     ) -> Any:
         """Call a function of schema `api`; returns its result, which is of the type `expect`.
 
-        Without `expect` the function has no result.
+        Without `expect` the function has no result. Decimals are sent as JSON numbers; numbers of the result
+        are int or Decimal, never float. `timeout_seconds` overrides the client's.
         """
         if time.monotonic() - self._minted_at > _TOKEN_MINUTES * 30:  # half of its life, in seconds
-            secret = self._secret.get_secret_value()
-            self._client.auth(mint(secret, self._role, str(self._service_id), minutes=_TOKEN_MINUTES))
+            token = mint(
+                self._secret.get_secret_value(), self._role, str(self._service_id), minutes=_TOKEN_MINUTES
+            )
+            self._client.headers["Authorization"] = f"Bearer {token}"
             self._minted_at = time.monotonic()
         try:
-            data = (await self._client.rpc(function, arguments).execute()).data
-            _check_type(function, data, expect)
+            response = await self._client.post(
+                f"rpc/{function}",
+                content=_ENCODER.encode(arguments),
+                timeout=httpx.USE_CLIENT_DEFAULT if timeout_seconds is None else timeout_seconds,
+            )
+            data = _result(function, response, expect)
         except Exception as error:
             if is_transient(error):
                 self._error = str(error) or type(error).__name__
@@ -103,10 +121,21 @@ class GatewayClient:
         self._answered_at, self._error = time.monotonic(), ""
 
 
-def _check_type(function: str, data: Any, expect: type | tuple[type, ...] | None) -> None:
-    """Raise UnexpectedAnswerError for a result of another type; postgrest returns text that is no JSON."""
+def _result(function: str, response: httpx.Response, expect: type | tuple[type, ...] | None) -> Any:
+    """The result of an answer; raises APIError, or UnexpectedAnswerError for a result of another type."""
+    if not response.is_success:
+        try:
+            error = dict(APIErrorFromJSON.model_validate_json(response.content))
+        except ValidationError:
+            error = generate_default_error_message(response)
+        raise APIError(error)
+    try:
+        data = _DECODER.decode(response.content) if response.content else []
+    except ValueError:  # not JSON: a page
+        data = response.text
     if not (data in ([], None) if expect is None else isinstance(data, expect)):
         raise UnexpectedAnswerError(f"{function}: unexpected answer {str(data)[:_SHOWN_CHARACTERS]}")
+    return data
 
 
 async def _pass_request_id_on(request: httpx.Request) -> None:

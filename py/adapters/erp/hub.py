@@ -1,7 +1,6 @@
 """A client of the hub's RPCs for ERPs, called with role `erp`."""
 
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import UUID
 
@@ -16,6 +15,8 @@ PERMANENT_ERRORS = gateway.PERMANENT_ERRORS | {"ILLEGAL_TRANSITION", "ERP_REFERE
 """Error codes that a retry does not change."""
 
 _TIMEOUT_SECONDS = 120
+_STATE_SECONDS = 15
+"""For the short call that begins each round: a gateway that hangs is noticed within a minute."""
 _ORDERS = TypeAdapter(list[Order])
 _CANCELLATIONS = TypeAdapter(list[Cancellation])
 
@@ -49,7 +50,8 @@ class HubClient(GatewayClient):
 
         Raises ErpKindError when the hub expects another ERP: no reading may then be applied.
         """
-        state = StreamState.model_validate(await self.call("erp_stream", {"stream": stream}, dict))
+        answer = await self.call("erp_stream", {"stream": stream}, dict, timeout_seconds=_STATE_SECONDS)
+        state = StreamState.model_validate(answer)
         if state.erp_kind != self._settings.erp_kind:
             raise ErpKindError(
                 f"config erp.kind is {state.erp_kind}, but HUB_ERP_KIND is {self._settings.erp_kind};"
@@ -59,21 +61,21 @@ class HubClient(GatewayClient):
 
     async def apply_products(self, products: Sequence[Product], cursor: Cursor | None) -> dict[str, Any]:
         """Store products together with the cursor that covers them."""
-        arguments = {"products": to_json(products)} | _given(cursor=cursor)
+        arguments = {"products": _rows(products)} | _given(cursor=cursor)
         return dict(await self.call("erp_apply_products", arguments, dict))
 
     async def apply_stock(
         self, levels: Sequence[StockLevel], read_at: str, cursor: Cursor | None, *, complete: bool
     ) -> dict[str, Any]:
         """Store stock levels that were read after `read_at`; `complete` ends the reading."""
-        arguments = {"levels": to_json(levels), "read_at": read_at, "complete": complete}
+        arguments = {"levels": _rows(levels), "read_at": read_at, "complete": complete}
         return dict(await self.call("erp_apply_stock", arguments | _given(cursor=cursor), dict))
 
     async def apply_payments(
         self, payments: Sequence[Payment], cursor: Cursor | None
     ) -> list[dict[str, Any]]:
         """Record payments together with the cursor that covers them; returns a result for each."""
-        arguments = {"payments": to_json(payments)} | _given(cursor=cursor)
+        arguments = {"payments": _rows(payments)} | _given(cursor=cursor)
         return list(await self.call("erp_apply_payments", arguments, list))
 
     async def pending_orders(self, limit: int) -> list[Order]:
@@ -108,10 +110,5 @@ def _given(**arguments: Any) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def to_json(rows: Sequence[BaseModel]) -> list[dict[str, Any]]:
-    """Rows as JSON objects. Amounts become floats, which keep the fifteen digits that an amount may have."""
-    return [_numbers(row.model_dump(exclude_none=True)) for row in rows]
-
-
-def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: float(value) if isinstance(value, Decimal) else value for key, value in row.items()}
+def _rows(models: Sequence[BaseModel]) -> list[dict[str, Any]]:
+    return [model.model_dump(exclude_none=True) for model in models]
