@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from litestar import Litestar
 
@@ -13,7 +14,7 @@ from adapters.erp.factory import open_erp
 from adapters.erp.hub import HubClient
 from adapters.erp.leader import Leader
 from adapters.erp.settings import Settings
-from adapters.erp.worker import Worker
+from adapters.erp.worker import STREAMS, Worker
 
 
 @asynccontextmanager
@@ -42,11 +43,12 @@ def create(settings: Settings) -> Litestar:
         async with open_worker(settings) as worker:
             workers[:] = [worker]
             tasks = Supervisor()
-            tasks.add("orders", worker.exchange_orders, worker.stop)
-            tasks.add("synchronisation", worker.synchronise, worker.stop)
+            for stream in STREAMS:
+                tasks.add(stream, partial(worker.repeat, stream), worker.stop)
             tasks.add("gateway-probe", worker.probe, worker.stop)
             if worker.gateway:
                 health.add("gateway", worker.gateway.problem)
+            health.add("leader", worker.leader.problem)
             health.add("erp", worker.health.problem)
             health.add("tasks", tasks.problem)
             async with tasks:

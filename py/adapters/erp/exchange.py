@@ -10,7 +10,7 @@ from uuid import UUID
 
 from postgrest import APIError
 
-from adapters.erp.hub import PERMANENT_ERRORS, HubClient
+from adapters.erp.hub import PERMANENT_ERRORS, HubClient, StreamState
 from adapters.erp.port import (
     Batch,
     Cancellation,
@@ -104,9 +104,13 @@ class Exchange:
             reason = ": ".join(text for text in (error.message, error.details) if text)
             self._rejected[stream].append(await batch.reject(reason))
 
-    async def _products(self) -> str:
-        state = await self._hub.stream_state("products")
+    async def _state(self, stream: str) -> StreamState:
+        state = await self._hub.stream_state(stream)
         self.interval_seconds = state.interval_minutes and state.interval_minutes * 60
+        return state
+
+    async def _products(self) -> str:
+        state = await self._state("products")
         read, applied, remarks = 0, 0, list[str]()
         async for batch in self._erp.products(state.cursor):
             async with self._offered("products", batch):
@@ -117,7 +121,7 @@ class Exchange:
 
     async def _stock(self) -> str:
         # The time is taken before the reading: units sold from then on are not in the ERP's figures.
-        state = await self._hub.stream_state("stock")
+        state = await self._state("stock")
         levels, cursor, remarks, count = list[StockLevel](), None, list[str](), 0
         async for batch in self._erp.stock(state.cursor):
             remarks += batch.remarks
@@ -142,7 +146,7 @@ class Exchange:
         return _summary(f"{len(levels)} levels", remarks)
 
     async def _payments(self) -> str:
-        state = await self._hub.stream_state("payments")
+        state = await self._state("payments")
         counts: dict[str, int] = {}
         remarks: list[str] = []
         async for batch in self._erp.payments(state.cursor):
@@ -175,8 +179,10 @@ class Exchange:
                 done.append(await self._export(order))
             except LoginRefusedError:
                 raise
-            except RefusedError as error:
-                # A refused order does not block the others.
+            except (RefusedError, APIError) as error:
+                # An order that the ERP or the hub refuses does not block the others.
+                if isinstance(error, APIError) and error.code not in PERMANENT_ERRORS:
+                    raise
                 reason = f"{order.order_number}: {error}"
                 refused[order.order_id] = time.monotonic() + _REFUSED_SECONDS, reason
         self._refused = refused

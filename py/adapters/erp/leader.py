@@ -2,13 +2,31 @@
 
 import asyncio
 import logging
+import os
+import socket
 import time
+from contextlib import suppress
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 logger = logging.getLogger(__name__)
 
+ANSWER_SECONDS = 3.0
+"""Without an answer of the database for so long, this adapter does not lead."""
+
 _LOCK = "select pg_try_advisory_lock(hashtext('erp adapter'))"
+_LIMITS: dict[str, str | int] = {
+    "application_name": "erp adapter",
+    "connect_timeout": 3,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds
+    # When the network is cut, the server gives the lock up later than the adapter that held it notices.
+    "options": "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+    " -c tcp_user_timeout=60s",
+}
 
 
 class Leader:
@@ -21,35 +39,71 @@ class Leader:
         self._url = url
         self._connection: psycopg.AsyncConnection[tuple[bool]] | None = None
         self._since: float | None = None if url else time.monotonic()
-        self._mutex = asyncio.Lock()
+        self._verification: asyncio.Task[None] | None = None
+        self._problem = ""
+        if not url:
+            logger.warning("HUB_LISTEN_URL is not set: only one ERP adapter may run")
+
+    def problem(self) -> str:
+        """Why it is unknown which adapter leads; empty while the database answers."""
+        return self._problem
 
     async def leading_since(self) -> float | None:
         """Since when (time.monotonic) this adapter leads, verified in the database; None if it does not."""
         if not self._url:
             return self._since
-        async with self._mutex:
-            return await self._check()
-
-    async def _check(self) -> float | None:
-        try:
-            if self._connection is None:
-                self._connection = await psycopg.AsyncConnection.connect(
-                    self._url, autocommit=True, connect_timeout=5, application_name="erp adapter"
-                )
-            if self._since is None:
-                row = await (await self._connection.execute(_LOCK)).fetchone()
-                self._since = time.monotonic() if row and row[0] else None
-            else:
-                await self._connection.execute("select")
-        except psycopg.Error as error:
-            logger.warning("the leader lock is lost: %s", str(error).strip())
-            await self.aclose()
+        if self._verification is None or self._verification.done():
+            self._verification = asyncio.create_task(self._verify_in_time())
+        await asyncio.shield(self._verification)
         return self._since
 
-    async def aclose(self) -> None:
-        """Close the connection, which releases the lock."""
+    async def _verify_in_time(self) -> None:
+        verification = asyncio.create_task(self._verify())
+        await asyncio.wait({verification}, timeout=ANSWER_SECONDS)
+        if verification.done():
+            error = verification.exception()
+            self._problem = (str(error).strip() or type(error).__name__) if error else ""
+        else:
+            self._problem = f"the database does not answer within {ANSWER_SECONDS:g} seconds"
+            # psycopg ends a cancelled statement only when the server answers, so its socket is shut down.
+            _shut_down(self._connection)
+            if self._connection is None:
+                verification.cancel()
+            await asyncio.wait({verification}, timeout=ANSWER_SECONDS)
+            if verification.done() and not verification.cancelled():
+                verification.exception()  # the consequence of the shutdown
+        if self._problem:
+            logger.warning("the leader lock is lost: %s", self._problem)
+            await self._close()
+
+    async def _verify(self) -> None:
+        if self._connection is None:
+            self._connection = await psycopg.AsyncConnection.connect(
+                make_conninfo(self._url, **_LIMITS), autocommit=True
+            )
+        if self._since is None:
+            row = await (await self._connection.execute(_LOCK)).fetchone()
+            self._since = time.monotonic() if row and row[0] else None
+        else:
+            await self._connection.execute("select")
+
+    async def _close(self) -> None:
         if self._url:
             self._since = None
-        if self._connection:
-            await self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection:
+            await connection.close()
+
+    async def aclose(self) -> None:
+        """Close the connection, which releases the lock. A frozen database does not delay it."""
+        if self._verification and not self._verification.done():
+            _shut_down(self._connection)
+            await asyncio.wait({self._verification}, timeout=ANSWER_SECONDS)
+        await self._close()
+
+
+def _shut_down(connection: psycopg.AsyncConnection[tuple[bool]] | None) -> None:
+    """Shut down the socket of a connection: what waits for the server fails at once."""
+    if connection:
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
+            duplicate.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,7 @@
-"""The loops: orders are exported soon after approval; products, stock and payments follow an interval."""
+"""The loops, one for each stream: one that fails or is slow does not delay another.
+
+Orders are exported soon after approval; products, stock and payments follow an interval.
+"""
 
 import asyncio
 import logging
@@ -39,6 +42,11 @@ PROBE_SECONDS = 15.0
 """Pause between two probes of the gateway, which an adapter makes that waits for its turn, too."""
 LEAD_SECONDS = 60.0
 """`--once` waits so long for another adapter to end."""
+BUSY_SECONDS = 600.0
+"""An ERP that asks for patience for longer is a failure, which is recorded and reported."""
+ROUND_SECONDS = 3600.0
+"""A round that runs for longer ends readiness: it hangs where no time limit applies, as on a lost share."""
+STREAMS = ("products", "orders", "stock", "payments")
 _DEFAULT_INTERVAL_SECONDS = 15 * 60
 
 
@@ -51,6 +59,8 @@ class Health:
     trouble: dict[str, str] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     """The streams of which the ERP or the hub refused rows: people settle that, the adapter is well."""
+    running_since: dict[str, float] = field(default_factory=dict)
+    """When the present round of each stream began (time.monotonic)."""
 
     def record(self, stream: str, error: Exception) -> None:
         """A round of the stream failed."""
@@ -61,10 +71,12 @@ class Health:
             self.refused.discard(stream)
 
     def problem(self) -> str:
-        """The streams that fail, with their errors, but for refused rows; empty while none does."""
-        return "; ".join(
-            f"{stream}: {error}" for stream, error in self.trouble.items() if stream not in self.refused
-        )
+        """The streams that fail or hang, with their errors, but for refused rows; empty while none does."""
+        found = [f"{stream}: {error}" for stream, error in self.trouble.items() if stream not in self.refused]
+        for stream, since in self.running_since.items():
+            if (seconds := time.monotonic() - since) > ROUND_SECONDS:
+                found.append(f"{stream}: its round has not ended for {seconds:.0f} seconds")
+        return "; ".join(found)
 
     def details(self) -> dict[str, Any]:
         """The state as JSON."""
@@ -91,18 +103,24 @@ class Worker:
     lead_seconds: float = LEAD_SECONDS
     health: Health = field(default_factory=Health)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _busy_since: dict[str, float] = field(default_factory=dict)
 
     def stop(self) -> None:
         """End after the current round."""
         self._stop.set()
 
-    async def exchange_orders(self) -> None:
-        """Export orders and cancellations until `stop` is called."""
-        await self._repeat(("orders",), lambda: self.poll_seconds)
-
-    async def synchronise(self) -> None:
-        """Import products, stock and payments until `stop` is called; orders do not wait for it."""
-        await self._repeat(("products", "stock", "payments"), self._interval)
+    async def repeat(self, stream: str) -> None:
+        """Run rounds of a stream until `stop` is called."""
+        failures = 0
+        while not self._stop.is_set():
+            self.health.leading = (await self.leader.leading_since()) is not None
+            if not self.health.leading:
+                await pause(self.poll_seconds, self._stop)
+                continue
+            error = await self._try(stream)
+            failures = failures + 1 if error else 0
+            interval = self.poll_seconds if stream == "orders" else self._interval()
+            await pause(_next_pause(error, failures, interval), self._stop)
 
     async def probe(self) -> None:
         """Ask the gateway again and again until `stop` is called, so that its outage is known in time."""
@@ -125,7 +143,7 @@ class Worker:
             logger.info("another adapter is leading: waiting")
             await pause(self.poll_seconds, self._stop)
         succeeded = True
-        for stream in ("products", "orders", "stock", "payments"):
+        for stream in STREAMS:
             error = await self._try(stream)
             succeeded = succeeded and error is None
             if isinstance(error, RetryError):
@@ -136,19 +154,18 @@ class Worker:
     def _interval(self) -> float:
         return self.interval_seconds or self.exchange.interval_seconds or _DEFAULT_INTERVAL_SECONDS
 
-    async def _repeat(self, streams: tuple[str, ...], interval: Callable[[], float]) -> None:
-        failures = 0
-        while not self._stop.is_set():
-            self.health.leading = (await self.leader.leading_since()) is not None
-            if not self.health.leading:
-                await pause(self.poll_seconds, self._stop)
-                continue
-            errors = [error for stream in streams if (error := await self._try(stream))]
-            failures = failures + 1 if errors else 0
-            await pause(_next_pause(errors, failures, interval()), self._stop)
-
     async def _try(self, stream: str) -> Exception | None:
         """One round of a stream; returns its error, so that no error ends the loop."""
+        self.health.running_since[stream] = time.monotonic()
+        try:
+            error = await self._run(stream)
+        finally:
+            self.health.running_since.pop(stream, None)
+        if not isinstance(error, BusyError):
+            self._busy_since.pop(stream, None)
+        return error
+
+    async def _run(self, stream: str) -> Exception | None:
         try:
             detail = await self._call_with_retries(lambda: self.exchange.run(stream))
             self.health.succeeded_at[stream] = datetime.now(UTC)
@@ -162,6 +179,9 @@ class Worker:
             return error
         except BusyError as error:
             logger.info("%s: %s", stream, error)
+            since = self._busy_since.setdefault(stream, time.monotonic())
+            if time.monotonic() - since > BUSY_SECONDS:
+                await self._record_failure(stream, error)
             return error
         except (ErpError, APIError, httpx.HTTPError, UnexpectedAnswerError) as error:
             return await self._record_failure(stream, error)
@@ -191,11 +211,11 @@ class Worker:
         )
 
 
-def _next_pause(errors: list[Exception], failures: int, interval: float) -> float:
-    """Seconds until the next round: the interval, or after errors a shorter pause that doubles each time."""
-    if all(isinstance(error, RejectedError) for error in errors):
+def _next_pause(error: Exception | None, failures: int, interval: float) -> float:
+    """Seconds until the next round: the interval, or after errors a shorter one that doubles each time."""
+    if error is None or isinstance(error, RejectedError):
         return interval  # everything else is stored: nothing changes before someone corrects the source
-    if any(isinstance(error, LoginRefusedError | ErpKindError) for error in errors):
+    if isinstance(error, LoginRefusedError | ErpKindError):
         return max(interval, MAX_PAUSE_SECONDS)
-    least = max((error.seconds for error in errors if isinstance(error, BusyError)), default=0.0)
+    least = error.seconds if isinstance(error, BusyError) else 0.0
     return max(least, min(interval, 2.0 ** min(failures, 10), MAX_PAUSE_SECONDS))

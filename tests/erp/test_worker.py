@@ -1,0 +1,173 @@
+"""The loops of the adapter: each stream for itself, bounded retries, a lock with time limits."""
+
+import asyncio
+import os
+import signal
+import time
+from typing import Any, cast
+
+import psycopg
+import pytest
+
+from adapters.erp import leader as leaders
+from adapters.erp import worker as workers
+from adapters.erp.app import open_worker
+from adapters.erp.exchange import Exchange
+from adapters.erp.hub import HubClient
+from adapters.erp.leader import Leader
+from adapters.erp.port import BusyError, UnreachableError
+from adapters.erp.settings import Settings
+from adapters.erp.worker import STREAMS, Worker
+from tests.conftest import Clone
+from tests.support.waiting import wait_until
+
+
+class FakeExchange:
+    """Products fail, stock hangs, the other streams succeed at once; `rounds` counts them."""
+
+    interval_seconds = 0.01
+
+    def __init__(self) -> None:
+        self.rounds = dict.fromkeys(STREAMS, 0)
+        self.failures: list[tuple[str, str]] = []
+
+    async def run(self, stream: str) -> str:
+        self.rounds[stream] += 1
+        if stream == "products":
+            raise UnreachableError("away")
+        if stream == "stock":
+            await asyncio.Event().wait()
+        return ""
+
+    async def report_success(self, stream: str, detail: str) -> None:
+        pass
+
+    async def report_failure(self, stream: str, detail: str, *, notify: bool = False) -> None:
+        self.failures.append((stream, detail))
+
+
+def worker(exchange: FakeExchange) -> Worker:
+    return Worker(cast(Exchange, exchange), Leader(""), poll_seconds=0.01)
+
+
+def test_failing_or_hanging_stream_does_not_delay_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange = FakeExchange()
+    running = worker(exchange)
+
+    async def run() -> None:
+        tasks = [asyncio.create_task(running.repeat(stream)) for stream in STREAMS]
+        async with asyncio.timeout(5):
+            while min(exchange.rounds["orders"], exchange.rounds["payments"]) < 5:
+                await asyncio.sleep(0.01)
+        running.stop()
+        _, late = await asyncio.wait(tasks, timeout=1)
+        assert len(late) == 1, "the stream that hangs"
+        monkeypatch.setattr(workers, "ROUND_SECONDS", 0.0)
+        assert running.health.problem().startswith("products: away; stock: its round has not ended for")
+        late.pop().cancel()
+
+    asyncio.run(run())
+    assert (exchange.rounds["stock"], exchange.failures[0]) == (1, ("products", "away"))
+
+
+def test_erp_that_asks_for_patience_too_long_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Busy(FakeExchange):
+        async def run(self, stream: str) -> str:
+            self.rounds[stream] += 1
+            if self.rounds[stream] < 4:
+                raise BusyError("locked", 0)
+            return ""
+
+    exchange = Busy()
+    running = worker(exchange)
+    found: list[tuple[int, str]] = []
+
+    async def run() -> None:
+        for limit in (600.0, -1.0, -1.0, -1.0):
+            monkeypatch.setattr(workers, "BUSY_SECONDS", limit)
+            await running._try("orders")
+            found.append((len(exchange.failures), running.health.problem()))
+
+    asyncio.run(run())
+    assert found == [(0, ""), (1, "orders: locked"), (2, "orders: locked"), (2, "")]
+
+
+def test_one_round_ends_when_the_gateway_accepts_calls_and_never_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.setattr("adapters.erp.hub._STATE_SECONDS", 0.2)
+
+    async def run() -> tuple[bool, str]:
+        server = await asyncio.start_server(lambda reader, writer: asyncio.sleep(60), "127.0.0.1", 0)
+        settings = Settings.model_validate(
+            {
+                "gateway_url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",
+                "jwt_secret": "x" * 32,
+                "erp_kind": "csv",
+                "erp_folder": tmp_path,
+            }
+        )
+        async with open_worker(settings) as silent:
+            silent.retry_seconds = 0.3
+            async with asyncio.timeout(5):
+                return await silent.once(), cast(HubClient, silent.gateway).problem()
+
+    succeeded, problem = asyncio.run(run())
+    assert (succeeded, problem) == (False, "ReadTimeout")
+
+
+def backend(conn: psycopg.Connection[Any]) -> int:
+    """The process that holds the lock."""
+    row = conn.execute(
+        "select pid from pg_locks where locktype = 'advisory' and granted"
+        " and database = (select oid from pg_database where datname = current_database())"
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+def test_frozen_database_neither_hangs_the_stop_nor_leaves_two_leaders(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(leaders, "ANSWER_SECONDS", 0.5)
+    url = clone()
+
+    async def run(conn: psycopg.Connection[Any]) -> None:
+        first, second = Leader(url), Leader(url)
+        assert await first.leading_since() is not None
+        assert await second.leading_since() is None
+        frozen = backend(conn)
+        os.kill(frozen, signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            answers = await asyncio.gather(*(first.leading_since() for _ in range(4)))
+            assert (answers, "does not answer" in first.problem()) == ([None] * 4, True)
+            assert await second.leading_since() is None, "the frozen process holds the lock"
+            assert await first.leading_since() is None
+            await first.aclose()
+            assert time.monotonic() - started < 3
+            assert len(asyncio.all_tasks()) == 1, "nothing waits for the frozen process"
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+        async with asyncio.timeout(10):
+            while await second.leading_since() is None:
+                await asyncio.sleep(0.05)
+        assert (await first.leading_since(), second.problem()) == (None, "")
+        await first.aclose()
+        await second.aclose()
+
+    with psycopg.connect(url, autocommit=True) as conn:
+        asyncio.run(run(conn))
+        gone = (
+            "select count(*) from pg_stat_activity where application_name = 'erp adapter'"
+            " and datname = current_database()"
+        )
+        wait_until(lambda: conn.execute(gone).fetchone() == (0,), 5)
+    assert "the leader lock is lost: the database does not answer" in caplog.text
+
+
+def test_adapter_without_a_lock_states_that_it_must_be_the_only_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    Leader("")
+    assert "HUB_LISTEN_URL is not set: only one ERP adapter may run" in caplog.text
