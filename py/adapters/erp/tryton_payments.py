@@ -47,16 +47,17 @@ async def read_payments(
         next_after = next_after or client.clock.isoformat()
         hub_invoices = [row for row in invoices if _hub_number(row)]
         lines = await _lines(client, hub_invoices)
-        rows, remarks = [], []
+        rows, reversals = [], []
         for invoice in hub_invoices:
-            found, skipped = _payments(invoice, lines, zone)
+            found, reversed_ = _payments(invoice, lines, zone)
             rows += found
-            remarks += skipped
-        if len(invoices) < BATCH:
-            yield Batch(rows, {"after": next_after}, remarks)
+            reversals += reversed_
+        complete = len(invoices) < BATCH
+        # Headquarters has to reverse the payment in the hub, too.
+        yield Batch(rows, {"after": next_after} if complete else None, rejected=reversals)
+        if complete:
             return
         last = invoices[-1]["id"]
-        yield Batch(rows, None, remarks)
 
 
 def _hub_number(invoice: dict[str, Any]) -> str | None:
@@ -81,14 +82,14 @@ def _payments(
     number = _hub_number(invoice) or ""
     ids = sorted({*invoice["payment_lines"], *invoice["reconciliation_lines"]} & set(lines))
     seen: Counter[str] = Counter()
-    rows, remarks = [], []
+    rows, reversals = [], []
     for line in (lines[key] for key in ids):
         move = line["move."]
         amount = Decimal(line["credit"]) - Decimal(line["debit"])
         if move["journal."]["type"] in _NO_MONEY:
             continue
         if amount <= 0:
-            remarks.append(
+            reversals.append(
                 f"{number}: {move['number']} reverses {-amount} in Tryton: correct it in the hub too"
             )
             continue
@@ -105,7 +106,7 @@ def _payments(
                 notes=f"Tryton {move['number']}, faktur {invoice['number']}",
             )
         )
-    return rows, remarks
+    return rows, reversals
 
 
 def _start_of_day(day: date, zone: timezone) -> str:

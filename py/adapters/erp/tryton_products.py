@@ -49,14 +49,30 @@ async def read_products(
             context={"active_test": False},
         )
         next_after = next_after or client.clock.isoformat()
+        shared = await _shared_codes(client, [row["code"] for row in rows])
         remarks = [f"{row['code']} has no price in Tryton" for row in rows if row["list_price_used"] is None]
-        found = [_product(row) for row in rows if row["list_price_used"] is not None]
+        rejected = [f"several products have the code {code} in Tryton: none is imported" for code in shared]
+        found = [
+            _product(row) for row in rows if row["list_price_used"] is not None and row["code"] not in shared
+        ]
         if len(rows) < BATCH:
-            yield Batch(found, {"after": next_after}, remarks)
+            yield Batch(found, {"after": next_after}, remarks, rejected=rejected)
             return
         last = rows[-1]["id"]
         position = {"after": known.get("after"), "id": last, "next": next_after}
-        yield Batch(found, {name: value for name, value in position.items() if value}, remarks)
+        yield Batch(
+            found, {name: value for name, value in position.items() if value}, remarks, rejected=rejected
+        )
+
+
+async def _shared_codes(client: Client, codes: Sequence[str]) -> list[str]:
+    """Those codes that several products have, changed or not: it is unknown which of them is meant."""
+    if not codes:
+        return []
+    rows = await client.search_read(
+        "product.product", [["code", "in", sorted(set(codes))]], ["code"], context={"active_test": False}
+    )
+    return sorted(code for code, times in Counter(row["code"] for row in rows).items() if times > 1)
 
 
 def _product(row: dict[str, Any]) -> Product:
@@ -74,7 +90,7 @@ async def read_stock(client: Client, warehouses: Sequence[str]) -> AsyncIterator
     # Read before the quantities: units that leave in between are subtracted twice until the next sync.
     # In the other order they would be counted as available.
     sold = await _sold(client, zones)
-    last, seen = 0, Counter[str]()
+    last, found = 0, list[tuple[str, Decimal]]()
     while True:
         rows = await client.search_read(
             "product.product",
@@ -84,20 +100,17 @@ async def read_stock(client: Client, warehouses: Sequence[str]) -> AsyncIterator
             # Without locations Tryton answers 0.
             context={"active_test": False, "locations": zones, "with_childs": True},
         )
-        seen.update(row["code"] for row in rows)
-        remarks = [f"several products have the code {code}" for code, times in seen.items() if times == 2]
-        yield Batch(
-            [
-                StockLevel(sku=row["code"], quantity=Decimal(row["quantity"] or 0) - sold[row["id"]])
-                for row in rows
-                if seen[row["code"]] == 1
-            ],
-            None,
-            remarks if len(rows) < BATCH else [],
-        )
+        found += [(row["code"], Decimal(row["quantity"] or 0) - sold[row["id"]]) for row in rows]
         if len(rows) < BATCH:
-            return
+            break
         last = rows[-1]["id"]
+    # A second product of a code may follow much later: no level is certain before all are read.
+    times = Counter(code for code, _ in found)
+    yield Batch(
+        [StockLevel(sku=code, quantity=quantity) for code, quantity in found if times[code] == 1],
+        None,
+        [f"several products have the code {code}" for code, count in times.items() if count > 1],
+    )
 
 
 async def _zones(client: Client, warehouses: Sequence[str]) -> list[int]:
