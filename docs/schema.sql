@@ -5544,6 +5544,7 @@ CREATE FUNCTION app.give_up_old_messages() RETURNS integer
     SET enable_sort TO 'off'
     AS $$
 declare
+  c_wait_for_token constant interval := '5 minutes';
   v_before timestamptz := now() - make_interval(hours => app.config_int('outbox.expiry_hours'));
   v_message record;
   v_count int := 0;
@@ -5552,11 +5553,17 @@ begin
     select o.id, o.order_id
     from generate_series(0, 2) as p (priority)
     cross join lateral (
-      select m.id, m.order_id, m.created_at, m.expires_at from app.messages as m
+      select m.id, m.order_id, m.created_at, m.expires_at, m.template, m.channel
+      from app.messages as m
       where m.status = 'PENDING' and m.priority = p.priority
       order by m.position limit 20
     ) as o
-    where o.expires_at is null and o.created_at <= v_before
+    where (o.expires_at is null and o.created_at <= v_before)
+      -- nothing is claimed while the provider is away, and a person waits for the token
+      or (
+        o.channel = 'WHATSAPP' and app.carries_token(o.template)
+        and o.created_at <= now() - c_wait_for_token
+      )
   loop
     -- Lock the order before the message. What another transaction has locked is left to the next.
     perform from app.orders as o where o.id = v_message.order_id for no key update skip locked;
@@ -5565,7 +5572,7 @@ begin
       where m.id = v_message.id and m.status = 'PENDING'
       for update skip locked;
       if found then
-        perform app.message_failed(v_message.id, 'expired', false);
+        perform app.message_failed(v_message.id, 'not sent in time', false);
         v_count := v_count + 1;
       end if;
     end if;
@@ -5573,7 +5580,7 @@ begin
   return v_count;
 end $$;
 
-COMMENT ON FUNCTION app.give_up_old_messages() IS 'Gives up messages that could not be sent for outbox.expiry_hours, the oldest of each priority; those for WhatsApp are sent by e-mail instead. Returns how many';
+COMMENT ON FUNCTION app.give_up_old_messages() IS 'Gives up messages that could not be sent for outbox.expiry_hours, tokens for WhatsApp after five minutes, the oldest of each priority; they are sent by e-mail instead. Returns how many';
 
 CREATE FUNCTION app.hand_over_orders(p_subdist_ids uuid[]) RETURNS integer
     LANGUAGE plpgsql
@@ -5583,6 +5590,10 @@ declare
   v_id uuid;
   v_count int := 0;
 begin
+  -- Without this, every sweep would read all orders that wait for someone.
+  if p_subdist_ids = '{}' then
+    return 0;
+  end if;
   v_ids := array(
     select o.id from app.orders as o
     where o.routed_to_subdist_id = any (p_subdist_ids) and o.awaiting_since is not null
@@ -9707,17 +9718,22 @@ declare
   v_manager numeric := app.config_numeric('sla.manager_hours');
   v_escalation numeric := app.config_numeric('sla.escalation_hours');
   v_approval numeric := app.config_numeric('sla.approval_hours');
+  v_late constant uuid[] := array(
+    select l.id
+    from app.late_orders(v_reminder, v_manager, v_escalation, v_approval, p_limit) as l
+  );
   v_count int;
 begin
+  -- Mostly no order is late; the statement would read all orders that wait for someone.
+  if v_late = '{}' then
+    return 0;
+  end if;
   with late as (
     select
       o.id, o.partner_id, o.awaiting, o.routed_to_subdist_id, o.awaiting_since as clock,
       o.sla_reminder_sent, o.sla_manager_notified, o.sla_escalated
     from app.orders as o
-    where o.id = any (array(
-        select l.id
-        from app.late_orders(v_reminder, v_manager, v_escalation, v_approval, p_limit) as l
-      ))
+    where o.id = any (v_late)
       -- repeated for orders that changed while this waited for their lock
       and o.awaiting_since <= now() - case o.awaiting
         when 'SUBDIST' then v_reminder else v_approval

@@ -105,9 +105,7 @@ def bench(
     ] = False,
     cache: Annotated[
         bool,
-        typer.Option(
-            "--cache", help="Measure only the catalogue of the cache, beside the view (needs wrk)."
-        ),
+        typer.Option("--cache", help="Measure only the catalogue of the cache, beside the view (needs wrk)."),
     ] = False,
     hot: Annotated[
         bool, typer.Option("--hot", help="Measure only heap-only updates, with and without fillfactor.")

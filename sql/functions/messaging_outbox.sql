@@ -9,6 +9,7 @@ returns int language plpgsql volatile
 set enable_seqscan = off set enable_sort = off
 as $$
 declare
+  c_wait_for_token constant interval := '5 minutes';
   v_before timestamptz := now() - make_interval(hours => app.config_int('outbox.expiry_hours'));
   v_message record;
   v_count int := 0;
@@ -17,11 +18,17 @@ begin
     select o.id, o.order_id
     from generate_series(0, 2) as p (priority)
     cross join lateral (
-      select m.id, m.order_id, m.created_at, m.expires_at from app.messages as m
+      select m.id, m.order_id, m.created_at, m.expires_at, m.template, m.channel
+      from app.messages as m
       where m.status = 'PENDING' and m.priority = p.priority
       order by m.position limit 20
     ) as o
-    where o.expires_at is null and o.created_at <= v_before
+    where (o.expires_at is null and o.created_at <= v_before)
+      -- nothing is claimed while the provider is away, and a person waits for the token
+      or (
+        o.channel = 'WHATSAPP' and app.carries_token(o.template)
+        and o.created_at <= now() - c_wait_for_token
+      )
   loop
     -- Lock the order before the message. What another transaction has locked is left to the next.
     perform from app.orders as o where o.id = v_message.order_id for no key update skip locked;
@@ -30,7 +37,7 @@ begin
       where m.id = v_message.id and m.status = 'PENDING'
       for update skip locked;
       if found then
-        perform app.message_failed(v_message.id, 'expired', false);
+        perform app.message_failed(v_message.id, 'not sent in time', false);
         v_count := v_count + 1;
       end if;
     end if;
@@ -38,8 +45,8 @@ begin
   return v_count;
 end $$;
 comment on function app.give_up_old_messages() is
-  'Gives up messages that could not be sent for outbox.expiry_hours, the oldest of each priority; '
-  'those for WhatsApp are sent by e-mail instead. Returns how many';
+  'Gives up messages that could not be sent for outbox.expiry_hours, tokens for WhatsApp after five '
+  'minutes, the oldest of each priority; they are sent by e-mail instead. Returns how many';
 
 create function app.reap_messages()
 returns int language plpgsql volatile

@@ -13,6 +13,7 @@ from rich.text import Text
 from adapters.whatsapp.console import bubble
 from hub.errors import UserError
 
+
 def rupiah(amount: float | str | Decimal) -> str:
     """Rupiah as Indonesians write it: Rp1.250.000."""
     return f"Rp{round(float(amount)):,}".replace(",", ".")

@@ -274,6 +274,19 @@ def test_token_that_someone_waits_for_is_mailed_after_max_attempts(db: Connectio
     assert (message_state(db, message).status, mail_count(db)) == ("FAILED", 1)
 
 
+def test_token_that_no_one_claims_is_mailed_after_five_minutes(db: Connection, context: Context) -> None:
+    message = enqueue(db, context.partners[0].sub, "invitation")
+    db.execute("update app.messages set expires_at = now() + interval '1 day'")
+    grow_older(db, 4.9 / 60)
+    db.execute("select app.reap_messages()")
+    assert message_state(db, message).status == "PENDING"
+    grow_older(db, 0.2 / 60)
+    db.execute("select app.reap_messages()")
+    assert (message_state(db, message).status, mail_count(db)) == ("FAILED", 1)
+    db.execute("select app.reap_messages()")
+    assert mail_count(db) == 1
+
+
 def test_released_message_is_due_at_once_and_the_claim_does_not_count(
     db: Connection, context: Context
 ) -> None:
