@@ -39,7 +39,8 @@ OF_OTHERS = {
     # master data and configuration
     "app.agents", "app.brands", "app.catalogue_bodies", "app.categories", "app.inventory",
     "app.order_rules", "app.products", "app.redemption_catalog", "app.regions",
-    "app.sub_distributors", "app.system_config_history", "app.system_configs", "app.tier_prices", "auth.jwt_secret", "auth.sign_in_links",
+    "app.sub_distributors", "app.system_config_history", "app.system_configs", "app.tier_prices",
+    "auth.jwt_secret", "auth.sign_in_links",
     # the state of jobs and adapters
     "app.erp_streams", "jobs.runs", "jobs.schedule",
 }  # fmt: skip
