@@ -5544,7 +5544,7 @@ CREATE FUNCTION app.give_up_old_messages() RETURNS integer
     SET enable_sort TO 'off'
     AS $$
 declare
-  c_wait_for_token constant interval := '5 minutes';
+  c_wait_for_token constant interval := interval '5 minutes';
   v_before timestamptz := now() - make_interval(hours => app.config_int('outbox.expiry_hours'));
   v_message record;
   v_count int := 0;

@@ -9,7 +9,7 @@ returns int language plpgsql volatile
 set enable_seqscan = off set enable_sort = off
 as $$
 declare
-  c_wait_for_token constant interval := '5 minutes';
+  c_wait_for_token constant interval := interval '5 minutes';
   v_before timestamptz := now() - make_interval(hours => app.config_int('outbox.expiry_hours'));
   v_message record;
   v_count int := 0;
@@ -45,8 +45,8 @@ begin
   return v_count;
 end $$;
 comment on function app.give_up_old_messages() is
-  'Gives up messages that could not be sent for outbox.expiry_hours, tokens for WhatsApp after five '
-  'minutes, the oldest of each priority; they are sent by e-mail instead. Returns how many';
+  'Gives up messages that could not be sent for outbox.expiry_hours, tokens for WhatsApp after '
+  'five minutes, the oldest of each priority; they are sent by e-mail instead. Returns how many';
 
 create function app.reap_messages()
 returns int language plpgsql volatile

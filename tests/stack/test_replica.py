@@ -168,7 +168,7 @@ def test_reports_gateway_reads_the_same_rows_from_the_standby(reports: Reports) 
     assert_same_rows(reports)
     served = "select count(*) from pg_stat_activity where usename = 'authenticator'"
     assert reports.on_standby(served) > 0
-    assert reports.hub("status").stdout.count("RUNNING") == 6
+    assert reports.hub("status").stdout.count("RUNNING") == 8
 
 
 def test_reading_calls_work_on_the_standby(reports: Reports) -> None:
@@ -367,4 +367,4 @@ def test_new_standby_follows_the_promoted_one_until_it_is_removed(reports: Repor
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", reports.stack.settings.reports_port), timeout=2)
     status = reports.hub("status")
-    assert (status.returncode, status.stdout.count("RUNNING")) == (0, 4)
+    assert (status.returncode, status.stdout.count("RUNNING")) == (0, 6)

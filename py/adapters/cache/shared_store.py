@@ -77,10 +77,13 @@ class SharedStore:
         """
         if not self.condition.available:
             return None
+        # The timeout ends a slow command; the loop also looks at the clock, because a client that
+        # swallows the cancellation would let it run for ever.
+        deadline = time.monotonic() + self._wait
         try:
             async with asyncio.timeout(self._wait):
                 body = await self._get(name)
-                while body is None and not await self._claim(name):
+                while body is None and not await self._claim(name) and time.monotonic() < deadline:
                     await asyncio.sleep(_POLL_SECONDS)
                     body = await self._get(name)
                 return body
