@@ -1,10 +1,11 @@
 """Redis: shared by processes, and never a reason for a wrong or late answer."""
 
 import asyncio
+import itertools
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -110,6 +111,26 @@ def test_lock_of_a_dead_process_delays_by_no_more_than_the_limit(shop: Shop, red
             assert store.condition.available, "a held lock is no failure of Redis"
             await store.close()
 
+    asyncio.run(run())
+
+
+def test_client_that_swallows_the_cancellation_does_not_prolong_the_wait(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polls = itertools.count()
+
+    async def held(_: SharedStore, name: str) -> bool:
+        assert next(polls) < 20, "it goes on for ever"
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.05)
+        return False
+
+    async def run() -> None:
+        store = SharedStore(redis.url, Seal("s" * 40), prefix="hub", timeout=1, wait=0.08)
+        assert await store.find("GOLD:1") is None
+        await store.close()
+
+    monkeypatch.setattr(SharedStore, "_claim", held)
     asyncio.run(run())
 
 
