@@ -464,6 +464,17 @@ def test_export_killed_at_any_step_is_completed_once(
     assert not path.exists()
 
 
+def test_clean_up_leaves_the_files_that_other_streams_are_writing(
+    orders_folder: CsvFolder, tmp_path: Path
+) -> None:
+    parts = [tmp_path / folder / ".x.csv.part" for folder in ("orders/.staged", "rejected")]
+    for part in parts:
+        part.parent.mkdir(parents=True)
+        part.touch()
+    assert asyncio.run(orders_folder.clean_up()) == ["removed .x.csv.part"]
+    assert [part.exists() for part in parts] == [False, True]
+
+
 def run_and_kill(steps: int, action: Callable[[], object]) -> None:
     """Do something in a process that is killed after so many changes of the drop folder."""
     child = os.fork()

@@ -185,7 +185,8 @@ class CsvFolder:
         )
 
     def _remove_incomplete(self) -> list[str]:
-        left = [path for where in ("orders/.staged", "rejected") for path in self._sub(where).glob(".*.part")]
+        # Only those of this stream: the others write at the same time.
+        left = list(self._sub("orders/.staged").glob(".*.part"))
         for path in left:
             path.unlink(missing_ok=True)
         return [f"removed {path.name}" for path in left]
