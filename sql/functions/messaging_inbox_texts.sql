@@ -53,6 +53,26 @@ $$;
 comment on function app.inbound_sender(jsonb) is
   'Who sent a message: an E.164 number, or the provider''s user id of a sender without a number';
 
+create function app.owners_of_number(p_number text)
+returns table (name text, region_id uuid, agent_id uuid, is_active boolean)
+language sql stable rows 1
+as $$
+  select k.name, k.region_id, k.agent_id, k.is_active
+  from (
+    select s.business_name as name, s.region_id, null::uuid as agent_id, true as is_active, 1 as n
+    from app.sub_distributors as s where s.whatsapp_number = p_number
+    union all
+    select p.business_name, p.region_id, null, true, 2
+    from app.partners as p where p.phone = p_number and p.deleted_at is null
+    union all
+    select a.full_name, null, a.id, a.is_active, 3 from app.agents as a where a.phone = p_number
+  ) as k
+  order by k.n
+$$;
+comment on function app.owners_of_number(text) is
+  'Whom the hub knows by this number: sub-distributors first, then the partner, then the agent. '
+  'is_active is false for an agent who has left';
+
 -- A text that was passed on within the hour says nothing new, as the automatic reply of a phone;
 -- and no stranger makes more than a few messages an hour for everyone at headquarters.
 create function app.count_inbound_text(p_sender text, p_text text, p_limit int)
@@ -93,23 +113,14 @@ declare
   v_region_id uuid;
   v_agent_id uuid;
   v_agent_ids uuid[];
+  v_variables jsonb;
   v_outcome text;
 begin
   if v_text is null then
     return 'empty';
   end if;
   select k.name, k.region_id, k.agent_id into v_name, v_region_id, v_agent_id
-  from (
-    select s.business_name as name, s.region_id, null::uuid as agent_id, 1 as preference
-    from app.sub_distributors as s where s.whatsapp_number = v_sender_key
-    union all
-    select p.business_name, p.region_id, null, 2
-    from app.partners as p where p.phone = v_sender_key and p.deleted_at is null
-    union all
-    select a.full_name, null, a.id, 3
-    from app.agents as a where a.phone = v_sender_key and a.is_active
-  ) as k
-  order by k.preference limit 1;
+  from app.owners_of_number(v_sender_key) as k where k.is_active limit 1;
   v_outcome := app.count_inbound_text(
     v_sender_key, v_text,
     case when found then 60 else app.config_int('inbox.stranger_texts_per_hour') end);
@@ -125,29 +136,22 @@ begin
   if v_agent_ids = '{}' and v_agent_id is not null then
     return 'no one else to forward to';
   end if;
-  perform app.forward_to_staff('inbound_text', v_agent_ids, jsonb_build_object(
+  v_variables := jsonb_build_object(
     'sender', concat_ws(' ',
       coalesce(v_name, left(p_message #>> '{contact,profile,name}', 60)),
       '(' || coalesce(left(v_sender_key, 40), '-') || ')'),
-    'text', left(v_text, 900)));
+    'text', left(v_text, 900));
+  if v_agent_ids = '{}' then
+    -- held until an admin exists
+    perform app.notify_headquarters('inbound_text', null, v_variables);
+  else
+    perform app.enqueue_messages('inbound_text', 'AGENT', v_agent_ids, null, v_variables);
+  end if;
   return 'forwarded';
 end $$;
 comment on function app.forward_text(jsonb) is
   'Forwards what a message says to the agents of the sender''s region, or else to headquarters, '
   'never to its sender; repeats and floods are not forwarded. Returns the outcome';
-
-create function app.forward_to_staff(p_template text, p_agent_ids uuid[], p_variables jsonb)
-returns void language plpgsql volatile
-as $$
-begin
-  if p_agent_ids = '{}' then
-    perform app.notify_headquarters(p_template, null, p_variables);  -- held until an admin exists
-  else
-    perform app.enqueue_messages(p_template, 'AGENT', p_agent_ids, null, p_variables);
-  end if;
-end $$;
-comment on function app.forward_to_staff(text, uuid[], jsonb) is
-  'Enqueues a message to these agents; without any it is held for headquarters';
 
 -- The stored number is not changed: the provider says who has the number, not who may answer.
 create function app.report_changed_number(p_message jsonb)
@@ -159,15 +163,7 @@ declare
     p_message #>> '{system,wa_id}', p_message #>> '{system,new_wa_id}'));
   v_name text;
 begin
-  select k.name into v_name
-  from (
-    select s.business_name as name from app.sub_distributors as s where s.whatsapp_number = v_old
-    union all
-    select p.business_name from app.partners as p where p.phone = v_old and p.deleted_at is null
-    union all
-    select a.full_name from app.agents as a where a.phone = v_old
-  ) as k
-  limit 1;
+  select k.name into v_name from app.owners_of_number(v_old) as k limit 1;
   if not found then
     return 'stranger changed number';
   end if;

@@ -3,51 +3,6 @@
 -- A lapsed lease means that the messenger died, perhaps after sending. The provider may still
 -- report the message, because its status carries the hub's id. So the message is sent again, and
 -- counted as a repeat, only after outbox.unknown_wait_seconds without a report.
--- The positions of a priority follow its age, so the oldest few are enough: each call goes on.
-create function app.give_up_old_messages()
-returns int language plpgsql volatile
-set enable_seqscan = off set enable_sort = off
-as $$
-declare
-  c_wait_for_token constant interval := interval '5 minutes';
-  v_before timestamptz := now() - make_interval(hours => app.config_int('outbox.expiry_hours'));
-  v_message record;
-  v_count int := 0;
-begin
-  for v_message in
-    select o.id, o.order_id
-    from generate_series(0, 2) as p (priority)
-    cross join lateral (
-      select m.id, m.order_id, m.created_at, m.expires_at, m.template, m.channel
-      from app.messages as m
-      where m.status = 'PENDING' and m.priority = p.priority
-      order by m.position limit 20
-    ) as o
-    where (o.expires_at is null and o.created_at <= v_before)
-      -- nothing is claimed while the provider is away, and a person waits for the token
-      or (
-        o.channel = 'WHATSAPP' and app.carries_token(o.template)
-        and o.created_at <= now() - c_wait_for_token
-      )
-  loop
-    -- Lock the order before the message. What another transaction has locked is left to the next.
-    perform from app.orders as o where o.id = v_message.order_id for no key update skip locked;
-    if found or v_message.order_id is null then
-      perform from app.messages as m
-      where m.id = v_message.id and m.status = 'PENDING'
-      for update skip locked;
-      if found then
-        perform app.message_failed(v_message.id, 'not sent in time', false);
-        v_count := v_count + 1;
-      end if;
-    end if;
-  end loop;
-  return v_count;
-end $$;
-comment on function app.give_up_old_messages() is
-  'Gives up messages that could not be sent for outbox.expiry_hours, tokens for WhatsApp after '
-  'five minutes, the oldest of each priority; they are sent by e-mail instead. Returns how many';
-
 create function app.reap_messages()
 returns int language plpgsql volatile
 -- Always by messages_reap_idx: plans that are cached while the outbox is small must hold later.
@@ -58,7 +13,7 @@ declare
   v_max_attempts int := app.config_int('outbox.max_attempts');
   v_count int;
   v_more int;
-  v_message app.messages;
+  v_message record;
 begin
   update app.messages as m set status = 'UNKNOWN', unknown_since = now(), lease_until = null
   where m.id in (
@@ -71,24 +26,14 @@ begin
   get diagnostics v_count = row_count;
   -- A message that crashes each messenger. Outages do not leave messages UNKNOWN.
   for v_message in
-    select u.* from app.messages as u
+    select u.id, u.order_id from app.messages as u
     where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait
       and coalesce(u.lease_until, u.unknown_since, u.expires_at) <= now() - v_wait
       and u.repeats + 1 >= v_max_attempts
     order by coalesce(u.lease_until, u.unknown_since, u.expires_at)
   loop
-    -- Lock the order before the message, as withdraw_offer does, to avoid a deadlock. Rows that
-    -- another transaction has locked are left for the next run.
-    perform from app.orders as o where o.id = v_message.order_id for no key update skip locked;
-    if found or v_message.order_id is null then
-      perform from app.messages as m
-      where m.id = v_message.id and m.status = 'UNKNOWN'
-      for update skip locked;
-      if found then
-        perform app.message_failed(v_message.id, 'no report from the provider', false);
-        v_count := v_count + 1;
-      end if;
-    end if;
+    v_count := v_count + app.give_up_message(
+      v_message.id, v_message.order_id, 'UNKNOWN', 'no report from the provider');
   end loop;
   update app.messages as m set
     status = 'PENDING', unknown_since = null, next_attempt_at = now(), repeats = m.repeats + 1
@@ -117,6 +62,66 @@ comment on function app.reap_messages() is
   'Settles lapsed leases (UNKNOWN), long unknown messages (PENDING again or FAILED) and expired '
   'messages (WITHDRAWN, or FAILED where nothing but their age ends them); returns the number of '
   'changed messages';
+
+-- The positions of a priority follow its age, so the oldest few are enough: each call goes on.
+create function app.give_up_old_messages()
+returns int language plpgsql volatile
+set enable_seqscan = off set enable_sort = off
+as $$
+declare
+  c_wait_for_token constant interval := interval '5 minutes';
+  v_before timestamptz := now() - make_interval(hours => app.config_int('outbox.expiry_hours'));
+  v_message record;
+  v_count int := 0;
+begin
+  for v_message in
+    select o.id, o.order_id
+    from generate_series(0, 2) as p (priority)
+    cross join lateral (
+      select m.id, m.order_id, m.created_at, m.expires_at, m.template, m.channel
+      from app.messages as m
+      where m.status = 'PENDING' and m.priority = p.priority
+      order by m.position limit 20
+    ) as o
+    where (o.expires_at is null and o.created_at <= v_before)
+      -- nothing is claimed while the provider is away, and a person waits for the token
+      or (
+        o.channel = 'WHATSAPP' and app.carries_token(o.template)
+        and o.created_at <= now() - c_wait_for_token
+      )
+  loop
+    v_count := v_count
+      + app.give_up_message(v_message.id, v_message.order_id, 'PENDING', 'not sent in time');
+  end loop;
+  return v_count;
+end $$;
+comment on function app.give_up_old_messages() is
+  'Gives up messages that could not be sent for outbox.expiry_hours, tokens for WhatsApp after '
+  'five minutes, the oldest of each priority; they are sent by e-mail instead. Returns how many';
+
+-- Lock the order before the message, as withdraw_offer does, to avoid a deadlock. Rows that another
+-- transaction has locked are left for the next run.
+create function app.give_up_message(
+  p_message_id uuid, p_order_id uuid, p_status app.message_status, p_error_code text
+)
+returns int language plpgsql volatile
+as $$
+begin
+  perform from app.orders as o where o.id = p_order_id for no key update skip locked;
+  if found or p_order_id is null then
+    perform from app.messages as m
+    where m.id = p_message_id and m.status = p_status
+    for update skip locked;
+    if found then
+      perform app.message_failed(p_message_id, p_error_code, false);
+      return 1;
+    end if;
+  end if;
+  return 0;
+end $$;
+comment on function app.give_up_message(uuid, uuid, app.message_status, text) is
+  'Marks a message of this order (null: of none) as failed and returns 1; returns 0 if it has '
+  'another status now, or if it or its order is locked';
 
 -- Runs before the insert, so that it sees only earlier messages: where one of them is due, the
 -- listening workers are already at work. It looks at a few, so that a backlog costs nothing: by

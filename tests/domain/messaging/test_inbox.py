@@ -467,6 +467,26 @@ def test_text_of_staff_is_not_sent_back_to_them(db: Connection, context: Context
     assert [(str(row[0]), row[1].split(" (")[0]) for row in rows] == [(str(context.admin2.sub), name)]
 
 
+def test_text_of_an_agent_who_has_left_is_that_of_a_stranger(db: Connection, context: Context) -> None:
+    number = value(
+        db,
+        "update app.agents set is_active = false where id = %s returning substr(phone, 2)",
+        context.agents[0].sub,
+    )
+    receive(db, webhook(text_message("Halo", number)))
+    assert {sender for _, sender in forwarded_texts(db)} == {f"(+{number})"}
+
+
+def test_number_of_a_subdist_and_a_partner_names_the_subdist(db: Connection, context: Context) -> None:
+    number, name = db.execute(
+        "select whatsapp_number, business_name from app.sub_distributors where id = %s",
+        [context.subdists[0].sub],
+    ).fetchone() or ("", "")
+    db.execute("update app.partners set phone = %s where id = %s", [number, context.partners[0].sub])
+    receive(db, webhook(text_message("Halo", number.removeprefix("+"))))
+    assert {sender for _, sender in forwarded_texts(db)} == {f"{name} ({number})"}
+
+
 def test_repeated_text_is_forwarded_once_within_an_hour(db: Connection, context: Context) -> None:
     for n in range(3):
         receive(db, webhook(text_message("Kami tutup.", "628130000000", f"wamid.{n}")))

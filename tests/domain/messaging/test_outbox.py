@@ -243,6 +243,14 @@ def test_messages_that_no_one_claimed_are_mailed_after_they_expire(db: Connectio
     assert (message_state(db, new).status, mail_count(db)) == ("PENDING", 30)
 
 
+def test_message_that_was_claimed_meanwhile_is_not_given_up(db: Connection, context: Context) -> None:
+    """The reaper has chosen it before, and gets its lock afterwards."""
+    message = enqueue(db, context.partners[0].sub)
+    assert claim(db) == [message]
+    assert value(db, "select app.give_up_message(%s, null, 'PENDING', 'not sent in time')", message) == 0
+    assert (message_state(db, message).status, mail_count(db)) == ("CLAIMED", 0)
+
+
 def test_expiry_is_configurable(db: Connection, context: Context) -> None:
     db.execute("select app.set_config_value('outbox.expiry_hours', '1')")
     message = enqueue(db, context.partners[0].sub)
