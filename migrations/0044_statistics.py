@@ -7,6 +7,6 @@ __depends__ = {"0043_jobs"}
 steps = [
     schema_file(
         "44_statistics.sql",
-        sha256="12dd8f47ff07263bbed0bd56f98c822bd76474f36956c9f37209a117112c35a3",
+        sha256="a653aef1e9b6b2f443d27ac642c9c44f15ab3d38b5bbcec8887ef64e85d6295a",
     ),
 ]

@@ -13,6 +13,28 @@ $$;
 comment on function jobs.record_run(text, timestamptz, bigint) is
   'Records a successful run for job_health; returns the rows';
 
+-- Commits each batch, so it can neither be SECURITY DEFINER nor set a search_path, nor can the
+-- procedures that call it; only the owner may execute them. Runs at the same time share the work,
+-- where the function skips what another has locked.
+create procedure jobs.purge_in_batches(
+  p_purge regproc, p_batch int, p_until timestamptz, inout p_total bigint
+)
+language plpgsql
+as $$
+declare
+  v_rows bigint;
+begin
+  loop
+    execute format('select %s($1)', p_purge) into v_rows using p_batch;
+    p_total := p_total + v_rows;
+    commit;
+    exit when v_rows = 0 or clock_timestamp() >= p_until;
+  end loop;
+end $$;
+comment on procedure jobs.purge_in_batches(regproc, int, timestamptz, bigint) is
+  'Calls a function that deletes up to p_batch rows and returns how many, each time in a '
+  'transaction, until none are left or p_until has come; adds the rows to p_total';
+
 create function jobs.purge_cron_runs(p_limit int)
 returns int language plpgsql volatile
 as $$
@@ -44,21 +66,16 @@ comment on function jobs.purge_cron_runs(int) is
   'Deletes runs of this database from pg_cron''s own history after a week, from the oldest '
   'p_limit; returns how many';
 
--- Commits each batch, and runs as the user who scheduled it: pg_cron owns its history.
+-- Runs as the user who scheduled it: pg_cron owns its history.
 create procedure jobs.purge_cron_history(p_batch int default 1000, p_seconds int default 600)
 language plpgsql
 as $$
 declare
   v_started_at timestamptz := clock_timestamp();
-  v_rows bigint;
   v_total bigint := 0;
 begin
-  loop
-    v_rows := jobs.purge_cron_runs(p_batch);
-    v_total := v_total + v_rows;
-    commit;
-    exit when v_rows = 0 or clock_timestamp() >= v_started_at + make_interval(secs => p_seconds);
-  end loop;
+  call jobs.purge_in_batches(
+    'jobs.purge_cron_runs', p_batch, v_started_at + make_interval(secs => p_seconds), v_total);
   perform jobs.record_run('history-purge', v_started_at, v_total);
 end $$;
 comment on procedure jobs.purge_cron_history(int, int) is

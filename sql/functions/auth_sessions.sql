@@ -343,21 +343,15 @@ comment on function auth.purge_sign_ins(int) is
   'Deletes sign-in attempts, links, codes and conversations that ended two days ago, up to p_limit '
   'of each, oldest first; returns how many';
 
--- Commits each batch, like jobs.purge_expired().
 create procedure jobs.purge_sign_ins(p_batch int default 1000, p_seconds int default 600)
 language plpgsql
 as $$
 declare
   v_started_at timestamptz := clock_timestamp();
-  v_rows bigint;
   v_total bigint := 0;
 begin
-  loop
-    v_rows := auth.purge_sign_ins(p_batch);
-    v_total := v_total + v_rows;
-    commit;
-    exit when v_rows = 0 or clock_timestamp() >= v_started_at + make_interval(secs => p_seconds);
-  end loop;
+  call jobs.purge_in_batches(
+    'auth.purge_sign_ins', p_batch, v_started_at + make_interval(secs => p_seconds), v_total);
   perform jobs.record_run('session-purge', v_started_at, v_total);
 end $$;
 comment on procedure jobs.purge_sign_ins(int, int) is

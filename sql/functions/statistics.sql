@@ -88,14 +88,13 @@ begin
   v_until := greatest(v_until, app.statistics_counted_until());
   perform app.count_partner_months(v_until);
   perform app.count_late_months(v_until);
-  update app.statistics_period set counted_until = v_until;
+  update app.statistics_period set counted_until = v_until, refreshed_at = p_now;
   refresh materialized view concurrently app.partner_recent_months;
   insert into app.partner_counted_months (
     partner_id, month, order_count, total_spend, total_returned
   )
   select r.partner_id, r.month, 0, 0, 0 from app.partner_recent_months as r
   on conflict do nothing;
-  update app.statistics_period set refreshed_at = p_now;
 end $$;
 comment on function app.refresh_statistics(timestamptz) is
   'Counts what changed until an hour ago, and refreshes what has changed since';
@@ -107,8 +106,7 @@ begin
   perform from app.statistics_period for no key update;
   delete from app.partner_counted_months;
   delete from app.region_late_months;
-  update app.statistics_period
-  set counted_until = default, refreshed_at = default;
+  update app.statistics_period set counted_until = default;
   perform app.refresh_statistics(now());
 end $$;
 comment on function app.recount_statistics() is

@@ -75,8 +75,6 @@ from app.statistics_changes as s
 where s.changed_at >= app.statistics_counted_until()
 group by s.partner_id, s.month;
 create unique index partner_recent_months_key on app.partner_recent_months (partner_id, month);
-create index partner_recent_months_month_idx
-on app.partner_recent_months (month desc, partner_id);
 comment on materialized view app.partner_recent_months is
   'Sums of app.statistics_changes since app.statistics_period.counted_until, per partner and '
   'month (Jakarta), as of the last refresh';
