@@ -5446,23 +5446,14 @@ declare
   v_region_id uuid;
   v_agent_id uuid;
   v_agent_ids uuid[];
+  v_variables jsonb;
   v_outcome text;
 begin
   if v_text is null then
     return 'empty';
   end if;
   select k.name, k.region_id, k.agent_id into v_name, v_region_id, v_agent_id
-  from (
-    select s.business_name as name, s.region_id, null::uuid as agent_id, 1 as preference
-    from app.sub_distributors as s where s.whatsapp_number = v_sender_key
-    union all
-    select p.business_name, p.region_id, null, 2
-    from app.partners as p where p.phone = v_sender_key and p.deleted_at is null
-    union all
-    select a.full_name, null, a.id, 3
-    from app.agents as a where a.phone = v_sender_key and a.is_active
-  ) as k
-  order by k.preference limit 1;
+  from app.owners_of_number(v_sender_key) as k where k.is_active limit 1;
   v_outcome := app.count_inbound_text(
     v_sender_key, v_text,
     case when found then 60 else app.config_int('inbox.stranger_texts_per_hour') end);
@@ -5478,28 +5469,21 @@ begin
   if v_agent_ids = '{}' and v_agent_id is not null then
     return 'no one else to forward to';
   end if;
-  perform app.forward_to_staff('inbound_text', v_agent_ids, jsonb_build_object(
+  v_variables := jsonb_build_object(
     'sender', concat_ws(' ',
       coalesce(v_name, left(p_message #>> '{contact,profile,name}', 60)),
       '(' || coalesce(left(v_sender_key, 40), '-') || ')'),
-    'text', left(v_text, 900)));
+    'text', left(v_text, 900));
+  if v_agent_ids = '{}' then
+    -- held until an admin exists
+    perform app.notify_headquarters('inbound_text', null, v_variables);
+  else
+    perform app.enqueue_messages('inbound_text', 'AGENT', v_agent_ids, null, v_variables);
+  end if;
   return 'forwarded';
 end $$;
 
 COMMENT ON FUNCTION app.forward_text(p_message jsonb) IS 'Forwards what a message says to the agents of the sender''s region, or else to headquarters, never to its sender; repeats and floods are not forwarded. Returns the outcome';
-
-CREATE FUNCTION app.forward_to_staff(p_template text, p_agent_ids uuid[], p_variables jsonb) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-begin
-  if p_agent_ids = '{}' then
-    perform app.notify_headquarters(p_template, null, p_variables);  -- held until an admin exists
-  else
-    perform app.enqueue_messages(p_template, 'AGENT', p_agent_ids, null, p_variables);
-  end if;
-end $$;
-
-COMMENT ON FUNCTION app.forward_to_staff(p_template text, p_agent_ids uuid[], p_variables jsonb) IS 'Enqueues a message to these agents; without any it is held for headquarters';
 
 CREATE FUNCTION app.frontend_config_keys() RETURNS text[]
     LANGUAGE sql IMMUTABLE
@@ -5538,6 +5522,25 @@ $$;
 
 COMMENT ON FUNCTION app.generated_columns(p_table oid) IS 'Names of the generated columns of a table';
 
+CREATE FUNCTION app.give_up_message(p_message_id uuid, p_order_id uuid, p_status app.message_status, p_error_code text) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform from app.orders as o where o.id = p_order_id for no key update skip locked;
+  if found or p_order_id is null then
+    perform from app.messages as m
+    where m.id = p_message_id and m.status = p_status
+    for update skip locked;
+    if found then
+      perform app.message_failed(p_message_id, p_error_code, false);
+      return 1;
+    end if;
+  end if;
+  return 0;
+end $$;
+
+COMMENT ON FUNCTION app.give_up_message(p_message_id uuid, p_order_id uuid, p_status app.message_status, p_error_code text) IS 'Marks a message of this order (null: of none) as failed and returns 1; returns 0 if it has another status now, or if it or its order is locked';
+
 CREATE FUNCTION app.give_up_old_messages() RETURNS integer
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
@@ -5565,17 +5568,8 @@ begin
         and o.created_at <= now() - c_wait_for_token
       )
   loop
-    -- Lock the order before the message. What another transaction has locked is left to the next.
-    perform from app.orders as o where o.id = v_message.order_id for no key update skip locked;
-    if found or v_message.order_id is null then
-      perform from app.messages as m
-      where m.id = v_message.id and m.status = 'PENDING'
-      for update skip locked;
-      if found then
-        perform app.message_failed(v_message.id, 'not sent in time', false);
-        v_count := v_count + 1;
-      end if;
-    end if;
+    v_count := v_count
+      + app.give_up_message(v_message.id, v_message.order_id, 'PENDING', 'not sent in time');
   end loop;
   return v_count;
 end $$;
@@ -7527,6 +7521,24 @@ end $$;
 
 COMMENT ON FUNCTION app.over_limit_reason(p_partner app.partner_account, p_amount numeric, p_max_overdue_days integer) IS 'Why an order of this amount (IDR) has to wait for a release, null when it does not; invoices are looked at only if they may be overdue for a limited number of days (more than 0)';
 
+CREATE FUNCTION app.owners_of_number(p_number text) RETURNS TABLE(name text, region_id uuid, agent_id uuid, is_active boolean)
+    LANGUAGE sql STABLE ROWS 1
+    AS $$
+  select k.name, k.region_id, k.agent_id, k.is_active
+  from (
+    select s.business_name as name, s.region_id, null::uuid as agent_id, true as is_active, 1 as n
+    from app.sub_distributors as s where s.whatsapp_number = p_number
+    union all
+    select p.business_name, p.region_id, null, true, 2
+    from app.partners as p where p.phone = p_number and p.deleted_at is null
+    union all
+    select a.full_name, null, a.id, a.is_active, 3 from app.agents as a where a.phone = p_number
+  ) as k
+  order by k.n
+$$;
+
+COMMENT ON FUNCTION app.owners_of_number(p_number text) IS 'Whom the hub knows by this number: sub-distributors first, then the partner, then the agent. is_active is false for an agent who has left';
+
 CREATE FUNCTION app.partner_removal(p_partner_id uuid, p_duplicate boolean) RETURNS json
     LANGUAGE plpgsql STABLE
     AS $$
@@ -8141,7 +8153,7 @@ declare
   v_max_attempts int := app.config_int('outbox.max_attempts');
   v_count int;
   v_more int;
-  v_message app.messages;
+  v_message record;
 begin
   update app.messages as m set status = 'UNKNOWN', unknown_since = now(), lease_until = null
   where m.id in (
@@ -8154,24 +8166,14 @@ begin
   get diagnostics v_count = row_count;
   -- A message that crashes each messenger. Outages do not leave messages UNKNOWN.
   for v_message in
-    select u.* from app.messages as u
+    select u.id, u.order_id from app.messages as u
     where u.status = 'UNKNOWN' and u.unknown_since <= now() - v_wait
       and coalesce(u.lease_until, u.unknown_since, u.expires_at) <= now() - v_wait
       and u.repeats + 1 >= v_max_attempts
     order by coalesce(u.lease_until, u.unknown_since, u.expires_at)
   loop
-    -- Lock the order before the message, as withdraw_offer does, to avoid a deadlock. Rows that
-    -- another transaction has locked are left for the next run.
-    perform from app.orders as o where o.id = v_message.order_id for no key update skip locked;
-    if found or v_message.order_id is null then
-      perform from app.messages as m
-      where m.id = v_message.id and m.status = 'UNKNOWN'
-      for update skip locked;
-      if found then
-        perform app.message_failed(v_message.id, 'no report from the provider', false);
-        v_count := v_count + 1;
-      end if;
-    end if;
+    v_count := v_count + app.give_up_message(
+      v_message.id, v_message.order_id, 'UNKNOWN', 'no report from the provider');
   end loop;
   update app.messages as m set
     status = 'PENDING', unknown_since = null, next_attempt_at = now(), repeats = m.repeats + 1
@@ -8360,8 +8362,7 @@ begin
   perform from app.statistics_period for no key update;
   delete from app.partner_counted_months;
   delete from app.region_late_months;
-  update app.statistics_period
-  set counted_until = default, refreshed_at = default;
+  update app.statistics_period set counted_until = default;
   perform app.refresh_statistics(now());
 end $$;
 
@@ -8440,14 +8441,13 @@ begin
   v_until := greatest(v_until, app.statistics_counted_until());
   perform app.count_partner_months(v_until);
   perform app.count_late_months(v_until);
-  update app.statistics_period set counted_until = v_until;
+  update app.statistics_period set counted_until = v_until, refreshed_at = p_now;
   refresh materialized view concurrently app.partner_recent_months;
   insert into app.partner_counted_months (
     partner_id, month, order_count, total_spend, total_returned
   )
   select r.partner_id, r.month, 0, 0, 0 from app.partner_recent_months as r
   on conflict do nothing;
-  update app.statistics_period set refreshed_at = p_now;
 end $$;
 
 COMMENT ON FUNCTION app.refresh_statistics(p_now timestamp with time zone) IS 'Counts what changed until an hour ago, and refreshes what has changed since';
@@ -8717,15 +8717,7 @@ declare
     p_message #>> '{system,wa_id}', p_message #>> '{system,new_wa_id}'));
   v_name text;
 begin
-  select k.name into v_name
-  from (
-    select s.business_name as name from app.sub_distributors as s where s.whatsapp_number = v_old
-    union all
-    select p.business_name from app.partners as p where p.phone = v_old and p.deleted_at is null
-    union all
-    select a.full_name from app.agents as a where a.phone = v_old
-  ) as k
-  limit 1;
+  select k.name into v_name from app.owners_of_number(v_old) as k limit 1;
   if not found then
     return 'stranger changed number';
   end if;
@@ -12480,15 +12472,10 @@ CREATE PROCEDURE jobs.purge_cron_history(IN p_batch integer DEFAULT 1000, IN p_s
     AS $$
 declare
   v_started_at timestamptz := clock_timestamp();
-  v_rows bigint;
   v_total bigint := 0;
 begin
-  loop
-    v_rows := jobs.purge_cron_runs(p_batch);
-    v_total := v_total + v_rows;
-    commit;
-    exit when v_rows = 0 or clock_timestamp() >= v_started_at + make_interval(secs => p_seconds);
-  end loop;
+  call jobs.purge_in_batches(
+    'jobs.purge_cron_runs', p_batch, v_started_at + make_interval(secs => p_seconds), v_total);
   perform jobs.record_run('history-purge', v_started_at, v_total);
 end $$;
 
@@ -12529,23 +12516,12 @@ CREATE PROCEDURE jobs.purge_expired(IN p_batch integer DEFAULT 1000, IN p_second
     AS $$
 declare
   v_started_at timestamptz := clock_timestamp();
-  v_kind text;
-  v_rows bigint;
+  v_until timestamptz := v_started_at + make_interval(secs => p_seconds);
   v_total bigint := 0;
 begin
-  foreach v_kind in array array['messages', 'webhooks', 'sessions'] loop
-    loop
-      v_rows := case v_kind
-        when 'messages' then app.purge_messages(p_batch)
-        when 'webhooks' then app.purge_webhooks(p_batch)
-        else auth.purge_sessions(p_batch)
-      end;
-      v_total := v_total + v_rows;
-      commit;
-      exit when v_rows < p_batch
-        or clock_timestamp() >= v_started_at + make_interval(secs => p_seconds);
-    end loop;
-  end loop;
+  call jobs.purge_in_batches('app.purge_messages', p_batch, v_until, v_total);
+  call jobs.purge_in_batches('app.purge_webhooks', p_batch, v_until, v_total);
+  call jobs.purge_in_batches('auth.purge_sessions', p_batch, v_until, v_total);
   v_total := v_total + app.drop_audit_partitions(
     now() - make_interval(years => app.config_int('retention.audit_years')));
   commit;
@@ -12554,20 +12530,31 @@ end $$;
 
 COMMENT ON PROCEDURE jobs.purge_expired(IN p_batch integer, IN p_seconds integer) IS 'Purges messages, webhooks and sessions that have been kept long enough, p_batch rows in a transaction, until none are left or p_seconds have passed, and drops old months of the audit trail';
 
+CREATE PROCEDURE jobs.purge_in_batches(IN p_purge regproc, IN p_batch integer, IN p_until timestamp with time zone, INOUT p_total bigint)
+    LANGUAGE plpgsql
+    AS $_$
+declare
+  v_rows bigint;
+begin
+  loop
+    execute format('select %s($1)', p_purge) into v_rows using p_batch;
+    p_total := p_total + v_rows;
+    commit;
+    exit when v_rows = 0 or clock_timestamp() >= p_until;
+  end loop;
+end $_$;
+
+COMMENT ON PROCEDURE jobs.purge_in_batches(IN p_purge regproc, IN p_batch integer, IN p_until timestamp with time zone, INOUT p_total bigint) IS 'Calls a function that deletes up to p_batch rows and returns how many, each time in a transaction, until none are left or p_until has come; adds the rows to p_total';
+
 CREATE PROCEDURE jobs.purge_sign_ins(IN p_batch integer DEFAULT 1000, IN p_seconds integer DEFAULT 600)
     LANGUAGE plpgsql
     AS $$
 declare
   v_started_at timestamptz := clock_timestamp();
-  v_rows bigint;
   v_total bigint := 0;
 begin
-  loop
-    v_rows := auth.purge_sign_ins(p_batch);
-    v_total := v_total + v_rows;
-    commit;
-    exit when v_rows = 0 or clock_timestamp() >= v_started_at + make_interval(secs => p_seconds);
-  end loop;
+  call jobs.purge_in_batches(
+    'auth.purge_sign_ins', p_batch, v_started_at + make_interval(secs => p_seconds), v_total);
   perform jobs.record_run('session-purge', v_started_at, v_total);
 end $$;
 
@@ -15715,8 +15702,6 @@ CREATE INDEX partner_counted_months_month_idx ON app.partner_counted_months USIN
 
 CREATE UNIQUE INDEX partner_recent_months_key ON app.partner_recent_months USING btree (partner_id, month);
 
-CREATE INDEX partner_recent_months_month_idx ON app.partner_recent_months USING btree (month DESC, partner_id);
-
 CREATE INDEX partner_removals_created_idx ON app.partner_removals USING btree (created_at DESC);
 
 CREATE INDEX partner_removals_transaction_idx ON app.partner_removals USING btree (transaction_id);
@@ -17567,13 +17552,13 @@ REVOKE ALL ON FUNCTION app.format_rupiah(p_amount numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.forward_text(p_message jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.forward_to_staff(p_template text, p_agent_ids uuid[], p_variables jsonb) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION app.frontend_config_keys() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.frontend_configs() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.generated_columns(p_table oid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.give_up_message(p_message_id uuid, p_order_id uuid, p_status app.message_status, p_error_code text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.give_up_old_messages() FROM PUBLIC;
 
@@ -17761,6 +17746,8 @@ REVOKE ALL ON FUNCTION app.order_lines(p_order_id uuid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.order_variables(p_order_id uuid, p_with_lines boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.over_limit_reason(p_partner app.partner_account, p_amount numeric, p_max_overdue_days integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.owners_of_number(p_number text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.partner_removal(p_partner_id uuid, p_duplicate boolean) FROM PUBLIC;
 
@@ -18283,6 +18270,8 @@ REVOKE ALL ON PROCEDURE jobs.purge_cron_history(IN p_batch integer, IN p_seconds
 REVOKE ALL ON FUNCTION jobs.purge_cron_runs(p_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON PROCEDURE jobs.purge_expired(IN p_batch integer, IN p_seconds integer) FROM PUBLIC;
+
+REVOKE ALL ON PROCEDURE jobs.purge_in_batches(IN p_purge regproc, IN p_batch integer, IN p_until timestamp with time zone, INOUT p_total bigint) FROM PUBLIC;
 
 REVOKE ALL ON PROCEDURE jobs.purge_sign_ins(IN p_batch integer, IN p_seconds integer) FROM PUBLIC;
 
