@@ -65,7 +65,8 @@ def test_an_agent_without_partners_gets_an_empty_list(conn: Connection, dataset:
 
 
 EVENTS = (
-    "select id::text from api.order_events where created_at < %s order by created_at desc, id desc limit %s"
+    "select e.id::text from api.order_events as e where e.created_at < %s"
+    " order by e.created_at desc, e.id desc limit %s"
 )
 EVENTS_CALL = "select id::text from api.newest_order_events(n => %s, before => %s)"
 
@@ -78,6 +79,22 @@ def test_newest_events_are_the_head_of_the_list(spread: Connection, dataset: Rls
         for before in rows(spread, who, "select created_at from api.order_events"):
             assert rows(spread, who, EVENTS_CALL, 2, before) == rows(spread, who, EVENTS, before, 2)
         assert wanted
+
+
+def test_rows_of_partners_at_the_same_moment_are_ordered_by_id(conn: Connection, dataset: RlsDataset) -> None:
+    """The newest row of every partner counts for the page, not those of the first partners only."""
+    conn.execute("set local session_replication_role = replica")
+    conn.execute(
+        "update app.partners set region_id = (select p.region_id from app.partners as p where p.id = %s)",
+        [dataset.west.partner.sub],
+    )
+    conn.execute("update app.orders set created_at = now()")
+    conn.execute("update app.order_events set created_at = now()")
+    conn.execute("set local session_replication_role = origin")
+    agent = dataset.west.agent
+    for n in (1, 2, 3):
+        assert rows(conn, agent, CALL, n, None) == rows(conn, agent, LIST, "infinity", n)
+        assert rows(conn, agent, EVENTS_CALL, n, None) == rows(conn, agent, EVENTS, "infinity", n)
 
 
 def test_newest_events_of_an_agent_of_many_partners(spread: Connection, dataset: RlsDataset) -> None:
