@@ -4,8 +4,10 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
+import httpx
 import psycopg
 import pytest
 
@@ -13,9 +15,9 @@ from adapters.erp import leader as leaders
 from adapters.erp import worker as workers
 from adapters.erp.app import open_worker
 from adapters.erp.exchange import Exchange
-from adapters.erp.hub import HubClient
+from adapters.erp.hub import HubClient, StreamState
 from adapters.erp.leader import Leader
-from adapters.erp.port import BusyError, UnreachableError
+from adapters.erp.port import Batch, BusyError, Cursor, Erp, Product, UnreachableError
 from adapters.erp.settings import Settings
 from adapters.erp.worker import STREAMS, Worker
 from tests.conftest import Clone
@@ -114,6 +116,59 @@ def test_one_round_ends_when_the_gateway_accepts_calls_and_never_answers(
 
     succeeded, problem = asyncio.run(run())
     assert (succeeded, problem) == (False, "ReadTimeout")
+
+
+class FakeHub:
+    """Its calls fail in turn as `outages` say; `reports` are those that it received."""
+
+    def __init__(self, outages: list[bool]) -> None:
+        self.outages = outages
+        self.reports: list[tuple[str, bool]] = []
+
+    def _answer(self) -> None:
+        if self.outages and self.outages.pop(0):
+            raise httpx.ConnectError("away")
+
+    async def stream_state(self, stream: str) -> StreamState:
+        return StreamState(read_at="2026-01-01T00:00:00Z", erp_kind="csv")
+
+    async def apply_products(self, products: list[Product], cursor: Cursor | None) -> dict[str, Any]:
+        self._answer()
+        return {"applied": len(products), "set_aside": []}
+
+    async def report(self, stream: str, detail: str, *, ok: bool, notify: bool = False) -> None:
+        self._answer()
+        self.reports.append((detail, notify))
+
+
+class FakeErp:
+    """Rejects a file, which is gone afterwards."""
+
+    def __init__(self) -> None:
+        self.rejected = [["products-a.csv: no column"]]
+
+    async def products(self, cursor: Cursor | None) -> AsyncIterator[Batch[Product]]:
+        yield Batch([], rejected=self.rejected.pop() if self.rejected else [])
+
+    async def confirm_stored(self, stream: str) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "outages", [[], [True], [False, True]], ids=["none", "while it is stored", "while it is reported"]
+)
+def test_rejected_file_is_notified_once_after_an_outage_of_the_gateway(outages: list[bool]) -> None:
+    hub = FakeHub(outages)
+    exchange = Exchange(cast(Erp, FakeErp()), cast(HubClient, hub), 1)
+    running = Worker(exchange, Leader(""), poll_seconds=0.01, retry_seconds=0)
+
+    async def run() -> None:
+        for _ in range(3):
+            await running._try("products")
+
+    asyncio.run(run())
+    notified = [detail for detail, notify in hub.reports if notify]
+    assert notified == ["rejected; products-a.csv: no column; stored: 0 read, 0 changed"]
 
 
 def backend(conn: psycopg.Connection[Any]) -> int:

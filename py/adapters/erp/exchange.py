@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -48,8 +49,11 @@ class Exchange:
         """When to offer a refused order again (time.monotonic), and why it was refused."""
         self._success_reported_at = float("-inf")
         self._reported_errors: dict[str, str] = {}
-        self._rejected: dict[str, list[str]] = {}
-        """What the source has to correct, of the present round of each stream."""
+        self._rejected: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        """What the source of each stream has to correct and the hub was not notified of, without repetitions.
+
+        A rejected file is not read again, so a round that fails later keeps its text for the next one.
+        """
         self.interval_seconds: float | None = None
         """The hub's interval between two synchronisations, once known."""
 
@@ -58,7 +62,6 @@ class Exchange:
 
         Raises RejectedError at the end of a round in which files or rows were rejected.
         """
-        self._rejected[stream] = []
         summary = await {
             "products": self._products,
             "stock": self._stock,
@@ -68,7 +71,7 @@ class Exchange:
         if stream != "orders":
             await self._erp.confirm_stored(stream)
         if rejected := self._rejected[stream]:
-            raise RejectedError(_summary("rejected", rejected) + f"; stored: {summary}")
+            raise RejectedError(_summary("rejected", [*rejected]) + f"; stored: {summary}")
         return summary
 
     async def report_success(self, stream: str, detail: str) -> None:
@@ -91,18 +94,20 @@ class Exchange:
         if self._reported_errors.get(stream) != detail:
             await self._hub.report(stream, detail, ok=False, notify=notify)
             self._reported_errors[stream] = detail
+        if notify:
+            self._rejected[stream] = {}
 
     @asynccontextmanager
     async def _offered(self, stream: str, batch: Batch[Any]) -> AsyncIterator[None]:
         """Reject the source of a batch that the hub refuses for good, so that it does not block others."""
-        self._rejected[stream] += batch.rejected
+        self._rejected[stream] |= dict.fromkeys(batch.rejected)
         try:
             yield
         except APIError as error:
             if batch.reject is None or error.code not in PERMANENT_ERRORS:
                 raise
             reason = ": ".join(text for text in (error.message, error.details) if text)
-            self._rejected[stream].append(await batch.reject(reason))
+            self._rejected[stream][await batch.reject(reason)] = None
 
     async def _state(self, stream: str) -> StreamState:
         state = await self._hub.stream_state(stream)
@@ -133,7 +138,7 @@ class Exchange:
                     answer = await self._hub.apply_stock(batch.rows, read_at, batch.cursor, complete=True)
                     remarks += [f"{sku} is unknown to the hub" for sku in answer["unknown_skus"]]
                 continue
-            self._rejected["stock"] += batch.rejected
+            self._rejected["stock"] |= dict.fromkeys(batch.rejected)
             levels += batch.rows
             cursor = batch.cursor or cursor
         if count and not levels:
