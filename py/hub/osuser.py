@@ -73,6 +73,13 @@ class Account:
         if self.switches:
             os.chown(path, self.uid, self.gid)
 
+    def write_private(self, path: Path, text: str) -> None:
+        """Write a file that only this account, and root, can read."""
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        path.write_text(text)
+        self.own(path)
+
 
 def server_account() -> Account:
     """The account for servers: `postgres` for root, otherwise our own.

@@ -167,25 +167,8 @@ class Environment:
 
     def start_pooler(self) -> None:
         """Start PgBouncer and wait until it accepts connections."""
-        config = pgbouncer.write(self.folder, self.settings, self.cluster.account)
-        with (self.folder / "pgbouncer.log").open("ab") as log:
-            self.pooler = subprocess.Popen(
-                [str(pgbouncer.program()), str(config)],
-                cwd="/",
-                env=self.cluster.account.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                **self.cluster.account.popen_arguments(),
-            )
-        for attempt in Retrying(
-            retry=retry_if_exception_type(psycopg.OperationalError),
-            stop=stop_after_delay(_WAIT_SECONDS),
-            wait=wait_fixed(0.05),
-            reraise=True,
-        ):
-            with attempt:
-                psycopg.connect(self.settings.pooled_url, connect_timeout=5).close()
+        self.pooler = pgbouncer.start(self.folder, self.settings, self.cluster.account)
+        pgbouncer.wait_ready(self.settings, _WAIT_SECONDS)
 
     def kill_pooler(self) -> float:
         """Kill PgBouncer and restart it; returns the seconds until it answered again."""

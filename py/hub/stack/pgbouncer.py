@@ -9,6 +9,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import psycopg
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
 from hub.errors import UserError
 from hub.osuser import Account
 from hub.ports import HOST
@@ -97,9 +100,33 @@ def write(folder: Path, settings: Settings, account: Account) -> Path:
     """Write both files into `folder`; returns the path of pgbouncer.ini."""
     users = folder / "pgbouncer-users.txt"
     config = folder / "pgbouncer.ini"
-    text = ini(settings, users, prepared=keeps_prepared_statements())
-    for path, content in ((users, userlist(settings)), (config, text)):
-        path.touch(mode=0o600)
-        path.write_text(content)
-        account.own(path)
+    account.write_private(users, userlist(settings))
+    account.write_private(config, ini(settings, users, prepared=keeps_prepared_statements()))
     return config
+
+
+def start(folder: Path, settings: Settings, account: Account) -> subprocess.Popen[bytes]:
+    """Start PgBouncer as a child process with its files in `folder`; a stack's runs under supervisord."""
+    config = write(folder, settings, account)
+    with (folder / "pgbouncer.log").open("ab") as log:
+        return subprocess.Popen(
+            [str(program()), str(config)],
+            cwd="/",
+            env=account.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            **account.popen_arguments(),
+        )
+
+
+def wait_ready(settings: Settings, seconds: float) -> None:
+    """Wait until PgBouncer accepts connections. Raises psycopg.OperationalError after so many seconds."""
+    for attempt in Retrying(
+        retry=retry_if_exception_type(psycopg.OperationalError),
+        stop=stop_after_delay(seconds),
+        wait=wait_fixed(0.05),
+        reraise=True,
+    ):
+        with attempt:
+            psycopg.connect(settings.pooled_url, connect_timeout=5).close()

@@ -44,7 +44,5 @@ def _quoted(path: Path) -> str:
 def write(folder: Path, settings: Settings, account: Account) -> Path:
     """Write redis.conf into `folder`, readable by its account only; returns its path."""
     path = folder / "redis.conf"
-    path.touch(mode=0o600)
-    path.write_text(conf(settings, folder))
-    account.own(path)
+    account.write_private(path, conf(settings, folder))
     return path
