@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +15,10 @@ from devtools.bench.environment import Environment
 from devtools.bench.errors import BenchError
 from devtools.bench.gateway import Tick
 from devtools.bench.results import Row
-from hub.cluster import new_password, tail
+from hub.cluster import new_password
 from hub.environment import child_environment
 from hub.ports import HOST, next_free
+from hub.stack import gateway as gateways
 
 CLIENTS = 16
 CALLS = ("catalogue", "catalogue_known")
@@ -28,7 +28,6 @@ SECONDS = 6
 
 _VIEW = "catalogue_view"
 _FIRST_PORT = 28250
-_READY_SECONDS = 20
 
 
 def measure(environment: Environment, repetitions: int, tick: Tick, seconds: float = SECONDS) -> list[Row]:
@@ -91,22 +90,13 @@ def _serving(folder: Path, database_url: str, secret: str) -> Iterator[str]:
             stderr=subprocess.STDOUT,
         )
     try:
-        deadline = time.monotonic() + _READY_SECONDS
-        while not _is_ready(url):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise BenchError("the cache does not start", hint=f"end of {log}:\n{tail(log)}")
-            time.sleep(0.1)
+        gateways.wait_ready(
+            f"{url}/health/ready", log, lambda: gateways.check_running(process, log, "cache"), "cache"
+        )
         yield url
     finally:
         process.terminate()
         process.wait(15)
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health/ready", trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 def _write_etags(folder: Path, url: str) -> None:

@@ -1,8 +1,6 @@
 """The environment of a benchmark: scratch databases of one durable cluster, dropped at the end."""
 
-import os
 import secrets
-import shutil
 import subprocess
 import sys
 import uuid
@@ -18,12 +16,10 @@ from psycopg import sql
 
 from devtools.bench.errors import BenchError
 from devtools.bench.pgbench import SQL
-from hub import paths, postgres
-from hub.cluster import Cluster, new_password
+from devtools.scratch import scratch_cluster
+from hub import postgres
 from hub.environment import child_environment
 from hub.migrate import migrate
-from hub.osuser import server_account
-from hub.ports import next_free
 
 _FIRST_PORT = 56815
 _SETTINGS = {
@@ -125,23 +121,12 @@ def prepared(
 
 @contextmanager
 def _temporary_cluster(settings: dict[str, str], *, profiling: bool) -> Iterator[str]:
-    folder = paths.make_data_dir()[0] / f"bench-{os.getpid()}"
-    shutil.rmtree(folder, ignore_errors=True)
     if profiling:
         if not postgres.has_extension("pg_stat_statements"):
             raise BenchError("the profile needs pg_stat_statements", hint="apt-get install postgresql")
         settings = settings | {"shared_preload_libraries": "pg_stat_statements"}
-    cluster = Cluster(
-        folder, next_free(_FIRST_PORT), new_password(), settings=settings, account=server_account()
-    )
-    try:
-        cluster.initialise()
-        cluster.start()
+    with scratch_cluster("bench", _FIRST_PORT, settings) as cluster:
         yield cluster.url()
-    finally:
-        if cluster.pgdata.exists():
-            cluster.stop("immediate")
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ The databases take turns within a round, so that all meet the same load of the m
 """
 
 import random
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,6 +18,8 @@ from rich.table import Table
 from devtools.bench.cpu import processor_ns
 from devtools.bench.history import History
 from hub import check, paths
+from hub.migrate.jobs import read_jobs
+from hub.migrate.tree import Tree
 
 SIZES = (10_000, 1_000_000, 10_000_000)
 """Numbers of orders of the databases."""
@@ -31,8 +32,6 @@ _ORDERS = 40
 _SUBMIT_ROUNDS = 30
 _JOB_ROUNDS = 4
 _WARM_ROUNDS = 50  # each partner's pages of each index have been read once
-
-_JOB = re.compile(r"^-- job: (\S+)\n-- schedule: (.*)\n(?:--.*\n)*((?s:.*))", re.MULTILINE)
 
 Tick = Callable[[str], None]
 
@@ -136,12 +135,8 @@ def _submissions(
 
 def jobs() -> dict[str, str]:
     """The statements of the scheduled jobs by their names."""
-    found = {}
-    for file in sorted((paths.root() / "sql" / "jobs").glob("*.sql")):
-        match = _JOB.search(file.read_text())
-        if match:
-            found[match[1]] = match[3].strip().rstrip(";")
-    return found
+    tree = Tree(paths.sql_root(), paths.migrations_root())
+    return {job.name: job.command for job in read_jobs(tree)}
 
 
 def _jobs(

@@ -1,9 +1,6 @@
 """The environment of a pooling test: PgBouncer and a gateway as child processes, and partners as callers."""
 
 import os
-import secrets
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +8,10 @@ from pathlib import Path
 
 import psycopg
 from pydantic import SecretStr
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from adapters.common.tokens import mint
-from hub import paths
-from hub.cluster import Cluster, new_password
+from devtools.scratch import scratch_cluster
+from hub.cluster import new_password
 from hub.migrate import migrate
 from hub.osuser import server_account
 from hub.ports import next_free
@@ -62,20 +58,9 @@ class Environment:
     @contextmanager
     def pooler(self) -> Iterator[str]:
         """Run PgBouncer as the stack does; yields the URL of the database behind it."""
-        account = server_account()
-        config = pgbouncer.write(self.folder, self.settings, account)
-        with (self.folder / "pgbouncer.log").open("ab") as log:
-            process = subprocess.Popen(
-                [str(pgbouncer.program()), str(config)],
-                cwd="/",
-                env=account.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                **account.popen_arguments(),
-            )
+        process = pgbouncer.start(self.folder, self.settings, server_account())
         try:
-            _wait_for(self.settings.pooled_url)
+            pgbouncer.wait_ready(self.settings, _WAIT_SECONDS)
             yield self.settings.pooled_url
         finally:
             process.terminate()
@@ -128,32 +113,10 @@ def settings_for(database: str, postgres_port: int, authenticator_password: str,
 @contextmanager
 def temporary(choice: gateways.Gateway) -> Iterator[Environment]:
     """A cluster of its own with PostgreSQL's defaults and the demo data, removed at the end."""
-    folder = paths.make_data_dir()[0] / f"pooling-{secrets.token_hex(3)}"
-    folder.mkdir(mode=0o755)
-    server_account().own(folder)
-    cluster = Cluster(folder / "postgres", next_free(23500), new_password())
     password, secret = new_password(), new_password()
-    try:
-        cluster.initialise()
-        cluster.start()
+    with scratch_cluster("pooling", 23500) as cluster:
+        url = cluster.url("hub")
         cluster.ensure_database("hub")
-        migrate(cluster.url("hub"), jwt_secret=secret, authenticator_password=password)
-        load_demo_data(cluster.url("hub"))
-        yield Environment(
-            folder, cluster.url("hub"), settings_for("hub", cluster.port, password, secret), choice
-        )
-    finally:
-        if cluster.pgdata.exists():
-            cluster.stop("immediate")
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait_for(url: str) -> None:
-    for attempt in Retrying(
-        retry=retry_if_exception_type(psycopg.OperationalError),
-        stop=stop_after_delay(_WAIT_SECONDS),
-        wait=wait_fixed(0.05),
-        reraise=True,
-    ):
-        with attempt:
-            psycopg.connect(url, connect_timeout=5).close()
+        migrate(url, jwt_secret=secret, authenticator_password=password)
+        load_demo_data(url)
+        yield Environment(cluster.folder, url, settings_for("hub", cluster.port, password, secret), choice)

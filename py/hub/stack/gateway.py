@@ -86,10 +86,7 @@ class GatewayConfig:
         text = self.text()
         if path.exists() and path.read_text() == text:
             return False
-        path.touch(mode=0o600)
-        path.chmod(0o600)
-        path.write_text(text)
-        account.own(path)
+        account.write_private(path, text)
         return True
 
 
@@ -151,17 +148,17 @@ def start(gateway: Gateway, config: Path, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def check_running(process: subprocess.Popen[bytes], log: Path) -> None:
-    """Raise UserError if a gateway that is a child process has ended."""
+def check_running(process: subprocess.Popen[bytes], log: Path, what: str = "gateway") -> None:
+    """Raise UserError if a gateway, or another server, that is a child process has ended."""
     if process.poll() is not None:
         code = process.returncode
-        raise UserError(f"the gateway ended with code {code}", hint=f"end of {log}:\n{tail(log)}")
+        raise UserError(f"the {what} ended with code {code}", hint=f"end of {log}:\n{tail(log)}")
 
 
-def wait_ready(url: str, log: Path, check: Callable[[], None]) -> None:
-    """Wait until the gateway answers with a status below 500.
+def wait_ready(url: str, log: Path, check: Callable[[], None], what: str = "gateway") -> None:
+    """Wait until the gateway, or another server, answers with a status below 500.
 
-    `check` raises if the gateway has ended. Raises UserError with the end of the log after READY_SECONDS.
+    `check` raises if it has ended. Raises UserError with the end of the log after READY_SECONDS.
     """
     client = httpx.Client(timeout=5, trust_env=False)
 
@@ -179,6 +176,6 @@ def wait_ready(url: str, log: Path, check: Callable[[], None]) -> None:
             status()
     except RetryError:
         raise UserError(
-            f"the gateway does not answer at {url} after {READY_SECONDS} seconds",
+            f"the {what} does not answer at {url} after {READY_SECONDS} seconds",
             hint=f"end of {log}:\n{tail(log)}",
         ) from None
