@@ -64,6 +64,7 @@ def built(environment: Environment, sizes: Sequence[int], tick: Tick) -> Iterato
     with environment.admin(environment.hub) as conn:
         conn.execute((SQL / "history.sql").read_bytes())
         conn.execute("select jobs.make_partitions()")
+        conn.execute("call jobs.flush_audit()")
         conn.execute("vacuum analyze")
     with environment.copies([str(size) for size in sizes]) as copies:
         yield [_build(copy, size, tick) for copy, size in zip(copies, sizes, strict=True)]
@@ -85,7 +86,6 @@ def _build(environment: Environment, orders: int, tick: Tick) -> History:
         conn.execute("analyze")
         conn.execute("select bench.finish()")
         conn.execute("set session_replication_role = origin")
-        conn.execute("call jobs.flush_audit()")
         conn.execute("select app.recount_statistics()")
     tick(f"{orders:,} orders: vacuum")
     _share([partial(_vacuum, environment, tables) for tables in _VACUUMED])

@@ -1,4 +1,4 @@
-"""A stock sync of 50,000 products beside a bare COPY and UPDATE of the same rows: levels a second."""
+"""A stock sync of many products beside a bare COPY and UPDATE of the same rows: levels a second."""
 
 import json
 import random
@@ -11,13 +11,14 @@ from devtools.bench.pgbench import SQL, Round
 from devtools.bench.results import Row
 
 LEVELS = 50_000
+"""Products of a sync."""
 
 Tick = Callable[[str], None]
 
 
 def measure(environment: Environment, repetitions: int, tick: Tick, products: int = LEVELS) -> list[Row]:
     """Measure floor and hub in turn, with new levels each time, after one untimed sync on each side."""
-    _prepare(environment)
+    _prepare(environment, products)
     chance = random.Random(1)  # noqa: S311
     row = Row("stock_sync", 1)
     for number in range(repetitions + 1):
@@ -32,9 +33,10 @@ def measure(environment: Environment, repetitions: int, tick: Tick, products: in
     return [row]
 
 
-def _prepare(environment: Environment) -> None:
+def _prepare(environment: Environment, products: int) -> None:
     for file, url in (("stock", environment.hub), ("stock_floor", environment.floor)):
         with environment.admin(url) as conn:
+            conn.execute("select set_config('bench.products', %s, false)", [str(products)])
             conn.execute((SQL / f"{file}.sql").read_bytes())
     environment.settle(analyze=True)
 

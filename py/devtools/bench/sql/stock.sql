@@ -1,7 +1,7 @@
--- The hub's side of the stock sync benchmark: 50,000 products with stock, and the call of the ERP.
+-- The hub's side of the stock sync benchmark: bench.products products with stock, and the call of the ERP.
 
 insert into app.products (sku, name, base_price)
-select 'STOCK-' || i, 'Stock ' || i, 1000 from generate_series(1, 50000) as i;
+select 'STOCK-' || i, 'Stock ' || i, 1000 from generate_series(1, current_setting('bench.products')::int) as i;
 update app.inventory as s set last_sync_at = now() - interval '1 day'
 from app.products as p where p.id = s.product_id and p.sku like 'STOCK-%';
 

@@ -18,6 +18,7 @@ create table floor_stock.inventory (
   created_at timestamptz not null default now()
 ) with (fillfactor = 50);
 insert into floor_stock.products (id, sku)
-select gen_random_uuid(), 'STOCK-' || i from generate_series(1, 50000) as i;
+select gen_random_uuid(), 'STOCK-' || i
+from generate_series(1, current_setting('bench.products')::int) as i;
 insert into floor_stock.inventory (product_id, erp_stock, last_sync_at)
 select p.id, 0, now() - interval '1 day' from floor_stock.products as p;
