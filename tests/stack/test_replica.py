@@ -1,7 +1,7 @@
 """A stack with a standby: its gateway for reports, in each state of the standby.
 
 The tests of this module share one stack and run in their order: the standby follows, is away, comes back,
-is promoted, and is removed. The gateway is $POSTGREST_BIN, otherwise the stand-in.
+is promoted, follows a migration, and is removed. The gateway is $POSTGREST_BIN, otherwise the stand-in.
 """
 
 import os
@@ -35,7 +35,7 @@ from tests.support.waiting import wait_until
 FAILOVER_SECONDS = 2
 """The longest time without an answer after the standby has died."""
 
-CONNECTION_SECONDS = 2
+CONNECTION_SECONDS = 1
 WAL_KEEP = "16MB"
 
 
@@ -168,6 +168,8 @@ def test_reports_gateway_reads_the_same_rows_from_the_standby(reports: Reports) 
     assert_same_rows(reports)
     served = "select count(*) from pg_stat_activity where usename = 'authenticator'"
     assert reports.on_standby(served) > 0
+    feedback = "select xmin is not null from pg_replication_slots where slot_name = 'reports'"
+    wait_until(lambda: reports.on_primary(feedback), details=lambda: "a vacuum would end reports")
     assert reports.hub("status").stdout.count("RUNNING") == 8
 
 
@@ -214,37 +216,6 @@ def test_lag_of_the_standby_is_in_job_health(reports: Reports) -> None:
     wait_until(lambda: reports.health(of_reports=True)["backlog_seconds"])
     reports.on_standby("select pg_wal_replay_resume()")
     wait_until(lambda: reports.health()["backlog"] == 0)
-
-
-def test_migration_waits_until_the_standby_has_replayed_it(reports: Reports, tmp_path: Path) -> None:
-    """Only then do gateways read the schema again, the one for reports on the standby."""
-    sql_root = tmp_path / "sql"
-    shutil.copytree(paths.sql_root(), sql_root)
-    with (sql_root / "api" / "catalog.sql").open("a") as file:
-        file.write(
-            "create view api.loud_brands as select upper(b.name) as name from app.brands as b;\n"
-            "comment on view api.loud_brands is 'Brands';\n"
-            "grant select on api.loud_brands to partner;\n"
-        )
-    done = threading.Event()
-
-    def run() -> None:
-        migrate(reports.stack.settings.superuser_url, sql_root=sql_root)
-        done.set()
-
-    reports.on_standby("select pg_wal_replay_pause()")
-    migrating = threading.Thread(target=run)
-    migrating.start()
-    try:
-        wait_until(lambda: reports.on_primary("select to_regclass('api.loud_brands') is not null"))
-        assert not done.wait(1)
-    finally:
-        reports.on_standby("select pg_wal_replay_resume()")
-        migrating.join()
-    assert done.is_set()
-    assert reports.on_standby("select to_regclass('api.loud_brands') is not null")
-    partner = reports.dataset.east.partner
-    wait_until(lambda: reports.report(partner, "/loud_brands").status_code == 200)
 
 
 def test_reports_go_on_when_the_standby_dies(reports: Reports) -> None:
@@ -355,10 +326,47 @@ def test_promoted_standby_is_the_primary_with_all_rows_and_jobs(reports: Reports
     assert reports.hub("replica", "promote", "--yes").returncode == 1
 
 
-def test_new_standby_follows_the_promoted_one_until_it_is_removed(reports: Reports) -> None:
+def test_new_standby_follows_the_promoted_one(reports: Reports) -> None:
     again = reports.hub("up", "--with-replica")
     assert again.returncode == 0, again.stderr
     assert_same_rows(reports)
+
+
+def test_migration_waits_until_the_standby_has_replayed_it(reports: Reports, tmp_path: Path) -> None:
+    """Only then do gateways read the schema again, the one for reports on the standby.
+
+    No `hub up` follows, which would migrate back.
+    """
+    sql_root = tmp_path / "sql"
+    shutil.copytree(paths.sql_root(), sql_root)
+    with (sql_root / "api" / "catalog.sql").open("a") as file:
+        file.write(
+            "create view api.loud_brands as select upper(b.name) as name from app.brands as b;\n"
+            "comment on view api.loud_brands is 'Brands';\n"
+            "grant select on api.loud_brands to partner;\n"
+        )
+    done = threading.Event()
+
+    def run() -> None:
+        migrate(reports.stack.settings.superuser_url, sql_root=sql_root)
+        done.set()
+
+    reports.on_standby("select pg_wal_replay_pause()")
+    migrating = threading.Thread(target=run)
+    migrating.start()
+    try:
+        wait_until(lambda: reports.on_primary("select to_regclass('api.loud_brands') is not null"))
+        assert not done.wait(1)
+    finally:
+        reports.on_standby("select pg_wal_replay_resume()")
+        migrating.join()
+    assert done.is_set()
+    assert reports.on_standby("select to_regclass('api.loud_brands') is not null")
+    partner = reports.dataset.east.partner
+    wait_until(lambda: reports.report(partner, "/loud_brands").status_code == 200)
+
+
+def test_removed_standby_leaves_nothing_behind(reports: Reports) -> None:
     removed = reports.hub("replica", "remove")
     assert removed.returncode == 0, removed.stderr
     assert reports.on_primary("select count(*) from pg_replication_slots") == 0
