@@ -132,10 +132,10 @@ begin
     v_agent_ids := app.headquarters();
   end if;
   -- Staff who write to the hub are not answered with their own text.
-  v_agent_ids := array_remove(v_agent_ids, v_agent_id);
-  if v_agent_ids = '{}' and v_agent_id is not null then
+  if v_agent_ids = array[v_agent_id] then
     return 'no one else to forward to';
   end if;
+  v_agent_ids := array_remove(v_agent_ids, v_agent_id);
   v_variables := jsonb_build_object(
     'sender', concat_ws(' ',
       coalesce(v_name, left(p_message #>> '{contact,profile,name}', 60)),

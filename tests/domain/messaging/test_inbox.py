@@ -487,6 +487,21 @@ def test_number_of_a_subdist_and_a_partner_names_the_subdist(db: Connection, con
     assert {sender for _, sender in forwarded_texts(db)} == {f"{name} ({number})"}
 
 
+@pytest.mark.parametrize(
+    ("admins", "status", "outcome"), [(0, "HELD", "forwarded"), (1, None, "no one else")]
+)
+def test_text_of_staff_is_held_while_no_admin_is_active(
+    db: Connection, context: Context, admins: int, status: str | None, outcome: str
+) -> None:
+    writer = context.admin if admins else context.agents[0]
+    db.execute("update app.agents set is_active = false where role = 'ADMIN' and id <> %s", [writer.sub])
+    number = value(db, "select substr(phone, 2) from app.agents where id = %s", writer.sub)
+    receive(db, webhook(text_message("Tolong cek", number)))
+    assert [o.startswith(outcome) for o in inbox_outcomes(db)] == [True]
+    found = db.execute("select status from app.messages where template = 'inbound_text'").fetchall()
+    assert [row[0] for row in found] == ([status] if status else [])
+
+
 def test_repeated_text_is_forwarded_once_within_an_hour(db: Connection, context: Context) -> None:
     for n in range(3):
         receive(db, webhook(text_message("Kami tutup.", "628130000000", f"wamid.{n}")))
