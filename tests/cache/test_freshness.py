@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -259,6 +260,32 @@ def test_without_the_database_nothing_stale_is_served(shop: Shop, path: str) -> 
             assert (ready.status_code, ready.json()["status"]) == (503, "trouble")
             assert (await cache.client.get("/health/live")).status_code == 200
             assert (await cache.get(path, partner)).status_code == 200
+
+    asyncio.run(run())
+
+
+def test_frozen_database_is_answered_503_within_the_limit(shop: Shop) -> None:
+    """SIGSTOP: the server sends nothing any more, not even the end of a cancelled statement."""
+    partner = shop.context.partners[0]
+
+    async def run() -> None:
+        async with running_cache(shop.url, cache_database_seconds=0.5) as cache:
+            assert (await cache.get("/catalogue", partner)).status_code == 200
+            backends = shop.conn.execute("select pid from pg_stat_activity where usename = 'cache'").fetchall()
+            for (pid,) in backends:
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                started = time.monotonic()
+                answer = await cache.get("/catalogue", partner)
+                assert (answer.status_code, answer.json()["code"]) == (503, "PGRST000")
+                assert time.monotonic() - started < 2
+                # The postmaster still runs: a new connection answers when the frozen ones are replaced.
+                async with asyncio.timeout(5):
+                    while (await cache.get("/catalogue", partner)).status_code != 200:
+                        pass
+            finally:
+                for (pid,) in backends:
+                    os.kill(pid, signal.SIGCONT)
 
     asyncio.run(run())
 

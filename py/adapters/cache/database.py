@@ -2,16 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import msgspec
 import psycopg
 from psycopg import conninfo
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from adapters.cache.bodies import Answer
 from adapters.cache.errors import DatabaseAwayError, RefusedError
@@ -19,12 +18,13 @@ from adapters.cache.errors import DatabaseAwayError, RefusedError
 CONNECTIONS = 3
 """Connections of one process at most: one asks for versions, the others read bodies and stock."""
 
-_CONFIGS = "configs"
+CONFIGS = "configs"
+"""Name of the body that is no price list's."""
+
 _RECONNECT_SECONDS = 2.0
 _DRAIN_SECONDS = 1.0
+_CANCEL_SECONDS = 0.25
 _WATCH_SECONDS = 1.0
-
-Result = TypeVar("Result")
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -104,7 +104,7 @@ class Database:
 
     async def body(self, name: str) -> Answer:
         """The body of a price list, or of `configs`. Raises DatabaseAwayError."""
-        if name == _CONFIGS:
+        if name == CONFIGS:
             text = await self._call("select app.cache_configs()::text")
         else:
             text = await self._call("select app.cache_catalogue(%s)::text", name)
@@ -129,27 +129,22 @@ class Database:
             await asyncio.sleep(_WATCH_SECONDS)
 
     async def _call(self, query: str, *values: str) -> str:
-        async def once() -> str:
-            async with self._pool.connection() as conn:
-                row = await (await conn.execute(query, values)).fetchone()
-                return str(row[0]) if row else ""
-
-        return await self._retried(once)
-
-    async def _retried(self, once: Callable[[], Awaitable[Result]]) -> Result:
         """Repeat a read on other connections: after a restart of the server each of them fails once."""
         problem: Exception | None = None
         try:
-            async with asyncio.timeout(self._seconds):
+            # The inner limit cancels the statement, which psycopg awaits for seconds if the server is frozen;
+            # the outer one ends that wait and closes the connection.
+            async with asyncio.timeout(self._seconds + _CANCEL_SECONDS), asyncio.timeout(self._seconds):
                 for _ in range(CONNECTIONS + 1):
                     try:
-                        result = await once()
+                        async with self._pool.connection() as conn:
+                            row = await (await conn.execute(query, values)).fetchone()
                     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                         problem = error
                     else:
                         self.problem = ""
-                        return result
-        except (TimeoutError, PoolTimeout) as error:
+                        return str(row[0]) if row else ""
+        except TimeoutError as error:
             problem = problem or error
         except psycopg.Error as error:
             raise _refusal(error) from error
