@@ -4,7 +4,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import redis.exceptions
@@ -28,15 +27,6 @@ _FAILURES = (redis.exceptions.RedisError, OSError, ValueError)  # a TimeoutError
 Result = TypeVar("Result")
 
 
-@dataclass
-class Condition:
-    """Whether Redis is used. `reason` says why it is not: away, timeout, refused, garbage."""
-
-    available: bool = True
-    reason: str = ""
-    since: float = field(default_factory=time.time)
-
-
 class SharedStore:
     """Bodies by name. A failing Redis is left out at once, and used again when a probe succeeds.
 
@@ -49,7 +39,8 @@ class SharedStore:
         self._prefix = prefix
         self._timeout = timeout
         self._wait = wait
-        self.condition = Condition()
+        self.problem = ""
+        """Why Redis is not used: away, timeout, refused, garbage; empty while it is."""
         AVAILABLE.set(1)
         # The default retries, with back-off, take seconds.
         self._redis: Any = Redis.from_url(
@@ -75,7 +66,7 @@ class SharedStore:
         If another process reads it, wait for its result, at most `wait` seconds. A process that died with
         the lock delays others by no more than that.
         """
-        if not self.condition.available:
+        if self.problem:
             return None
         # The timeout ends a slow command; the loop also looks at the clock, because a client that
         # swallows the cancellation would let it run for ever.
@@ -92,15 +83,10 @@ class SharedStore:
 
     def keep(self, name: str, body: Body) -> None:
         """Store a body, in the background."""
-        if self.condition.available:
+        if not self.problem:
             task = asyncio.create_task(self._put(name, body))
             self._writes.add(task)
             task.add_done_callback(self._writes.discard)
-
-    @property
-    def problem(self) -> str:
-        """Why Redis is not used; empty while it is."""
-        return self.condition.reason
 
     async def watch(self) -> None:
         """Probe every second; never ends."""
@@ -121,23 +107,22 @@ class SharedStore:
         if found != value:
             self._leave_out("garbage")
             return False
-        if not self.condition.available:
-            self.condition = Condition()
-            AVAILABLE.set(1)
+        self.problem = ""
+        AVAILABLE.set(1)
         return True
 
     async def _get(self, name: str) -> Body | None:
         value = await self._command(self._redis.get(self._key(name)), None)
         if value is None:
             return None
-        body = self._seal.unpack(name, value) if isinstance(value, bytes) else None
+        body = await asyncio.to_thread(self._seal.unpack, name, value) if isinstance(value, bytes) else None
         if body is None:
             self._leave_out("garbage")
         return body
 
     async def _claim(self, name: str) -> bool:
         """Whether this process is to read the body: it holds the lock, or there is no Redis to ask."""
-        if not self.condition.available:
+        if self.problem:
             return True
         lock = self._redis.set(self._key(f"{name}:lock"), b"1", nx=True, px=_LOCK_MILLISECONDS)
         taken = await self._command(lock, True)
@@ -159,9 +144,7 @@ class SharedStore:
     def _leave_out(self, reason: str) -> None:
         FAILURES.labels(reason).inc()
         AVAILABLE.set(0)
-        if self.condition.available:
-            self.condition = Condition(available=False, reason=reason)
-        self.condition.reason = reason
+        self.problem = reason
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}:{name}"
