@@ -53,7 +53,7 @@ async def call_with_retries(
     return await retrying(attempt)
 
 
-async def pause(seconds: float, stop: asyncio.Event) -> None:
-    """Sleep for so many seconds or until `stop` is set."""
+async def pause(seconds: float, end: asyncio.Event) -> None:
+    """Sleep for so many seconds or until `end` is set."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
+        await asyncio.wait_for(end.wait(), seconds)

@@ -10,6 +10,8 @@ from typing import Self
 
 from prometheus_client import Counter, Gauge
 
+from adapters.common.retry import pause
+
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 10.0
@@ -118,7 +120,4 @@ class Supervisor:
             task.error,
             exc_info=error,
         )
-        try:
-            await asyncio.wait_for(self._stopping.wait(), task.pause)
-        except TimeoutError:
-            return
+        await pause(task.pause, self._stopping)

@@ -6,21 +6,21 @@ import json
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
 import httpx
 from litestar import MediaType, Request, Response, Router, get, post
 from litestar.connection import ASGIConnection
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
-from litestar.params import Dependency
+from litestar.params import SkipValidation
 from litestar.types import Guard
 from postgrest import APIError
 from pydantic import SecretStr
 
 from adapters.common.gateway import UnexpectedAnswerError, is_transient
+from adapters.common.retry import pause
 from adapters.whatsapp.settings import Settings
 from adapters.whatsapp.signature import is_genuine
 
@@ -69,8 +69,7 @@ class InboxProcessor:
                     pass
             except (httpx.HTTPError, APIError, UnexpectedAnswerError) as error:
                 logger.warning("process_inbox: %s", error)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._idle_seconds)
+            await pause(self._idle_seconds, self._wake)
 
 
 def storable(value: Any) -> Any:
@@ -170,8 +169,8 @@ def router(settings: Settings, inbox: Callable[[], Inbox], processor: Callable[[
     )
     async def receive(
         request: Request[Any, Any, Any],
-        inbox: Annotated[Inbox, Dependency(skip_validation=True)],
-        processor: Annotated[InboxProcessor, Dependency(skip_validation=True)],
+        inbox: NamedDependency[SkipValidation[Inbox]],
+        processor: NamedDependency[SkipValidation[InboxProcessor]],
     ) -> Response[str]:
         """Store a webhook before answering 200; 400 if it can never be stored, 503 if Meta should retry.
 

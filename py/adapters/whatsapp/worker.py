@@ -5,7 +5,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
@@ -93,8 +92,7 @@ class Worker:
             except RetryError:
                 break  # stopped while the gateway was unreachable
             if not claimed and not self.breaker.remaining():
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self.poll_seconds)
+                await pause(self.poll_seconds, self._wake)
 
     async def step(self) -> int:
         """Claim once and deliver the batch, or one message after the channel was stopped.
