@@ -27,9 +27,7 @@ class UnknownOutcomeError(Exception):
     The channel rests for `pause`, because an outage would leave each further message unknown too.
     """
 
-    def __init__(self, reason: str, pause: Pause | None = BACK_OFF) -> None:
-        super().__init__(reason)
-        self.pause = pause
+    pause = BACK_OFF
 
 
 class Delivery(Protocol):

@@ -43,7 +43,6 @@ class Health:
     """The state that /health returns; the counters start at 0 with the process."""
 
     last_claim_at: datetime | None = None
-    gateway_answers: bool = False
     sent: int = 0
     failed: int = 0
     unknown: int = 0
@@ -149,7 +148,6 @@ class Worker:
 
         claimed = await self._call_with_retries("claim_messages", claim)
         self.health.last_claim_at = datetime.now(UTC)
-        self.health.gateway_answers = True
         return claimed, deadline
 
     async def _handle(self, message: Message, deadline: float) -> bool:
@@ -174,8 +172,7 @@ class Worker:
             self.health.unknown += 1
             reason = str(error) or "no answer in time"
             logger.warning("%s: unknown whether it was sent (%s)", message.id, reason)
-            if away := error.pause if isinstance(error, UnknownOutcomeError) else BACK_OFF:
-                self._trip(reason, away)
+            self._trip(reason, UnknownOutcomeError.pause)
         except Exception as error:
             logger.exception("%s: the delivery raised an unexpected error", message.id)
             await self._report_failure(message, type(error).__name__, deadline, retry=True)
@@ -243,7 +240,6 @@ class Worker:
         """Retry transient errors with growing pauses; raises RetryError when stopped or out of time."""
 
         def log_retry(error: BaseException | None) -> None:
-            self.health.gateway_answers = False
             logger.warning("%s: %s; retrying", name, error or type(error).__name__)
 
         return await call_with_retries(
