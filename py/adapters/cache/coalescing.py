@@ -1,7 +1,8 @@
 """One query for many waiting requests, which begins after each of them has arrived."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from itertools import chain
 from typing import Generic, TypeVar
 
 Question = TypeVar("Question", bound=Hashable)
@@ -45,13 +46,24 @@ class Coalescer(Generic[Question, Answer]):
         try:
             answers = await self._ask(questions)
         except BaseException as error:
-            failure = error if isinstance(error, Exception) else ConnectionError("the cache is stopping")
-            for future in (future for futures in batch for future in futures if not future.done()):
-                future.set_exception(failure)
+            fail(chain.from_iterable(batch), error)
             if not isinstance(error, Exception):
                 raise
             return
         for futures, answer in zip(batch, answers, strict=True):
-            for future in futures:
-                if not future.done():
-                    future.set_result(answer)
+            succeed(futures, answer)
+
+
+def succeed(waiting: Iterable[asyncio.Future[Answer]], answer: Answer) -> None:
+    """Give the answer to all that still wait."""
+    for future in waiting:
+        if not future.done():
+            future.set_result(answer)
+
+
+def fail(waiting: Iterable[asyncio.Future[Answer]], error: BaseException) -> None:
+    """Raise the error where an answer is still awaited; the end of the program as ConnectionError."""
+    failure = error if isinstance(error, Exception) else ConnectionError("the cache is stopping")
+    for future in waiting:
+        if not future.done():
+            future.set_exception(failure)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from prometheus_client import Counter
 
 from adapters.cache.bodies import Answer, Body, build
+from adapters.cache.coalescing import fail, succeed
 from adapters.cache.shared_store import SharedStore
 
 FILLS = Counter("hub_cache_fills", "Bodies read into this process", ["source"])
@@ -75,14 +76,11 @@ class Copies:
             try:
                 body = shelf.body = await self._fill(name, fill.state)
             except BaseException as error:
-                failure = error if isinstance(error, Exception) else ConnectionError("the cache is stopping")
-                for future in (future for future in fill.waiting if not future.done()):
-                    future.set_exception(failure)
+                fail(fill.waiting, error)
                 if not isinstance(error, Exception):
                     raise
             else:
-                for future in (future for future in fill.waiting if not future.done()):
-                    future.set_result(body)
+                succeed(fill.waiting, body)
             shelf.running, shelf.following = shelf.following, None
 
     async def _fill(self, name: str, state: str) -> Body:

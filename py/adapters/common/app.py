@@ -8,6 +8,7 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.plugins.prometheus import PrometheusConfig, PrometheusController
+from litestar.types import ExceptionHandlersMap
 
 from adapters.common import logs
 from adapters.common.health import Health, HealthController
@@ -25,6 +26,7 @@ def create_app(
     dependencies: Mapping[str, Provide] | None = None,
     access_log: bool = True,
     request_metrics: bool = True,
+    exception_handlers: ExceptionHandlersMap | None = None,
     **options: Any,
 ) -> Litestar:
     """The application of the adapter `name`: its handlers, /health, /metrics, request ids and errors as JSON.
@@ -43,10 +45,9 @@ def create_app(
             RequestId(),
             *([metrics.middleware] if request_metrics else []),
             *([logs.access_log().middleware] if access_log else []),
-            *options.pop("middleware", []),
         ],
-        exception_handlers={HTTPException: refuse, Exception: fail, **options.pop("exception_handlers", {})},
+        exception_handlers={HTTPException: refuse, Exception: fail, **(exception_handlers or {})},
         logging_config=logs.litestar_config(),
-        openapi_config=options.pop("openapi_config", None),
+        openapi_config=None,
         **options,
     )
