@@ -271,7 +271,9 @@ def test_frozen_database_is_answered_503_within_the_limit(shop: Shop) -> None:
     async def run() -> None:
         async with running_cache(shop.url, cache_database_seconds=0.5) as cache:
             assert (await cache.get("/catalogue", partner)).status_code == 200
-            backends = shop.conn.execute("select pid from pg_stat_activity where usename = 'cache'").fetchall()
+            backends = shop.conn.execute(
+                "select pid from pg_stat_activity where usename = 'cache'"
+            ).fetchall()
             for (pid,) in backends:
                 os.kill(pid, signal.SIGSTOP)
             try:
@@ -347,16 +349,22 @@ def gateway_database(gateway: RunningGateway) -> RunningGateway:
     return gateway
 
 
-@pytest.mark.parametrize("name", TOKENS)
-def test_cache_and_gateway_judge_a_token_alike(gateway_database: RunningGateway, name: str) -> None:
-    headers = {"Authorization": f"Bearer {TOKENS[name]()}"}
-    theirs = httpx.get(f"{gateway_database.url}/rpc/catalogue", headers=headers, trust_env=False)
+def answers(
+    database: RunningGateway, rpc: str, path: str, token: str
+) -> tuple[httpx.Response, httpx.Response]:
+    """What the gateway and the cache answer to the bearer of a token."""
+    headers = {"Authorization": f"Bearer {token}"}
 
     async def run() -> httpx.Response:
-        async with running_cache(gateway_database.database_url) as cache:
-            return await cache.client.get("/catalogue", headers=headers)
+        async with running_cache(database.database_url) as cache:
+            return await cache.client.get(path, headers=headers)
 
-    ours = asyncio.run(run())
+    return httpx.get(f"{database.url}/rpc/{rpc}", headers=headers, trust_env=False), asyncio.run(run())
+
+
+@pytest.mark.parametrize("name", TOKENS)
+def test_cache_and_gateway_judge_a_token_alike(gateway_database: RunningGateway, name: str) -> None:
+    theirs, ours = answers(gateway_database, "catalogue", "/catalogue", TOKENS[name]())
     assert ours.status_code == theirs.status_code, (ours.text, theirs.text)
     if ours.status_code == 200:
         assert ours.json() == theirs.json()
@@ -365,13 +373,6 @@ def test_cache_and_gateway_judge_a_token_alike(gateway_database: RunningGateway,
 
 
 def test_cache_and_gateway_return_the_same_documents(gateway_database: RunningGateway) -> None:
-    headers = {"Authorization": f"Bearer {TOKENS['valid']()}"}
-    theirs = httpx.get(f"{gateway_database.url}/rpc/app_configs", headers=headers, trust_env=False)
-
-    async def run() -> httpx.Response:
-        async with running_cache(gateway_database.database_url) as cache:
-            return await cache.client.get("/configs", headers=headers)
-
-    ours = asyncio.run(run())
+    theirs, ours = answers(gateway_database, "app_configs", "/configs", TOKENS["valid"]())
     assert ours.json() == theirs.json()
     assert ours.headers["ETag"] == f"W/{theirs.headers['ETag']}"

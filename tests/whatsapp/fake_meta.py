@@ -198,8 +198,7 @@ class FakeMeta:
         """Check a request like Meta and accept its message; returns the answer. Raises MetaError."""
         if not re.fullmatch(r"v\d{2}\.0", version) or float(version[1:]) < 20:
             raise MetaError(2635, "You are calling a deprecated version of the API")
-        if token != f"Bearer {self.token}":
-            raise MetaError(190, "Error validating access token", http=401)
+        self.check_token(token)
         if number_id != PHONE_NUMBER_ID:
             raise MetaError(100, f"Object with ID '{number_id}' does not exist")
         try:
@@ -223,6 +222,11 @@ class FakeMeta:
             raise MetaError(100, f"type '{body.get('type')}' is not supported")
         self._limit(to)
         return self._record(to, body)
+
+    def check_token(self, token: str | None) -> None:
+        """Check the header Authorization. Raises MetaError."""
+        if token != f"Bearer {self.token}":
+            raise MetaError(190, "Error validating access token", http=401)
 
     def _check_template(self, template: Json) -> None:
         language = template["language"]["code"]
@@ -416,11 +420,8 @@ def _app(meta: FakeMeta) -> Litestar:
             rejection = meta.rejections.popleft()
             if isinstance(rejection, int):
                 return _page(rejection)
-            return Response(rejection.body(), status_code=rejection.http)
-        try:
-            answer = meta.accept(version, number_id, request.headers.get("authorization"), raw)
-        except MetaError as error:
-            return Response(error.body(), status_code=error.http)
+            raise rejection
+        answer = meta.accept(version, number_id, request.headers.get("authorization"), raw)
         if meta.lost_answers:
             meta.lost_answers -= 1
             await asyncio.sleep(3600)
@@ -432,21 +433,16 @@ def _app(meta: FakeMeta) -> Litestar:
         meta.probes += 1
         if meta.outage:
             return _page(meta.outage)
-        if request.headers.get("authorization") != f"Bearer {meta.token}":
-            refused = MetaError(190, "Error validating access token", http=401)
-            return Response(refused.body(), status_code=refused.http)
+        meta.check_token(request.headers.get("authorization"))
         return Response({"id": request.path_params["number_id"]})
 
     @get("/{version:str}/{account_id:str}/message_templates")
     async def templates(request: Request[Any, Any, Any]) -> Response[Any]:
         if meta.outage:
             return _page(meta.outage)
-        if request.headers.get("authorization") != f"Bearer {meta.token}":
-            refused = MetaError(190, "Error validating access token", http=401)
-            return Response(refused.body(), status_code=refused.http)
+        meta.check_token(request.headers.get("authorization"))
         if request.path_params["account_id"] != BUSINESS_ACCOUNT_ID:
-            unknown = MetaError(100, "Unsupported get request")
-            return Response(unknown.body(), status_code=unknown.http)
+            raise MetaError(100, "Unsupported get request")
         first = int(request.query_params.get("after", 0))
         until = first + min(meta.page_size, int(request.query_params.get("limit", meta.page_size)))
         paging: Json = {"cursors": {"before": str(first), "after": str(until)}}
@@ -454,7 +450,16 @@ def _app(meta: FakeMeta) -> Litestar:
             paging["next"] = f"{meta.url}/next"
         return Response({"data": meta.listed[first:until], "paging": paging})
 
-    return Litestar([messages, number, templates], openapi_config=None, logging_config=None)
+    return Litestar(
+        [messages, number, templates],
+        exception_handlers={MetaError: _refuse},
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def _refuse(_: Request[Any, Any, Any], error: MetaError) -> Response[Any]:
+    return Response(error.body(), status_code=error.http)
 
 
 def _page(status: int) -> Response[Any]:
