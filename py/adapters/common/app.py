@@ -26,7 +26,7 @@ def create_app(
     dependencies: Mapping[str, Provide] | None = None,
     access_log: bool = True,
     request_metrics: bool = True,
-    exception_handlers: ExceptionHandlersMap | None = None,
+    exception_handlers: "ExceptionHandlersMap | None" = None,
     **options: Any,
 ) -> Litestar:
     """The application of the adapter `name`: its handlers, /health, /metrics, request ids and errors as JSON.
