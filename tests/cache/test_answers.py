@@ -1,6 +1,7 @@
 """What callers get: bodies of their price list, 304, and the refusals of the gateway."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -9,8 +10,12 @@ import httpx
 import pytest
 
 from adapters.cache.app import _takes_gzip
+from adapters.cache.bearer import Verifier
+from adapters.cache.errors import RefusedError
+from adapters.common.tokens import mint
 from tests.cache.conftest import TIER_PRICES, Shop
 from tests.cache.environment import RunningCache, running_cache
+from tests.support import test_cluster
 from tests.support.context import Caller, as_owner
 
 Result = TypeVar("Result")
@@ -121,6 +126,7 @@ def test_stock_states_its_age(shop: Shop) -> None:
         product = answer.json()["stock"][shop.context.products["SKU-000"]]
         assert product == {"display_stock": 1000, "stock_stale": False}
         assert answer.headers["Age"] in ("1", "0")
+        assert answer.headers["Cache-Control"] == "private, no-store"
         assert answer.json()["read_at"]
 
     with_cache(shop, use)
@@ -154,13 +160,25 @@ def error(answer: httpx.Response) -> tuple[int, str]:
 @pytest.mark.parametrize("path", ["/catalogue", "/configs", "/stock"])
 def test_callers_without_a_catalogue_are_refused(shop: Shop, path: str) -> None:
     async def use(cache: RunningCache) -> None:
-        assert error(await cache.get(path, None)) == (401, "UNAUTHENTICATED")
+        anonymous = await cache.get(path, None)
+        assert error(anonymous) == (401, "UNAUTHENTICATED")
+        assert anonymous.headers["Cache-Control"] == "no-store"
         assert error(await cache.get(path, Caller("erp", str(uuid.uuid4())))) == (403, "NOT_ALLOWED")
         stranger = Caller("partner", str(uuid.uuid4()))
         assert error(await cache.get(path, stranger)) == (401, "ACCOUNT_INACTIVE")
         assert error(await cache.get(path, Caller("partner", "x"))) == (401, "UNAUTHENTICATED")
 
     with_cache(shop, use)
+
+
+def test_known_token_is_refused_once_it_has_expired(monkeypatch: pytest.MonkeyPatch) -> None:
+    verifier = Verifier(test_cluster.JWT_SECRET)
+    authorization = "Bearer " + mint(test_cluster.JWT_SECRET, "partner", minutes=1)
+    assert '"partner"' in verifier.claims(authorization)
+    late = time.time() + 100
+    monkeypatch.setattr("adapters.cache.bearer.time.time", lambda: late)
+    with pytest.raises(RefusedError, match="JWT expired"):
+        verifier.claims(authorization)
 
 
 def test_closed_account_is_refused_by_the_next_request(shop: Shop) -> None:

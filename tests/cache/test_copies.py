@@ -2,13 +2,15 @@
 
 import asyncio
 import time
+from typing import cast
 
 import msgspec
 import pytest
 
-from adapters.cache.bodies import Answer
+from adapters.cache.bodies import Answer, Body
 from adapters.cache.copies import Copies
 from adapters.cache.database import Stock
+from adapters.cache.shared_store import SharedStore
 from adapters.cache.stock import StockCopies
 
 
@@ -78,6 +80,37 @@ def test_failed_fill_is_raised_and_repeated_for_the_next_request() -> None:
     asyncio.run(run())
 
 
+class RecordingStore:
+    """A store that holds nothing; `sought` are the names asked for."""
+
+    def __init__(self) -> None:
+        self.sought: list[str] = []
+
+    async def find(self, name: str) -> Body | None:
+        self.sought.append(name)
+        return None
+
+    def keep(self, name: str, body: Body) -> None:
+        pass
+
+
+def test_fill_that_follows_asks_redis_for_the_latest_state_only() -> None:
+    """An earlier one could be there, and would be stale for the request that came last."""
+
+    async def run() -> None:
+        reader, store = Reader(), RecordingStore()
+        copies = Copies(reader, cast(SharedStore, store))
+        waiting = []
+        for state in ("1", "2", "3"):
+            waiting.append(asyncio.create_task(copies.body("GOLD", state)))
+            await asyncio.sleep(0)
+        reader.gate.set()
+        await asyncio.gather(*waiting)
+        assert store.sought == ["GOLD:1", "GOLD:3"]
+
+    asyncio.run(run())
+
+
 class StockReader:
     """Stock that changes with each read."""
 
@@ -108,6 +141,20 @@ def test_stock_is_read_again_when_its_age_reaches_the_limit() -> None:
         assert copies.headers(first[0]) == {"Age": "5"}
         now[0] += 0.1
         assert b'"display_stock":2' in (await copies.copy(5)).body
+
+    asyncio.run(run())
+
+
+def test_age_of_stock_counts_from_before_it_was_read() -> None:
+    async def run() -> None:
+        now = [100.0]
+
+        async def read() -> Stock:
+            now[0] += 2.0
+            return await StockReader()()
+
+        copies = StockCopies(read, lambda: now[0])
+        assert copies.headers(await copies.copy(5)) == {"Age": "2"}
 
     asyncio.run(run())
 

@@ -1,7 +1,9 @@
 """The gateway client: tokens, unexpected answers, and when the gateway counts as unreachable."""
 
 import asyncio
+import time
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -44,6 +46,24 @@ def test_call_is_made_with_a_token_of_the_service(gateway_server: GatewayServer)
     token = gateway_server.headers[0]["authorization"].removeprefix("Bearer ")
     claims = jwt.decode(token, JWT_SECRET, algorithms=["HS256"])
     assert (claims["role"], claims["sub"]) == ("messenger", str(SERVICE))
+
+
+def test_token_is_replaced_at_half_of_its_life(
+    gateway_server: GatewayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        now = time.monotonic()
+        async with client(gateway_server) as gateway:
+            for passed in (0, 299, 301):
+                monkeypatch.setattr("adapters.common.gateway.mint", lambda *_, n=passed, **__: f"minted-{n}")
+                monkeypatch.setattr(
+                    "adapters.common.gateway.time", SimpleNamespace(monotonic=lambda at=now + passed: at)
+                )
+                await gateway.call("work", {})
+
+    asyncio.run(run())
+    tokens = [headers["authorization"] for headers in gateway_server.headers]
+    assert tokens == ["Bearer minted-0", "Bearer minted-0", "Bearer minted-301"]
 
 
 @pytest.mark.parametrize("expect", [None, list, dict, int])
