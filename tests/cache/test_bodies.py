@@ -55,3 +55,11 @@ def test_garbage_is_refused(value: bytes) -> None:
 def test_incomplete_body_is_refused_even_when_signed(body: Body, compressed: bytes) -> None:
     broken = Body(body.state, body.version, body.etag, body.plain, compressed)
     assert Seal(SECRET).unpack(NAME, Seal(SECRET).pack(NAME, broken)) is None
+
+
+def test_body_that_unpacks_to_more_than_the_limit_is_refused(
+    body: Body, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = Seal(SECRET).pack(NAME, body)
+    monkeypatch.setattr("adapters.cache.bodies._LARGEST", len(body.plain) - 1)
+    assert Seal(SECRET).unpack(NAME, value) is None

@@ -280,7 +280,7 @@ def test_frozen_database_is_answered_503_within_the_limit(shop: Shop) -> None:
                 started = time.monotonic()
                 answer = await cache.get("/catalogue", partner)
                 assert (answer.status_code, answer.json()["code"]) == (503, "PGRST000")
-                assert time.monotonic() - started < 2
+                assert time.monotonic() - started < 4, "psycopg alone waits for 5"
                 # The postmaster still runs: a new connection answers when the frozen ones are replaced.
                 async with asyncio.timeout(5):
                     while (await cache.get("/catalogue", partner)).status_code != 200:
