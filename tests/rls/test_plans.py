@@ -59,7 +59,10 @@ select
   500000, 500000, c.at, c.at, c.at, s.id, c.at, 'C-' || c.n,
   (case when n % 50 = 0 then 'SUBDIST' else 'NONE' end)::app.awaiting_enum,
   case when n % 50 = 0 then c.at end
-from population as c, (select id from app.sub_distributors order by id desc limit 1) as s;
+from population as c, (
+  select s.id from app.sub_distributors as s
+  join app.regions as r on r.id = s.region_id and r.code = 'PAPUA'
+) as s;
 insert into app.order_items (
   order_id, partner_id, product_id, quantity, list_price, unit_price, line_total, created_at
 )
