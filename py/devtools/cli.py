@@ -37,6 +37,12 @@ def run_tests(
     call("devtools.test_run", "test", context.args, lint=lint)
 
 
+@app.command("long-form", context_settings=_PASS_ON)
+def long_form(context: typer.Context) -> None:
+    """Run the long forms of the proofs; further arguments are passed to pytest."""
+    call("devtools.test_run", "long_form", context.args)
+
+
 @app.command()
 def docs(
     check: Annotated[bool, typer.Option("--check", help="Report stale pages, write nothing.")] = False,

@@ -1,4 +1,4 @@
-"""hub test: the linters, then pytest."""
+"""hub test: the linters, then pytest; hub dev long-form: the proofs that take longer."""
 
 import os
 import subprocess
@@ -31,6 +31,16 @@ def test(arguments: Sequence[str], *, lint: bool) -> None:
     if failed:
         raise UserError(f"tests FAILED: {', '.join(failed)} ({took})", hint="their output is above")
     say(f"tests passed ({took})")
+
+
+def long_form(arguments: Sequence[str]) -> None:
+    """Run the tests that the suite leaves out because they are slow. Raises UserError when one fails."""
+    started = time.monotonic()
+    done = _run("long forms", ("-m", "pytest", "-m", "long_form", "--timeout=7200", *arguments))
+    took = f"{time.monotonic() - started:.0f} s"
+    if not done:
+        raise UserError(f"long forms FAILED ({took})", hint="their output is above")
+    say(f"long forms passed ({took})")
 
 
 def _workers(arguments: Sequence[str]) -> tuple[str, ...]:
