@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hub import paths
 
-SUFFIXES = {".md", ".pgbench", ".py", ".sh", ".sql", ".toml", ".yaml", ".yml", ""}
+SUFFIXES = {".md", ".mjs", ".pgbench", ".py", ".sh", ".sql", ".toml", ".ts", ".tsx", ".yaml", ".yml", ""}
 """Files that people write; recordings, data of the demo and lock files are left out."""
 
 EXCLUDED = (
