@@ -65,6 +65,7 @@ def folder() -> Iterator[Path]:
         yield path
 
 
+@pytest.mark.long_form
 def test_mutant_is_killed_by_the_test_of_its_rule_and_survivor_is_reported(
     cluster: Cluster, template: str, folder: Path
 ) -> None:
@@ -110,13 +111,19 @@ def test_mutant_is_killed_by_the_test_of_its_rule_and_survivor_is_reported(
 
 def test_failure_by_chance_does_not_kill_a_mutant(cluster: Cluster, template: str, folder: Path) -> None:
     work = mutation.Run(cluster, template, folder, files=SAMPLE_TESTS)
+    everything = work.all_mutants()
+    assert len(everything) > 700
+    [phone] = [m for m in everything if m.name == "trigger partners._100_normalise_phone"]
     harmless = Mutant("trigger brands._nothing", "catalog", "select 1")
-    work.baseline([harmless])
+    work.baseline([phone, harmless])
     fail_once = cluster.folder / "fail-once"
     fail_once.touch()
     verdict = work.evaluate(harmless)
     assert not fail_once.exists(), "no test failed, so the run proves nothing"
     assert (verdict.verdict, verdict.by) == (mutation.SURVIVED, "")
+    verdict = work.evaluate(phone)
+    assert verdict.verdict == mutation.KILLED
+    assert verdict.by.endswith("::test_phone_number_is_normalised")
 
 
 def test_accepted_survivor_without_a_sentence_is_refused(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def test_order_becomes_one_sale_and_its_units_are_counted_once_until_shipped(
     [sale] = environment.accounting.sales(order["order_number"])
     assert (sale["number"], sale["state"]) == (number, "processing")
     assert sale["total_amount"] == order["grand_total"]
+
     # Exported, sold in Tryton or shipped from it: these are the same thirty units. A sync between the sale
     # and its acknowledgement counts them twice until the next one, so the stock is never too high (ADR 12).
     def reading_since(moment: object) -> bool:

@@ -22,7 +22,7 @@ from tests.rls import matrix
 from tests.rls.visibility import callers
 from tests.support.context import broken_invariants
 
-SECONDS = float(os.environ.get("HUB_FUZZ_SECONDS", "4"))
+SECONDS = float(os.environ.get("HUB_FUZZ_SECONDS", "2"))
 EXAMPLES = int(os.environ.get("HUB_FUZZ_EXAMPLES", "6"))
 SEED = int(os.environ.get("HUB_FUZZ_SEED", "0"))
 

@@ -23,6 +23,13 @@ _PAUSE = (0.02, 0.12)
 _SKUS = 20
 
 
+def _connection_was_lost(error: psycopg.Error) -> bool:
+    """True also when a pooler says farewell before its answer: psycopg then reports two results."""
+    return isinstance(error, psycopg.OperationalError) or (
+        isinstance(error, psycopg.InternalError) and error.sqlstate is None
+    )
+
+
 class GivenUpError(Exception):
     """The run ended before an answer arrived: nothing was acknowledged."""
 
@@ -199,7 +206,9 @@ class Load:
                     )
                     order = _submit(conn, partner, body)
                     break
-                except psycopg.OperationalError:
+                except psycopg.Error as error:
+                    if not _connection_was_lost(error):
+                        raise
                     # Whether it was committed is unknown: retried with the same key.
                     self.acknowledged.retries["direct"] += 1
                     if conn:
