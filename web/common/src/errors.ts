@@ -59,8 +59,8 @@ export function asApiError(error: unknown): ApiError {
   return new ApiError(0, "NETWORK", error instanceof Error ? error.message : String(error));
 }
 
-interface Answer<T> {
-  data: T;
+interface Answer {
+  data: unknown;
   error: Refusal | null;
   status: number;
 }
@@ -69,12 +69,12 @@ interface Answer<T> {
  * The data of an answer of postgrest-js, which returns refusals instead of raising them.
  * Raises ApiError.
  */
-export async function unwrap<T>(
-  request: PromiseLike<Answer<T> | { data: null; error: Refusal; status: number }>,
-): Promise<T> {
+export async function unwrap<A extends Answer>(
+  request: PromiseLike<A>,
+): Promise<Extract<A, { error: null }>["data"]> {
   const { data, error, status } = await request;
   if (error) throw toApiError(error, status);
-  return data as T;
+  return data;
 }
 
 /** What went wrong and what to do, in the reader's language. */

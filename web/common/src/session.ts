@@ -44,6 +44,8 @@ export interface SessionOptions {
   api: string;
   /** Name of the app: apps of one origin have sessions of their own. */
   app: string;
+  /** Used instead of the browser's, to watch requests. */
+  fetch?: typeof fetch;
   browser?: Browser;
 }
 
@@ -57,9 +59,9 @@ const ENDED = new Set([
   "UNAUTHENTICATED",
 ]);
 
-function thisBrowser(app: string): Browser {
+function thisBrowser(app: string, send: typeof fetch = (...request) => fetch(...request)): Browser {
   return {
-    fetch: (...request) => fetch(...request),
+    fetch: send,
     localStorage,
     sessionStorage,
     // Neither exists outside HTTPS and loopback; the hub's 30 seconds of grace cover what is then missed.
@@ -89,7 +91,7 @@ export class Session {
   /** Grows with each end: an answer to an earlier session's request must not revive it. */
   #generation = 0;
 
-  constructor({ api, app, browser = thisBrowser(app) }: SessionOptions) {
+  constructor({ api, app, fetch, browser = thisBrowser(app, fetch) }: SessionOptions) {
     this.#api = api;
     this.#browser = browser;
     this.#refreshKey = `alfa-hub.${app}.refresh`;

@@ -1,0 +1,162 @@
+import { createClient, type Client, type Result, type Row } from "@alfa-hub/common/client";
+import { asApiError, errorText, unwrap } from "@alfa-hub/common/errors";
+import { type Language, readLanguage, translator, writeLanguage } from "@alfa-hub/common/i18n";
+import { type Identity, Session, type SessionState } from "@alfa-hub/common/session";
+import commonEn from "@alfa-hub/common/texts/en";
+import commonId from "@alfa-hub/common/texts/id";
+import { type Signal, signal } from "@preact/signals";
+
+import { type Basket, emptyBasket } from "./basket";
+import { clearBaskets, loadBasket, saveBasket } from "./basket_store";
+import type { Catalogue } from "./catalogue";
+import en from "./texts/en";
+import id from "./texts/id";
+
+export const language = signal<Language>(readLanguage());
+
+/** A text in the reader's language. */
+export const t = translator({ id: { ...commonId, ...id }, en: { ...commonEn, ...en } }, () => language.value);
+export type TextKey = Parameters<typeof t>[0];
+
+export function chooseLanguage(chosen: Language): void {
+  writeLanguage(chosen);
+  language.value = chosen;
+}
+
+/** What happened, for a moment: read aloud by screen readers. */
+export const notice = signal("");
+
+/** False while requests get no answer. */
+export const isOnline = signal(true);
+
+/** The reader's words for an error. */
+export function explain(error: unknown): string {
+  return errorText(error, language.value);
+}
+
+/** Stock of a product: units that can be ordered, and whether the ERP has confirmed them lately. */
+export interface Stock {
+  units: number;
+  isStale: boolean;
+}
+
+/** The configs that the pages explain rules by. */
+export type Configs = Record<string, number | string>;
+
+/** How long a loaded catalogue is shown before stock and prices are read again, in milliseconds. */
+const FRESH = 60_000;
+
+/**
+ * Everything that is known of one account. A sign-out drops the object, so that an answer which comes later is
+ * written where no page looks.
+ */
+export class Account {
+  readonly me = signal<Row<"me"> | undefined>(undefined);
+  readonly basket: Signal<Basket> = signal(emptyBasket());
+  readonly catalogue = signal<Catalogue | undefined>(undefined);
+  readonly stock = signal<Map<string, Stock>>(new Map());
+  readonly configs = signal<Configs>({});
+  #loaded = 0;
+  readonly #channel = "BroadcastChannel" in globalThis ? new BroadcastChannel("alfa-hub.shop.basket") : undefined;
+
+  constructor(
+    readonly client: Client,
+    readonly identity: Identity,
+  ) {
+    if (this.#channel) this.#channel.onmessage = () => void this.readBasket();
+  }
+
+  /** The key under which the basket is stored: an agent's basket for a partner is not the partner's own. */
+  get #basketKey(): string {
+    return this.identity.isShadow ? `shadow:${this.identity.subject}` : this.identity.subject;
+  }
+
+  async readBasket(): Promise<void> {
+    this.basket.value = await loadBasket(this.#basketKey);
+  }
+
+  /** Change the basket and keep it; other tabs of the account follow. */
+  async setBasket(basket: Basket): Promise<void> {
+    if (basket === this.basket.value) return;
+    this.basket.value = basket;
+    await saveBasket(this.#basketKey, basket);
+    this.#channel?.postMessage(null);
+  }
+
+  async readMe(): Promise<void> {
+    this.me.value = (await unwrap(this.client.rpc("me"))) as Row<"me">;
+  }
+
+  async readConfigs(): Promise<void> {
+    if (Object.keys(this.configs.value).length) return;
+    this.configs.value = (await unwrap(this.client.rpc("app_configs", undefined, { get: true }))) as Configs;
+  }
+
+  /** Load catalogue and stock unless they are fresh. */
+  async readCatalogue(isForced = false): Promise<void> {
+    if (!isForced && this.catalogue.value && Date.now() - this.#loaded < FRESH) return;
+    const [catalogue, stock] = await Promise.all([
+      unwrap(this.client.rpc("catalogue", undefined, { get: true })),
+      unwrap(this.client.from("products").select("sku, display_stock, stock_stale").is("is_active", true)),
+    ]);
+    this.catalogue.value = catalogue as unknown as Catalogue;
+    this.stock.value = new Map(
+      stock.map((row) => [row.sku, { units: row.display_stock ?? 0, isStale: row.stock_stale ?? true }]),
+    );
+    this.#loaded = Date.now();
+  }
+
+  close(): void {
+    this.#channel?.close();
+  }
+}
+
+export type Quote = Result<"quote_order">;
+
+export let session: Session;
+export const sessionState = signal<SessionState>({ status: "starting" });
+export const account = signal<Account | undefined>(undefined);
+/** Why the page could not start, or undefined. */
+export const startError = signal<unknown>(undefined);
+
+/** `fetch` that notes whether requests are answered. */
+const watchedFetch: typeof fetch = async (...request) => {
+  try {
+    const answer = await fetch(...request);
+    isOnline.value = true;
+    return answer;
+  } catch (error) {
+    if (!(error instanceof DOMException && error.name === "AbortError")) isOnline.value = false;
+    throw error;
+  }
+};
+
+/** Begin with the session that this browser has. */
+export async function start(api: string): Promise<void> {
+  session = new Session({ api, app: "shop", fetch: watchedFetch });
+  const client = createClient(api, session);
+  session.subscribe((state) => {
+    account.value?.close();
+    account.value = undefined;
+    notice.value = "";
+    if (state.status === "signed-in") {
+      const opened = new Account(client, state.identity);
+      account.value = opened;
+      void opened.readBasket();
+    } else if (state.status === "signed-out" && state.reason === "SIGNED_OUT") {
+      void clearBaskets();
+    }
+    sessionState.value = state;
+  });
+  await resume();
+}
+
+/** Take up the session; after a failure it can be tried again. */
+export async function resume(): Promise<void> {
+  startError.value = undefined;
+  try {
+    await session.restore();
+  } catch (error) {
+    startError.value = asApiError(error);
+  }
+}

@@ -1,0 +1,10 @@
+import { defineConfig } from "vite";
+
+// Relative addresses: the shop works below any path. Development: `npm run dev` with the gateway of `hub up`.
+export default defineConfig({
+  base: "./",
+  build: { target: "es2022", modulePreload: { polyfill: false } },
+  server: {
+    proxy: { "/api": { target: "http://127.0.0.1:8380", rewrite: (path) => path.replace(/^\/api/, "") } },
+  },
+});
