@@ -218,6 +218,35 @@ def replica_remove() -> None:
 
 
 @app.command()
+def backup(
+    full: Annotated[
+        bool, typer.Option("--full", help="Copy everything; default: what changed, once a week all.")
+    ] = False,
+    list_only: Annotated[bool, typer.Option("--list", help="List the backups.")] = False,
+) -> None:
+    """Back up the stack's PostgreSQL, and archive its WAL from the first call on."""
+    call("hub.commands.backup", "backup", full=full, list_only=list_only)
+
+
+@app.command()
+def restore(
+    to: Annotated[
+        str | None,
+        typer.Option(help="Restore this moment, such as '2026-11-27 14:03:00+07:00'; default: the end."),
+    ] = None,
+    timeline: Annotated[
+        int | None, typer.Option(help="Timeline of the moment; default: the one that was in use then.")
+    ] = None,
+    drill: Annotated[
+        bool, typer.Option("--drill", help="Restore beside the stack, check, remove the result.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
+) -> None:
+    """Replace the stack's PostgreSQL by its state at an earlier moment."""
+    call("hub.commands.backup", "restore", to=to, timeline=timeline, drill=drill, yes=yes)
+
+
+@app.command()
 def demo(with_replica: WithReplica = False) -> None:
     """Start the stack, load the demo data, and walk one order from quote to points."""
     call("hub.demo", "run", with_replica=with_replica)

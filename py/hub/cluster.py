@@ -42,6 +42,8 @@ class Cluster:
     settings: Mapping[str, str] = field(default_factory=dict)
     account: Account = field(default_factory=server_account)
     host: str = HOST
+    start_seconds: int = _START_SECONDS
+    """How long a start may take; recovery from an archive takes longer than one from a crash."""
 
     @property
     def pgdata(self) -> Path:
@@ -157,7 +159,7 @@ class Cluster:
             )
         self.configure()
         command: list[str | Path] = [postgres.program("pg_ctl"), "-D", self.pgdata, "-l", self.log, "-w"]
-        done = self.account.run([*command, "-t", str(_START_SECONDS), "start"])
+        done = self.account.run([*command, "-t", str(self.start_seconds), "start"])
         if done.returncode or not self._accepts_connections():
             raise UserError("PostgreSQL did not start", hint=f"end of {self.log}:\n{tail(self.log)}")
         return True

@@ -72,6 +72,17 @@ class Settings(BaseSettings):
     redis_password: SecretStr = _secret("Password of the stack's Redis")
     supervisor_password: SecretStr = _secret("Password of supervisord and of PgBouncer's console")
     replication_password: SecretStr = _secret("Password of `replicator`, as which a standby connects")
+    backup_passphrase: SecretStr = _secret(
+        "Passphrase of the backups; needed to restore them on another machine"
+    )
+    backup_folder: Path | None = Field(
+        default=None, description="Folder of the backups; default: `backup` in the data folder"
+    )
+    backup_days: int = Field(
+        default=30,
+        ge=1,
+        description="Days that a moment of the past can be restored; older backups are removed",
+    )
     jwt_secret: SecretStr = _secret("HS256 key, 32 characters or more")
     gateway: Literal["auto", "postgrest", "standin"] = Field(
         default="auto",
@@ -283,5 +294,6 @@ def _new_values(stored: dict[str, str]) -> dict[str, str]:
             values[name] = str(port)
     for login in ("SUPERUSER", "AUTHENTICATOR", "CACHE", "REDIS", "SUPERVISOR", "REPLICATION"):
         values[f"HUB_{login}_PASSWORD"] = secrets.token_urlsafe(24)
+    values["HUB_BACKUP_PASSPHRASE"] = secrets.token_urlsafe(36)
     values["HUB_JWT_SECRET"] = secrets.token_urlsafe(48)
     return values

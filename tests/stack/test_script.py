@@ -171,10 +171,14 @@ def test_shellcheck_finds_nothing() -> None:
         (["reset", "--yes"], SERVERS, False),
         (["replica", "remove"], SERVERS, False),
         (["seed"], SERVERS, False),
-        (["test"], f"{SERVERS} wrk", True),
+        (["backup"], f"{SERVERS} pgbackrest", False),
+        (["restore", "--to", "2026-11-27"], f"{SERVERS} pgbackrest", False),
+        (["test"], f"{SERVERS} wrk pgbackrest", True),
         (["docs"], SERVERS, True),
         (["dev", "bench"], f"{SERVERS} wrk", True),
         (["dev", "mutate"], SERVERS, True),
+        (["dev", "long-form"], f"{SERVERS} wrk pgbackrest", True),
+        (["dev", "failover"], f"{SERVERS} patroni python3-etcd etcd-server haproxy", True),
     ],
 )
 def test_command_installs_only_what_it_needs(
@@ -195,6 +199,8 @@ def test_command_installs_only_what_it_needs(
         (["--verbose", "--yes", "up"], "-m|hub|up|"),
         (["reset", "--yes"], "-m|hub|reset|--yes|"),
         (["--yes", "reset"], "-m|hub|reset|--yes|"),
+        (["restore", "--to", "2026-11-27", "--yes"], "-m|hub|restore|--to|2026-11-27|--yes|"),
+        (["backup", "--yes"], "-m|hub|backup|"),
         (["replica", "promote", "--yes"], "-m|hub|replica|promote|--yes|"),
         (["--yes", "replica", "remove"], "-m|hub|replica|remove|"),
         (["test", "--verbose", "tests/stack"], "-m|devtools|test|--verbose|tests/stack|"),
@@ -211,7 +217,7 @@ def test_what_is_to_be_installed_is_listed_first(checkout: Checkout) -> None:
     checkout.program("apt-get", 'echo "the list came late" >&2')
     done = checkout.run("test", "--verbose")
     listing, _, after = done.stderr.partition("hub: installing")
-    assert f"Debian packages: {SERVERS} wrk\n" in listing
+    assert f"Debian packages: {SERVERS} wrk pgbackrest\n" in listing
     assert "of requirements/runtime.lock, into .venv\n" in listing
     assert "of requirements/dev.lock, into .venv\n" in listing
     assert "the list came late" in after

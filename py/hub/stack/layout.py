@@ -4,10 +4,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import psycopg
+
 from hub import paths, settings
+from hub.backup.repository import Repository, Server
 from hub.cluster import Cluster, cron_settings
 from hub.errors import UserError
 from hub.osuser import Account, server_account
+from hub.ports import HOST
 from hub.settings import Settings
 
 REPLICA = "replica"
@@ -46,9 +50,42 @@ class Stack:
             self.settings.postgres_port,
             self.settings.superuser_password.get_secret_value(),
             settings=cron_settings(self.settings.database)
-            | {"max_slot_wal_keep_size": self.settings.replica_wal_keep},
+            | {"max_slot_wal_keep_size": self.settings.replica_wal_keep}
+            | self.backups.archive_settings(),
             account=self.account,
         )
+
+    @property
+    def backups(self) -> Repository:
+        """The backups of PostgreSQL; they begin with the first `hub backup`."""
+        return Repository(
+            Server(
+                self.folder / "postgres" / "pgdata",
+                HOST,
+                self.settings.postgres_port,
+                "postgres",
+                self.settings.superuser_password.get_secret_value(),
+            ),
+            self.folder / "pgbackrest",
+            self.settings.backup_folder or self.folder / "backup",
+            self.settings.backup_passphrase,
+            self.settings.backup_days,
+            self.account,
+        )
+
+    def archive_wal(self) -> None:
+        """Let the running PostgreSQL archive its WAL for backups, as `settings` say.
+
+        Raises UserError if it was started by an earlier version, without archive_mode.
+        """
+        self.backups.write()
+        self.cluster.settings = {**self.cluster.settings, **self.backups.archive_settings()}
+        self.cluster.reload()
+        with psycopg.connect(self.cluster.url(), autocommit=True) as conn:
+            if conn.execute("show archive_mode").fetchone() != ("on",):
+                raise UserError(
+                    "PostgreSQL runs without archive_mode", hint="restart it: ./hub down, then ./hub up"
+                )
 
     @property
     def has_replica(self) -> bool:
@@ -63,6 +100,8 @@ class Stack:
         if not self.cluster.is_running():
             self.settings = settings.move_taken_ports(self.folder, ["postgres_port"])
             self.cluster.port = self.settings.postgres_port
+            if self.backups.is_enabled:
+                self.backups.write()  # it names the port
         self.cluster.initialise()
         return self.cluster.start()
 

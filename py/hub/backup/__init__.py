@@ -1,0 +1,1 @@
+"""Backups: pgBackRest's repository of a cluster, restores to a moment, and erasures that are repeated."""
