@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg
@@ -118,11 +118,30 @@ def shared_database(cluster: Cluster, template: str) -> Iterator[str]:
         yield cluster.url(janitor.dbname)
 
 
+@pytest.fixture(scope="module")
+def connections(shared_database: str) -> Iterator[Callable[[], psycopg.Connection[Any]]]:
+    """A function that returns the module's connection; it connects again when a test has ended it.
+
+    A new backend compiles every function that it calls, which takes longer than most tests.
+    """
+    with ExitStack() as stack:
+        kept: list[psycopg.Connection[Any]] = []
+
+        def connect() -> psycopg.Connection[Any]:
+            if not kept or kept[-1].closed:
+                # A test may change the columns of a view: statements are not prepared for the next one.
+                kept.append(stack.enter_context(psycopg.connect(shared_database, prepare_threshold=None)))
+            return kept[-1]
+
+        yield connect
+
+
 @pytest.fixture
-def db(shared_database: str) -> Iterator[psycopg.Connection[Any]]:
+def db(connections: Callable[[], psycopg.Connection[Any]]) -> Iterator[psycopg.Connection[Any]]:
     """A superuser's connection in a transaction that is rolled back at the end."""
     # In the open block `caller` is a savepoint, and a commit() by the test fails.
-    with psycopg.connect(shared_database) as conn, conn.transaction(force_rollback=True):
+    conn = connections()
+    with conn.transaction(force_rollback=True):
         yield conn
 
 
