@@ -4217,9 +4217,8 @@ CREATE FUNCTION app.erase_account(p_partner_id uuid) RETURNS void
 begin
   delete from auth.login_attempts as a
   where a.key in (
-      select auth.attempt_key('email', p.email) from app.partners as p where p.id = p_partner_id
-      union all
-      select auth.attempt_key('reset', p.email) from app.partners as p where p.id = p_partner_id
+      select auth.attempt_key(k.kind, c.email)
+      from app.partner_contacts(p_partner_id) as c, unnest(array['email', 'reset']) as k (kind)
       union all
       select auth.attempt_key('password', p_partner_id::text)
       union all
@@ -4234,21 +4233,21 @@ begin
     business_name = '***', salon_type = null, chair_count = null, specialization = null,
     address = null, is_active = false
   where p.id = p_partner_id;
+  -- that update added one
+  delete from app.partner_former_contacts as f where f.partner_id = p_partner_id;
 end $$;
 
-COMMENT ON FUNCTION app.erase_account(p_partner_id uuid) IS 'Removes the partner''s sessions and sign-in attempts, and who they are from their account';
+COMMENT ON FUNCTION app.erase_account(p_partner_id uuid) IS 'Removes the partner''s sessions and sign-in attempts, and who they are and were from their account';
 
 CREATE FUNCTION app.erase_messages(p_partner_id uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
 declare
-  v_name text;
-  v_phone text;
+  v_names constant text[] := array(
+    select c.business_name from app.partner_contacts(p_partner_id) as c);
   v_own uuid[];
   v_others uuid[];
 begin
-  select p.business_name, p.phone into strict v_name, v_phone
-  from app.partners as p where p.id = p_partner_id;
   select
     coalesce(array_agg(m.id) filter (where m.recipient_id = p_partner_id), '{}'),
     coalesce(array_agg(m.id) filter (where m.recipient_id <> p_partner_id), '{}')
@@ -4261,9 +4260,12 @@ begin
       select r.created_at from app.redemptions as r where r.partner_id = p_partner_id
     ))
     -- what they wrote, as it was forwarded, and what else names them
-    or (m.template = 'inbound_text' and m.variables ->> 'sender' like '%(' || v_phone || ')')
+    or (m.template = 'inbound_text' and exists (
+      select from app.partner_contacts(p_partner_id) as c
+      where m.created_at < c.until and m.variables ->> 'sender' like '%(' || c.phone || ')'
+    ))
     or (m.order_id is null and m.variables <> '{}' and exists (
-      select from jsonb_each_text(m.variables) as v where v.value = v_name
+      select from jsonb_each_text(m.variables) as v where v.value = any (v_names)
     ));
   perform from app.messages as m
   where m.id = any (v_own || v_others) order by m.id for no key update;
@@ -4290,7 +4292,6 @@ CREATE FUNCTION app.erase_partner(p_partner_id uuid, p_reason text) RETURNS json
 declare
   v_reason text;
   v_deleted_at timestamptz;
-  v_phone text;
 begin
   v_reason := app.require_text('reason', p_reason, 500);
   perform from app.partners as p where p.id = p_partner_id for no key update;
@@ -4303,7 +4304,7 @@ begin
     return app.partner_removal(p_partner_id, true);
   end if;
   perform app.check_partner_settled(p_partner_id);
-  select p.deleted_at, p.phone into v_deleted_at, v_phone
+  select p.deleted_at into v_deleted_at
   from app.partners as p where p.id = p_partner_id;
   if v_deleted_at is null then
     perform app.close_partner(p_partner_id, v_reason);
@@ -4311,7 +4312,7 @@ begin
   perform from app.orders as o where o.partner_id = p_partner_id order by o.id for no key update;
 
   -- Before the record of the erasure, whose own reason stays.
-  perform app.erase_webhooks(v_phone);
+  perform app.erase_webhooks(p_partner_id);
   insert into app.partner_removals (partner_id, kind, reason, agent_id)
   values (p_partner_id, 'ERASED', v_reason, auth.current_agent_id());
 
@@ -4422,7 +4423,7 @@ end $$;
 
 COMMENT ON FUNCTION app.erase_trail(p_partner_id uuid) IS 'Empties what the audit trail masked of a partner''s rows, and removes their addresses';
 
-CREATE FUNCTION app.erase_webhooks(p_phone text) RETURNS void
+CREATE FUNCTION app.erase_webhooks(p_partner_id uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
 declare
@@ -4430,7 +4431,11 @@ declare
 begin
   v_ids := array(
     select b.id from app.inbound_messages as b
-    where b.payload::text like '%"' || ltrim(p_phone, '+') || '"%'
+    where b.payload is not null and exists (
+      select from app.partner_contacts(p_partner_id) as c
+      where b.received_at < c.until
+        and b.payload::text like '%"' || ltrim(c.phone, '+') || '"%'
+    )
     order by b.id for no key update
   );
   if exists (
@@ -4440,10 +4445,13 @@ begin
       'Try again in a minute');
   end if;
   perform app.strip_webhooks(v_ids);
-  delete from app.conversations as c where c.number = p_phone;
+  delete from app.conversations as c
+  where c.number in (
+    select k.phone from app.partner_contacts(p_partner_id) as k where k.until = 'infinity'
+  );
 end $$;
 
-COMMENT ON FUNCTION app.erase_webhooks(p_phone text) IS 'Removes the bodies of webhooks that contain a number; raises PARTNER_NOT_SETTLED while one is not processed';
+COMMENT ON FUNCTION app.erase_webhooks(p_partner_id uuid) IS 'Removes the bodies of webhooks that contain a number of a partner, also one that they had earlier; raises PARTNER_NOT_SETTLED while one is not processed';
 
 CREATE FUNCTION app.erp_ack_cancellation(p_order_id uuid, p_outcome text, p_note text) RETURNS json
     LANGUAGE plpgsql
@@ -6717,7 +6725,8 @@ CREATE FUNCTION app.message_priority(p_template text) RETURNS smallint
     when p_template in (
       'order_routed', 'order_withdrawn', 'order_unrouted', 'order_over_limit',
       'order_approval_due', 'order_delivery_due', 'sla_reminder', 'sla_delivery_reminder',
-      'sla_manager', 'sla_escalation', 'sla_hq_reminder', 'sla_hq_escalation'
+      'sla_manager', 'sla_escalation', 'sla_hq_reminder', 'sla_hq_escalation',
+      'sla_task_reminder', 'sla_task_escalation'
     ) then 1
     else 2
   end::smallint
@@ -6878,6 +6887,12 @@ CREATE FUNCTION app.message_templates() RETURNS TABLE(template text, buttons tex
     ('sla_hq_escalation', '{}',
       'ESKALASI: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} masih'
       ' menunggu {{task}} oleh kantor pusat sejak {{waiting_since}}. Mohon segera ditangani.'),
+    ('sla_task_reminder', '{}',
+      'Pengingat: {{task}} untuk {{partner_name}} menunggu kantor pusat sejak {{waiting_since}},'
+      ' yaitu {{subject}}. Mohon segera ditangani.'),
+    ('sla_task_escalation', '{}',
+      'ESKALASI: {{task}} untuk {{partner_name}} masih menunggu kantor pusat sejak'
+      ' {{waiting_since}}, yaitu {{subject}}. Mohon segera ditangani.'),
     ('redemption_due', '{}',
       'Penukaran {{reward}} dengan {{points}} poin oleh {{partner_name}} menunggu pengiriman dari'
       ' kantor pusat.'),
@@ -7539,6 +7554,27 @@ $$;
 
 COMMENT ON FUNCTION app.owners_of_number(p_number text) IS 'Whom the hub knows by this number: sub-distributors first, then the partner, then the agent. is_active is false for an agent who has left';
 
+CREATE FUNCTION app.partner_contacts(p_partner_id uuid) RETURNS TABLE(phone text, email text, business_name text, until timestamp with time zone)
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return query
+  select p.phone::text, p.email::text, p.business_name::text, 'infinity'::timestamptz
+  from app.partners as p where p.id = p_partner_id
+  union all
+  select
+    f.phone, f.email, f.business_name, case
+      when exists (select from app.partners as p where p.phone = f.phone and p.id <> p_partner_id)
+        or exists (select from app.agents as a where a.phone = f.phone)
+        or exists (select from app.sub_distributors as s where s.whatsapp_number = f.phone)
+        then f.replaced_at
+      else 'infinity'
+    end
+  from app.partner_former_contacts as f where f.partner_id = p_partner_id;
+end $$;
+
+COMMENT ON FUNCTION app.partner_contacts(p_partner_id uuid) IS 'Numbers, addresses and names of a partner, present and former, and until when a number was theirs; infinity while no one else has it';
+
 CREATE FUNCTION app.partner_removal(p_partner_id uuid, p_duplicate boolean) RETURNS json
     LANGUAGE plpgsql STABLE
     AS $$
@@ -8029,6 +8065,30 @@ CREATE FUNCTION app.provider_hash(p_provider_id text) RETURNS bytea
     AS $$ select sha256(convert_to(p_provider_id, 'UTF8')) $$;
 
 COMMENT ON FUNCTION app.provider_hash(p_provider_id text) IS 'What is kept of a provider''s id for ever: its SHA-256';
+
+CREATE FUNCTION app.purge_former_contacts(p_limit integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+declare
+  v_before timestamptz := now() - make_interval(days => greatest(
+    app.config_int('retention.webhook_days'), app.config_int('retention.message_days')));
+  v_count int;
+begin
+  delete from app.partner_former_contacts as f
+  where (f.partner_id, f.replaced_at) in (
+    select c.partner_id, c.replaced_at from app.partner_former_contacts as c
+    where c.replaced_at < v_before
+    order by c.replaced_at
+    limit p_limit
+    for update skip locked
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+
+COMMENT ON FUNCTION app.purge_former_contacts(p_limit integer) IS 'Deletes up to p_limit former contacts under which no webhook or message is kept any more, oldest first; returns how many';
 
 CREATE FUNCTION app.purge_messages(p_limit integer) RETURNS integer
     LANGUAGE plpgsql
@@ -9699,6 +9759,78 @@ end $$;
 
 COMMENT ON FUNCTION app.submit_order(p_items jsonb, p_points integer, p_notes text, p_idempotency_key text, p_expected_total numeric) IS 'Creates and submits an order of the calling partner, idempotent by key; returns its id';
 
+CREATE FUNCTION app.sweep_headquarters_tasks(p_limit integer DEFAULT 1000) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_calendar constant jsonb := (
+    select c.config_value from app.system_configs as c where c.config_key = 'sla.calendar'
+  );
+  v_approval constant numeric := app.config_numeric('sla.approval_hours');
+  v_escalation constant numeric := app.config_numeric('sla.escalation_hours');
+  v_count int;
+begin
+  with due as (
+    select t.kind, t.id, t.subject, t.order_id, t.partner_id, t.waiting_since, l.level, d.due_at
+    from app.headquarters_tasks as t
+    cross join lateral (values
+      ('REMINDER'::app.escalation_level_enum, v_approval), ('HQ_INTERVENTION', v_escalation)
+    ) as l (level, hours)
+    cross join lateral app.sla_due_at(
+      t.waiting_since, l.hours, v_calendar, 'Asia/Jakarta') as d (due_at)
+    where t.waiting_since <= now() - l.hours * interval '1 hour'
+      and not exists (
+        select from app.task_escalations as e
+        where e.subject_id = t.id and e.clock_started_at = t.waiting_since
+          and e.escalation_level = l.level
+      )
+      and d.due_at <= now()
+      -- a level without any recipient waits for one
+      and exists (select from app.headquarters_recipients as h)
+    order by t.waiting_since, t.id, l.level
+    limit p_limit
+  ),
+  logged as (
+    insert into app.task_escalations (subject_id, clock_started_at, escalation_level, due_at)
+    select d.id, d.waiting_since, d.level, d.due_at from due as d
+    on conflict do nothing
+    returning *
+  ),
+  enqueued as (
+    insert into app.messages (
+      template, recipient_type, recipient_id, order_id, variables, priority
+    )
+    select
+      m.template, 'AGENT', h.id, d.order_id,
+      jsonb_build_object(
+        'task', case d.kind
+          when 'REDEMPTION' then 'pengiriman hadiah'
+          when 'REFUND' then 'pengembalian dana tagihan'
+          else 'penagihan pesanan'
+        end,
+        'subject', d.subject,
+        'partner_name', (select p.business_name from app.partners as p where p.id = d.partner_id),
+        'waiting_since', app.format_moment(d.waiting_since, 'Asia/Jakarta')),
+      app.message_priority(m.template)
+    from logged as g
+    join due as d
+      on d.id = g.subject_id and d.waiting_since = g.clock_started_at
+        and d.level = g.escalation_level
+    join app.headquarters_recipients as h
+      on case d.level when 'REMINDER' then h.is_reminded else h.is_escalated_to end
+    cross join lateral (
+      select case d.level
+        when 'REMINDER' then 'sla_task_reminder' else 'sla_task_escalation'
+      end as template
+    ) as m
+    order by d.waiting_since, d.level, h.id
+  )
+  select count(*) into v_count from logged as g;
+  return v_count;
+end $$;
+
+COMMENT ON FUNCTION app.sweep_headquarters_tasks(p_limit integer) IS 'Reminds headquarters of redemptions, unbilled orders and refunds that wait longer than sla.approval_hours, and escalates after sla.escalation_hours; each level once per clock. Returns how many';
+
 CREATE FUNCTION app.sweep_service_level(p_limit integer DEFAULT 20000) RETURNS integer
     LANGUAGE plpgsql
     AS $$
@@ -9739,13 +9871,8 @@ begin
     select r.region_id, app.region_time_zone(r.region_id) as zone
     from (select distinct w.region_id from located as w) as r
   ),
-  -- An admin is reminded and a superadmin escalated to; where either is missing, the other.
   headquarters as materialized (
-    select
-      a.id,
-      a.role = 'ADMIN' or bool_and(a.role <> 'ADMIN') over () as is_reminded,
-      a.role = 'SUPERADMIN' or bool_and(a.role <> 'SUPERADMIN') over () as is_escalated_to
-    from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+    select h.id, h.is_reminded, h.is_escalated_to from app.headquarters_recipients as h
   ),
   managers as materialized (
     select z.region_id, a.id
@@ -10445,6 +10572,16 @@ begin
   end if;
   perform app.fail('NOT_ALLOWED', 'Orders are created by calls, which reserve stock and credit',
     app.transition_function(new.status));
+  return null;
+end $$;
+
+CREATE FUNCTION app.tg_partners__keep_former_contact() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  insert into app.partner_former_contacts (partner_id, phone, email, business_name)
+  values (old.id, old.phone, old.email, old.business_name);
   return null;
 end $$;
 
@@ -12521,6 +12658,7 @@ declare
 begin
   call jobs.purge_in_batches('app.purge_messages', p_batch, v_until, v_total);
   call jobs.purge_in_batches('app.purge_webhooks', p_batch, v_until, v_total);
+  call jobs.purge_in_batches('app.purge_former_contacts', p_batch, v_until, v_total);
   call jobs.purge_in_batches('auth.purge_sessions', p_batch, v_until, v_total);
   v_total := v_total + app.drop_audit_partitions(
     now() - make_interval(years => app.config_int('retention.audit_years')));
@@ -12722,10 +12860,11 @@ begin
     select s.id from app.sub_distributors as s where s.status = 'SUSPENDED'
   ));
   perform app.release_held_messages();
-  return jobs.record_run('sla-sweep', v_started_at, v_count + app.sweep_service_level());
+  v_count := v_count + app.sweep_service_level() + app.sweep_headquarters_tasks();
+  return jobs.record_run('sla-sweep', v_started_at, v_count);
 end $$;
 
-COMMENT ON FUNCTION jobs.sweep_service_level() IS 'Escalates late orders, hands over the orders of suspended sub-distributors, and enqueues what was held until an admin is active; returns the number of orders';
+COMMENT ON FUNCTION jobs.sweep_service_level() IS 'Escalates late orders and other late tasks of headquarters, hands over the orders of suspended sub-distributors, and enqueues what was held until an admin is active; returns how many';
 
 CREATE TABLE app.agent_sessions (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
@@ -13436,6 +13575,32 @@ COMMENT ON COLUMN app.products.is_active IS 'False: cannot be ordered';
 
 COMMENT ON COLUMN app.products.is_withdrawn IS 'True: headquarters withdrew the product, which the ERP does not undo; follows is_active when headquarters changes it';
 
+CREATE VIEW api.product_master WITH (security_invoker='true') AS
+ SELECT p.id,
+    p.sku,
+    p.name,
+    p.description,
+    p.brand_id,
+    p.category_id,
+    p.base_price,
+    p.retail_price,
+    p.image_url,
+    p.is_active,
+    p.created_at,
+    p.updated_at
+   FROM app.products p;
+
+COMMENT ON VIEW api.product_master IS 'Products as headquarters maintains them, with their list prices
+Headquarters writes description, brand_id, category_id, image_url and is_active; with config
+erp.kind none also sku, name, base_price and retail_price, and may insert and delete.
+Errors: ERP_MAINTAINED 409.';
+
+COMMENT ON COLUMN api.product_master.base_price IS 'IDR a unit, charged where a tier has no price in force';
+
+COMMENT ON COLUMN api.product_master.retail_price IS 'IDR a unit, recommended price to the end customer';
+
+COMMENT ON COLUMN api.product_master.is_active IS 'False: withdrawn, cannot be ordered';
+
 CREATE VIEW api.products WITH (security_invoker='true') AS
  SELECT p.id,
     p.sku,
@@ -13467,7 +13632,10 @@ CREATE VIEW api.products WITH (security_invoker='true') AS
              LIMIT 1)
             ELSE NULL::numeric
         END AS discount_price,
-    p.retail_price,
+        CASE
+            WHEN p.is_active THEN p.retail_price
+            ELSE NULL::numeric
+        END AS retail_price,
     COALESCE(( SELECT s.display_stock
            FROM app.inventory s
           WHERE (s.product_id = p.id)), 0) AS display_stock,
@@ -13480,15 +13648,14 @@ CREATE VIEW api.products WITH (security_invoker='true') AS
     p.image_url,
     p.is_active,
     p.created_at,
-    p.updated_at,
-    p.base_price
+    p.updated_at
    FROM app.products p;
 
 COMMENT ON VIEW api.products IS 'Products at the caller''s own price, with the stock that can be ordered
 Partners see the current price of their tier; other roles see the base price.
 A withdrawn product is listed with is_active false and without a price.
-Headquarters writes description, brand_id, category_id, image_url and is_active; with config
-erp.kind none also sku, name, base_price and retail_price, and may insert and delete.
+Headquarters changes description, brand_id, category_id, image_url and is_active; with config
+erp.kind none also sku and name. Prices are written in product_master, which inserts, too.
 Errors: ERP_MAINTAINED 409.';
 
 COMMENT ON COLUMN api.products.price IS 'IDR a unit, at the caller''s tier; null: the product is withdrawn';
@@ -13497,15 +13664,13 @@ COMMENT ON COLUMN api.products.min_qty_discount IS 'Units in one order from whic
 
 COMMENT ON COLUMN api.products.discount_price IS 'IDR a unit from min_qty_discount units on';
 
-COMMENT ON COLUMN api.products.retail_price IS 'IDR a unit, recommended price to the end customer';
+COMMENT ON COLUMN api.products.retail_price IS 'IDR a unit, recommended price to the end customer; null: the product is withdrawn, or has none';
 
 COMMENT ON COLUMN api.products.display_stock IS 'Units that can be ordered now';
 
 COMMENT ON COLUMN api.products.stock_stale IS 'True: the ERP has not confirmed this stock for two sync intervals';
 
 COMMENT ON COLUMN api.products.is_active IS 'False: withdrawn, cannot be ordered';
-
-COMMENT ON COLUMN api.products.base_price IS 'IDR a unit, charged where a tier has no price of its own; the writable one, which every role reads, also of a withdrawn product';
 
 CREATE VIEW api.receivables WITH (security_invoker='false', security_barrier='true') AS
  SELECT p.id,
@@ -13868,6 +14033,46 @@ CREATE TABLE app.unbilled_orders (
 
 COMMENT ON TABLE app.unbilled_orders IS 'Approved, shipped and completed orders that live invoices do not bill in full, for the queue of headquarters. Kept by trigger from the invoices, so that submissions write nothing for it';
 
+CREATE VIEW app.headquarters_tasks WITH (security_invoker='true') AS
+ SELECT 'UNBILLED'::text AS kind,
+    o.id,
+    (o.order_number)::text AS subject,
+    o.id AS order_id,
+    o.partner_id,
+    o.routed_to_subdist_id AS subdist_id,
+    app.unbilled_amount(o.id) AS amount,
+    u.unbilled_since AS waiting_since,
+    NULL::character varying AS details
+   FROM (app.unbilled_orders u
+     JOIN app.orders o ON ((o.id = u.order_id)))
+UNION ALL
+ SELECT 'REFUND'::text AS kind,
+    i.id,
+    i.invoice_number AS subject,
+    i.order_id,
+    i.partner_id,
+    NULL::uuid AS subdist_id,
+    i.refund_due AS amount,
+    i.updated_at AS waiting_since,
+    i.cancel_reason AS details
+   FROM app.invoices i
+  WHERE (i.refund_due > (0)::numeric)
+UNION ALL
+ SELECT 'REDEMPTION'::text AS kind,
+    r.id,
+    c.name AS subject,
+    NULL::uuid AS order_id,
+    r.partner_id,
+    NULL::uuid AS subdist_id,
+    NULL::numeric AS amount,
+    r.created_at AS waiting_since,
+    (r.points_spent || ' points'::text) AS details
+   FROM (app.redemptions r
+     JOIN app.redemption_catalog c ON ((c.id = r.catalog_item_id)))
+  WHERE (r.status = 'PENDING'::app.redemption_status_enum);
+
+COMMENT ON VIEW app.headquarters_tasks IS 'What awaits headquarters beside the turn of an order, each with its clock';
+
 CREATE VIEW api.work_queue WITH (security_invoker='true') AS
  SELECT w.kind,
     w.id,
@@ -13931,45 +14136,17 @@ CREATE VIEW api.work_queue WITH (security_invoker='true') AS
                  LIMIT 1) e)
           WHERE ((o.awaiting = 'SUBDIST'::app.awaiting_enum) AND (o.awaiting_since IS NOT NULL) AND o.sla_escalated AND (NOT e.is_acknowledged))
         UNION ALL
-         SELECT 'UNBILLED'::text AS kind,
-            o.id,
-            o.order_number AS subject,
-            o.id AS order_id,
-            o.partner_id,
-            o.routed_to_subdist_id AS subdist_id,
-            app.unbilled_amount(o.id) AS amount,
-            u.unbilled_since AS waiting_since,
+         SELECT t.kind,
+            t.id,
+            t.subject,
+            t.order_id,
+            t.partner_id,
+            t.subdist_id,
+            t.amount,
+            t.waiting_since,
             true AS has_clock,
-            NULL::character varying AS details
-           FROM (app.unbilled_orders u
-             JOIN app.orders o ON ((o.id = u.order_id)))
-        UNION ALL
-         SELECT 'REFUND'::text AS kind,
-            i.id,
-            i.invoice_number AS subject,
-            i.order_id,
-            i.partner_id,
-            NULL::uuid AS subdist_id,
-            i.refund_due AS amount,
-            i.updated_at AS waiting_since,
-            true AS has_clock,
-            i.cancel_reason AS details
-           FROM app.invoices i
-          WHERE (i.refund_due > (0)::numeric)
-        UNION ALL
-         SELECT 'REDEMPTION'::text AS kind,
-            r.id,
-            c.name AS subject,
-            NULL::uuid AS order_id,
-            r.partner_id,
-            NULL::uuid AS subdist_id,
-            NULL::numeric AS amount,
-            r.created_at AS waiting_since,
-            true AS has_clock,
-            (r.points_spent || ' points'::text) AS details
-           FROM (app.redemptions r
-             JOIN app.redemption_catalog c ON ((c.id = r.catalog_item_id)))
-          WHERE (r.status = 'PENDING'::app.redemption_status_enum)
+            t.details
+           FROM app.headquarters_tasks t
         UNION ALL
          SELECT 'MESSAGE'::text AS kind,
             m.id,
@@ -14618,6 +14795,23 @@ COMMENT ON TABLE app.messages_period IS 'Which messages were purged; one row';
 
 COMMENT ON COLUMN app.messages_period.purged_until IS 'Settled messages that were enqueued before this time are gone';
 
+CREATE TABLE app.task_escalations (
+    subject_id uuid NOT NULL,
+    clock_started_at timestamp with time zone NOT NULL,
+    escalation_level app.escalation_level_enum NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    triggered_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT task_escalations_level_check CHECK ((escalation_level <> 'MANAGER'::app.escalation_level_enum))
+);
+
+COMMENT ON TABLE app.task_escalations IS 'Escalations of what awaits headquarters beside orders: one row per level and clock';
+
+COMMENT ON COLUMN app.task_escalations.subject_id IS 'Redemption, order that is not billed, or invoice with a refund due';
+
+COMMENT ON COLUMN app.task_escalations.clock_started_at IS 'Since when it was waiting';
+
+COMMENT ON COLUMN app.task_escalations.due_at IS 'When the escalation was due';
+
 CREATE VIEW app.consistency_escalations AS
  WITH logged AS (
          SELECT l.order_id,
@@ -14679,11 +14873,25 @@ UNION ALL
           WHERE ((f.awaiting = (o.awaiting)::text) AND (NOT f.is_set))) d)
   WHERE ((o.awaiting_since < (now() - '00:15:00'::interval)) AND (d.due_at < (now() - '00:15:00'::interval)) AND (((o.awaiting = 'SUBDIST'::app.awaiting_enum) AND (d.level = 'REMINDER'::text)) OR (EXISTS ( SELECT
            FROM app.agents a
-          WHERE ((a.role = ANY (ARRAY['ADMIN'::app.agent_role_enum, 'SUPERADMIN'::app.agent_role_enum])) AND a.is_active)))));
+          WHERE ((a.role = ANY (ARRAY['ADMIN'::app.agent_role_enum, 'SUPERADMIN'::app.agent_role_enum])) AND a.is_active)))))
+UNION ALL
+ SELECT t.id AS subject_id,
+    format('%s %s: %s was due at %s'::text, t.kind, t.subject, d.level, d.due_at) AS details
+   FROM (app.headquarters_tasks t
+     CROSS JOIN LATERAL ( SELECT f.level,
+            app.sla_due_at(t.waiting_since, app.config_numeric(f.config_key), ( SELECT c.config_value
+                   FROM app.system_configs c
+                  WHERE ((c.config_key)::text = 'sla.calendar'::text)), 'Asia/Jakarta'::text) AS due_at
+           FROM ( VALUES ('REMINDER'::app.escalation_level_enum,'sla.approval_hours'::text), ('HQ_INTERVENTION'::app.escalation_level_enum,'sla.escalation_hours'::text)) f(level, config_key)) d)
+  WHERE ((d.due_at < (now() - '00:15:00'::interval)) AND (NOT (EXISTS ( SELECT
+           FROM app.task_escalations e
+          WHERE ((e.subject_id = t.id) AND (e.clock_started_at = t.waiting_since) AND (e.escalation_level = d.level))))) AND (EXISTS ( SELECT
+           FROM app.agents a
+          WHERE ((a.role = ANY (ARRAY['ADMIN'::app.agent_role_enum, 'SUPERADMIN'::app.agent_role_enum])) AND a.is_active AND (a.updated_at < (now() - '00:15:00'::interval))))));
 
 COMMENT ON VIEW app.consistency_escalations IS 'Every due escalation is logged and enqueued once for each level, recipient and clock
 Scan: sla_escalation_logs whole, messages by messages_order_idx; orders that wait for someone by
-orders_awaiting_idx.';
+orders_awaiting_idx, other tasks of headquarters by the indexes of work_queue.';
 
 CREATE VIEW app.consistency_message_priorities AS
  SELECT m.id AS subject_id,
@@ -15103,6 +15311,15 @@ COMMENT ON COLUMN app.erp_streams.failing_since IS 'First failure since the last
 
 COMMENT ON COLUMN app.erp_streams.notified_at IS 'When headquarters was notified of the running outage; null: there is none, or it is too short so far';
 
+CREATE VIEW app.headquarters_recipients WITH (security_invoker='true') AS
+ SELECT a.id,
+    ((a.role = 'ADMIN'::app.agent_role_enum) OR bool_and((a.role <> 'ADMIN'::app.agent_role_enum)) OVER ()) AS is_reminded,
+    ((a.role = 'SUPERADMIN'::app.agent_role_enum) OR bool_and((a.role <> 'SUPERADMIN'::app.agent_role_enum)) OVER ()) AS is_escalated_to
+   FROM app.agents a
+  WHERE ((a.role = ANY (ARRAY['ADMIN'::app.agent_role_enum, 'SUPERADMIN'::app.agent_role_enum])) AND a.is_active);
+
+COMMENT ON VIEW app.headquarters_recipients IS 'Who is reminded and who is escalated to when headquarters is late: admins and superadmins, and where either are missing, the others';
+
 CREATE TABLE app.idempotency_keys (
     call character varying(50) NOT NULL,
     idempotency_key character varying(200) NOT NULL,
@@ -15189,6 +15406,18 @@ CREATE SEQUENCE app.order_number_seq
     MAXVALUE 999999
     CACHE 1
     CYCLE;
+
+CREATE TABLE app.partner_former_contacts (
+    partner_id uuid NOT NULL,
+    replaced_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    phone character varying(20),
+    email character varying(255) NOT NULL,
+    business_name character varying(255) NOT NULL
+);
+
+COMMENT ON TABLE app.partner_former_contacts IS 'Numbers, addresses and names under which partners were known before a change, so that erase_partner finds what was stored under them. Kept no longer than webhooks and messages';
+
+COMMENT ON COLUMN app.partner_former_contacts.replaced_at IS 'When they were replaced';
 
 CREATE TABLE app.purged_provider_ids (
     provider_hash bytea NOT NULL
@@ -15430,6 +15659,9 @@ ALTER TABLE app.orders
 ALTER TABLE ONLY app.partner_counted_months
     ADD CONSTRAINT partner_counted_months_pkey PRIMARY KEY (partner_id, month);
 
+ALTER TABLE ONLY app.partner_former_contacts
+    ADD CONSTRAINT partner_former_contacts_pkey PRIMARY KEY (partner_id, replaced_at);
+
 ALTER TABLE ONLY app.partner_removals
     ADD CONSTRAINT partner_removals_kind_key UNIQUE (partner_id, kind);
 
@@ -15492,6 +15724,9 @@ ALTER TABLE ONLY app.system_configs
 
 ALTER TABLE ONLY app.system_configs
     ADD CONSTRAINT system_configs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY app.task_escalations
+    ADD CONSTRAINT task_escalations_pkey PRIMARY KEY (subject_id, clock_started_at, escalation_level);
 
 ALTER TABLE ONLY app.tier_prices
     ADD CONSTRAINT tier_prices_no_overlap_excl EXCLUDE USING gist (((product_id)::text) WITH =, tier WITH =, tstzrange(effective_from, effective_until, '[)'::text) WITH &&) DEFERRABLE;
@@ -15699,6 +15934,8 @@ CREATE INDEX orders_subdist_created_idx ON app.orders USING btree (routed_to_sub
 CREATE INDEX orders_subdist_partner_idx ON app.orders USING btree (routed_to_subdist_id, partner_id);
 
 CREATE INDEX partner_counted_months_month_idx ON app.partner_counted_months USING btree (month DESC, partner_id) INCLUDE (order_count, total_spend, total_returned);
+
+CREATE INDEX partner_former_contacts_replaced_idx ON app.partner_former_contacts USING btree (replaced_at);
 
 CREATE UNIQUE INDEX partner_recent_months_key ON app.partner_recent_months USING btree (partner_id, month);
 
@@ -16191,6 +16428,8 @@ CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.system_configs REFERENCING 
 
 CREATE TRIGGER _800_audit_update AFTER UPDATE ON app.tier_prices REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION app.tg_audit_update();
 
+CREATE TRIGGER _810_keep_former_contact AFTER UPDATE OF phone, email, business_name ON app.partners FOR EACH ROW WHEN (((((new.phone)::text IS DISTINCT FROM (old.phone)::text) OR ((new.email)::text IS DISTINCT FROM (old.email)::text)) OR ((new.business_name)::text IS DISTINCT FROM (old.business_name)::text))) EXECUTE FUNCTION app.tg_partners__keep_former_contact();
+
 CREATE TRIGGER _900_touch BEFORE UPDATE OF email, full_name, phone, role, region_id, is_active, updated_at ON app.agents FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
 
 CREATE TRIGGER _900_touch BEFORE UPDATE ON app.brands FOR EACH ROW EXECUTE FUNCTION app.tg_touch_updated_at();
@@ -16350,6 +16589,9 @@ ALTER TABLE ONLY app.orders
 
 ALTER TABLE ONLY app.partner_counted_months
     ADD CONSTRAINT partner_counted_months_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES app.partners(id) ON DELETE RESTRICT;
+
+ALTER TABLE ONLY app.partner_former_contacts
+    ADD CONSTRAINT partner_former_contacts_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES app.partners(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY app.partner_removals
     ADD CONSTRAINT partner_removals_agent_id_fkey FOREIGN KEY (agent_id) REFERENCES app.agents(id) ON DELETE RESTRICT;
@@ -16611,6 +16853,8 @@ CREATE POLICY orders__admin_select ON app.orders FOR SELECT TO admin USING (true
 
 ALTER TABLE app.partner_counted_months ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE app.partner_former_contacts ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY partner_invoices ON app.invoices FOR SELECT TO partner USING ((partner_id = ( SELECT auth.current_user_id() AS current_user_id)));
 
 CREATE POLICY partner_orders ON app.orders FOR SELECT TO partner USING ((partner_id = ( SELECT auth.current_user_id() AS current_user_id)));
@@ -16720,6 +16964,8 @@ CREATE POLICY system_config_history__superadmin_select ON app.system_config_hist
 ALTER TABLE app.system_configs ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY system_configs__admin_select ON app.system_configs FOR SELECT TO admin USING (true);
+
+ALTER TABLE app.task_escalations ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE app.tier_prices ENABLE ROW LEVEL SECURITY;
 
@@ -17494,7 +17740,7 @@ REVOKE ALL ON FUNCTION app.erase_rows(p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.erase_trail(p_partner_id uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.erase_webhooks(p_phone text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.erase_webhooks(p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.erp_ack_cancellation(p_order_id uuid, p_outcome text, p_note text) FROM PUBLIC;
 
@@ -17749,6 +17995,8 @@ REVOKE ALL ON FUNCTION app.over_limit_reason(p_partner app.partner_account, p_am
 
 REVOKE ALL ON FUNCTION app.owners_of_number(p_number text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.partner_contacts(p_partner_id uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.partner_removal(p_partner_id uuid, p_duplicate boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.payment_answer(p_payment_id uuid, p_duplicate boolean) FROM PUBLIC;
@@ -17807,6 +18055,8 @@ REVOKE ALL ON FUNCTION app.process_inbox(p_limit integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.product_row_refusal(p_row jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.provider_hash(p_provider_id text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.purge_former_contacts(p_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.purge_messages(p_limit integer) FROM PUBLIC;
 
@@ -17942,6 +18192,8 @@ REVOKE ALL ON FUNCTION app.submit_draft(p_order_id uuid, p_points integer, p_ide
 
 REVOKE ALL ON FUNCTION app.submit_order(p_items jsonb, p_points integer, p_notes text, p_idempotency_key text, p_expected_total numeric) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.sweep_headquarters_tasks(p_limit integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.sweep_service_level(p_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.take_back_points(p_order_id uuid) FROM PUBLIC;
@@ -18021,6 +18273,8 @@ REVOKE ALL ON FUNCTION app.tg_orders__derive_turn() FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.tg_orders__guard() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_orders__guard_insert() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_partners__keep_former_contact() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_partners__move_escalations() FROM PUBLIC;
 
@@ -18527,30 +18781,46 @@ GRANT INSERT(image_url),UPDATE(image_url) ON TABLE app.products TO admin;
 
 GRANT INSERT(is_active),UPDATE(is_active) ON TABLE app.products TO admin;
 
+GRANT SELECT,DELETE ON TABLE api.product_master TO admin;
+
+GRANT INSERT(id),UPDATE(id) ON TABLE api.product_master TO admin;
+
+GRANT INSERT(sku),UPDATE(sku) ON TABLE api.product_master TO admin;
+
+GRANT INSERT(name),UPDATE(name) ON TABLE api.product_master TO admin;
+
+GRANT INSERT(description),UPDATE(description) ON TABLE api.product_master TO admin;
+
+GRANT INSERT(brand_id),UPDATE(brand_id) ON TABLE api.product_master TO admin;
+
+GRANT INSERT(category_id),UPDATE(category_id) ON TABLE api.product_master TO admin;
+
+GRANT INSERT(base_price),UPDATE(base_price) ON TABLE api.product_master TO admin;
+
+GRANT INSERT(retail_price),UPDATE(retail_price) ON TABLE api.product_master TO admin;
+
+GRANT INSERT(image_url),UPDATE(image_url) ON TABLE api.product_master TO admin;
+
+GRANT INSERT(is_active),UPDATE(is_active) ON TABLE api.product_master TO admin;
+
 GRANT SELECT ON TABLE api.products TO partner;
 GRANT SELECT ON TABLE api.products TO agent;
-GRANT SELECT,DELETE ON TABLE api.products TO admin;
+GRANT SELECT ON TABLE api.products TO admin;
 GRANT SELECT ON TABLE api.products TO subdist;
 
-GRANT INSERT(id),UPDATE(id) ON TABLE api.products TO admin;
+GRANT UPDATE(sku) ON TABLE api.products TO admin;
 
-GRANT INSERT(sku),UPDATE(sku) ON TABLE api.products TO admin;
+GRANT UPDATE(name) ON TABLE api.products TO admin;
 
-GRANT INSERT(name),UPDATE(name) ON TABLE api.products TO admin;
+GRANT UPDATE(description) ON TABLE api.products TO admin;
 
-GRANT INSERT(description),UPDATE(description) ON TABLE api.products TO admin;
+GRANT UPDATE(brand_id) ON TABLE api.products TO admin;
 
-GRANT INSERT(brand_id),UPDATE(brand_id) ON TABLE api.products TO admin;
+GRANT UPDATE(category_id) ON TABLE api.products TO admin;
 
-GRANT INSERT(category_id),UPDATE(category_id) ON TABLE api.products TO admin;
+GRANT UPDATE(image_url) ON TABLE api.products TO admin;
 
-GRANT INSERT(retail_price),UPDATE(retail_price) ON TABLE api.products TO admin;
-
-GRANT INSERT(image_url),UPDATE(image_url) ON TABLE api.products TO admin;
-
-GRANT INSERT(is_active),UPDATE(is_active) ON TABLE api.products TO admin;
-
-GRANT INSERT(base_price),UPDATE(base_price) ON TABLE api.products TO admin;
+GRANT UPDATE(is_active) ON TABLE api.products TO admin;
 
 GRANT SELECT ON TABLE api.receivables TO agent;
 GRANT SELECT ON TABLE api.receivables TO admin;
@@ -18686,6 +18956,8 @@ GRANT INSERT(effective_from),UPDATE(effective_from) ON TABLE api.tier_prices TO 
 GRANT INSERT(effective_until),UPDATE(effective_until) ON TABLE api.tier_prices TO admin;
 
 GRANT SELECT ON TABLE app.unbilled_orders TO admin;
+
+GRANT SELECT ON TABLE app.headquarters_tasks TO admin;
 
 GRANT SELECT ON TABLE api.work_queue TO admin;
 

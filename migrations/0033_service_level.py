@@ -7,6 +7,6 @@ __depends__ = {"0032_audit"}
 steps = [
     schema_file(
         "33_service_level.sql",
-        sha256="e1ef3e1dc13aadeb901817928ca314227cb3e6fb89c3c4065b050669501f5ae8",
+        sha256="5e22fffcf73cfbe88f20f2b90fafd874d840fed5648f7e9ae560b14f868e143c",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0045_erp"}
 steps = [
     schema_file(
         "46_partners_removals.sql",
-        sha256="63c2b0ccb87d5478e7c7aa43a2472988f04fb45cd86d5e963aeb298a809dfd47",
+        sha256="d3bdae8f4bd21c4cf4b283e04b11d3bd96505a10218dd4c39b23a094080a0e47",
     ),
 ]

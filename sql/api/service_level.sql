@@ -59,26 +59,9 @@ from (
     and not e.is_acknowledged
   union all
   select
-    'UNBILLED' as kind, o.id, o.order_number as subject, o.id as order_id, o.partner_id,
-    o.routed_to_subdist_id as subdist_id, app.unbilled_amount(o.id) as amount,
-    u.unbilled_since as waiting_since, true as has_clock, null as details
-  from app.unbilled_orders as u
-  inner join app.orders as o on o.id = u.order_id
-  union all
-  select
-    'REFUND' as kind, i.id, i.invoice_number as subject, i.order_id, i.partner_id,
-    null as subdist_id, i.refund_due as amount, i.updated_at as waiting_since, true as has_clock,
-    i.cancel_reason as details
-  from app.invoices as i
-  where i.refund_due > 0
-  union all
-  select
-    'REDEMPTION' as kind, r.id, c.name as subject, null as order_id, r.partner_id,
-    null as subdist_id, null as amount, r.created_at as waiting_since, true as has_clock,
-    r.points_spent || ' points' as details
-  from app.redemptions as r
-  inner join app.redemption_catalog as c on c.id = r.catalog_item_id
-  where r.status = 'PENDING'
+    t.kind, t.id, t.subject, t.order_id, t.partner_id, t.subdist_id, t.amount, t.waiting_since,
+    true as has_clock, t.details
+  from app.headquarters_tasks as t
   union all
   select
     'MESSAGE' as kind, m.id, m.template as subject, m.order_id,
@@ -124,4 +107,5 @@ comment on column api.work_queue.details is
 grant execute on function api.acknowledge_escalation(uuid) to agent, admin;
 grant select on api.sla_escalation_logs to agent, admin;
 grant select on api.work_queue to admin;
+grant select on app.headquarters_tasks to admin;
 grant execute on function app.headquarters_due_at(timestamptz), app.unbilled_amount(uuid) to admin;

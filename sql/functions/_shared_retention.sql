@@ -11,6 +11,7 @@ declare
 begin
   call jobs.purge_in_batches('app.purge_messages', p_batch, v_until, v_total);
   call jobs.purge_in_batches('app.purge_webhooks', p_batch, v_until, v_total);
+  call jobs.purge_in_batches('app.purge_former_contacts', p_batch, v_until, v_total);
   call jobs.purge_in_batches('auth.purge_sessions', p_batch, v_until, v_total);
   v_total := v_total + app.drop_audit_partitions(
     now() - make_interval(years => app.config_int('retention.audit_years')));

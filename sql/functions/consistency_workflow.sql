@@ -214,11 +214,39 @@ where o.awaiting_since < now() - interval '15 minutes'
   and d.due_at < now() - interval '15 minutes'
   and ((o.awaiting = 'SUBDIST' and d.level = 'REMINDER') or exists (
     select from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
-  ));
+  ))
+union all
+select
+  t.id as subject_id,
+  format('%s %s: %s was due at %s', t.kind, t.subject, d.level, d.due_at) as details
+from app.headquarters_tasks as t
+cross join lateral (
+  select
+    f.level,
+    app.sla_due_at(
+      t.waiting_since, app.config_numeric(f.config_key),
+      (select c.config_value from app.system_configs as c where c.config_key = 'sla.calendar'),
+      'Asia/Jakarta') as due_at
+  from (values
+    ('REMINDER'::app.escalation_level_enum, 'sla.approval_hours'),
+    ('HQ_INTERVENTION', 'sla.escalation_hours')
+  ) as f (level, config_key)
+) as d
+where d.due_at < now() - interval '15 minutes'
+  and not exists (
+    select from app.task_escalations as e
+    where e.subject_id = t.id and e.clock_started_at = t.waiting_since
+      and e.escalation_level = d.level
+  )
+  and exists (
+    select from app.agents as a
+    where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+      and a.updated_at < now() - interval '15 minutes'
+  );
 comment on view app.consistency_escalations is
 $$Every due escalation is logged and enqueued once for each level, recipient and clock
 Scan: sla_escalation_logs whole, messages by messages_order_idx; orders that wait for someone by
-orders_awaiting_idx.$$;
+orders_awaiting_idx, other tasks of headquarters by the indexes of work_queue.$$;
 
 create view app.consistency_shadow_orders as
 select

@@ -89,6 +89,12 @@ as $$
     ('sla_hq_escalation', '{}',
       'ESKALASI: pesanan {{order_number}} dari {{partner_name}} senilai {{grand_total}} masih'
       ' menunggu {{task}} oleh kantor pusat sejak {{waiting_since}}. Mohon segera ditangani.'),
+    ('sla_task_reminder', '{}',
+      'Pengingat: {{task}} untuk {{partner_name}} menunggu kantor pusat sejak {{waiting_since}},'
+      ' yaitu {{subject}}. Mohon segera ditangani.'),
+    ('sla_task_escalation', '{}',
+      'ESKALASI: {{task}} untuk {{partner_name}} masih menunggu kantor pusat sejak'
+      ' {{waiting_since}}, yaitu {{subject}}. Mohon segera ditangani.'),
     ('redemption_due', '{}',
       'Penukaran {{reward}} dengan {{points}} poin oleh {{partner_name}} menunggu pengiriman dari'
       ' kantor pusat.'),
@@ -143,7 +149,8 @@ as $$
     when p_template in (
       'order_routed', 'order_withdrawn', 'order_unrouted', 'order_over_limit',
       'order_approval_due', 'order_delivery_due', 'sla_reminder', 'sla_delivery_reminder',
-      'sla_manager', 'sla_escalation', 'sla_hq_reminder', 'sla_hq_escalation'
+      'sla_manager', 'sla_escalation', 'sla_hq_reminder', 'sla_hq_escalation',
+      'sla_task_reminder', 'sla_task_escalation'
     ) then 1
     else 2
   end::smallint
@@ -185,8 +192,8 @@ end $$;
 comment on function app.enqueue_message(text, text, uuid, uuid, jsonb) is
   'Enqueues a message in the caller''s transaction; returns its id';
 
--- Messages are inserted by this function, enqueue_message, notify_headquarters, sweep_service_level
--- and send_invoice_reminders only.
+-- Messages are inserted by this function, enqueue_message, notify_headquarters, the sweeps of the
+-- service level and send_invoice_reminders only.
 create function app.enqueue_messages(
   p_template text, p_recipient_type text, p_recipient_ids uuid[], p_order_id uuid,
   p_variables jsonb, p_channel app.notification_channel_enum default 'WHATSAPP',

@@ -19,6 +19,71 @@ for each row execute function app.tg_append_only();
 create trigger _200_no_truncate before truncate on app.partner_removals
 for each statement execute function app.tg_append_only();
 
+-- Audit: what the trail masks and an erasure has to find.
+create function app.tg_partners__keep_former_contact() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into app.partner_former_contacts (partner_id, phone, email, business_name)
+  values (old.id, old.phone, old.email, old.business_name);
+  return null;
+end $$;
+create trigger _810_keep_former_contact after update of phone, email, business_name
+on app.partners
+for each row when (
+  (new.phone, new.email, new.business_name)
+  is distinct from (old.phone, old.email, old.business_name)
+)
+execute function app.tg_partners__keep_former_contact();
+
+-- A number that someone else has now is the partner's only until they gave it up.
+create function app.partner_contacts(p_partner_id uuid)
+returns table (phone text, email text, business_name text, until timestamptz)
+language plpgsql stable
+as $$
+begin
+  return query
+  select p.phone::text, p.email::text, p.business_name::text, 'infinity'::timestamptz
+  from app.partners as p where p.id = p_partner_id
+  union all
+  select
+    f.phone, f.email, f.business_name, case
+      when exists (select from app.partners as p where p.phone = f.phone and p.id <> p_partner_id)
+        or exists (select from app.agents as a where a.phone = f.phone)
+        or exists (select from app.sub_distributors as s where s.whatsapp_number = f.phone)
+        then f.replaced_at
+      else 'infinity'
+    end
+  from app.partner_former_contacts as f where f.partner_id = p_partner_id;
+end $$;
+comment on function app.partner_contacts(uuid) is
+  'Numbers, addresses and names of a partner, present and former, and until when a number was '
+  'theirs; infinity while no one else has it';
+
+create function app.purge_former_contacts(p_limit int)
+returns int language plpgsql volatile
+set enable_seqscan = off set plan_cache_mode = force_custom_plan
+as $$
+declare
+  v_before timestamptz := now() - make_interval(days => greatest(
+    app.config_int('retention.webhook_days'), app.config_int('retention.message_days')));
+  v_count int;
+begin
+  delete from app.partner_former_contacts as f
+  where (f.partner_id, f.replaced_at) in (
+    select c.partner_id, c.replaced_at from app.partner_former_contacts as c
+    where c.replaced_at < v_before
+    order by c.replaced_at
+    limit p_limit
+    for update skip locked
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+comment on function app.purge_former_contacts(int) is
+  'Deletes up to p_limit former contacts under which no webhook or message is kept any more, '
+  'oldest first; returns how many';
+
 create function app.check_partner_settled(p_partner_id uuid)
 returns void language plpgsql stable
 as $$
@@ -177,9 +242,8 @@ as $$
 begin
   delete from auth.login_attempts as a
   where a.key in (
-      select auth.attempt_key('email', p.email) from app.partners as p where p.id = p_partner_id
-      union all
-      select auth.attempt_key('reset', p.email) from app.partners as p where p.id = p_partner_id
+      select auth.attempt_key(k.kind, c.email)
+      from app.partner_contacts(p_partner_id) as c, unnest(array['email', 'reset']) as k (kind)
       union all
       select auth.attempt_key('password', p_partner_id::text)
       union all
@@ -194,9 +258,12 @@ begin
     business_name = '***', salon_type = null, chair_count = null, specialization = null,
     address = null, is_active = false
   where p.id = p_partner_id;
+  -- that update added one
+  delete from app.partner_former_contacts as f where f.partner_id = p_partner_id;
 end $$;
 comment on function app.erase_account(uuid) is
-  'Removes the partner''s sessions and sign-in attempts, and who they are from their account';
+  'Removes the partner''s sessions and sign-in attempts, and who they are and were from their '
+  'account';
 
 -- Reads all messages once: a message names its recipient, but no index does, because an erasure is
 -- rare and each message would pay for it.
@@ -204,13 +271,11 @@ create function app.erase_messages(p_partner_id uuid)
 returns void language plpgsql volatile
 as $$
 declare
-  v_name text;
-  v_phone text;
+  v_names constant text[] := array(
+    select c.business_name from app.partner_contacts(p_partner_id) as c);
   v_own uuid[];
   v_others uuid[];
 begin
-  select p.business_name, p.phone into strict v_name, v_phone
-  from app.partners as p where p.id = p_partner_id;
   select
     coalesce(array_agg(m.id) filter (where m.recipient_id = p_partner_id), '{}'),
     coalesce(array_agg(m.id) filter (where m.recipient_id <> p_partner_id), '{}')
@@ -223,9 +288,12 @@ begin
       select r.created_at from app.redemptions as r where r.partner_id = p_partner_id
     ))
     -- what they wrote, as it was forwarded, and what else names them
-    or (m.template = 'inbound_text' and m.variables ->> 'sender' like '%(' || v_phone || ')')
+    or (m.template = 'inbound_text' and exists (
+      select from app.partner_contacts(p_partner_id) as c
+      where m.created_at < c.until and m.variables ->> 'sender' like '%(' || c.phone || ')'
+    ))
     or (m.order_id is null and m.variables <> '{}' and exists (
-      select from jsonb_each_text(m.variables) as v where v.value = v_name
+      select from jsonb_each_text(m.variables) as v where v.value = any (v_names)
     ));
   perform from app.messages as m
   where m.id = any (v_own || v_others) order by m.id for no key update;
@@ -248,7 +316,7 @@ comment on function app.erase_messages(uuid) is
 
 -- A webhook may bring messages of several senders. Those of others are processed already, so that
 -- only the copy of the body is lost.
-create function app.erase_webhooks(p_phone text)
+create function app.erase_webhooks(p_partner_id uuid)
 returns void language plpgsql volatile
 as $$
 declare
@@ -256,7 +324,11 @@ declare
 begin
   v_ids := array(
     select b.id from app.inbound_messages as b
-    where b.payload::text like '%"' || ltrim(p_phone, '+') || '"%'
+    where b.payload is not null and exists (
+      select from app.partner_contacts(p_partner_id) as c
+      where b.received_at < c.until
+        and b.payload::text like '%"' || ltrim(c.phone, '+') || '"%'
+    )
     order by b.id for no key update
   );
   if exists (
@@ -266,11 +338,14 @@ begin
       'Try again in a minute');
   end if;
   perform app.strip_webhooks(v_ids);
-  delete from app.conversations as c where c.number = p_phone;
+  delete from app.conversations as c
+  where c.number in (
+    select k.phone from app.partner_contacts(p_partner_id) as k where k.until = 'infinity'
+  );
 end $$;
-comment on function app.erase_webhooks(text) is
-  'Removes the bodies of webhooks that contain a number; raises PARTNER_NOT_SETTLED while one is '
-  'not processed';
+comment on function app.erase_webhooks(uuid) is
+  'Removes the bodies of webhooks that contain a number of a partner, also one that they had '
+  'earlier; raises PARTNER_NOT_SETTLED while one is not processed';
 
 create function app.audited_ids(p_partner_id uuid)
 returns uuid[] language plpgsql stable
@@ -342,7 +417,6 @@ as $$
 declare
   v_reason text;
   v_deleted_at timestamptz;
-  v_phone text;
 begin
   v_reason := app.require_text('reason', p_reason, 500);
   perform from app.partners as p where p.id = p_partner_id for no key update;
@@ -355,7 +429,7 @@ begin
     return app.partner_removal(p_partner_id, true);
   end if;
   perform app.check_partner_settled(p_partner_id);
-  select p.deleted_at, p.phone into v_deleted_at, v_phone
+  select p.deleted_at into v_deleted_at
   from app.partners as p where p.id = p_partner_id;
   if v_deleted_at is null then
     perform app.close_partner(p_partner_id, v_reason);
@@ -363,7 +437,7 @@ begin
   perform from app.orders as o where o.partner_id = p_partner_id order by o.id for no key update;
 
   -- Before the record of the erasure, whose own reason stays.
-  perform app.erase_webhooks(v_phone);
+  perform app.erase_webhooks(p_partner_id);
   insert into app.partner_removals (partner_id, kind, reason, agent_id)
   values (p_partner_id, 'ERASED', v_reason, auth.current_agent_id());
 

@@ -146,6 +146,17 @@ comment on function app.escalation_template(
 ) is
   'Template of the message of a level, by whose clock it is';
 
+create view app.headquarters_recipients with (security_invoker = true) as
+select
+  a.id,
+  a.role = 'ADMIN' or bool_and(a.role <> 'ADMIN') over () as is_reminded,
+  a.role = 'SUPERADMIN' or bool_and(a.role <> 'SUPERADMIN') over () as is_escalated_to
+from app.agents as a
+where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active;
+comment on view app.headquarters_recipients is
+  'Who is reminded and who is escalated to when headquarters is late: admins and superadmins, and '
+  'where either are missing, the others';
+
 -- The unique key of the log makes each escalation happen once: a repeated, concurrent or late run
 -- adds nothing.
 create function app.sweep_service_level(p_limit int default 20000)
@@ -188,13 +199,8 @@ begin
     select r.region_id, app.region_time_zone(r.region_id) as zone
     from (select distinct w.region_id from located as w) as r
   ),
-  -- An admin is reminded and a superadmin escalated to; where either is missing, the other.
   headquarters as materialized (
-    select
-      a.id,
-      a.role = 'ADMIN' or bool_and(a.role <> 'ADMIN') over () as is_reminded,
-      a.role = 'SUPERADMIN' or bool_and(a.role <> 'SUPERADMIN') over () as is_escalated_to
-    from app.agents as a where a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+    select h.id, h.is_reminded, h.is_escalated_to from app.headquarters_recipients as h
   ),
   managers as materialized (
     select z.region_id, a.id
@@ -409,40 +415,6 @@ end $$;
 comment on function app.acknowledge_escalation(uuid) is
   'Records who follows up an escalation; raises NOT_FOUND, ALREADY_ACKNOWLEDGED';
 
--- By trigger, because every path that issues or cancels an invoice changes it.
-create function app.tg_invoices__derive_unbilled() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if exists (
-    select from app.orders as o
-    where o.id = new.order_id and o.status in ('APPROVED', 'SHIPPED', 'COMPLETED')
-  ) and app.unbilled_amount(new.order_id) > 0 then
-    insert into app.unbilled_orders (order_id) values (new.order_id) on conflict do nothing;
-  else
-    delete from app.unbilled_orders as u where u.order_id = new.order_id;
-  end if;
-  return null;
-end $$;
-create trigger _300_derive_unbilled_insert after insert on app.invoices
-for each row execute function app.tg_invoices__derive_unbilled();
-create trigger _300_derive_unbilled_update after update on app.invoices
-for each row when ((old.status = 'CANCELLED') <> (new.status = 'CANCELLED'))
-execute function app.tg_invoices__derive_unbilled();
-
-create function app.headquarters_due_at(p_since timestamptz)
-returns timestamptz language plpgsql stable security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-  return (
-    select app.sla_due_at(
-      p_since, app.config_numeric('sla.approval_hours'), c.config_value, 'Asia/Jakarta')
-    from app.system_configs as c where c.config_key = 'sla.calendar' and p_since is not null
-  );
-end $$;
-comment on function app.headquarters_due_at(timestamptz) is
-  'When admins are reminded of something that awaits headquarters since then; null for null';
-
 create function jobs.sweep_service_level()
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -455,8 +427,9 @@ begin
     select s.id from app.sub_distributors as s where s.status = 'SUSPENDED'
   ));
   perform app.release_held_messages();
-  return jobs.record_run('sla-sweep', v_started_at, v_count + app.sweep_service_level());
+  v_count := v_count + app.sweep_service_level() + app.sweep_headquarters_tasks();
+  return jobs.record_run('sla-sweep', v_started_at, v_count);
 end $$;
 comment on function jobs.sweep_service_level() is
-  'Escalates late orders, hands over the orders of suspended sub-distributors, and enqueues what '
-  'was held until an admin is active; returns the number of orders';
+  'Escalates late orders and other late tasks of headquarters, hands over the orders of suspended '
+  'sub-distributors, and enqueues what was held until an admin is active; returns how many';

@@ -12,6 +12,8 @@ grant select (id, business_name, phone, address, region_id, deleted_at) on app.p
 grant select (tier) on app.partners to subdist;
 
 -- Why a partner was removed: headquarters only.
+-- Only functions use it.
+alter table app.partner_former_contacts enable row level security;
 alter table app.partner_removals enable row level security;
 grant select (id, partner_id, kind, reason, agent_id, created_at) on app.partner_removals to admin;
 create policy partner_removals__admin_select on app.partner_removals for select to admin

@@ -2,6 +2,8 @@
 -- so that no order is read, however many there are.
 
 alter table app.sla_escalation_logs enable row level security;
+-- Only functions use it.
+alter table app.task_escalations enable row level security;
 
 grant select on app.sla_escalation_logs to agent, admin;
 

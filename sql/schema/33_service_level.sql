@@ -37,6 +37,22 @@ comment on column app.sla_escalation_logs.region_id is
   'Present region of the order''s partner, whose agents see the escalation; null: none, or the '
   'partner is deleted. Kept by trigger, so that row security needs no join';
 
+create table app.task_escalations (
+  subject_id uuid not null,
+  clock_started_at timestamptz not null,
+  escalation_level app.escalation_level_enum not null
+  constraint task_escalations_level_check check (escalation_level <> 'MANAGER'),
+  due_at timestamptz not null,
+  triggered_at timestamptz not null default now(),
+  primary key (subject_id, clock_started_at, escalation_level)
+);
+comment on table app.task_escalations is
+  'Escalations of what awaits headquarters beside orders: one row per level and clock';
+comment on column app.task_escalations.subject_id is
+  'Redemption, order that is not billed, or invoice with a refund due';
+comment on column app.task_escalations.clock_started_at is 'Since when it was waiting';
+comment on column app.task_escalations.due_at is 'When the escalation was due';
+
 create table app.unbilled_orders (
   order_id uuid primary key
   constraint unbilled_orders_order_id_fkey references app.orders (id) on delete restrict,

@@ -23,3 +23,19 @@ comment on column app.partner_removals.agent_id is 'Admin who did it; null: psql
 comment on column app.partner_removals.transaction_id is
   'Transaction of the removal: only in that of an erasure do append-only tables let their free '
   'text be removed';
+
+-- In clear: an erasure searches stored webhooks and messages for them, as they were received.
+create table app.partner_former_contacts (
+  partner_id uuid not null
+  constraint partner_former_contacts_partner_id_fkey references app.partners (id) on delete cascade,
+  replaced_at timestamptz not null default clock_timestamp(),
+  phone varchar(20),
+  email varchar(255) not null,
+  business_name varchar(255) not null,
+  primary key (partner_id, replaced_at)
+);
+create index partner_former_contacts_replaced_idx on app.partner_former_contacts (replaced_at);
+comment on table app.partner_former_contacts is
+  'Numbers, addresses and names under which partners were known before a change, so that '
+  'erase_partner finds what was stored under them. Kept no longer than webhooks and messages';
+comment on column app.partner_former_contacts.replaced_at is 'When they were replaced';

@@ -14,8 +14,8 @@ from tests.support.context import Caller, Connection, value
 RETURNED = {"Prefer": "return=representation"}
 UPSERT = "resolution=merge-duplicates"
 VIEWS = [
-    "partners", "agents", "sub_distributors", "regions", "brands", "categories", "products", "inventory",
-    "tier_prices", "redemption_catalog",
+    "partners", "agents", "sub_distributors", "regions", "brands", "categories", "product_master",
+    "inventory", "tier_prices", "redemption_catalog",
 ]  # fmt: skip
 
 
@@ -44,7 +44,9 @@ def create(api: ApiClient, view: str, **row: Any) -> dict[str, Any]:
 
 
 def new_product(api: ApiClient, **row: Any) -> dict[str, Any]:
-    return create(api, "products", **({"sku": unique("SKU-"), "name": "Sampo", "base_price": 90_000} | row))
+    return create(
+        api, "product_master", **({"sku": unique("SKU-"), "name": "Sampo", "base_price": 90_000} | row)
+    )
 
 
 def new_row(api: ApiClient, view: str) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def new_row(api: ApiClient, view: str) -> dict[str, Any]:
         rows: list[dict[str, Any]] = send(api, "GET", path).json()
         return rows[0]
     row: dict[str, dict[str, Any]] = {
-        "products": {"sku": unique("SKU-"), "name": "Sampo", "base_price": 90_000},
+        "product_master": {"sku": unique("SKU-"), "name": "Sampo", "base_price": 90_000},
         "tier_prices": {"tier": "GOLD", "price": 1, "effective_from": "2099-01-01T00:00:00Z"},
         "partners": {"business_name": "Salon", "email": f"{unique('salon')}@hub.test"},
         "agents": {"full_name": "Agen", "email": f"{unique('agen')}@hub.test"},
@@ -121,7 +123,7 @@ def test_a_partner_created_by_headquarters_has_no_password(api: ApiClient, conn:
 
 def test_a_thousand_tier_prices_are_entered_by_one_request(api: ApiClient) -> None:
     skus = [{"sku": unique("SKU-"), "name": f"Sampo {i}", "base_price": 100_000} for i in range(334)]
-    products = send(api, "POST", "/products", skus).json()
+    products = send(api, "POST", "/product_master", skus).json()
     rows = [
         {
             "product_id": p["id"],
@@ -164,18 +166,18 @@ def test_an_upsert_inserts_what_is_new_and_updates_what_is_known(api: ApiClient)
         {"sku": unique("SKU-"), "name": "Sampo Baru", "base_price": 70_000},
     ]
     prefer = f"{UPSERT},return=representation"
-    answer = send(api, "POST", "/products?on_conflict=sku", rows, Prefer=prefer)
+    answer = send(api, "POST", "/product_master?on_conflict=sku", rows, Prefer=prefer)
     assert answer.status_code in (200, 201), answer.text
     assert [row["id"] == known["id"] for row in answer.json()] == [True, False]
     assert [row["base_price"] for row in answer.json()] == [95_000, 70_000]
-    again = send(api, "POST", "/products?on_conflict=sku", rows, Prefer=prefer)
+    again = send(api, "POST", "/product_master?on_conflict=sku", rows, Prefer=prefer)
     assert [row["id"] for row in again.json()] == [row["id"] for row in answer.json()]
 
 
 @pytest.mark.parametrize(
     ("path", "row"),
     [
-        ("/products?on_conflict=sku", {"sku": "KEMBAR", "name": "Sampo", "base_price": 1}),
+        ("/product_master?on_conflict=sku", {"sku": "KEMBAR", "name": "Sampo", "base_price": 1}),
         ("/brands?on_conflict=name", {"name": "Kembar"}),
         ("/partners?on_conflict=email", {"email": "kembar@hub.test", "business_name": "Kembar"}),
         ("/regions?on_conflict=code", {"code": "KEMBAR", "name": "Kembar"}),
@@ -210,7 +212,8 @@ def test_a_patch_with_the_time_of_reading_overwrites_no_one(api: ApiClient, view
     # written back as it is: even that is a change which a later writer has to see
     field = {
         "partners": "business_name", "agents": "full_name", "sub_distributors": "business_name",
-        "inventory": "safety_buffer", "products": "description", "tier_prices": "effective_until",
+        "inventory": "safety_buffer", "product_master": "description",
+        "tier_prices": "effective_until",
     }.get(view, "name")  # fmt: skip
     path, change = f"/{view}", {field: row[field]}
     filters = {"id": f"eq.{row['id']}", "updated_at": f"eq.{row['updated_at']}"}
@@ -240,7 +243,7 @@ def test_what_is_referred_to_is_not_deleted(api: ApiClient) -> None:
         f"/sub_distributors?id=eq.{api.dataset.west.subdist.sub}",
         "/brands?name=eq.Alfaparf",
         "/categories?slug=eq.sampo",
-        "/products?sku=eq.SKU-001",
+        "/product_master?sku=eq.SKU-001",
         f"/redemption_catalog?id=eq.{api.dataset.rewards[0]}",
     ):
         assert_error(send(api, "DELETE", path), 409, "23503")
@@ -256,9 +259,9 @@ def test_what_nothing_refers_to_is_deleted(api: ApiClient, conn: Connection) -> 
         price=1,
         effective_from="2099-01-01T00:00:00Z",
     )
-    assert_error(send(api, "DELETE", f"/products?id=eq.{product['id']}"), 409, "23503")
+    assert_error(send(api, "DELETE", f"/product_master?id=eq.{product['id']}"), 409, "23503")
     assert send(api, "DELETE", f"/tier_prices?id=eq.{price['id']}").status_code == 200
-    assert send(api, "DELETE", f"/products?id=eq.{product['id']}").status_code == 200
+    assert send(api, "DELETE", f"/product_master?id=eq.{product['id']}").status_code == 200
     assert value(conn, "select count(*) from app.inventory where product_id = %s", product["id"]) == 0
 
 
@@ -290,9 +293,9 @@ def test_other_roles_write_no_master_data(api: ApiClient) -> None:
         ("partners", {"deleted_at": "now"}),
         ("partners", {"updated_at": "now"}),
         ("agents", {"password_hash": "x"}),
-        ("products", {"price": 1}),
-        ("products", {"display_stock": 1}),
-        ("products", {"is_withdrawn": False}),
+        ("product_master", {"price": 1}),
+        ("product_master", {"display_stock": 1}),
+        ("product_master", {"is_withdrawn": False}),
         ("inventory", {"reserved": 0}),
         ("inventory", {"display_stock": 1}),
         ("inventory", {"last_sync_at": "now"}),
@@ -336,8 +339,8 @@ def test_hostile_values_are_client_errors(api: ApiClient, view: str) -> None:
         ("partners", {"credit_limit": -1}, "23514"),
         ("partners", {"business_name": " \t"}, "23514"),
         ("partners", {"email": "Besar@Hub.Test"}, "23514"),
-        ("products", {"base_price": "NaN"}, "23514"),
-        ("products", {"image_url": "javascript:alert(1)"}, "23514"),
+        ("product_master", {"base_price": "NaN"}, "23514"),
+        ("product_master", {"image_url": "javascript:alert(1)"}, "23514"),
         ("tier_prices", {"price": "NaN"}, "23514"),
         ("tier_prices", {"effective_until": "infinity"}, "23514"),
         ("regions", {"code": ""}, "23514"),
@@ -379,7 +382,7 @@ def test_concurrent_uploads_of_the_same_rows_in_opposite_order_succeed(api: ApiC
     products = send(
         api,
         "POST",
-        "/products",
+        "/product_master",
         [{"sku": unique("SKU-"), "name": "Sampo", "base_price": 1} for _ in range(200)],
     ).json()
     rows = [{"sku": p["sku"], "name": "Sampo", "base_price": 2} for p in products]
@@ -389,8 +392,10 @@ def test_concurrent_uploads_of_the_same_rows_in_opposite_order_succeed(api: ApiC
         way = -1 if i % 2 else 1
         prefer = f"{UPSERT},return=minimal"
         if i % 4 < 2:
-            return send(api, "POST", "/products?on_conflict=sku", rows[::way], Prefer=prefer).status_code
-        return send(api, "POST", "/inventory?on_conflict=product_id", stock[::way], Prefer=prefer).status_code
+            path, body = "/product_master?on_conflict=sku", rows
+        else:
+            path, body = "/inventory?on_conflict=product_id", stock
+        return send(api, "POST", path, body[::way], Prefer=prefer).status_code
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(upload, range(8))) == {200}

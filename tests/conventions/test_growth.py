@@ -30,6 +30,7 @@ HISTORY = [
     "app.redemptions",
     "app.idempotency_keys",
     "app.sla_escalation_logs",
+    "app.task_escalations",
     "app.erp_cancellations",
     "app.agent_sessions",
     "app.impersonation_notifications",
@@ -49,6 +50,11 @@ PURGED = {
     "auth.sign_in_links": ("session-purge", "auth.purge_sign_ins", "auth.sign_in_links_expires_idx"),
     "auth.password_codes": ("session-purge", "auth.purge_sign_ins", "auth.password_codes_expires_idx"),
     "app.conversations": ("session-purge", "auth.purge_sign_ins", "app.conversations_last_inbound_idx"),
+    "app.partner_former_contacts": (
+        "retention",
+        "app.purge_former_contacts",
+        "app.partner_former_contacts_replaced_idx",
+    ),
     # whole partitions
     "app.audit_logs": ("retention", "app.drop_audit_partitions", "app.idx_audit_created"),
 }

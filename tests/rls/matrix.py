@@ -29,10 +29,18 @@ class Writes:
     roles: str
     columns: str
     delete: bool = False
+    insert: bool = True
+    table: str | None = None
+    """The table below, if its name is another one; empty: another view has all rights of the table."""
 
     @property
     def privileges(self) -> list[str]:
-        return ["INSERT", "UPDATE", *(["DELETE"] if self.delete else [])]
+        return [*(["INSERT"] if self.insert else []), "UPDATE", *(["DELETE"] if self.delete else [])]
+
+    def relations(self, view: str) -> list[str]:
+        """The view, and the table to which psql has the same rights."""
+        table = view if self.table is None else self.table
+        return [f"api.{view}", *([f"app.{table}"] if table else [])]
 
 
 TOKEN_ROLES = ("anon", "partner", "agent", "subdist", "admin", "superadmin", "erp", "messenger")
@@ -47,6 +55,7 @@ VIEWS = """
 schema api                    anon  partner  agent   subdist  admin  superadmin  erp    messenger
 me                            -     self     self    self     self   self        self   self
 products                      -     all      all     all      all    all         -      -
+product_master                -     -        -       -        all    all         -      -
 brands                        -     all      all     all      all    all         -      -
 categories                    -     all      all     all      all    all         -      -
 tier_prices                   -     -        -       -        all    all         -      -
@@ -109,6 +118,7 @@ app.redemption_catalog        -     shown    -       -        all    all        
 app.redemptions               -     own      -       -        all    all         -      -
 app.partners                  -     self     region  routed   live   live        -      -
 app.partner_removals          -     -        -       -        all    all         -      -
+app.partner_former_contacts   -     -        -       -        -      -           -      -
 app.agents                    -     -        all     -        all    all         -      -
 app.regions                   -     -        all     -        all    all         -      -
 app.sub_distributors          -     -        served  -        all    all         -      -
@@ -120,6 +130,9 @@ app.agent_sessions            -     -        -       -        all    all        
 app.impersonation_notifications -   -        -       -        all    all         -      -
 app.sla_escalation_logs       -     -        region  -        all    all         -      -
 app.unbilled_orders           -     -        -       -        all    all         -      -
+app.headquarters_tasks        -     -        -       -        all    all         -      -
+app.headquarters_recipients   -     -        -       -        -      -           -      -
+app.task_escalations          -     -        -       -        -      -           -      -
 app.messages                  -     -        -       -        all    all         -      -
 app.erp_quarantine             -     -        -       -        all    all         -      -
 app.erp_streams               -     -        -       -        -      -           -      -
@@ -205,8 +218,15 @@ WRITES = {
     "categories": Writes("admin superadmin", "id name slug parent_id display_order", delete=True),
     "products": Writes(
         "admin superadmin",
+        "sku name description brand_id category_id image_url is_active",
+        insert=False,
+        table="",
+    ),
+    "product_master": Writes(
+        "admin superadmin",
         "id sku name description brand_id category_id base_price retail_price image_url is_active",
         delete=True,
+        table="products",
     ),
     "inventory": Writes("admin superadmin", "id product_id safety_buffer erp_stock"),
     "tier_prices": Writes(

@@ -242,16 +242,37 @@ def test_a_partner_sees_prices_of_their_own_tier_only(conn: Connection, dataset:
 
 def test_a_withdrawn_product_is_readable_without_a_price(conn: Connection, dataset: RlsDataset) -> None:
     west = dataset.west
+    conn.execute("update app.products set retail_price = 150000")
     for who in (west.partner, west.agent, west.subdist, dataset.admin, dataset.superadmin):
         rows = visibility.attempt(
             conn,
             who,
             lambda: conn.execute(
-                "select sku, is_active, price, min_qty_discount, discount_price from api.products"
-                " where sku in ('SKU-OLD', 'SKU-OFF') order by sku"
+                "select sku, is_active, price, min_qty_discount, discount_price, retail_price"
+                " from api.products where sku in ('SKU-OLD', 'SKU-OFF') order by sku"
             ).fetchall(),
         )
-        assert rows == [("SKU-OFF", False, None, None, None), ("SKU-OLD", False, None, None, None)]
+        assert rows == [("SKU-OFF", False, *[None] * 4), ("SKU-OLD", False, *[None] * 4)]
+
+
+def test_a_partner_does_not_see_the_list_price(conn: Connection, dataset: RlsDataset) -> None:
+    conn.execute("update app.products set base_price = 4711000")
+    conn.execute(
+        "insert into app.tier_prices (product_id, tier, price, effective_from)"
+        " select p.id, t.tier, 90000, now() - interval '1 day' from app.products as p,"
+        " unnest(enum_range(null::app.tier_enum)) as t (tier)"
+        " where not exists (select from app.tier_prices as x where x.product_id = p.id and x.tier = t.tier)"
+    )
+    west = dataset.west
+    for side in dataset.sides:
+        rows = asks(conn, "partner", side.partner.claims, "select json_agg(p)::text from api.products as p")
+        assert "SKU-OFF" in rows
+        assert "4711000" not in rows
+    for who in (west.partner, west.agent, west.subdist, dataset.erp):
+        read = visibility.seen(conn, "api.product_master", who)
+        assert read is None
+    shown = "select min(base_price) from api.product_master where sku = 'SKU-OFF'"
+    assert asks(conn, "admin", dataset.admin.claims, shown) == 4711000
 
 
 def test_a_partner_sees_only_their_own_credit(conn: Connection, dataset: RlsDataset) -> None:

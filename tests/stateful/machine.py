@@ -695,7 +695,7 @@ class OrderMachine(RuleBasedStateMachine):
             self.perform(self.context.erp, "erp_apply_products", set(), products=[answer])
         else:
             self.write(
-                "update api.products set base_price = %s, is_active = %s where id = %s",
+                "update api.product_master set base_price = %s, is_active = %s where id = %s",
                 price * 1000,
                 active,
                 self.context.products[sku],

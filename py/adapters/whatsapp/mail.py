@@ -44,6 +44,8 @@ SUBJECTS = {
     "sla_delivery_reminder": "Pengingat pengiriman pesanan",
     "sla_hq_reminder": "Pengingat untuk kantor pusat",
     "sla_hq_escalation": "Eskalasi ke pimpinan",
+    "sla_task_reminder": "Pengingat untuk kantor pusat",
+    "sla_task_escalation": "Eskalasi ke pimpinan",
     "inbound_text": "Pesan WhatsApp masuk",
     "sign_in_link": "Kode masuk",
     "invitation": "Undangan ke Digital Hub",

@@ -53,6 +53,7 @@ _EXAMPLES = {
     "reward": "Gunting Rambut",
     "waiting_since": "22-11-2026 09:15 WIB",
     "task": "dijawab",
+    "subject": "INV-261123-000042",
     "since": "22-11-2026 09:15 WIB",
     "sender": "Salon Melati (+6281311112222)",
     "text": "Apakah pesanan saya sudah dikirim?",

@@ -49,10 +49,10 @@ CATALOGUE_WRITES = [
     "insert into api.categories (name, slug) values ('Baru', 'baru')",
     "update api.categories set name = 'Lama'",
     "delete from api.categories where slug = 'baru'",
-    "insert into api.products (sku, name, base_price) values ('BARU', 'Baru', 1000)",
-    "update api.products set base_price = base_price + 1",
+    "insert into api.product_master (sku, name, base_price) values ('BARU', 'Baru', 1000)",
+    "update api.product_master set base_price = base_price + 1",
     "update api.products set is_active = false where sku = 'BARU'",
-    "delete from api.products where sku = 'BARU'",
+    "delete from api.product_master where sku = 'BARU'",
     "insert into api.tier_prices (product_id, tier, price, effective_from)"
     " select id, 'GOLD', 1, now() + interval '9 days' from api.products where sku = 'SKU-003'",
     "update api.tier_prices set price = 2 where tier = 'GOLD'",

@@ -46,14 +46,12 @@ def test_one_statement_cannot_close_a_cycle_of_categories(db: Connection, contex
 def test_a_product_has_one_row_of_stock_from_its_creation(
     db: Connection, context: Context, path: str
 ) -> None:
-    statement = (
-        "insert into {}.products (sku, name, base_price) values ('NEW', 'Baru', 1), ('NEW-2', 'Baru', 1)"
-    )
+    statement = "insert into {} (sku, name, base_price) values ('NEW', 'Baru', 1), ('NEW-2', 'Baru', 1)"
     match path:
         case "superuser":
-            db.execute(statement.format("app").encode())
+            db.execute(statement.format("app.products").encode())
         case "admin":
-            write(db, context.admin, statement.format("api"))
+            write(db, context.admin, statement.format("api.product_master"))
         case "erp":
             synced(db, context, "NEW")
             synced(db, context, "NEW-2")
@@ -76,7 +74,7 @@ def test_the_row_of_stock_stays_as_long_as_its_product(db: Connection, context: 
     product = make_product(db, "NEW")
     with refused(db, "NOT_ALLOWED"):
         db.execute("delete from app.inventory where product_id = %s", [product])
-    assert write(db, context.admin, "delete from api.products where id = %s", product) == 1
+    assert write(db, context.admin, "delete from api.product_master where id = %s", product) == 1
     assert value(db, "select count(*) from app.inventory where product_id = %s", product) == 0
 
 
@@ -84,7 +82,7 @@ def test_the_row_of_stock_stays_as_long_as_its_product(db: Connection, context: 
 def test_headquarters_changes_names_and_prices_unless_an_erp_maintains_them(
     db: Connection, context: Context, change: str
 ) -> None:
-    statement = f"update api.products set {change} where sku = 'SKU-000'"
+    statement = f"update api.product_master set {change} where sku = 'SKU-000'"
     with refused(db, "ERP_MAINTAINED"):
         set_config(db, context, "erp.kind", "csv")
         write(db, context.admin, statement)
@@ -94,8 +92,8 @@ def test_headquarters_changes_names_and_prices_unless_an_erp_maintains_them(
 @pytest.mark.parametrize(
     "statement",
     [
-        "insert into api.products (sku, name, base_price) values ('NEW', 'Baru', 1)",
-        "delete from api.products where sku = 'SKU-004'",
+        "insert into api.product_master (sku, name, base_price) values ('NEW', 'Baru', 1)",
+        "delete from api.product_master where sku = 'SKU-004'",
         "update api.inventory set erp_stock = 5 where product_id = (select id from api.products limit 1)",
     ],
 )
@@ -113,8 +111,8 @@ def test_what_the_erp_does_not_know_is_written_with_an_erp_too(db: Connection, c
         "update api.products set description = 'Halus', image_url = '/a.png', is_active = false"
         " where sku = 'SKU-000'",
         # the ERP's columns as they are, as an upsert of a list sends them
-        "insert into api.products as p (sku, name, base_price, is_active)"
-        " select sku, name, base_price, true from api.products where sku = 'SKU-000'"
+        "insert into api.product_master as p (sku, name, base_price, is_active)"
+        " select sku, name, base_price, true from api.product_master where sku = 'SKU-000'"
         " on conflict (sku) do update set sku = excluded.sku, name = excluded.name,"
         " base_price = excluded.base_price, is_active = excluded.is_active",
         "update api.inventory set safety_buffer = 5 where product_id ="

@@ -157,6 +157,10 @@ update app.orders set sla_reminder_sent = true where id = %(open)s;
 -- escalations
 update app.orders set awaiting_since = now() - interval '19 hours' where id = %(open)s;
 
+-- escalations
+with admins as (update app.agents set updated_at = now() - interval '1 hour')
+update app.redemptions set created_at = now() - interval '5 hours' where id = %(redemption)s;
+
 -- awaiting
 update app.orders set awaiting_since = awaiting_since - interval '1 hour' where id = %(open)s;
 

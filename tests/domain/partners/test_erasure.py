@@ -231,6 +231,81 @@ def test_no_known_text_of_an_erased_partner_is_left_in_any_table(
     assert value(db, kept) == "Permintaan 12/2026"
 
 
+EARLIER = "+6281377770002"
+
+
+def partner_who_changed_their_contact(conn: Connection, context: Context) -> Caller:
+    """The only partner, known under another number, address and name before; they write from both numbers."""
+    who = context.partners[0]
+    conn.execute(
+        "update app.partners set phone = %s, email = 'dulu@mail.id', business_name = 'Salon Dulu'"
+        " where id = %s",
+        [EARLIER, who.sub],
+    )
+    call(conn, Caller("anon"), "login", email="dulu@mail.id", password="wrong-password")
+    receive(conn, webhook(text_message("Halo satu", EARLIER.lstrip("+"), "wamid.dulu-1")))
+    call(conn, context.admin, "adjust_points", partner_id=who.sub, points=60, reason="x", idempotency_key="x")
+    call(conn, who, "redeem_reward", reward_id=context.rewards[0], idempotency_key="k")
+    conn.execute(
+        "update app.partners set phone = %s, email = 'baru@mail.id', business_name = 'Salon Baru'"
+        " where id = %s",
+        [NUMBER, who.sub],
+    )
+    receive(conn, webhook(text_message("Halo dua", EARLIER.lstrip("+"), "wamid.dulu-2")))
+    return who
+
+
+@ONE
+def test_nothing_is_left_of_what_a_partner_was_known_by_earlier(
+    db: Connection, context: Context, superadmin: Caller
+) -> None:
+    who = partner_who_changed_their_contact(db, context)
+    known = (EARLIER.lstrip("+")[2:], "dulu@mail.id", "Salon Dulu", "Halo satu", "Halo dua")
+    left = "\n".join(found(db, *known)).lower()
+    assert [text for text in known if text.lower() not in left] == []
+    call(db, superadmin, "erase_partner", partner_id=who.sub, reason="x")
+    assert found(db, *known, NUMBER.lstrip("+")[2:], "baru@mail.id", "Salon Baru") == []
+
+
+@ONE
+def test_what_the_next_owner_of_an_earlier_number_wrote_stays(
+    db: Connection, context: Context, superadmin: Caller
+) -> None:
+    who = partner_who_changed_their_contact(db, context)
+    db.execute(
+        "insert into app.partners (email, phone, business_name) values ('lain@mail.id', %s, 'Salon Lain')",
+        [EARLIER],
+    )
+    receive(db, webhook(text_message("Halo Lain", EARLIER.lstrip("+"), "wamid.lain")))
+    for table, column, text in (
+        ("inbound_messages", "received_at", "payload"),
+        ("messages", "created_at", "variables"),
+    ):
+        db.execute(
+            f"update app.{table} set {column} = now() + interval '1 minute'"
+            f" where {text}::text like '%Halo Lain%'".encode()
+        )
+    call(db, superadmin, "erase_partner", partner_id=who.sub, reason="x")
+    left = found(db, "Halo satu", "Halo dua", "Halo Lain")
+    assert {row.split(":")[0] for row in left} == {"app.inbound_messages", "app.messages"}
+    assert all("Halo Lain" in row for row in left)
+    assert value(db, "select count(*) from app.conversations where number = %s", EARLIER) == 1
+
+
+@ONE
+def test_former_contacts_are_purged_when_nothing_can_be_stored_under_them(
+    db: Connection, context: Context
+) -> None:
+    partner_who_changed_their_contact(db, context)
+    kept = "select count(*) from app.partner_former_contacts"
+    assert value(db, kept) == 2
+    db.execute("update app.partner_former_contacts set replaced_at = replaced_at - interval '399 days'")
+    assert value(db, "select app.purge_former_contacts(10)") == 0
+    db.execute("update app.partner_former_contacts set replaced_at = replaced_at - interval '2 days'")
+    assert [value(db, "select app.purge_former_contacts(1)") for _ in range(3)] == [1, 1, 0]
+    assert value(db, kept) == 0
+
+
 @ONE
 def test_trail_keeps_what_happened_without_personal_data(
     db: Connection, context: Context, superadmin: Caller

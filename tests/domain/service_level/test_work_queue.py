@@ -18,6 +18,8 @@ from tests.support.context import (
     submit,
     value,
 )
+from tests.support.factories import make_agent
+from tests.support.messaging import message_text
 from tests.support.service_level import start_clock, sweep
 
 Row = dict[str, Any]
@@ -109,6 +111,81 @@ def test_order_that_is_cancelled_is_not_unbilled(db: Connection, context: Contex
     call(db, context.partners[0], "cancel_order", order_id=order["id"])
     assert kinds(db, context) == []
     assert value(db, "select count(*) from app.unbilled_orders") == 0
+
+
+def waiting_task(db: Connection, context: Context, kind: str) -> str:
+    """A task of this kind that awaits headquarters; returns its id."""
+    if kind == "REDEMPTION":
+        grant_points(db, context, context.partners[0], 100)
+        taken = call(
+            db, context.partners[0], "redeem_reward", reward_id=context.rewards[0], idempotency_key="k"
+        )
+        return str(taken["id"])
+    order, invoice = shipped_order(db, context)
+    if kind == "REFUND":
+        pay(db, context, invoice)
+        back = {"order_id": order["id"], "items": items(SKU_000=1), "reason": "rusak"}
+        call(db, context.admin, "return_items", **back, idempotency_key="k")
+        return str(invoice["id"])
+    call(db, context.admin, "cancel_invoice", invoice_id=invoice["id"], reason="salah")
+    return str(order["id"])
+
+
+def age_tasks(db: Connection, hours: float) -> None:
+    """Let every task of headquarters have been waiting for so many hours."""
+    since = f"now() - {hours} * interval '1 hour'"
+    db.execute("set local session_replication_role = replica")
+    db.execute(f"update app.redemptions set created_at = {since}".encode())
+    db.execute(f"update app.unbilled_orders set unbilled_since = {since}".encode())
+    db.execute(f"update app.invoices set updated_at = {since}".encode())
+    db.execute("set local session_replication_role = default")
+
+
+def notified(db: Connection, template: str) -> list[str]:
+    """The recipients of a template's messages."""
+    rows = db.execute(
+        "select recipient_id::text from app.messages where template = %s order by 1", [template]
+    ).fetchall()
+    return [recipient for (recipient,) in rows]
+
+
+@pytest.mark.parametrize("kind", ["REDEMPTION", "UNBILLED", "REFUND"])
+def test_task_that_waits_too_long_reaches_admins_and_then_superadmins(
+    db: Connection, context: Context, kind: str
+) -> None:
+    boss = make_agent(db, None, role="SUPERADMIN")
+    admins = sorted(str(admin.sub) for admin in (context.admin, context.admin2))
+    task = waiting_task(db, context, kind)
+    assert kinds(db, context) == [(kind, task)]
+    age_tasks(db, 3.99)
+    assert sweep(db) == 0
+    age_tasks(db, 4)
+    assert [sweep(db), sweep(db)] == [1, 0]
+    assert (notified(db, "sla_task_reminder"), notified(db, "sla_task_escalation")) == (admins, [])
+    db.execute("update app.task_escalations set clock_started_at = now() - interval '24 hours'")
+    age_tasks(db, 24)
+    assert [sweep(db), sweep(db)] == [1, 0]
+    assert (notified(db, "sla_task_reminder"), notified(db, "sla_task_escalation")) == (admins, [boss.sub])
+    text = message_text(db, "sla_task_escalation")
+    subject = queue(db, context)[0]["subject"]
+    assert " untuk Salon 0 masih menunggu kantor pusat sejak " in text
+    assert f", yaitu {subject}. " in text
+
+
+def test_task_without_anyone_to_remind_waits_for_them(db: Connection, context: Context) -> None:
+    waiting_task(db, context, "REDEMPTION")
+    age_tasks(db, 30)
+    db.execute("update app.agents set is_active = false")
+    assert sweep(db) == 0
+    db.execute("update app.agents set is_active = true")
+    assert [sweep(db), sweep(db)] == [2, 0]
+
+
+def test_task_that_is_done_in_time_reminds_no_one(db: Connection, context: Context) -> None:
+    task = waiting_task(db, context, "REDEMPTION")
+    call(db, context.admin, "advance_redemption", redemption_id=task, status="SHIPPED")
+    age_tasks(db, 30)
+    assert sweep(db) == 0
 
 
 def test_silent_sub_distributor_appears_until_the_escalation_is_acknowledged(
