@@ -183,6 +183,14 @@ def crash_test(
 
 
 @app.command()
+def failover(
+    json: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+) -> None:
+    """Kill, freeze and switch the leader of a Patroni cluster under load; exit code 1 if an order is lost."""
+    call("devtools.failover", "run", json_file=json)
+
+
+@app.command()
 def pooling(
     clients: Annotated[int, typer.Option(help="Number of clients.", min=100, max=900)] = 500,
     seconds: Annotated[float, typer.Option(help="Length of each load.", min=1, max=3600)] = 60,

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from devtools.failover import configs
 from hub import paths
 from hub.settings import Settings
 from hub.stack import pgbouncer, postgrest
 
 ROOT = paths.root()
+HIGH_AVAILABILITY = {"etcd1", "etcd2", "etcd3", "node1", "node2", "haproxy"}
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,7 @@ def test_compose_runs_every_part_of_the_stack(compose: dict[str, Any]) -> None:
         "whatsapp",
         "replica",
         "reports",
+        *HIGH_AVAILABILITY,
     }
     assert services["postgrest"]["image"] == f"postgrest/postgrest:v{postgrest.VERSION}"
     assert services["migrate"]["command"] == ["hub", "migrate", "--require-cron"]
@@ -93,6 +96,7 @@ def test_compose_and_hub_up_configure_postgrest_alike(compose: dict[str, Any]) -
         "db-pool-acquisition-timeout",
         "db-pool-max-idletime",
         "log-level",
+        "server-trace-header",
     ):
         value = environment["PGRST_" + key.upper().replace("-", "_")]
         assert re.search(rf'^{key} = "?{re.escape(value)}"?$', text, re.MULTILINE), key
@@ -157,6 +161,58 @@ def test_compose_runs_a_standby_and_its_gateway_in_a_profile(compose: dict[str, 
 
 def test_entry_point_of_the_compose_standby_is_valid_and_executable() -> None:
     script = ROOT / "docker" / "postgres" / "replica.sh"
+    assert os.access(script, os.X_OK)
+    done = subprocess.run(["sh", "-n", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_compose_runs_patroni_etcd_and_haproxy_in_a_profile(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert {name for name, one in services.items() if one.get("profiles") == ["ha"]} == HIGH_AVAILABILITY
+    for name in ("migrate", "cache", "whatsapp"):
+        environment = " ".join(services[name]["environment"].values())
+        assert "${HUB_POSTGRES_HOST:-postgres}:5432" in environment, name
+    assert services["pgbouncer"]["environment"]["DB_HOST"] == "${HUB_POSTGRES_HOST:-postgres}"
+    assert services["postgres"]["scale"] == "${HUB_POSTGRES_SCALE:-1}"
+    assert {services["migrate"]["depends_on"][name]["required"] for name in ("postgres", "haproxy")} == {
+        False
+    }
+    nodes = [services[name] for name in ("node1", "node2")]
+    assert [node["environment"]["PATRONI_NAME"] for node in nodes] == ["node1", "node2"]
+    assert len({node["volumes"][0] for node in nodes}) == 2
+
+
+def test_compose_and_the_failover_drill_configure_patroni_alike(compose: dict[str, Any]) -> None:
+    node = yaml.safe_load((ROOT / "docker/patroni/patroni.yml").read_text())
+    dynamic = dict(node["bootstrap"]["dcs"])
+    settings = dynamic.pop("postgresql")["parameters"]
+    assert dynamic == configs.DYNAMIC
+    command = compose["services"]["postgres"]["command"]
+    single = dict(part.split("=", 1) for part in command if "=" in part)
+    for name in (
+        "shared_preload_libraries",
+        "cron.database_name",
+        "cron.use_background_workers",
+        "max_worker_processes",
+        "max_slot_wal_keep_size",
+    ):
+        assert str(settings[name]) == single[name], name
+    drill = configs.haproxy(1, [])
+    shared = (ROOT / "docker/patroni/haproxy.cfg").read_text()
+    for line in (
+        "option httpchk",
+        "http-check send meth OPTIONS uri /primary",
+        "http-check expect status 200",
+    ):
+        assert line in drill, line
+        assert line in shared, line
+    assert "on-marked-down shutdown-sessions" in drill
+    assert "on-marked-down shutdown-sessions" in shared
+
+
+@pytest.mark.parametrize("name", ["entrypoint.sh", "create-database.sh"])
+def test_scripts_of_the_patroni_image_are_valid_and_executable(name: str) -> None:
+    script = ROOT / "docker" / "patroni" / name
     assert os.access(script, os.X_OK)
     done = subprocess.run(["sh", "-n", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -18,6 +18,7 @@ from hub import paths, postgres, processes
 from hub.cluster import Cluster, cron_settings, new_password, tail
 from hub.errors import UserError
 from hub.migrate import migrate
+from hub.osuser import Account
 from hub.ports import next_free
 from hub.settings import Settings
 from hub.stack import gateway as gateways
@@ -192,26 +193,14 @@ class Environment:
 
     def start_messenger(self) -> None:
         """Start the WhatsApp adapter, which delivers to a file."""
-        environment = self.cluster.account.environment() | {
-            "HUB_GATEWAY_URL": self.gateway_url,
-            "HUB_JWT_SECRET": self.jwt_secret,
-            "HUB_WHATSAPP_PORT": str(self.settings.whatsapp_port),
-            "HUB_DELIVERY": "console",
-            "HUB_WHATSAPP_FILE": str(self.delivered),
-            "HUB_WHATSAPP_LEASE_SECONDS": "3",
-            "HUB_WHATSAPP_POLL_SECONDS": "0.1",
-        }
-        account = gateways.account_for(gateways.Gateway("standin", (sys.executable,), ""))
-        with (self.folder / "messenger.log").open("ab") as log:
-            self.messenger = subprocess.Popen(
-                [sys.executable, "-m", "adapters.whatsapp"],
-                cwd="/",
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                **account.popen_arguments(),
-            )
+        self.messenger = start_whatsapp(
+            self.folder,
+            self.cluster.account,
+            gateway_url=self.gateway_url,
+            jwt_secret=self.jwt_secret,
+            port=self.settings.whatsapp_port,
+            delivered=self.delivered,
+        )
 
     def kill_messenger(self) -> float:
         """Kill the WhatsApp adapter and restart it; returns the seconds that took."""
@@ -237,6 +226,32 @@ class Environment:
             except subprocess.TimeoutExpired:
                 self.server.kill()
                 self.server.wait()
+
+
+def start_whatsapp(
+    folder: Path, server: Account, *, gateway_url: str, jwt_secret: str, port: int, delivered: Path
+) -> subprocess.Popen[bytes]:
+    """Start the WhatsApp adapter as a child process; it appends each message to the file `delivered`."""
+    environment = server.environment() | {
+        "HUB_GATEWAY_URL": gateway_url,
+        "HUB_JWT_SECRET": jwt_secret,
+        "HUB_WHATSAPP_PORT": str(port),
+        "HUB_DELIVERY": "console",
+        "HUB_WHATSAPP_FILE": str(delivered),
+        "HUB_WHATSAPP_LEASE_SECONDS": "3",
+        "HUB_WHATSAPP_POLL_SECONDS": "0.1",
+    }
+    account = gateways.account_for(gateways.Gateway("standin", (sys.executable,), ""))
+    with (folder / "messenger.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "adapters.whatsapp"],
+            cwd="/",
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            **account.popen_arguments(),
+        )
 
 
 def _port(start: int) -> int:

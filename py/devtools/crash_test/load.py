@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import psycopg
 
 from adapters.common.tokens import mint
-from devtools.crash_test.environment import Connection, Environment
+from devtools.crash_test.environment import Connection
 
 _RETRY_SECONDS = 0.05
 _PAUSE = (0.02, 0.12)
@@ -32,6 +32,27 @@ def _connection_was_lost(error: psycopg.Error) -> bool:
 
 class GivenUpError(Exception):
     """The run ended before an answer arrived: nothing was acknowledged."""
+
+
+class Target(Protocol):
+    """What the load is put on."""
+
+    @property
+    def url(self) -> str:
+        """URL of the database, as superuser."""
+        ...
+
+    @property
+    def caller_url(self) -> str:
+        """URL of the database for callers that do not use the gateway."""
+        ...
+
+    @property
+    def gateway_url(self) -> str:
+        """Base URL of the gateway."""
+        ...
+
+    jwt_secret: str
 
 
 @dataclass(frozen=True)
@@ -126,7 +147,7 @@ class Load:
     """Threads that order, approve and pay until they are stopped."""
 
     def __init__(
-        self, environment: Environment, accounts: Accounts, acknowledged: Acknowledged, seed: int
+        self, environment: Target, accounts: Accounts, acknowledged: Acknowledged, seed: int
     ) -> None:
         self.environment, self.accounts, self.acknowledged, self.seed = (
             environment,

@@ -9,7 +9,7 @@ import psycopg
 
 Connection = psycopg.Connection[Any]
 
-ROLES = ["anon", "partner", "agent", "admin", "superadmin", "subdist", "erp", "messenger"]
+ROLES = ["anon", "partner", "agent", "admin", "superadmin", "subdist", "erp", "messenger", "monitor"]
 
 _TYPES = {
     "bool": "boolean",

@@ -56,6 +56,10 @@ OTHERS: Mapping[str, Mapping[str, str]] = {
         "POSTGREST_BIN": "PostgREST's program; it goes before `PATH`, the cache and the download",
         "PYTHON": "Python 3.11 or newer with which `./hub` creates `.venv`",
     },
+    "Docker Compose": {
+        "HUB_POSTGRES_HOST": "Host of PostgreSQL: `postgres`, or `haproxy` with the profile `ha`",
+        "HUB_POSTGRES_SCALE": "1, or 0 with the profile `ha`, which has its own PostgreSQL",
+    },
     "Tests": {
         "HUB_CACHE_KILLS": "Number of times that `tests/cache` kills Redis under load",
         "HUB_CACHE_TRIALS": "Number of read-your-writes trials of `tests/cache`",
