@@ -1160,12 +1160,13 @@ COMMENT ON FUNCTION api.change_password(current_password text, new_password text
 A password has at least 10 characters and at most 72 bytes. Returns api.password_changed.
 Errors: INVALID_CREDENTIALS 401, NOT_ALLOWED 403, PASSWORD_TOO_WEAK 422, TOO_MANY_ATTEMPTS 429.';
 
-CREATE FUNCTION api.claim_messages(max integer DEFAULT 10, lease_seconds integer DEFAULT 60, only_channel text DEFAULT NULL::text) RETURNS TABLE(id uuid, template text, channel text, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text, window_open boolean)
+CREATE FUNCTION api.claim_messages(max integer DEFAULT 10, lease_seconds integer DEFAULT 60, only_channel text DEFAULT NULL::text) RETURNS TABLE(id uuid, template text, channel text, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text, window_open boolean, request_id text)
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select m.id, m.template, m.channel::text, m.recipient_type, m.recipient_name, m.recipient, m.body,
-    m.variables, m.buttons, m.order_id, m.attempts, m.lease_until, m.template_body, m.window_open
+    m.variables, m.buttons, m.order_id, m.attempts, m.lease_until, m.template_body, m.window_open,
+    m.request_id
   from app.claim_messages(
     claim_messages.max, claim_messages.lease_seconds, claim_messages.only_channel) as m
 $$;
@@ -1174,6 +1175,7 @@ COMMENT ON FUNCTION api.claim_messages(max integer, lease_seconds integer, only_
 max is 1 to 1000, lease_seconds 1 to 3600. only_channel is WHATSAPP or EMAIL; without it, both.
 buttons is [{"title", "payload"}]; template_body is the text with the names of its variables.
 window_open: the recipient wrote within a day, so WhatsApp accepts a free-form message.
+request_id: X-Request-Id of the request that enqueued it, for the logs; null: a job did.
 A message that is not reported within lease_seconds becomes UNKNOWN: it is sent again only if the
 provider does not report it for outbox.unknown_wait_seconds.
 Errors: INVALID_ARGUMENT 400.';
@@ -1531,6 +1533,22 @@ COMMENT ON FUNCTION api.messages_sent(sent jsonb) IS 'Report that the provider a
 sent is [{"message_id", "provider_id"}, ...], at most 1000 entries.
 Returns {"unknown_ids": [...]}: the ids of no message. A repeat changes nothing.
 Errors: INVALID_ARGUMENT 400.';
+
+CREATE FUNCTION api.metrics() RETURNS api."*/*"
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform set_config(
+    'response.headers', '[{"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}, '
+    '{"Cache-Control": "no-store"}]', true);
+  return convert_to(app.metrics(), 'UTF8');
+end $$;
+
+COMMENT ON FUNCTION api.metrics() IS 'Figures of the business, the jobs and the database, for Prometheus
+Text in the format of Prometheus: orders by whose turn it is, lateness, outbox, inbox, jobs, streams
+of the ERP, standbys, connections, archive. No figure names a person.
+Errors: UNAUTHENTICATED 401.';
 
 CREATE FUNCTION api.monthly_totals(months integer DEFAULT 12) RETURNS SETOF api.monthly_total
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -3492,7 +3510,7 @@ end $$;
 
 COMMENT ON FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer, p_channel app.notification_channel_enum) IS 'Leases the first message of each lane of this range, at most p_max, if it is due, of this channel or of any (null), and no message of the lane is in flight';
 
-CREATE FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer, p_only_channel text DEFAULT NULL::text) RETURNS TABLE(id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text, window_open boolean)
+CREATE FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer, p_only_channel text DEFAULT NULL::text) RETURNS TABLE(id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text, window_open boolean, request_id text)
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -3558,7 +3576,8 @@ begin
     p.address, app.render_message(p.body, p.facts), p.facts,
     app.reply_buttons(p.buttons, p.order_id, p.recipient_id),
     p.order_id, p.attempts, p.lease_until, p.body,
-    p.channel = 'WHATSAPP' and p.refused_id is null and app.is_in_conversation_window(p.address)
+    p.channel = 'WHATSAPP' and p.refused_id is null and app.is_in_conversation_window(p.address),
+    p.request_id::text
   from prepared as p
   order by p.priority, p.position;
 end $$;
@@ -5393,14 +5412,14 @@ begin
   insert into app.audit_logs (
     actor_id, actor_type, target_id, target_type, action,
     old_value, new_value,
-    ip_address, created_at, actor_role, on_behalf_of
+    ip_address, created_at, actor_role, on_behalf_of, request_id
   )
   select
     a.actor_id, a.actor_type, (coalesce(r.new_row, r.old_row) ->> 'id')::uuid, r.target_type,
     t.action,
     app.mask_row(r.target_type, app.changed_columns(r.old_row, r.new_row)),
     app.mask_row(r.target_type, app.changed_columns(r.new_row, r.old_row)),
-    t.ip_address, t.created_at, t.actor_role, a.on_behalf_of
+    t.ip_address, t.created_at, t.actor_role, a.on_behalf_of, t.request_id
   from taken as t
   cross join lateral app.actor_of(t.claims, t.actor_role) as a
   inner join rows as r on r.id = t.id
@@ -6970,6 +6989,192 @@ begin
 end $_$;
 
 COMMENT ON FUNCTION app.messages_sent(p_sent jsonb) IS 'Marks [{"message_id", "provider_id"}], at most 1000, as accepted by the provider; returns {"unknown_ids": [...]}. A repeat changes nothing';
+
+CREATE FUNCTION app.metric_descriptions() RETURNS TABLE(name text, help text)
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  values
+    ('hub_orders_waiting', 'Orders whose turn is at the sub-distributor or at headquarters'),
+    ('hub_orders_oldest_seconds', 'How long the oldest of these orders waits, in seconds'),
+    ('hub_orders_reminded', 'Orders that wait and whose first limit of the service level passed'),
+    ('hub_orders_escalated', 'Orders that wait and are escalated to headquarters or superadmins'),
+    ('hub_messages', 'Messages by status, up to 10000 each; FAILED: of the last day'),
+    ('hub_messages_oldest_seconds', 'Age of the oldest message that waits, in seconds'),
+    ('hub_webhooks_waiting', 'Webhooks that are stored and not processed, up to 10000'),
+    ('hub_erp_quarantine', 'Rows of the ERP that could not be applied, up to 10000'),
+    ('hub_job_late', '1 while a success of the job or the ERP stream is overdue'),
+    ('hub_job_seconds_since_success', 'Seconds since the last success'),
+    ('hub_job_backlog', 'Entries that wait for the job'),
+    ('hub_job_backlog_seconds', 'Age of the oldest entry that waits, in seconds'),
+    ('hub_job_failing', 'Entries that failed and are tried again'),
+    ('hub_scheduler_running', '1 while pg_cron runs in this cluster'),
+    ('hub_standby_lag_bytes', 'WAL that the standby has not replayed, in bytes'),
+    ('hub_standby_lag_seconds', 'Seconds by which the standby is behind'),
+    ('hub_connections', 'Connections of clients by state'),
+    ('hub_connections_allowed', 'Connections that clients other than superusers may open'),
+    ('hub_oldest_transaction_seconds', 'Age of the oldest open transaction, in seconds'),
+    ('hub_transaction_id_age', 'Transactions since the oldest one that is not frozen; limit 2^31'),
+    ('hub_database_bytes', 'Size of the database'),
+    ('hub_dead_rows_ratio', 'Dead rows by all rows of the five tables with most dead rows'),
+    ('hub_wal_archiving', '1 if WAL is archived for backups'),
+    ('hub_wal_archive_failing', '1 while the last attempt to archive WAL failed')
+$$;
+
+COMMENT ON FUNCTION app.metric_descriptions() IS 'The metrics of app.metrics() and what they count';
+
+CREATE FUNCTION app.metric_line(p_name text, p_label text, p_label_value text, p_value numeric) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select p_name
+    || coalesce('{' || p_label || '="' || replace(replace(replace(
+      p_label_value, '\', '\\'), '"', '\"'), E'\n', '\n') || '"}', '')
+    || ' ' || trim_scale(p_value)
+$$;
+
+COMMENT ON FUNCTION app.metric_line(p_name text, p_label text, p_label_value text, p_value numeric) IS 'A sample in the text format of Prometheus, its label escaped';
+
+CREATE FUNCTION app.metric_samples() RETURNS TABLE(name text, label text, label_value text, value numeric)
+    LANGUAGE sql STABLE
+    AS $$
+  with waiting as (
+    select
+      o.awaiting, count(*) as orders, min(o.awaiting_since) as oldest_at,
+      count(*) filter (where o.sla_reminder_sent) as reminded,
+      count(*) filter (where o.sla_escalated) as escalated
+    from app.orders as o where o.awaiting_since is not null
+    group by o.awaiting
+  ),
+  turns as (
+    select
+      t.awaiting::text as awaiting, coalesce(w.orders, 0) as orders, w.oldest_at,
+      coalesce(w.reminded, 0) as reminded, coalesce(w.escalated, 0) as escalated
+    from unnest(array['SUBDIST', 'HEADQUARTERS']::app.awaiting_enum[]) as t (awaiting)
+    left join waiting as w on w.awaiting = t.awaiting
+  ),
+  health as materialized (select h.* from jobs.health() as h),
+  pending as materialized (
+    select m.created_at from app.messages as m where m.status = 'PENDING' limit 10000
+  ),
+  dead as (
+    select
+      s.relname as name, s.n_dead_tup::numeric / nullif(s.n_dead_tup + s.n_live_tup, 0) as ratio
+    from pg_stat_user_tables as s
+    where s.schemaname in ('app', 'auth', 'jobs')
+    order by s.n_dead_tup desc, s.relname limit 5
+  ),
+  clients as (
+    select coalesce(a.state, 'unknown') as state, count(*) as n
+    from pg_stat_activity as a where a.backend_type = 'client backend'
+    group by a.state
+  )
+  select 'hub_orders_waiting', 'awaiting', t.awaiting, t.orders::numeric from turns as t
+  union all
+  select
+    'hub_orders_oldest_seconds', 'awaiting', t.awaiting,
+    coalesce(round(extract(epoch from now() - t.oldest_at)), 0)
+  from turns as t
+  union all
+  select 'hub_orders_reminded', 'awaiting', t.awaiting, t.reminded from turns as t
+  union all
+  select 'hub_orders_escalated', 'awaiting', t.awaiting, t.escalated from turns as t
+  union all
+  select 'hub_messages', 'status', 'PENDING', (select count(*) from pending)
+  union all
+  select 'hub_messages', 'status', 'HELD', (
+    select count(*) from (
+      select from app.messages as m where m.status = 'HELD' limit 10000
+    ) as q)
+  union all
+  select 'hub_messages', 'status', 'IN_FLIGHT', (
+    select count(*) from (
+      select from app.messages as m where m.status in ('CLAIMED', 'UNKNOWN') limit 10000
+    ) as q)
+  union all
+  select 'hub_messages', 'status', 'FAILED', (
+    select count(*) from (
+      select from app.messages as m
+      where m.status = 'FAILED' and m.created_at > now() - interval '1 day' limit 10000
+    ) as q)
+  union all
+  select 'hub_messages_oldest_seconds', null, null, coalesce((
+    select round(extract(epoch from now() - min(p.created_at))) from pending as p), 0)
+  union all
+  select 'hub_webhooks_waiting', null, null, (
+    select count(*) from (
+      select from app.inbound_messages as b where b.processed_at is null limit 10000
+    ) as q)
+  union all
+  select 'hub_erp_quarantine', null, null, (
+    select count(*) from (select from app.erp_quarantine limit 10000) as q)
+  union all
+  select s.name, 'job', h.job, s.value
+  from health as h
+  cross join lateral (values
+    ('hub_job_late', h.is_late::int::numeric),
+    ('hub_job_seconds_since_success', h.seconds_since_success),
+    ('hub_job_backlog', h.backlog),
+    ('hub_job_backlog_seconds', h.backlog_seconds),
+    ('hub_job_failing', h.failing)
+  ) as s (name, value)
+  where s.value is not null and (s.name = 'hub_job_late' or h.job not like 'standby:%')
+  union all
+  select s.name, 'standby', y.name, s.value
+  from jobs.standbys() as y
+  cross join lateral (values
+    ('hub_standby_lag_bytes', y.lag_bytes::numeric), ('hub_standby_lag_seconds', y.lag_seconds)
+  ) as s (name, value)
+  where s.value is not null
+  union all
+  select 'hub_scheduler_running', null, null, (
+    select count(*) from pg_stat_activity as a where a.backend_type = 'pg_cron launcher')
+  union all
+  select 'hub_connections', 'state', c.state, c.n from clients as c
+  union all
+  select 'hub_connections_allowed', null, null,
+    current_setting('max_connections')::numeric
+    - current_setting('superuser_reserved_connections')::numeric
+  union all
+  select 'hub_oldest_transaction_seconds', null, null, coalesce((
+    select round(extract(epoch from now() - min(a.xact_start)))
+    from pg_stat_activity as a where a.backend_type = 'client backend'), 0)
+  union all
+  select 'hub_transaction_id_age', null, null, age(d.datfrozenxid)::numeric
+  from pg_database as d where d.datname = current_database()
+  union all
+  select 'hub_database_bytes', null, null, pg_database_size(current_database())
+  union all
+  select 'hub_dead_rows_ratio', 'table', d.name, coalesce(round(d.ratio, 3), 0) from dead as d
+  union all
+  select 'hub_wal_archiving', null, null, (
+    current_setting('archive_mode') <> 'off'
+    and current_setting('archive_command') not in ('', '(disabled)', '/bin/true'))::int
+  union all
+  select 'hub_wal_archive_failing', null, null,
+    coalesce(r.last_failed_time > coalesce(r.last_archived_time, '-infinity'), false)::int
+  from pg_stat_archiver as r
+$$;
+
+COMMENT ON FUNCTION app.metric_samples() IS 'The metrics with at most one label each; no sample where a figure is unknown';
+
+CREATE FUNCTION app.metrics() RETURNS text
+    LANGUAGE sql STABLE
+    AS $_$
+  select string_agg(
+    format(E'# HELP %1$s %2$s\n# TYPE %1$s gauge\n%3$s\n', d.name, d.help, s.lines), ''
+    order by d.name)
+  from app.metric_descriptions() as d
+  inner join (
+    select
+      m.name,
+      string_agg(
+        app.metric_line(m.name, m.label, m.label_value, m.value), E'\n' order by m.label_value
+      ) as lines
+    from app.metric_samples() as m
+    group by m.name
+  ) as s on s.name = d.name
+$_$;
+
+COMMENT ON FUNCTION app.metrics() IS 'All metrics in the text format of Prometheus';
 
 CREATE FUNCTION app.monthly_totals(p_months integer) RETURNS TABLE(month date, order_count integer, total_spend numeric, total_returned numeric, partner_count integer)
     LANGUAGE plpgsql STABLE
@@ -11677,6 +11882,19 @@ end $$;
 
 COMMENT ON FUNCTION auth.invite(p_role text, p_id uuid) IS 'Sends a partner or an agent the code for their first password, over WhatsApp, else by e-mail; raises INVALID_ARGUMENT, NOT_ALLOWED, NOT_FOUND';
 
+CREATE FUNCTION auth.keep_request_id() RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $_$
+declare
+  v_id text := auth.headers() ->> 'x-request-id';
+begin
+  if v_id ~ '^[A-Za-z0-9_.-]{1,64}$' then
+    perform set_config('hub.request_id', v_id, true), set_config('application_name', v_id, true);
+  end if;
+end $_$;
+
+COMMENT ON FUNCTION auth.keep_request_id() IS 'Keeps the header X-Request-Id for the trail, for messages and for the log of the server, to the end of the transaction; an id of another form is passed by';
+
 CREATE FUNCTION auth.keyed_hash(p_purpose text, p_text text) RETURNS text
     LANGUAGE plpgsql STABLE
     AS $$
@@ -12070,6 +12288,9 @@ declare
   v_role text := auth.caller_role();
   v_refusal auth.refusal;
 begin
+  if current_setting('request.headers', true) like '%"x-request-id"%' then
+    perform auth.keep_request_id();
+  end if;
   -- Without this check, PostgREST would answer 500 for a view that PostgreSQL cannot write through.
   -- Calls, which are most requests, need no more than the path for it.
   if current_setting('request.path', true) not like '/rpc/%' then
@@ -12369,7 +12590,7 @@ begin
     return exists (
       select from app.sub_distributors as s where s.id = p_subject_id and s.status = 'ACTIVE');
   end if;
-  return p_role in ('erp', 'messenger');
+  return p_role in ('erp', 'messenger', 'monitor');
 end $$;
 
 COMMENT ON FUNCTION auth.subject_is_active(p_subject_id uuid, p_role text) IS 'True if the account exists, is active and has this role';
@@ -12525,21 +12746,21 @@ CREATE FUNCTION jobs.health() RETURNS TABLE(job text, schedule text, description
   full join jobs.runs as r on r.job = s.job
   left join jobs.backlogs() as b on b.job = coalesce(s.job, r.job)
   left join jobs.failures() as f on f.job = s.job
-  where auth.caller_role() in ('admin', 'superadmin', 'system')
+  where auth.caller_role() in ('admin', 'superadmin', 'monitor', 'system')
   union all
   select
     'erp:' || e.stream, null, 'Exchange with the ERP', null, e.last_succeeded_at, null, null,
     extract(epoch from now() - e.last_succeeded_at)::bigint, e.last_failed_at, e.last_error,
     e.next_run_at, e.is_late, null, null, null
   from app.erp_health() as e
-  where auth.caller_role() in ('admin', 'superadmin', 'system')
+  where auth.caller_role() in ('admin', 'superadmin', 'monitor', 'system')
   union all
   select
     'standby:' || y.name, null, 'Streaming standby', null,
     now() - make_interval(secs => y.lag_seconds), null, null, y.lag_seconds, null, y.error, null,
     y.is_late, y.lag_bytes, y.lag_seconds, null
   from jobs.standbys() as y
-  where auth.caller_role() in ('admin', 'superadmin', 'system')
+  where auth.caller_role() in ('admin', 'superadmin', 'monitor', 'system')
 $$;
 
 COMMENT ON FUNCTION jobs.health() IS 'Jobs, ERP streams and standbys with their last success, last error, next run, and whether they are late; no rows for callers outside headquarters';
@@ -12905,7 +13126,8 @@ CREATE TABLE app.audit_logs (
     ip_address character varying(45),
     created_at timestamp with time zone NOT NULL,
     actor_role character varying(63) NOT NULL,
-    on_behalf_of uuid
+    on_behalf_of uuid,
+    request_id character varying(64)
 )
 PARTITION BY RANGE (created_at);
 
@@ -12931,6 +13153,8 @@ COMMENT ON COLUMN app.audit_logs.actor_role IS 'Database role of the caller';
 
 COMMENT ON COLUMN app.audit_logs.on_behalf_of IS 'Partner for whom an agent acted in shadow mode';
 
+COMMENT ON COLUMN app.audit_logs.request_id IS 'X-Request-Id of the request that made the change, which is also in the logs of all programs';
+
 CREATE VIEW api.audit_logs WITH (security_invoker='true') AS
  SELECT l.id,
     l.actor_id,
@@ -12943,10 +13167,12 @@ CREATE VIEW api.audit_logs WITH (security_invoker='true') AS
     l.old_value,
     l.new_value,
     l.ip_address,
-    l.created_at
+    l.created_at,
+    l.request_id
    FROM app.audit_logs l;
 
 COMMENT ON VIEW api.audit_logs IS 'Audit trail, personal data masked; at most a minute behind
+request_id is the X-Request-Id of the request, which is also in messages and in the logs.
 Changes of the configuration are visible to superadmins only.';
 
 CREATE TABLE app.brands (
@@ -13278,7 +13504,8 @@ CREATE TABLE app.messages (
     expires_at timestamp with time zone,
     unknown_since timestamp with time zone,
     repeats integer DEFAULT 0 NOT NULL,
-    refused_id character varying(200)
+    refused_id character varying(200),
+    request_id character varying(64) DEFAULT NULLIF(current_setting('hub.request_id'::text, true), ''::text)
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02');
 
@@ -13308,6 +13535,8 @@ COMMENT ON COLUMN app.messages.repeats IS 'How often the message was sent again 
 
 COMMENT ON COLUMN app.messages.refused_id IS 'Provider''s id (empty: none was given) of a free-form message that was refused because the recipient''s last message was too long ago; further attempts use the template';
 
+COMMENT ON COLUMN app.messages.request_id IS 'X-Request-Id of the request that enqueued the message; null: a job did';
+
 CREATE VIEW api.messages WITH (security_invoker='true') AS
  SELECT m.id,
     m.template,
@@ -13326,7 +13555,8 @@ CREATE VIEW api.messages WITH (security_invoker='true') AS
     m.priority,
     m.expires_at,
     m.unknown_since,
-    m.repeats
+    m.repeats,
+    m.request_id
    FROM app.messages m;
 
 COMMENT ON VIEW api.messages IS 'Outbox: messages and their delivery status';
@@ -14278,7 +14508,8 @@ CREATE TABLE app.audit_buffer (
     claims json,
     actor_role character varying(63) NOT NULL,
     ip_address character varying(45),
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    request_id character varying(64) DEFAULT NULLIF(current_setting('hub.request_id'::text, true), ''::text)
 )
 WITH (toast_tuple_target='8160');
 
@@ -14315,7 +14546,8 @@ CREATE TABLE app.audit_logs_default (
     ip_address character varying(45),
     created_at timestamp with time zone NOT NULL,
     actor_role character varying(63) NOT NULL,
-    on_behalf_of uuid
+    on_behalf_of uuid,
+    request_id character varying(64)
 );
 
 CREATE VIEW app.audited_rows AS
@@ -17007,6 +17239,7 @@ GRANT USAGE ON SCHEMA api TO superadmin;
 GRANT USAGE ON SCHEMA api TO subdist;
 GRANT USAGE ON SCHEMA api TO erp;
 GRANT USAGE ON SCHEMA api TO messenger;
+GRANT USAGE ON SCHEMA api TO monitor;
 
 GRANT USAGE ON SCHEMA app TO anon;
 GRANT USAGE ON SCHEMA app TO partner;
@@ -17024,6 +17257,7 @@ GRANT USAGE ON SCHEMA auth TO admin;
 GRANT USAGE ON SCHEMA auth TO subdist;
 GRANT USAGE ON SCHEMA auth TO erp;
 GRANT USAGE ON SCHEMA auth TO messenger;
+GRANT USAGE ON SCHEMA auth TO monitor;
 
 REVOKE USAGE ON SCHEMA public FROM PUBLIC;
 
@@ -17277,6 +17511,10 @@ GRANT ALL ON FUNCTION api.message_status(provider_id text, status text, at times
 
 REVOKE ALL ON FUNCTION api.messages_sent(sent jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.messages_sent(sent jsonb) TO messenger;
+
+REVOKE ALL ON FUNCTION api.metrics() FROM PUBLIC;
+GRANT ALL ON FUNCTION api.metrics() TO monitor;
+GRANT ALL ON FUNCTION api.metrics() TO admin;
 
 REVOKE ALL ON FUNCTION api.monthly_totals(months integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.monthly_totals(months integer) TO partner;
@@ -17928,6 +18166,14 @@ REVOKE ALL ON FUNCTION app.message_templates() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.messages_sent(p_sent jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.metric_descriptions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.metric_line(p_name text, p_label text, p_label_value text, p_value numeric) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.metric_samples() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.metrics() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.monthly_totals(p_months integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.my_contacts() FROM PUBLIC;
@@ -18420,6 +18666,8 @@ REVOKE ALL ON FUNCTION auth.headers() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.invite(p_role text, p_id uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION auth.keep_request_id() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION auth.keyed_hash(p_purpose text, p_text text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.known_device(p_subject_ids uuid[]) FROM PUBLIC;
@@ -18458,6 +18706,7 @@ GRANT ALL ON FUNCTION auth.reports_guard() TO admin;
 GRANT ALL ON FUNCTION auth.reports_guard() TO subdist;
 GRANT ALL ON FUNCTION auth.reports_guard() TO erp;
 GRANT ALL ON FUNCTION auth.reports_guard() TO messenger;
+GRANT ALL ON FUNCTION auth.reports_guard() TO monitor;
 
 REVOKE ALL ON FUNCTION auth.request_guard() FROM PUBLIC;
 GRANT ALL ON FUNCTION auth.request_guard() TO anon;
@@ -18467,6 +18716,7 @@ GRANT ALL ON FUNCTION auth.request_guard() TO admin;
 GRANT ALL ON FUNCTION auth.request_guard() TO subdist;
 GRANT ALL ON FUNCTION auth.request_guard() TO erp;
 GRANT ALL ON FUNCTION auth.request_guard() TO messenger;
+GRANT ALL ON FUNCTION auth.request_guard() TO monitor;
 
 REVOKE ALL ON FUNCTION auth.request_link(p_whatsapp_number text) FROM PUBLIC;
 
@@ -18718,6 +18968,8 @@ GRANT SELECT(expires_at) ON TABLE app.messages TO admin;
 GRANT SELECT(unknown_since) ON TABLE app.messages TO admin;
 
 GRANT SELECT(repeats) ON TABLE app.messages TO admin;
+
+GRANT SELECT(request_id) ON TABLE app.messages TO admin;
 
 GRANT SELECT ON TABLE api.messages TO admin;
 

@@ -7,6 +7,6 @@ __depends__ = {"0031_loyalty"}
 steps = [
     schema_file(
         "32_audit.sql",
-        sha256="b2a4015f7eb45722217943b8c59ced2c5e67961c037921ce61101653cc26c534",
+        sha256="d0f356d62d13731036d71a1d47d505ab46a29da341e31e97dc8bba9ab9c53fe7",
     ),
 ]

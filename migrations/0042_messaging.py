@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_messaging.sql",
-        sha256="4bc536aff93c6805be7c43ff80d6798fe25ad42c60912370bb00858a95bfcaeb",
+        sha256="473e7d0f4116a46836a51f8193d0325a92d8f535931e14a0794d6c47528f54aa",
     ),
 ]

@@ -23,6 +23,7 @@ begin
       ('subdist', 'nologin', 'Sub-distributor: the token''s sub is app.sub_distributors.id'),
       ('erp', 'nologin', 'ERP adapter'),
       ('messenger', 'nologin', 'WhatsApp and e-mail adapter'),
+      ('monitor', 'nologin', 'Monitoring: reads figures of the whole hub, and no row'),
       ('cache', 'login noinherit',
         'Login of the cache: executes its four functions, reads no table')
     ) as wanted (name, options, comment)
@@ -42,7 +43,8 @@ declare
 begin
   for v_pair in
     select 'authenticator' as member, unnest(array[
-      'anon', 'partner', 'agent', 'admin', 'superadmin', 'subdist', 'erp', 'messenger'
+      'anon', 'partner', 'agent', 'admin', 'superadmin', 'subdist', 'erp', 'messenger',
+      'monitor'
     ]) as granted
     union all select 'superadmin', 'admin'
     union all select 'hub_scheduler', 'hub_owner'
@@ -66,7 +68,7 @@ declare
 begin
   foreach v_role in array array[
     'authenticator', 'anon', 'partner', 'agent', 'admin', 'superadmin', 'subdist', 'erp',
-    'messenger', 'cache'
+    'messenger', 'monitor', 'cache'
   ]
   loop
     foreach v_setting in array array[

@@ -149,7 +149,7 @@ def metrics(
         Path | None, typer.Option(help="Write to this file, for node_exporter's textfile collector.")
     ] = None,
 ) -> None:
-    """Print the health of jobs, ERP streams and standbys as Prometheus metrics."""
+    """Print figures of the business, the jobs and the machine as Prometheus metrics."""
     call("hub.commands.metrics", "metrics", database, output)
 
 
@@ -161,7 +161,9 @@ def psql(context: typer.Context) -> None:
 
 @app.command()
 def token(
-    role: Annotated[str, typer.Argument(help="partner, agent, admin, superadmin, subdist, erp, messenger")],
+    role: Annotated[
+        str, typer.Argument(help="partner, agent, admin, superadmin, subdist, erp, messenger, monitor")
+    ],
     sub: Annotated[str | None, typer.Option(help="UUID of the partner, agent or sub-distributor.")] = None,
     minutes: Annotated[float, typer.Option(help="Minutes until the token expires.")] = 60,
 ) -> None:

@@ -85,6 +85,9 @@ class Gateway:
             response = self._admin(_path(scope.get("raw_path") or b"/"))
         else:
             response = await self._answer(scope, headers, receive)
+        trace = self.config.server_trace_header
+        if trace and trace.lower() in headers:
+            response.headers.append((trace.encode(), headers[trace.lower()].encode(errors="replace")))
         if "origin" in headers:
             own = [(b"Access-Control-Allow-Origin", b"*"), (b"Access-Control-Expose-Headers", _EXPOSED)]
             present = {name for name, _ in response.headers}
@@ -92,9 +95,25 @@ class Gateway:
         await _send(response, send, head=scope["method"] == "HEAD")
 
     def _admin(self, path: str) -> Response:
+        if path == "/metrics":
+            return Response(200, [(b"Content-Type", b"text/plain; charset=utf-8")], self._metrics())
         if path == "/live" or (path == "/ready" and self.ready):
             return Response(200, [])
         return Response(503 if path == "/ready" else 404, [])
+
+    def _metrics(self) -> bytes:
+        """The metrics of PostgREST's pool, in the text format of Prometheus."""
+        stats = self.database.pool.get_stats()
+        values = {
+            "available": ("gauge", stats.get("pool_available", 0)),
+            "max": ("gauge", self.config.db_pool),
+            "timeouts_total": ("counter", stats.get("requests_errors", 0)),
+            "waiting": ("gauge", stats.get("requests_waiting", 0)),
+        }
+        return "".join(
+            f"# TYPE pgrst_db_pool_{name} {kind}\npgrst_db_pool_{name} {value}\n"
+            for name, (kind, value) in values.items()
+        ).encode()
 
     async def _answer(self, scope: HTTPScope, headers: dict[str, str], receive: Receive) -> Response:
         """The response; every exception becomes an error response."""

@@ -52,6 +52,7 @@ class Config:
     openapi_mode: str = "follow-privileges"
     openapi_server_proxy_uri: str | None = None
     log_level: str = "error"
+    server_trace_header: str | None = None
     hub_listen_uri: str | None = None
     warnings: tuple[str, ...] = ()
 
@@ -172,6 +173,7 @@ class _Reader:
             openapi_mode=self.choice("openapi-mode", _OPENAPI_MODES, "follow-privileges"),
             openapi_server_proxy_uri=self.text("openapi-server-proxy-uri"),
             log_level=self.choice("log-level", _LOG_LEVELS, "error"),
+            server_trace_header=self.text("server-trace-header"),
             hub_listen_uri=self.text("hub-listen-uri"),
             warnings=tuple(
                 f"{key} is not known to the stand-in and is ignored"

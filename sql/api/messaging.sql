@@ -4,7 +4,7 @@ create view api.messages with (security_invoker = true) as
 select
   m.id, m.template, m.channel, m.recipient_type, m.recipient_id, m.order_id, m.status, m.attempts,
   m.next_attempt_at, m.provider_id, m.error_code, m.sent_at, m.delivered_at, m.created_at,
-  m.priority, m.expires_at, m.unknown_since, m.repeats
+  m.priority, m.expires_at, m.unknown_since, m.repeats, m.request_id
 from app.messages as m;
 comment on view api.messages is 'Outbox: messages and their delivery status';
 comment on column api.messages.error_code is
@@ -18,12 +18,13 @@ create function api.claim_messages(
 returns table (
   id uuid, template text, channel text, recipient_type text, recipient_name text, recipient text,
   body text, variables jsonb, buttons jsonb, order_id uuid, attempts int, lease_until timestamptz,
-  template_body text, window_open boolean
+  template_body text, window_open boolean, request_id text
 )
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
   select m.id, m.template, m.channel::text, m.recipient_type, m.recipient_name, m.recipient, m.body,
-    m.variables, m.buttons, m.order_id, m.attempts, m.lease_until, m.template_body, m.window_open
+    m.variables, m.buttons, m.order_id, m.attempts, m.lease_until, m.template_body, m.window_open,
+    m.request_id
   from app.claim_messages(
     claim_messages.max, claim_messages.lease_seconds, claim_messages.only_channel) as m
 $$;
@@ -32,6 +33,7 @@ $$Lease due messages for sending: urgent ones first, those of one recipient in o
 max is 1 to 1000, lease_seconds 1 to 3600. only_channel is WHATSAPP or EMAIL; without it, both.
 buttons is [{"title", "payload"}]; template_body is the text with the names of its variables.
 window_open: the recipient wrote within a day, so WhatsApp accepts a free-form message.
+request_id: X-Request-Id of the request that enqueued it, for the logs; null: a job did.
 A message that is not reported within lease_seconds becomes UNKNOWN: it is sent again only if the
 provider does not report it for outbox.unknown_wait_seconds.
 Errors: INVALID_ARGUMENT 400.$$;

@@ -270,21 +270,21 @@ as $$
   full join jobs.runs as r on r.job = s.job
   left join jobs.backlogs() as b on b.job = coalesce(s.job, r.job)
   left join jobs.failures() as f on f.job = s.job
-  where auth.caller_role() in ('admin', 'superadmin', 'system')
+  where auth.caller_role() in ('admin', 'superadmin', 'monitor', 'system')
   union all
   select
     'erp:' || e.stream, null, 'Exchange with the ERP', null, e.last_succeeded_at, null, null,
     extract(epoch from now() - e.last_succeeded_at)::bigint, e.last_failed_at, e.last_error,
     e.next_run_at, e.is_late, null, null, null
   from app.erp_health() as e
-  where auth.caller_role() in ('admin', 'superadmin', 'system')
+  where auth.caller_role() in ('admin', 'superadmin', 'monitor', 'system')
   union all
   select
     'standby:' || y.name, null, 'Streaming standby', null,
     now() - make_interval(secs => y.lag_seconds), null, null, y.lag_seconds, null, y.error, null,
     y.is_late, y.lag_bytes, y.lag_seconds, null
   from jobs.standbys() as y
-  where auth.caller_role() in ('admin', 'superadmin', 'system')
+  where auth.caller_role() in ('admin', 'superadmin', 'monitor', 'system')
 $$;
 comment on function jobs.health() is
   'Jobs, ERP streams and standbys with their last success, last error, next run, and whether they '

@@ -78,14 +78,14 @@ begin
   insert into app.audit_logs (
     actor_id, actor_type, target_id, target_type, action,
     old_value, new_value,
-    ip_address, created_at, actor_role, on_behalf_of
+    ip_address, created_at, actor_role, on_behalf_of, request_id
   )
   select
     a.actor_id, a.actor_type, (coalesce(r.new_row, r.old_row) ->> 'id')::uuid, r.target_type,
     t.action,
     app.mask_row(r.target_type, app.changed_columns(r.old_row, r.new_row)),
     app.mask_row(r.target_type, app.changed_columns(r.new_row, r.old_row)),
-    t.ip_address, t.created_at, t.actor_role, a.on_behalf_of
+    t.ip_address, t.created_at, t.actor_role, a.on_behalf_of, t.request_id
   from taken as t
   cross join lateral app.actor_of(t.claims, t.actor_role) as a
   inner join rows as r on r.id = t.id

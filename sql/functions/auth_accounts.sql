@@ -26,7 +26,7 @@ begin
     return exists (
       select from app.sub_distributors as s where s.id = p_subject_id and s.status = 'ACTIVE');
   end if;
-  return p_role in ('erp', 'messenger');
+  return p_role in ('erp', 'messenger', 'monitor');
 end $$;
 comment on function auth.subject_is_active(uuid, text) is
   'True if the account exists, is active and has this role';

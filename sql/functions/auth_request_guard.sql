@@ -56,6 +56,21 @@ comment on function auth.refusal_of(text, jsonb) is
   'Why a caller with this role and these claims is refused: UNAUTHENTICATED, ACCOUNT_INACTIVE or '
   'SESSION_CLOSED; null if they are not';
 
+-- Also in the log of the server and in pg_stat_activity. A proxy writes the header, and replaces
+-- what a caller sends.
+create function auth.keep_request_id() returns void language plpgsql stable
+as $$
+declare
+  v_id text := auth.headers() ->> 'x-request-id';
+begin
+  if v_id ~ '^[A-Za-z0-9_.-]{1,64}$' then
+    perform set_config('hub.request_id', v_id, true), set_config('application_name', v_id, true);
+  end if;
+end $$;
+comment on function auth.keep_request_id() is
+  'Keeps the header X-Request-Id for the trail, for messages and for the log of the server, to the '
+  'end of the transaction; an id of another form is passed by';
+
 create function auth.request_guard() returns void
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -63,6 +78,9 @@ declare
   v_role text := auth.caller_role();
   v_refusal auth.refusal;
 begin
+  if current_setting('request.headers', true) like '%"x-request-id"%' then
+    perform auth.keep_request_id();
+  end if;
   -- Without this check, PostgREST would answer 500 for a view that PostgreSQL cannot write through.
   -- Calls, which are most requests, need no more than the path for it.
   if current_setting('request.path', true) not like '/rpc/%' then

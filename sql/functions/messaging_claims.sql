@@ -158,7 +158,8 @@ create function app.claim_messages(
 returns table (
   id uuid, template text, channel app.notification_channel_enum, recipient_type text,
   recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid,
-  attempts int, lease_until timestamptz, template_body text, window_open boolean
+  attempts int, lease_until timestamptz, template_body text, window_open boolean,
+  request_id text
 )
 language plpgsql volatile
 set enable_seqscan = off set plan_cache_mode = force_generic_plan
@@ -224,7 +225,8 @@ begin
     p.address, app.render_message(p.body, p.facts), p.facts,
     app.reply_buttons(p.buttons, p.order_id, p.recipient_id),
     p.order_id, p.attempts, p.lease_until, p.body,
-    p.channel = 'WHATSAPP' and p.refused_id is null and app.is_in_conversation_window(p.address)
+    p.channel = 'WHATSAPP' and p.refused_id is null and app.is_in_conversation_window(p.address),
+    p.request_id::text
   from prepared as p
   order by p.priority, p.position;
 end $$;

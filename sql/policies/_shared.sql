@@ -2,10 +2,12 @@
 -- auth lets policies and views call their predicates; rows and columns are granted one by one.
 
 revoke all on schema app, api, auth, jobs, extensions from public;
-grant usage on schema api to anon, partner, agent, admin, superadmin, subdist, erp, messenger;
-grant usage on schema app, auth to anon, partner, agent, admin, subdist, erp, messenger;
+grant usage on schema api
+to anon, partner, agent, admin, superadmin, subdist, erp, messenger, monitor;
+grant usage on schema app to anon, partner, agent, admin, subdist, erp, messenger;
+grant usage on schema auth to anon, partner, agent, admin, subdist, erp, messenger, monitor;
 grant execute on function auth.request_guard(), auth.reports_guard()
-to anon, partner, agent, admin, subdist, erp, messenger;
+to anon, partner, agent, admin, subdist, erp, messenger, monitor;
 grant execute on function
   auth.current_user_id(), auth.caller_role()
 to anon, partner, agent, admin, subdist, erp, messenger;

@@ -12,7 +12,8 @@ alter table app.messages_period enable row level security;
 grant select (
   id, template, channel, recipient_type, recipient_id, order_id, status, attempts,
   next_attempt_at, lease_until, provider_id,
-  error_code, sent_at, delivered_at, created_at, priority, expires_at, unknown_since, repeats
+  error_code, sent_at, delivered_at, created_at, priority, expires_at, unknown_since, repeats,
+  request_id
 ) on app.messages to admin;
 
 create policy messages__admin_select on app.messages for select to admin using (true);

@@ -13,6 +13,7 @@ create table app.audit_logs (
   created_at timestamptz not null,
   actor_role varchar(63) not null,
   on_behalf_of uuid,
+  request_id varchar(64),
   constraint audit_logs_pkey primary key (id, created_at)
 ) partition by range (created_at);
 create index idx_audit_actor on app.audit_logs (actor_id, actor_type);
@@ -36,6 +37,8 @@ comment on column app.audit_logs.ip_address is
 comment on column app.audit_logs.created_at is
   'When the change was made, not when it was moved to this table';
 comment on column app.audit_logs.actor_role is 'Database role of the caller';
+comment on column app.audit_logs.request_id is
+  'X-Request-Id of the request that made the change, which is also in the logs of all programs';
 comment on column app.audit_logs.on_behalf_of is 'Partner for whom an agent acted in shadow mode';
 
 -- One row per statement: narrow to write, expanded into audit_logs later. A submission is one row.
@@ -52,7 +55,8 @@ create table app.audit_buffer (
   claims json,
   actor_role varchar(63) not null,
   ip_address varchar(45),
-  created_at timestamptz not null default clock_timestamp()
+  created_at timestamptz not null default clock_timestamp(),
+  request_id varchar(64) default nullif(current_setting('hub.request_id', true), '')
 )
 -- Rows live for a minute: compressing them costs more than the space that it saves.
 with (toast_tuple_target = 8160);

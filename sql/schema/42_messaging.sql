@@ -38,7 +38,8 @@ create table app.messages (
   expires_at timestamptz,
   unknown_since timestamptz,
   repeats int not null default 0,
-  refused_id varchar(200)
+  refused_id varchar(200),
+  request_id varchar(64) default nullif(current_setting('hub.request_id', true), '')
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 
 -- A lane is the queue of one recipient and priority. Its key is a hash, because ids of recipients
@@ -90,6 +91,8 @@ comment on column app.messages.repeats is
 comment on column app.messages.refused_id is
   'Provider''s id (empty: none was given) of a free-form message that was refused because the '
   'recipient''s last message was too long ago; further attempts use the template';
+comment on column app.messages.request_id is
+  'X-Request-Id of the request that enqueued the message; null: a job did';
 comment on column app.messages.position is
   'Order in which messages were enqueued; ids of the same millisecond do not show it';
 comment on column app.messages.provider_id is 'The provider''s id (WhatsApp: wamid...)';

@@ -500,6 +500,7 @@ CALLS = {
         },
     ),
     "catalogue": Call("partner", {}),
+    "metrics": Call("admin", {}),
     "app_configs": Call("partner", {}),
     "claim_messages": Call(
         "messenger",

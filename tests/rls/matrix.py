@@ -46,8 +46,10 @@ class Writes:
 TOKEN_ROLES = ("anon", "partner", "agent", "subdist", "admin", "superadmin", "erp", "messenger")
 """The roles that the gateway switches to: the columns of the tables below."""
 
-ROLES = (*TOKEN_ROLES, "cache")
-"""And the login of the cache, which has what CACHE names."""
+ROLES = (*TOKEN_ROLES, "cache", "monitor")
+"""And those that have only what CACHE and MONITOR name: the login of the cache, and monitoring."""
+
+MONITOR = {"api", "auth", "api.metrics", "auth.request_guard", "auth.reports_guard"}
 
 CACHE = {"app", "app.cache_state", "app.cache_catalogue", "app.cache_configs", "app.cache_stock"}
 
@@ -187,6 +189,7 @@ COLUMNS = {
     ("app.messages", "admin superadmin"): (
         "id template channel recipient_type recipient_id order_id status attempts next_attempt_at lease_until"
         " provider_id error_code sent_at delivered_at created_at priority expires_at unknown_since repeats"
+        " request_id"
     ),
 }
 
@@ -297,6 +300,7 @@ api.erase_partner             -     -        -       -        -      yes        
 api.catalogue                 -     yes      yes     yes      yes    yes         -      -
 api.app_configs               -     yes      yes     yes      yes    yes         -      -
 api.set_config                -     -        -       -        yes    yes         -      -
+api.metrics                   -     -        -       -        yes    yes         -      -
 api.erp_stream                -     -        -       -        -      -           yes    -
 api.erp_report                -     -        -       -        -      -           yes    -
 api.erp_pending_cancellations -     -        -       -        -      -           yes    -
@@ -365,6 +369,8 @@ def table(text: str) -> dict[str, dict[str, str]]:
     for row in rows:
         assert len(row) == 1 + len(TOKEN_ROLES), row
     return {
-        name: dict(zip(ROLES, [*words, "yes" if name in CACHE else "-"], strict=True))
+        name: dict(
+            zip(ROLES, [*words, *("yes" if name in own else "-" for own in (CACHE, MONITOR))], strict=True)
+        )
         for name, *words in rows
     }

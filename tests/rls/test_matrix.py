@@ -259,7 +259,9 @@ def test_role_memberships_are_exactly_the_intended_ones(db: Connection) -> None:
         " where m.member::regrole::text = any (%s)",
         [[*matrix.ROLES, "authenticator"]],
     ).fetchall()
-    assert set(rows) == {("superadmin", "admin")} | {("authenticator", role) for role in matrix.TOKEN_ROLES}
+    assert set(rows) == {("superadmin", "admin")} | {
+        ("authenticator", role) for role in [*matrix.TOKEN_ROLES, "monitor"]
+    }
     login = db.execute(
         "select rolname, rolinherit from pg_roles where rolcanlogin and rolname = any (%s) order by 1",
         [[*matrix.ROLES, "authenticator"]],

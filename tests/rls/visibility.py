@@ -1,5 +1,6 @@
 """The rows of a relation that a role sees, and those that it should see: both as sets of keys."""
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -137,5 +138,6 @@ def callers(dataset: RlsDataset, role: str) -> list[tuple[Caller, Side]]:
         "erp": [dataset.erp] * 2,
         "messenger": [dataset.messenger] * 2,
         "cache": [Caller("cache")] * 2,
+        "monitor": [Caller("monitor", str(uuid.uuid4()))] * 2,
     }
     return list(zip(each[role], dataset.sides, strict=True))

@@ -31,3 +31,5 @@ class Message(BaseModel):
     """The template's text with the names of its variables."""
     window_open: bool = False
     """The recipient wrote in the last 24 hours: WhatsApp accepts a free-form message."""
+    request_id: str | None = None
+    """X-Request-Id of the request that enqueued the message; None: a job did."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+import structlog
 from postgrest import APIError
 from prometheus_client import Gauge
 from tenacity import RetryError
@@ -135,8 +136,11 @@ class Worker:
         """Deliver what waits until worker or channel is stopped; `untried` receives what was not seen."""
         while waiting and not self._stop.is_set() and not self.breaker.remaining():
             message = waiting.popleft()
-            if not await self._handle(message, deadline):
-                untried.append(message)
+            # In the log's lines about the message, and in the calls that report it.
+            traced = {"request_id": message.request_id} if message.request_id else {}
+            with structlog.contextvars.bound_contextvars(**traced):
+                if not await self._handle(message, deadline):
+                    untried.append(message)
 
     async def _claim(self, limit: int | None) -> tuple[list[Message], float]:
         deadline = 0.0
@@ -181,6 +185,7 @@ class Worker:
             if await self._report("message_sent", message, deadline, provider_id):
                 del self._unreported[message.id]
                 self.health.sent += 1
+                logger.info("%s: sent", message.id)
         return True
 
     def _trip(self, reason: str, away: Pause) -> None:

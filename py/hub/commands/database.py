@@ -16,7 +16,7 @@ from hub.migrate.bootstrap import OWNER
 from hub.migrate.jobs import Job, read_jobs
 from hub.migrate.tree import Tree
 
-ROLES = ("anon", "partner", "agent", "admin", "superadmin", "subdist", "erp", "messenger")
+ROLES = ("anon", "partner", "agent", "admin", "superadmin", "subdist", "erp", "messenger", "monitor")
 
 
 def psql(arguments: list[str]) -> None:

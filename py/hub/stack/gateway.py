@@ -77,6 +77,8 @@ class GatewayConfig:
             "server-port": self.port,
             "admin-server-port": self.admin_port,
             "openapi-mode": "follow-privileges",
+            # Its value is sent back; the request guard keeps it for the trail and for messages.
+            "server-trace-header": "X-Request-Id",
             "log-level": _LOG_LEVEL,
         }
         return "".join(f"{name} = {_literal(value)}\n" for name, value in values.items())
