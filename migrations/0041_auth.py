@@ -7,6 +7,6 @@ __depends__ = {"0035_config"}
 steps = [
     schema_file(
         "41_auth.sql",
-        sha256="47a931b9d6f00df027cfdf127ad3466860ef233a33ec057ea90c975c135befbd",
+        sha256="5f62c2046246af63631beb55c1274be8a5250dc041153fdf157431b755c84e49",
     ),
 ]

@@ -171,6 +171,20 @@ def token(
     call("hub.commands.database", "token", role, sub, minutes)
 
 
+@app.command("rotate-key")
+def rotate_key(
+    drop: Annotated[bool, typer.Option("--drop", help="End a rotation: forget the former secret.")] = False,
+    revoke: Annotated[
+        bool, typer.Option("--revoke", help="Refuse all tokens of the former secret at once: it leaked.")
+    ] = False,
+    file: Annotated[
+        Path | None, typer.Option(help="Rewrite this env file, such as Compose's .env, and no stack.")
+    ] = None,
+) -> None:
+    """Replace the secret that signs tokens; those of the former one stay valid until they expire."""
+    call("hub.commands.keys", "rotate_key", drop=drop, revoke=revoke, file=file)
+
+
 @app.command()
 def superadmin(
     email: Annotated[str, typer.Argument(help="E-mail address to sign in with.")],

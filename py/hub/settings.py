@@ -5,13 +5,16 @@ hub.env is written once, with random secrets and free ports, and keeps them.
 
 import os
 import secrets
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AwareDatetime, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from adapters.common.credentials import SecretFiles, published_secrets
+from adapters.common.tokens import key_set
 from hub import paths
 from hub.errors import UserError
 from hub.ports import HOST, is_free, next_free
@@ -36,6 +39,7 @@ If one is taken, hub.env keeps the next free one. Adapters count up from 18160; 
 """
 
 _FILE = "hub.env"
+_SECRET_FILES = ("_TOKEN_FILE", "_SECRET_FILE", "_PASSWORD_FILE", "_URL_FILE")
 
 
 def _port(field: str, description: str) -> Any:
@@ -49,7 +53,7 @@ def _secret(description: str) -> Any:
 class Settings(BaseSettings):
     """The settings of a stack; the environment variable of a field is HUB_<FIELD>."""
 
-    model_config = SettingsConfigDict(env_prefix="HUB_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="HUB_", env_ignore_empty=True, extra="ignore")
 
     database: str = Field(default="hub", description="Name of the stack's database")
     postgres_port: int = _port("postgres_port", "Loopback port of PostgreSQL")
@@ -84,9 +88,23 @@ class Settings(BaseSettings):
         description="Days that a moment of the past can be restored; older backups are removed",
     )
     jwt_secret: SecretStr = _secret("HS256 key, 32 characters or more")
+    jwt_previous_secret: SecretStr = _secret("The key before it, whose tokens are accepted until they expire")
+    jwt_previous_until: AwareDatetime | None = Field(
+        default=None, description="When its tokens have expired; `hub rotate-key` sets it"
+    )
     gateway: Literal["auto", "postgrest", "standin"] = Field(
         default="auto",
         description="`auto`: PostgREST where it is available, otherwise the stand-in; the others require one",
+    )
+    demo: bool = Field(
+        default=False,
+        description="The database may hold the demo data, whose accounts have a published password; never set"
+        " it where strangers can reach the hub. `hub demo` and `hub seed` set it in hub.env",
+    )
+    trusted_proxies: str = Field(
+        default="",
+        description="Addresses and networks of the proxies before the gateway, separated by commas;"
+        " migrations write them to the config `auth.trusted_proxies`",
     )
     reports_connection_seconds: int = Field(
         default=60,
@@ -98,9 +116,32 @@ class Settings(BaseSettings):
         pattern=r"^[0-9]+(MB|GB)$",
         description="The most WAL that is kept for a standby that is away; beyond it is built again",
     )
-    database_url: str = Field(
-        default="", repr=False, description="Direct connection of a superuser or the database's owner"
-    )
+    database_url: SecretStr = _secret("Direct connection of a superuser or the database's owner")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Secrets in files go before hub.env."""
+        return init_settings, SecretFiles(settings_cls), env_settings, dotenv_settings
+
+    @property
+    def jwt_previous(self) -> tuple[str, datetime] | None:
+        """The signing secret before the present one, and until when its tokens are accepted."""
+        if not self.jwt_previous_secret or not self.jwt_previous_until:
+            return None
+        return self.jwt_previous_secret.get_secret_value(), self.jwt_previous_until
+
+    @property
+    def jwt_keys(self) -> str:
+        """The keys that a gateway accepts: the secret itself, or a JWKS of it and the one before it."""
+        previous = [self.jwt_previous[0]] if self.jwt_previous else []
+        return key_set(self.jwt_secret.get_secret_value(), *previous)
 
     @property
     def gateway_url(self) -> str:
@@ -183,10 +224,16 @@ def database_url(given: str | None = None) -> str:
 
     Raises UserError if there is none.
     """
-    url = given or read().database_url
+    url = given or read().database_url.get_secret_value()
     if not url:
         raise no_database()
     return url
+
+
+def mark_as_demo(folder: Path) -> Settings:
+    """Set HUB_DEMO in hub.env, so that `hub up` starts with the demo's accounts."""
+    stored = _parse(env_file(folder))
+    return _store(folder, stored | {"HUB_DEMO": "true"}, write=stored.get("HUB_DEMO") != "true")
 
 
 def external_database_url(given: str | None) -> str | None:
@@ -208,6 +255,11 @@ def read_adapter(folder: Path, *prefixes: str) -> dict[str, str]:
     """
     wanted = tuple(f"HUB_{prefix}_" for prefix in prefixes)
     values = _parse(env_file(folder)) | dict(os.environ)
+    values |= {
+        name.removesuffix("_FILE"): Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        for name, path in os.environ.items()
+        if name.startswith("HUB_") and name.endswith(_SECRET_FILES) and path
+    }
     return {
         name.removeprefix("HUB_").lower(): value
         for name, value in sorted(values.items())
@@ -225,7 +277,58 @@ def ensure(folder: Path) -> Settings:
     settings = _store(folder, stored | missing, write=bool(missing))
     if len(settings.jwt_secret.get_secret_value()) < 32:
         raise UserError("HUB_JWT_SECRET has fewer than 32 characters", hint="unset it, or set a longer one")
+    check_secrets(settings)
     return settings
+
+
+def check_secrets(settings: Settings) -> None:
+    """Raise UserError for a secret that an example or a tutorial publishes, or a placeholder."""
+    if found := published_secrets(settings):
+        raise UserError(
+            f"{' and '.join(found)}: everyone knows this value",
+            hint="use a random one, such as the output of `openssl rand -base64 36`",
+        )
+
+
+def rotate_jwt_secret(folder: Path, until: datetime, *, accept_former: bool = True) -> Settings:
+    """Choose a new signing secret; the former one is accepted until `until`, or no longer at all.
+
+    Raises UserError if the environment sets the secret, or during another rotation.
+    """
+    _own_secret()
+    stored = _parse(env_file(folder))
+    if accept_former and stored.get("HUB_JWT_PREVIOUS_SECRET"):
+        raise UserError(
+            f"a rotation is under way until {stored.get('HUB_JWT_PREVIOUS_UNTIL')}",
+            hint="end it with `hub rotate-key --drop`, or pass --revoke to accept neither former key",
+        )
+    return _store(folder, rotated(stored, until, accept_former=accept_former), write=True)
+
+
+def rotated(values: dict[str, str], until: datetime, *, accept_former: bool = True) -> dict[str, str]:
+    """These settings with a new signing secret, and the former one as the one before it."""
+    former = values.get("HUB_JWT_SECRET", "") if accept_former else ""
+    return values | {
+        "HUB_JWT_SECRET": secrets.token_urlsafe(48),
+        "HUB_JWT_PREVIOUS_SECRET": former,
+        "HUB_JWT_PREVIOUS_UNTIL": until.isoformat(timespec="seconds") if former else "",
+    }
+
+
+def drop_previous_secret(folder: Path) -> Settings:
+    """Forget the signing secret before the present one. Raises UserError if the environment sets it."""
+    _own_secret()
+    gone = {"HUB_JWT_PREVIOUS_SECRET": "", "HUB_JWT_PREVIOUS_UNTIL": ""}
+    return _store(folder, _parse(env_file(folder)) | gone, write=True)
+
+
+def _own_secret() -> None:
+    given = [name for name in os.environ if name.startswith(("HUB_JWT_SECRET", "HUB_JWT_PREVIOUS_"))]
+    if given:
+        raise UserError(
+            f"the environment sets {' and '.join(sorted(given))}",
+            hint="rotate the key where it is kept: `hub rotate-key --file FILE` rewrites an env file",
+        )
 
 
 def move_taken_ports(folder: Path, fields: list[str]) -> Settings:
@@ -263,9 +366,10 @@ def _store(folder: Path, values: dict[str, str], *, write: bool) -> Settings:
     settings = read(folder)
     if external_database_url(None):
         return settings
-    settings.database_url = settings.superuser_url
-    if values.get("HUB_DATABASE_URL") != settings.database_url:
-        return _store(folder, values | {"HUB_DATABASE_URL": settings.database_url}, write=True)
+    url = settings.superuser_url
+    settings.database_url = SecretStr(url)
+    if values.get("HUB_DATABASE_URL") != url:
+        return _store(folder, values | {"HUB_DATABASE_URL": url}, write=True)
     return settings
 
 

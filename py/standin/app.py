@@ -41,7 +41,7 @@ class Gateway:
         self.config = config
         self.database = Database(config)
         self.cache: SchemaCache | None = None
-        self._authenticator = Authenticator(config.jwt_secret, config.jwt_aud, config.db_anon_role)
+        self._authenticator = Authenticator(config.jwt_keys, config.jwt_aud, config.db_anon_role)
         self._listener = Listener(config, self.database, self.reload)
         self.database.recovered = self._listener.reload_soon
 

@@ -26,8 +26,8 @@ class Caller:
 class Authenticator:
     """Turns an Authorization header into a Caller."""
 
-    def __init__(self, secret: str | None, audience: str | None, anon_role: str | None) -> None:
-        self._secret = secret
+    def __init__(self, keys: tuple[bytes, ...], audience: str | None, anon_role: str | None) -> None:
+        self._keys = keys
         self._audience = audience
         self._anon_role = anon_role
         # A client repeats the same token: its verified claims are cached, its times are checked each time.
@@ -58,7 +58,7 @@ class Authenticator:
     def _verify(self, token: str) -> dict[str, Any]:
         if not token:
             raise _invalid("PGRST301", "Empty JWT is sent in Authorization header")
-        if self._secret is None:
+        if not self._keys:
             raise ApiError(500, "PGRST300", "Server lacks JWT secret")
         if (parts := token.count(".") + 1) != 3:
             raise _invalid("PGRST301", f"Expected 3 parts in JWT; got {parts}")
@@ -72,18 +72,22 @@ class Authenticator:
         if algorithm != "HS256":
             raise _no_key("No suitable key was found to decode the JWT")
         try:
-            payload = jwt.api_jws.decode(token, self._secret, algorithms=["HS256"])
-        except jwt.InvalidSignatureError:
-            raise _no_key("None of the keys was able to decode the JWT") from None
-        except jwt.PyJWTError:
-            raise _invalid("PGRST301", "JWT cryptographic operation failed") from None
-        try:
-            claims = json.loads(payload)
+            claims = json.loads(self._payload(token))
         except (ValueError, RecursionError):
             claims = None
         if not isinstance(claims, dict):
             raise _invalid("PGRST303", "Parsing claims failed")
         return claims
+
+    def _payload(self, token: str) -> bytes:
+        for key in self._keys:
+            try:
+                return bytes(jwt.api_jws.decode(token, key, algorithms=["HS256"]))
+            except jwt.InvalidSignatureError:
+                continue
+            except jwt.PyJWTError:
+                raise _invalid("PGRST301", "JWT cryptographic operation failed") from None
+        raise _no_key("None of the keys was able to decode the JWT")
 
     def _check_audience(self, audience: object) -> None:
         allowed = [audience] if isinstance(audience, str) else audience

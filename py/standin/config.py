@@ -1,5 +1,7 @@
 """The configuration: PostgREST's file format, keys and environment variables."""
 
+import base64
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -44,7 +46,7 @@ class Config:
     db_channel_enabled: bool = True
     db_channel: str = "pgrst"
     db_max_rows: int | None = None
-    jwt_secret: str | None = field(default=None, repr=False)
+    jwt_keys: tuple[bytes, ...] = field(default=(), repr=False)
     jwt_aud: str | None = None
     server_host: str = "!4"
     server_port: int = 3000
@@ -103,6 +105,25 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
     return _Reader(values).config()
 
 
+def _keys(secret: str) -> tuple[bytes, ...]:
+    """The HS256 keys: the text itself, or those of a JWKS or a JWK. Raises ConfigError for other keys."""
+    try:
+        document = json.loads(secret)
+    except ValueError:
+        return (secret.encode(),)
+    if not isinstance(document, dict):
+        return (secret.encode(),)
+    found = []
+    try:
+        for key in document.get("keys", [document]):
+            if key["kty"] != "oct" or key.get("alg", "HS256") != "HS256":
+                raise ConfigError("jwt-secret must have keys of kty oct and alg HS256, as the stand-in needs")
+            found.append(base64.urlsafe_b64decode(key["k"] + "=" * (-len(key["k"]) % 4)))
+    except (KeyError, TypeError, ValueError):
+        raise ConfigError("jwt-secret is JSON, but neither a JWK nor a JWKS") from None
+    return tuple(found)
+
+
 class _Reader:
     """Takes values out one by one, so that what is left over is unknown."""
 
@@ -143,7 +164,8 @@ class _Reader:
         if len(schemas) != 1:
             raise ConfigError("db-schemas must name one schema: the stand-in serves no more")
         secret = self.text("jwt-secret")
-        if secret is not None and len(secret.encode()) < 32:
+        keys = () if secret is None else _keys(secret)
+        if any(len(key) < 32 for key in keys):
             raise ConfigError("jwt-secret must be at least 32 characters long")
         role_key = self.text("jwt-role-claim-key") or ".role"
         if role_key not in (".role", '."role"'):
@@ -165,7 +187,7 @@ class _Reader:
             db_channel_enabled=self.flag("db-channel-enabled"),
             db_channel=self.text("db-channel") or "pgrst",
             db_max_rows=self.number("db-max-rows", 0, 10**9),
-            jwt_secret=secret,
+            jwt_keys=keys,
             jwt_aud=self.text("jwt-aud"),
             server_host=self.text("server-host") or "!4",
             server_port=3000 if port is None else port,

@@ -65,7 +65,8 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$ select auth.request_link(request_link.whatsapp_number) $$;
 comment on function api.request_link(text) is
 $$Send a sub-distributor a sign-in link over WhatsApp
-Unknown numbers get the same answer: api.code_sent.
+Unknown numbers get the same answer: api.code_sent. A number that was sent enough links gets no
+other one until they have expired; they stay valid.
 Errors: INVALID_ARGUMENT 400, INVALID_PHONE 422, TOO_MANY_ATTEMPTS 429.$$;
 
 create function api.redeem_link(token text) returns json

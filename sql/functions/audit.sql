@@ -6,10 +6,10 @@ create function app.tg_audit_insert() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  insert into app.audit_buffer (target_type, action, new_rows, claims, actor_role, ip_address)
+  insert into app.audit_buffer (target_type, action, new_rows, claims, actor_role, forwarded_for)
   select
     tg_table_name, tg_op, json_agg(n),
-    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
   from new_rows as n
   having count(*) > 0;
   return null;
@@ -20,11 +20,11 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   insert into app.audit_buffer (
-    target_type, action, old_rows, new_rows, claims, actor_role, ip_address
+    target_type, action, old_rows, new_rows, claims, actor_role, forwarded_for
   )
   select
     tg_table_name, tg_op, (select json_agg(o) from old_rows as o), json_agg(n),
-    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
   from new_rows as n
   having count(*) > 0;
   return null;
@@ -34,10 +34,10 @@ create function app.tg_audit_delete() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  insert into app.audit_buffer (target_type, action, old_rows, claims, actor_role, ip_address)
+  insert into app.audit_buffer (target_type, action, old_rows, claims, actor_role, forwarded_for)
   select
     tg_table_name, tg_op, json_agg(o),
-    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
   from old_rows as o
   having count(*) > 0;
   return null;
@@ -50,13 +50,13 @@ language plpgsql
 as $$
 begin
   insert into app.audit_buffer (
-    target_type, action, order_row, line_rows, claims, actor_role, ip_address
+    target_type, action, order_row, line_rows, claims, actor_role, forwarded_for
   )
   select
     tg_table_name, tg_op,
     (select o from app.orders as o where o.id = n.order_id and o.status <> 'DRAFT'),
     array_agg(n::app.order_items),
-    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
   from new_rows as n
   group by n.order_id;
   return null;
@@ -66,10 +66,10 @@ create function app.tg_audit_insert_row() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  insert into app.audit_buffer (target_type, action, new_rows, claims, actor_role, ip_address)
+  insert into app.audit_buffer (target_type, action, new_rows, claims, actor_role, forwarded_for)
   values (
     tg_table_name, tg_op, json_build_array(new),
-    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
   );
   return null;
 end $$;
@@ -79,11 +79,11 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   insert into app.audit_buffer (
-    target_type, action, old_rows, new_rows, claims, actor_role, ip_address
+    target_type, action, old_rows, new_rows, claims, actor_role, forwarded_for
   )
   values (
     tg_table_name, tg_op, json_build_array(old), json_build_array(new),
-    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
   );
   return null;
 end $$;

@@ -71,7 +71,7 @@ returns json language plpgsql volatile
 as $$
 declare
   v_email text;
-  v_ip text := auth.client_ip();
+  v_ip text := auth.network_of(auth.client_ip());
   v_minutes int := app.config_int('auth.reset_minutes');
   v_wait int;
   v_account record;
@@ -103,8 +103,9 @@ end $$;
 comment on function auth.request_password_reset(text) is
   'Sends the accounts of this address a code for a new password, by e-mail; throttled by address';
 
--- Who reads the mailbox of the account owns it: failed sign-ins no longer make it wait. The account
--- is locked before the code, because two codes of one account may be used at the same time.
+-- Who reads the mailbox of the account owns it: failed sign-ins no longer make it wait. Their
+-- counts are locked before the account, as login does, and the account before the code, because two
+-- codes of one account may be used at the same time.
 create function auth.reset_password(p_token text, p_new text)
 returns json language plpgsql volatile
 as $$
@@ -112,17 +113,26 @@ declare
   v_code auth.password_codes;
   v_id uuid;
   v_role text;
-  v_email text;
+  v_attempts text[];
 begin
   select c.* into v_code
   from auth.password_codes as c where c.token_hash = auth.token_hash(p_token);
+  select array[auth.attempt_key('email', e.email), auth.attempt_key('reset', e.email)]
+  into v_attempts
+  from (
+    select p.email from app.partners as p where p.id = v_code.partner_id
+    union all
+    select a.email from app.agents as a where a.id = v_code.agent_id
+  ) as e;
+  perform from auth.login_attempts as a
+  where a.key = any (v_attempts) order by a.key for update;
   if v_code.partner_id is not null then
-    select p.id, 'partner', p.email into v_id, v_role, v_email
+    select p.id, 'partner' into v_id, v_role
     from app.partners as p
     where p.id = v_code.partner_id and p.is_active and p.deleted_at is null
     for no key update;
   else
-    select a.id, auth.agent_database_role(a.role), a.email into v_id, v_role, v_email
+    select a.id, auth.agent_database_role(a.role) into v_id, v_role
     from app.agents as a where a.id = v_code.agent_id and a.is_active
     for no key update;
   end if;
@@ -133,8 +143,7 @@ begin
   end if;
   perform auth.set_password(v_role, v_id, p_new, 'password reset', null);
   -- Not the attempts of change_password, which locks them before the account.
-  delete from auth.login_attempts as a
-  where a.key in (auth.attempt_key('email', v_email), auth.attempt_key('reset', v_email));
+  delete from auth.login_attempts as a where a.key = any (v_attempts);
   return json_build_object('changed', true, 'role', v_role);
 end $$;
 comment on function auth.reset_password(text, text) is

@@ -11,7 +11,8 @@ declare
 begin
   if v_session_id is null or not exists (
     select from unnest(p_subject_ids) as s (id)
-    where s.id is not null and auth.device_token(v_session_id, s.id) = v_token
+    cross join auth.keyed_hashes('device', v_session_id || '|' || s.id) as h (hash)
+    where s.id is not null and v_session_id || '.' || h.hash = v_token
   ) then
     return null;
   end if;
@@ -26,7 +27,7 @@ returns json language plpgsql volatile
 as $$
 declare
   v_email text;
-  v_ip text := auth.client_ip();
+  v_ip text := auth.network_of(auth.client_ip());
   v_max int := app.config_int('auth.max_failures');
   v_device text;
   v_wait int;
@@ -74,6 +75,22 @@ begin
   where a.key in (auth.attempt_key('email', v_email), auth.attempt_key('device', v_device));
   if v_is_partner and v_is_agent then
     return app.refuse('CHOOSE_ROLE', 'partner, ' || v_agent.role);
+  end if;
+  -- Checking a password takes long. An account that changed meanwhile has closed its sessions, and
+  -- gets no new one from the former password.
+  if v_is_partner then
+    perform from app.partners as p
+    where p.id = v_partner.id and p.password_hash = v_partner.password_hash and p.is_active
+      and p.deleted_at is null
+    for no key update;
+  else
+    perform from app.agents as a
+    where a.id = v_agent.id and a.password_hash = v_agent.password_hash and a.is_active
+      and auth.agent_database_role(a.role) = v_agent.role
+    for no key update;
+  end if;
+  if not found then
+    return app.refuse('INVALID_CREDENTIALS');
   elsif v_is_partner then
     return auth.open_session(v_partner.id, 'partner');
   end if;

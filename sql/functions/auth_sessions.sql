@@ -52,6 +52,19 @@ end $$;
 comment on function auth.keyed_hash(text, text) is
   'HMAC of a text under the signing secret, base64url; each purpose has hashes of its own';
 
+create function auth.keyed_hashes(p_purpose text, p_text text)
+returns setof text language sql stable
+as $$
+  select auth.keyed_hash(p_purpose, p_text)
+  union all
+  select auth.base64url(extensions.hmac(
+    convert_to(p_purpose || '|' || p_text, 'UTF8'),
+    convert_to(s.previous_secret, 'UTF8'), 'sha256'))
+  from auth.jwt_secret as s where s.previous_until > now()
+$$;
+comment on function auth.keyed_hashes(text, text) is
+  'The hash of auth.keyed_hash(), and during a rotation also the one under the former secret';
+
 create function auth.token_hash(p_token text) returns bytea language sql immutable
 as $$ select sha256(convert_to(coalesce(p_token, ''), 'UTF8')) $$;
 comment on function auth.token_hash(text) is 'SHA-256 of a token, as it is stored';
@@ -176,11 +189,14 @@ begin
   end if;
   select * into strict v_session
   from auth.sessions as s where s.id = v_token.session_id for no key update;
-  v_successor := auth.keyed_hash('refresh', p_refresh_token);
-  if v_token.used_at < now() - v_grace or (v_token.used_at is not null and not exists (
-    select from auth.refresh_tokens as t
-    where t.token_hash = auth.token_hash(v_successor) and t.used_at is null
-  )) then
+  if v_token.used_at is null then
+    v_successor := auth.keyed_hash('refresh', p_refresh_token);
+  else
+    select h.hash into v_successor
+    from auth.keyed_hashes('refresh', p_refresh_token) as h (hash)
+    join auth.refresh_tokens as t on t.token_hash = auth.token_hash(h.hash) and t.used_at is null;
+  end if;
+  if v_token.used_at < now() - v_grace or v_successor is null then
     perform auth.revoke_session(v_token.session_id, 'refresh token reused');
     return app.refuse('REFRESH_TOKEN_REUSED');
   end if;

@@ -81,6 +81,10 @@ as $$
       'Failed sign-ins of one address until it has to wait'),
     ('auth.failure_window_minutes', 'INT', '15', 1, 1440, null,
       'Minutes during which failures count; also the longest wait'),
+    ('auth.trusted_proxies', 'NETWORK_LIST', '[]', null, null, null,
+      'Addresses and networks of the proxies before the gateway, as a list of up to 20 texts: a '
+      'caller''s address is the last one in X-Forwarded-For that is none of them; []: the header '
+      'is ignored'),
     ('cache.stock_seconds', 'INT', '5', 1, 3600, null,
       'Seconds that the cache may serve a reading of the stock'),
     ('retention.message_days', 'INT', '400', 30, 36500, null,
@@ -232,6 +236,13 @@ begin
     end if;
     return;
   end if;
+  if v_definition.value_type = 'NETWORK_LIST' then
+    if not auth.is_network_list(p_value) then
+      perform app.fail('INVALID_CONFIG_VALUE',
+        p_key || ' takes a list of at most 20 addresses or networks, such as "10.0.0.0/8"');
+    end if;
+    return;
+  end if;
   if jsonb_typeof(p_value) is distinct from 'number' then
     perform app.fail('INVALID_CONFIG_VALUE', format('%s takes a number', p_key));
   end if;
@@ -261,7 +272,10 @@ begin
     new.config_value := to_jsonb(trim_scale((new.config_value #>> '{}')::numeric));
   elsif jsonb_typeof(new.config_value) = 'array' then
     new.config_value := (
-      select coalesce(jsonb_agg(trim_scale(d.value::numeric) order by d.position), '[]')
+      select coalesce(jsonb_agg(case jsonb_typeof(new.config_value -> 0)
+        when 'number' then to_jsonb(trim_scale(d.value::numeric))
+        else to_jsonb(abbrev(d.value::inet))
+      end order by d.position), '[]')
       from jsonb_array_elements_text(new.config_value) with ordinality as d (value, position)
     );
   end if;
@@ -394,30 +408,6 @@ begin
 end $$;
 create trigger _400_derive_order_rules after insert or update on app.system_configs
 for each statement execute function app.tg_system_configs__derive_order_rules();
-
-create function app.set_config_value(p_key text, p_value jsonb)
-returns json language plpgsql volatile
-as $$
-declare
-  v_key text;
-  v_config app.system_configs;
-begin
-  v_key := app.require_text('config_key', p_key, 100);
-  if p_value is null then
-    perform app.fail('INVALID_ARGUMENT', 'config_value is missing');
-  end if;
-  update app.system_configs as c set config_value = p_value
-  where c.config_key = v_key
-  returning * into v_config;
-  if not found then
-    perform app.fail('UNKNOWN_CONFIG', v_key);
-  end if;
-  return json_build_object(
-    'config_key', v_config.config_key, 'config_value', v_config.config_value,
-    'version', v_config.version);
-end $$;
-comment on function app.set_config_value(text, jsonb) is
-  'Changes a config; raises UNKNOWN_CONFIG, INVALID_CONFIG_VALUE';
 
 create trigger _100_append_only before update or delete on app.system_config_history
 for each row execute function app.tg_append_only();

@@ -240,17 +240,23 @@ create function app.erase_account(p_partner_id uuid)
 returns void language plpgsql volatile
 as $$
 begin
+  -- A sign-in that is being checked locks its count before the account; what it holds is purged
+  -- within two days.
   delete from auth.login_attempts as a
-  where a.key in (
+  where a.key = any (array(
+    select l.key from auth.login_attempts as l
+    where l.key in (
       select auth.attempt_key(k.kind, c.email)
       from app.partner_contacts(p_partner_id) as c, unnest(array['email', 'reset']) as k (kind)
       union all
       select auth.attempt_key('password', p_partner_id::text)
       union all
-      select k.kind || s.ip_address
+      select k.kind || auth.network_of(s.ip_address)
       from auth.sessions as s, unnest(array['ip:', 'reset-ip:']) as k (kind)
       where s.subject_id = p_partner_id
-    );
+    )
+    for update skip locked
+  ));
   delete from auth.password_codes as c where c.partner_id = p_partner_id;
   delete from auth.sessions as s where s.subject_id = p_partner_id;
   update app.partners as p set

@@ -51,10 +51,14 @@ declare
   v_role text := auth.caller_role();
   v_session app.agent_sessions;
 begin
-  if v_role not in ('agent', 'admin', 'superadmin')
-    or not exists (select from app.agents as a where a.id = v_agent_id and a.is_active)
-  then
+  -- Locked, because a change of the agent's password closes the sessions that it finds.
+  perform from app.agents as a where a.id = v_agent_id and a.is_active for no key update;
+  if not found or v_role not in ('agent', 'admin', 'superadmin') then
     perform app.fail('NOT_ALLOWED', 'Only agents open shadow sessions', 'Sign in as an agent');
+  elsif auth.session_id() is not null and not exists (
+    select from auth.sessions as s where s.id = auth.session_id() and s.revoked_at is null
+  ) then
+    perform app.fail('SESSION_CLOSED', null, 'Sign in again');
   end if;
   -- A partner of another region is answered as an unknown one, so that agents cannot find out ids.
   if not exists (

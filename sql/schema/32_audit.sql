@@ -33,7 +33,7 @@ comment on column app.audit_logs.old_value is
 comment on column app.audit_logs.new_value is
   'Values after: the changed columns; on INSERT the whole row';
 comment on column app.audit_logs.ip_address is
-  'Caller''s address as reported by the proxy (X-Forwarded-For)';
+  'Caller''s address as a trusted proxy reported it (config auth.trusted_proxies)';
 comment on column app.audit_logs.created_at is
   'When the change was made, not when it was moved to this table';
 comment on column app.audit_logs.actor_role is 'Database role of the caller';
@@ -54,7 +54,8 @@ create table app.audit_buffer (
   line_rows app.order_items[],
   claims json,
   actor_role varchar(63) not null,
-  ip_address varchar(45),
+  -- as received: the address in it is found by the job that moves the row on
+  forwarded_for varchar(300),
   created_at timestamptz not null default clock_timestamp(),
   request_id varchar(64) default nullif(current_setting('hub.request_id', true), '')
 )
@@ -69,5 +70,7 @@ comment on column app.audit_buffer.new_rows is 'Array of the rows after the chan
 comment on column app.audit_buffer.order_row is
   'With the lines of a submitted order: the order, which was inserted with them';
 comment on column app.audit_buffer.line_rows is 'Inserted lines of one order';
+comment on column app.audit_buffer.forwarded_for is
+  'The end of the header X-Forwarded-For; auth.forwarded_address() finds the address in it';
 comment on column app.audit_buffer.claims is
   'The caller''s claims; app.actor_of() derives the actor from them';

@@ -3,11 +3,19 @@
 create table auth.jwt_secret (
   singleton boolean primary key default true
   constraint jwt_secret_singleton_check check (singleton),
-  secret text not null constraint jwt_secret_length_check check (length(secret) >= 32)
+  secret text not null constraint jwt_secret_length_check check (length(secret) >= 32),
+  previous_secret text,
+  previous_until timestamptz,
+  constraint jwt_secret_previous_check
+  check ((previous_secret is null) = (previous_until is null))
 );
 comment on table auth.jwt_secret is
   'HS256 key that signs tokens: written by "hub migrate" from the environment, read by functions '
   'only';
+comment on column auth.jwt_secret.previous_secret is
+  'The key before it, null unless a rotation is under way: what was derived from it is recognised';
+comment on column auth.jwt_secret.previous_until is
+  'When the tokens that it signed have expired';
 
 create table auth.sessions (
   id uuid primary key default app.uuid_v7(),
@@ -47,8 +55,8 @@ create index login_attempts_window_idx on auth.login_attempts (window_started_at
 comment on table auth.login_attempts is
   'Sign-in attempts in the running window, by e-mail, account, address or number';
 comment on column auth.login_attempts.key is
-  'email:<sha256>, device:<sha256>, password:<sha256>, reset:<sha256>, link:<sha256>, ip:<address> '
-  'or reset-ip:<address>';
+  'email:<sha256>, device:<sha256>, password:<sha256>, reset:<sha256>, ip:<address>, '
+  'reset-ip:<address> or link-ip:<address>; of an IPv6 address its /64';
 
 create table auth.sign_in_links (
   token_hash bytea primary key,

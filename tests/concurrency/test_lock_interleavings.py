@@ -869,6 +869,102 @@ def test_two_codes_of_one_account_do_not_deadlock(url: str, conn: Connection, co
     assert run_overlapping(url, first, second)["code"] == "INVALID_LINK"
 
 
+PASSWORD = "rahasia-sekali"
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["select auth.set_password('{role}', %s, 'sandi-yang-baru', 'changed', null)",
+     "update app.{role}s set is_active = false where id = %s"],
+)  # fmt: skip
+@pytest.mark.parametrize("role", ["partner", "agent"])
+def test_sign_in_that_is_being_checked_while_the_account_changes_leaves_no_session(
+    url: str, conn: Connection, context: Context, role: str, change: str
+) -> None:
+    who = {"partner": context.partners[0], "agent": context.agents[0]}[role]
+    hashed = f"update app.{role}s set password_hash = extensions.crypt(%s, extensions.gen_salt('bf', 4))"
+    conn.execute(f"{hashed} where id = %s".encode(), [PASSWORD, who.sub])
+    email = value(conn, f"select email from app.{role}s where id = %s", who.sub)
+    answer = run_overlapping(
+        url,
+        sql_operation(change.format(role=role), who.sub),
+        api_call(Caller("anon"), "login", email=email, password=PASSWORD),
+    )
+    assert answer["code"] == "INVALID_CREDENTIALS"
+    assert value(conn, "select count(*) from auth.sessions where revoked_at is null") == 0
+
+
+def test_sign_in_and_a_reset_of_the_password_do_not_deadlock(
+    url: str, conn: Connection, context: Context
+) -> None:
+    """Both lock the failed attempts before the account."""
+    email = "salon0@hub.test"
+    conn.execute("select auth.request_password_reset(%s)", [email])
+    code = value(conn, "select variables ->> 'token' from app.messages where template = 'password_reset'")
+    attempts = "auth.attempt_key('email', %s)"
+    conn.execute(f"insert into auth.login_attempts (key) values ({attempts})", [email])
+
+    def sign_in(other: Connection) -> None:
+        other.execute(f"select auth.count_attempt({attempts}, 5)", [email])
+
+    with open_transaction(url) as first, psycopg.connect(url, autocommit=True) as watcher:
+        sign_in(first)
+        reset = BackgroundOperation(
+            url, api_call(Caller("anon"), "reset_password", token=code, new_password="sandi-yang-baru")
+        )
+        assert reset.start(watcher), "the reset waits for the attempts"
+        first.execute("select from app.partners where email = %s for no key update", [email])
+        first.commit()
+        assert reset.outcome() == {"changed": True, "role": "partner"}
+
+
+def test_link_that_is_being_redeemed_during_a_suspension_opens_no_session(
+    url: str, conn: Connection, context: Context
+) -> None:
+    subdist = context.subdists[0]
+    number = value(conn, "select whatsapp_number from app.sub_distributors where id = %s", subdist.sub)
+    conn.execute("select auth.request_link(%s)", [number])
+    token = value(conn, "select variables ->> 'token' from app.messages where template = 'sign_in_link'")
+    suspend = "update app.sub_distributors set status = 'SUSPENDED' where id = %s"
+    answer = run_overlapping(
+        url, sql_operation(suspend, subdist.sub), api_call(Caller("anon"), "redeem_link", token=token)
+    )
+    assert answer["code"] == "INVALID_LINK"
+    assert value(conn, "select count(*) from auth.sessions") == 0
+
+
+def test_overlapping_requests_of_links_send_no_more_than_one_at_a_time_would(
+    url: str, conn: Connection, context: Context
+) -> None:
+    number = value(
+        conn, "select whatsapp_number from app.sub_distributors where id = %s", context.subdists[0].sub
+    )
+    for _ in range(4):
+        conn.execute("select auth.request_link(%s)", [number])
+    request = api_call(Caller("anon"), "request_link", whatsapp_number=number)
+    run_overlapping(url, request, request)
+    assert value(conn, "select count(*) from auth.sign_in_links") == 5
+
+
+def test_shadow_session_that_is_being_opened_while_the_password_changes_is_refused(
+    url: str, conn: Connection, context: Context
+) -> None:
+    agent = context.agents[0]
+    session = value(conn, "select auth.open_session(%s, 'agent')", agent.sub)
+    sid = value(conn, "select id from auth.sessions where subject_id = %s", agent.sub)
+    assert session["role"] == "agent"
+    outcome = run_overlapping(
+        url,
+        sql_operation("select auth.set_password('agent', %s, 'sandi-yang-baru', 'changed', null)", agent.sub),
+        api_call(
+            Caller("agent", agent.sub, {"sid": str(sid)}),
+            "start_shadow_session",
+            partner_id=context.partners[0].sub,
+        ),
+    )
+    assert outcome == "SESSION_CLOSED"
+
+
 def test_session_that_is_being_closed_issues_no_new_tokens(
     url: str, conn: Connection, context: Context
 ) -> None:

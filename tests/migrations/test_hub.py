@@ -83,6 +83,16 @@ def test_changed_signing_secret_replaces_the_stored_one(clone: Clone) -> None:
     ]
 
 
+def test_migration_writes_the_trusted_proxies_of_the_installation(clone: Clone) -> None:
+    url = clone()
+    stored = "select config_value, version from app.system_configs where config_key = 'auth.trusted_proxies'"
+    for _ in range(2):
+        migrate(url, trusted_proxies="127.0.0.1, 10.0.0.0/8")
+        assert query(url, stored) == [(["127.0.0.1", "10.0.0.0/8"], 2)]
+    migrate(url)
+    assert query(url, stored) == [(["127.0.0.1", "10.0.0.0/8"], 2)], "nothing is named, nothing is written"
+
+
 def test_every_job_is_recorded_and_calls_existing_functions(shared_database: str) -> None:
     jobs = read_jobs(TREE)
     assert jobs

@@ -24,7 +24,7 @@ def test_secrets_are_generated_once_and_are_private(tmp_path: Path) -> None:
     assert len(first.jwt_secret) >= 32
     assert len({first.jwt_secret, first.superuser_password, first.authenticator_password}) == 3
     assert settings.ensure(tmp_path) == first
-    assert f"HUB_DATABASE_URL={first.database_url}" in file.read_text()
+    assert f"HUB_DATABASE_URL={first.database_url.get_secret_value()}" in file.read_text()
 
 
 def test_taken_default_port_is_replaced_and_the_choice_is_kept(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_port_that_another_program_took_is_replaced(tmp_path: Path) -> None:
         moved = settings.move_taken_ports(tmp_path, ["postgres_port", "gateway_port"])
         assert moved.postgres_port != before.postgres_port
         assert moved.gateway_port == before.gateway_port
-        assert f":{moved.postgres_port}/" in moved.database_url
+        assert f":{moved.postgres_port}/" in moved.database_url.get_secret_value()
     assert settings.ensure(tmp_path) == moved
 
 

@@ -57,9 +57,40 @@ def test_stack_starts_again_after_kill_9_and_stops(hub: Hub, folder: Path) -> No
 
     listed = hub("jobs", "list")
     assert listed.returncode == 0
+    _rotate_the_key(hub, folder)
     down = hub("down")
     assert "PostgreSQL" in down.stdout
     assert hub("down").stdout.strip() == "nothing was running"
+
+
+def _rotate_the_key(hub: Hub, folder: Path) -> None:
+    """hub rotate-key: the gateway accepts both keys, the database signs with the new one."""
+    before = settings.read(folder)
+    done = hub("rotate-key")
+    assert done.returncode == 0, done.stderr
+    assert "those of the former secret are accepted until" in done.stdout
+    after = settings.read(folder)
+    former = before.jwt_secret.get_secret_value()
+    assert after.jwt_previous
+    assert after.jwt_previous[0] == former != after.jwt_secret.get_secret_value()
+    assert after.jwt_keys.replace('"', '\\"') in (folder / "run" / "postgrest.conf").read_text()
+    assert httpx.get(after.gateway_url, trust_env=False).status_code == 200
+    stored = "select secret, previous_secret, previous_until from auth.jwt_secret"
+    with psycopg.connect(after.superuser_url) as conn:
+        assert conn.execute(stored).fetchone() == (after.jwt_secret.get_secret_value(), *after.jwt_previous)
+    for again, reason in (
+        (("rotate-key",), "a rotation is under way"),
+        (("rotate-key", "--drop"), "are valid"),
+    ):
+        refused = hub(*again)
+        assert (refused.returncode, reason in refused.stderr) == (1, True), refused.stderr
+    leaked = hub("rotate-key", "--revoke")
+    assert leaked.returncode == 0, leaked.stderr
+    assert '"keys' not in (folder / "run" / "postgrest.conf").read_text()
+    with psycopg.connect(after.superuser_url) as conn:
+        row = conn.execute(stored).fetchone()
+    assert row == (settings.read(folder).jwt_secret.get_secret_value(), None, None)
+    assert after.jwt_secret.get_secret_value() != row[0]
 
 
 CREDENTIALS = {
@@ -95,7 +126,7 @@ def test_adapter_settings_follow_the_present_environment_and_stay_private(hub: H
     first = hub("up", **CREDENTIALS)
     assert first.returncode == 0, first.stderr
     assert _handshake_becomes(200, folder)
-    with psycopg.connect(settings.read(folder).database_url) as conn:
+    with psycopg.connect(settings.read(folder).database_url.get_secret_value()) as conn:
         listening = "select count(*) from pg_stat_activity where query = 'listen hub_messages'"
         assert conn.execute(listening).fetchone() == (1,)
     file = folder / "run" / "whatsapp.json"

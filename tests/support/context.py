@@ -264,6 +264,14 @@ def set_config(conn: Connection, context: HasAdmin, key: str, config_value: Any)
     call(conn, context.admin, "set_config", config_key=key, config_value=config_value)
 
 
+def trust_proxies(conn: Connection, *networks: str) -> None:
+    """Set `auth.trusted_proxies`, by default to 10.0.0.0/8, so that X-Forwarded-For is believed."""
+    conn.execute(
+        "update app.system_configs set config_value = %s where config_key = 'auth.trusted_proxies'",
+        [Jsonb(networks or ["10.0.0.0/8"])],
+    )
+
+
 def grant_points(conn: Connection, context: HasAdmin, partner: Caller, points: int) -> None:
     """Correct a partner's points as an admin, with a new idempotency key."""
     adjust_points(conn, context.admin, partner, points, "hadiah")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from adapters.common.tokens import key_set
 from hub import paths, settings
 from hub.cluster import Cluster
 from hub.stack import gateway as gateways
@@ -11,13 +12,17 @@ from tests.support.client import RunningGateway
 
 
 @contextmanager
-def running_gateway(cluster: Cluster, database: str) -> Iterator[RunningGateway]:
-    """The gateway that HUB_GATEWAY names, on a migrated database of `cluster`, until the block ends."""
+def running_gateway(cluster: Cluster, database: str, *former_keys: str) -> Iterator[RunningGateway]:
+    """The gateway that HUB_GATEWAY names, on a migrated database of `cluster`, until the block ends.
+
+    It accepts tokens that are signed with `former_keys`, too.
+    """
     choice = gateways.choose(settings.read().gateway, paths.root() / ".cache" / "postgrest")
     with test_cluster.scratch_folder() as folder:
         url = cluster.url(database, "authenticator", test_cluster.AUTHENTICATOR_PASSWORD)
         port, admin_port = test_cluster.free_port(28000), test_cluster.free_port(29000)
-        config = gateways.GatewayConfig(url, test_cluster.JWT_SECRET, port, admin_port)
+        keys = key_set(test_cluster.JWT_SECRET, *former_keys)
+        config = gateways.GatewayConfig(url, keys, port, admin_port)
         file, log = folder / "gateway.conf", folder / "gateway.log"
         config.write(file, gateways.account_for(choice))
         process = gateways.start(choice, file, log)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support.context import Caller, Connection, value
+from tests.support.context import Caller, Connection, as_owner, value
 
 
 def credit_used(conn: Connection, partner: Caller) -> int:
@@ -20,7 +20,9 @@ def balance(conn: Connection, partner: Caller) -> int:
 
 def run_job(conn: Connection, job: str) -> None:
     """Run a job as the scheduler does, on a connection without an open transaction."""
-    conn.execute(str(value(conn, "select command from jobs.schedule where job = %s", job)).encode())
+    command = str(value(conn, "select command from jobs.schedule where job = %s", job))
+    with as_owner(conn):
+        conn.execute(command.encode())
 
 
 def vest_points(conn: Connection, limit: int = 1000) -> int:

@@ -38,7 +38,8 @@ def create(settings: Settings) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        secret = settings.jwt_secret.get_secret_value()
+        given = (settings.jwt_secret, settings.jwt_previous_secret)
+        secrets = [secret.get_secret_value() for secret in given if secret]
         url = settings.cache_database_url.get_secret_value()
         async with AsyncExitStack() as stack:
             database = await stack.enter_async_context(Database(url, seconds=settings.cache_database_seconds))
@@ -53,7 +54,7 @@ def create(settings: Settings) -> Litestar:
                 await store.probe()
                 health.add("redis", lambda: store.problem, required=False)
                 tasks.add("redis watch", store.watch)
-            app.state.service = CacheService(database, Verifier(secret), store)
+            app.state.service = CacheService(database, Verifier(*secrets), store)
             await stack.enter_async_context(tasks)
             yield
 

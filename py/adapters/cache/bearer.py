@@ -25,9 +25,9 @@ class _Verified:
 class Verifier:
     """Turns an Authorization header into verified claims."""
 
-    def __init__(self, secret: str) -> None:
-        """`secret` is the gateway's HS256 key."""
-        self._secret = secret
+    def __init__(self, *secrets: str) -> None:
+        """`secrets` are the gateway's HS256 keys: the present one, and during a rotation the former one."""
+        self._secrets = secrets
         # Clients repeat their tokens: signatures are verified once, times at each request.
         self._known = lru_cache(maxsize=_KEPT)(self._verify)
 
@@ -68,12 +68,14 @@ class Verifier:
             raise _invalid("PGRST301", "Wrong or unsupported encoding algorithm", details)
         if algorithm != "HS256":
             raise _no_key("No suitable key was found to decode the JWT")
-        try:
-            return bytes(jwt.api_jws.decode(token, self._secret, algorithms=["HS256"]))
-        except jwt.InvalidSignatureError:
-            raise _no_key("None of the keys was able to decode the JWT") from None
-        except jwt.PyJWTError:
-            raise _invalid("PGRST301", "JWT cryptographic operation failed") from None
+        for secret in self._secrets:
+            try:
+                return bytes(jwt.api_jws.decode(token, secret, algorithms=["HS256"]))
+            except jwt.InvalidSignatureError:
+                continue
+            except jwt.PyJWTError:
+                raise _invalid("PGRST301", "JWT cryptographic operation failed") from None
+        raise _no_key("None of the keys was able to decode the JWT")
 
 
 def _object(payload: bytes) -> dict[str, Any]:

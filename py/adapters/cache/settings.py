@@ -18,6 +18,10 @@ class Settings(ServerSettings):
     jwt_secret: SecretStr = Field(
         default=..., min_length=32, description="The gateway's HS256 key; verifies the callers' tokens"
     )
+    jwt_previous_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="The key before it, whose tokens are accepted while `hub rotate-key` is under way",
+    )
     cache_database_url: SecretStr = Field(
         default=...,
         min_length=1,

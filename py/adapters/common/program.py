@@ -9,6 +9,7 @@ from litestar import Litestar
 from pydantic import ValidationError
 
 from adapters.common import logs
+from adapters.common.credentials import published_secrets
 from adapters.common.settings import ServerSettings, SettingsError
 
 S = TypeVar("S", bound=ServerSettings)
@@ -24,12 +25,19 @@ def load_settings(settings_class: type[S]) -> S | None:
     """Configure the logs and read the settings; prints what is wrong with them and returns None."""
     logs.configure()
     try:
-        return settings_class.load()
+        settings = settings_class.load()
     except ValidationError as error:
         for problem in error.errors():
             where = f"HUB_{str(problem['loc'][0]).upper()}: " if problem["loc"] else ""
             print(f"{settings_class.NAME}: {where}{problem['msg']}", file=sys.stderr)
         return None
+    except ValueError as error:  # of a file with a secret
+        print(f"{settings_class.NAME}: {error}", file=sys.stderr)
+        return None
+    published = published_secrets(settings)
+    for variable in published:
+        print(f"{settings_class.NAME}: {variable}: everyone knows this value", file=sys.stderr)
+    return None if published else settings
 
 
 def serve(app: Litestar, settings: ServerSettings) -> int:

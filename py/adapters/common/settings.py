@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from adapters.common.credentials import SecretFiles
 
 
 class SettingsError(Exception):
@@ -27,6 +29,18 @@ class ServerSettings(BaseSettings):
     jwt_secret: SecretStr = Field(
         default=..., min_length=32, description="The gateway's HS256 key; signs the adapter's own tokens"
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """A secret HUB_<FIELD> may be in a file that HUB_<FIELD>_FILE names."""
+        return init_settings, SecretFiles(settings_cls), env_settings
 
     @classmethod
     def load(cls) -> Self:

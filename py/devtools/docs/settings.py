@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
-from pydantic import BaseModel, SecretStr
+from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -47,6 +47,7 @@ OTHERS: Mapping[str, Mapping[str, str]] = {
         "HUB_CACHE_SETTINGS": "JSON file with the cache adapter's settings, like `HUB_ERP_SETTINGS`",
         "HUB_DATA_DIR": "Data folder of the stack; `.data` of the checkout by default",
         "HUB_ERP_SETTINGS": "JSON file with the ERP adapter's settings; its keys are `erp_kind` and so on",
+        "HUB_JWT_KEYS": "Keys of Compose's gateways during a rotation; `hub rotate-key --file` sets it",
         "HUB_NO_INSTALL": "1: `./hub` never installs Debian packages",
         "HUB_PG_BIN": "Folder of PostgreSQL's programs, if not the newest installed version",
         "HUB_POSTGREST_SHA256": "SHA-256 that a downloaded PostgREST must have",
@@ -95,7 +96,8 @@ def settings_page() -> str:
     return page(
         "Settings",
         "Every environment variable. [Configure](../operations/configure.md) explains where settings come"
-        " from. For the adapters an empty variable counts as not set.",
+        " from. An empty variable counts as not set. A secret `HUB_X` may be in a file instead, which"
+        " `HUB_X_FILE` names.",
         *parts,
     )
 
@@ -103,7 +105,13 @@ def settings_page() -> str:
 def names() -> set[str]:
     """Every documented variable."""
     fields = {PREFIX + name.upper() for _, class_ in CLASSES.values() for name in class_.model_fields}
-    return fields | {name for group in OTHERS.values() for name in group}
+    files = {
+        f"{PREFIX}{name.upper()}_FILE"
+        for _, class_ in CLASSES.values()
+        for name, field in class_.model_fields.items()
+        if field.annotation is SecretStr
+    }
+    return fields | files | {name for group in OTHERS.values() for name in group}
 
 
 def read_by(files: Iterable[Path]) -> set[str]:
@@ -149,6 +157,7 @@ def _annotation(annotation: Any) -> str:
         bool: "true or false",
         Path: "path",
         SecretStr: "secret",
+        AwareDatetime: "time",
     }
     return known.get(annotation, getattr(annotation, "__name__", str(annotation)))
 

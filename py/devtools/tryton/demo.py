@@ -37,7 +37,8 @@ def connect(stack: Stack) -> Iterator["TrytonErp"]:
     """Have the stack run Tryton and the ERP adapter; yields the demo's view of Tryton."""
     _provision(stack)
     program = _declare(stack)
-    with psycopg.connect(stack.settings.database_url) as conn:  # the adapter starts only with this config
+    # The adapter starts only with this config.
+    with psycopg.connect(stack.settings.database_url.get_secret_value()) as conn:
         conn.execute(
             "update app.system_configs set config_value = '\"tryton\"'"
             " where config_key = 'erp.kind' and config_value <> '\"tryton\"'"

@@ -6,6 +6,7 @@ import sys
 
 import psycopg
 
+from adapters.common.credentials import is_published
 from hub import settings
 from hub.console import say
 from hub.errors import UserError
@@ -23,6 +24,8 @@ def superadmin(email: str, name: str, phone: str | None, database: str | None) -
     Raises UserError if the account exists, or if the password or a value is invalid.
     """
     password = _ask_password()
+    if is_published(password):
+        raise UserError("everyone knows this password", hint="choose another one")
     try:
         with psycopg.connect(settings.database_url(database), connect_timeout=10) as conn:
             conn.execute(f"set role {OWNER}")

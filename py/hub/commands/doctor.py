@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -60,6 +61,12 @@ def _stack() -> Iterator[Finding]:
         return
     mode = settings.env_file(stack.folder).stat().st_mode & 0o777
     yield mode == 0o600, f"secrets in {settings.env_file(stack.folder)} have mode {mode:04o}"
+    if until := stack.settings.jwt_previous_until:
+        yield (
+            until > datetime.now(UTC),
+            f"the former signing secret is needed until {until:%Y-%m-%d %H:%M %Z}; then:"
+            " ./hub rotate-key --drop",
+        )
     running = stack.cluster.is_running()
     yield (
         running,
@@ -73,7 +80,7 @@ def _stack() -> Iterator[Finding]:
     if not running:
         return
     try:
-        with psycopg.connect(stack.settings.database_url, connect_timeout=5) as conn:
+        with psycopg.connect(stack.settings.database_url.get_secret_value(), connect_timeout=5) as conn:
             yield connections(conn, CONNECTIONS + (gateway.POOL_SIZE + 1 if stack.has_replica else 0))
             if stack.has_replica:
                 yield standby(conn)

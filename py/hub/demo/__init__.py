@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
+from hub import settings
 from hub.console import out, say
 from hub.demo import summary
 from hub.demo.context import DemoContext
@@ -29,7 +30,8 @@ def run(
     """
     stack = up(with_replica=with_replica)
     with out.status("loading the demo data ..."):
-        counts = load(stack.settings.database_url)
+        counts = load(stack.settings.database_url.get_secret_value())
+    settings.mark_as_demo(stack.folder)
     if counts:
         say("loaded " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     else:
@@ -39,7 +41,7 @@ def run(
         DemoContext.open(
             Narrator(out),
             gateway_url=stack.settings.gateway_url,
-            database_url=stack.settings.database_url,
+            database_url=stack.settings.database_url.get_secret_value(),
             jwt_secret=stack.settings.jwt_secret.get_secret_value(),
             messages=messages_file(stack),
             erp=erp,

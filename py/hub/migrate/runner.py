@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,19 @@ _STANDBY_SECONDS = 40  # a report can delay a standby by max_standby_streaming_d
 
 Say = Callable[[str], None]
 
+PreviousSecret = tuple[str, datetime]
+"""The signing secret before the present one, and until when its tokens are accepted."""
+
 
 def migrate(
     database_url: str,
     *,
     require_cron: bool = False,
     jwt_secret: str | None = None,
+    jwt_previous: PreviousSecret | None = None,
     authenticator_password: str | None = None,
     cache_password: str | None = None,
+    trusted_proxies: str = "",
     sql_root: Path | None = None,
     migrations_root: Path | None = None,
     say: Say | None = None,
@@ -41,9 +47,10 @@ def migrate(
     """Migrate a database to the latest version. A second run changes nothing.
 
     `database_url` must be a direct connection, because a pooler does not keep the session of the advisory
-    lock. `jwt_secret` and the passwords of the logins `authenticator` and `cache` are stored in the database
-    if given. Raises MigrationError for a file that fails or a database that does not match the files, and
-    UserError if the database cannot be reached.
+    lock. `jwt_secret`, the former one that is still accepted, and the passwords of the logins `authenticator`
+    and `cache` are stored in the database if given, `trusted_proxies` in the config of that name. Raises
+    MigrationError for a file that fails or a database that does not match the files, and UserError if the
+    database cannot be reached.
     """
     tree = Tree(sql_root or paths.sql_root(), migrations_root or paths.migrations_root())
     report = Report()
@@ -53,7 +60,8 @@ def migrate(
             report.steps = apply_pending(conn, tree)
             apply_repeatables(conn, tree, report)
             _analyze_new_tables(conn)
-            report.secret_stored = _store_secret(conn, jwt_secret)
+            report.secret_stored = store_secret(conn, jwt_secret, jwt_previous)
+            _store_proxies(conn, trusted_proxies)
             try:
                 apply_jobs(conn, tree, report, require_cron=require_cron)
             finally:
@@ -130,15 +138,32 @@ def _wait_for_standbys(conn: psycopg.Connection[Any], report: Report) -> None:
         time.sleep(0.05)
 
 
-def _store_secret(conn: psycopg.Connection[Any], secret: str | None) -> bool:
-    """Store the signing secret for `login`; returns whether it changed."""
+def _store_proxies(conn: psycopg.Connection[Any], proxies: str) -> None:
+    """Write `auth.trusted_proxies` where the installation names its proxies; raises psycopg.Error."""
+    networks = [network.strip() for network in proxies.split(",") if network.strip()]
+    if networks:
+        with conn.transaction():
+            conn.execute(f"set local role {OWNER}")
+            conn.execute(
+                "update app.system_configs set config_value = to_jsonb(%s::text[])"
+                " where config_key = 'auth.trusted_proxies'",
+                [networks],
+            )
+
+
+def store_secret(
+    conn: psycopg.Connection[Any], secret: str | None, previous: PreviousSecret | None = None
+) -> bool:
+    """Store the signing secret for `login`, and the one before it; returns whether they changed."""
     if not secret or not conn.execute("select to_regclass('auth.jwt_secret')").fetchall()[0][0]:
         return False
     with conn.transaction():
         conn.execute(f"set local role {OWNER}")
         stored = conn.execute(
-            "insert into auth.jwt_secret as s (secret) values (%s) on conflict (singleton)"
-            " do update set secret = excluded.secret where s.secret <> excluded.secret",
-            [secret],
+            "insert into auth.jwt_secret as s (secret, previous_secret, previous_until) values (%s, %s, %s)"
+            " on conflict (singleton) do update set secret = excluded.secret,"
+            " previous_secret = excluded.previous_secret, previous_until = excluded.previous_until"
+            " where s is distinct from excluded",
+            [secret, *(previous or (None, None))],
         )
         return stored.rowcount > 0

@@ -62,7 +62,7 @@ def _gateway(stack: Stack, gateway: Gateway) -> Program:
     settings = stack.settings
     config = GatewayConfig(
         db_uri=settings.authenticator_url,
-        jwt_secret=settings.jwt_secret.get_secret_value(),
+        jwt_secret=settings.jwt_keys,
         port=settings.gateway_port,
         admin_port=settings.gateway_admin_port,
     )
@@ -74,7 +74,7 @@ def _reports(stack: Stack, gateway: Gateway) -> Program:
     settings = stack.settings
     config = GatewayConfig(
         db_uri=settings.reports_database_url,
-        jwt_secret=settings.jwt_secret.get_secret_value(),
+        jwt_secret=settings.jwt_keys,
         port=settings.reports_port,
         admin_port=settings.reports_admin_port,
         pre_request="auth.reports_guard",
@@ -147,6 +147,8 @@ def _cache(stack: Stack) -> Program | None:
         values.setdefault("redis_url", stack.settings.redis_url)
     values.setdefault("cache_database_url", stack.settings.cache_url)
     values |= {"cache_port": str(port), "jwt_secret": stack.settings.jwt_secret.get_secret_value()}
+    if stack.settings.jwt_previous:
+        values["jwt_previous_secret"] = stack.settings.jwt_previous[0]
     return _adapter(stack, "cache", port, values)
 
 

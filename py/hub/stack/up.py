@@ -15,6 +15,7 @@ from hub.console import out, say
 from hub.errors import UserError
 from hub.migrate import Report, migrate
 from hub.ports import HOST
+from hub.seed import published
 from hub.stack import gateway as gateways
 from hub.stack import replica
 from hub.stack.layout import Stack
@@ -56,6 +57,8 @@ def up(*, quiet: bool = False, with_replica: bool = False) -> Stack:
         stack.cluster.ensure_database(stack.settings.database)
         status.update("migrating ...")
         report = migrate_stack(stack)
+        if not stack.settings.demo:
+            published.refuse(stack.cluster.url(stack.settings.database))
         if with_replica or stack.has_replica:
             status.update("starting the standby ...")
             _start_replica(stack, required=with_replica)
@@ -97,8 +100,10 @@ def migrate_stack(stack: Stack) -> Report:
     return migrate(
         stack.cluster.url(stack.settings.database),
         jwt_secret=stack.settings.jwt_secret.get_secret_value(),
+        jwt_previous=stack.settings.jwt_previous,
         authenticator_password=stack.settings.authenticator_password.get_secret_value(),
         cache_password=stack.settings.cache_password.get_secret_value(),
+        trusted_proxies=stack.settings.trusted_proxies,
         say=say,
     )
 

@@ -22,6 +22,7 @@ from tests.support.context import (
     set_config,
     shadow,
     submit,
+    trust_proxies,
     value,
 )
 from tests.support.factories import insert, make_agent, set_price
@@ -50,6 +51,17 @@ def test_audit_row_names_actor_type_role_and_represented_partner(db: Connection,
         ("UPDATE", "SYSTEM", "erp", context.erp.sub, None),
         ("UPDATE", "PARTNER", "partner", who.sub, None),
         ("UPDATE", "SYSTEM", "system", None, None),
+    ]
+
+
+def test_job_is_audited_as_system(db: Connection, context: Context, order: dict[str, Any]) -> None:
+    pay(db, context, approve(db, context, order))
+    audit_rows(db)
+    with as_owner(db):  # as pg_cron runs every job
+        vest_points(db)
+    rows = audit_rows(db, target_type="point_transactions")
+    assert [(row["actor_type"], row["actor_role"], row["actor_id"]) for row in rows] == [
+        ("SYSTEM", "system", None)
     ]
 
 
@@ -200,9 +212,8 @@ def test_statement_without_rows_is_not_audited(db: Connection, context: Context)
     assert value(db, "select count(*) from app.audit_buffer") == before == 0
 
 
-def test_first_address_of_x_forwarded_for_is_kept_and_masked_in_row_values(
-    db: Connection, context: Context
-) -> None:
+def test_callers_address_is_kept_and_masked_in_row_values(db: Connection, context: Context) -> None:
+    trust_proxies(db)
     headers = {"X-Forwarded-For": " 203.0.113.7 , 10.0.0.1"}
     call_rpc(db, context.partners[0], "save_draft", headers, items=items(SKU_000=1))
     call_rpc(db, context.agents[0], "start_shadow_session", headers, partner_id=context.partners[0].sub)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.calls import Response, call_rpc
-from tests.support.context import Caller, Connection, Context, value
+from tests.support.context import Caller, Connection, Context, trust_proxies, value
 from tests.support.rls_dataset import PASSWORD
 
 Anonymously = Callable[..., Response]
@@ -18,6 +18,7 @@ def passwords(db: Connection, context: Context) -> None:
     password_hash = value(db, "select extensions.crypt(%s, extensions.gen_salt('bf', 4))", PASSWORD)
     for table in ("partners", "agents"):
         db.execute(f"update app.{table} set password_hash = %s".encode(), [password_hash])
+    trust_proxies(db)
 
 
 @pytest.fixture

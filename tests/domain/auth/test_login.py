@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.support.calls import Response, call_rpc, refused
-from tests.support.context import Caller, Connection, Context, call, set_config, value
+from tests.support.context import Caller, Connection, Context, call, set_config, trust_proxies, value
 from tests.support.factories import make_subdist
 from tests.support.rls_dataset import PASSWORD
 from tests.support.test_cluster import JWT_SECRET
@@ -26,6 +26,7 @@ def _passwords(db: Connection, context: Context) -> None:
     password_hash = value(db, "select extensions.crypt(%s, extensions.gen_salt('bf', 4))", PASSWORD)
     for table in ("partners", "agents"):
         db.execute(f"update app.{table} set password_hash = %s".encode(), [password_hash])
+    trust_proxies(db)
 
 
 def login(
@@ -215,6 +216,36 @@ def test_successor_of_a_refresh_token_depends_on_the_signing_secret(db: Connecti
     assert outcome(refresh(db, first)) == (401, "REFRESH_TOKEN_REUSED")
 
 
+def rotate_key(db: Connection, until: str) -> None:
+    """Rotate the signing secret as `hub rotate-key` does."""
+    db.execute(
+        "update auth.jwt_secret set previous_secret = secret, secret = secret || 'x',"
+        f" previous_until = now() + interval '{until}'".encode()
+    )
+
+
+def test_refresh_that_is_repeated_across_a_rotation_of_the_key_returns_the_same_successor(
+    db: Connection, context: Context
+) -> None:
+    first = tokens(db)["refresh_token"]
+    second = refresh(db, first).body["refresh_token"]
+    rotate_key(db, "1 hour")
+    assert refresh(db, first).body["refresh_token"] == second
+    assert refresh(db, second).status == 200
+
+
+def test_device_is_known_until_a_rotation_of_the_key_ends(db: Connection, context: Context) -> None:
+    known = {"X-Device-Token": tokens(db)["device_token"]}
+    for _ in range(6):
+        login(db, password="salah-sekali")
+    rotate_key(db, "1 hour")
+    assert login(db, headers=known).status == 200
+    for _ in range(6):
+        login(db, password="salah-sekali")
+    db.execute("update auth.jwt_secret set previous_until = now()")
+    assert login(db, headers=known).status == 429
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -343,12 +374,60 @@ def test_request_link_does_not_reveal_which_numbers_are_known(
     make_subdist(db, context.regions["papua"], whatsapp_number="+628190000000")
     make_subdist(db, context.regions["papua"], whatsapp_number="+628191111111", status="SUSPENDED")
     for requested in (number, "+628191111111"):
-        for _ in range(5):
+        for _ in range(7):
             response = request_link(db, requested)
             assert (response.status, response.body) == (200, {"sent": True, "minutes": 15})
-        assert outcome(request_link(db, requested)) == (429, "TOO_MANY_ATTEMPTS")
     links = value(db, "select count(*) from auth.sign_in_links")
     assert links == (5 if number == "+628190000000" else 0)
+
+
+def pass_time(db: Connection, minutes: int) -> None:
+    """Let time pass since the sign-in links were requested."""
+    db.execute(
+        "update auth.sign_in_links set created_at = created_at - d.passed,"
+        " expires_at = expires_at - d.passed, used_at = used_at - d.passed"
+        " from (select make_interval(mins => %s) as passed) as d",
+        [minutes],
+    )
+
+
+def test_stranger_neither_floods_a_sub_distributor_with_links_nor_leaves_them_without_one(
+    db: Connection, context: Context
+) -> None:
+    who = make_subdist(db, context.regions["papua"], whatsapp_number="+628190000000")
+    usable = "select count(*) from auth.sign_in_links where expires_at > now() and used_at is null"
+    for _ in range(24 * 60 // 5):
+        for _ in range(3):
+            assert request_link(db, "+628190000000").status == 200
+        assert value(db, usable) >= 1
+        pass_time(db, 5)
+    links = link_tokens(db, who)
+    assert 5 <= len(links) <= 5 + 24 // 2
+    assert request_link(db, "+628190000000").status == 200
+    newest = link_tokens(db, who)[-1]
+    assert call_rpc(db, ANONYMOUS, "redeem_link", token=newest).status == 200
+    pass_time(db, 1)
+    assert request_link(db, "+628190000000").status == 200
+    assert len(link_tokens(db, who)) == len(links) + 1, "after a sign-in there are links at once again"
+
+
+def test_links_that_were_sent_stay_valid_when_others_are_requested(db: Connection, context: Context) -> None:
+    who = make_subdist(db, context.regions["papua"], whatsapp_number="+628190000000")
+    for _ in range(6):
+        request_link(db, "+628190000000")
+    for token in link_tokens(db, who):
+        assert call_rpc(db, ANONYMOUS, "redeem_link", token=token).status == 200
+
+
+def test_requests_of_links_are_throttled_by_the_callers_address(db: Connection, context: Context) -> None:
+    set_config(db, context, "auth.max_failures_per_address", 2)
+    numbers = [f"+62819000000{i}" for i in range(3)]
+    answers = [
+        call_rpc(db, ANONYMOUS, "request_link", FROM, whatsapp_number=number).status for number in numbers
+    ]
+    assert answers == [200, 200, 429]
+    other = {"X-Forwarded-For": "203.0.113.8"}
+    assert call_rpc(db, ANONYMOUS, "request_link", other, whatsapp_number=numbers[0]).status == 200
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,10 @@ def test_history_of_the_scheduler_is_purged_in_batches_after_a_week(clone: Clone
             " database text default current_database())"
         )
         conn.execute(
+            "grant usage on schema cron to hub_owner;"
+            " grant select, delete on cron.job_run_details to hub_owner"
+        )
+        conn.execute(
             "insert into cron.job_run_details select 9, -n, '2020-01-01', '2020-01-01', 'another'"
             " from generate_series(1, 60) as n"
         )

@@ -49,6 +49,19 @@ def test_every_config_definition_has_a_value(db: Connection) -> None:
                 list(range(1, 22)),
             )
         ],
+        *[
+            ("auth.trusted_proxies", given, "INVALID_CONFIG_VALUE")
+            for given in (
+                "10.0.0.1",
+                ["nginx"],
+                ["10.0.0.1/33"],
+                [10],
+                [None],
+                [["10.0.0.1"]],
+                [""],
+                ["10.0.0.1"] * 21,
+            )
+        ],
         ("no.such.key", 1, "UNKNOWN_CONFIG"),
         ("", 1, "INVALID_ARGUMENT"),
     ],
@@ -113,6 +126,13 @@ def test_list_of_whole_numbers_is_stored_as_integers(db: Connection, context: Co
     stored = "select config_value::text from app.system_configs where config_key = 'invoice.reminder_days'"
     assert value(db, stored) == str([int(day) for day in given])
     assert value(db, "select app.config_int_list('invoice.reminder_days')") == [int(day) for day in given]
+
+
+def test_networks_are_stored_in_their_short_form(db: Connection, context: Context) -> None:
+    given = ["10.0.0.1/32", "172.16.0.0/12", "2001:DB8:0::/48", "127.0.0.1"]
+    set_config(db, context, "auth.trusted_proxies", given)
+    stored = "select config_value from app.system_configs where config_key = 'auth.trusted_proxies'"
+    assert value(db, stored) == ["10.0.0.1", "172.16.0.0/12", "2001:db8::/48", "127.0.0.1"]
 
 
 def test_calendar_with_fractional_days_is_refused(db: Connection, context: Context) -> None:

@@ -54,6 +54,10 @@ def test_pg_cron_runs_the_sweep_and_health_reports_failures(scheduled: str) -> N
             time.sleep(0.2)
         assert value(conn, ran) == 2, "the scheduler runs procedures that commit, too"
         assert value(conn, "select count(*) from app.audit_logs") > 0
+        sweep = "select array_agg(distinct actor_role) from app.audit_logs where target_id = %s"
+        assert value(conn, sweep + " and action = 'UPDATE' and new_value ? 'sla_escalated'", late) == [
+            "system"
+        ]
         conn.execute("select set_config('request.jwt.claims', '{\"role\": \"admin\"}', false)")
         healthy = "select total_runs > 0 and seconds_since_success < 90 from jobs.health() where job = %s"
         assert value(conn, healthy, "sla-sweep") is True

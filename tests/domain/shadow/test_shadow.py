@@ -18,6 +18,7 @@ from tests.support.context import (
     set_config,
     shadow,
     submit,
+    trust_proxies,
     value,
 )
 from tests.support.factories import insert, make_agent, make_partner
@@ -214,6 +215,7 @@ def test_partner_cannot_open_a_session_even_with_execute_granted(db: Connection,
 
 
 def test_session_records_the_agents_address(db: Connection, context: Context) -> None:
+    trust_proxies(db)
     headers = {"X-Forwarded-For": "203.0.113.7"}
     call_rpc(db, context.agents[0], "start_shadow_session", headers, partner_id=context.partners[0].sub)
     assert value(db, "select ip_address from app.agent_sessions") == "203.0.113.7"
