@@ -1634,9 +1634,11 @@ COMMENT ON FUNCTION auth.agent_regions() IS 'The calling agent''s region and all
 
 CREATE FUNCTION auth.caller_role() RETURNS text
     LANGUAGE sql STABLE
-    AS $$ select coalesce(nullif(current_setting('role', true), 'none'), 'system') $$;
+    AS $$
+  select coalesce(nullif(nullif(current_setting('role', true), 'none'), 'hub_owner'), 'system')
+$$;
 
-COMMENT ON FUNCTION auth.caller_role() IS 'Database role of the caller, "system" for jobs and maintenance';
+COMMENT ON FUNCTION auth.caller_role() IS 'Database role of the caller, "system" for jobs, which run as hub_owner, and for maintenance';
 
 CREATE FUNCTION auth.current_user_id() RETURNS uuid
     LANGUAGE sql STABLE
@@ -2091,7 +2093,8 @@ CREATE FUNCTION api.request_link(whatsapp_number text) RETURNS json
     AS $$ select auth.request_link(request_link.whatsapp_number) $$;
 
 COMMENT ON FUNCTION api.request_link(whatsapp_number text) IS 'Send a sub-distributor a sign-in link over WhatsApp
-Unknown numbers get the same answer: api.code_sent.
+Unknown numbers get the same answer: api.code_sent. A number that was sent enough links gets no
+other one until they have expired; they stay valid.
 Errors: INVALID_ARGUMENT 400, INVALID_PHONE 422, TOO_MANY_ATTEMPTS 429.';
 
 CREATE FUNCTION api.request_password_reset(email text) RETURNS json
@@ -3154,6 +3157,13 @@ begin
     end if;
     return;
   end if;
+  if v_definition.value_type = 'NETWORK_LIST' then
+    if not auth.is_network_list(p_value) then
+      perform app.fail('INVALID_CONFIG_VALUE',
+        p_key || ' takes a list of at most 20 addresses or networks, such as "10.0.0.0/8"');
+    end if;
+    return;
+  end if;
   if jsonb_typeof(p_value) is distinct from 'number' then
     perform app.fail('INVALID_CONFIG_VALUE', format('%s takes a number', p_key));
   end if;
@@ -3810,6 +3820,10 @@ CREATE FUNCTION app.config_definitions() RETURNS TABLE(config_key text, value_ty
       'Failed sign-ins of one address until it has to wait'),
     ('auth.failure_window_minutes', 'INT', '15', 1, 1440, null,
       'Minutes during which failures count; also the longest wait'),
+    ('auth.trusted_proxies', 'NETWORK_LIST', '[]', null, null, null,
+      'Addresses and networks of the proxies before the gateway, as a list of up to 20 texts: a '
+      'caller''s address is the last one in X-Forwarded-For that is none of them; []: the header '
+      'is ignored'),
     ('cache.stock_seconds', 'INT', '5', 1, 3600, null,
       'Seconds that the cache may serve a reading of the stock'),
     ('retention.message_days', 'INT', '400', 30, 36500, null,
@@ -4234,17 +4248,23 @@ CREATE FUNCTION app.erase_account(p_partner_id uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
 begin
+  -- A sign-in that is being checked locks its count before the account; what it holds is purged
+  -- within two days.
   delete from auth.login_attempts as a
-  where a.key in (
+  where a.key = any (array(
+    select l.key from auth.login_attempts as l
+    where l.key in (
       select auth.attempt_key(k.kind, c.email)
       from app.partner_contacts(p_partner_id) as c, unnest(array['email', 'reset']) as k (kind)
       union all
       select auth.attempt_key('password', p_partner_id::text)
       union all
-      select k.kind || s.ip_address
+      select k.kind || auth.network_of(s.ip_address)
       from auth.sessions as s, unnest(array['ip:', 'reset-ip:']) as k (kind)
       where s.subject_id = p_partner_id
-    );
+    )
+    for update skip locked
+  ));
   delete from auth.password_codes as c where c.partner_id = p_partner_id;
   delete from auth.sessions as s where s.subject_id = p_partner_id;
   update app.partners as p set
@@ -5419,8 +5439,10 @@ begin
     t.action,
     app.mask_row(r.target_type, app.changed_columns(r.old_row, r.new_row)),
     app.mask_row(r.target_type, app.changed_columns(r.new_row, r.old_row)),
-    t.ip_address, t.created_at, t.actor_role, a.on_behalf_of, t.request_id
+    auth.forwarded_address(t.forwarded_for, x.proxies), t.created_at, t.actor_role, a.on_behalf_of,
+    t.request_id
   from taken as t
+  cross join (select auth.trusted_proxies() as proxies) as x
   cross join lateral app.actor_of(t.claims, t.actor_role) as a
   inner join rows as r on r.id = t.id
   order by t.created_at, t.id;
@@ -9739,10 +9761,14 @@ declare
   v_role text := auth.caller_role();
   v_session app.agent_sessions;
 begin
-  if v_role not in ('agent', 'admin', 'superadmin')
-    or not exists (select from app.agents as a where a.id = v_agent_id and a.is_active)
-  then
+  -- Locked, because a change of the agent's password closes the sessions that it finds.
+  perform from app.agents as a where a.id = v_agent_id and a.is_active for no key update;
+  if not found or v_role not in ('agent', 'admin', 'superadmin') then
     perform app.fail('NOT_ALLOWED', 'Only agents open shadow sessions', 'Sign in as an agent');
+  elsif auth.session_id() is not null and not exists (
+    select from auth.sessions as s where s.id = auth.session_id() and s.revoked_at is null
+  ) then
+    perform app.fail('SESSION_CLOSED', null, 'Sign in again');
   end if;
   -- A partner of another region is answered as an unknown one, so that agents cannot find out ids.
   if not exists (
@@ -10219,10 +10245,10 @@ CREATE FUNCTION app.tg_audit_delete() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  insert into app.audit_buffer (target_type, action, old_rows, claims, actor_role, ip_address)
+  insert into app.audit_buffer (target_type, action, old_rows, claims, actor_role, forwarded_for)
   select
     tg_table_name, tg_op, json_agg(o),
-    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
   from old_rows as o
   having count(*) > 0;
   return null;
@@ -10233,10 +10259,10 @@ CREATE FUNCTION app.tg_audit_insert() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  insert into app.audit_buffer (target_type, action, new_rows, claims, actor_role, ip_address)
+  insert into app.audit_buffer (target_type, action, new_rows, claims, actor_role, forwarded_for)
   select
     tg_table_name, tg_op, json_agg(n),
-    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
   from new_rows as n
   having count(*) > 0;
   return null;
@@ -10247,13 +10273,13 @@ CREATE FUNCTION app.tg_audit_insert_lines() RETURNS trigger
     AS $$
 begin
   insert into app.audit_buffer (
-    target_type, action, order_row, line_rows, claims, actor_role, ip_address
+    target_type, action, order_row, line_rows, claims, actor_role, forwarded_for
   )
   select
     tg_table_name, tg_op,
     (select o from app.orders as o where o.id = n.order_id and o.status <> 'DRAFT'),
     array_agg(n::app.order_items),
-    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
   from new_rows as n
   group by n.order_id;
   return null;
@@ -10264,10 +10290,10 @@ CREATE FUNCTION app.tg_audit_insert_row() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  insert into app.audit_buffer (target_type, action, new_rows, claims, actor_role, ip_address)
+  insert into app.audit_buffer (target_type, action, new_rows, claims, actor_role, forwarded_for)
   values (
     tg_table_name, tg_op, json_build_array(new),
-    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
   );
   return null;
 end $$;
@@ -10301,11 +10327,11 @@ CREATE FUNCTION app.tg_audit_update() RETURNS trigger
     AS $$
 begin
   insert into app.audit_buffer (
-    target_type, action, old_rows, new_rows, claims, actor_role, ip_address
+    target_type, action, old_rows, new_rows, claims, actor_role, forwarded_for
   )
   select
     tg_table_name, tg_op, (select json_agg(o) from old_rows as o), json_agg(n),
-    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
   from new_rows as n
   having count(*) > 0;
   return null;
@@ -10317,11 +10343,11 @@ CREATE FUNCTION app.tg_audit_update_row() RETURNS trigger
     AS $$
 begin
   insert into app.audit_buffer (
-    target_type, action, old_rows, new_rows, claims, actor_role, ip_address
+    target_type, action, old_rows, new_rows, claims, actor_role, forwarded_for
   )
   values (
     tg_table_name, tg_op, json_build_array(old), json_build_array(new),
-    auth.claims_text()::json, auth.caller_role(), auth.client_ip()
+    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
   );
   return null;
 end $$;
@@ -10979,7 +11005,10 @@ begin
     new.config_value := to_jsonb(trim_scale((new.config_value #>> '{}')::numeric));
   elsif jsonb_typeof(new.config_value) = 'array' then
     new.config_value := (
-      select coalesce(jsonb_agg(trim_scale(d.value::numeric) order by d.position), '[]')
+      select coalesce(jsonb_agg(case jsonb_typeof(new.config_value -> 0)
+        when 'number' then to_jsonb(trim_scale(d.value::numeric))
+        else to_jsonb(abbrev(d.value::inet))
+      end order by d.position), '[]')
       from jsonb_array_elements_text(new.config_value) with ordinality as d (value, position)
     );
   end if;
@@ -11710,10 +11739,13 @@ CREATE FUNCTION auth.claims_text() RETURNS text
 COMMENT ON FUNCTION auth.claims_text() IS 'The claims of the token as the gateway wrote them, null without a token';
 
 CREATE FUNCTION auth.client_ip() RETURNS text
-    LANGUAGE sql STABLE
-    AS $$ select left(btrim(split_part(auth.headers() ->> 'x-forwarded-for', ',', 1)), 45) $$;
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return auth.forwarded_address(auth.forwarded_for(), auth.trusted_proxies());
+end $$;
 
-COMMENT ON FUNCTION auth.client_ip() IS 'First address of X-Forwarded-For, null if no proxy set it';
+COMMENT ON FUNCTION auth.client_ip() IS 'The caller''s address as a trusted proxy reports it; null where auth.trusted_proxies is empty';
 
 CREATE FUNCTION auth.close_account_sessions(p_subject_id uuid, p_reason text, p_kept_session_id uuid DEFAULT NULL::uuid) RETURNS bigint
     LANGUAGE plpgsql
@@ -11823,6 +11855,36 @@ end $$;
 
 COMMENT ON FUNCTION auth.forbid_caching() IS 'Sets Cache-Control: no-store on the answer of the request';
 
+CREATE FUNCTION auth.forwarded_address(p_chain text, p_proxies inet[]) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+declare
+  v_hops text[] := string_to_array(p_chain, ',');
+  v_address inet;
+  v_client inet;
+begin
+  if coalesce(cardinality(p_proxies), 0) = 0 then
+    return null;
+  end if;
+  for v_position in reverse coalesce(cardinality(v_hops), 0)..1 loop
+    v_address := auth.hop_address(v_hops[v_position]);
+    exit when v_address is null;
+    v_client := v_address;
+    exit when not exists (
+      select from unnest(p_proxies) as p (network) where v_client <<= p.network
+    );
+  end loop;
+  return host(v_client);
+end $$;
+
+COMMENT ON FUNCTION auth.forwarded_address(p_chain text, p_proxies inet[]) IS 'The last address of X-Forwarded-For that is none of these proxies, which is the one that the outermost proxy saw; null without proxies, because then the caller alone wrote the header';
+
+CREATE FUNCTION auth.forwarded_for() RETURNS text
+    LANGUAGE sql STABLE
+    AS $$ select right(auth.headers() ->> 'x-forwarded-for', 300) $$;
+
+COMMENT ON FUNCTION auth.forwarded_for() IS 'The end of X-Forwarded-For as received: not yet an address to trust';
+
 CREATE FUNCTION auth.hash_password(p_password text) RETURNS text
     LANGUAGE plpgsql
     AS $$
@@ -11847,6 +11909,25 @@ CREATE FUNCTION auth.headers() RETURNS jsonb
     AS $$ select nullif(current_setting('request.headers', true), '')::jsonb $$;
 
 COMMENT ON FUNCTION auth.headers() IS 'Headers of the request, names in lower case; null outside a request';
+
+CREATE FUNCTION auth.hop_address(p_hop text) RETURNS inet
+    LANGUAGE plpgsql IMMUTABLE
+    AS $_$
+declare
+  v_hop text := btrim(p_hop, E' \t"');
+begin
+  -- [2001:db8::1]:443, 192.0.2.1:443, ::ffff:192.0.2.1
+  v_hop := coalesce(substring(v_hop from '^\[([^]]*)\]'), v_hop);
+  if v_hop like '%.%.%.%' then
+    v_hop := regexp_replace(regexp_replace(v_hop, '^::ffff:', '', 'i'), ':[0-9]+$', '');
+  end if;
+  return host(v_hop::inet)::inet;
+exception
+  when invalid_text_representation then
+    return null;
+end $_$;
+
+COMMENT ON FUNCTION auth.hop_address(p_hop text) IS 'The address of one entry of X-Forwarded-For, without its port; null for other texts';
 
 CREATE FUNCTION auth.invite(p_role text, p_id uuid) RETURNS json
     LANGUAGE plpgsql
@@ -11882,6 +11963,33 @@ end $$;
 
 COMMENT ON FUNCTION auth.invite(p_role text, p_id uuid) IS 'Sends a partner or an agent the code for their first password, over WhatsApp, else by e-mail; raises INVALID_ARGUMENT, NOT_ALLOWED, NOT_FOUND';
 
+CREATE FUNCTION auth.is_network(p_text text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+begin
+  return p_text::inet is not null;
+exception
+  when invalid_text_representation then
+    return false;
+end $$;
+
+COMMENT ON FUNCTION auth.is_network(p_text text) IS 'Whether the text is an address or a network in CIDR form, of IPv4 or IPv6';
+
+CREATE FUNCTION auth.is_network_list(p_value jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case
+    when jsonb_typeof(p_value) is distinct from 'array' then false
+    when jsonb_array_length(p_value) > 20 then false
+    else not exists (
+      select from jsonb_array_elements(p_value) as d
+      where jsonb_typeof(d) <> 'string' or auth.is_network(d #>> '{}') is not true
+    )
+  end
+$$;
+
+COMMENT ON FUNCTION auth.is_network_list(p_value jsonb) IS 'True for an array of at most 20 addresses and networks; it may be empty';
+
 CREATE FUNCTION auth.keep_request_id() RETURNS void
     LANGUAGE plpgsql STABLE
     AS $_$
@@ -11906,6 +12014,19 @@ end $$;
 
 COMMENT ON FUNCTION auth.keyed_hash(p_purpose text, p_text text) IS 'HMAC of a text under the signing secret, base64url; each purpose has hashes of its own';
 
+CREATE FUNCTION auth.keyed_hashes(p_purpose text, p_text text) RETURNS SETOF text
+    LANGUAGE sql STABLE
+    AS $$
+  select auth.keyed_hash(p_purpose, p_text)
+  union all
+  select auth.base64url(extensions.hmac(
+    convert_to(p_purpose || '|' || p_text, 'UTF8'),
+    convert_to(s.previous_secret, 'UTF8'), 'sha256'))
+  from auth.jwt_secret as s where s.previous_until > now()
+$$;
+
+COMMENT ON FUNCTION auth.keyed_hashes(p_purpose text, p_text text) IS 'The hash of auth.keyed_hash(), and during a rotation also the one under the former secret';
+
 CREATE FUNCTION auth.known_device(p_subject_ids uuid[]) RETURNS text
     LANGUAGE plpgsql STABLE
     AS $$
@@ -11915,7 +12036,8 @@ declare
 begin
   if v_session_id is null or not exists (
     select from unnest(p_subject_ids) as s (id)
-    where s.id is not null and auth.device_token(v_session_id, s.id) = v_token
+    cross join auth.keyed_hashes('device', v_session_id || '|' || s.id) as h (hash)
+    where s.id is not null and v_session_id || '.' || h.hash = v_token
   ) then
     return null;
   end if;
@@ -11924,12 +12046,34 @@ end $$;
 
 COMMENT ON FUNCTION auth.known_device(p_subject_ids uuid[]) IS 'Id of the device, by the header X-Device-Token, from which one of these accounts once signed in; null for other devices';
 
+CREATE FUNCTION auth.link_lifetime(p_subdist_id uuid) RETURNS interval
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_minutes int := app.config_int('auth.link_minutes');
+  v_unused int;
+  v_is_open boolean;
+begin
+  select count(*), bool_or(l.expires_at > now()) into v_unused, v_is_open
+  from auth.sign_in_links as l
+  where l.subdist_id = p_subdist_id and l.created_at > now() - interval '1 day'
+    and l.created_at > coalesce((
+      select max(u.used_at) from auth.sign_in_links as u where u.subdist_id = p_subdist_id
+    ), '-infinity');
+  return case
+    when v_unused < app.config_int('auth.max_failures') then make_interval(mins => v_minutes)
+    when not v_is_open then make_interval(mins => greatest(v_minutes, 120))
+  end;
+end $$;
+
+COMMENT ON FUNCTION auth.link_lifetime(p_subdist_id uuid) IS 'How long the next sign-in link of a sub-distributor is valid, null if they have enough of them';
+
 CREATE FUNCTION auth.login(p_email text, p_password text, p_role text DEFAULT NULL::text) RETURNS json
     LANGUAGE plpgsql
     AS $$
 declare
   v_email text;
-  v_ip text := auth.client_ip();
+  v_ip text := auth.network_of(auth.client_ip());
   v_max int := app.config_int('auth.max_failures');
   v_device text;
   v_wait int;
@@ -11977,6 +12121,22 @@ begin
   where a.key in (auth.attempt_key('email', v_email), auth.attempt_key('device', v_device));
   if v_is_partner and v_is_agent then
     return app.refuse('CHOOSE_ROLE', 'partner, ' || v_agent.role);
+  end if;
+  -- Checking a password takes long. An account that changed meanwhile has closed its sessions, and
+  -- gets no new one from the former password.
+  if v_is_partner then
+    perform from app.partners as p
+    where p.id = v_partner.id and p.password_hash = v_partner.password_hash and p.is_active
+      and p.deleted_at is null
+    for no key update;
+  else
+    perform from app.agents as a
+    where a.id = v_agent.id and a.password_hash = v_agent.password_hash and a.is_active
+      and auth.agent_database_role(a.role) = v_agent.role
+    for no key update;
+  end if;
+  if not found then
+    return app.refuse('INVALID_CREDENTIALS');
   elsif v_is_partner then
     return auth.open_session(v_partner.id, 'partner');
   end if;
@@ -12037,6 +12197,14 @@ begin
 end $$;
 
 COMMENT ON FUNCTION auth.may_write(p_role text, p_method text, p_path text) IS 'Whether the role is granted what an HTTP method writes to the view of this path';
+
+CREATE FUNCTION auth.network_of(p_ip text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case when p_ip like '%:%' then text(network(set_masklen(p_ip::inet, 64))) else p_ip end
+$$;
+
+COMMENT ON FUNCTION auth.network_of(p_ip text) IS 'What counts as one caller in limits by address: an IPv4 address, or the /64 of an IPv6 one';
 
 CREATE FUNCTION auth.new_code(OUT token text, OUT token_hash bytea) RETURNS record
     LANGUAGE plpgsql
@@ -12172,19 +12340,20 @@ CREATE FUNCTION auth.redeem_link(p_token text) RETURNS json
     AS $$
 declare
   v_link auth.sign_in_links;
+  v_is_active boolean;
 begin
   select * into v_link from auth.sign_in_links as l
-  where l.token_hash = auth.token_hash(p_token) for no key update;
-  if not found or v_link.used_at is not null or v_link.expires_at <= now()
-    or not auth.subject_is_active(v_link.subdist_id, 'subdist')
+  where l.token_hash = auth.token_hash(p_token);
+  select s.status = 'ACTIVE' into v_is_active
+  from app.sub_distributors as s where s.id = v_link.subdist_id for no key update;
+  select * into v_link from auth.sign_in_links as l
+  where l.token_hash = v_link.token_hash for no key update;
+  if not found or v_is_active is not true or v_link.used_at is not null
+    or v_link.expires_at <= now()
   then
     return app.refuse('INVALID_LINK');
   end if;
   update auth.sign_in_links as l set used_at = now() where l.token_hash = v_link.token_hash;
-  delete from auth.login_attempts as a where a.key = (
-    select auth.attempt_key('link', s.whatsapp_number)
-    from app.sub_distributors as s where s.id = v_link.subdist_id
-  );
   return auth.open_session(v_link.subdist_id, 'subdist');
 end $$;
 
@@ -12206,11 +12375,14 @@ begin
   end if;
   select * into strict v_session
   from auth.sessions as s where s.id = v_token.session_id for no key update;
-  v_successor := auth.keyed_hash('refresh', p_refresh_token);
-  if v_token.used_at < now() - v_grace or (v_token.used_at is not null and not exists (
-    select from auth.refresh_tokens as t
-    where t.token_hash = auth.token_hash(v_successor) and t.used_at is null
-  )) then
+  if v_token.used_at is null then
+    v_successor := auth.keyed_hash('refresh', p_refresh_token);
+  else
+    select h.hash into v_successor
+    from auth.keyed_hashes('refresh', p_refresh_token) as h (hash)
+    join auth.refresh_tokens as t on t.token_hash = auth.token_hash(h.hash) and t.used_at is null;
+  end if;
+  if v_token.used_at < now() - v_grace or v_successor is null then
     perform auth.revoke_session(v_token.session_id, 'refresh token reused');
     return app.refuse('REFRESH_TOKEN_REUSED');
   end if;
@@ -12319,9 +12491,11 @@ CREATE FUNCTION auth.request_link(p_whatsapp_number text) RETURNS json
     AS $$
 declare
   v_number text;
+  v_ip text := auth.network_of(auth.client_ip());
   v_minutes int := app.config_int('auth.link_minutes');
   v_wait int;
   v_subdist record;
+  v_lifetime interval;
   v_link record;
 begin
   v_number := app.phone_number(
@@ -12329,35 +12503,40 @@ begin
   if v_number is null then
     perform app.fail('INVALID_PHONE', 'whatsapp_number');
   end if;
-  v_wait := auth.count_attempt(
-    auth.attempt_key('link', v_number), app.config_int('auth.max_failures'));
+  if v_ip is not null then
+    v_wait := auth.count_attempt(
+      'link-ip:' || v_ip, app.config_int('auth.max_failures_per_address'));
+  end if;
   if v_wait is not null then
     return app.refuse('TOO_MANY_ATTEMPTS', p_retry_after_seconds => v_wait);
   end if;
   for v_subdist in
     select s.id from app.sub_distributors as s
-    where s.whatsapp_number = v_number and s.status = 'ACTIVE' order by s.id
+    where s.whatsapp_number = v_number and s.status = 'ACTIVE' order by s.id for no key update
   loop
+    v_lifetime := auth.link_lifetime(v_subdist.id);
+    continue when v_lifetime is null;
     select * into v_link from auth.new_code();
     insert into auth.sign_in_links (token_hash, subdist_id, expires_at)
-    values (v_link.token_hash, v_subdist.id, now() + make_interval(mins => v_minutes));
+    values (v_link.token_hash, v_subdist.id, now() + v_lifetime);
     perform app.enqueue_messages(
       'sign_in_link', 'SUBDIST', array[v_subdist.id], null,
-      jsonb_build_object('token', v_link.token, 'minutes', v_minutes), 'WHATSAPP',
-      now() + make_interval(mins => v_minutes));
+      jsonb_build_object(
+        'token', v_link.token, 'minutes', (extract(epoch from v_lifetime) / 60)::int),
+      'WHATSAPP', now() + v_lifetime);
   end loop;
   -- The same answer for every number, so that callers cannot find out which numbers are registered.
   return json_build_object('sent', true, 'minutes', v_minutes);
 end $$;
 
-COMMENT ON FUNCTION auth.request_link(p_whatsapp_number text) IS 'Sends a single-use sign-in token to a sub-distributor over WhatsApp';
+COMMENT ON FUNCTION auth.request_link(p_whatsapp_number text) IS 'Sends a single-use sign-in token to a sub-distributor over WhatsApp, unless they have enough valid ones; throttled by address';
 
 CREATE FUNCTION auth.request_password_reset(p_email text) RETURNS json
     LANGUAGE plpgsql
     AS $$
 declare
   v_email text;
-  v_ip text := auth.client_ip();
+  v_ip text := auth.network_of(auth.client_ip());
   v_minutes int := app.config_int('auth.reset_minutes');
   v_wait int;
   v_account record;
@@ -12396,17 +12575,26 @@ declare
   v_code auth.password_codes;
   v_id uuid;
   v_role text;
-  v_email text;
+  v_attempts text[];
 begin
   select c.* into v_code
   from auth.password_codes as c where c.token_hash = auth.token_hash(p_token);
+  select array[auth.attempt_key('email', e.email), auth.attempt_key('reset', e.email)]
+  into v_attempts
+  from (
+    select p.email from app.partners as p where p.id = v_code.partner_id
+    union all
+    select a.email from app.agents as a where a.id = v_code.agent_id
+  ) as e;
+  perform from auth.login_attempts as a
+  where a.key = any (v_attempts) order by a.key for update;
   if v_code.partner_id is not null then
-    select p.id, 'partner', p.email into v_id, v_role, v_email
+    select p.id, 'partner' into v_id, v_role
     from app.partners as p
     where p.id = v_code.partner_id and p.is_active and p.deleted_at is null
     for no key update;
   else
-    select a.id, auth.agent_database_role(a.role), a.email into v_id, v_role, v_email
+    select a.id, auth.agent_database_role(a.role) into v_id, v_role
     from app.agents as a where a.id = v_code.agent_id and a.is_active
     for no key update;
   end if;
@@ -12417,8 +12605,7 @@ begin
   end if;
   perform auth.set_password(v_role, v_id, p_new, 'password reset', null);
   -- Not the attempts of change_password, which locks them before the account.
-  delete from auth.login_attempts as a
-  where a.key in (auth.attempt_key('email', v_email), auth.attempt_key('reset', v_email));
+  delete from auth.login_attempts as a where a.key = any (v_attempts);
   return json_build_object('changed', true, 'role', v_role);
 end $$;
 
@@ -12620,6 +12807,20 @@ CREATE FUNCTION auth.token_hash(p_token text) RETURNS bytea
     AS $$ select sha256(convert_to(coalesce(p_token, ''), 'UTF8')) $$;
 
 COMMENT ON FUNCTION auth.token_hash(p_token text) IS 'SHA-256 of a token, as it is stored';
+
+CREATE FUNCTION auth.trusted_proxies() RETURNS inet[]
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return (
+    select array(
+      select n.network::inet from jsonb_array_elements_text(c.config_value) as n (network)
+    )
+    from app.system_configs as c where c.config_key = 'auth.trusted_proxies'
+  );
+end $$;
+
+COMMENT ON FUNCTION auth.trusted_proxies() IS 'Addresses and networks of the proxies whose entries in X-Forwarded-For are believed';
 
 CREATE FUNCTION jobs.backlogs() RETURNS TABLE(job text, backlog bigint, backlog_seconds bigint, failing bigint, failed_at timestamp with time zone, error text)
     LANGUAGE sql STABLE
@@ -13145,7 +13346,7 @@ COMMENT ON COLUMN app.audit_logs.old_value IS 'Values before: the changed column
 
 COMMENT ON COLUMN app.audit_logs.new_value IS 'Values after: the changed columns; on INSERT the whole row';
 
-COMMENT ON COLUMN app.audit_logs.ip_address IS 'Caller''s address as reported by the proxy (X-Forwarded-For)';
+COMMENT ON COLUMN app.audit_logs.ip_address IS 'Caller''s address as a trusted proxy reported it (config auth.trusted_proxies)';
 
 COMMENT ON COLUMN app.audit_logs.created_at IS 'When the change was made, not when it was moved to this table';
 
@@ -14507,7 +14708,7 @@ CREATE TABLE app.audit_buffer (
     line_rows app.order_items[],
     claims json,
     actor_role character varying(63) NOT NULL,
-    ip_address character varying(45),
+    forwarded_for character varying(300),
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     request_id character varying(64) DEFAULT NULLIF(current_setting('hub.request_id'::text, true), ''::text)
 )
@@ -14524,6 +14725,8 @@ COMMENT ON COLUMN app.audit_buffer.order_row IS 'With the lines of a submitted o
 COMMENT ON COLUMN app.audit_buffer.line_rows IS 'Inserted lines of one order';
 
 COMMENT ON COLUMN app.audit_buffer.claims IS 'The caller''s claims; app.actor_of() derives the actor from them';
+
+COMMENT ON COLUMN app.audit_buffer.forwarded_for IS 'The end of the header X-Forwarded-For; auth.forwarded_address() finds the address in it';
 
 ALTER TABLE app.audit_buffer ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME app.audit_buffer_id_seq
@@ -15681,11 +15884,18 @@ ALTER TABLE app.system_config_history ALTER COLUMN id ADD GENERATED ALWAYS AS ID
 CREATE TABLE auth.jwt_secret (
     singleton boolean DEFAULT true NOT NULL,
     secret text NOT NULL,
+    previous_secret text,
+    previous_until timestamp with time zone,
     CONSTRAINT jwt_secret_length_check CHECK ((length(secret) >= 32)),
+    CONSTRAINT jwt_secret_previous_check CHECK (((previous_secret IS NULL) = (previous_until IS NULL))),
     CONSTRAINT jwt_secret_singleton_check CHECK (singleton)
 );
 
 COMMENT ON TABLE auth.jwt_secret IS 'HS256 key that signs tokens: written by "hub migrate" from the environment, read by functions only';
+
+COMMENT ON COLUMN auth.jwt_secret.previous_secret IS 'The key before it, null unless a rotation is under way: what was derived from it is recognised';
+
+COMMENT ON COLUMN auth.jwt_secret.previous_until IS 'When the tokens that it signed have expired';
 
 CREATE TABLE auth.login_attempts (
     key text NOT NULL,
@@ -15695,7 +15905,7 @@ CREATE TABLE auth.login_attempts (
 
 COMMENT ON TABLE auth.login_attempts IS 'Sign-in attempts in the running window, by e-mail, account, address or number';
 
-COMMENT ON COLUMN auth.login_attempts.key IS 'email:<sha256>, device:<sha256>, password:<sha256>, reset:<sha256>, link:<sha256>, ip:<address> or reset-ip:<address>';
+COMMENT ON COLUMN auth.login_attempts.key IS 'email:<sha256>, device:<sha256>, password:<sha256>, reset:<sha256>, ip:<address>, reset-ip:<address> or link-ip:<address>; of an IPv6 address its /64';
 
 CREATE TABLE auth.password_codes (
     token_hash bytea NOT NULL,
@@ -18660,17 +18870,31 @@ REVOKE ALL ON FUNCTION auth.end_codes(p_account_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.forbid_caching() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION auth.forwarded_address(p_chain text, p_proxies inet[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.forwarded_for() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION auth.hash_password(p_password text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.headers() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION auth.hop_address(p_hop text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION auth.invite(p_role text, p_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.is_network(p_text text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.is_network_list(p_value jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.keep_request_id() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.keyed_hash(p_purpose text, p_text text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION auth.keyed_hashes(p_purpose text, p_text text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION auth.known_device(p_subject_ids uuid[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.link_lifetime(p_subdist_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.login(p_email text, p_password text, p_role text) FROM PUBLIC;
 
@@ -18679,6 +18903,8 @@ REVOKE ALL ON FUNCTION auth.logout() FROM PUBLIC;
 REVOKE ALL ON FUNCTION auth.may_act_for(p_agent_id uuid, p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.may_write(p_role text, p_method text, p_path text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.network_of(p_ip text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.new_code(OUT token text, OUT token_hash bytea) FROM PUBLIC;
 
@@ -18749,6 +18975,8 @@ REVOKE ALL ON FUNCTION auth.tg_close_sessions() FROM PUBLIC;
 REVOKE ALL ON FUNCTION auth.tg_end_codes() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.token_hash(p_token text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION auth.trusted_proxies() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobs.backlogs() FROM PUBLIC;
 

@@ -7,6 +7,6 @@ __depends__ = {"0031_loyalty"}
 steps = [
     schema_file(
         "32_audit.sql",
-        sha256="d0f356d62d13731036d71a1d47d505ab46a29da341e31e97dc8bba9ab9c53fe7",
+        sha256="697bcff9443547bebcdd35aa5469d5052e3f6e5ff8c1e8bcf41a15d5f0e146e3",
     ),
 ]
