@@ -51,7 +51,9 @@ def test_garbage_is_refused(value: bytes) -> None:
     assert Seal(SECRET).unpack(NAME, value) is None
 
 
-@pytest.mark.parametrize("compressed", [b"", b"no gzip", gzip.compress(b"{}")[:-3]])
+@pytest.mark.parametrize(
+    "compressed", [b"", b"no gzip", gzip.compress(b"{}", mtime=0)[:-3]], ids=["empty", "text", "cut off"]
+)
 def test_incomplete_body_is_refused_even_when_signed(body: Body, compressed: bytes) -> None:
     broken = Body(body.state, body.version, body.etag, body.plain, compressed)
     assert Seal(SECRET).unpack(NAME, Seal(SECRET).pack(NAME, broken)) is None
