@@ -67,6 +67,12 @@ def lock(
     call("devtools.locks", "run", upgrade=upgrade)
 
 
+@app.command()
+def types() -> None:
+    """Regenerate web/common/database.ts, the types of the API, from the database."""
+    call("devtools.typescript", "run")
+
+
 @app.command("demo-erp")
 def demo_erp() -> None:
     """Run the demo with a real Tryton as the ERP; the first run takes some minutes to install it."""

@@ -1,6 +1,7 @@
 """hub dev lock: pins the dependencies of pyproject.toml, with their hashes, in requirements/.
 
-`runtime.lock` holds what the product needs at run time. `dev.lock` holds what the extra `dev` needs besides.
+`runtime.lock` holds what the product needs at run time, `dev.lock` what the extra `dev` needs besides, and
+`node.lock` Node for machines without one (extra `node`).
 """
 
 import os
@@ -16,7 +17,7 @@ from hub.console import say
 from hub.errors import UserError
 
 PIP_TOOLS = "pip-tools==7.6.2"
-RUNTIME, DEV = "runtime.lock", "dev.lock"
+RUNTIME, DEV, NODE = "runtime.lock", "dev.lock", "node.lock"
 
 _OPTIONS = (
     "--quiet",
@@ -48,22 +49,27 @@ def run(*, upgrade: bool = False) -> None:
             str(project.relative_to(paths.root())),
         ]
     )
-    say(f"resolving {DEV}")
-    wanted = tomllib.loads(project.read_text())["project"]["optional-dependencies"]["dev"]
+    for extra, lock in (("dev", DEV), ("node", NODE)):
+        say(f"resolving {lock}")
+        _lock_extra(compile_command, extra, folder / lock, folder / RUNTIME)
+
+
+def _lock_extra(compile_command: list[str], extra: str, lock: Path, runtime: Path) -> None:
+    """Pin what an extra needs beyond the run-time lock."""
+    wanted = tomllib.loads((paths.root() / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     with tempfile.TemporaryDirectory() as scratch:
-        source = Path(scratch) / "dev.in"
-        source.write_text("\n".join(wanted) + "\n")
+        source = Path(scratch) / f"{extra}.in"
+        source.write_text("\n".join(wanted[extra]) + "\n")
         _run(
             [
                 *compile_command,
                 "--no-annotate",
                 f"--constraint=requirements/{RUNTIME}",
-                f"--output-file=requirements/{DEV}",
+                f"--output-file=requirements/{lock.name}",
                 str(source),
             ]
         )
-    dev = folder / DEV
-    dev.write_text(without(dev.read_text(), names((folder / RUNTIME).read_text())))
+    lock.write_text(without(lock.read_text(), names(runtime.read_text())))
 
 
 def names(lock: str) -> set[str]:

@@ -16,6 +16,7 @@ LINTERS = {
     "mypy --strict": ("-m", "mypy"),
     "sqlfluff": ("-m", "sqlfluff", "lint", "--processes", "0", "sql"),
     "prose": ("-m", "devtools.prose"),
+    "tsc --noEmit": ("-m", "devtools.typescript"),
 }
 
 

@@ -31,6 +31,7 @@ DEFAULT_PORTS = {
     "whatsapp_port": 18160,
     "erp_port": 18161,
     "cache_port": 18163,
+    "pages_port": 18164,
     "redis_port": 16379,
 }
 """Loopback ports, below those of outgoing connections (32768 on), which would hold one for a moment.
@@ -70,6 +71,7 @@ class Settings(BaseSettings):
     erp_port: int = _port("erp_port", "Loopback port of the ERP adapter")
     cache_port: int = _port("cache_port", "Loopback port of the cache adapter")
     redis_port: int = _port("redis_port", "Loopback port of Redis")
+    pages_port: int = _port("pages_port", "Loopback port of the shop and the console")
     superuser_password: SecretStr = _secret("Password of the superuser `postgres` of the stack's cluster")
     authenticator_password: SecretStr = _secret("Password of `authenticator`, as which PostgREST connects")
     cache_password: SecretStr = _secret("Password of `cache`, as which the cache adapter connects")
@@ -147,6 +149,11 @@ class Settings(BaseSettings):
     def gateway_url(self) -> str:
         """Base URL of the HTTP API."""
         return f"http://{HOST}:{self.gateway_port}"
+
+    @property
+    def pages_url(self) -> str:
+        """URL of the shop; the console is below it at console/."""
+        return f"http://{HOST}:{self.pages_port}/"
 
     @property
     def authenticator_url(self) -> str:

@@ -47,6 +47,7 @@ def test_compose_runs_every_part_of_the_stack(compose: dict[str, Any]) -> None:
         "redis",
         "cache",
         "whatsapp",
+        "web",
         "replica",
         "reports",
         *HIGH_AVAILABILITY,

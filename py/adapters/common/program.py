@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from adapters.common import logs
 from adapters.common.credentials import published_secrets
-from adapters.common.settings import ServerSettings, SettingsError
+from adapters.common.settings import ProgramSettings, SettingsError
 
-S = TypeVar("S", bound=ServerSettings)
+S = TypeVar("S", bound=ProgramSettings)
 
 CONNECTION_SECONDS = 3
 """Open requests may take so long to end when the program is stopped; then its tasks are stopped."""
@@ -40,7 +40,7 @@ def load_settings(settings_class: type[S]) -> S | None:
     return None if published else settings
 
 
-def serve(app: Litestar, settings: ServerSettings) -> int:
+def serve(app: Litestar, settings: ProgramSettings) -> int:
     """Serve the application until the program is stopped; returns the exit code."""
     config = uvicorn.Config(
         app,

@@ -18,17 +18,13 @@ class SettingsError(Exception):
     """Settings that are valid by themselves do not fit together; the text names the variables to set."""
 
 
-class ServerSettings(BaseSettings):
-    """What every adapter has. A subclass sets `NAME` and adds `<name>_host` and `<name>_port`."""
+class ProgramSettings(BaseSettings):
+    """What every program has. A subclass sets `NAME` and adds `<name>_host` and `<name>_port`."""
 
     model_config = SettingsConfigDict(env_prefix="HUB_", env_ignore_empty=True, extra="ignore")
 
     NAME: ClassVar[str]
-    """The adapter's name: `adapters.<name>` is its package."""
-
-    jwt_secret: SecretStr = Field(
-        default=..., min_length=32, description="The gateway's HS256 key; signs the adapter's own tokens"
-    )
+    """The program's name: `adapters.<name>` is its package."""
 
     @classmethod
     def settings_customise_sources(
@@ -57,6 +53,14 @@ class ServerSettings(BaseSettings):
     def port(self) -> int:
         """The port to listen at."""
         return int(getattr(self, f"{self.NAME}_port"))
+
+
+class ServerSettings(ProgramSettings):
+    """The settings of an adapter that knows the gateway's key."""
+
+    jwt_secret: SecretStr = Field(
+        default=..., min_length=32, description="The gateway's HS256 key; signs the adapter's own tokens"
+    )
 
 
 class AdapterSettings(ServerSettings):

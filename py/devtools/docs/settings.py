@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 
 import adapters.cache.settings
 import adapters.erp.settings
+import adapters.pages.settings
 import adapters.whatsapp.settings
 import hub.settings
 from devtools.docs.markdown import code, page, table, text
@@ -40,6 +41,10 @@ CLASSES: Mapping[str, tuple[str, type[BaseModel]]] = {
         " to it.",
         adapters.erp.settings.Settings,
     ),
+    "Pages": (
+        "Read by `python -m adapters.pages`, which serves the shop and the console of `./hub up`.",
+        adapters.pages.settings.Settings,
+    ),
 }
 
 OTHERS: Mapping[str, Mapping[str, str]] = {
@@ -49,6 +54,7 @@ OTHERS: Mapping[str, Mapping[str, str]] = {
         "HUB_ERP_SETTINGS": "JSON file with the ERP adapter's settings; its keys are `erp_kind` and so on",
         "HUB_JWT_KEYS": "Keys of Compose's gateways during a rotation; `hub rotate-key --file` sets it",
         "HUB_NO_INSTALL": "1: `./hub` never installs Debian packages",
+        "HUB_PAGES_SETTINGS": "JSON file with the settings of the pages' program, like `HUB_ERP_SETTINGS`",
         "HUB_PG_BIN": "Folder of PostgreSQL's programs, if not the newest installed version",
         "HUB_POSTGREST_SHA256": "SHA-256 that a downloaded PostgREST must have",
         "HUB_ROOT": "The checkout, if the package is installed elsewhere, as in a container image",

@@ -6,7 +6,7 @@ import time
 import psycopg
 from rich.table import Table
 
-from hub import ports
+from hub import pages, ports
 from hub.console import out, say
 from hub.errors import UserError
 from hub.stack import declared, replica
@@ -23,6 +23,8 @@ def up(*, with_replica: bool = False) -> None:
     """Start the stack and print its URL."""
     stack = bring_up(with_replica=with_replica)
     say(f"up: {stack.settings.gateway_url} (status: ./hub status, stop: ./hub down)")
+    if pages.is_built():
+        say(f"pages: {stack.settings.pages_url} (shop), {stack.settings.pages_url}console/ (headquarters)")
     if stack.has_replica:
         say(f"reports: {stack.settings.reports_url}")
 
@@ -65,6 +67,7 @@ def status() -> None:
         "redis": f"{ports.HOST}:{stack.settings.redis_port}",
         "cache": f"http://{ports.HOST}:{stack.settings.cache_port}",
         "erp": f"http://{ports.HOST}:{stack.settings.erp_port}",
+        "pages": stack.settings.pages_url,
         **{program.name: program.url for program in declared.read(stack.folder)},
     }
     for name in states or ("pgbouncer", "gateway"):

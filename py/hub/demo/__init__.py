@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from hub import settings
+from hub import pages, settings
 from hub.console import out, say
 from hub.demo import summary
 from hub.demo.context import DemoContext
@@ -48,4 +48,8 @@ def run(
         ) as demo,
     ):
         walk_through(demo)
-        summary.show(demo, stack.settings.reports_url if stack.has_replica else "")
+        summary.show(
+            demo,
+            stack.settings.reports_url if stack.has_replica else "",
+            stack.settings.pages_url if pages.is_built() else "",
+        )

@@ -8,22 +8,31 @@ from hub.demo.ordering import ITEMS
 from hub.seed import PASSWORD
 from hub.seed.dataset import person_id
 
+PARTNER = "salon-melati-bogor@salon.example"
 AGENT = "rizky@alfabeauty.example"
+ADMIN = "dewi@alfabeauty.example"
+SUPERADMIN = "ratna@alfabeauty.example"
 _MINUTES = 60
 
 
-def show(demo: DemoContext, reports_url: str = "") -> None:
-    """Print URLs, tokens and some requests; `reports_url` is the gateway for reports, where there is one."""
+def show(demo: DemoContext, reports_url: str = "", pages_url: str = "") -> None:
+    """Print URLs, tokens and some requests.
+
+    `reports_url` is the gateway for reports and `pages_url` the shop, where there are such.
+    """
     line = demo.narrator.plain
     tokens = tokens_of(demo)
     line()
     line("The stack keeps running. Show it with ./hub status, stop it with ./hub down.", "bold")
+    if pages_url:
+        for text in addresses(demo, pages_url):
+            line(text)
     line(f"  API        {demo.api.url}   (GET / returns its OpenAPI description)")
     if reports_url:
         line(f"  Reports    {reports_url}   (the same API from the standby, read-only)")
     line("  Database   ./hub psql")
     line("  Messages   ./hub logs whatsapp -f")
-    line(f"  Password   {PASSWORD} for every account: salon-melati-bogor@salon.example, {AGENT}, ...")
+    line(f"  Password   {PASSWORD} for every account: {PARTNER}, {AGENT}, ...")
     line()
     line(f"Tokens, valid for {_MINUTES} minutes:", "bold")
     for role, token in tokens.items():
@@ -32,6 +41,18 @@ def show(demo: DemoContext, reports_url: str = "") -> None:
     line("Try:", "bold")
     for request in requests(demo.api.url, tokens):
         line(request)
+
+
+def addresses(demo: DemoContext, pages_url: str) -> list[str]:
+    """The pages, each with an account that signs in there."""
+    number = demo.value(
+        "select whatsapp_number from app.sub_distributors where id = %s", demo.ids.get("subdist")
+    )
+    return [
+        f"  Shop       {pages_url}   (partners: {PARTNER})",
+        f"  Queue      {pages_url}#/link   (sub-distributors: {number}; code: ./hub logs whatsapp)",
+        f"  Console    {pages_url}console/   (headquarters: {ADMIN}, {SUPERADMIN}; agents: {AGENT})",
+    ]
 
 
 def tokens_of(demo: DemoContext) -> dict[str, str]:

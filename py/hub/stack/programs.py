@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hub import paths, settings
+from hub import pages, paths, settings
 from hub.osuser import Account
 from hub.ports import HOST
 from hub.stack import declared, pgbouncer, redis
@@ -152,6 +152,21 @@ def _cache(stack: Stack) -> Program | None:
     return _adapter(stack, "cache", port, values)
 
 
+def _pages(stack: Stack) -> Program | None:
+    """The shop and the console, once they are built."""
+    if not pages.is_built():
+        return None
+    port = stack.settings.pages_port
+    values = {
+        "pages_root": str(pages.folder()),
+        "pages_port": str(port),
+        "gateway_url": stack.settings.gateway_url,
+    }
+    # A console that is built later is served after a restart.
+    built = " ".join(str(file.parent.name) for file in sorted(pages.folder().glob("*/dist")))
+    return _adapter(stack, "pages", port, values | {"built": built})
+
+
 def _adapter_settings(stack: Stack, *prefixes: str) -> dict[str, str]:
     """An adapter's settings: defaults of declared programs, over them hub.env, the environment, the stack."""
     return {
@@ -196,7 +211,7 @@ def messages_file(stack: Stack) -> Path:
     return stack.folder / "whatsapp" / "messages.jsonl"
 
 
-ADAPTERS: list[Callable[[Stack], Program | None]] = [_cache, _whatsapp, _erp]
+ADAPTERS: list[Callable[[Stack], Program | None]] = [_cache, _whatsapp, _erp, _pages]
 """Each returns its program, or None where the program is not installed or not configured."""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 from tenacity import RetryError, retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from hub import paths, settings
+from hub import pages, paths, settings
 from hub.cluster import tail
 from hub.console import out, say
 from hub.errors import UserError
@@ -26,6 +26,7 @@ _READY_SECONDS = 30
 _SUPERVISED = (
     *("pgbouncer_port", "gateway_port", "gateway_admin_port", "supervisor_port"),
     *("reports_port", "reports_admin_port", "whatsapp_port", "erp_port", "cache_port", "redis_port"),
+    "pages_port",
 )
 
 
@@ -64,6 +65,9 @@ def up(*, quiet: bool = False, with_replica: bool = False) -> Stack:
             _start_replica(stack, required=with_replica)
         status.update("choosing the gateway ...")
         gateway = gateways.choose(stack.settings.gateway, paths.root() / ".cache" / "postgrest")
+        status.update("building the pages ...")
+        if remark := pages.build():
+            say(remark)
         status.update("starting pgbouncer, gateway, redis and adapters ...")
         supervisor = _prepared_supervisor(stack)
         running = programs(stack, gateway)

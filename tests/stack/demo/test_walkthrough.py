@@ -110,6 +110,20 @@ def test_printed_curl_commands_work(runner: DemoRunner) -> None:
     assert [invoice["days_overdue"] > 0 for invoice in answers[3]] == [True, True]
 
 
+def test_summary_names_the_pages_and_their_accounts(gateway: RunningGateway, runner: DemoRunner) -> None:
+    with psycopg.connect(gateway.database_url) as conn:
+        subdist, number = conn.execute("select id, whatsapp_number from app.sub_distributors").fetchall()[0]
+        emails = {row[0] for row in conn.execute("select email from app.agents")}
+        emails |= {row[0] for row in conn.execute("select email from app.partners")}
+    with runner.open() as demo:
+        demo.ids["subdist"] = str(subdist)
+        shop, queue, console = summary.addresses(demo, "http://127.0.0.1:18164/")
+    assert "http://127.0.0.1:18164/ " in shop
+    assert ("http://127.0.0.1:18164/#/link" in queue, number in queue) == (True, True)
+    assert "http://127.0.0.1:18164/console/" in console
+    assert set(re.findall(r"[\w-]+@[\w.]+\w", shop + console)) <= emails
+
+
 def test_printed_tokens_are_valid(gateway: RunningGateway, runner: DemoRunner) -> None:
     with runner.open() as demo:
         walk_through(demo)

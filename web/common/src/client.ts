@@ -16,13 +16,14 @@ export type Client = PostgrestClient<Database, { PostgrestVersion: "14" }, "api"
 const TIMEOUT = 20_000;
 
 /**
- * A typed client of the gateway that acts for whom `session` is signed in. Reading is repeated by the library
- * when there is no answer; a call that writes is not.
+ * A typed client of the gateway that acts for whom `session` is signed in. With `retry` the library repeats reading
+ * for 7 seconds when there is no answer, before it reports that; a call that writes is never repeated.
  */
-export function createClient(api: string, session: Pick<Session, "fetch">): Client {
+export function createClient(api: string, session: Pick<Session, "fetch">, { retry = true } = {}): Client {
   return new PostgrestClient<Database, { PostgrestVersion: "14" }, "api">(api, {
     schema: "api",
     fetch: session.fetch,
     timeout: TIMEOUT,
+    retry,
   });
 }

@@ -1,27 +1,10 @@
 import { signal } from "@preact/signals";
 
-/** The page that the address names: `#/orders/<id>` is { page: "orders", id }. */
-export interface Route {
-  page: string;
-  id: string;
-}
+import { parseRoute, type Route } from "./route_path";
 
-export function parseRoute(hash: string): Route {
-  const [page = "", id = ""] = hash.replace(/^#\/?/, "").split("?")[0]?.split("/") ?? [];
-  return { page, id: decode(id) };
-}
+export const route = signal<Route>(parseRoute(location.hash));
 
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
-export const route = signal<Route>(parseRoute(globalThis.location?.hash ?? ""));
-
-globalThis.addEventListener?.("hashchange", () => {
+addEventListener("hashchange", () => {
   route.value = parseRoute(location.hash);
 });
 

@@ -4,7 +4,7 @@ import { type Language, readLanguage, translator, writeLanguage } from "@alfa-hu
 import { type Identity, Session, type SessionState } from "@alfa-hub/common/session";
 import commonEn from "@alfa-hub/common/texts/en";
 import commonId from "@alfa-hub/common/texts/id";
-import { type Signal, signal } from "@preact/signals";
+import { effect, type Signal, signal } from "@preact/signals";
 
 import { type Basket, emptyBasket } from "./basket";
 import { clearBaskets, loadBasket, saveBasket } from "./basket_store";
@@ -13,6 +13,10 @@ import en from "./texts/en";
 import id from "./texts/id";
 
 export const language = signal<Language>(readLanguage());
+
+effect(() => {
+  document.documentElement.lang = language.value;
+});
 
 /** A text in the reader's language. */
 export const t = translator({ id: { ...commonId, ...id }, en: { ...commonEn, ...en } }, () => language.value);
@@ -25,6 +29,15 @@ export function chooseLanguage(chosen: Language): void {
 
 /** What happened, for a moment: read aloud by screen readers. */
 export const notice = signal("");
+
+/** Milliseconds that a notice is shown. */
+const NOTICE = 6_000;
+
+effect(() => {
+  if (!notice.value) return;
+  const timer = setTimeout(() => (notice.value = ""), NOTICE);
+  return () => clearTimeout(timer);
+});
 
 /** False while requests get no answer. */
 export const isOnline = signal(true);
@@ -134,7 +147,8 @@ const watchedFetch: typeof fetch = async (...request) => {
 /** Begin with the session that this browser has. */
 export async function start(api: string): Promise<void> {
   session = new Session({ api, app: "shop", fetch: watchedFetch });
-  const client = createClient(api, session);
+  // Pages show at once that there is no answer, and repeat what they read themselves (useLoad).
+  const client = createClient(api, session, { retry: false });
   session.subscribe((state) => {
     account.value?.close();
     account.value = undefined;

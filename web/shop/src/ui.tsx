@@ -1,3 +1,4 @@
+import { asApiError } from "@alfa-hub/common/errors";
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
@@ -47,24 +48,33 @@ export interface Loaded<T> {
   reload: () => void;
 }
 
-/** Load data when the component appears and when `key` changes; an answer that comes too late is dropped. */
+/** Milliseconds until what got no answer is read again. */
+const AGAIN = 3_000;
+
+/**
+ * Load data when the component appears and when `key` changes, and again while there is no answer. An answer that
+ * comes too late is dropped.
+ */
 export function useLoad<T>(load: () => Promise<T>, key = ""): Loaded<T> {
   const state = useSignal<{ data?: T; error?: unknown }>({});
   const round = useSignal(0);
   const turn = round.value;
   useEffect(() => {
     let isWanted = true;
-    if (state.peek().error) state.value = {};
+    let timer: ReturnType<typeof setTimeout> | undefined;
     load().then(
       (data) => {
         if (isWanted) state.value = { data };
       },
       (error: unknown) => {
-        if (isWanted) state.value = { ...state.peek(), error };
+        if (!isWanted) return;
+        state.value = { ...state.peek(), error };
+        if (asApiError(error).code === "NETWORK") timer = setTimeout(() => round.value++, AGAIN);
       },
     );
     return () => {
       isWanted = false;
+      clearTimeout(timer);
     };
   }, [key, turn]);
   return { data: state.value.data, error: state.value.error, reload: () => round.value++ };
@@ -116,7 +126,7 @@ export function Field({ label, hint, onText, type = "text", ...input }: FieldPro
       <label for={id}>{label}</label>
       <input
         {...input}
-        type={type}
+        type={type as "text"}
         id={id}
         aria-describedby={hint ? `${id}-hint` : undefined}
         onInput={(event) => onText(event.currentTarget.value)}

@@ -172,7 +172,7 @@ export function BasketPage({ account }: { account: Account }) {
           </p>
         </div>
       )}
-      {quote.value && isCurrent ? <Totals quote={quote.value} /> : !quoteError.value && <Loading />}
+      {quote.value && isCurrent ? <Totals account={account} quote={quote.value} /> : !quoteError.value && <Loading />}
       <Problem error={action.error} />
       {!basket.isPending || action.isRunning ? (
         <button
@@ -192,7 +192,8 @@ export function BasketPage({ account }: { account: Account }) {
   );
 }
 
-function Totals({ quote }: { quote: Quote }) {
+function Totals({ account, quote }: { account: Account; quote: Quote }) {
+  const threshold = Number(account.configs.value["order.minimum_threshold"] ?? 0);
   return (
     <dl class="card facts" aria-live="polite">
       <Fact name={t("subtotal")}>{rupiah(quote.subtotal)}</Fact>
@@ -203,7 +204,11 @@ function Totals({ quote }: { quote: Quote }) {
       <Fact name={t("total")}>
         <strong class="total">{rupiah(quote.grand_total)}</strong>
       </Fact>
-      <Fact name={t("pointsPromised")}>{number(quote.points_promised)}</Fact>
+      <Fact name={t("pointsPromised")}>
+        {!quote.points_promised && threshold > (quote.grand_total ?? 0)
+          ? t("pointsFrom", { total: rupiah(threshold) })
+          : number(quote.points_promised)}
+      </Fact>
       <Fact name={t("dueDays")}>{t("days", { count: number(quote.due_days) })}</Fact>
       <Fact name={t("creditLeft")}>{rupiah(quote.credit_left)}</Fact>
       {quote.is_over_limit && (

@@ -102,7 +102,7 @@ function InvoiceCard({ invoice }: { invoice: Invoice }) {
             <Fact name={t("booking.WRITE_OFF")}>−{rupiah(invoice.amount_written_off)}</Fact>
           )}
           {invoice.invoice_payments.map((payment) => (
-            <Fact key={payment.id} name={`${t(`booking.${payment.kind}`)} ${day(payment.paid_at, lang)}`}>
+            <Fact key={payment.id} name={`${t(`booking.${payment.kind}` as "booking.PAYMENT")} ${day(payment.paid_at, lang)}`}>
               {rupiah(-payment.amount)}
               <small> {[payment.payment_method, payment.reference_number].filter(Boolean).join(" · ")}</small>
             </Fact>

@@ -12,7 +12,7 @@ const PAGE = 20;
 
 async function readOrders(account: Account, before: string | undefined) {
   const page = account.client
-    .rpc("newest_orders", { n: PAGE, ...(before ? { before } : {}) })
+    .rpc("newest_orders", { n: PAGE, ...(before ? { before } : {}) }, { get: true })
     .select(
       "id, order_number, status, awaiting, is_over_limit, over_limit_reason, released_at, routed_to_subdist_id, grand_total, created_at, order_items(quantity)",
     );

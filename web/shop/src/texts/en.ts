@@ -84,6 +84,7 @@ const en: Texts<typeof id> = {
   pointDiscount: "Paid with {count} points",
   total: "Total",
   pointsPromised: "Points when paid",
+  pointsFrom: "from orders of {total}",
   dueDays: "Due in",
   days: "{count} days after billing",
   creditLeft: "Credit left",

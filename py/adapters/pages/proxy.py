@@ -1,0 +1,86 @@
+"""/api/: passes requests to the gateway, as nginx does where others reach the pages."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import msgspec
+import structlog
+from litestar import asgi
+from litestar.types import Receive, Scope, Send
+
+MOUNT = "/api"
+_HOP_BY_HOP = frozenset(
+    {
+        *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
+        *("transfer-encoding", "upgrade", "host", "content-length", "expect"),
+    }
+)
+_AWAY = msgspec.json.encode(
+    {
+        "code": "UNAVAILABLE",
+        "message": "The gateway does not answer",
+        "details": None,
+        "hint": "Try again later",
+    }
+)
+
+logger = structlog.get_logger(__name__)
+
+
+def gateway_mount(client: httpx.AsyncClient) -> Any:
+    """The handler of everything below /api/, which `client` (its base URL is the gateway's) passes on."""
+
+    @asgi(MOUNT, is_mount=True, copy_scope=True)
+    async def gateway(scope: Scope, receive: Receive, send: Send) -> None:
+        request = client.build_request(
+            scope["method"],  # type: ignore[typeddict-item]
+            httpx.URL(path=_below_mount(scope), query=scope["query_string"]),
+            headers=_headers(scope),
+            content=_body(receive) if scope["method"] not in {"GET", "HEAD"} else None,  # type: ignore[typeddict-item]
+        )
+        try:
+            answer = await client.send(request, stream=True)
+        except httpx.TransportError as error:
+            logger.warning("the gateway does not answer", error=str(error))
+            await _start(send, 502, [(b"content-type", b"application/json"), (b"cache-control", b"no-store")])
+            await send({"type": "http.response.body", "body": _AWAY, "more_body": False})
+            return
+        try:
+            kept = [(n, v) for n, v in answer.headers.raw if n.lower().decode() not in _HOP_BY_HOP]
+            await _start(send, answer.status_code, kept)
+            async for part in answer.aiter_raw():
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            await answer.aclose()
+
+    return gateway
+
+
+def _below_mount(scope: Scope) -> str:
+    """The path at the gateway, as the caller escaped it."""
+    raw = scope["raw_path"].decode("latin-1")
+    return raw.removeprefix(MOUNT) or "/"
+
+
+def _headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """The caller's headers; X-Forwarded-For is set to their address, whatever they claim."""
+    dropped = _HOP_BY_HOP | {"x-forwarded-for"}
+    kept = [(name, value) for name, value in scope["headers"] if name.decode("latin-1") not in dropped]
+    client = scope["client"]
+    return [*kept, (b"x-forwarded-for", client[0].encode())] if client else kept
+
+
+async def _body(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        event = await receive()
+        if event["type"] != "http.request":
+            return
+        yield event["body"]
+        more = event["more_body"]
+
+
+async def _start(send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
