@@ -43,24 +43,16 @@ function Content() {
       </main>
     );
   }
+  // A code is meant to be used, also while an account is signed in.
   if (route.value.page === "shadow") return <Shadow />;
+  if (route.value.page === "reset") return <ResetPassword code={route.value.id} />;
+  if (route.value.page === "link") return <LinkSignIn code={route.value.id} />;
   const signedIn = account.value;
-  if (!signedIn) return <SignedOut />;
+  if (!signedIn) return <SignIn />;
   // The key: another account begins with components of its own.
   if (signedIn.identity.role === "partner") return <Shop key={signedIn.identity.subject} account={signedIn} />;
   if (signedIn.identity.role === "subdist") return <SubdistQueue key={signedIn.identity.subject} account={signedIn} />;
   return <WrongApp role={signedIn.identity.role} />;
-}
-
-function SignedOut() {
-  switch (route.value.page) {
-    case "reset":
-      return <ResetPassword code={route.value.id} />;
-    case "link":
-      return <LinkSignIn code={route.value.id} />;
-    default:
-      return <SignIn />;
-  }
 }
 
 const SHOP_TABS = ["", "orders", "invoices", "points", "account"] as const;

@@ -39,7 +39,7 @@ export async function saveBasket(account: string, basket: Basket): Promise<void>
   await run("readwrite", (store) => store.put(basket, account)).catch(() => undefined);
 }
 
-/** Forget the baskets of all accounts. */
-export async function clearBaskets(): Promise<void> {
-  await run("readwrite", (store) => store.clear()).catch(() => undefined);
+/** Forget one account's basket, or those of all accounts. */
+export async function clearBaskets(account?: string): Promise<void> {
+  await run("readwrite", (store) => (account ? store.delete(account) : store.clear())).catch(() => undefined);
 }

@@ -80,19 +80,19 @@ export class Account {
   }
 
   /** The key under which the basket is stored: an agent's basket for a partner is not the partner's own. */
-  get #basketKey(): string {
+  get basketKey(): string {
     return this.identity.isShadow ? `shadow:${this.identity.subject}` : this.identity.subject;
   }
 
   async readBasket(): Promise<void> {
-    this.basket.value = await loadBasket(this.#basketKey);
+    this.basket.value = await loadBasket(this.basketKey);
   }
 
   /** Change the basket and keep it; other tabs of the account follow. */
   async setBasket(basket: Basket): Promise<void> {
     if (basket === this.basket.value) return;
     this.basket.value = basket;
-    await saveBasket(this.#basketKey, basket);
+    await saveBasket(this.basketKey, basket);
     this.#channel?.postMessage(null);
   }
 
@@ -157,8 +157,6 @@ export async function start(api: string): Promise<void> {
       const opened = new Account(client, state.identity);
       account.value = opened;
       void opened.readBasket();
-    } else if (state.status === "signed-out" && state.reason === "SIGNED_OUT") {
-      void clearBaskets();
     }
     sessionState.value = state;
   });
@@ -173,4 +171,12 @@ export async function resume(): Promise<void> {
   } catch (error) {
     startError.value = asApiError(error);
   }
+}
+
+/** Sign out at the person's wish: nothing of theirs stays in the browser. A session that expires keeps the basket. */
+export async function signOut(): Promise<void> {
+  const left = account.value;
+  const ending = session.signOut();
+  await clearBaskets(left?.identity.isShadow ? left.basketKey : undefined);
+  await ending;
 }

@@ -1,7 +1,7 @@
 import { unwrap } from "@alfa-hub/common/errors";
 import { number, rupiah } from "@alfa-hub/common/format";
 
-import { type Account as AccountState, session, t } from "../state";
+import { type Account as AccountState, signOut, t } from "../state";
 import { Fact, Loading, Problem, Title, useAction, useLoad } from "../ui";
 import { Languages } from "./sign_in";
 
@@ -38,7 +38,7 @@ export function Account({ account }: { account: AccountState }) {
         type="button"
         class="wide"
         disabled={action.isRunning}
-        onClick={() => void action.run(() => session.signOut())}
+        onClick={() => void action.run(() => signOut())}
       >
         {account.identity.isShadow ? t("endShadow") : t("signOut")}
       </button>

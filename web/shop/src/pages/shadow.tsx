@@ -2,7 +2,7 @@ import { receiveShadowToken } from "@alfa-hub/common/shadow";
 import { useEffect } from "preact/hooks";
 
 import { go, route } from "../route";
-import { type Account, session, t } from "../state";
+import { type Account, session, signOut, t } from "../state";
 import { Loading, Title, useAction, useLoad } from "../ui";
 
 /**
@@ -43,7 +43,7 @@ export function ShadowBanner({ account }: { account: Account }) {
   return (
     <aside class="shadow" aria-label={t("shadowTitle")}>
       <span>{t("shadowBanner", { name: account.me.value?.name ?? "…" })}</span>
-      <button type="button" disabled={action.isRunning} onClick={() => void action.run(() => session.signOut())}>
+      <button type="button" disabled={action.isRunning} onClick={() => void action.run(() => signOut())}>
         {t("endShadow")}
       </button>
     </aside>

@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
 import { go } from "../route";
-import { chooseLanguage, explain, language, notice, session, sessionState, t } from "../state";
+import { chooseLanguage, explain, language, notice, session, sessionState, signOut, t } from "../state";
 import { Field, Loading, Problem, Title, useAction } from "../ui";
 
 export function Languages() {
@@ -209,7 +209,7 @@ export function LinkSignIn({ code }: { code: string }) {
       sent.value = true;
       notice.value = t("linkSent");
     });
-  if (code && action.isRunning) {
+  if (token.value && !sent.value && action.isRunning) {
     return (
       <main class="narrow">
         <Loading />
@@ -276,7 +276,7 @@ export function WrongApp({ role }: { role: Role }) {
       <p>
         <a href="console/">{t("toConsole")}</a>
       </p>
-      <button type="button" onClick={() => void session.signOut()}>
+      <button type="button" onClick={() => void signOut()}>
         {t("signOut")}
       </button>
     </main>
