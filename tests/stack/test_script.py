@@ -177,7 +177,7 @@ def test_shellcheck_finds_nothing() -> None:
         (["docs"], SERVERS, True),
         (["dev", "bench"], f"{SERVERS} wrk", True),
         (["dev", "mutate"], SERVERS, True),
-        (["dev", "long-form"], f"{SERVERS} wrk pgbackrest", True),
+        (["dev", "long-form"], f"{SERVERS} wrk pgbackrest chromium", True),
         (["dev", "failover"], f"{SERVERS} patroni python3-etcd etcd-server haproxy", True),
     ],
 )
