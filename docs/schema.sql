@@ -5542,7 +5542,8 @@ CREATE FUNCTION app.frontend_config_keys() RETURNS text[]
     'invoice.due_days.platinum', 'invoice.due_days.silver', 'loyalty.expiration_policy',
     'loyalty.multiplier.gold', 'loyalty.multiplier.platinum', 'loyalty.multiplier.silver',
     'loyalty.point_value_rupiah', 'loyalty.rupiah_per_point', 'order.max_lines',
-    'order.minimum_threshold', 'stock.sync_interval_minutes'
+    'order.minimum_threshold', 'sla.approval_hours', 'sla.escalation_hours', 'sla.manager_hours',
+    'sla.reminder_hours', 'stock.sync_interval_minutes'
   ]
 $$;
 

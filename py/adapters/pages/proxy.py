@@ -47,8 +47,7 @@ def gateway_mount(client: httpx.AsyncClient) -> Any:
             await send({"type": "http.response.body", "body": _AWAY, "more_body": False})
             return
         try:
-            kept = [(n, v) for n, v in answer.headers.raw if n.lower().decode() not in _HOP_BY_HOP]
-            await _start(send, answer.status_code, kept)
+            await _start(send, answer.status_code, _passed_on(answer.headers))
             async for part in answer.aiter_raw():
                 await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -56,6 +55,11 @@ def gateway_mount(client: httpx.AsyncClient) -> Any:
             await answer.aclose()
 
     return gateway
+
+
+def _passed_on(headers: httpx.Headers) -> list[tuple[bytes, bytes]]:
+    lower = [(name.lower(), value) for name, value in headers.raw]
+    return [(name, value) for name, value in lower if name.decode("latin-1") not in _HOP_BY_HOP]
 
 
 def _below_mount(scope: Scope) -> str:
