@@ -166,7 +166,7 @@ def test_node_is_taken_from_the_path_if_it_is_new_enough(
 ) -> None:
     fake_node(tmp_path / "bin", version)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(nodes.sys, "executable", str(tmp_path / "none" / "python"))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "none" / "python"))
     found = nodes.find()
     assert (found is not None) == accepted
 
@@ -177,7 +177,7 @@ def test_node_of_the_python_environment_is_the_second_choice(
     fake_node(tmp_path / "old", "v18.19.0")
     fake_node(tmp_path / "venv", "v22.20.0")
     monkeypatch.setenv("PATH", str(tmp_path / "old"))
-    monkeypatch.setattr(nodes.sys, "executable", str(tmp_path / "venv" / "python"))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "venv" / "python"))
     assert nodes.find() == nodes.Node(tmp_path / "venv", "22.20.0")
 
 

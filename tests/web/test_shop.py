@@ -43,7 +43,7 @@ class Partner:
 def _partners(site: Site, condition: str) -> Iterator[Partner]:
     with site.connect() as conn:
         rows = conn.execute(
-            "select p.id::text, p.email, p.business_name from app.partners p join app.regions r"  # type: ignore[call-overload]
+            "select p.id::text, p.email, p.business_name from app.partners p join app.regions r"
             f" on r.id = p.region_id where {condition} and p.is_active"
             " and not exists (select from app.orders o where o.partner_id = p.id) order by p.id"
         ).fetchall()
@@ -194,7 +194,7 @@ def settle(site: Site, order: str, *, pay: bool) -> None:
     """Take an order through acceptance and approval as staff, and pay its invoice in full if `pay`."""
     with site.connect() as conn:
         subdist, admin = (
-            conn.execute(query).fetchall()[0][0]  # type: ignore[call-overload]
+            conn.execute(query).fetchall()[0][0]
             for query in (
                 f"select routed_to_subdist_id from app.orders where id = '{order}'",
                 "select id from app.agents where role = 'ADMIN' limit 1",

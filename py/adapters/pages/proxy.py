@@ -64,7 +64,7 @@ def _passed_on(headers: httpx.Headers) -> list[tuple[bytes, bytes]]:
 
 def _below_mount(scope: Scope) -> str:
     """The path at the gateway, as the caller escaped it."""
-    raw = scope["raw_path"].decode("latin-1")
+    raw = scope["raw_path"].decode("latin-1").partition("?")[0]
     return raw.removeprefix(MOUNT) or "/"
 
 
