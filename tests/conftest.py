@@ -16,6 +16,7 @@ from tests.support.gateway import running_gateway
 
 SLOW_FIRST = [
     "tests/erp/test_tryton_round_trip.py",
+    "tests/web",
     "tests/crash_recovery",
     "tests/stateful",
     "tests/domain/service_level/test_cron.py",

@@ -129,6 +129,7 @@ export type Database = {
           new_value: Json | null
           old_value: Json | null
           on_behalf_of: string | null
+          request_id: string | null
           target_id: string | null
           target_type: string
         }
@@ -143,6 +144,7 @@ export type Database = {
           new_value?: Json | null
           old_value?: Json | null
           on_behalf_of?: string | null
+          request_id?: string | null
           target_id?: string | null
           target_type?: string | null
         }
@@ -157,6 +159,7 @@ export type Database = {
           new_value?: Json | null
           old_value?: Json | null
           on_behalf_of?: string | null
+          request_id?: string | null
           target_id?: string | null
           target_type?: string | null
         }
@@ -481,6 +484,12 @@ export type Database = {
           {
             foreignKeyName: "inventory_product_id_fkey"
             columns: ["product_id"]
+            referencedRelation: "product_master"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "inventory_product_id_fkey"
+            columns: ["product_id"]
             referencedRelation: "products"
             referencedColumns: ["id"]
           },
@@ -730,6 +739,7 @@ export type Database = {
           recipient_id: string
           recipient_type: string
           repeats: number
+          request_id: string | null
           sent_at: string | null
           status: string
           template: string
@@ -750,6 +760,7 @@ export type Database = {
           recipient_id?: string | null
           recipient_type?: string | null
           repeats?: number | null
+          request_id?: string | null
           sent_at?: string | null
           status?: string | null
           template?: string | null
@@ -770,6 +781,7 @@ export type Database = {
           recipient_id?: string | null
           recipient_type?: string | null
           repeats?: number | null
+          request_id?: string | null
           sent_at?: string | null
           status?: string | null
           template?: string | null
@@ -971,6 +983,12 @@ export type Database = {
             columns: ["order_id", "partner_id"]
             referencedRelation: "orders"
             referencedColumns: ["id", "partner_id"]
+          },
+          {
+            foreignKeyName: "order_items_product_id_fkey"
+            columns: ["product_id"]
+            referencedRelation: "product_master"
+            referencedColumns: ["id"]
           },
           {
             foreignKeyName: "order_items_product_id_fkey"
@@ -1401,9 +1419,66 @@ export type Database = {
           },
         ]
       }
-      products: {
+      product_master: {
         Row: {
           base_price: number
+          brand_id: string | null
+          category_id: string | null
+          created_at: string
+          description: string | null
+          id: string
+          image_url: string | null
+          is_active: boolean
+          name: string
+          retail_price: number | null
+          sku: string
+          updated_at: string
+        }
+        Insert: {
+          base_price?: number | null
+          brand_id?: string | null
+          category_id?: string | null
+          created_at?: string | null
+          description?: string | null
+          id?: string | null
+          image_url?: string | null
+          is_active?: boolean | null
+          name?: string | null
+          retail_price?: number | null
+          sku?: string | null
+          updated_at?: string | null
+        }
+        Update: {
+          base_price?: number | null
+          brand_id?: string | null
+          category_id?: string | null
+          created_at?: string | null
+          description?: string | null
+          id?: string | null
+          image_url?: string | null
+          is_active?: boolean | null
+          name?: string | null
+          retail_price?: number | null
+          sku?: string | null
+          updated_at?: string | null
+        }
+        Relationships: [
+          {
+            foreignKeyName: "products_brand_id_fkey"
+            columns: ["brand_id"]
+            referencedRelation: "brands"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "products_category_id_fkey"
+            columns: ["category_id"]
+            referencedRelation: "categories"
+            referencedColumns: ["id"]
+          },
+        ]
+      }
+      products: {
+        Row: {
           brand_id: string | null
           category_id: string | null
           created_at: string
@@ -1423,7 +1498,6 @@ export type Database = {
           updated_at: string
         }
         Insert: {
-          base_price?: number | null
           brand_id?: string | null
           category_id?: string | null
           created_at?: string | null
@@ -1436,14 +1510,13 @@ export type Database = {
           min_qty_discount?: never
           name?: string | null
           price?: never
-          retail_price?: number | null
+          retail_price?: never
           sku?: string | null
           stock_stale?: never
           stock_synced_at?: never
           updated_at?: string | null
         }
         Update: {
-          base_price?: number | null
           brand_id?: string | null
           category_id?: string | null
           created_at?: string | null
@@ -1456,7 +1529,7 @@ export type Database = {
           min_qty_discount?: never
           name?: string | null
           price?: never
-          retail_price?: number | null
+          retail_price?: never
           sku?: string | null
           stock_stale?: never
           stock_synced_at?: never
@@ -1898,6 +1971,12 @@ export type Database = {
           {
             foreignKeyName: "tier_prices_product_id_fkey"
             columns: ["product_id"]
+            referencedRelation: "product_master"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "tier_prices_product_id_fkey"
+            columns: ["product_id"]
             referencedRelation: "products"
             referencedColumns: ["id"]
           },
@@ -2168,6 +2247,7 @@ export type Database = {
           recipient: string
           recipient_name: string
           recipient_type: string
+          request_id: string
           template: string
           template_body: string
           variables: Json
@@ -2405,6 +2485,7 @@ export type Database = {
         Returns: undefined
       }
       messages_sent: { Args: { sent: Json }; Returns: Json }
+      metrics: { Args: Record<PropertyKey, never>; Returns: unknown }
       monthly_totals: {
         Args: { months?: number }
         Returns: Database["api"]["CompositeTypes"]["monthly_total"][]
