@@ -113,9 +113,9 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation
 
 
 @app.command()
-def doctor() -> None:
-    """Check the machine, the stack and the database."""
-    call("hub.commands.doctor", "doctor")
+def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Check the machine, the stack and the database; exit code 1 if a check fails."""
+    call("hub.commands.doctor", "doctor", as_json=json)
 
 
 @app.command()

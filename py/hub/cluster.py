@@ -119,7 +119,7 @@ class Cluster:
             "password_encryption": "scram-sha-256",
             "timezone": "UTC",
             "log_timezone": "UTC",
-            "log_line_prefix": "%m [%p] %q%u@%d ",
+            "log_line_prefix": "%m [%p] %q%u@%d %a ",
             # Solid-state disks: the default of 4 makes the planner prefer sequential scans of small tables.
             "random_page_cost": "1.1",
         }

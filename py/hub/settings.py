@@ -89,6 +89,10 @@ class Settings(BaseSettings):
         ge=1,
         description="Days that a moment of the past can be restored; older backups are removed",
     )
+    public_url: str = Field(
+        default="",
+        description="The https URL that clients use; `hub doctor` checks its certificate",
+    )
     jwt_secret: SecretStr = _secret("HS256 key, 32 characters or more")
     jwt_previous_secret: SecretStr = _secret("The key before it, whose tokens are accepted until they expire")
     jwt_previous_until: AwareDatetime | None = Field(

@@ -7,7 +7,7 @@ import pytest
 
 from devtools.docs import snapshot
 from hub import paths
-from hub.commands.doctor import CHECKS
+from hub.doctor.definitions import CHECKS
 from hub.migrate import migrate
 from hub.migrate.jobs import read_jobs
 from hub.migrate.tree import Tree

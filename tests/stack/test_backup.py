@@ -18,6 +18,7 @@ from hub.backup.repository import OFF, Repository, Server
 from hub.backup.restore import archive_until_now, parse_moment, restored
 from hub.cluster import Cluster, cron_settings, new_password
 from hub.commands import backup as commands
+from hub.doctor import database
 from hub.errors import UserError
 from hub.migrate import migrate
 from hub.osuser import server_account
@@ -75,6 +76,15 @@ def assert_restored_to_a_moment_under_load(
         assert conn.execute(launcher).fetchone() == (1,)
         archive = conn.execute("select setting from pg_settings where name = 'archive_command'").fetchone()
         assert archive == (stack.backups.archive_settings()["archive_command"],)
+        assert database.archive(conn).passed
+        conn.execute("alter system set archive_command = '/bin/false'")
+        conn.execute(
+            "select pg_reload_conf(), pg_switch_wal() from pg_logical_emit_message(true, 'hub', 'x')"
+        )
+        wait_until(lambda: not database.archive(conn).passed)
+        assert "WAL is not archived since" in database.archive(conn).text
+        conn.execute("alter system reset archive_command")
+        conn.execute("select pg_reload_conf()")
     assert [backup.kind for backup in stack.backups.backups()] == ["full", "incr"]
     assert len(list(stack.folder.glob("postgres.*-*"))) == 1
 

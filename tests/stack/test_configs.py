@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from devtools.pooling.load import CLIENT_SECONDS
 from hub import paths, settings
 from hub.cluster import Cluster, cron_settings
-from hub.commands import doctor
+from hub.doctor import database
 from hub.errors import UserError
 from hub.osuser import Account, server_account
 from hub.stack import gateway, pgbouncer, supervise
@@ -51,11 +51,11 @@ def test_gateway_connects_to_postgresql_itself_and_other_clients_to_pgbouncer(tm
 def test_pools_fit_into_the_connections_of_postgresql(cluster: Cluster) -> None:
     """The stack leaves max_connections at PostgreSQL's default of 100, three of them for superusers."""
     assert "max_connections" not in cron_settings("hub")
-    assert doctor.CONNECTIONS <= 100 - 3
+    assert database.CONNECTIONS <= 100 - 3
     with psycopg.connect(cluster.url()) as conn:
-        passed, text = doctor.connections(conn)
-    assert passed
-    assert text == f"PostgreSQL accepts 197 connections; the stack uses up to {doctor.CONNECTIONS}"
+        finding = database.connections(conn)
+    assert finding.passed
+    assert finding.text == f"PostgreSQL accepts 197 connections; the stack uses up to {database.CONNECTIONS}"
 
 
 def test_gateway_configuration_quotes_secrets() -> None:

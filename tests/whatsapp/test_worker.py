@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -15,8 +16,10 @@ from uuid import UUID
 import httpx
 import psycopg
 import pytest
+import structlog
 from rich.console import Console
 
+from adapters.common import logs
 from adapters.whatsapp.console import ConsoleDelivery
 from adapters.whatsapp.delivery import DeliveryError
 from adapters.whatsapp.messages import Message
@@ -105,6 +108,36 @@ def once(settings: Settings, delivery: ConsoleDelivery | FakeProvider) -> None:
         await worker.step()
 
     with_worker(settings, delivery, step)
+
+
+def test_log_about_a_message_and_its_report_carry_the_id_of_the_request_that_enqueued_it(
+    seeded: RunningGateway, settings: Settings, enqueue: Enqueue
+) -> None:
+    seen: list[Any] = []
+
+    class Tracing(FakeProvider):
+        async def deliver(self, message: Message) -> str:
+            seen.append(structlog.contextvars.get_contextvars().get("request_id"))
+            return await super().deliver(message)
+
+    enqueue(1)
+    execute(seeded, "update app.messages set request_id = 'web-7'")
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logs.formatter())
+    logger = logging.getLogger("adapters.whatsapp.worker")
+    logger.addHandler(handler)
+    level = logger.level
+    logger.setLevel("INFO")
+    try:
+        once(settings, Tracing())
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert seen == ["web-7"]
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["request_id"] for line in lines if line["event"].endswith(": sent")] == ["web-7"]
+    assert structlog.contextvars.get_contextvars() == {}, "the next message has another id"
 
 
 def test_message_is_delivered_once(seeded: RunningGateway, settings: Settings, enqueue: Enqueue) -> None:

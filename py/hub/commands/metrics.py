@@ -13,6 +13,13 @@ from hub.console import say
 from hub.errors import UserError
 from hub.stack.layout import Stack
 
+MACHINE = {
+    "hub_disk_free_ratio": "Free space of the data folder's disk, by its size",
+    "hub_backup_age_seconds": "Seconds since the last backup ended",
+    "hub_erasures_missing": "Erasures that a restore has undone and not repeated",
+}
+"""What `hub metrics` adds for the machine of a stack: the last two where there are backups."""
+
 
 def metrics(database: str | None, output: Path | None) -> None:
     """Print the metrics, or replace `output` by them for node_exporter's textfile collector.
@@ -38,20 +45,19 @@ def metrics(database: str | None, output: Path | None) -> None:
 
 
 def machine(conn: psycopg.Connection[tuple[object, ...]]) -> str:
-    """Metrics of the stack's machine: free disk, age of the last backup, erasures that are not repeated."""
-    registry = CollectorRegistry()
+    """Metrics of the stack's machine."""
     stack = Stack.existing()
     usage = shutil.disk_usage(stack.folder)
-    Gauge("hub_disk_free_ratio", "Free space of the data folder's disk, by its size", registry=registry).set(
-        usage.free / usage.total
-    )
+    values = {"hub_disk_free_ratio": usage.free / usage.total}
     repository = stack.backups
     if repository.is_enabled:
-        age = Gauge("hub_backup_age_seconds", "Seconds since the last backup ended", registry=registry)
         backups = repository.backups()
-        age.set((datetime.now(UTC) - backups[-1].ended_at).total_seconds() if backups else float("inf"))
-        lacking = Gauge(
-            "hub_erasures_missing", "Erasures that a restore has undone and not repeated", registry=registry
-        )
-        lacking.set(len(erasures.missing(conn, repository.storage)))
+        age = (datetime.now(UTC) - backups[-1].ended_at).total_seconds() if backups else float("inf")
+        values |= {
+            "hub_backup_age_seconds": age,
+            "hub_erasures_missing": len(erasures.missing(conn, repository.storage)),
+        }
+    registry = CollectorRegistry()
+    for name, value in values.items():
+        Gauge(name, MACHINE[name], registry=registry).set(value)
     return generate_latest(registry).decode()

@@ -21,7 +21,7 @@ from hub.migrate.validate import validate
 
 CALLERS = (
     "anon", "partner", "agent", "admin", "superadmin", "subdist", "erp", "messenger", "cache",
-    "authenticator",
+    "monitor", "authenticator",
 )  # fmt: skip
 """Roles whose privileges come from repeatable files only; grants to other roles stay."""
 
