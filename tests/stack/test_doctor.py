@@ -6,6 +6,7 @@ import shutil
 import ssl
 import subprocess
 import threading
+import time
 from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -176,8 +177,8 @@ def test_missing_and_unknown_step_are_faults(conn: Connection) -> None:
 
 def test_clocks_that_differ_are_a_fault(conn: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     assert database.clock(conn).passed
-    real = database.time.time
-    monkeypatch.setattr(database.time, "time", lambda: real() + 60)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 60)
     assert_fault(database.clock(conn), "60.0 seconds apart")
 
 

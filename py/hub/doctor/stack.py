@@ -63,8 +63,9 @@ def check() -> Iterator[Finding]:
     yield from _programs(stack)
     if not running:
         return
+    url = stack.settings.database_url.get_secret_value()
     try:
-        with psycopg.connect(stack.settings.database_url.get_secret_value(), connect_timeout=5, autocommit=True) as conn:
+        with psycopg.connect(url, connect_timeout=5, autocommit=True) as conn:
             yield from database.check(conn, has_replica=stack.has_replica)
             yield from _backups(stack, conn)
     except psycopg.Error as error:
