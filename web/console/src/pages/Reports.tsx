@@ -1,0 +1,164 @@
+import { Box, Typography } from "@mui/material";
+import { useQuery } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+import { Title } from "react-admin";
+
+import type { Row } from "../actions/actions";
+import BarChart from "../charts/BarChart";
+import { byMonth, monthName } from "../charts/months";
+import { FailureNote } from "../components/FailureNote";
+import { RowLink, Section, Table } from "../components/fields";
+import { useProvider, useWords } from "../components/hub";
+
+const MONTHS = 12;
+const AGES = ["not_overdue", "overdue_1_30", "overdue_31_60", "overdue_61_90", "overdue_over_90"];
+
+/** Charts of what the hub has added up: orders and revenue, lateness, receivables. */
+export default function Reports() {
+  const { t } = useWords();
+  return (
+    <Box sx={{ mt: 2 }}>
+      <Title title={t("hub.reports.title")} />
+      <Box sx={{ display: "grid", gridTemplateColumns: { xs: "1fr", lg: "1fr 1fr" }, gap: 2 }}>
+        <Months />
+        <Lateness />
+        <Ages />
+        <Top />
+      </Box>
+    </Box>
+  );
+}
+
+function Part<T>({ title, query, children }: { title: string; query: { data: T | undefined; error: unknown; refetch: () => unknown }; children: (data: T) => ReactNode }) {
+  return (
+    <Section title={title}>
+      {query.error ? <FailureNote error={query.error} retry={() => void query.refetch()} /> : null}
+      {query.data !== undefined && !query.error ? children(query.data) : null}
+    </Section>
+  );
+}
+
+function Months() {
+  const { t, money, moment, language } = useWords();
+  const provider = useProvider();
+  const query = useQuery({
+    queryKey: ["monthly_totals"],
+    queryFn: async () => ((await provider.call("monthly_totals", { months: MONTHS })) as unknown as Row[]).reverse(),
+  });
+  const title = t("hub.reports.months");
+  return (
+    <Part title={title} query={query}>
+      {(rows) => (
+        <>
+          <BarChart
+            title={title}
+            labelName={t("hub.reports.month")}
+            labels={rows.map((row) => monthName(row.month, language))}
+            series={[
+              { name: t("hub.reports.revenue"), values: rows.map((row) => row.total_spend - row.total_returned) },
+              { name: t("hub.reports.orders"), values: rows.map((row) => row.order_count), axis: "right" },
+            ]}
+            format={money}
+          />
+          {/* "-infinity" until the statistics are refreshed for the first time. */}
+          {Number.isNaN(Date.parse(rows.at(-1)?.refreshed_at)) ? null : (
+            <Typography variant="caption">{t("hub.reports.as_of", { time: moment(rows.at(-1)?.refreshed_at) })}</Typography>
+          )}
+        </>
+      )}
+    </Part>
+  );
+}
+
+function Lateness() {
+  const { t, number, language } = useWords();
+  const provider = useProvider();
+  const query = useQuery({
+    queryKey: ["sla_lateness"],
+    queryFn: async () => byMonth((await provider.call("sla_lateness", { months: MONTHS })) as unknown as Row[]),
+  });
+  const title = t("hub.reports.lateness");
+  return (
+    <Part title={title} query={query}>
+      {(rows) =>
+        rows.length === 0 ? (
+          <>{t("hub.empty")}</>
+        ) : (
+          <BarChart
+            title={title}
+            labelName={t("hub.reports.month")}
+            labels={rows.map((row) => monthName(row.month, language))}
+            series={(["reminders", "manager_notices", "escalations"] as const).map((level) => ({
+              name: t(`hub.reports.${level}`),
+              values: rows.map((row) => row[level]),
+            }))}
+            format={number}
+          />
+        )
+      }
+    </Part>
+  );
+}
+
+function Ages() {
+  const { t, money } = useWords();
+  const { client } = useClient();
+  const query = useQuery({
+    queryKey: ["receivables_by_age"],
+    queryFn: async () => ((await client("receivables_by_age"))[0] ?? {}) as Row,
+  });
+  const title = t("hub.reports.receivables");
+  return (
+    <Part title={title} query={query}>
+      {(row) => (
+        <BarChart
+          title={title}
+          labelName={t("resources.receivables.fields.overdue")}
+          labels={AGES.map((age) => t(`resources.receivables.fields.${age}`))}
+          series={[{ name: t("resources.receivables.fields.amount_due"), values: AGES.map((age) => Number(row[age] ?? 0)) }]}
+          format={money}
+        />
+      )}
+    </Part>
+  );
+}
+
+function useClient() {
+  const provider = useProvider();
+  const client = async (view: string) =>
+    (await provider.getList(view, { pagination: { page: 1, perPage: 1 }, sort: { field: "", order: "ASC" }, filter: {} })).data;
+  return { client };
+}
+
+function Top() {
+  const { t, money } = useWords();
+  const provider = useProvider();
+  const query = useQuery({
+    queryKey: ["receivables", "getList", "top"],
+    queryFn: ({ signal }) =>
+      provider.getList("receivables", {
+        pagination: { page: 1, perPage: 10 },
+        sort: { field: "amount_due", order: "DESC" },
+        filter: {},
+        signal,
+      }),
+  });
+  const name = (field: string) => t(`resources.receivables.fields.${field}`);
+  return (
+    <Part title={t("hub.reports.top")} query={query}>
+      {({ data }) => (
+        <Table
+          label={t("hub.reports.top")}
+          rows={data as Row[]}
+          keyOf={(row) => row.id}
+          columns={[
+            [name("partner_id"), (row) => <RowLink view="partners" id={row.partner_id}>{row.business_name}</RowLink>],
+            [name("amount_due"), (row) => money(row.amount_due), true],
+            [name("overdue"), (row) => money(row.overdue), true],
+            [name("days_overdue"), (row) => row.days_overdue, true],
+          ]}
+        />
+      )}
+    </Part>
+  );
+}

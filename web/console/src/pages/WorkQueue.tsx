@@ -1,0 +1,140 @@
+import { Box, Chip, Stack, Typography } from "@mui/material";
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { Title } from "react-admin";
+
+import { ActionBar } from "../actions/ActionButton";
+import { type ActionName, QUEUE_ACTIONS, type Row, subjectOf } from "../actions/actions";
+import { FailureNote } from "../components/FailureNote";
+import { Clock, Flag, RowLink } from "../components/fields";
+import { useHub, useProvider, useWords } from "../components/hub";
+import { escalationSubject } from "./escalations";
+
+/** Rows that are read at most; what is oldest comes first. */
+const LIMIT = 200;
+
+/** What awaits headquarters, oldest first: the first page of admins. */
+export function WorkQueue() {
+  const { t } = useWords();
+  const provider = useProvider();
+  const [kind, setKind] = useState("");
+  const { data, error, isPending, refetch } = useQuery({
+    queryKey: ["work_queue", "getList", "page"],
+    queryFn: ({ signal }) =>
+      provider.getList("work_queue", {
+        pagination: { page: 1, perPage: LIMIT },
+        sort: { field: "", order: "ASC" },
+        filter: {},
+        signal,
+      }),
+    refetchInterval: 60_000,
+  });
+  const rows = data?.data ?? [];
+  const kinds = [...new Set(rows.map((row) => String(row.kind)))];
+  const shown = kind && kinds.includes(kind) ? rows.filter((row) => row.kind === kind) : rows;
+  return (
+    <Box sx={{ mt: 2 }}>
+      <Title title={t("hub.menu.queue")} />
+      <Typography component="p" sx={{ mb: 1.5 }}>
+        {t("hub.queue.about")}
+      </Typography>
+      {error ? <FailureNote error={error} retry={() => void refetch()} /> : null}
+      {kinds.length > 1 ? (
+        <Stack direction="row" role="group" aria-label={t("hub.queue.filter")} sx={{ gap: 1, mb: 2, flexWrap: "wrap" }}>
+          <KindChip label={`${t("hub.queue.all")} (${rows.length})`} isOn={kind === ""} choose={() => setKind("")} />
+          {kinds.map((name) => (
+            <KindChip
+              key={name}
+              label={`${t(`hub.queue.kind.${name}`)} (${rows.filter((row) => row.kind === name).length})`}
+              isOn={kind === name}
+              choose={() => setKind(name)}
+            />
+          ))}
+        </Stack>
+      ) : null}
+      {!error && !isPending && rows.length === 0 ? <Typography>{t("hub.queue.empty")}</Typography> : null}
+      <Box component="ul" sx={{ listStyle: "none", m: 0, p: 0 }}>
+        {shown.map((row) => (
+          <QueueItem key={row.id} item={row} />
+        ))}
+      </Box>
+    </Box>
+  );
+}
+
+function KindChip({ label, isOn, choose }: { label: string; isOn: boolean; choose: () => void }) {
+  return (
+    <Chip
+      label={label}
+      onClick={choose}
+      aria-pressed={isOn}
+      color={isOn ? "primary" : "default"}
+      variant={isOn ? "filled" : "outlined"}
+    />
+  );
+}
+
+function QueueItem({ item }: { item: Row }) {
+  const { t, word, money, moment } = useWords();
+  const actions = QUEUE_ACTIONS[item.kind] ?? [];
+  const details = item.kind === "OVER_LIMIT" ? word("hub.over_limit", item.details) : item.details;
+  return (
+    <Box
+      component="li"
+      sx={{
+        bgcolor: "background.paper",
+        boxShadow: 1,
+        borderRadius: 1,
+        mb: 1,
+        p: 1.5,
+        display: "grid",
+        gridTemplateColumns: { xs: "1fr", md: "185px minmax(0, 1fr) 110px 150px 290px" },
+        gap: 2,
+        alignItems: "center",
+      }}
+    >
+      <div>
+        <Flag label={t(`hub.queue.kind.${item.kind}`)} tone={item.kind === "MESSAGE" ? "error" : "info"} />
+      </div>
+      <Box sx={{ minWidth: 0 }}>
+        <Typography variant="body2" sx={{ fontWeight: 600, overflowWrap: "anywhere" }}>
+          <SubjectLink item={item} />
+          {item.business_name ? " · " : ""}
+          <RowLink view="partners" id={item.partner_id}>
+            {item.business_name}
+          </RowLink>
+        </Typography>
+        <Typography variant="body2" color="text.secondary" sx={{ overflowWrap: "anywhere" }}>
+          {[item.subdist_name, details].filter(Boolean).join(" · ")}
+        </Typography>
+      </Box>
+      <Typography variant="body2" sx={{ textAlign: { md: "right" } }}>
+        {money(item.amount)}
+      </Typography>
+      <Typography variant="body2" title={moment(item.waiting_since)}>
+        <Clock since={item.waiting_since} due={item.due_at} />
+      </Typography>
+      <Stack direction="row" sx={{ gap: 1, flexWrap: "wrap", justifyContent: { md: "flex-end" } }}>
+        <QueueActions item={item} names={actions} />
+      </Stack>
+    </Box>
+  );
+}
+
+function QueueActions({ item, names }: { item: Row; names: readonly ActionName[] }) {
+  const { session } = useHub();
+  if (!session.identity) return null;
+  return (
+    <>
+      {names.map((name, index) => (
+        <ActionBar key={name} names={[name]} row={subjectOf(item, name)} subject={escalationSubject(item)} isQuiet={index > 0} />
+      ))}
+    </>
+  );
+}
+
+function SubjectLink({ item }: { item: Row }) {
+  if (item.kind === "MESSAGE") return <RowLink view="orders" id={item.order_id}>{item.subject}</RowLink>;
+  if (item.kind === "REFUND") return <RowLink view="invoices" id={item.subject_id}>{item.subject}</RowLink>;
+  return <RowLink view="orders" id={item.order_id}>{item.subject}</RowLink>;
+}

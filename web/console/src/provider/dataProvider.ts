@@ -1,0 +1,207 @@
+import type { Api, Client } from "@alfa-hub/common/client";
+import { type Refusal, toApiError } from "@alfa-hub/common/errors";
+import type {
+  CreateParams,
+  DataProvider,
+  DeleteParams,
+  GetListParams,
+  GetManyParams,
+  GetManyReferenceParams,
+  GetOneParams,
+  RaRecord,
+  UpdateParams,
+} from "react-admin";
+
+import { conditions, requireInner } from "./conditions";
+import { CONFLICT, Failure, toFailure } from "./failure";
+import { type View, type ViewName, viewOf } from "./views";
+
+export type CallName = keyof Api["Functions"] & string;
+export type Arguments<Name extends CallName> = Api["Functions"][Name]["Args"];
+
+/** react-admin's data provider, and the hub's calls. */
+export interface HubProvider extends DataProvider {
+  /** Call a function of the API. Raises Failure. */
+  call<Name extends CallName>(name: Name, args?: object): Promise<Api["Functions"][Name]["Returns"]>;
+  /** Insert or replace rows in one request, which is one transaction: all are written, or none. Raises Failure. */
+  upsert(view: ViewName, rows: object[]): Promise<RaRecord[]>;
+}
+
+interface Answer {
+  data: unknown;
+  error: Refusal | null;
+  status: number;
+  count?: number | null;
+}
+
+/** The parts of postgrest-js' query builder that lists use, without its types of columns. */
+interface Query extends PromiseLike<Answer> {
+  filter(column: string, operator: string, value: unknown): Query;
+  or(filters: string): Query;
+  order(column: string, options: { ascending: boolean; nullsFirst: boolean }): Query;
+  range(from: number, to: number): Query;
+  select(columns: string): Query;
+  abortSignal(signal: AbortSignal): Query;
+}
+
+interface Table {
+  select(columns: string, options?: { count?: "exact" }): Query;
+  insert(rows: object): Query;
+  upsert(rows: object[], options: { onConflict: string }): Query;
+  update(row: object): Query;
+  delete(): Query;
+}
+
+type Signal = { signal?: AbortSignal };
+type Row = RaRecord;
+
+/** Texts that the provider needs: the sentence of a code, and what a conflict reads like. */
+export interface ProviderTexts {
+  failure(error: unknown): Failure;
+  conflict(changed: string[]): string;
+}
+
+/** A value of a condition as PostgREST reads it. */
+function written(operator: string, value: unknown): unknown {
+  if (operator !== "in") return value;
+  const list = Array.isArray(value) ? value : [value];
+  return `(${list.map((one) => `"${String(one).replace(/["\\]/g, "\\$&")}"`).join(",")})`;
+}
+
+/** Columns whose values differ; what is embedded or computed is never sent. */
+export function changes(before: Record<string, unknown>, after: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(after).filter(
+      ([column, value]) =>
+        column !== "id" &&
+        column !== "updated_at" &&
+        !isEmbedded(value, before[column]) &&
+        JSON.stringify(value ?? null) !== JSON.stringify(before[column] ?? null),
+    ),
+  );
+}
+
+function isEmbedded(value: unknown, before: unknown): boolean {
+  const seen = value ?? before;
+  return typeof seen === "object" && seen !== null;
+}
+
+/** Data provider on postgrest-js. `texts` says in the reader's language what went wrong. */
+export function createDataProvider(client: Client, texts: ProviderTexts): HubProvider {
+  const table = (name: string) => client.from(name as never) as unknown as Table;
+
+  async function send(query: PromiseLike<Answer>): Promise<Answer> {
+    const answer = await query;
+    if (answer.error) throw texts.failure(toApiError(answer.error, answer.status));
+    return answer;
+  }
+
+  async function list(
+    resource: string,
+    { pagination, sort, filter = {}, signal }: Partial<GetListParams> & Signal,
+    fixed: [string, unknown][] = [],
+  ) {
+    const view = viewOf(resource);
+    const { page, perPage } = pagination ?? { page: 1, perPage: 25 };
+    const offset = (page - 1) * perPage;
+    const { all, any, inner } = conditions(view, filter);
+    let query = table(resource).select(requireInner(view.list, inner), view.isCounted ? { count: "exact" } : {});
+    for (const [column, value] of fixed) query = query.filter(column, "eq", value);
+    for (const [column, operator, value] of all) {
+      query = query.filter(column, operator, written(operator, value));
+    }
+    for (const group of any) query = query.or(group);
+    if (sort?.field) query = ordered(query, view, sort.field, sort.order === "ASC");
+    // One row more than the page shows whether there is another page.
+    query = query.range(offset, offset + perPage - (view.isCounted ? 1 : 0));
+    if (signal) query = query.abortSignal(signal);
+    const { data, error, status, count } = await query;
+    // The page does not exist any more: react-admin goes back to one that does.
+    if (error && status === 416) return { data: [], pageInfo: { hasNextPage: false, hasPreviousPage: page > 1 } };
+    if (error) throw texts.failure(toApiError(error, status));
+    const rows = (data as Row[]).map((row) => identified(resource, row));
+    if (view.isCounted) return { data: rows, total: count ?? rows.length };
+    // The last page shows how many rows there are.
+    if (rows.length <= perPage && (rows.length > 0 || page === 1)) return { data: rows, total: offset + rows.length };
+    const pageInfo = { hasNextPage: rows.length > perPage, hasPreviousPage: page > 1 };
+    return { data: rows.slice(0, perPage), pageInfo };
+  }
+
+  async function one(resource: string, id: unknown, signal?: AbortSignal): Promise<Row> {
+    const view = viewOf(resource);
+    let query = table(resource).select(view.one ?? view.list).filter("id", "eq", id);
+    if (signal) query = query.abortSignal(signal);
+    const [row] = (await send(query)).data as Row[];
+    if (!row) throw texts.failure(toApiError({ code: "NOT_FOUND", message: "There is no such record" }, 404));
+    return row;
+  }
+
+  async function conflict(resource: string, id: unknown, previous: Row): Promise<never> {
+    const now = await one(resource, id);
+    const changed = Object.keys(changes(previous, now));
+    const body = { code: CONFLICT, details: changed.join(", "), isUnanswered: false };
+    throw new Failure(texts.conflict(changed), 409, body);
+  }
+
+  const refuse = () => Promise.reject(new Error("The console changes one row at a time"));
+
+  const provider = {
+    supportAbortSignal: true,
+    getList: (resource: string, params: GetListParams & Signal) => list(resource, params),
+    getOne: async (resource: string, { id, signal }: GetOneParams & Signal) => ({
+      data: await one(resource, id, signal),
+    }),
+    getMany: async (resource: string, { ids, signal }: GetManyParams & Signal) => {
+      let query = table(resource).select(viewOf(resource).list).filter("id", "in", written("in", ids));
+      if (signal) query = query.abortSignal(signal);
+      return { data: (await send(query)).data as Row[] };
+    },
+    getManyReference: (resource: string, params: GetManyReferenceParams & Signal) =>
+      list(resource, params, [[params.target, params.id]]),
+    create: async (resource: string, { data }: CreateParams) => {
+      const { data: rows } = await send(table(resource).insert(data).select(viewOf(resource).list));
+      return { data: (rows as Row[])[0] };
+    },
+    update: async (resource: string, { id, data, previousData }: UpdateParams) => {
+      const previous = previousData as Row;
+      const changed = changes(previous, data);
+      if (Object.keys(changed).length === 0) return { data: previous };
+      let query = table(resource).update(changed).filter("id", "eq", id);
+      if (previous.updated_at) query = query.filter("updated_at", "eq", previous.updated_at);
+      const { data: rows } = await send(query.select(viewOf(resource).list));
+      const [row] = rows as Row[];
+      return row ? { data: row } : conflict(resource, id, previous);
+    },
+    delete: async (resource: string, { id, previousData }: DeleteParams) => {
+      let query = table(resource).delete().filter("id", "eq", id);
+      if (previousData?.updated_at) query = query.filter("updated_at", "eq", previousData.updated_at);
+      const { data: rows } = await send(query.select("id"));
+      const [row] = rows as Row[];
+      return row ? { data: row } : conflict(resource, id, previousData as Row);
+    },
+    updateMany: refuse,
+    deleteMany: refuse,
+    call: async (name: CallName, args: object = {}) => {
+      const rpc = client.rpc as unknown as (name: string, args: object) => PromiseLike<Answer>;
+      return (await send(rpc.call(client, name, args))).data;
+    },
+    upsert: async (view: ViewName, rows: object[]) =>
+      (await send(table(view).upsert(rows, { onConflict: "id" }).select("*"))).data as Row[],
+  };
+  return provider as unknown as HubProvider;
+}
+
+/** Order by a column, then by a unique one, so that pages do not overlap. */
+function ordered(query: Query, view: View, field: string, ascending: boolean): Query {
+  const last = view.tieBreak ?? "id";
+  const sorted = query.order(field, { ascending, nullsFirst: false });
+  return field === last ? sorted : sorted.order(last, { ascending, nullsFirst: false });
+}
+
+/** react-admin needs an id in each row; a quarantined row of the work queue has none. */
+function identified(resource: string, row: Row): Row {
+  if (resource !== "work_queue") return row;
+  return { ...row, subject_id: row.id, id: `${row.kind}:${row.id ?? row.subject}` };
+}
+
+export { toFailure };
