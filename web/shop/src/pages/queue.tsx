@@ -108,7 +108,7 @@ function QueueCard(props: { account: Account; order: QueueRow; now: number; relo
   );
 }
 
-function Clock({ account, order, now }: { account: Account; order: Pick<QueueRow, "awaiting" | "awaiting_since">; now: number }) {
+function Clock({ account, order, now }: { account: Account; order: Pick<QueueRow, "status" | "awaiting" | "awaiting_since">; now: number }) {
   if (!order.awaiting_since || order.awaiting !== "SUBDIST") return null;
   const configs = account.configs.value;
   const clock = readClock(
@@ -122,7 +122,7 @@ function Clock({ account, order, now }: { account: Account; order: Pick<QueueRow
     <span class={`clock ${clock.level}`}>
       {clock.level === "late"
         ? t("clockLate", { waited: duration(clock.waited, lang) })
-        : t("clockLeft", { left: duration(clock.left, lang), waited: duration(clock.waited, lang) })}
+        : t(order.status === "APPROVED" ? "clockShip" : "clockLeft", { left: duration(clock.left, lang), waited: duration(clock.waited, lang) })}
     </span>
   );
 }

@@ -37,15 +37,11 @@ export function Statement({ account }: { account: Account }) {
               <th scope="col" class="amount">
                 {t("amount")}
               </th>
-              <th scope="col" class="amount">
-                {t("balance")}
-              </th>
             </tr>
           </thead>
           <tbody>
             <tr>
               <th scope="row">{t("openingBalance")}</th>
-              <td />
               <td class="amount">{rupiah(data.opening_balance)}</td>
             </tr>
             {data.lines?.map((line, index) => (
@@ -58,13 +54,14 @@ export function Statement({ account }: { account: Account }) {
                       .join(" · ")}
                   </small>
                 </th>
-                <td class="amount">{rupiah(line.amount)}</td>
-                <td class="amount">{rupiah(line.balance)}</td>
+                <td class="amount">
+                  {rupiah(line.amount)}
+                  <small>{t("balance", { balance: rupiah(line.balance) })}</small>
+                </td>
               </tr>
             ))}
             <tr>
               <th scope="row">{t("closingBalance")}</th>
-              <td />
               <td class="amount">
                 <strong>{rupiah(data.closing_balance)}</strong>
               </td>
