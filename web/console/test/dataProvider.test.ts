@@ -33,7 +33,10 @@ const fetch: typeof globalThis.fetch = async (input, init) => {
   return answer;
 };
 
+let isAgent = false;
+
 const provider = createDataProvider(createClient("http://hub.test", { fetch }), {
+  isAgent: () => isAgent,
   failure: (error) => toFailure(error, "id", () => undefined),
   conflict: (changed) => `changed: ${changed.join(", ")}`,
 });
@@ -45,6 +48,7 @@ const page = (number: number, perPage = 2) => ({
 });
 
 beforeEach(() => {
+  isAgent = false;
   sent = [];
   answers = [];
 });
@@ -81,6 +85,24 @@ describe("lists", () => {
     answers = [json([])];
     await provider.getList("orders", { ...page(1), filter: { "status@in": ["SUBMITTED", 'a"b,c'] } });
     expect(sent[0]?.query.get("status")).toBe('in.("SUBMITTED","a\\"b,c")');
+  });
+
+  test("of an agent's newest orders are read by their call, page by page", async () => {
+    isAgent = true;
+    answers = [json([{ id: "a", created_at: "3" }, { id: "b", created_at: "2" }, { id: "c", created_at: "1" }]), json([{ id: "c" }])];
+    expect((await provider.getList("orders", page(1))).pageInfo).toEqual({ hasNextPage: true, hasPreviousPage: false });
+    expect((await provider.getList("orders", page(2))).pageInfo).toEqual({ hasNextPage: false, hasPreviousPage: true });
+    expect(sent.map(({ path, query }) => [path, query.get("n"), query.get("before")])).toEqual([
+      ["/rpc/newest_orders", "3", null],
+      ["/rpc/newest_orders", "3", "2"],
+    ]);
+  });
+
+  test("of an agent's filtered orders are read from the view", async () => {
+    isAgent = true;
+    answers = [json([])];
+    await provider.getList("orders", { ...page(1), filter: { status: "SUBMITTED" } });
+    expect(sent[0]?.path).toBe("/orders");
   });
 
   test("of related rows are limited to their owner", async () => {

@@ -28,6 +28,7 @@ import { Link } from "react-router-dom";
 import { mayAccess } from "../provider/authProvider";
 import { useRole, useWords } from "./hub";
 import { LanguageButton } from "./LanguageButton";
+import { PageError } from "./messages";
 
 type Entry = [view: string, icon: ComponentType];
 
@@ -110,7 +111,7 @@ function HubBar() {
 
 export function Layout({ children }: { children: ReactNode }) {
   return (
-    <RaLayout appBar={HubBar} menu={HubMenu}>
+    <RaLayout appBar={HubBar} menu={HubMenu} error={PageError}>
       <Suspense fallback={null}>{children}</Suspense>
     </RaLayout>
   );

@@ -79,6 +79,11 @@ export function RowLink({ view, id, children }: { view: string; id: unknown; chi
   return <To to={`/${view}/${String(id)}/show`}>{children}</To>;
 }
 
+/** The same to the form of a row, for lists whose rows are edited at once. */
+export function EditLink({ view, id, children }: { view: string; id: unknown; children: ReactNode }) {
+  return <To to={`/${view}/${String(id)}`}>{children}</To>;
+}
+
 /** Names and values, one below the other. Values that are missing are left out. */
 export function Facts({ items }: { items: [label: string, value: ReactNode][] }) {
   return (

@@ -2,7 +2,7 @@ import { BooleanInput, DataTable, email, required, SelectInput, TextInput } from
 
 import { ActionBar } from "../actions/ActionButton";
 import type { Row } from "../actions/actions";
-import { Facts, Flag, Section } from "../components/fields";
+import { Facts, Flag, RowLink, Section } from "../components/fields";
 import { HubCreate, HubEdit } from "../components/forms";
 import { HubList } from "../components/HubList";
 import { useWords } from "../components/hub";
@@ -24,7 +24,7 @@ export function AgentList() {
       canCreate
       filters={[<SelectInput key="role" source="role" choices={useRoles()} alwaysOn />]}
     >
-      <DataTable.Col source="full_name" />
+      <DataTable.Col source="full_name" render={(row: Row) => <RowLink view="agents" id={row.id}>{row.full_name}</RowLink>} />
       <DataTable.Col source="email" disableSort />
       <DataTable.Col source="phone" disableSort />
       <DataTable.Col source="role" render={(row: Row) => word("hub.role", row.role)} />

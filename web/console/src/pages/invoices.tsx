@@ -30,7 +30,7 @@ export function InvoiceList() {
         <DateInput key="due" source="due_date@lte" label="resources.invoices.fields.due_date" parse={endOfDay} format={(value?: string) => value?.slice(0, 10) ?? ""} />,
       ]}
     >
-      <DataTable.Col source="invoice_number" disableSort />
+      <DataTable.Col source="invoice_number" disableSort render={(row: Row) => <RowLink view="invoices" id={row.id}>{row.invoice_number}</RowLink>} />
       <DataTable.Col source="partner_id" disableSort render={(row: Row) => row.partners?.business_name} />
       <DataTable.Col source="order_id" disableSort render={(row: Row) => row.orders?.order_number} />
       <DataTable.Col source="status" disableSort render={(row: Row) => <InvoiceState invoice={row} />} />

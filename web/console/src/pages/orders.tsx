@@ -42,7 +42,7 @@ export function OrderList() {
         <DateInput key="until" source="created_at@lte" label="hub.filter.until" parse={endOfDay} format={isoPart} />,
       ]}
     >
-      <DataTable.Col source="order_number" disableSort />
+      <DataTable.Col source="order_number" disableSort render={(row: Row) => <RowLink view="orders" id={row.id}>{row.order_number}</RowLink>} />
       <DataTable.Col source="partner_id" disableSort render={(row: Row) => row.partners?.business_name} />
       <DataTable.Col source="status" disableSort render={(row: Row) => <OrderState order={row} />} />
       <DataTable.Col

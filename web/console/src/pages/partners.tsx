@@ -51,7 +51,7 @@ export function PartnerList() {
         <NullableBooleanInput key="active" source="is_active" />,
       ]}
     >
-      <DataTable.Col source="business_name" />
+      <DataTable.Col source="business_name" render={(row: Row) => <RowLink view="partners" id={row.id}>{row.business_name}</RowLink>} />
       <DataTable.Col source="region_id" disableSort render={(row: Row) => row.regions?.name} />
       <DataTable.Col source="tier" render={(row: Row) => word("hub.tier", row.tier)} />
       <DataTable.Col source="phone" disableSort />

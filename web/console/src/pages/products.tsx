@@ -13,7 +13,7 @@ import {
 
 import type { Row } from "../actions/actions";
 import { FailureNote } from "../components/FailureNote";
-import { Facts, Flag, Section } from "../components/fields";
+import { Facts, Flag, RowLink, Section } from "../components/fields";
 import { HubCreate, HubEdit } from "../components/forms";
 import { HubList, useCanWrite } from "../components/HubList";
 import { useIsHeadquarters, useWords } from "../components/hub";
@@ -35,7 +35,7 @@ export function ProductList() {
       ]}
     >
       <DataTable.Col source="sku" />
-      <DataTable.Col source="name" />
+      <DataTable.Col source="name" render={(row: Row) => <RowLink view="products" id={row.id}>{row.name}</RowLink>} />
       <DataTable.Col source="brand_id" disableSort render={(row: Row) => row.brands?.name} />
       <DataTable.Col source="category_id" disableSort render={(row: Row) => row.categories?.name} />
       <DataTable.Col

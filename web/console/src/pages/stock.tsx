@@ -2,7 +2,7 @@ import { Typography } from "@mui/material";
 import { DataTable, minValue, NullableBooleanInput, NumberInput, required, useRecordContext } from "react-admin";
 
 import type { Row } from "../actions/actions";
-import { Flag } from "../components/fields";
+import { EditLink, Flag } from "../components/fields";
 import { HubEdit } from "../components/forms";
 import { HubList } from "../components/HubList";
 import { useWords } from "../components/hub";
@@ -16,7 +16,7 @@ export function StockList() {
       rowClick="edit"
       filters={[<NullableBooleanInput key="active" source="products.is_active" label="resources.products.fields.is_active" />]}
     >
-      <DataTable.Col source="products(sku)" label="resources.products.fields.sku" render={(row: Row) => row.products?.sku} />
+      <DataTable.Col source="products(sku)" label="resources.products.fields.sku" render={(row: Row) => <EditLink view="inventory" id={row.id}>{row.products?.sku}</EditLink>} />
       <DataTable.Col source="products(name)" label="resources.products.fields.product_id" render={(row: Row) => row.products?.name} />
       <DataTable.Col align="right" source="erp_stock" render={(row: Row) => number(row.erp_stock)} />
       <DataTable.Col align="right" source="safety_buffer" render={(row: Row) => number(row.safety_buffer)} />

@@ -29,7 +29,7 @@ export function SubdistList() {
         <NameInput key="region" source="region_id" view="regions" />,
       ]}
     >
-      <DataTable.Col source="business_name" />
+      <DataTable.Col source="business_name" render={(row: Row) => <RowLink view="sub_distributors" id={row.id}>{row.business_name}</RowLink>} />
       <DataTable.Col source="region_id" disableSort render={(row: Row) => row.regions?.name} />
       <DataTable.Col source="contact_person" disableSort />
       <DataTable.Col source="whatsapp_number" disableSort />

@@ -15,7 +15,7 @@ export function ConfigList() {
   const { t, moment } = useWords();
   return (
     <HubList sort={{ field: "config_key", order: "ASC" }} search={t("hub.search.any")} perPage={50}>
-      <DataTable.Col source="config_key" />
+      <DataTable.Col source="config_key" render={(row: Row) => <RowLink view="system_configs" id={row.id}>{row.config_key}</RowLink>} />
       <DataTable.Col source="config_value" disableSort render={(row: Row) => <code>{configText(row.config_value)}</code>} />
       <DataTable.Col source="description" disableSort />
       <DataTable.NumberCol source="version" disableSort />

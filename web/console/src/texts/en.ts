@@ -182,6 +182,7 @@ const hub: HubTexts = {
     reports: "Reports",
     account: "Password",
     start: "My regions",
+    home: "First page",
   },
   login: {
     title: "Sign in to the console",

@@ -367,6 +367,7 @@ const hub = {
     reports: "Laporan",
     account: "Kata sandi",
     start: "Beranda wilayah",
+    home: "Halaman pertama",
   },
   login: {
     title: "Masuk ke konsol",
