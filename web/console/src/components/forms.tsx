@@ -16,7 +16,7 @@ import { useFormContext } from "react-hook-form";
 
 import { CONFLICT, Failure } from "../provider/failure";
 import { useWords } from "./hub";
-import { WHOLE } from "./ShowPage";
+import { AuditLink, WHOLE } from "./ShowPage";
 
 /** What the last attempt to save was refused for. A conflict offers to load what the others wrote. */
 function SaveFailure({ failure, clear }: { failure: Failure | undefined; clear: () => void }) {
@@ -45,6 +45,12 @@ function SaveFailure({ failure, clear }: { failure: Failure | undefined; clear: 
       {failure.message}
     </Alert>
   );
+}
+
+/** The audit trail of the row that is edited. */
+function EditAudit() {
+  const { record, resource } = useEditContext();
+  return record ? <AuditLink table={resource === "product_master" ? "products" : resource} id={String(record.id)} /> : null;
 }
 
 interface EditProps {
@@ -80,6 +86,7 @@ export function HubEdit({ children, canDelete = false, redirect = "show", view }
         toolbar={
           <Toolbar sx={{ justifyContent: "space-between" }}>
             <SaveButton />
+            <EditAudit />
             {canDelete ? (
               <DeleteButton
                 redirect={typeof redirect === "function" ? () => redirect() : "list"}

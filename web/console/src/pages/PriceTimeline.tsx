@@ -10,6 +10,7 @@ import { ofTier, type Period, schedule, stateOf, timeline, unschedule } from "..
 import { FailureNote } from "../components/FailureNote";
 import { Section, Table, useNow } from "../components/fields";
 import { useProvider, useWords } from "../components/hub";
+import { AuditLink } from "../components/ShowPage";
 import { Failure } from "../provider/failure";
 import { TIERS } from "./partners";
 
@@ -84,7 +85,15 @@ function TierTimeline({ tier, product, periods, reload }: TierProps) {
           [t("resources.tier_prices.fields.discount_price"), discount],
           [t("resources.tier_prices.fields.effective_from"), (period) => day(period.effective_from)],
           [t("resources.tier_prices.fields.effective_until"), (period) => day(period.effective_until) || "–"],
-          [t("resources.tier_prices.fields.action"), (period) => (stateOf(period, now) === "scheduled" ? <Unschedule period={period} periods={periods} reload={reload} /> : null)],
+          [
+            t("resources.tier_prices.fields.action"),
+            (period) => (
+              <>
+                {stateOf(period, now) === "scheduled" ? <Unschedule period={period} periods={periods} reload={reload} /> : null}{" "}
+                <AuditLink table="tier_prices" id={period.id} />
+              </>
+            ),
+          ],
         ]}
       />
       {past.length > 0 ? (

@@ -152,9 +152,29 @@ function ConfigHistory({ config }: { config: Row }) {
   );
 }
 
+/** Tables with a trail. */
 const TABLES = [
-  "agents", "brands", "categories", "credit_notes", "inventory", "invoice_payments", "invoices", "order_items", "orders",
-  "partners", "point_transactions", "products", "redemption_catalog", "redemptions", "regions", "sub_distributors", "tier_prices",
+  "agent_sessions",
+  "agents",
+  "brands",
+  "categories",
+  "credit_note_items",
+  "credit_notes",
+  "inventory",
+  "invoice_credits",
+  "invoice_payments",
+  "invoices",
+  "order_items",
+  "orders",
+  "partners",
+  "point_transactions",
+  "products",
+  "redemption_catalog",
+  "redemptions",
+  "regions",
+  "sub_distributors",
+  "system_configs",
+  "tier_prices",
 ];
 
 /** Columns of a row that are shown at once; more unfold. */
