@@ -651,7 +651,9 @@ CREATE VIEW api.order_events WITH (security_invoker='true') AS
    FROM app.order_events e;
 
 COMMENT ON VIEW api.order_events IS 'History of orders: status changes, responses, routing, releases
-Partners and sub-distributors see no internal notes: of a response only the decision.';
+Partners and sub-distributors see no internal notes: of a response only the decision.
+Agents of few partners and sub-distributors list the newest by newest_order_events: in this view the
+events of others are passed.';
 
 COMMENT ON COLUMN api.order_events.note IS 'Reason of a change of status, decision and note of a response, reason of a release';
 
@@ -790,7 +792,7 @@ CREATE TABLE app.orders (
     awaiting app.awaiting_enum DEFAULT 'PARTNER'::app.awaiting_enum NOT NULL,
     awaiting_since timestamp with time zone
 )
-WITH (fillfactor='80');
+WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0.02');
 
 COMMENT ON TABLE app.orders IS 'Orders of partners; their status moves by the transition functions only';
 
@@ -920,7 +922,8 @@ CREATE VIEW api.orders WITH (security_invoker='true') AS
 
 COMMENT ON VIEW api.orders IS 'Orders: a partner''s own, an agent''s regions'', those routed to a sub-distributor
 Columns of credit and points are null for sub-distributors.
-Embed order_items(*, products(sku, name)), invoices(*), order_events(*).';
+Embed order_items(*, products(sku, name)), invoices(*), order_events(*).
+Agents of few partners list the newest by newest_orders: here the rows of others are passed.';
 
 COMMENT ON COLUMN api.orders.order_number IS 'ORD-YYMMDD-NNNNNN';
 
@@ -1033,6 +1036,7 @@ CASE status
 END),
     CONSTRAINT invoices_written_off_check CHECK (((((amount_written_off)::numeric > (0)::numeric) = (written_off_at IS NOT NULL)) AND ((written_off_at IS NULL) = (write_off_reason IS NULL))))
 );
+ALTER TABLE ONLY app.invoices ALTER COLUMN partner_id SET (n_distinct=-0.005);
 
 COMMENT ON TABLE app.invoices IS 'What a partner owes for an order, in one or several parts, issued on approval or by headquarters. amount never changes; amount_paid, amount_credited and the status follow from invoice_payments and invoice_credits';
 
@@ -1088,7 +1092,8 @@ CREATE VIEW api.invoices WITH (security_invoker='true') AS
    FROM app.invoices i;
 
 COMMENT ON VIEW api.invoices IS 'Invoices, one or several of an order; points of an order vest when its invoices are PAID
-Embed invoice_payments(*), invoice_credits(*, credit_notes(*)).';
+Embed invoice_payments(*), invoice_credits(*, credit_notes(*)).
+Agents of few partners name partners, or a status: without, the invoices of others are passed.';
 
 COMMENT ON COLUMN api.invoices.amount_paid IS 'IDR paid, less reversals and refunds';
 
@@ -1596,6 +1601,25 @@ For an agent of few partners it is faster than orders?order=created_at.desc, wha
 orders.
 Errors: INVALID_ARGUMENT 400.';
 
+CREATE FUNCTION app.has_many_partners() RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  v_many constant int := 100;
+begin
+  return (
+    select count(*) = v_many
+    from (
+      select from app.partners as p
+      where p.region_id = any (array(select auth.agent_regions())) and p.deleted_at is null
+      limit v_many
+    ) as f
+  );
+end $$;
+
+COMMENT ON FUNCTION app.has_many_partners() IS 'Whether the calling agent has 100 partners or more';
+
 CREATE FUNCTION app.month_of(p_at timestamp with time zone) RETURNS date
     LANGUAGE sql IMMUTABLE
     AS $$ select date_trunc('month', p_at at time zone 'Asia/Jakarta')::date $$;
@@ -1809,9 +1833,26 @@ CREATE VIEW api.partner_statistics WITH (security_invoker='false', security_barr
             m.total_spend,
             m.total_returned
            FROM app.partner_monthly_statistics m
-          WHERE ((( SELECT auth.caller_role() AS caller_role) = 'agent'::text) AND ( SELECT true
+          WHERE ((( SELECT auth.caller_role() AS caller_role) = 'agent'::text) AND ( SELECT app.has_many_partners() AS has_many_partners) AND ( SELECT true
                    FROM app.partners p
                   WHERE ((p.id = m.partner_id) AND (p.region_id = ANY (ARRAY( SELECT auth.agent_regions() AS agent_regions))) AND (p.deleted_at IS NULL))))
+          ORDER BY m.month DESC)
+        UNION ALL
+        ( SELECT p.id AS partner_id,
+            m.month,
+            m.order_count,
+            m.total_spend,
+            m.total_returned
+           FROM (app.partners p
+             CROSS JOIN LATERAL ( SELECT s_1.month,
+                    s_1.order_count,
+                    s_1.total_spend,
+                    s_1.total_returned
+                   FROM app.partner_monthly_statistics s_1
+                  WHERE (s_1.partner_id = p.id)
+                  ORDER BY s_1.month DESC
+                 OFFSET 0) m)
+          WHERE ((( SELECT auth.caller_role() AS caller_role) = 'agent'::text) AND (NOT ( SELECT app.has_many_partners() AS has_many_partners)) AND (p.region_id = ANY (ARRAY( SELECT auth.agent_regions() AS agent_regions))) AND (p.deleted_at IS NULL))
           ORDER BY m.month DESC)
         UNION ALL
         ( SELECT m.partner_id,
@@ -1940,6 +1981,7 @@ CREATE TABLE app.invoice_payments (
     CONSTRAINT invoice_payments_reference_number_check CHECK ((((reference_number)::text = btrim((reference_number)::text)) AND ((reference_number)::text <> ''::text))),
     CONSTRAINT invoice_payments_reversal_check CHECK ((((kind)::text = 'REVERSAL'::text) = (reverses_payment_id IS NOT NULL)))
 );
+ALTER TABLE ONLY app.invoice_payments ALTER COLUMN partner_id SET (n_distinct=-0.005);
 
 COMMENT ON TABLE app.invoice_payments IS 'Payments received for an invoice, never above what is due, with their reversals and the refunds; append-only';
 
@@ -1979,7 +2021,8 @@ CREATE VIEW api.invoice_payments WITH (security_invoker='true') AS
     y.created_at
    FROM app.invoice_payments y;
 
-COMMENT ON VIEW api.invoice_payments IS 'Payments received, with their reversals and the refunds';
+COMMENT ON VIEW api.invoice_payments IS 'Payments received, with their reversals and the refunds
+Agents of few partners name partners or invoices: without, the payments of others are passed.';
 
 COMMENT ON COLUMN api.invoice_payments.kind IS 'PAYMENT; REVERSAL: takes back reverses_payment_id; REFUND: money paid back';
 
@@ -2903,6 +2946,18 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.cache_configs() IS 'The configs that frontends read with their state, of one snapshot';
+
+CREATE FUNCTION app.cache_standbys() RETURNS json
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select coalesce(json_agg(json_build_object(
+    'name', y.name, 'lag_bytes', y.lag_bytes, 'lag_seconds', y.lag_seconds,
+    'is_late', y.is_late)), '[]')
+  from jobs.standbys() as y
+$$;
+
+COMMENT ON FUNCTION app.cache_standbys() IS 'The lag of the standbys, for the metrics of the cache; see jobs.standbys()';
 
 CREATE FUNCTION app.cache_state(callers jsonb DEFAULT '[]'::jsonb) RETURNS json
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -7347,15 +7402,21 @@ begin
         order by e.created_at desc limit 1
       ) as h
     ),
-    page as (
+    page as materialized (
       select h.partner_id, h.created_at from heads as h
       order by h.created_at desc fetch first p_n rows with ties
+    ),
+    reach as materialized (
+      select case when count(*) >= p_n then min(h.created_at) else '-infinity' end as oldest_at
+      from page as h
     )
     select i.id
     from page as h
+    cross join reach as r
     cross join lateral (
       select e.id, e.created_at from app.order_events as e
-      where e.partner_id = h.partner_id and e.created_at <= h.created_at
+      where e.partner_id = h.partner_id
+        and e.created_at between r.oldest_at and h.created_at
       order by e.created_at desc, e.id desc limit p_n
     ) as i
     order by i.created_at desc, i.id desc
@@ -7394,15 +7455,21 @@ begin
       ) as h
     ),
     -- The page reaches back to the p_n-th newest of these at most.
-    page as (
+    page as materialized (
       select h.partner_id, h.created_at from heads as h
       order by h.created_at desc fetch first p_n rows with ties
+    ),
+    reach as materialized (
+      select case when count(*) >= p_n then min(h.created_at) else '-infinity' end as oldest_at
+      from page as h
     )
     select i.id
     from page as h
+    cross join reach as r
     cross join lateral (
       select o.id, o.created_at from app.orders as o
-      where o.partner_id = h.partner_id and o.created_at <= h.created_at
+      where o.partner_id = h.partner_id
+        and o.created_at between r.oldest_at and h.created_at
       order by o.created_at desc, o.id desc limit p_n
     ) as i
     order by i.created_at desc, i.id desc
@@ -12475,6 +12542,13 @@ begin
       perform app.fail(case v_role when 'anon' then 'UNAUTHENTICATED' else 'NOT_ALLOWED' end,
         'Your role cannot write to this view so', 'Use a call under /rpc/ to change data');
     end if;
+    -- A plan for each request: a generic one assumes an average partner and an unknown status, and
+    -- reads the whole history of the largest partner to find their open orders.
+    if current_setting('request.path', true) = '/orders'
+      and current_setting('request.method', true) = 'GET'
+    then
+      perform set_config('plan_cache_mode', 'force_custom_plan', true);
+    end if;
   end if;
   if v_role = 'anon' then
     return;
@@ -13829,7 +13903,8 @@ CREATE VIEW api.order_items WITH (security_invoker='true') AS
           WHERE (c.order_item_id = i.id)), 0) AS returned_quantity
    FROM app.order_items i;
 
-COMMENT ON VIEW api.order_items IS 'Lines of orders, one for each product';
+COMMENT ON VIEW api.order_items IS 'Lines of orders, one for each product
+Agents and sub-distributors embed them into orders or newest_orders, or name the order.';
 
 COMMENT ON COLUMN api.order_items.list_price IS 'IDR a unit before the quantity discount';
 
@@ -16226,6 +16301,10 @@ CREATE INDEX audit_logs_target_idx ON ONLY app.audit_logs USING btree (target_id
 
 CREATE INDEX audit_logs_default_target_id_created_at_idx ON app.audit_logs_default USING btree (target_id, created_at);
 
+CREATE INDEX audit_logs_type_idx ON ONLY app.audit_logs USING btree (target_type, created_at DESC, action, actor_role);
+
+CREATE INDEX audit_logs_default_target_type_created_at_action_actor_role_idx ON app.audit_logs_default USING btree (target_type, created_at DESC, action, actor_role);
+
 CREATE INDEX categories_parent_idx ON app.categories USING btree (parent_id);
 
 CREATE INDEX conversations_last_inbound_idx ON app.conversations USING btree (last_inbound_at);
@@ -16318,7 +16397,7 @@ CREATE INDEX invoices_refund_due_idx ON app.invoices USING btree (updated_at) WH
 
 CREATE INDEX invoices_reminder_idx ON app.invoices USING btree (COALESCE(last_reminder_day, '-1000'::integer), due_date) WHERE (status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum]));
 
-CREATE INDEX messages_created_idx ON app.messages USING btree (created_at DESC);
+CREATE INDEX messages_created_idx ON app.messages USING btree (created_at DESC, template);
 
 CREATE INDEX messages_due_idx ON app.messages USING btree (priority, "position") WHERE ((status)::text = 'PENDING'::text);
 
@@ -16463,6 +16542,8 @@ ALTER INDEX app.idx_audit_created ATTACH PARTITION app.audit_logs_default_create
 ALTER INDEX app.audit_logs_pkey ATTACH PARTITION app.audit_logs_default_pkey;
 
 ALTER INDEX app.audit_logs_target_idx ATTACH PARTITION app.audit_logs_default_target_id_created_at_idx;
+
+ALTER INDEX app.audit_logs_type_idx ATTACH PARTITION app.audit_logs_default_target_type_created_at_action_actor_role_idx;
 
 CREATE OR REPLACE VIEW app.consistency_awaiting AS
  SELECT o.id AS subject_id,
@@ -17744,6 +17825,11 @@ GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zo
 GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO admin;
 GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO subdist;
 
+REVOKE ALL ON FUNCTION app.has_many_partners() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.has_many_partners() TO partner;
+GRANT ALL ON FUNCTION app.has_many_partners() TO agent;
+GRANT ALL ON FUNCTION app.has_many_partners() TO admin;
+
 REVOKE ALL ON FUNCTION app.month_of(p_at timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.next_credit_note_number() FROM PUBLIC;
@@ -18054,6 +18140,9 @@ GRANT ALL ON FUNCTION app.cache_catalogue(price_list text) TO cache;
 
 REVOKE ALL ON FUNCTION app.cache_configs() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.cache_configs() TO cache;
+
+REVOKE ALL ON FUNCTION app.cache_standbys() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.cache_standbys() TO cache;
 
 REVOKE ALL ON FUNCTION app.cache_state(callers jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.cache_state(callers jsonb) TO cache;

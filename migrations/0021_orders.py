@@ -7,6 +7,6 @@ __depends__ = {"0016_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="b940b38637ce98617ecfe5fdc528a301fe5d382ba7fdecb4095cf5fb02bfd0ab",
+        sha256="3d5f12eb30375ca8632d8996b30c3a96c04252ca1f802dad67a519b1c5cd8105",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0022_pricing"}
 steps = [
     schema_file(
         "23_invoices.sql",
-        sha256="2dcabc152d22453b03e77fed7cc81a32705484332033ce4ff667bc4c78744e9e",
+        sha256="cf369a111b08b97f5c0cca78eab73151c49b18a0546d2175834f63d8785296bd",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0031_loyalty"}
 steps = [
     schema_file(
         "32_audit.sql",
-        sha256="697bcff9443547bebcdd35aa5469d5052e3f6e5ff8c1e8bcf41a15d5f0e146e3",
+        sha256="46a99e97de50dd5ecdb8f34492ba4fdaba976aa504493ef926dad96077ad648a",
     ),
 ]

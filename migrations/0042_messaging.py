@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_messaging.sql",
-        sha256="473e7d0f4116a46836a51f8193d0325a92d8f535931e14a0794d6c47528f54aa",
+        sha256="60468df92b49344e384cc8b5f8d96c3234ab02d32df4e1ac4a197bf9a3b94717",
     ),
 ]

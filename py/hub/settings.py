@@ -160,6 +160,11 @@ class Settings(BaseSettings):
         return f"http://{HOST}:{self.pages_port}/"
 
     @property
+    def cache_http_url(self) -> str:
+        """Base URL of the cache."""
+        return f"http://{HOST}:{self.cache_port}"
+
+    @property
     def authenticator_url(self) -> str:
         """Direct URL of the database as authenticator: for the gateway, and for adapters that LISTEN."""
         return self._url("authenticator", self.authenticator_password, self.postgres_port)

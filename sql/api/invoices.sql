@@ -11,7 +11,8 @@ select
 from app.invoices as i;
 comment on view api.invoices is
 $$Invoices, one or several of an order; points of an order vest when its invoices are PAID
-Embed invoice_payments(*), invoice_credits(*, credit_notes(*)).$$;
+Embed invoice_payments(*), invoice_credits(*, credit_notes(*)).
+Agents of few partners name partners, or a status: without, the invoices of others are passed.$$;
 comment on column api.invoices.amount_paid is 'IDR paid, less reversals and refunds';
 comment on column api.invoices.amount_credited is 'IDR credited for returned goods';
 comment on column api.invoices.amount_written_off is 'IDR given up by headquarters';
@@ -29,7 +30,9 @@ select
   y.id, y.invoice_id, y.partner_id, y.kind, y.amount, y.payment_method, y.reference_number,
   y.notes, y.reverses_payment_id, y.paid_at, y.created_at
 from app.invoice_payments as y;
-comment on view api.invoice_payments is 'Payments received, with their reversals and the refunds';
+comment on view api.invoice_payments is
+$$Payments received, with their reversals and the refunds
+Agents of few partners name partners or invoices: without, the payments of others are passed.$$;
 comment on column api.invoice_payments.kind is
   'PAYMENT; REVERSAL: takes back reverses_payment_id; REFUND: money paid back';
 comment on column api.invoice_payments.amount is 'IDR; negative for reversals and refunds';

@@ -34,7 +34,8 @@ from app.orders as o;
 comment on view api.orders is
 $$Orders: a partner's own, an agent's regions', those routed to a sub-distributor
 Columns of credit and points are null for sub-distributors.
-Embed order_items(*, products(sku, name)), invoices(*), order_events(*).$$;
+Embed order_items(*, products(sku, name)), invoices(*), order_events(*).
+Agents of few partners list the newest by newest_orders: here the rows of others are passed.$$;
 comment on column api.orders.order_number is 'ORD-YYMMDD-NNNNNN';
 comment on column api.orders.subtotal is 'IDR before the quantity discount';
 comment on column api.orders.discount_amount is 'IDR of quantity discounts';
@@ -71,7 +72,9 @@ select
     select sum(c.quantity)::int from app.credit_note_items as c where c.order_item_id = i.id
   ), 0) as returned_quantity
 from app.order_items as i;
-comment on view api.order_items is 'Lines of orders, one for each product';
+comment on view api.order_items is
+$$Lines of orders, one for each product
+Agents and sub-distributors embed them into orders or newest_orders, or name the order.$$;
 comment on column api.order_items.list_price is 'IDR a unit before the quantity discount';
 comment on column api.order_items.unit_price is 'IDR a unit charged';
 comment on column api.order_items.returned_quantity is 'Units that came back';
@@ -94,7 +97,9 @@ select
 from app.order_events as e;
 comment on view api.order_events is
 $$History of orders: status changes, responses, routing, releases
-Partners and sub-distributors see no internal notes: of a response only the decision.$$;
+Partners and sub-distributors see no internal notes: of a response only the decision.
+Agents of few partners and sub-distributors list the newest by newest_order_events: in this view the
+events of others are passed.$$;
 comment on column api.order_events.note is
   'Reason of a change of status, decision and note of a response, reason of a release';
 

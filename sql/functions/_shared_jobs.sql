@@ -245,6 +245,17 @@ comment on function jobs.standbys() is
   'seconds by which they are behind, whether they are away or more than 60 seconds behind. On a '
   'standby: itself. No rows without a slot';
 
+create function app.cache_standbys() returns json
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(json_agg(json_build_object(
+    'name', y.name, 'lag_bytes', y.lag_bytes, 'lag_seconds', y.lag_seconds,
+    'is_late', y.is_late)), '[]')
+  from jobs.standbys() as y
+$$;
+comment on function app.cache_standbys() is
+  'The lag of the standbys, for the metrics of the cache; see jobs.standbys()';
+
 create function jobs.health()
 returns table (
   job text, schedule text, description text, last_started_at timestamptz,

@@ -92,6 +92,13 @@ begin
       perform app.fail(case v_role when 'anon' then 'UNAUTHENTICATED' else 'NOT_ALLOWED' end,
         'Your role cannot write to this view so', 'Use a call under /rpc/ to change data');
     end if;
+    -- A plan for each request: a generic one assumes an average partner and an unknown status, and
+    -- reads the whole history of the largest partner to find their open orders.
+    if current_setting('request.path', true) = '/orders'
+      and current_setting('request.method', true) = 'GET'
+    then
+      perform set_config('plan_cache_mode', 'force_custom_plan', true);
+    end if;
   end if;
   if v_role = 'anon' then
     return;

@@ -45,15 +45,21 @@ begin
       ) as h
     ),
     -- The page reaches back to the p_n-th newest of these at most.
-    page as (
+    page as materialized (
       select h.partner_id, h.created_at from heads as h
       order by h.created_at desc fetch first p_n rows with ties
+    ),
+    reach as materialized (
+      select case when count(*) >= p_n then min(h.created_at) else '-infinity' end as oldest_at
+      from page as h
     )
     select i.id
     from page as h
+    cross join reach as r
     cross join lateral (
       select o.id, o.created_at from app.orders as o
-      where o.partner_id = h.partner_id and o.created_at <= h.created_at
+      where o.partner_id = h.partner_id
+        and o.created_at between r.oldest_at and h.created_at
       order by o.created_at desc, o.id desc limit p_n
     ) as i
     order by i.created_at desc, i.id desc
@@ -108,15 +114,21 @@ begin
         order by e.created_at desc limit 1
       ) as h
     ),
-    page as (
+    page as materialized (
       select h.partner_id, h.created_at from heads as h
       order by h.created_at desc fetch first p_n rows with ties
+    ),
+    reach as materialized (
+      select case when count(*) >= p_n then min(h.created_at) else '-infinity' end as oldest_at
+      from page as h
     )
     select i.id
     from page as h
+    cross join reach as r
     cross join lateral (
       select e.id, e.created_at from app.order_events as e
-      where e.partner_id = h.partner_id and e.created_at <= h.created_at
+      where e.partner_id = h.partner_id
+        and e.created_at between r.oldest_at and h.created_at
       order by e.created_at desc, e.id desc limit p_n
     ) as i
     order by i.created_at desc, i.id desc

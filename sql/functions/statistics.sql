@@ -14,6 +14,25 @@ where c.order_count + coalesce(r.order_count, 0) <> 0
 comment on view app.partner_monthly_statistics is
   'Live orders, spend and returns (IDR) per partner and month (Jakarta), as of the last refresh';
 
+-- PL/pgSQL, because the planner would evaluate an SQL function for every list of others.
+create function app.has_many_partners() returns boolean
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_many constant int := 100;
+begin
+  return (
+    select count(*) = v_many
+    from (
+      select from app.partners as p
+      where p.region_id = any (array(select auth.agent_regions())) and p.deleted_at is null
+      limit v_many
+    ) as f
+  );
+end $$;
+comment on function app.has_many_partners() is
+  'Whether the calling agent has 100 partners or more';
+
 create function app.count_partner_months(p_until timestamptz)
 returns void language plpgsql volatile
 as $$

@@ -57,5 +57,6 @@ create policy products__admin_delete on app.products for delete to admin using (
 -- The cache logs in with a role of its own, which reads no table.
 grant usage on schema app to cache;
 grant execute on function
-  app.cache_state(jsonb), app.cache_catalogue(text), app.cache_configs(), app.cache_stock()
+  app.cache_state(jsonb), app.cache_catalogue(text), app.cache_configs(), app.cache_stock(),
+  app.cache_standbys()
 to cache;

@@ -65,7 +65,7 @@ create table app.orders (
   awaiting app.awaiting_enum not null default 'PARTNER',
   awaiting_since timestamptz,
   constraint orders_id_partner_id_key unique (id, partner_id)
-) with (fillfactor = 80);
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
 
 -- Whose turn it is (D-3.awaiting-1). A stored column instead of a generated one, which every
 -- statement would parse again: submissions write it, tg_orders__derive_turn derives it on updates,

@@ -68,6 +68,9 @@ create table app.invoices (
     and (written_off_at is null) = (write_off_reason is null)
   )
 );
+-- Partners are unequal. An average one has few invoices where partners are many, and PostgreSQL
+-- would read and sort all of the largest one's for a page: let it expect 200 at least.
+alter table app.invoices alter column partner_id set (n_distinct = -0.005);
 create index idx_invoices_order on app.invoices (order_id);
 create index idx_invoices_status on app.invoices (status);
 create index idx_invoices_due on app.invoices (due_date);
@@ -146,6 +149,7 @@ create table app.invoice_payments (
 );
 create unique index invoice_payments_reversed_key on app.invoice_payments (reverses_payment_id)
 where reverses_payment_id is not null;
+alter table app.invoice_payments alter column partner_id set (n_distinct = -0.005);
 create index invoice_payments_created_idx on app.invoice_payments (created_at desc);
 create index invoice_payments_partner_idx on app.invoice_payments (partner_id, created_at desc);
 comment on table app.invoice_payments is

@@ -63,7 +63,8 @@ on app.messages (status, coalesce(lease_until, unknown_since, expires_at))
 where status in ('CLAIMED', 'UNKNOWN') or (status = 'PENDING' and expires_at is not null);
 create unique index messages_provider_id_key on app.messages (provider_id)
 where provider_id is not null;
-create index messages_created_idx on app.messages (created_at desc);
+-- The template is part of it for lists of one: those of others are passed in the index.
+create index messages_created_idx on app.messages (created_at desc, template);
 create index messages_failed_idx on app.messages (created_at desc) where status = 'FAILED';
 create index messages_held_idx on app.messages (position) where status = 'HELD';
 create index messages_order_idx on app.messages (order_id);

@@ -51,7 +51,10 @@ ROLES = (*TOKEN_ROLES, "cache", "monitor")
 
 MONITOR = {"api", "auth", "api.metrics", "auth.request_guard", "auth.reports_guard"}
 
-CACHE = {"app", "app.cache_state", "app.cache_catalogue", "app.cache_configs", "app.cache_stock"}
+CACHE = {
+    *("app", "app.cache_state", "app.cache_catalogue", "app.cache_configs", "app.cache_stock"),
+    "app.cache_standbys",
+}
 
 VIEWS = """
 schema api                    anon  partner  agent   subdist  admin  superadmin  erp    messenger
@@ -329,6 +332,7 @@ auth.agent_regions            -     yes      yes     -        yes    yes        
 auth.current_agent_region     -     -        yes     -        -      -           -      -
 app.my_contacts               -     yes      -       -        -      -           -      -
 app.newest_order_ids          -     yes      yes     yes      yes    yes         -      -
+app.has_many_partners         -     yes      yes     -        yes    yes         -      -
 app.newest_order_event_ids    -     yes      yes     yes      yes    yes         -      -
 app.allowed_actions           -     yes      yes     yes      yes    yes         -      -
 app.order_allows              -     yes      yes     yes      yes    yes         -      -
@@ -347,6 +351,7 @@ app.cache_state               -     -        -       -        -      -          
 app.cache_catalogue           -     -        -       -        -      -           -      -
 app.cache_configs             -     -        -       -        -      -           -      -
 app.cache_stock               -     -        -       -        -      -           -      -
+app.cache_standbys            -     -        -       -        -      -           -      -
 jobs.health                   -     -        -       -        yes    yes         -      -
 """
 

@@ -82,11 +82,13 @@ from population as c, (select id from app.redemption_catalog limit 1) as r;
 insert into app.messages (
   template, recipient_type, recipient_id, order_id, priority, status, created_at
 )
-select 'invoice_issued', 'PARTNER', c.partner_id, c.id, 2,
-  case when c.n % 100 = 0 then 'FAILED' else 'SENT' end, c.at
+select case when c.n < 4000 then 'order_routed' else 'invoice_issued' end, 'PARTNER', c.partner_id,
+  c.id, 2, case when c.n % 100 = 0 then 'FAILED' else 'SENT' end, c.at
 from population as c;
 insert into app.audit_logs (actor_type, actor_role, target_type, action, created_at)
-select 'AGENT', 'admin', 'orders', 'UPDATE', c.at - interval '3 years' from population as c;
+select 'AGENT', case when c.n < 4000 then 'partner' else 'admin' end, 'orders',
+  case when c.n < 4000 then 'INSERT' else 'UPDATE' end, c.at - interval '3 years'
+from population as c;
 insert into app.sla_escalation_logs (
   order_id, escalation_level, notified_to, notified_type, triggered_at, clock_started_at, due_at,
   region_id
@@ -159,6 +161,11 @@ PARTS = " ".join(
 OPEN = "status in ('SUBMITTED', 'PROCESSING')"
 NEWEST = f"order by t.created_at desc limit {PAGE}"
 SEARCH = f"api.products as t where t.name ilike '%a7f3%' order by t.name limit {PAGE}"
+OF_A_TEMPLATE = f"api.messages as t where t.template = 'invoice_issued' {NEWEST}"
+OF_A_KIND = (
+    "api.audit_logs as t where t.target_type = 'orders' and t.action = 'UPDATE'"
+    f" and t.actor_role = 'admin' {NEWEST}"
+)
 DELIVERIES = f"api.orders as t join api.delivery_contacts as d on d.id = t.partner_id {NEWEST}"
 EVERYONE = ("partner", "subdist", "agent", "admin", "superadmin")
 BILLED = ("partner", "agent", "admin", "superadmin")
@@ -195,7 +202,10 @@ LISTS: list[tuple[tuple[str, ...], str]] = [
     (POINTS, f"api.point_transactions as t {NEWEST}"),
     (POINTS, f"api.redemptions as t {NEWEST}"),
     (POINTS, f"api.redemption_catalog as t order by t.points_required limit {PAGE}"),
-    (BILLED, f"api.partner_statistics as t order by t.month desc limit {PAGE}"),
+    (
+        (*BILLED, "agent of few partners"),
+        f"api.partner_statistics as t order by t.month desc limit {PAGE}",
+    ),
     (STAFF, f"api.partner_statistics as t {partners('api.partners(t)')} order by t.month desc limit {PAGE}"),
     (STAFF, f"api.invoices as t {partners('api.partners')} {NEWEST}"),
     (STAFF, f"api.order_events as t left join lateral api.staff(t) as s on true {NEWEST}"),
@@ -205,7 +215,9 @@ LISTS: list[tuple[tuple[str, ...], str]] = [
     (HEADQUARTERS, f"api.tier_prices as t order by t.effective_from desc limit {PAGE}"),
     (HEADQUARTERS, f"api.messages as t {NEWEST}"),
     (HEADQUARTERS, f"api.messages as t where t.status = 'FAILED' {NEWEST}"),
+    (HEADQUARTERS, OF_A_TEMPLATE),
     (HEADQUARTERS, f"api.audit_logs as t where t.target_type = 'orders' {NEWEST}"),
+    (HEADQUARTERS, OF_A_KIND),
     (("agent", *HEADQUARTERS), f"api.sla_escalation_logs as t order by t.triggered_at desc limit {PAGE}"),
     (HEADQUARTERS, f"api.agent_sessions as t order by t.started_at desc limit {PAGE}"),
     (HEADQUARTERS, f"api.impersonation_notifications as t {NEWEST}"),
@@ -269,6 +281,8 @@ NEEDED = [
     ("point_transactions_created_idx", "admin", f"api.point_transactions as t {NEWEST}"),
     ("redemptions_created_idx", "admin", f"api.redemptions as t {NEWEST}"),
     ("messages_created_idx", "admin", f"api.messages as t {NEWEST}"),
+    ("messages_created_idx", "admin", OF_A_TEMPLATE),
+    ("audit_logs_type_idx", "admin", OF_A_KIND),
     ("messages_failed_idx", "admin", f"api.messages as t where t.status = 'FAILED' {NEWEST}"),
     (
         "sla_escalation_logs_triggered_idx",

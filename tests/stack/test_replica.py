@@ -199,6 +199,12 @@ def caught_up(row: dict[str, Any]) -> dict[str, Any] | None:
     return row if row["backlog"] == 0 else None
 
 
+def adapter_metric(reports: Reports, name: str) -> float:
+    """A sample of the cache's /metrics."""
+    text = reports.http.get(f"{reports.stack.settings.cache_http_url}/metrics").text
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
+
+
 def test_lag_of_the_standby_is_in_job_health(reports: Reports) -> None:
     for of_reports in (False, True):
         row = wait_until(lambda: caught_up(reports.health(of_reports=of_reports)))  # noqa: B023
@@ -212,6 +218,9 @@ def test_lag_of_the_standby_is_in_job_health(reports: Reports) -> None:
     shown = next(line for line in lines if line.startswith('hub_standby_lag_bytes{standby="reports"} '))
     assert float(shown.split()[1]) >= behind
     assert 'hub_job_late{job="standby:reports"} 0' in lines
+    cached = wait_until(lambda: adapter_metric(reports, 'hub_standby_lag_bytes{standby="reports"}'))
+    assert cached >= behind
+    assert adapter_metric(reports, 'hub_standby_late{standby="reports"}') == 0
     assert wait_until(lambda: reports.health(of_reports=True)["backlog"]) > 0
     wait_until(lambda: reports.health(of_reports=True)["backlog_seconds"])
     reports.on_standby("select pg_wal_replay_resume()")
@@ -364,6 +373,30 @@ def test_migration_waits_until_the_standby_has_replayed_it(reports: Reports, tmp
     assert reports.on_standby("select to_regclass('api.loud_brands') is not null")
     partner = reports.dataset.east.partner
     wait_until(lambda: reports.report(partner, "/loud_brands").status_code == 200)
+
+
+@pytest.mark.long_form
+def test_stack_with_a_standby_stops_starts_and_is_reset(reports: Reports) -> None:
+    """The standby goes through all of it: it follows after a restart, and shows the empty database."""
+
+    def follows(mark: str) -> bool:
+        reports.on_primary(f"insert into app.brands (name) values ('{mark}')")
+        return bool(
+            wait_until(lambda: reports.on_standby(f"select true from app.brands where name = '{mark}'"))
+        )
+
+    if not reports.stack.has_replica:
+        assert reports.hub("up", "--with-replica").returncode == 0
+    assert follows("before")
+    stopped = reports.hub("down")
+    assert "its standby" in stopped.stdout, stopped.stderr
+    assert reports.hub("up").returncode == 0
+    assert follows("restarted")
+    reset = reports.hub("reset", "--yes")
+    assert reset.returncode == 0, reset.stderr
+    assert wait_until(lambda: reports.on_standby("select count(*) = 0 from app.brands"))
+    assert follows("reset")
+    assert reports.hub("status").returncode == 0
 
 
 def test_removed_standby_leaves_nothing_behind(reports: Reports) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from litestar import Litestar, Request, Response, get
@@ -12,6 +12,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException
 from prometheus_client import Counter
 
+from adapters.cache import standbys
 from adapters.cache.bearer import Verifier
 from adapters.cache.bodies import Seal
 from adapters.cache.database import Database
@@ -47,6 +48,7 @@ def create(settings: Settings) -> Litestar:
                 await database.state([])
             health.add("database", lambda: database.problem)
             tasks.add("database watch", database.watch)
+            tasks.add("standby watch", partial(standbys.watch, database))
             store = None
             if settings.redis_url.get_secret_value():
                 store = _shared_store(settings)

@@ -61,6 +61,15 @@ class State(msgspec.Struct, frozen=True):
     callers: list[Caller]
 
 
+class Standby(msgspec.Struct, frozen=True):
+    """A standby's lag; `lag_seconds` is None while it is away."""
+
+    name: str
+    lag_bytes: int
+    is_late: bool
+    lag_seconds: int | None = None
+
+
 class Stock(msgspec.Struct, frozen=True):
     """Display stock by product id, as JSON text."""
 
@@ -113,6 +122,11 @@ class Database:
     async def stock(self) -> Stock:
         """Display stock now. Raises DatabaseAwayError."""
         return msgspec.json.decode(await self._call("select app.cache_stock()::text"), type=Stock)
+
+    async def standbys(self) -> list[Standby]:
+        """The standbys that the primary keeps WAL for. Raises DatabaseAwayError."""
+        text = await self._call("select app.cache_standbys()::text")
+        return msgspec.json.decode(text, type=list[Standby])
 
     async def reconnect(self) -> None:
         """Replace the connections, which may lead to a former primary; at most once a second."""

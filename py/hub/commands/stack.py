@@ -65,7 +65,7 @@ def status() -> None:
         "reports": stack.settings.reports_url,
         "whatsapp": f"http://{ports.HOST}:{stack.settings.whatsapp_port}",
         "redis": f"{ports.HOST}:{stack.settings.redis_port}",
-        "cache": f"http://{ports.HOST}:{stack.settings.cache_port}",
+        "cache": stack.settings.cache_http_url,
         "erp": f"http://{ports.HOST}:{stack.settings.erp_port}",
         "pages": stack.settings.pages_url,
         **{program.name: program.url for program in declared.read(stack.folder)},

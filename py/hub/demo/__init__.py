@@ -50,6 +50,7 @@ def run(
         walk_through(demo)
         summary.show(
             demo,
-            stack.settings.reports_url if stack.has_replica else "",
-            stack.settings.pages_url if pages.is_built() else "",
+            cache_url=stack.settings.cache_http_url,
+            reports_url=stack.settings.reports_url if stack.has_replica else "",
+            pages_url=stack.settings.pages_url if pages.is_built() else "",
         )

@@ -15,10 +15,11 @@ SUPERADMIN = "ratna@alfabeauty.example"
 _MINUTES = 60
 
 
-def show(demo: DemoContext, reports_url: str = "", pages_url: str = "") -> None:
+def show(demo: DemoContext, cache_url: str = "", reports_url: str = "", pages_url: str = "") -> None:
     """Print URLs, tokens and some requests.
 
-    `reports_url` is the gateway for reports and `pages_url` the shop, where there are such.
+    `cache_url` is the cache's, `reports_url` that of the gateway for reports and `pages_url` the shop's,
+    where there are such.
     """
     line = demo.narrator.plain
     tokens = tokens_of(demo)
@@ -28,6 +29,8 @@ def show(demo: DemoContext, reports_url: str = "", pages_url: str = "") -> None:
         for text in addresses(demo, pages_url):
             line(text)
     line(f"  API        {demo.api.url}   (GET / returns its OpenAPI description)")
+    if cache_url:
+        line(f"  Cache      {cache_url}   (GET /catalogue, /configs and /stock, as fresh as the API)")
     if reports_url:
         line(f"  Reports    {reports_url}   (the same API from the standby, read-only)")
     line("  Database   ./hub psql")
@@ -39,7 +42,7 @@ def show(demo: DemoContext, reports_url: str = "", pages_url: str = "") -> None:
         line(f"  {role:8} {token}")
     line()
     line("Try:", "bold")
-    for request in requests(demo.api.url, tokens):
+    for request in requests(demo.api.url, tokens, cache_url):
         line(request)
 
 
@@ -64,8 +67,9 @@ def tokens_of(demo: DemoContext) -> dict[str, str]:
     }
 
 
-def requests(url: str, tokens: dict[str, str]) -> list[str]:
+def requests(url: str, tokens: dict[str, str], cache_url: str = "") -> list[str]:
     """Curl commands to paste."""
+    cached = [_curl(cache_url, "catalogue", tokens["partner"], "| head -c 300")] if cache_url else []
     basket = json.dumps({"items": ITEMS})
     return [
         _curl(url, "products?select=sku,name,price,display_stock&order=sku&limit=3", tokens["partner"]),
@@ -83,6 +87,7 @@ def requests(url: str, tokens: dict[str, str]) -> list[str]:
             "overdue_invoices?select=business_name,invoice_number,amount_due,days_overdue&order=due_date",
             tokens["admin"],
         ),
+        *cached,
     ]
 
 

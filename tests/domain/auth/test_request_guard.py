@@ -159,6 +159,31 @@ def test_guard_keeps_its_query_plans(db: Connection) -> None:
     assert planned == []
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "mode"),
+    [
+        ("GET", "/orders", "force_custom_plan"),
+        ("GET", "/products", "auto"),
+        ("POST", "/rpc/submit_order", "auto"),
+    ],
+)
+def test_guard_plans_each_list_of_orders(
+    db: Connection, context: Context, method: str, path: str, mode: str
+) -> None:
+    """A generic plan reads the history of the largest partner to find their open orders."""
+    who = context.partners[0]
+    with db.transaction(force_rollback=True):
+        for name, setting in (
+            ("request.jwt.claims", who.claims),
+            ("request.method", method),
+            ("request.path", path),
+            ("role", who.role),
+        ):
+            db.execute("select set_config(%s, %s, true)", [name, setting])
+        db.execute("select auth.request_guard()")
+        assert value(db, "select current_setting('plan_cache_mode')") == mode
+
+
 def test_guard_is_stable_and_writes_nothing(db: Connection, context: Context) -> None:
     who = with_session(db, context.partners[0])
     db.execute("set transaction read only")

@@ -104,6 +104,45 @@ def test_purge_of_sign_ins_reads_a_batch_by_index(db: Connection, context: Conte
     assert value(db, read) - before <= 160
 
 
+def test_purge_of_sessions_reads_a_batch_by_index(db: Connection, context: Context) -> None:
+    db.execute(
+        "insert into auth.sessions (subject_id, role, expires_at)"
+        " select %s, 'partner', now() - interval '100 days' - n * interval '1 minute'"
+        " from generate_series(1, 5000) as n",
+        [context.partners[0].sub],
+    )
+    db.execute(
+        "insert into auth.refresh_tokens (token_hash, session_id)"
+        " select sha256(s.id::text::bytea), s.id from auth.sessions as s"
+    )
+    read = (
+        "select sum(seq_tup_read + idx_tup_fetch)::int from pg_stat_xact_user_tables"
+        " where relid = any ('{auth.sessions,auth.refresh_tokens}'::regclass[])"
+    )
+    before = value(db, read)
+    assert value(db, "select auth.purge_sessions(10)") == 10
+    assert value(db, read) - before <= 60
+
+
+def test_purge_of_the_scheduler_reads_a_batch_by_index(db: Connection) -> None:
+    db.execute("create schema cron")
+    db.execute(
+        "create table cron.job_run_details (runid bigint primary key, start_time timestamptz,"
+        " end_time timestamptz, database text default current_database())"
+    )
+    db.execute(
+        "insert into cron.job_run_details"
+        " select n, '2020-01-01', '2020-01-01' from generate_series(1, 5000) as n"
+    )
+    read = (
+        "select (seq_tup_read + idx_tup_fetch)::int from pg_stat_xact_user_tables"
+        " where relid = 'cron.job_run_details'::regclass"
+    )
+    before = value(db, read)
+    assert value(db, "select jobs.purge_cron_runs(10)") == 10
+    assert value(db, read) - before <= 60
+
+
 def test_history_of_the_scheduler_is_purged_in_batches_after_a_week(clone: Clone) -> None:
     with psycopg.connect(clone(), autocommit=True) as conn:
         conn.execute("create schema cron")
