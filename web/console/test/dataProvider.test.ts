@@ -98,11 +98,13 @@ describe("lists", () => {
     ]);
   });
 
-  test("of an agent's filtered orders are read from the view", async () => {
+  test("of an agent's filtered orders, and of headquarters', are read from the view", async () => {
     isAgent = true;
-    answers = [json([])];
+    answers = [json([]), json([])];
     await provider.getList("orders", { ...page(1), filter: { status: "SUBMITTED" } });
-    expect(sent[0]?.path).toBe("/orders");
+    isAgent = false;
+    await provider.getList("orders", page(1));
+    expect(sent.map(({ path }) => path)).toEqual(["/orders", "/orders"]);
   });
 
   test("of related rows are limited to their owner", async () => {

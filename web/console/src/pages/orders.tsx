@@ -195,26 +195,35 @@ function OrderFacts({ order }: { order: Row }) {
 function History({ order }: { order: Row }) {
   const { t, word, moment } = useWords();
   const events = [...((order.order_events ?? []) as Row[])].sort((a, b) => String(a.created_at).localeCompare(String(b.created_at)));
-  const what = (event: Row) =>
-    event.event === "STATUS" ? word("status", event.to_status) : t(`hub.order.event.${event.event}`, { _: event.event });
+  // The note of a response begins with the decision.
+  const parts = (event: Row): [what: string, note: string] => {
+    const note = String(event.note ?? "");
+    if (event.event === "STATUS") return [word("status", event.to_status), note];
+    if (event.event !== "RESPONSE") return [t(`hub.order.event.${event.event}`, { _: event.event }), note];
+    const [decision = "", ...rest] = note.split(":");
+    return [word("decision", decision), rest.join(":").trim()];
+  };
   return (
     <Section title={t("hub.order.history")}>
       <ol style={{ margin: 0, paddingLeft: "1.2rem" }}>
-        {events.map((event) => (
-          <li key={event.id}>
-            <Typography variant="body2" sx={{ fontWeight: 600 }}>
-              {what(event)}
-            </Typography>
-            {event.note ? (
-              <Typography variant="body2" sx={{ overflowWrap: "anywhere" }}>
-                {event.note}
+        {events.map((event) => {
+          const [what, note] = parts(event);
+          return (
+            <li key={event.id}>
+              <Typography variant="body2" sx={{ fontWeight: 600 }}>
+                {what}
               </Typography>
-            ) : null}
-            <Typography variant="caption" color="text.secondary">
-              {moment(event.created_at)} · {event.staff?.full_name ?? word("role", event.actor_role)}
-            </Typography>
-          </li>
-        ))}
+              {note ? (
+                <Typography variant="body2" sx={{ overflowWrap: "anywhere" }}>
+                  {note}
+                </Typography>
+              ) : null}
+              <Typography variant="caption" color="text.secondary">
+                {moment(event.created_at)} · {event.staff?.full_name ?? word("role", event.actor_role)}
+              </Typography>
+            </li>
+          );
+        })}
       </ol>
     </Section>
   );
