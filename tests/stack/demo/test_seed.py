@@ -78,7 +78,9 @@ def test_second_seed_changes_nothing_and_reports_it(seeded: str) -> None:
     with psycopg.connect(seeded) as conn:
         conn.execute("update app.partners set business_name = 'Salon Lain' where email like 'salon-ijen@%'")
     before = content(seeded)
-    result = CliRunner().invoke(app, ["seed", "--database", seeded])
+    refused = CliRunner().invoke(app, ["seed", "--database", seeded])
+    assert (refused.exit_code, "HUB_DEMO=1" in refused.output) == (1, True), refused.output
+    result = CliRunner().invoke(app, ["seed", "--database", seeded], env={"HUB_DEMO": "1"})
     assert result.exit_code == 0
     assert "already loaded" in result.output
     assert content(seeded) == before
