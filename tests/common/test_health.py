@@ -76,9 +76,9 @@ def test_unreachable_gateway_ends_readiness_in_time(
     ("adapter", "settings", "reason"),
     [
         ("whatsapp", {}, "HUB_JWT_SECRET"),
-        ("erp", {"HUB_JWT_SECRET": "".join(map(chr, range(65, 97))), "HUB_ERP_KIND": "sap"}, "HUB_ERP_KIND"),
-        ("whatsapp", {"HUB_JWT_SECRET": "".join(map(chr, range(65, 97)))}, "HUB_WHATSAPP_TOKEN and HUB_SMTP_HOST"),
-        ("whatsapp", {"HUB_JWT_SECRET": "".join(map(chr, range(65, 97))), "HUB_SMTP_HOST": "mail.test"}, "WHATSAPP cannot be"),
+        ("erp", {"HUB_JWT_SECRET": JWT_SECRET, "HUB_ERP_KIND": "sap"}, "HUB_ERP_KIND"),
+        ("whatsapp", {"HUB_JWT_SECRET": JWT_SECRET}, "HUB_WHATSAPP_TOKEN and HUB_SMTP_HOST"),
+        ("whatsapp", {"HUB_JWT_SECRET": JWT_SECRET, "HUB_SMTP_HOST": "mail.test"}, "WHATSAPP cannot be"),
     ],
     ids=["missing", "invalid", "no-provider", "one-provider"],
 )
