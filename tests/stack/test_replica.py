@@ -170,7 +170,7 @@ def test_reports_gateway_reads_the_same_rows_from_the_standby(reports: Reports) 
     assert reports.on_standby(served) > 0
     feedback = "select xmin is not null from pg_replication_slots where slot_name = 'reports'"
     wait_until(lambda: reports.on_primary(feedback), details=lambda: "a vacuum would end reports")
-    assert reports.hub("status").stdout.count("RUNNING") == 8
+    assert reports.hub("status").stdout.count("RUNNING") == 9
 
 
 def test_reading_calls_work_on_the_standby(reports: Reports) -> None:
@@ -408,4 +408,4 @@ def test_removed_standby_leaves_nothing_behind(reports: Reports) -> None:
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", reports.stack.settings.reports_port), timeout=2)
     status = reports.hub("status")
-    assert (status.returncode, status.stdout.count("RUNNING")) == (0, 6)
+    assert (status.returncode, status.stdout.count("RUNNING")) == (0, 7)

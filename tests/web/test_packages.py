@@ -1,7 +1,10 @@
 """The packages of web/: their types follow the database, their units pass, and no registry is pinned."""
 
 import json
+import re
 from typing import Any
+
+import psycopg
 
 from devtools import typescript
 from hub import pages
@@ -18,6 +21,13 @@ def test_units_of_the_pages() -> None:
     with workspace.locked():
         workspace.install(node)
     node.run(["npm", "test"], pages.folder())
+
+
+def test_each_refusal_has_words_for_users(shared_database: str) -> None:
+    with psycopg.connect(shared_database) as conn:
+        codes = {str(row[0]) for row in conn.execute("select code from app.error_catalog()")}
+    texts = (pages.folder() / "common" / "src" / "texts" / "id.ts").read_text()
+    assert codes - set(re.findall(r'"error\.(\w+)":', texts)) == set()
 
 
 def test_lock_of_npm_names_no_registry() -> None:
