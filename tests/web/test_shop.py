@@ -471,6 +471,19 @@ def stored(page: Page) -> dict[str, list[str]]:
     return found
 
 
+def stored_baskets(page: Page) -> int:
+    """The number of baskets in IndexedDB."""
+    count: int = page.evaluate(
+        """() => new Promise((resolve) => {
+          indexedDB.open('alfa-hub.shop').onsuccess = (opened) => {
+            const baskets = opened.target.result.transaction('baskets').objectStore('baskets');
+            baskets.count().onsuccess = (counted) => resolve(counted.target.result);
+          };
+        })"""
+    )
+    return count
+
+
 def test_sign_out_leaves_nothing_to_the_next_person(
     someone: Person, site: Site, partners: Iterator[Partner]
 ) -> None:
@@ -478,6 +491,7 @@ def test_sign_out_leaves_nothing_to_the_next_person(
     someone.sign_in(first.email, PASSWORD)
     page = basket_with(someone)
     assert stored(page) == {"local": ["alfa-hub.shop.refresh"], "tab": []}
+    assert stored_baskets(page) == 1
     other_tab = someone.open("#/account")
     expect(other_tab.get_by_text(first.name)).to_be_visible()
     # An answer of the first account that comes after the sign-out must not be shown.
@@ -490,6 +504,7 @@ def test_sign_out_leaves_nothing_to_the_next_person(
     expect(page.get_by_role("heading", name="Masuk")).to_be_visible()
     expect(other_tab.get_by_role("heading", name="Masuk")).to_be_visible()
     assert stored(page) == {"local": [], "tab": []}
+    assert stored_baskets(page) == 0
     page.get_by_label("Email").fill(second.email)
     page.get_by_label("Kata sandi").fill(PASSWORD)
     page.get_by_role("button", name="Masuk").click()
@@ -567,6 +582,12 @@ def test_agent_orders_for_a_partner_in_one_tab(
     expect(page.locator(".shadow")).to_have_count(0)
     own_tab.reload()
     expect(own_tab.get_by_text(own.name)).to_be_visible()
+
+
+def test_text_that_is_no_shadow_token_is_refused_and_leaves_the_address(someone: Person) -> None:
+    page = someone.open("#/shadow/no-token")
+    expect(page.get_by_role("alert")).to_contain_text("Sesi tidak diterima")
+    assert "no-token" not in page.url
 
 
 def test_shadow_token_arrives_from_the_window_that_opened_the_shop(
