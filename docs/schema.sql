@@ -12064,7 +12064,7 @@ CREATE FUNCTION auth.keep_request_id() RETURNS void
 declare
   v_id text := auth.headers() ->> 'x-request-id';
 begin
-  if v_id ~ '^[A-Za-z0-9_.-]{1,64}$' then
+  if v_id ~ '^[A-Za-z0-9_.:-]{1,64}$' then
     perform set_config('hub.request_id', v_id, true), set_config('application_name', v_id, true);
   end if;
 end $_$;

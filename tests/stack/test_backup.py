@@ -61,7 +61,7 @@ def assert_restored_to_a_moment_under_load(
     assert any(c.acknowledged_at < moment for c in committed)
     assert any(c.sent_at > moment for c in committed)
 
-    assert "1 erasures were repeated" in restore(moment.isoformat())
+    assert "erasures repeated: 1" in restore(moment.isoformat())
 
     with psycopg.connect(url, autocommit=True) as conn:
         assert_as_of(conn, moment, committed)
@@ -138,6 +138,21 @@ def test_restore_of_a_running_stack_starts_it_again() -> None:
 
         stack = Stack(folder, settings.read(folder))
         assert_restored_to_a_moment_under_load(stack, lambda: succeed("backup"), restore)
+        assert _launchers(stack.cluster.url())
+        # A state that violates an invariant is not put in place of the present data.
+        with psycopg.connect(stack.settings.superuser_url, autocommit=True) as conn:
+            conn.execute("alter table app.partners disable trigger user")
+            conn.execute("update app.partners set point_balance = point_balance + 7")
+            broken = now(conn).isoformat()
+            conn.execute("update app.partners set point_balance = point_balance - 7")
+            conn.execute("alter table app.partners enable trigger user")
+        kept = set(folder.glob("postgres.*-*"))
+        violated = hub("restore", "--to", broken, "--yes")
+        assert (violated.returncode, "violates invariants: point_balance" in violated.stderr) == (1, True)
+        assert "the present data are unchanged" in violated.stderr
+        assert set(folder.glob("postgres.*-*")) == kept
+        succeed("up")
+        succeed("check")
         succeed("status")
         succeed("check")
         # A machine that lost its data: the secrets and the backups are left.
@@ -277,6 +292,7 @@ def test_second_restore_reaches_the_past_that_the_first_has_left(
             if promote:
                 repository.record_end_of_timeline()
                 server.promote()
+                assert not _launchers(server.cluster.url()), "no job runs before the erasures are repeated"
             with psycopg.connect(server.cluster.url("hub"), autocommit=True) as conn:
                 found = [row[0] for row in conn.execute("select id from public.moments order by id")]
                 if promote:
@@ -288,3 +304,10 @@ def test_second_restore_reaches_the_past_that_the_first_has_left(
     assert rows(None) == [10], "the end of the archive is that of the new timeline"
     assert rows(between) == [1], "the moment is on the timeline that the restore has left"
     assert rows(before) == []
+
+
+def _launchers(url: str) -> int:
+    """How many pg_cron launchers run: one, or none where the library is not loaded."""
+    with psycopg.connect(url) as conn:
+        query = "select count(*) from pg_stat_activity where backend_type = 'pg_cron launcher'"
+        return int(conn.execute(query).fetchall()[0][0])

@@ -83,7 +83,7 @@ def test_prometheus_scrapes_the_default_ports() -> None:
     assert targets["hub"] == [f"127.0.0.1:{ports['gateway_port']}"]
     assert targets["gateway"] == [f"127.0.0.1:{ports['gateway_admin_port']}"]
     assert targets["adapters"] == [
-        f"127.0.0.1:{ports[name]}" for name in ("whatsapp_port", "erp_port", "cache_port")
+        f"127.0.0.1:{ports[name]}" for name in ("whatsapp_port", "erp_port", "cache_port", "pages_port")
     ]
 
 

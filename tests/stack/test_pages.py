@@ -125,6 +125,20 @@ def test_request_reaches_the_gateway_as_it_is_but_for_the_address(client: TestCl
     assert received["x-forwarded-for"] == "testclient"
 
 
+@pytest.mark.parametrize("given", ["web-7", "two words", ""])
+def test_request_reaches_the_gateway_with_the_id_that_its_answer_has(
+    client: TestClient[Any], given: str
+) -> None:
+    answer = client.get("/api/orders", headers={"X-Request-Id": given} if given else {})
+    received = {name.lower(): value for name, value in answer.json()["headers"].items()}
+    assert received["x-request-id"] == answer.headers["x-request-id"]
+    assert (received["x-request-id"] == given) == (given == "web-7"), "an id of another form is replaced"
+
+
+def test_nginx_gives_each_request_an_id() -> None:
+    assert "proxy_set_header X-Request-Id $request_id;" in (paths.root() / "docker/web/api.conf").read_text()
+
+
 def test_gateway_away_is_502_in_the_form_of_its_errors(built: Path) -> None:
     with TestClient(create(Settings(pages_root=built, gateway_url=f"http://{HOST}:1"))) as client:
         answer = client.get("/api/orders")

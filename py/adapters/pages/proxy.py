@@ -69,9 +69,14 @@ def _below_mount(scope: Scope) -> str:
 
 
 def _headers(scope: Scope) -> list[tuple[bytes, bytes]]:
-    """The caller's headers; X-Forwarded-For is set to their address, whatever they claim."""
-    dropped = _HOP_BY_HOP | {"x-forwarded-for"}
+    """The caller's headers; X-Forwarded-For is set to their address, whatever they claim.
+
+    X-Request-Id is that of adapters.common.requests: the caller's, or a new one.
+    """
+    dropped = _HOP_BY_HOP | {"x-forwarded-for", "x-request-id"}
     kept = [(name, value) for name, value in scope["headers"] if name.decode("latin-1") not in dropped]
+    if request_id := structlog.contextvars.get_contextvars().get("request_id"):
+        kept.append((b"x-request-id", str(request_id).encode()))
     client = scope["client"]
     return [*kept, (b"x-forwarded-for", client[0].encode())] if client else kept
 

@@ -167,7 +167,7 @@ def _repeat_erasures(stack: Stack, server: Restored) -> None:
     with psycopg.connect(server.cluster.url(stack.settings.database), autocommit=True) as conn:
         done = erasures.repeat(conn, stack.backups.storage)
     if done.repeated:
-        say(f"{len(done.repeated)} erasures were repeated")
+        say(f"erasures repeated: {len(done.repeated)}")
     for partner, reason in done.refused.items():
         say(f"NOT erased again: partner {partner} ({reason}); settle, then call erase_partner")
 

@@ -22,7 +22,7 @@ MIN_SECRET = 16
 """The least number of characters of a secret."""
 
 _BACKUP_HOURS = 26
-_ADAPTERS = {"whatsapp": "whatsapp_port", "erp": "erp_port", "cache": "cache_port"}
+_ADAPTERS = {"whatsapp": "whatsapp_port", "erp": "erp_port", "cache": "cache_port", "pages": "pages_port"}
 _STOPPED = {
     "pgbouncer": "clients that speak SQL cannot connect",
     "gateway": "there is no HTTP API: no one can order",
@@ -30,6 +30,7 @@ _STOPPED = {
     "cache": "pages read the catalogue from the gateway, which is slower",
     "whatsapp": "no message is sent and none received; they wait in the database",
     "erp": "nothing is exchanged with the ERP; orders wait in the database",
+    "pages": "shop and console are not available; the API is",
     "reports": "reports are not available",
 }
 """What it means that a program is down."""
