@@ -1253,20 +1253,23 @@ A repeat with the same reference changes nothing.
 An order that was cancelled meanwhile is accepted and listed by erp_pending_cancellations.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409, ERP_REFERENCE_CONFLICT 409.';
 
-CREATE FUNCTION api.erp_apply_payments(payments jsonb, stream text DEFAULT 'payments'::text, cursor jsonb DEFAULT NULL::jsonb) RETURNS json
+CREATE FUNCTION api.erp_apply_payments(payments jsonb, stream text DEFAULT 'payments'::text, cursor jsonb DEFAULT NULL::jsonb, complete jsonb DEFAULT NULL::jsonb) RETURNS json
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   select app.erp_apply_payments(erp_apply_payments.payments, erp_apply_payments.stream,
-    erp_apply_payments.cursor)
+    erp_apply_payments.cursor, erp_apply_payments.complete)
 $$;
 
-COMMENT ON FUNCTION api.erp_apply_payments(payments jsonb, stream text, cursor jsonb) IS 'Record payments from the ERP, answering each with APPLIED, DUPLICATE or an error code
+COMMENT ON FUNCTION api.erp_apply_payments(payments jsonb, stream text, cursor jsonb, complete jsonb) IS 'Record payments from the ERP, answering each with APPLIED, DUPLICATE or an error code
 payments is [{"invoice_number", "amount", "reference_number", "paid_at", "payment_method",
 "notes"}, ...], at most 1000 entries; amounts are IDR.
+complete is an array of invoice numbers: the rows are all payments that the ERP has for them, with a
+negative amount where it reverses one.
 cursor is stored in the same transaction.
 Returns [{"invoice_number", "reference_number", "result", "details"}, ...].
-Refused payments are quarantined.
+Refused payments are quarantined. Payments that were taken back in the ERP, because it reverses them
+or no longer lists them, are answered TAKEN_BACK; headquarters is notified of each once.
 Errors: INVALID_ARGUMENT 400.';
 
 CREATE FUNCTION api.erp_apply_products(products jsonb, stream text DEFAULT 'products'::text, cursor jsonb DEFAULT NULL::jsonb) RETURNS json
@@ -1279,7 +1282,8 @@ $$;
 
 COMMENT ON FUNCTION api.erp_apply_products(products jsonb, stream text, cursor jsonb) IS 'Import products from the ERP, inserting or updating by SKU
 products is [{"sku", "name", "base_price", "retail_price", "description", "brand", "category",
-"is_active", "is_free"}, ...], at most 10000 entries; prices are IDR a unit.
+"is_active", "is_free", "set_aside"}, ...], at most 10000 entries; prices are IDR a unit.
+A row with set_aside is quarantined, and its text is the reason: the ERP itself is not sure of it.
 A base_price of 0 is quarantined unless is_free states that it is intended.
 cursor is stored in the same transaction.
 Returns {"applied": n, "set_aside": [{"sku", "reason"}]}: the number of changed products, and the
@@ -1325,15 +1329,18 @@ COMMENT ON FUNCTION api.erp_pending_orders(max integer) IS 'List approved orders
 max is 1 to 1000.
 Errors: INVALID_ARGUMENT 400.';
 
-CREATE FUNCTION api.erp_report(stream text, ok boolean, detail text DEFAULT NULL::text, notify boolean DEFAULT false) RETURNS json
+CREATE FUNCTION api.erp_report(stream text, ok boolean, detail text DEFAULT NULL::text, notify boolean DEFAULT false, remarks text DEFAULT NULL::text) RETURNS json
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  select app.erp_report(erp_report.stream, erp_report.ok, erp_report.detail, erp_report.notify)
+  select app.erp_report(erp_report.stream, erp_report.ok, erp_report.detail, erp_report.notify,
+    erp_report.remarks)
 $$;
 
-COMMENT ON FUNCTION api.erp_report(stream text, ok boolean, detail text, notify boolean) IS 'Report that a run of a stream succeeded, or why it failed
+COMMENT ON FUNCTION api.erp_report(stream text, ok boolean, detail text, notify boolean, remarks text) IS 'Report that a run of a stream succeeded, or why it failed
 notify: headquarters is notified of this failure at once, because someone has to correct the data.
+remarks (at most 1000 characters) is what people should know of a run, such as skipped rows;
+job_health shows the last until other remarks replace it.
 Streams that are late or keep failing show in job_health; headquarters is notified once an outage.
 Errors: INVALID_ARGUMENT 400.';
 
@@ -1376,6 +1383,16 @@ CREATE FUNCTION api.inbound_message(payload jsonb) RETURNS json
 COMMENT ON FUNCTION api.inbound_message(payload jsonb) IS 'Store a webhook of the provider, once
 payload is the body of the webhook, a JSON object.
 Returns {"stored": true}, or false for a repeated payload.
+Errors: INVALID_ARGUMENT 400.';
+
+CREATE FUNCTION api.inbound_messages(payloads jsonb) RETURNS json
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select app.store_webhooks(inbound_messages.payloads) $$;
+
+COMMENT ON FUNCTION api.inbound_messages(payloads jsonb) IS 'Store webhooks of the provider, each once
+payloads are the bodies of at most 100 webhooks, in the order in which they arrived.
+Returns {"stored": n}: those that were not stored before.
 Errors: INVALID_ARGUMENT 400.';
 
 CREATE FUNCTION api.invite(role text, id uuid) RETURNS api.invitation
@@ -3512,7 +3529,7 @@ $$;
 
 COMMENT ON FUNCTION app.check_since() IS 'Time from which on the audit trail is checked: the setting hub.check_since, which "hub check --since" sets, or else two days ago';
 
-CREATE FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer, p_channel app.notification_channel_enum) RETURNS uuid[]
+CREATE FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer) RETURNS uuid[]
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -3525,23 +3542,23 @@ declare
 begin
   with recursive first as (
     (
-      select app.message_lane(m.recipient_id) as lane, m.id
+      select app.message_lane(m.recipient_id, m.channel) as lane, m.id
       from app.messages as m
       where m.status = 'PENDING' and m.priority = p_priority
-        and app.message_lane(m.recipient_id) between p_from and p_until
-      order by app.message_lane(m.recipient_id), m.position
+        and app.message_lane(m.recipient_id, m.channel) between p_from and p_until
+      order by app.message_lane(m.recipient_id, m.channel), m.position
       limit 1
     )
     union all
     select n.lane, n.id
     from first as f
     cross join lateral (
-      select app.message_lane(m.recipient_id) as lane, m.id
+      select app.message_lane(m.recipient_id, m.channel) as lane, m.id
       from app.messages as m
       where m.status = 'PENDING' and m.priority = p_priority
-        and app.message_lane(m.recipient_id) > f.lane
-        and app.message_lane(m.recipient_id) <= p_until
-      order by app.message_lane(m.recipient_id), m.position
+        and app.message_lane(m.recipient_id, m.channel) > f.lane
+        and app.message_lane(m.recipient_id, m.channel) <= p_until
+      order by app.message_lane(m.recipient_id, m.channel), m.position
       limit 1
     ) as n
   ),
@@ -3551,11 +3568,10 @@ begin
     cross join lateral (
       select m.id from app.messages as m
       where m.id = f.id and m.status = 'PENDING' and m.next_attempt_at <= now()
-        and (p_channel is null or m.channel = p_channel)
         and not exists (
           select from app.messages as e
           where e.status in ('CLAIMED', 'UNKNOWN') and e.priority = p_priority
-            and app.message_lane(e.recipient_id) = f.lane
+            and app.message_lane(e.recipient_id, e.channel) = f.lane
         )
       for update skip locked
     ) as d
@@ -3573,7 +3589,7 @@ begin
   return v_ids;
 end $$;
 
-COMMENT ON FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer, p_channel app.notification_channel_enum) IS 'Leases the first message of each lane of this range, at most p_max, if it is due, of this channel or of any (null), and no message of the lane is in flight';
+COMMENT ON FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer) IS 'Leases the first message of each lane of this range, at most p_max, if it is due and no message of the lane is in flight';
 
 CREATE FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer, p_only_channel text DEFAULT NULL::text) RETURNS TABLE(id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text, window_open boolean, request_id text)
     LANGUAGE plpgsql
@@ -3581,9 +3597,14 @@ CREATE FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer, p_onl
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
-  v_start constant bigint := app.message_lane(gen_random_uuid());
+  c_least constant bigint := -9223372036854775808;
+  c_greatest constant bigint := 9223372036854775807;
+  -- the lanes of the channel, of both without one
+  v_first constant bigint := case when p_only_channel = 'EMAIL' then 0 else c_least end;
+  v_last constant bigint := case when p_only_channel = 'WHATSAPP' then -1 else c_greatest end;
+  v_start bigint;
+  v_channels app.notification_channel_enum[];
   v_priority int := -1;
-  v_channel app.notification_channel_enum;
   v_ids uuid[];
 begin
   if p_max is null or p_max not between 1 and 1000 then
@@ -3593,23 +3614,32 @@ begin
   elsif p_only_channel not in ('WHATSAPP', 'EMAIL') then
     perform app.fail('INVALID_ARGUMENT', 'only_channel must be WHATSAPP or EMAIL');
   end if;
-  v_channel := p_only_channel::app.notification_channel_enum;
+  if p_only_channel is null then
+    v_channels := enum_range(null::app.notification_channel_enum);
+    v_start := uuid_hash_extended(gen_random_uuid(), 0);
+  else
+    v_channels := array[p_only_channel];
+    v_start := app.message_lane(gen_random_uuid(), p_only_channel::app.notification_channel_enum);
+  end if;
   perform app.reap_messages();
   begin
-    v_ids := app.claim_oldest(p_max, p_lease_seconds, v_channel);
+    v_ids := app.claim_oldest(p_max, p_lease_seconds, v_channels);
     while cardinality(v_ids) < p_max loop
-      select m.priority into v_priority
-      from app.messages as m
-      where m.status = 'PENDING' and m.priority > v_priority
-      order by m.priority
+      select f.priority into v_priority
+      from unnest(v_channels) as c (channel)
+      cross join lateral (
+        select m.priority from app.messages as m
+        where m.status = 'PENDING' and m.channel = c.channel and m.priority > v_priority
+        order by m.priority
+        limit 1
+      ) as f
+      order by f.priority
       limit 1;
       exit when not found;
       v_ids := v_ids || app.claim_lanes(
-        v_priority, v_start, 9223372036854775807, p_max - cardinality(v_ids), p_lease_seconds,
-        v_channel);
+        v_priority, v_start, v_last, p_max - cardinality(v_ids), p_lease_seconds);
       v_ids := v_ids || app.claim_lanes(
-        v_priority, -9223372036854775808, v_start - 1, p_max - cardinality(v_ids),
-        p_lease_seconds, v_channel);
+        v_priority, v_first, v_start - 1, p_max - cardinality(v_ids), p_lease_seconds);
     end loop;
   exception
     -- messages_in_flight_key: an earlier message of a lane was committed after this call looked,
@@ -3647,9 +3677,9 @@ begin
   order by p.priority, p.position;
 end $$;
 
-COMMENT ON FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer, p_only_channel text) IS 'Leases due messages, urgent ones first, those of one recipient in order, with their current text, buttons and address; window_open: WhatsApp accepts a free-form message';
+COMMENT ON FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer, p_only_channel text) IS 'Leases due messages, urgent ones first, those of one recipient and channel in order, with their current text, buttons and address; window_open: WhatsApp accepts a free-form message';
 
-CREATE FUNCTION app.claim_oldest(p_max integer, p_lease_seconds integer, p_channel app.notification_channel_enum) RETURNS uuid[]
+CREATE FUNCTION app.claim_oldest(p_max integer, p_lease_seconds integer, p_channels app.notification_channel_enum[]) RETURNS uuid[]
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -3661,10 +3691,17 @@ declare
   v_ids uuid[];
 begin
   with oldest as (
-    select m.id, m.priority, app.message_lane(m.recipient_id) as lane, m.position
-    from app.messages as m
-    where m.status = 'PENDING'
-    order by m.priority, m.position
+    select f.id, f.priority, f.lane, f.position
+    from unnest(p_channels) as c (channel)
+    cross join lateral (
+      select
+        m.id, m.priority, app.message_lane(m.recipient_id, m.channel) as lane, m.position
+      from app.messages as m
+      where m.status = 'PENDING' and m.channel = c.channel
+      order by m.priority, m.position
+      limit 4 * p_max
+    ) as f
+    order by f.priority, f.position
     limit 4 * p_max
   ),
   due as (
@@ -3673,16 +3710,15 @@ begin
     cross join lateral (
       select m.id from app.messages as m
       where m.id = o.id and m.status = 'PENDING' and m.next_attempt_at <= now()
-        and (p_channel is null or m.channel = p_channel)
         and not exists (
           select from app.messages as e
           where e.status = 'PENDING' and e.priority = o.priority
-            and app.message_lane(e.recipient_id) = o.lane and e.position < o.position
+            and app.message_lane(e.recipient_id, e.channel) = o.lane and e.position < o.position
         )
         and not exists (
           select from app.messages as f
           where f.status in ('CLAIMED', 'UNKNOWN') and f.priority = o.priority
-            and app.message_lane(f.recipient_id) = o.lane
+            and app.message_lane(f.recipient_id, f.channel) = o.lane
         )
       for update skip locked
     ) as d
@@ -3700,7 +3736,7 @@ begin
   return v_ids;
 end $$;
 
-COMMENT ON FUNCTION app.claim_oldest(p_max integer, p_lease_seconds integer, p_channel app.notification_channel_enum) IS 'Leases those of the oldest messages that are due, of this channel or of any (null), and the first of their recipient and priority';
+COMMENT ON FUNCTION app.claim_oldest(p_max integer, p_lease_seconds integer, p_channels app.notification_channel_enum[]) IS 'Leases those of the oldest messages of these channels that are due and the first of their recipient, channel and priority';
 
 CREATE FUNCTION app.clock_microseconds() RETURNS bigint
     LANGUAGE sql
@@ -4616,7 +4652,7 @@ end $$;
 
 COMMENT ON FUNCTION app.erp_ack_order(p_order_id uuid, p_erp_reference text) IS 'Records that the ERP has the order: its stock figure counts the units. For an order that was cancelled meanwhile, a cancellation is pending';
 
-CREATE FUNCTION app.erp_apply_payments(p_payments jsonb, p_stream text, p_cursor jsonb) RETURNS json
+CREATE FUNCTION app.erp_apply_payments(p_payments jsonb, p_stream text, p_cursor jsonb, p_complete jsonb) RETURNS json
     LANGUAGE plpgsql
     AS $$
 declare
@@ -4631,6 +4667,9 @@ declare
   v_keys text[] := array[]::text[];
   v_rows jsonb[] := array[]::jsonb[];
   v_reasons text[] := array[]::text[];
+  v_taken_keys text[] := array[]::text[];
+  v_taken_rows jsonb[] := array[]::jsonb[];
+  v_taken_amounts numeric[] := array[]::numeric[];
 begin
   v_stream := app.require_stream(p_stream);
   perform app.require_set('payments', p_payments, 1000);
@@ -4644,6 +4683,13 @@ begin
     perform app.fail('INVALID_ARGUMENT',
       'payments must be [{"invoice_number", "amount", "reference_number", "paid_at",'
       ' "payment_method", "notes"}, ...]');
+  elsif p_complete is not null and (
+    jsonb_typeof(p_complete) <> 'array' or jsonb_array_length(p_complete) > 10000
+    or exists (
+      select from jsonb_array_elements(p_complete) as c where jsonb_typeof(c) <> 'string'
+    )
+  ) then
+    perform app.fail('INVALID_ARGUMENT', 'complete must be an array of at most 10000 texts');
   end if;
   perform app.lock_many_partners();
   -- Lock partners in the order of their ids, so that two concurrent calls cannot deadlock.
@@ -4652,6 +4698,8 @@ begin
     select i.partner_id from app.invoices as i
     where i.invoice_number in (
       select r ->> 'invoice_number' from jsonb_array_elements(p_payments) as r
+      union
+      select c from jsonb_array_elements_text(coalesce(p_complete, '[]')) as c
     )
   )
   order by p.id for no key update;
@@ -4666,7 +4714,9 @@ begin
     order by e.ord
   loop
     v_reason := v_payment.refusal;
-    if v_reason is not null then
+    if v_payment.amount < 0 and p_complete ? v_payment.invoice_number then
+      v_code := 'TAKEN_BACK';
+    elsif v_reason is not null then
       v_code := 'INVALID_ARGUMENT';
     elsif v_payment.invoice_id is null then
       v_code := 'NOT_FOUND';
@@ -4695,7 +4745,12 @@ begin
       end if;
     end if;
     v_key := left(v_payment.invoice_number, 150) || ' ' || left(v_payment.reference_number, 140);
-    if v_code in ('APPLIED', 'DUPLICATE') then
+    if v_code = 'TAKEN_BACK' then
+      v_taken_keys := v_taken_keys || v_key;
+      v_taken_rows := v_taken_rows || v_payment.row;
+      v_taken_amounts := v_taken_amounts || v_payment.amount;
+      v_reason := null;
+    elsif v_code in ('APPLIED', 'DUPLICATE') then
       v_settled := v_settled || v_key;
     else
       v_keys := v_keys || v_key;
@@ -4706,15 +4761,31 @@ begin
       'invoice_number', v_payment.invoice_number, 'reference_number', v_payment.reference_number,
       'result', v_code, 'details', v_reason);
   end loop;
+  for v_payment in
+    select m.invoice_number, m.reference_number, m.amount
+    from app.payments_missing_in_erp(p_payments, p_complete) as m
+    order by m.invoice_number, m.reference_number
+  loop
+    v_taken_keys := v_taken_keys
+      || (left(v_payment.invoice_number, 150) || ' ' || left(v_payment.reference_number, 140));
+    v_taken_rows := v_taken_rows || to_jsonb(v_payment);
+    v_taken_amounts := v_taken_amounts || v_payment.amount;
+    v_results := v_results || json_build_object(
+      'invoice_number', v_payment.invoice_number, 'reference_number', v_payment.reference_number,
+      'result', 'TAKEN_BACK', 'details', null);
+  end loop;
   delete from app.erp_quarantine as a where a.stream = v_stream and a.key = any (v_settled);
   if cardinality(v_keys) > 0 then
     perform app.quarantine_rows(v_stream, v_keys, v_rows, v_reasons, now());
+  end if;
+  if cardinality(v_taken_keys) > 0 then
+    perform app.report_payments_taken_back(v_stream, v_taken_keys, v_taken_rows, v_taken_amounts);
   end if;
   perform app.store_cursor(v_stream, p_cursor, jsonb_array_length(p_payments));
   return array_to_json(v_results);
 end $$;
 
-COMMENT ON FUNCTION app.erp_apply_payments(p_payments jsonb, p_stream text, p_cursor jsonb) IS 'Records payments of the ERP, answering each with APPLIED, DUPLICATE or an error code; refused payments are quarantined';
+COMMENT ON FUNCTION app.erp_apply_payments(p_payments jsonb, p_stream text, p_cursor jsonb, p_complete jsonb) IS 'Records payments of the ERP, answering each with APPLIED, DUPLICATE, TAKEN_BACK or an error code; refused payments are quarantined. Of the invoices in p_complete the rows are all payments: those that the ERP lists no more are TAKEN_BACK';
 
 CREATE FUNCTION app.erp_apply_products(p_products jsonb, p_stream text, p_cursor jsonb) RETURNS json
     LANGUAGE plpgsql
@@ -4738,10 +4809,11 @@ begin
       or coalesce(jsonb_typeof(r -> 'retail_price'), 'null') not in ('number', 'null')
       or coalesce(jsonb_typeof(r -> 'is_active'), 'null') not in ('boolean', 'null')
       or coalesce(jsonb_typeof(r -> 'is_free'), 'null') not in ('boolean', 'null')
+      or coalesce(jsonb_typeof(r -> 'set_aside'), 'null') not in ('string', 'null')
   ) then
     perform app.fail('INVALID_ARGUMENT',
       'products must be [{"sku", "name", "base_price", "retail_price", "description", "brand",'
-      ' "category", "is_active", "is_free"}, ...]');
+      ' "category", "is_active", "is_free", "set_aside"}, ...]');
   end if;
   -- If a SKU occurs twice, the last row counts.
   select
@@ -4884,7 +4956,7 @@ begin
 
   perform app.store_cursor(v_stream, p_cursor, cardinality(v_skus));
   if p_complete and v_skus is not null then
-    perform app.erp_report(v_stream, true, null, false);
+    perform app.erp_report(v_stream, true, null, false, null);
   end if;
   return json_build_object(
     'applied', v_applied, 'outdated', coalesce(cardinality(v_ids), 0) - v_applied,
@@ -4903,14 +4975,15 @@ end $$;
 
 COMMENT ON FUNCTION app.erp_cancel_order(p_order_id uuid, p_partner_id uuid) IS 'Queues the cancellation of an approved order for the ERP';
 
-CREATE FUNCTION app.erp_health() RETURNS TABLE(stream text, last_succeeded_at timestamp with time zone, last_failed_at timestamp with time zone, last_error text, rows_at timestamp with time zone, behind_since timestamp with time zone, failing_since timestamp with time zone, next_run_at timestamp with time zone, is_late boolean)
+CREATE FUNCTION app.erp_health() RETURNS TABLE(stream text, last_succeeded_at timestamp with time zone, last_failed_at timestamp with time zone, last_error text, rows_at timestamp with time zone, behind_since timestamp with time zone, failing_since timestamp with time zone, next_run_at timestamp with time zone, is_late boolean, last_remarks text, last_remarked_at timestamp with time zone)
     LANGUAGE sql STABLE
     AS $$
   select
     e.stream, e.last_succeeded_at, e.last_failed_at, e.last_error, e.updated_at, b.since,
     e.failing_since, greatest(e.last_succeeded_at, e.last_failed_at) + t.sync_interval,
     coalesce(b.since < now() - 2 * t.sync_interval, false)
-    or coalesce(e.failing_since < now() - t.sync_interval, false)
+    or coalesce(e.failing_since < now() - t.sync_interval, false),
+    e.last_remarks, e.last_remarked_at
   from app.erp_streams as e
   cross join (
     select make_interval(mins => app.config_int('stock.sync_interval_minutes')) as sync_interval
@@ -5008,24 +5081,24 @@ end $$;
 
 COMMENT ON FUNCTION app.erp_pending_orders(p_max integer) IS 'Approved orders that the ERP has not acknowledged, oldest first, with lines, invoices and credit notes';
 
-CREATE FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text, p_notify boolean) RETURNS json
+CREATE FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text, p_notify boolean, p_remarks text) RETURNS json
     LANGUAGE plpgsql
     AS $$
 declare
   v_stream text;
-  -- error messages can be long and have several lines
-  v_detail text := coalesce(
-    nullif(btrim(left(regexp_replace(p_detail, '\s+', ' ', 'g'), 1000)), ''), 'no reason given');
+  v_detail text := coalesce(app.report_text(p_detail), 'no reason given');
+  v_remarks text := app.report_text(p_remarks);
 begin
   v_stream := app.require_stream(p_stream);
   if p_ok is null then
     perform app.fail('INVALID_ARGUMENT', 'ok is missing');
   end if;
   insert into app.erp_streams as e (
-    stream, last_succeeded_at, last_failed_at, failing_since, last_error
+    stream, last_succeeded_at, last_failed_at, failing_since, last_error, last_remarks,
+    last_remarked_at
   )
   select v_stream, case when p_ok then now() end, f.failed_at, f.failed_at,
-    case when not p_ok then v_detail end
+    case when not p_ok then v_detail end, v_remarks, case when v_remarks is not null then now() end
   from (select case when not p_ok then now() end as failed_at) as f
   on conflict (stream) do update set
     last_succeeded_at = coalesce(excluded.last_succeeded_at, e.last_succeeded_at),
@@ -5033,14 +5106,16 @@ begin
     failing_since = case
       when not p_ok then coalesce(e.failing_since, excluded.failing_since)
     end,
-    last_error = coalesce(excluded.last_error, e.last_error);
+    last_error = coalesce(excluded.last_error, e.last_error),
+    last_remarks = coalesce(excluded.last_remarks, e.last_remarks),
+    last_remarked_at = coalesce(excluded.last_remarked_at, e.last_remarked_at);
   if p_notify and not p_ok then
     perform app.notify_erp_trouble(v_stream, now(), v_detail);
   end if;
   return json_build_object('stream', v_stream, 'ok', p_ok);
 end $$;
 
-COMMENT ON FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text, p_notify boolean) IS 'Records that a run of a stream succeeded or failed; the reason is cut at 1000 characters. p_notify: notifies headquarters of the failure at once';
+COMMENT ON FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text, p_notify boolean, p_remarks text) IS 'Records that a run of a stream succeeded or failed; reason and remarks are cut at 1000 characters. p_notify: notifies headquarters of the failure at once';
 
 CREATE FUNCTION app.erp_stream(p_stream text) RETURNS json
     LANGUAGE plpgsql STABLE
@@ -5660,10 +5735,11 @@ begin
   for v_message in
     select o.id, o.order_id
     from generate_series(0, 2) as p (priority)
+    cross join unnest(enum_range(null::app.notification_channel_enum)) as c (channel)
     cross join lateral (
       select m.id, m.order_id, m.created_at, m.expires_at, m.template, m.channel
       from app.messages as m
-      where m.status = 'PENDING' and m.priority = p.priority
+      where m.status = 'PENDING' and m.channel = c.channel and m.priority = p.priority
       order by m.position limit 20
     ) as o
     where (o.expires_at is null and o.created_at <= v_before)
@@ -5679,7 +5755,7 @@ begin
   return v_count;
 end $$;
 
-COMMENT ON FUNCTION app.give_up_old_messages() IS 'Gives up messages that could not be sent for outbox.expiry_hours, tokens for WhatsApp after five minutes, the oldest of each priority; they are sent by e-mail instead. Returns how many';
+COMMENT ON FUNCTION app.give_up_old_messages() IS 'Gives up messages that could not be sent for outbox.expiry_hours, tokens for WhatsApp after five minutes, the oldest of each channel and priority; they are sent by e-mail instead. Returns how many';
 
 CREATE FUNCTION app.hand_over_orders(p_subdist_ids uuid[]) RETURNS integer
     LANGUAGE plpgsql
@@ -5980,7 +6056,10 @@ CREATE FUNCTION app.inbound_text(p_message jsonb) RETURNS text
         p_message #>> '{interactive,button_reply,title}',
         p_message #>> '{interactive,list_reply,title}',
         p_message #>> '{interactive,nfm_reply,response_json}',
-        p_message #>> '{interactive,nfm_reply,body}'),
+        p_message #>> '{interactive,nfm_reply,body}',
+        p_message #>> '{interactive,button_reply,id}',
+        p_message #>> '{interactive,list_reply,id}',
+        '[' || left(coalesce(p_message #>> '{interactive,type}', 'interactive'), 40) || ']'),
       p_message #>> '{interactive,list_reply,description}')
     when 'image' then concat_ws(' ', '[gambar]', p_message #>> '{image,caption}')
     when 'video' then concat_ws(' ', '[video]', p_message #>> '{video,caption}')
@@ -6445,7 +6524,7 @@ end $$;
 
 COMMENT ON FUNCTION app.lock_calling_partner() IS 'The account of the calling partner, locked until the end of the transaction, so that their orders and redemptions run one after another; raises ACCOUNT_INACTIVE, SESSION_CLOSED';
 
-CREATE FUNCTION app.lock_inbound(p_inbound_ids uuid[]) RETURNS void
+CREATE FUNCTION app.lock_inbound(p_inbound_ids uuid[], p_kinds text[], p_elements jsonb[]) RETURNS void
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
@@ -6456,12 +6535,12 @@ declare
   v_order_ids uuid[];
 begin
   insert into app.inbound_events (event_key, inbound_message_id, outcome)
-  select distinct on (k.event_key) k.event_key, b.id, 'received'
-  from app.inbound_messages as b
-  cross join lateral app.inbound_elements(b.payload) as e
+  select distinct on (k.event_key) k.event_key, e.inbound_id, 'received'
+  from unnest(p_inbound_ids, p_kinds, p_elements)
+    with ordinality as e (inbound_id, kind, element, number)
   cross join lateral (select app.event_key(e.element) as event_key) as k
-  where b.id = any (p_inbound_ids) and e.kind = 'message' and k.event_key is not null
-  order by k.event_key, b.received_at, b.id, e.number
+  where e.kind = 'message' and k.event_key is not null
+  order by k.event_key, e.number
   on conflict (event_key) do nothing;
 
   insert into app.conversations as c (number, last_inbound_at)
@@ -6472,20 +6551,16 @@ begin
         then least(to_timestamp((e.element ->> 'timestamp')::bigint), now())
       else '-infinity'
     end)
-  from app.inbound_messages as b
-  cross join lateral app.inbound_elements(b.payload) as e
+  from unnest(p_kinds, p_elements) as e (kind, element)
   cross join lateral (select app.inbound_sender(e.element) as sender) as n
-  where b.id = any (p_inbound_ids) and e.kind = 'message' and n.sender is not null
+  where e.kind = 'message' and n.sender is not null
   group by n.sender
   order by n.sender
   on conflict (number) do update set
     last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at);
 
   with elements as materialized (
-    select e.kind, e.element
-    from app.inbound_messages as b
-    cross join lateral app.inbound_elements(b.payload) as e
-    where b.id = any (p_inbound_ids)
+    select e.kind, e.element from unnest(p_kinds, p_elements) as e (kind, element)
   ),
   reported as (
     select m.id, m.order_id, m.template, e.element
@@ -6516,7 +6591,7 @@ begin
   perform app.lock_messages(v_message_ids, v_order_ids);
 end $_$;
 
-COMMENT ON FUNCTION app.lock_inbound(p_inbound_ids uuid[]) IS 'Records the events and conversations of webhooks, and locks all that processing them can change';
+COMMENT ON FUNCTION app.lock_inbound(p_inbound_ids uuid[], p_kinds text[], p_elements jsonb[]) IS 'Records the events and conversations of the elements of webhooks, given in the order of their arrival, and locks all that processing them can change';
 
 CREATE FUNCTION app.lock_inventory(p_product_ids uuid[]) RETURNS void
     LANGUAGE plpgsql
@@ -6808,11 +6883,16 @@ end $$;
 
 COMMENT ON FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean, p_by_provider boolean) IS 'Records that sending failed: retried with growing delays until the message expires, then sent by e-mail if it was for WhatsApp. A free-form message refused as late (131047) is sent again as a template';
 
-CREATE FUNCTION app.message_lane(p_recipient_id uuid) RETURNS bigint
+CREATE FUNCTION app.message_lane(p_recipient_id uuid, p_channel app.notification_channel_enum) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ select uuid_hash_extended(p_recipient_id, 0) $$;
+    AS $$
+  select case p_channel
+    when 'WHATSAPP' then uuid_hash_extended(p_recipient_id, 0) | (-9223372036854775808)
+    else uuid_hash_extended(p_recipient_id, 0) & 9223372036854775807
+  end
+$$;
 
-COMMENT ON FUNCTION app.message_lane(p_recipient_id uuid) IS 'Key of the queues of this recipient, of which there is one for each priority';
+COMMENT ON FUNCTION app.message_lane(p_recipient_id uuid, p_channel app.notification_channel_enum) IS 'Key of the queues of this recipient and channel, of which there is one for each priority: negative for WHATSAPP, from 0 on for EMAIL';
 
 CREATE FUNCTION app.message_priority(p_template text) RETURNS smallint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -7946,6 +8026,24 @@ $$;
 
 COMMENT ON FUNCTION app.payment_row_refusal(p_row jsonb) IS 'Why a row is not a valid payment, regardless of its invoice; null if it is valid';
 
+CREATE FUNCTION app.payments_missing_in_erp(p_payments jsonb, p_complete jsonb) RETURNS TABLE(invoice_number text, reference_number text, amount numeric)
+    LANGUAGE sql STABLE
+    AS $$
+  select i.invoice_number::text, y.reference_number::text, y.amount
+  from jsonb_array_elements_text(p_complete) as c (invoice_number)
+  join app.invoices as i on i.invoice_number = c.invoice_number
+  join app.invoice_payments as y on y.invoice_id = i.id
+  where y.kind = 'PAYMENT' and y.recorded_by is null and y.reference_number is not null
+    and not app.is_reversed(y.id)
+    and not exists (
+      select from jsonb_array_elements(p_payments) as r
+      where r ->> 'invoice_number' = i.invoice_number
+        and app.reference_key(r ->> 'reference_number') = y.reference_key
+    )
+$$;
+
+COMMENT ON FUNCTION app.payments_missing_in_erp(p_payments jsonb, p_complete jsonb) IS 'Payments of the ERP, not reversed, of these invoices that are not among these rows; amounts are IDR';
+
 CREATE FUNCTION app.personal_columns(p_table text) RETURNS text[]
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -8306,10 +8404,11 @@ CREATE FUNCTION app.process_inbox(p_limit integer DEFAULT 100) RETURNS integer
     AS $$
 declare
   v_ids uuid[];
-  v_inbound app.inbound_messages;
-  v_kind text;
-  v_number int;
-  v_element jsonb;
+  v_inbound_ids uuid[];
+  v_kinds text[];
+  v_numbers int[];
+  v_elements jsonb[];
+  v_element record;
 begin
   v_ids := array(
     select b.id from app.inbound_messages as b where b.processed_at is null
@@ -8318,16 +8417,26 @@ begin
   if v_ids = '{}' then
     return 0;
   end if;
-  perform app.lock_inbound(v_ids);
-  for v_inbound in
-    select b.* from app.inbound_messages as b
-    where b.id = any (v_ids) order by b.received_at, b.id
+  -- Each payload is taken apart once.
+  select
+    array_agg(e.inbound_id order by e.place, e.ord), array_agg(e.kind order by e.place, e.ord),
+    array_agg(e.number order by e.place, e.ord), array_agg(e.element order by e.place, e.ord)
+  into v_inbound_ids, v_kinds, v_numbers, v_elements
+  from (
+    select b.id as inbound_id, v.place, e.kind, e.number, e.element, e.ord
+    from unnest(v_ids) with ordinality as v (id, place)
+    join app.inbound_messages as b on b.id = v.id
+    cross join lateral app.inbound_elements(b.payload)
+      with ordinality as e (kind, number, element, ord)
+  ) as e;
+  perform app.lock_inbound(v_inbound_ids, v_kinds, v_elements);
+  for v_element in
+    select e.inbound_id, e.kind, e.number, e.element
+    from unnest(v_inbound_ids, v_kinds, v_numbers, v_elements)
+      as e (inbound_id, kind, number, element)
   loop
-    for v_kind, v_number, v_element in
-      select e.kind, e.number, e.element from app.inbound_elements(v_inbound.payload) as e
-    loop
-      perform app.handle_inbound(v_inbound.id, v_kind, v_element, v_number);
-    end loop;
+    perform app.handle_inbound(
+      v_element.inbound_id, v_element.kind, v_element.element, v_element.number);
   end loop;
   update app.inbound_messages as b set processed_at = now() where b.id = any (v_ids);
   return cardinality(v_ids);
@@ -8339,6 +8448,7 @@ CREATE FUNCTION app.product_row_refusal(p_row jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$
   select case
+    when btrim(p_row ->> 'set_aside') <> '' then btrim(p_row ->> 'set_aside')
     when btrim(p_row ->> 'sku') = '' then 'sku is blank'
     when length(btrim(p_row ->> 'sku')) > 64 then 'sku is longer than 64 characters'
     when btrim(p_row ->> 'name') = '' then 'name is blank'
@@ -9107,6 +9217,38 @@ end $_$;
 
 COMMENT ON FUNCTION app.report_delivery_failure(p_error_code text) IS 'Notifies headquarters of a provider error that concerns every message, at most once an hour for each code';
 
+CREATE FUNCTION app.report_payments_taken_back(p_stream text, p_keys text[], p_rows jsonb[], p_amounts numeric[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_reason constant text := 'TAKEN_BACK';
+  v_new text[] := array(
+    select format('%s (%s)', n.key, app.format_rupiah(n.amount))
+    from unnest(p_keys, p_amounts) as n (key, amount)
+    where not exists (
+      select from app.erp_quarantine as a
+      where a.stream = p_stream and a.key = n.key and a.reason = v_reason
+    )
+    order by n.key
+  );
+begin
+  perform app.quarantine_rows(
+    p_stream, p_keys, p_rows, array_fill(v_reason, array[cardinality(p_keys)]), now());
+  if v_new <> '{}' then
+    perform app.notify_erp_trouble(p_stream, now(),
+      'pembayaran ditarik kembali di ERP, periksa dan batalkan juga di sini: '
+      || array_to_string(v_new, ', '));
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.report_payments_taken_back(p_stream text, p_keys text[], p_rows jsonb[], p_amounts numeric[]) IS 'Quarantines payments that were taken back in the ERP, and notifies headquarters of those that were not reported before; amounts are IDR';
+
+CREATE FUNCTION app.report_text(p_text text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$ select nullif(btrim(left(regexp_replace(p_text, '\s+', ' ', 'g'), 1000)), '') $$;
+
+COMMENT ON FUNCTION app.report_text(p_text text) IS 'The text as one line of at most 1000 characters; null if it is blank';
+
 CREATE FUNCTION app.reprice_lines(p_order_id uuid, p_lines app.priced_lines) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -9528,6 +9670,10 @@ begin
     v_payment.reference_number, v_reason, now(), p_payment_id);
   perform app.settle_points(
     v_invoice.order_id, v_invoice_id, v_invoice.invoice_number || ' payment reversed');
+  -- what the ERP reported as taken back is settled by this
+  delete from app.erp_quarantine as a
+  where a.reason = 'TAKEN_BACK'
+    and a.key = left(v_invoice.invoice_number, 150) || ' ' || left(v_payment.reference_number, 140);
   perform app.enqueue_message(
     'payment_reversed', 'PARTNER', v_invoice.partner_id, v_invoice.order_id, (
       select jsonb_build_object(
@@ -9956,6 +10102,25 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.store_result(p_call text, p_key text, p_hash bytea, p_result_id uuid) IS 'Remembers what a call with this key has created; without a key nothing';
+
+CREATE FUNCTION app.store_webhooks(p_payloads jsonb) RETURNS json
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_stored int;
+begin
+  perform app.require_set('payloads', p_payloads, 100);
+  insert into app.inbound_messages (payload_hash, payload, received_at)
+  select h.payload_hash, e.payload, now() + e.number * interval '1 microsecond'
+  from jsonb_array_elements(p_payloads) with ordinality as e (payload, number)
+  cross join lateral (select app.request_hash(e.payload) as payload_hash) as h
+  order by h.payload_hash, e.number
+  on conflict (payload_hash) do nothing;
+  get diagnostics v_stored = row_count;
+  return json_build_object('stored', v_stored);
+end $$;
+
+COMMENT ON FUNCTION app.store_webhooks(p_payloads jsonb) IS 'Stores webhooks of the provider, at most 100, each once; returns how many were new';
 
 CREATE FUNCTION app.strip_webhooks(p_ids uuid[]) RETURNS void
     LANGUAGE plpgsql
@@ -10726,8 +10891,8 @@ begin
   if not exists (
     select from (
       select m.next_attempt_at from app.messages as m
-      where m.status = 'PENDING'
-      order by m.priority, app.message_lane(m.recipient_id), m.position
+      where m.status = 'PENDING' and m.channel = 'WHATSAPP'
+      order by m.priority, m.position
       limit 10
     ) as p
     where p.next_attempt_at <= now()
@@ -11515,7 +11680,9 @@ declare
   v_ids constant uuid[] := array(
     select m.id from app.messages as m
     where m.status in ('PENDING', 'CLAIMED', 'UNKNOWN') and m.priority in (0, 1, 2)
-      and app.message_lane(m.recipient_id) = app.message_lane(p_partner_id)
+      and app.message_lane(m.recipient_id, m.channel) in (
+        app.message_lane(p_partner_id, 'WHATSAPP'), app.message_lane(p_partner_id, 'EMAIL')
+      )
       and m.recipient_id = p_partner_id
   );
 begin
@@ -13002,7 +13169,7 @@ end $$;
 
 COMMENT ON PROCEDURE jobs.flush_audit(IN p_batch integer, IN p_seconds integer) IS 'Moves buffered changes to audit_logs until the buffer is empty, p_batch statements in a transaction, or until p_seconds have passed. Runs at the same time share the work';
 
-CREATE FUNCTION jobs.health() RETURNS TABLE(job text, schedule text, description text, last_started_at timestamp with time zone, last_succeeded_at timestamp with time zone, last_rows bigint, total_runs bigint, seconds_since_success bigint, last_failed_at timestamp with time zone, last_error text, next_run_at timestamp with time zone, is_late boolean, backlog bigint, backlog_seconds bigint, failing bigint)
+CREATE FUNCTION jobs.health() RETURNS TABLE(job text, schedule text, description text, last_started_at timestamp with time zone, last_succeeded_at timestamp with time zone, last_rows bigint, total_runs bigint, seconds_since_success bigint, last_failed_at timestamp with time zone, last_error text, next_run_at timestamp with time zone, is_late boolean, backlog bigint, backlog_seconds bigint, failing bigint, last_remarks text, last_remarked_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -13017,7 +13184,7 @@ CREATE FUNCTION jobs.health() RETURNS TABLE(job text, schedule text, description
     jobs.next_run(
       s.schedule, jobs.next_run(s.schedule, coalesce(r.last_succeeded_at, s.scheduled_at))
     ) + interval '1 minute' < now(),
-    b.backlog, b.backlog_seconds, b.failing
+    b.backlog, b.backlog_seconds, b.failing, null, null
   from jobs.schedule as s
   full join jobs.runs as r on r.job = s.job
   left join jobs.backlogs() as b on b.job = coalesce(s.job, r.job)
@@ -13027,14 +13194,14 @@ CREATE FUNCTION jobs.health() RETURNS TABLE(job text, schedule text, description
   select
     'erp:' || e.stream, null, 'Exchange with the ERP', null, e.last_succeeded_at, null, null,
     extract(epoch from now() - e.last_succeeded_at)::bigint, e.last_failed_at, e.last_error,
-    e.next_run_at, e.is_late, null, null, null
+    e.next_run_at, e.is_late, null, null, null, e.last_remarks, e.last_remarked_at
   from app.erp_health() as e
   where auth.caller_role() in ('admin', 'superadmin', 'monitor', 'system')
   union all
   select
     'standby:' || y.name, null, 'Streaming standby', null,
     now() - make_interval(secs => y.lag_seconds), null, null, y.lag_seconds, null, y.error, null,
-    y.is_late, y.lag_bytes, y.lag_seconds, null
+    y.is_late, y.lag_bytes, y.lag_seconds, null, null, null
   from jobs.standbys() as y
   where auth.caller_role() in ('admin', 'superadmin', 'monitor', 'system')
 $$;
@@ -13736,8 +13903,10 @@ CREATE VIEW api.job_health WITH (security_invoker='false') AS
     h.is_late,
     h.backlog,
     h.backlog_seconds,
-    h.failing
-   FROM jobs.health() h(job, schedule, description, last_started_at, last_succeeded_at, last_rows, total_runs, seconds_since_success, last_failed_at, last_error, next_run_at, is_late, backlog, backlog_seconds, failing);
+    h.failing,
+    h.last_remarks,
+    h.last_remarked_at
+   FROM jobs.health() h(job, schedule, description, last_started_at, last_succeeded_at, last_rows, total_runs, seconds_since_success, last_failed_at, last_error, next_run_at, is_late, backlog, backlog_seconds, failing, last_remarks, last_remarked_at);
 
 COMMENT ON VIEW api.job_health IS 'Jobs, ERP streams and standbys: last success, last error, next run, whether late, backlog
 ERP streams are the rows erp:products, erp:stock, erp:payments and erp:orders.
@@ -13757,6 +13926,10 @@ COMMENT ON COLUMN api.job_health.backlog IS 'Entries that wait for the job, appr
 COMMENT ON COLUMN api.job_health.backlog_seconds IS 'Age of the oldest entry that waits, 0 when none does; of a standby: seconds that it is behind';
 
 COMMENT ON COLUMN api.job_health.failing IS 'Entries that failed and are tried again later; last_error shows the last';
+
+COMMENT ON COLUMN api.job_health.last_remarks IS 'Of an ERP stream: what its last run with remarks remarked, such as skipped rows';
+
+COMMENT ON COLUMN api.job_health.last_remarked_at IS 'When those remarks were reported';
 
 CREATE TABLE app.messages (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
@@ -15808,7 +15981,10 @@ CREATE TABLE app.erp_streams (
     failing_since timestamp with time zone,
     last_error character varying(1000),
     notified_at timestamp with time zone,
+    last_remarks character varying(1000),
+    last_remarked_at timestamp with time zone,
     CONSTRAINT erp_streams_failure_check CHECK (((failing_since IS NULL) OR ((last_failed_at IS NOT NULL) AND (last_error IS NOT NULL)))),
+    CONSTRAINT erp_streams_remarks_check CHECK (((last_remarks IS NULL) = (last_remarked_at IS NULL))),
     CONSTRAINT erp_streams_stream_check CHECK ((stream ~ '^[a-z][a-z0-9_:.-]{0,59}$'::text))
 );
 
@@ -15821,6 +15997,10 @@ COMMENT ON COLUMN app.erp_streams.updated_at IS 'When data or a cursor last arri
 COMMENT ON COLUMN app.erp_streams.failing_since IS 'First failure since the last success; null: the last report was a success';
 
 COMMENT ON COLUMN app.erp_streams.notified_at IS 'When headquarters was notified of the running outage; null: there is none, or it is too short so far';
+
+COMMENT ON COLUMN app.erp_streams.last_remarks IS 'What the last successful run that had remarks remarked, such as rows that were skipped; later runs without remarks keep it';
+
+COMMENT ON COLUMN app.erp_streams.last_remarked_at IS 'When those remarks were reported';
 
 CREATE VIEW app.headquarters_recipients WITH (security_invoker='true') AS
  SELECT a.id,
@@ -16399,15 +16579,15 @@ CREATE INDEX invoices_reminder_idx ON app.invoices USING btree (COALESCE(last_re
 
 CREATE INDEX messages_created_idx ON app.messages USING btree (created_at DESC, template);
 
-CREATE INDEX messages_due_idx ON app.messages USING btree (priority, "position") WHERE ((status)::text = 'PENDING'::text);
+CREATE INDEX messages_due_idx ON app.messages USING btree (channel, priority, "position") WHERE ((status)::text = 'PENDING'::text);
 
 CREATE INDEX messages_failed_idx ON app.messages USING btree (created_at DESC) WHERE ((status)::text = 'FAILED'::text);
 
 CREATE INDEX messages_held_idx ON app.messages USING btree ("position") WHERE ((status)::text = 'HELD'::text);
 
-CREATE UNIQUE INDEX messages_in_flight_key ON app.messages USING btree (priority, app.message_lane(recipient_id)) WHERE ((status)::text = ANY ((ARRAY['CLAIMED'::character varying, 'UNKNOWN'::character varying])::text[]));
+CREATE UNIQUE INDEX messages_in_flight_key ON app.messages USING btree (priority, app.message_lane(recipient_id, channel)) WHERE ((status)::text = ANY ((ARRAY['CLAIMED'::character varying, 'UNKNOWN'::character varying])::text[]));
 
-CREATE INDEX messages_lane_idx ON app.messages USING btree (priority, app.message_lane(recipient_id), "position") WHERE ((status)::text = 'PENDING'::text);
+CREATE INDEX messages_lane_idx ON app.messages USING btree (priority, app.message_lane(recipient_id, channel), "position") WHERE ((status)::text = 'PENDING'::text);
 
 CREATE INDEX messages_order_idx ON app.messages USING btree (order_id);
 
@@ -17721,8 +17901,8 @@ GRANT ALL ON FUNCTION api.erp_ack_cancellation(order_id uuid, outcome text, note
 REVOKE ALL ON FUNCTION api.erp_ack_order(order_id uuid, erp_reference text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.erp_ack_order(order_id uuid, erp_reference text) TO erp;
 
-REVOKE ALL ON FUNCTION api.erp_apply_payments(payments jsonb, stream text, cursor jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION api.erp_apply_payments(payments jsonb, stream text, cursor jsonb) TO erp;
+REVOKE ALL ON FUNCTION api.erp_apply_payments(payments jsonb, stream text, cursor jsonb, complete jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.erp_apply_payments(payments jsonb, stream text, cursor jsonb, complete jsonb) TO erp;
 
 REVOKE ALL ON FUNCTION api.erp_apply_products(products jsonb, stream text, cursor jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.erp_apply_products(products jsonb, stream text, cursor jsonb) TO erp;
@@ -17736,8 +17916,8 @@ GRANT ALL ON FUNCTION api.erp_pending_cancellations(max integer) TO erp;
 REVOKE ALL ON FUNCTION api.erp_pending_orders(max integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.erp_pending_orders(max integer) TO erp;
 
-REVOKE ALL ON FUNCTION api.erp_report(stream text, ok boolean, detail text, notify boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION api.erp_report(stream text, ok boolean, detail text, notify boolean) TO erp;
+REVOKE ALL ON FUNCTION api.erp_report(stream text, ok boolean, detail text, notify boolean, remarks text) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.erp_report(stream text, ok boolean, detail text, notify boolean, remarks text) TO erp;
 
 REVOKE ALL ON FUNCTION api.erp_stream(stream text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.erp_stream(stream text) TO erp;
@@ -17747,6 +17927,9 @@ GRANT ALL ON FUNCTION api.expire_points(partner_id uuid, points integer, reason 
 
 REVOKE ALL ON FUNCTION api.inbound_message(payload jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.inbound_message(payload jsonb) TO messenger;
+
+REVOKE ALL ON FUNCTION api.inbound_messages(payloads jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.inbound_messages(payloads jsonb) TO messenger;
 
 REVOKE ALL ON FUNCTION api.invite(role text, id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.invite(role text, id uuid) TO admin;
@@ -18205,11 +18388,11 @@ REVOKE ALL ON FUNCTION app.check_shadow_session(p_agent_id uuid, p_partner_id uu
 
 REVOKE ALL ON FUNCTION app.check_since() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer, p_channel app.notification_channel_enum) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer, p_only_channel text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.claim_oldest(p_max integer, p_lease_seconds integer, p_channel app.notification_channel_enum) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.claim_oldest(p_max integer, p_lease_seconds integer, p_channels app.notification_channel_enum[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.clock_microseconds() FROM PUBLIC;
 
@@ -18284,7 +18467,7 @@ REVOKE ALL ON FUNCTION app.erp_ack_cancellation(p_order_id uuid, p_outcome text,
 
 REVOKE ALL ON FUNCTION app.erp_ack_order(p_order_id uuid, p_erp_reference text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.erp_apply_payments(p_payments jsonb, p_stream text, p_cursor jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.erp_apply_payments(p_payments jsonb, p_stream text, p_cursor jsonb, p_complete jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.erp_apply_products(p_products jsonb, p_stream text, p_cursor jsonb) FROM PUBLIC;
 
@@ -18298,7 +18481,7 @@ REVOKE ALL ON FUNCTION app.erp_pending_cancellations(p_max integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.erp_pending_orders(p_max integer) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text, p_notify boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.erp_report(p_stream text, p_ok boolean, p_detail text, p_notify boolean, p_remarks text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.erp_stream(p_stream text) FROM PUBLIC;
 
@@ -18422,7 +18605,7 @@ REVOKE ALL ON FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_
 
 REVOKE ALL ON FUNCTION app.lock_calling_partner() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.lock_inbound(p_inbound_ids uuid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.lock_inbound(p_inbound_ids uuid[], p_kinds text[], p_elements jsonb[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.lock_inventory(p_product_ids uuid[]) FROM PUBLIC;
 
@@ -18454,7 +18637,7 @@ REVOKE ALL ON FUNCTION app.max_quantity() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean, p_by_provider boolean) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.message_lane(p_recipient_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.message_lane(p_recipient_id uuid, p_channel app.notification_channel_enum) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.message_priority(p_template text) FROM PUBLIC;
 
@@ -18550,6 +18733,8 @@ REVOKE ALL ON FUNCTION app.payment_answer(p_payment_id uuid, p_duplicate boolean
 REVOKE ALL ON FUNCTION app.payment_refusal(p_invoice_id uuid, p_amount numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.payment_row_refusal(p_row jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.payments_missing_in_erp(p_payments jsonb, p_complete jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.personal_columns(p_table text) FROM PUBLIC;
 
@@ -18660,6 +18845,10 @@ REVOKE ALL ON FUNCTION app.report_changed_number(p_message jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.report_delivery_failure(p_error_code text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.report_payments_taken_back(p_stream text, p_keys text[], p_rows jsonb[], p_amounts numeric[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.report_text(p_text text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.reprice_lines(p_order_id uuid, p_lines app.priced_lines) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.request_hash(p_request jsonb) FROM PUBLIC;
@@ -18727,6 +18916,8 @@ GRANT ALL ON FUNCTION app.stock_stale_before() TO subdist;
 REVOKE ALL ON FUNCTION app.store_cursor(p_stream text, p_cursor jsonb, p_rows bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.store_result(p_call text, p_key text, p_hash bytea, p_result_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.store_webhooks(p_payloads jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.strip_webhooks(p_ids uuid[]) FROM PUBLIC;
 

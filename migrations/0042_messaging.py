@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_messaging.sql",
-        sha256="60468df92b49344e384cc8b5f8d96c3234ab02d32df4e1ac4a197bf9a3b94717",
+        sha256="ecde2cae0ed7c5a66340afcb46e5840cca37620f27dceaac7753a1448c38dce7",
     ),
 ]

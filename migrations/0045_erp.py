@@ -7,6 +7,6 @@ __depends__ = {"0044_statistics"}
 steps = [
     schema_file(
         "45_erp.sql",
-        sha256="a0566316c1d2767125e808204342479e045902d28fae5a14b68f018e20b17c84",
+        sha256="c00932ed0faef97b7c44f22b7ce34503535b934dce44bb5611b1cd297506b855",
     ),
 ]

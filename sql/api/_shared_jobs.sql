@@ -5,7 +5,8 @@ create view api.job_health with (security_invoker = false) as
 select
   h.job as id, h.job, h.schedule, h.description, h.last_started_at, h.last_succeeded_at,
   h.last_rows, h.total_runs, h.seconds_since_success, h.last_failed_at, h.last_error,
-  h.next_run_at, h.is_late, h.backlog, h.backlog_seconds, h.failing
+  h.next_run_at, h.is_late, h.backlog, h.backlog_seconds, h.failing,
+  h.last_remarks, h.last_remarked_at
 from jobs.health() as h;
 comment on view api.job_health is
 $$Jobs, ERP streams and standbys: last success, last error, next run, whether late, backlog
@@ -25,5 +26,8 @@ comment on column api.job_health.backlog_seconds is
   'Age of the oldest entry that waits, 0 when none does; of a standby: seconds that it is behind';
 comment on column api.job_health.failing is
   'Entries that failed and are tried again later; last_error shows the last';
+comment on column api.job_health.last_remarks is
+  'Of an ERP stream: what its last run with remarks remarked, such as skipped rows';
+comment on column api.job_health.last_remarked_at is 'When those remarks were reported';
 
 grant select on api.job_health to admin;

@@ -53,7 +53,8 @@ $$;
 comment on function api.erp_apply_products(jsonb, text, jsonb) is
 $$Import products from the ERP, inserting or updating by SKU
 products is [{"sku", "name", "base_price", "retail_price", "description", "brand", "category",
-"is_active", "is_free"}, ...], at most 10000 entries; prices are IDR a unit.
+"is_active", "is_free", "set_aside"}, ...], at most 10000 entries; prices are IDR a unit.
+A row with set_aside is quarantined, and its text is the reason: the ERP itself is not sure of it.
 A base_price of 0 is quarantined unless is_free states that it is intended.
 cursor is stored in the same transaction.
 Returns {"applied": n, "set_aside": [{"sku", "reason"}]}: the number of changed products, and the
@@ -101,34 +102,42 @@ A refusal notifies headquarters once. The first outcome is final.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409.$$;
 
 create function api.erp_apply_payments(
-  payments jsonb, stream text default 'payments', cursor jsonb default null
+  payments jsonb, stream text default 'payments', cursor jsonb default null,
+  complete jsonb default null
 )
 returns json
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
   select app.erp_apply_payments(erp_apply_payments.payments, erp_apply_payments.stream,
-    erp_apply_payments.cursor)
+    erp_apply_payments.cursor, erp_apply_payments.complete)
 $$;
-comment on function api.erp_apply_payments(jsonb, text, jsonb) is
+comment on function api.erp_apply_payments(jsonb, text, jsonb, jsonb) is
 $$Record payments from the ERP, answering each with APPLIED, DUPLICATE or an error code
 payments is [{"invoice_number", "amount", "reference_number", "paid_at", "payment_method",
 "notes"}, ...], at most 1000 entries; amounts are IDR.
+complete is an array of invoice numbers: the rows are all payments that the ERP has for them, with a
+negative amount where it reverses one.
 cursor is stored in the same transaction.
 Returns [{"invoice_number", "reference_number", "result", "details"}, ...].
-Refused payments are quarantined.
+Refused payments are quarantined. Payments that were taken back in the ERP, because it reverses them
+or no longer lists them, are answered TAKEN_BACK; headquarters is notified of each once.
 Errors: INVALID_ARGUMENT 400.$$;
 
 create function api.erp_report(
-  stream text, ok boolean, detail text default null, notify boolean default false
+  stream text, ok boolean, detail text default null, notify boolean default false,
+  remarks text default null
 )
 returns json
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-  select app.erp_report(erp_report.stream, erp_report.ok, erp_report.detail, erp_report.notify)
+  select app.erp_report(erp_report.stream, erp_report.ok, erp_report.detail, erp_report.notify,
+    erp_report.remarks)
 $$;
-comment on function api.erp_report(text, boolean, text, boolean) is
+comment on function api.erp_report(text, boolean, text, boolean, text) is
 $$Report that a run of a stream succeeded, or why it failed
 notify: headquarters is notified of this failure at once, because someone has to correct the data.
+remarks (at most 1000 characters) is what people should know of a run, such as skipped rows;
+job_health shows the last until other remarks replace it.
 Streams that are late or keep failing show in job_health; headquarters is notified once an outage.
 Errors: INVALID_ARGUMENT 400.$$;
 
@@ -141,6 +150,6 @@ grant execute on function
   api.erp_ack_order(uuid, text),
   api.erp_pending_cancellations(int),
   api.erp_ack_cancellation(uuid, text, text),
-  api.erp_apply_payments(jsonb, text, jsonb),
-  api.erp_report(text, boolean, text, boolean)
+  api.erp_apply_payments(jsonb, text, jsonb, jsonb),
+  api.erp_report(text, boolean, text, boolean, text)
 to erp;

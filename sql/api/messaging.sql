@@ -117,6 +117,15 @@ payload is the body of the webhook, a JSON object.
 Returns {"stored": true}, or false for a repeated payload.
 Errors: INVALID_ARGUMENT 400.$$;
 
+create function api.inbound_messages(payloads jsonb) returns json
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ select app.store_webhooks(inbound_messages.payloads) $$;
+comment on function api.inbound_messages(jsonb) is
+$$Store webhooks of the provider, each once
+payloads are the bodies of at most 100 webhooks, in the order in which they arrived.
+Returns {"stored": n}: those that were not stored before.
+Errors: INVALID_ARGUMENT 400.$$;
+
 grant select on api.messages to admin;
 grant execute on function
   api.claim_messages(int, int, text),
@@ -126,5 +135,6 @@ grant execute on function
   api.release_messages(jsonb),
   api.message_status(text, text, timestamptz, uuid, text),
   api.inbound_message(jsonb),
+  api.inbound_messages(jsonb),
   api.process_inbox(int)
 to messenger;

@@ -261,7 +261,8 @@ returns table (
   job text, schedule text, description text, last_started_at timestamptz,
   last_succeeded_at timestamptz, last_rows bigint, total_runs bigint, seconds_since_success bigint,
   last_failed_at timestamptz, last_error text, next_run_at timestamptz, is_late boolean,
-  backlog bigint, backlog_seconds bigint, failing bigint
+  backlog bigint, backlog_seconds bigint, failing bigint, last_remarks text,
+  last_remarked_at timestamptz
 )
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -276,7 +277,7 @@ as $$
     jobs.next_run(
       s.schedule, jobs.next_run(s.schedule, coalesce(r.last_succeeded_at, s.scheduled_at))
     ) + interval '1 minute' < now(),
-    b.backlog, b.backlog_seconds, b.failing
+    b.backlog, b.backlog_seconds, b.failing, null, null
   from jobs.schedule as s
   full join jobs.runs as r on r.job = s.job
   left join jobs.backlogs() as b on b.job = coalesce(s.job, r.job)
@@ -286,14 +287,14 @@ as $$
   select
     'erp:' || e.stream, null, 'Exchange with the ERP', null, e.last_succeeded_at, null, null,
     extract(epoch from now() - e.last_succeeded_at)::bigint, e.last_failed_at, e.last_error,
-    e.next_run_at, e.is_late, null, null, null
+    e.next_run_at, e.is_late, null, null, null, e.last_remarks, e.last_remarked_at
   from app.erp_health() as e
   where auth.caller_role() in ('admin', 'superadmin', 'monitor', 'system')
   union all
   select
     'standby:' || y.name, null, 'Streaming standby', null,
     now() - make_interval(secs => y.lag_seconds), null, null, y.lag_seconds, null, y.error, null,
-    y.is_late, y.lag_bytes, y.lag_seconds, null
+    y.is_late, y.lag_bytes, y.lag_seconds, null, null, null
   from jobs.standbys() as y
   where auth.caller_role() in ('admin', 'superadmin', 'monitor', 'system')
 $$;

@@ -74,24 +74,32 @@ end $$;
 comment on function app.notify_erp_trouble(text, timestamptz, text) is
   'Notifies headquarters that a stream of the ERP has a fault';
 
-create function app.erp_report(p_stream text, p_ok boolean, p_detail text, p_notify boolean)
+-- Texts of other programs can be long and have several lines.
+create function app.report_text(p_text text) returns text language sql immutable
+as $$ select nullif(btrim(left(regexp_replace(p_text, '\s+', ' ', 'g'), 1000)), '') $$;
+comment on function app.report_text(text) is
+  'The text as one line of at most 1000 characters; null if it is blank';
+
+create function app.erp_report(
+  p_stream text, p_ok boolean, p_detail text, p_notify boolean, p_remarks text
+)
 returns json language plpgsql volatile
 as $$
 declare
   v_stream text;
-  -- error messages can be long and have several lines
-  v_detail text := coalesce(
-    nullif(btrim(left(regexp_replace(p_detail, '\s+', ' ', 'g'), 1000)), ''), 'no reason given');
+  v_detail text := coalesce(app.report_text(p_detail), 'no reason given');
+  v_remarks text := app.report_text(p_remarks);
 begin
   v_stream := app.require_stream(p_stream);
   if p_ok is null then
     perform app.fail('INVALID_ARGUMENT', 'ok is missing');
   end if;
   insert into app.erp_streams as e (
-    stream, last_succeeded_at, last_failed_at, failing_since, last_error
+    stream, last_succeeded_at, last_failed_at, failing_since, last_error, last_remarks,
+    last_remarked_at
   )
   select v_stream, case when p_ok then now() end, f.failed_at, f.failed_at,
-    case when not p_ok then v_detail end
+    case when not p_ok then v_detail end, v_remarks, case when v_remarks is not null then now() end
   from (select case when not p_ok then now() end as failed_at) as f
   on conflict (stream) do update set
     last_succeeded_at = coalesce(excluded.last_succeeded_at, e.last_succeeded_at),
@@ -99,15 +107,17 @@ begin
     failing_since = case
       when not p_ok then coalesce(e.failing_since, excluded.failing_since)
     end,
-    last_error = coalesce(excluded.last_error, e.last_error);
+    last_error = coalesce(excluded.last_error, e.last_error),
+    last_remarks = coalesce(excluded.last_remarks, e.last_remarks),
+    last_remarked_at = coalesce(excluded.last_remarked_at, e.last_remarked_at);
   if p_notify and not p_ok then
     perform app.notify_erp_trouble(v_stream, now(), v_detail);
   end if;
   return json_build_object('stream', v_stream, 'ok', p_ok);
 end $$;
-comment on function app.erp_report(text, boolean, text, boolean) is
-  'Records that a run of a stream succeeded or failed; the reason is cut at 1000 characters. '
-  'p_notify: notifies headquarters of the failure at once';
+comment on function app.erp_report(text, boolean, text, boolean, text) is
+  'Records that a run of a stream succeeded or failed; reason and remarks are cut at 1000 '
+  'characters. p_notify: notifies headquarters of the failure at once';
 
 create function app.quarantine_rows(
   p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamptz
@@ -140,7 +150,7 @@ create function app.erp_health()
 returns table (
   stream text, last_succeeded_at timestamptz, last_failed_at timestamptz, last_error text,
   rows_at timestamptz, behind_since timestamptz, failing_since timestamptz, next_run_at timestamptz,
-  is_late boolean
+  is_late boolean, last_remarks text, last_remarked_at timestamptz
 )
 language sql stable
 as $$
@@ -148,7 +158,8 @@ as $$
     e.stream, e.last_succeeded_at, e.last_failed_at, e.last_error, e.updated_at, b.since,
     e.failing_since, greatest(e.last_succeeded_at, e.last_failed_at) + t.sync_interval,
     coalesce(b.since < now() - 2 * t.sync_interval, false)
-    or coalesce(e.failing_since < now() - t.sync_interval, false)
+    or coalesce(e.failing_since < now() - t.sync_interval, false),
+    e.last_remarks, e.last_remarked_at
   from app.erp_streams as e
   cross join (
     select make_interval(mins => app.config_int('stock.sync_interval_minutes')) as sync_interval

@@ -48,7 +48,62 @@ end $$;
 comment on function app.was_reversed(uuid, text, numeric) is
   'True if a payment of this reference and amount (IDR) was reversed';
 
-create function app.erp_apply_payments(p_payments jsonb, p_stream text, p_cursor jsonb)
+-- A payment that someone takes back in the ERP disappears there, or a line reverses it. Whether the
+-- hub has to reverse it too is headquarters' decision. The quarantine remembers what was reported.
+create function app.report_payments_taken_back(
+  p_stream text, p_keys text[], p_rows jsonb[], p_amounts numeric[]
+)
+returns void language plpgsql volatile
+as $$
+declare
+  v_reason constant text := 'TAKEN_BACK';
+  v_new text[] := array(
+    select format('%s (%s)', n.key, app.format_rupiah(n.amount))
+    from unnest(p_keys, p_amounts) as n (key, amount)
+    where not exists (
+      select from app.erp_quarantine as a
+      where a.stream = p_stream and a.key = n.key and a.reason = v_reason
+    )
+    order by n.key
+  );
+begin
+  perform app.quarantine_rows(
+    p_stream, p_keys, p_rows, array_fill(v_reason, array[cardinality(p_keys)]), now());
+  if v_new <> '{}' then
+    perform app.notify_erp_trouble(p_stream, now(),
+      'pembayaran ditarik kembali di ERP, periksa dan batalkan juga di sini: '
+      || array_to_string(v_new, ', '));
+  end if;
+end $$;
+comment on function app.report_payments_taken_back(text, text[], jsonb[], numeric[]) is
+  'Quarantines payments that were taken back in the ERP, and notifies headquarters of those that '
+  'were not reported before; amounts are IDR';
+
+-- What the ERP recorded and does not list any more, among the payments of invoices that it lists
+-- completely. Payments that an admin recorded are not the ERP's.
+create function app.payments_missing_in_erp(p_payments jsonb, p_complete jsonb)
+returns table (invoice_number text, reference_number text, amount numeric)
+language sql stable
+as $$
+  select i.invoice_number::text, y.reference_number::text, y.amount
+  from jsonb_array_elements_text(p_complete) as c (invoice_number)
+  join app.invoices as i on i.invoice_number = c.invoice_number
+  join app.invoice_payments as y on y.invoice_id = i.id
+  where y.kind = 'PAYMENT' and y.recorded_by is null and y.reference_number is not null
+    and not app.is_reversed(y.id)
+    and not exists (
+      select from jsonb_array_elements(p_payments) as r
+      where r ->> 'invoice_number' = i.invoice_number
+        and app.reference_key(r ->> 'reference_number') = y.reference_key
+    )
+$$;
+comment on function app.payments_missing_in_erp(jsonb, jsonb) is
+  'Payments of the ERP, not reversed, of these invoices that are not among these rows; amounts are '
+  'IDR';
+
+create function app.erp_apply_payments(
+  p_payments jsonb, p_stream text, p_cursor jsonb, p_complete jsonb
+)
 returns json language plpgsql volatile
 as $$
 declare
@@ -63,6 +118,9 @@ declare
   v_keys text[] := array[]::text[];
   v_rows jsonb[] := array[]::jsonb[];
   v_reasons text[] := array[]::text[];
+  v_taken_keys text[] := array[]::text[];
+  v_taken_rows jsonb[] := array[]::jsonb[];
+  v_taken_amounts numeric[] := array[]::numeric[];
 begin
   v_stream := app.require_stream(p_stream);
   perform app.require_set('payments', p_payments, 1000);
@@ -76,6 +134,13 @@ begin
     perform app.fail('INVALID_ARGUMENT',
       'payments must be [{"invoice_number", "amount", "reference_number", "paid_at",'
       ' "payment_method", "notes"}, ...]');
+  elsif p_complete is not null and (
+    jsonb_typeof(p_complete) <> 'array' or jsonb_array_length(p_complete) > 10000
+    or exists (
+      select from jsonb_array_elements(p_complete) as c where jsonb_typeof(c) <> 'string'
+    )
+  ) then
+    perform app.fail('INVALID_ARGUMENT', 'complete must be an array of at most 10000 texts');
   end if;
   perform app.lock_many_partners();
   -- Lock partners in the order of their ids, so that two concurrent calls cannot deadlock.
@@ -84,6 +149,8 @@ begin
     select i.partner_id from app.invoices as i
     where i.invoice_number in (
       select r ->> 'invoice_number' from jsonb_array_elements(p_payments) as r
+      union
+      select c from jsonb_array_elements_text(coalesce(p_complete, '[]')) as c
     )
   )
   order by p.id for no key update;
@@ -98,7 +165,9 @@ begin
     order by e.ord
   loop
     v_reason := v_payment.refusal;
-    if v_reason is not null then
+    if v_payment.amount < 0 and p_complete ? v_payment.invoice_number then
+      v_code := 'TAKEN_BACK';
+    elsif v_reason is not null then
       v_code := 'INVALID_ARGUMENT';
     elsif v_payment.invoice_id is null then
       v_code := 'NOT_FOUND';
@@ -127,7 +196,12 @@ begin
       end if;
     end if;
     v_key := left(v_payment.invoice_number, 150) || ' ' || left(v_payment.reference_number, 140);
-    if v_code in ('APPLIED', 'DUPLICATE') then
+    if v_code = 'TAKEN_BACK' then
+      v_taken_keys := v_taken_keys || v_key;
+      v_taken_rows := v_taken_rows || v_payment.row;
+      v_taken_amounts := v_taken_amounts || v_payment.amount;
+      v_reason := null;
+    elsif v_code in ('APPLIED', 'DUPLICATE') then
       v_settled := v_settled || v_key;
     else
       v_keys := v_keys || v_key;
@@ -138,13 +212,30 @@ begin
       'invoice_number', v_payment.invoice_number, 'reference_number', v_payment.reference_number,
       'result', v_code, 'details', v_reason);
   end loop;
+  for v_payment in
+    select m.invoice_number, m.reference_number, m.amount
+    from app.payments_missing_in_erp(p_payments, p_complete) as m
+    order by m.invoice_number, m.reference_number
+  loop
+    v_taken_keys := v_taken_keys
+      || (left(v_payment.invoice_number, 150) || ' ' || left(v_payment.reference_number, 140));
+    v_taken_rows := v_taken_rows || to_jsonb(v_payment);
+    v_taken_amounts := v_taken_amounts || v_payment.amount;
+    v_results := v_results || json_build_object(
+      'invoice_number', v_payment.invoice_number, 'reference_number', v_payment.reference_number,
+      'result', 'TAKEN_BACK', 'details', null);
+  end loop;
   delete from app.erp_quarantine as a where a.stream = v_stream and a.key = any (v_settled);
   if cardinality(v_keys) > 0 then
     perform app.quarantine_rows(v_stream, v_keys, v_rows, v_reasons, now());
   end if;
+  if cardinality(v_taken_keys) > 0 then
+    perform app.report_payments_taken_back(v_stream, v_taken_keys, v_taken_rows, v_taken_amounts);
+  end if;
   perform app.store_cursor(v_stream, p_cursor, jsonb_array_length(p_payments));
   return array_to_json(v_results);
 end $$;
-comment on function app.erp_apply_payments(jsonb, text, jsonb) is
-  'Records payments of the ERP, answering each with APPLIED, DUPLICATE or an error code; refused '
-  'payments are quarantined';
+comment on function app.erp_apply_payments(jsonb, text, jsonb, jsonb) is
+  'Records payments of the ERP, answering each with APPLIED, DUPLICATE, TAKEN_BACK or an error '
+  'code; refused payments are quarantined. Of the invoices in p_complete the rows are all '
+  'payments: those that the ERP lists no more are TAKEN_BACK';

@@ -4,6 +4,7 @@ create function app.product_row_refusal(p_row jsonb)
 returns text language sql immutable
 as $$
   select case
+    when btrim(p_row ->> 'set_aside') <> '' then btrim(p_row ->> 'set_aside')
     when btrim(p_row ->> 'sku') = '' then 'sku is blank'
     when length(btrim(p_row ->> 'sku')) > 64 then 'sku is longer than 64 characters'
     when btrim(p_row ->> 'name') = '' then 'name is blank'
@@ -42,10 +43,11 @@ begin
       or coalesce(jsonb_typeof(r -> 'retail_price'), 'null') not in ('number', 'null')
       or coalesce(jsonb_typeof(r -> 'is_active'), 'null') not in ('boolean', 'null')
       or coalesce(jsonb_typeof(r -> 'is_free'), 'null') not in ('boolean', 'null')
+      or coalesce(jsonb_typeof(r -> 'set_aside'), 'null') not in ('string', 'null')
   ) then
     perform app.fail('INVALID_ARGUMENT',
       'products must be [{"sku", "name", "base_price", "retail_price", "description", "brand",'
-      ' "category", "is_active", "is_free"}, ...]');
+      ' "category", "is_active", "is_free", "set_aside"}, ...]');
   end if;
   -- If a SKU occurs twice, the last row counts.
   select

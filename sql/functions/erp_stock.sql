@@ -121,7 +121,7 @@ begin
 
   perform app.store_cursor(v_stream, p_cursor, cardinality(v_skus));
   if p_complete and v_skus is not null then
-    perform app.erp_report(v_stream, true, null, false);
+    perform app.erp_report(v_stream, true, null, false, null);
   end if;
   return json_build_object(
     'applied', v_applied, 'outdated', coalesce(cardinality(v_ids), 0) - v_applied,

@@ -259,6 +259,10 @@ begin
     v_payment.reference_number, v_reason, now(), p_payment_id);
   perform app.settle_points(
     v_invoice.order_id, v_invoice_id, v_invoice.invoice_number || ' payment reversed');
+  -- what the ERP reported as taken back is settled by this
+  delete from app.erp_quarantine as a
+  where a.reason = 'TAKEN_BACK'
+    and a.key = left(v_invoice.invoice_number, 150) || ' ' || left(v_payment.reference_number, 140);
   perform app.enqueue_message(
     'payment_reversed', 'PARTNER', v_invoice.partner_id, v_invoice.order_id, (
       select jsonb_build_object(

@@ -4,7 +4,7 @@
 -- rows, because those behind the first of their lane are found in vain. The planner's other ways
 -- to join would read the whole backlog.
 create function app.claim_oldest(
-  p_max int, p_lease_seconds int, p_channel app.notification_channel_enum
+  p_max int, p_lease_seconds int, p_channels app.notification_channel_enum[]
 )
 returns uuid[] language plpgsql volatile
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off
@@ -14,10 +14,17 @@ declare
   v_ids uuid[];
 begin
   with oldest as (
-    select m.id, m.priority, app.message_lane(m.recipient_id) as lane, m.position
-    from app.messages as m
-    where m.status = 'PENDING'
-    order by m.priority, m.position
+    select f.id, f.priority, f.lane, f.position
+    from unnest(p_channels) as c (channel)
+    cross join lateral (
+      select
+        m.id, m.priority, app.message_lane(m.recipient_id, m.channel) as lane, m.position
+      from app.messages as m
+      where m.status = 'PENDING' and m.channel = c.channel
+      order by m.priority, m.position
+      limit 4 * p_max
+    ) as f
+    order by f.priority, f.position
     limit 4 * p_max
   ),
   due as (
@@ -26,16 +33,15 @@ begin
     cross join lateral (
       select m.id from app.messages as m
       where m.id = o.id and m.status = 'PENDING' and m.next_attempt_at <= now()
-        and (p_channel is null or m.channel = p_channel)
         and not exists (
           select from app.messages as e
           where e.status = 'PENDING' and e.priority = o.priority
-            and app.message_lane(e.recipient_id) = o.lane and e.position < o.position
+            and app.message_lane(e.recipient_id, e.channel) = o.lane and e.position < o.position
         )
         and not exists (
           select from app.messages as f
           where f.status in ('CLAIMED', 'UNKNOWN') and f.priority = o.priority
-            and app.message_lane(f.recipient_id) = o.lane
+            and app.message_lane(f.recipient_id, f.channel) = o.lane
         )
       for update skip locked
     ) as d
@@ -52,15 +58,14 @@ begin
   select coalesce(array_agg(c.id), '{}') into v_ids from claimed as c;
   return v_ids;
 end $$;
-comment on function app.claim_oldest(int, int, app.notification_channel_enum) is
-  'Leases those of the oldest messages that are due, of this channel or of any (null), and the '
-  'first of their recipient and priority';
+comment on function app.claim_oldest(int, int, app.notification_channel_enum[]) is
+  'Leases those of the oldest messages of these channels that are due and the first of their '
+  'recipient, channel and priority';
 
 -- The second way: from lane to lane, when the oldest messages are those of a few recipients. A lane
 -- costs two index probes, however long it is: its first message, and whether one is in flight.
 create function app.claim_lanes(
-  p_priority int, p_from bigint, p_until bigint, p_max int, p_lease_seconds int,
-  p_channel app.notification_channel_enum
+  p_priority int, p_from bigint, p_until bigint, p_max int, p_lease_seconds int
 )
 returns uuid[] language plpgsql volatile
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off
@@ -71,23 +76,23 @@ declare
 begin
   with recursive first as (
     (
-      select app.message_lane(m.recipient_id) as lane, m.id
+      select app.message_lane(m.recipient_id, m.channel) as lane, m.id
       from app.messages as m
       where m.status = 'PENDING' and m.priority = p_priority
-        and app.message_lane(m.recipient_id) between p_from and p_until
-      order by app.message_lane(m.recipient_id), m.position
+        and app.message_lane(m.recipient_id, m.channel) between p_from and p_until
+      order by app.message_lane(m.recipient_id, m.channel), m.position
       limit 1
     )
     union all
     select n.lane, n.id
     from first as f
     cross join lateral (
-      select app.message_lane(m.recipient_id) as lane, m.id
+      select app.message_lane(m.recipient_id, m.channel) as lane, m.id
       from app.messages as m
       where m.status = 'PENDING' and m.priority = p_priority
-        and app.message_lane(m.recipient_id) > f.lane
-        and app.message_lane(m.recipient_id) <= p_until
-      order by app.message_lane(m.recipient_id), m.position
+        and app.message_lane(m.recipient_id, m.channel) > f.lane
+        and app.message_lane(m.recipient_id, m.channel) <= p_until
+      order by app.message_lane(m.recipient_id, m.channel), m.position
       limit 1
     ) as n
   ),
@@ -97,11 +102,10 @@ begin
     cross join lateral (
       select m.id from app.messages as m
       where m.id = f.id and m.status = 'PENDING' and m.next_attempt_at <= now()
-        and (p_channel is null or m.channel = p_channel)
         and not exists (
           select from app.messages as e
           where e.status in ('CLAIMED', 'UNKNOWN') and e.priority = p_priority
-            and app.message_lane(e.recipient_id) = f.lane
+            and app.message_lane(e.recipient_id, e.channel) = f.lane
         )
       for update skip locked
     ) as d
@@ -118,11 +122,9 @@ begin
   select coalesce(array_agg(c.id), '{}') into v_ids from claimed as c;
   return v_ids;
 end $$;
-comment on function app.claim_lanes(
-  int, bigint, bigint, int, int, app.notification_channel_enum
-) is
-  'Leases the first message of each lane of this range, at most p_max, if it is due, of this '
-  'channel or of any (null), and no message of the lane is in flight';
+comment on function app.claim_lanes(int, bigint, bigint, int, int) is
+  'Leases the first message of each lane of this range, at most p_max, if it is due and no message '
+  'of the lane is in flight';
 
 -- A transition can enqueue a message to a partner while they are being deleted.
 create function app.withdraw_from_deleted(p_ids uuid[])
@@ -146,9 +148,9 @@ end $$;
 comment on function app.withdraw_from_deleted(uuid[]) is
   'Withdraws those of these claimed messages that are for deleted partners; returns the others';
 
--- Only the first message of each recipient and priority is claimed. A message that is in flight,
--- unknown or waiting for a retry holds back the later ones of its recipient, so messages arrive in
--- order. This costs no throughput: WhatsApp accepts one message in six seconds for each number.
+-- Only the first message of each recipient, channel and priority is claimed. A message that is in
+-- flight, unknown or waiting for a retry holds back the later ones of its lane, so messages arrive
+-- in order. This costs no throughput: WhatsApp accepts one message in six seconds for each number.
 -- Concurrent claims need no lock: a message that another call is claiming still counts as PENDING
 -- and holds back the next one of its recipient. The lanes of a priority are visited from a random
 -- one on, so that none waits behind busy ones.
@@ -165,9 +167,14 @@ language plpgsql volatile
 set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
-  v_start constant bigint := app.message_lane(gen_random_uuid());
+  c_least constant bigint := -9223372036854775808;
+  c_greatest constant bigint := 9223372036854775807;
+  -- the lanes of the channel, of both without one
+  v_first constant bigint := case when p_only_channel = 'EMAIL' then 0 else c_least end;
+  v_last constant bigint := case when p_only_channel = 'WHATSAPP' then -1 else c_greatest end;
+  v_start bigint;
+  v_channels app.notification_channel_enum[];
   v_priority int := -1;
-  v_channel app.notification_channel_enum;
   v_ids uuid[];
 begin
   if p_max is null or p_max not between 1 and 1000 then
@@ -177,23 +184,32 @@ begin
   elsif p_only_channel not in ('WHATSAPP', 'EMAIL') then
     perform app.fail('INVALID_ARGUMENT', 'only_channel must be WHATSAPP or EMAIL');
   end if;
-  v_channel := p_only_channel::app.notification_channel_enum;
+  if p_only_channel is null then
+    v_channels := enum_range(null::app.notification_channel_enum);
+    v_start := uuid_hash_extended(gen_random_uuid(), 0);
+  else
+    v_channels := array[p_only_channel];
+    v_start := app.message_lane(gen_random_uuid(), p_only_channel::app.notification_channel_enum);
+  end if;
   perform app.reap_messages();
   begin
-    v_ids := app.claim_oldest(p_max, p_lease_seconds, v_channel);
+    v_ids := app.claim_oldest(p_max, p_lease_seconds, v_channels);
     while cardinality(v_ids) < p_max loop
-      select m.priority into v_priority
-      from app.messages as m
-      where m.status = 'PENDING' and m.priority > v_priority
-      order by m.priority
+      select f.priority into v_priority
+      from unnest(v_channels) as c (channel)
+      cross join lateral (
+        select m.priority from app.messages as m
+        where m.status = 'PENDING' and m.channel = c.channel and m.priority > v_priority
+        order by m.priority
+        limit 1
+      ) as f
+      order by f.priority
       limit 1;
       exit when not found;
       v_ids := v_ids || app.claim_lanes(
-        v_priority, v_start, 9223372036854775807, p_max - cardinality(v_ids), p_lease_seconds,
-        v_channel);
+        v_priority, v_start, v_last, p_max - cardinality(v_ids), p_lease_seconds);
       v_ids := v_ids || app.claim_lanes(
-        v_priority, -9223372036854775808, v_start - 1, p_max - cardinality(v_ids),
-        p_lease_seconds, v_channel);
+        v_priority, v_first, v_start - 1, p_max - cardinality(v_ids), p_lease_seconds);
     end loop;
   exception
     -- messages_in_flight_key: an earlier message of a lane was committed after this call looked,
@@ -231,5 +247,5 @@ begin
   order by p.priority, p.position;
 end $$;
 comment on function app.claim_messages(int, int, text) is
-  'Leases due messages, urgent ones first, those of one recipient in order, with their current '
-  'text, buttons and address; window_open: WhatsApp accepts a free-form message';
+  'Leases due messages, urgent ones first, those of one recipient and channel in order, with their '
+  'current text, buttons and address; window_open: WhatsApp accepts a free-form message';

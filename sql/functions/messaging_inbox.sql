@@ -64,6 +64,27 @@ end $$;
 comment on function app.inbound_message(jsonb) is
   'Stores a webhook of the provider once; process_inbox processes it';
 
+-- In the order of the hashes, so that two calls with the same webhooks cannot deadlock. received_at
+-- keeps the order in which they arrived.
+create function app.store_webhooks(p_payloads jsonb)
+returns json language plpgsql volatile
+as $$
+declare
+  v_stored int;
+begin
+  perform app.require_set('payloads', p_payloads, 100);
+  insert into app.inbound_messages (payload_hash, payload, received_at)
+  select h.payload_hash, e.payload, now() + e.number * interval '1 microsecond'
+  from jsonb_array_elements(p_payloads) with ordinality as e (payload, number)
+  cross join lateral (select app.request_hash(e.payload) as payload_hash) as h
+  order by h.payload_hash, e.number
+  on conflict (payload_hash) do nothing;
+  get diagnostics v_stored = row_count;
+  return json_build_object('stored', v_stored);
+end $$;
+comment on function app.store_webhooks(jsonb) is
+  'Stores webhooks of the provider, at most 100, each once; returns how many were new';
+
 -- WhatsApp accepts free-form messages for 24 hours after the recipient's last message (see
 -- docs/whatsapp/contract.md). Ten minutes are subtracted, because the provider receives a claimed
 -- message some time after the claim.
@@ -324,7 +345,9 @@ comment on function app.inbound_elements(jsonb) is
 -- conversations, partners, orders, messages. Two calls, and a call beside messages_sent or the
 -- transition of an order, wait for each other instead of deadlocking. Nothing here can fail for
 -- an element of an unexpected content.
-create function app.lock_inbound(p_inbound_ids uuid[])
+create function app.lock_inbound(
+  p_inbound_ids uuid[], p_kinds text[], p_elements jsonb[]
+)
 returns void language plpgsql volatile
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
@@ -333,12 +356,12 @@ declare
   v_order_ids uuid[];
 begin
   insert into app.inbound_events (event_key, inbound_message_id, outcome)
-  select distinct on (k.event_key) k.event_key, b.id, 'received'
-  from app.inbound_messages as b
-  cross join lateral app.inbound_elements(b.payload) as e
+  select distinct on (k.event_key) k.event_key, e.inbound_id, 'received'
+  from unnest(p_inbound_ids, p_kinds, p_elements)
+    with ordinality as e (inbound_id, kind, element, number)
   cross join lateral (select app.event_key(e.element) as event_key) as k
-  where b.id = any (p_inbound_ids) and e.kind = 'message' and k.event_key is not null
-  order by k.event_key, b.received_at, b.id, e.number
+  where e.kind = 'message' and k.event_key is not null
+  order by k.event_key, e.number
   on conflict (event_key) do nothing;
 
   insert into app.conversations as c (number, last_inbound_at)
@@ -349,20 +372,16 @@ begin
         then least(to_timestamp((e.element ->> 'timestamp')::bigint), now())
       else '-infinity'
     end)
-  from app.inbound_messages as b
-  cross join lateral app.inbound_elements(b.payload) as e
+  from unnest(p_kinds, p_elements) as e (kind, element)
   cross join lateral (select app.inbound_sender(e.element) as sender) as n
-  where b.id = any (p_inbound_ids) and e.kind = 'message' and n.sender is not null
+  where e.kind = 'message' and n.sender is not null
   group by n.sender
   order by n.sender
   on conflict (number) do update set
     last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at);
 
   with elements as materialized (
-    select e.kind, e.element
-    from app.inbound_messages as b
-    cross join lateral app.inbound_elements(b.payload) as e
-    where b.id = any (p_inbound_ids)
+    select e.kind, e.element from unnest(p_kinds, p_elements) as e (kind, element)
   ),
   reported as (
     select m.id, m.order_id, m.template, e.element
@@ -392,18 +411,20 @@ begin
   into v_message_ids, v_order_ids;
   perform app.lock_messages(v_message_ids, v_order_ids);
 end $$;
-comment on function app.lock_inbound(uuid[]) is
-  'Records the events and conversations of webhooks, and locks all that processing them can change';
+comment on function app.lock_inbound(uuid[], text[], jsonb[]) is
+  'Records the events and conversations of the elements of webhooks, given in the order of their '
+  'arrival, and locks all that processing them can change';
 
 create function app.process_inbox(p_limit int default 100)
 returns int language plpgsql volatile
 as $$
 declare
   v_ids uuid[];
-  v_inbound app.inbound_messages;
-  v_kind text;
-  v_number int;
-  v_element jsonb;
+  v_inbound_ids uuid[];
+  v_kinds text[];
+  v_numbers int[];
+  v_elements jsonb[];
+  v_element record;
 begin
   v_ids := array(
     select b.id from app.inbound_messages as b where b.processed_at is null
@@ -412,16 +433,26 @@ begin
   if v_ids = '{}' then
     return 0;
   end if;
-  perform app.lock_inbound(v_ids);
-  for v_inbound in
-    select b.* from app.inbound_messages as b
-    where b.id = any (v_ids) order by b.received_at, b.id
+  -- Each payload is taken apart once.
+  select
+    array_agg(e.inbound_id order by e.place, e.ord), array_agg(e.kind order by e.place, e.ord),
+    array_agg(e.number order by e.place, e.ord), array_agg(e.element order by e.place, e.ord)
+  into v_inbound_ids, v_kinds, v_numbers, v_elements
+  from (
+    select b.id as inbound_id, v.place, e.kind, e.number, e.element, e.ord
+    from unnest(v_ids) with ordinality as v (id, place)
+    join app.inbound_messages as b on b.id = v.id
+    cross join lateral app.inbound_elements(b.payload)
+      with ordinality as e (kind, number, element, ord)
+  ) as e;
+  perform app.lock_inbound(v_inbound_ids, v_kinds, v_elements);
+  for v_element in
+    select e.inbound_id, e.kind, e.number, e.element
+    from unnest(v_inbound_ids, v_kinds, v_numbers, v_elements)
+      as e (inbound_id, kind, number, element)
   loop
-    for v_kind, v_number, v_element in
-      select e.kind, e.number, e.element from app.inbound_elements(v_inbound.payload) as e
-    loop
-      perform app.handle_inbound(v_inbound.id, v_kind, v_element, v_number);
-    end loop;
+    perform app.handle_inbound(
+      v_element.inbound_id, v_element.kind, v_element.element, v_element.number);
   end loop;
   update app.inbound_messages as b set processed_at = now() where b.id = any (v_ids);
   return cardinality(v_ids);

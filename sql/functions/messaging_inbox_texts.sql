@@ -14,7 +14,10 @@ as $$
         p_message #>> '{interactive,button_reply,title}',
         p_message #>> '{interactive,list_reply,title}',
         p_message #>> '{interactive,nfm_reply,response_json}',
-        p_message #>> '{interactive,nfm_reply,body}'),
+        p_message #>> '{interactive,nfm_reply,body}',
+        p_message #>> '{interactive,button_reply,id}',
+        p_message #>> '{interactive,list_reply,id}',
+        '[' || left(coalesce(p_message #>> '{interactive,type}', 'interactive'), 40) || ']'),
       p_message #>> '{interactive,list_reply,description}')
     when 'image' then concat_ws(' ', '[gambar]', p_message #>> '{image,caption}')
     when 'video' then concat_ws(' ', '[video]', p_message #>> '{video,caption}')

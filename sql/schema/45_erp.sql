@@ -10,8 +10,12 @@ create table app.erp_streams (
   failing_since timestamptz,
   last_error varchar(1000),
   notified_at timestamptz,
+  last_remarks varchar(1000),
+  last_remarked_at timestamptz,
   constraint erp_streams_failure_check
-  check (failing_since is null or (last_failed_at is not null and last_error is not null))
+  check (failing_since is null or (last_failed_at is not null and last_error is not null)),
+  constraint erp_streams_remarks_check
+  check ((last_remarks is null) = (last_remarked_at is null))
 );
 comment on table app.erp_streams is
   'Exchanges with the ERP (products, stock, payments, orders): the progress and health of each';
@@ -24,6 +28,11 @@ comment on column app.erp_streams.failing_since is
 comment on column app.erp_streams.notified_at is
   'When headquarters was notified of the running outage; null: there is none, or it is too short '
   'so far';
+
+comment on column app.erp_streams.last_remarks is
+  'What the last successful run that had remarks remarked, such as rows that were skipped; later '
+  'runs without remarks keep it';
+comment on column app.erp_streams.last_remarked_at is 'When those remarks were reported';
 
 create table app.erp_quarantine (
   stream text,

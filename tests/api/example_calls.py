@@ -459,7 +459,13 @@ CALLS = {
     "erp_stream": Call("erp", {"stream": "stream"}, lambda _: {"stream": "stock"}),
     "erp_report": Call(
         "erp",
-        {"stream": "stream", "ok": "outcome", "detail": "anything", "notify": "flag"},
+        {
+            "stream": "stream",
+            "ok": "outcome",
+            "detail": "anything",
+            "notify": "flag",
+            "remarks": "anything",
+        },
         lambda _: {"stream": "stock", "ok": True},
     ),
     "erp_apply_stock": Call(
@@ -492,7 +498,7 @@ CALLS = {
     ),
     "erp_apply_payments": Call(
         "erp",
-        {"payments": "payments", "stream": "stream", "cursor": "anything"},
+        {"payments": "payments", "stream": "stream", "cursor": "anything", "complete": "complete"},
         lambda m: {
             "payments": [
                 {"invoice_number": m.invoice("invoice_number"), "amount": 500, "reference_number": "ERP-1"}
@@ -542,6 +548,11 @@ CALLS = {
     ),
     "inbound_message": Call(
         "messenger", {"payload": "payload"}, lambda _: {"payload": {"entry": [], "n": key()}}
+    ),
+    "inbound_messages": Call(
+        "messenger",
+        {"payloads": "payloads"},
+        lambda _: {"payloads": [{"entry": [], "n": key()}]},
     ),
     "process_inbox": Call("messenger", {"max": "count"}, lambda _: {"max": 10}),
 }

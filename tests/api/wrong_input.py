@@ -185,6 +185,8 @@ WRONG: dict[str, dict[str, str]] = {
     "payments": {},
     "sent": {},
     "ids": {},
+    "payloads": {},
+    "complete": {},
     "payload": _MISTAKES
     | {
         "null": "null",
@@ -377,6 +379,16 @@ WRONG["sent"] = (
     )
 )
 WRONG["ids"] = _SET_MISTAKES | {"1,001 ids": _many(json.dumps(str(uuid.UUID(int=1))), 1001)}
+WRONG["payloads"] = _SET_MISTAKES | {"101 payloads": _many("{}", 101)}
+WRONG["payloads"].pop("of nothing")
+WRONG["complete"] = {
+    "object": "{}",
+    "number": "7",
+    "text": '"INV-1"',
+    "ids": "[1]",
+    "nulls": "[null]",
+    "10,001 texts": _many('"INV-1"', 10_001),
+}
 WRONG["products"] = (
     _SET_MISTAKES
     | {"10,001 rows": _many('{"sku": "A", "name": "A", "base_price": 1}', 10_001)}

@@ -67,7 +67,7 @@ def run(environment: Environment, *, kills: int, orders: int, seed: int = 1) -> 
             environment.start()
     for order in approved:
         environment.wait_until_exported(order, 180)
-    paid = _pay(environment, approved, chance)
+    paid = pay_some(environment, approved, chance)
     environment.assert_one_sale_per_order()
     return Report(
         kills=kills,
@@ -89,7 +89,7 @@ def _wait_until_exported(environment: Environment, orders: list[dict[str, Any]],
     environment.wait_until(lambda: _exported(environment, orders) >= enough, 120)
 
 
-def _pay(environment: Environment, orders: list[dict[str, Any]], chance: random.Random) -> int:
+def pay_some(environment: Environment, orders: list[dict[str, Any]], chance: random.Random) -> int:
     """Pay some of the invoices in Tryton while the adapter is killed once more; returns their number."""
     some = orders[:: max(1, len(orders) // 5)]
     killer = threading.Timer(chance.uniform(0.2, 1), environment.kill)

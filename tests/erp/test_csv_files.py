@@ -36,7 +36,7 @@ def rows(
     ]
 
 
-@pytest.mark.regression("firefly-iii/firefly-iii#1262")
+@pytest.mark.regression("firefly-iii/firefly-iii#1262", "frappe/erpnext#5239")
 @pytest.mark.parametrize(
     "text",
     [
@@ -148,6 +148,9 @@ def test_references_in_scientific_notation_are_quarantined(path: Path) -> None:
         ("stock", "sku;quantity\nA;40\nB;1\n\N{ZERO WIDTH SPACE}A ;x\n", [2, 4]),
         ("products", "sku;name;base_price\nA;Sampo;1\nB;X;1\nA;Sampo;1\n", [2, 4]),
         ("payments", f"{PAYMENT}\nI1;1;BCA 7\nI2;1;BCA 7\nI1;1;bca7\n", [2, 4]),
+        ("stock", "sku,quantity\nA,40\nB,1\nA,40\n", [2, 4]),
+        ("products", 'sku;name;base_price\n"A";X;1\nB;X;1\nA\N{NO-BREAK SPACE};Y;2\n', [2, 4]),
+        ("payments", f"{PAYMENT}\nI1;1;R-1\nI2;1;R-1\nI1;2;R-1\n", [2, 4]),
     ],
 )
 def test_all_rows_of_a_repeated_key_are_quarantined(

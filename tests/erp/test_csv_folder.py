@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import json
 import os
 import re
 import signal
@@ -183,7 +184,7 @@ def test_file_with_an_invalid_structure_is_rejected_as_a_whole(drop_folder: Drop
 
 
 @pytest.mark.regression("syncthing/syncthing#2511")
-@pytest.mark.parametrize("year", [1980, 1999, 2099])
+@pytest.mark.parametrize("year", [1970, 1980, 1999, 2038, 2099, 2200])
 def test_stock_file_with_an_impossible_date_does_not_block_the_others(
     drop_folder: DropFolder, year: int
 ) -> None:
@@ -199,7 +200,10 @@ def test_stock_file_with_an_impossible_date_does_not_block_the_others(
 @pytest.mark.regression("nashsu/llm_wiki#675")
 @pytest.mark.parametrize(
     "name",
-    ["stok januari.csv", "Stock.xlsx", "Copy of stock.csv", "produk.csv", "pembayaran.csv", "stock.csv.txt"],
+    [
+        *("stok januari.csv", "Stock.xlsx", "Copy of stock.csv", "produk.csv", "pembayaran.csv"),
+        *("stock.csv.txt", "Payments.xls", "stok.ods", "1 products.csv", "desktop.ini", "stock.tsv"),
+    ],
 )
 def test_file_that_belongs_to_no_stream_is_rejected_and_reported(drop_folder: DropFolder, name: str) -> None:
     drop_folder.drop(name, "sku;quantity\nCSV-4;1\n")
@@ -288,7 +292,7 @@ def test_amounts_arrive_to_the_last_digit(drop_folder: DropFolder) -> None:
             payment = Payment(
                 invoice_number="none", amount=largest, reference_number="R-D", paid_at="2026-01-01T00:00:00Z"
             )
-            await hub.apply_payments([payment], cursor)
+            await hub.apply_payments([payment], [], cursor)
             return (await hub.stream_state("payments")).cursor
 
     stored = asyncio.run(run())
@@ -567,3 +571,45 @@ def test_adapter_does_not_start_while_the_hub_expects_another_erp(drop_folder: D
         expect_erp(drop_folder.conn, "csv")
     assert run_adapter(drop_folder).returncode == 0
     assert drop_folder.stock("CSV-5") == 1
+
+
+def exchange_apart(drop_folder: DropFolder, tmp_path: Path) -> dict[str, Any]:
+    """Exchange in a process of its own; what `tests.erp.large_files` measures."""
+    settings = {
+        "gateway_url": drop_folder.gateway.url,
+        "jwt_secret": drop_folder.gateway.jwt_secret,
+        "erp_kind": "csv",
+        "erp_folder": str(drop_folder.folder),
+        "erp_csv_settle_seconds": SETTLE,
+    }
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "tests.erp.large_files", str(tmp_path / "settings.json")]
+    found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return found
+
+
+@pytest.mark.long_form
+@pytest.mark.parametrize(
+    ("size", "row", "count", "accepted"),
+    [
+        ("100 MiB", "CSV-1;1" + " " * 90 + "\n", 1_070_000, False),
+        ("one line of 100 MiB", "x" * 100, 1_048_576, False),
+        ("a million rows", "S{};1\n", 1_000_000, False),
+        ("50,000 rows", "S{};1\n", 50_000, True),
+    ],
+    ids=str,
+)
+def test_large_file_is_refused_or_processed_without_blocking_the_loop(
+    drop_folder: DropFolder, tmp_path: Path, size: str, row: str, count: int, accepted: bool
+) -> None:
+    """The best of three counts for the time: a busy machine can delay any single one."""
+    text = "sku;quantity\n" + "".join(row.format(number) for number in range(count))
+    measured = []
+    for _ in range(3):
+        drop_folder.drop("stock-large.csv", text)
+        found = exchange_apart(drop_folder, tmp_path)
+        assert (found["succeeded"], drop_folder.names("in")) == (accepted, [])
+        measured.append(found)
+    print(size, measured)
+    assert min(found["blocked_ms"] for found in measured) < 100, measured
+    assert max(found["memory_mib"] for found in measured) < 256, measured

@@ -12,6 +12,8 @@ from tests.support.context import (
     broken_invariants,
     call,
     items,
+    pay,
+    refusal,
     submit,
     value,
 )
@@ -153,3 +155,97 @@ def test_corrected_payment_leaves_the_quarantine(db: Connection, context: Contex
         assert quarantine(db, context) == expected
     call(db, context.erp, "erp_apply_payments", payments=[payment(invoice, invoice_number="NIL")])
     assert quarantine(db, context) == [("payments", "NIL A", "NOT_FOUND", 1)]
+
+
+def test_row_that_the_erp_is_not_sure_of_is_quarantined_with_its_reason(
+    db: Connection, context: Context
+) -> None:
+    reason = "several products have this code in Tryton (ids 1, 4)"
+    found = apply_products(db, context, product("NEW", set_aside=reason, base_price=0), product("B"))
+    assert found == {"applied": 1, "set_aside": [{"sku": "NEW", "reason": reason}]}
+    assert quarantine(db, context) == [("products", "NEW", reason, 1)]
+    apply_products(db, context, product("NEW", set_aside=reason))
+    assert quarantine(db, context) == [("products", "NEW", reason, 2)]
+    apply_products(db, context, product("NEW", set_aside=" "))
+    assert quarantine(db, context) == []
+    assert refusal(db, context.erp, "erp_apply_products", products=[product("A", set_aside=7)]) == (
+        "INVALID_ARGUMENT"
+    )
+
+
+def apply_complete(db: Connection, context: Context, invoice: Any, *rows: dict[str, Any]) -> list[str]:
+    """The ERP lists all payments of an invoice; returns the results."""
+    complete = [invoice["invoice_number"], "UNKNOWN"]
+    results = call(db, context.erp, "erp_apply_payments", payments=list(rows), complete=complete)
+    return [f"{r['reference_number']} {r['result']}" for r in results]
+
+
+def taken_back(db: Connection, context: Context) -> list[tuple[str, int]]:
+    """The payments that headquarters sees as taken back, and how often they were read."""
+    return [(key.split()[-1], times) for _, key, why, times in quarantine(db, context) if why == "TAKEN_BACK"]
+
+
+def notices(db: Connection) -> list[str]:
+    """What headquarters was notified of, without the repetition for each admin."""
+    query = "select variables ->> 'error' from app.messages where template = 'erp_trouble' order by position"
+    return list(dict.fromkeys(row[0] for row in db.execute(query)))
+
+
+def test_payment_that_the_erp_lists_no_more_is_reported_once(db: Connection, context: Context) -> None:
+    invoice = approve(db, context, submit(db, context.partners[0], items(SKU_000=1)))
+    number = invoice["invoice_number"]
+    both = [payment(invoice, reference_number=reference, amount=50) for reference in ("Tf 1", "B")]
+    assert apply_complete(db, context, invoice, *both) == ["Tf 1 APPLIED", "B APPLIED"]
+    assert apply_complete(db, context, invoice, *both) == ["Tf 1 DUPLICATE", "B DUPLICATE"]
+    assert (taken_back(db, context), notices(db)) == ([], [])
+    for times in (1, 2):
+        assert apply_complete(db, context, invoice, both[0] | {"reference_number": "tf1"}) == [
+            "tf1 DUPLICATE",
+            "B TAKEN_BACK",
+        ]
+        assert taken_back(db, context) == [("B", times)]
+    assert notices(db) == [
+        f"pembayaran ditarik kembali di ERP, periksa dan batalkan juga di sini: {number} B (Rp50)"
+    ]
+    assert apply_complete(db, context, invoice) == ["B TAKEN_BACK", "Tf 1 TAKEN_BACK"]
+    assert notices(db)[1].endswith(f"di sini: {number} Tf 1 (Rp50)")
+    assert value(db, "select amount_paid from app.invoices where id = %s", invoice["id"]) == 100
+    assert broken_invariants(db) == {}
+
+
+def test_payment_that_returns_or_is_reversed_leaves_the_quarantine(db: Connection, context: Context) -> None:
+    invoice = approve(db, context, submit(db, context.partners[0], items(SKU_000=1)))
+    rows = [payment(invoice, reference_number=reference, amount=50) for reference in ("A", "B")]
+    apply_complete(db, context, invoice, *rows)
+    apply_complete(db, context, invoice)
+    apply_complete(db, context, invoice, rows[0])
+    assert taken_back(db, context) == [("B", 2)]
+    reversed_id = value(db, "select id from app.invoice_payments where reference_number = 'B'")
+    call(db, context.admin, "reverse_payment", payment_id=reversed_id, reason="Ditarik di ERP")
+    assert quarantine(db, context) == []
+    assert apply_complete(db, context, invoice, rows[0]) == ["A DUPLICATE"]
+    assert len(notices(db)) == 1, "both at once"
+
+
+def test_reversal_that_the_erp_lists_is_reported_once(db: Connection, context: Context) -> None:
+    invoice = approve(db, context, submit(db, context.partners[0], items(SKU_000=1)))
+    rows = [payment(invoice, amount=50), payment(invoice, reference_number="M-2", amount=-50)]
+    for result in ("APPLIED", "DUPLICATE"):
+        assert apply_complete(db, context, invoice, *rows) == [f"A {result}", "M-2 TAKEN_BACK"]
+    assert [notice.split(": ")[1] for notice in notices(db)] == [f"{invoice['invoice_number']} M-2 (-Rp50)"]
+
+
+def test_payment_of_an_admin_is_not_missed_in_the_erp(db: Connection, context: Context) -> None:
+    invoice = approve(db, context, submit(db, context.partners[0], items(SKU_000=1)))
+    pay(db, context, invoice, 70, "BCA 1")
+    assert apply_complete(db, context, invoice, payment(invoice, amount=50)) == ["A APPLIED"]
+    call(db, context.erp, "erp_apply_payments", payments=[])
+    assert (taken_back(db, context), notices(db)) == ([], [])
+
+
+@pytest.mark.parametrize("complete", [{}, [1], [None], ["x"] * 10_001])
+def test_invalid_list_of_complete_invoices_is_refused(
+    db: Connection, context: Context, complete: Any
+) -> None:
+    found = refusal(db, context.erp, "erp_apply_payments", payments=[], complete=complete)
+    assert found == "INVALID_ARGUMENT"

@@ -167,6 +167,27 @@ def test_error_is_stored_as_one_line_of_bounded_length(db: Connection, context: 
     assert len(error) <= 1000
 
 
+def test_remarks_of_a_success_are_kept_until_others_replace_them(db: Connection, context: Context) -> None:
+    def remarks() -> tuple[Any, Any]:
+        found = health(db, context, "products")
+        assert found
+        return found["last_remarks"], found["last_remarked_at"]
+
+    report(db, context, "products", ok=True)
+    assert remarks() == (None, None)
+    call(db, context.erp, "erp_report", stream="products", ok=True, remarks="A: no\n price " + "x" * 2000)
+    first = remarks()
+    assert first[0].startswith("A: no price xxx")
+    assert (len(first[0]), first[1]) == (1000, value(db, "select to_json(now()) #>> '{}'"))
+    age_streams(db, 5)
+    report(db, context, "products", ok=True)
+    report(db, context, "products", ok=False, detail="away")
+    call(db, context.erp, "erp_report", stream="products", ok=True, remarks=" ")
+    assert remarks()[0] == first[0]
+    call(db, context.erp, "erp_report", stream="products", ok=True, remarks="B: no price")
+    assert remarks()[0] == "B: no price"
+
+
 def test_headquarters_is_notified_once_per_outage(db: Connection, context: Context) -> None:
     report(db, context, "products", ok=False, detail="connection refused")
     age_streams(db, 40)

@@ -98,6 +98,23 @@ def test_payments_in_tryton_pay_the_invoice_and_vest_points(environment: Environ
     assert broken_invariants(environment.conn) == {}
 
 
+def test_removed_reconciliation_is_reported_once_and_changes_nothing(environment: Environment) -> None:
+    order = environment.order("TRY-032", 1)
+    environment.start()
+    environment.wait_until_exported(order)
+    invoice = environment.accounting.post(order["order_number"])
+    reconciliation = environment.accounting.reconcile(invoice, order["grand_total"], "BCA 0717")
+    status = "select status from app.invoices where id = %s"
+    environment.wait_until(lambda: environment.value(status, order["invoice"]["id"]) == "PAID")
+    environment.accounting.remove_reconciliation(reconciliation)
+    times = "select times from app.erp_quarantine where key = %s and reason = 'TAKEN_BACK'"
+    key = f"{order['invoice']['invoice_number']} BCA 0717"
+    environment.wait_until(lambda: (environment.value(times, key) or 0) > 1)
+    notified = "select count(distinct variables) from app.messages where variables ->> 'error' like %s"
+    assert environment.value(notified, f"%{key} (Rp%") == 1
+    assert environment.value(status, order["invoice"]["id"]) == "PAID"
+
+
 def test_payment_recorded_in_tryton_and_in_the_hub_counts_once(environment: Environment) -> None:
     order = environment.order("TRY-023", 4)
     environment.start()

@@ -21,6 +21,8 @@ from adapters.erp.port import (
 )
 from adapters.erp.tryton_products import changed_since, read_from
 from adapters.erp.tryton_rpc import Client, WarnedError
+from tests.support import broken_proxy
+from tests.support.broken_proxy import Fault
 
 Answer = Callable[[dict[str, Any]], httpx.Response]
 
@@ -129,6 +131,25 @@ def test_compressed_answer_is_decoded() -> None:
 def test_invalid_answer_leaves_the_outcome_unknown(answer: Answer) -> None:
     with pytest.raises(UnknownOutcomeError):
         FakeTryton(answer).call()
+
+
+@pytest.mark.parametrize("fault", broken_proxy.FAULTS)
+def test_proxy_that_stops_forwarding_leaves_the_outcome_unknown_in_time(fault: Fault) -> None:
+    """Nothing was logged in, so each call tries again: the fault does not outlive itself."""
+
+    async def run(url: str) -> None:
+        client = Client(url, "alfa", "hub", "secret", 0.3)
+        try:
+            for _ in range(2):
+                async with asyncio.timeout(5):
+                    with pytest.raises(UnknownOutcomeError):
+                        await client.call("model.x.read", [1])
+        finally:
+            await client.aclose()
+
+    with broken_proxy.running(fault=fault) as proxy:
+        asyncio.run(run(proxy.url))
+        assert proxy.requests == 2
 
 
 def raising(failure: type[httpx.TransportError]) -> Answer:

@@ -4,7 +4,9 @@ import asyncio
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any, cast
 
 import httpx
@@ -14,13 +16,15 @@ import pytest
 from adapters.erp import leader as leaders
 from adapters.erp import worker as workers
 from adapters.erp.app import open_worker
-from adapters.erp.exchange import Exchange
+from adapters.erp.exchange import Exchange, Summary, _parts
 from adapters.erp.hub import HubClient, StreamState
 from adapters.erp.leader import Leader
-from adapters.erp.port import Batch, BusyError, Cursor, Erp, Product, UnreachableError
+from adapters.erp.port import Batch, BusyError, Cursor, Erp, Payment, Product, UnreachableError
 from adapters.erp.settings import Settings
 from adapters.erp.worker import STREAMS, Worker
 from tests.conftest import Clone
+from tests.support import broken_proxy
+from tests.support.broken_proxy import Fault
 from tests.support.waiting import wait_until
 
 
@@ -33,15 +37,15 @@ class FakeExchange:
         self.rounds = dict.fromkeys(STREAMS, 0)
         self.failures: list[tuple[str, str]] = []
 
-    async def run(self, stream: str) -> str:
+    async def run(self, stream: str) -> Summary:
         self.rounds[stream] += 1
         if stream == "products":
             raise UnreachableError("away")
         if stream == "stock":
             await asyncio.Event().wait()
-        return ""
+        return Summary("")
 
-    async def report_success(self, stream: str, detail: str) -> None:
+    async def report_success(self, stream: str, summary: Summary) -> None:
         pass
 
     async def report_failure(self, stream: str, detail: str, *, notify: bool = False) -> None:
@@ -74,11 +78,11 @@ def test_failing_or_hanging_stream_does_not_delay_the_others(monkeypatch: pytest
 
 def test_erp_that_asks_for_patience_too_long_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     class Busy(FakeExchange):
-        async def run(self, stream: str) -> str:
+        async def run(self, stream: str) -> Summary:
             self.rounds[stream] += 1
             if self.rounds[stream] < 4:
                 raise BusyError("locked", 0)
-            return ""
+            return Summary("")
 
     exchange = Busy()
     running = worker(exchange)
@@ -94,16 +98,19 @@ def test_erp_that_asks_for_patience_too_long_is_reported(monkeypatch: pytest.Mon
     assert found == [(0, ""), (1, "orders: locked"), (2, "orders: locked"), (2, "")]
 
 
-def test_one_round_ends_when_the_gateway_accepts_calls_and_never_answers(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [("silent", "ReadTimeout"), ("half", "peer closed connection"), ("reset", "ReadError")],
+)
+def test_one_round_ends_when_a_proxy_before_the_gateway_stops_forwarding(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, fault: Fault, problem: str
 ) -> None:
     monkeypatch.setattr("adapters.erp.hub._STATE_SECONDS", 0.2)
 
-    async def run() -> tuple[bool, str]:
-        server = await asyncio.start_server(lambda reader, writer: asyncio.sleep(60), "127.0.0.1", 0)
+    async def run(url: str) -> tuple[bool, str]:
         settings = Settings.model_validate(
             {
-                "gateway_url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",
+                "gateway_url": url,
                 "jwt_secret": "x" * 32,
                 "erp_kind": "csv",
                 "erp_folder": tmp_path,
@@ -114,8 +121,9 @@ def test_one_round_ends_when_the_gateway_accepts_calls_and_never_answers(
             async with asyncio.timeout(5):
                 return await silent.once(), cast(HubClient, silent.gateway).problem()
 
-    succeeded, problem = asyncio.run(run())
-    assert (succeeded, problem) == (False, "ReadTimeout")
+    with broken_proxy.running(fault=fault) as proxy:
+        succeeded, found = asyncio.run(run(proxy.url))
+    assert (succeeded, problem in found) == (False, True), found
 
 
 class FakeHub:
@@ -124,6 +132,8 @@ class FakeHub:
     def __init__(self, outages: list[bool]) -> None:
         self.outages = outages
         self.reports: list[tuple[str, bool]] = []
+        self.remarks: list[str] = []
+        self.set_aside: list[dict[str, str]] = []
 
     def _answer(self) -> None:
         if self.outages and self.outages.pop(0):
@@ -134,11 +144,14 @@ class FakeHub:
 
     async def apply_products(self, products: list[Product], cursor: Cursor | None) -> dict[str, Any]:
         self._answer()
-        return {"applied": len(products), "set_aside": []}
+        return {"applied": len(products), "set_aside": self.set_aside}
 
-    async def report(self, stream: str, detail: str, *, ok: bool, notify: bool = False) -> None:
+    async def report(
+        self, stream: str, detail: str, *, ok: bool, notify: bool = False, remarks: str = ""
+    ) -> None:
         self._answer()
         self.reports.append((detail, notify))
+        self.remarks.append(remarks)
 
 
 class FakeErp:
@@ -169,6 +182,41 @@ def test_rejected_file_is_notified_once_after_an_outage_of_the_gateway(outages: 
     asyncio.run(run())
     notified = [detail for detail, notify in hub.reports if notify]
     assert notified == ["rejected; products-a.csv: no column; stored: 0 read, 0 changed"]
+
+
+def test_remarks_of_a_successful_round_are_reported() -> None:
+    hub, erp = FakeHub([]), FakeErp()
+    erp.rejected = []
+    hub.set_aside = [{"sku": f"S-{n}", "reason": "it has no price in Tryton"} for n in range(22)]
+    exchange = Exchange(cast(Erp, erp), cast(HubClient, hub), 1)
+    running = Worker(exchange, Leader(""), poll_seconds=0.01)
+    assert asyncio.run(running._try("products")) is None
+    [remarks] = hub.remarks
+    assert remarks.startswith("S-0: it has no price in Tryton; S-1: ")
+    assert remarks.endswith("; and 2 more")
+    assert hub.reports == [(f"0 read, 0 changed; {remarks}", False)]
+
+
+def paid(invoice: str, count: int) -> list[Payment]:
+    return [
+        Payment(invoice_number=invoice, amount=Decimal(1), reference_number=f"R{n}", paid_at="2026-01-01")
+        for n in range(count)
+    ]
+
+
+def test_payments_of_an_invoice_are_sent_in_one_call() -> None:
+    """The hub compares what it has with what the call lists: half of a list would miss payments."""
+    rows = [*paid("A", 600), *paid("B", 600), *paid("C", 1001), *paid("D", 2)]
+    batch = Batch(rows, complete=["A", "B", "C", "D", "E"])
+    parts = [(Counter(row.invoice_number for row in part), complete) for part, complete in _parts(batch)]
+    assert parts == [
+        ({"A": 600}, ["A"]),
+        ({"B": 600}, ["B"]),
+        ({"C": 1000}, []),
+        ({"C": 1}, []),
+        ({"D": 2}, ["D", "E"]),
+    ]
+    assert _parts(Batch([])) == [([], [])]
 
 
 def backend(conn: psycopg.Connection[Any]) -> int:

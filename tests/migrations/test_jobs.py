@@ -64,7 +64,10 @@ def test_schedule_follows_the_job_files(sample: Sample, cron_database: str) -> N
 
 @needs_cron
 @pytest.mark.regression("pg_ash#250")
-@pytest.mark.parametrize("databases", [["postgres"], ["gone", "postgres"]])
+@pytest.mark.parametrize(
+    "databases",
+    [["postgres"], ["gone", "postgres"], ["template1"], ["gone", "gone"], ["Renamed Hub"], ["postgres", "x"]],
+)
 def test_jobs_that_point_to_another_database_are_taken_over(
     sample: Sample, cron_database: str, databases: list[str]
 ) -> None:

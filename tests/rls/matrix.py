@@ -320,6 +320,7 @@ api.message_failed            -     -        -       -        -      -          
 api.release_messages          -     -        -       -        -      -           -      yes
 api.message_status            -     -        -       -        -      -           -      yes
 api.inbound_message           -     -        -       -        -      -           -      yes
+api.inbound_messages          -     -        -       -        -      -           -      yes
 api.process_inbox             -     -        -       -        -      -           -      yes
 auth.reports_guard            yes   yes      yes     yes      yes    yes         yes    yes
 auth.request_guard            yes   yes      yes     yes      yes    yes         yes    yes

@@ -18,9 +18,18 @@ def enqueue(
     return str(value(conn, "select app.enqueue_message(%s, %s, %s)", template, kind, recipient))
 
 
-def claim(conn: Connection, limit: int = 100, lease_seconds: int = 60) -> list[str]:
-    """Claim messages; returns their ids in the order of sending."""
-    rows = conn.execute("select id::text from app.claim_messages(%s, %s)", [limit, lease_seconds]).fetchall()
+def enqueue_mail(conn: Connection, recipient: str, template: str = "order_status") -> str:
+    """Enqueue an e-mail to a partner; returns its id."""
+    query = "select (app.enqueue_messages(%s, 'PARTNER', array[%s]::uuid[], null, '{}', 'EMAIL'))[1]"
+    return str(value(conn, query, template, recipient))
+
+
+def claim(
+    conn: Connection, limit: int = 100, lease_seconds: int = 60, channel: str | None = None
+) -> list[str]:
+    """Claim messages of a channel, or of all; returns their ids in the order of sending."""
+    query = "select id::text from app.claim_messages(%s, %s, %s)"
+    rows = conn.execute(query, [limit, lease_seconds, channel]).fetchall()
     return [row[0] for row in rows]
 
 

@@ -1,5 +1,6 @@
 """An environment for the adapter: gateway, fake Meta server, and the adapter as a process to be killed."""
 
+import json
 import os
 import signal
 import subprocess
@@ -84,8 +85,8 @@ class Environment:
             self.process.wait(10)
             self.process = None
 
-    def enqueue(self, count: int) -> set[str]:
-        """Enqueue `count` messages for partners in turn; returns the messages' ids.
+    def enqueue(self, count: int, channel: str = "WHATSAPP") -> set[str]:
+        """Enqueue `count` messages of a channel for partners in turn; returns the messages' ids.
 
         Adds partners if the demo's would get more than MESSAGES_PER_RECIPIENT each.
         """
@@ -97,13 +98,20 @@ class Environment:
                 [count // MESSAGES_PER_RECIPIENT],
             )
             rows = conn.execute(
-                "select app.enqueue_message('order_status', 'PARTNER', p.id, null,"
-                ' \'{"order_number": "ORD-261123-000001", "status_text": "selesai"}\')::text'
+                "select (app.enqueue_messages('order_status', 'PARTNER', array[p.id], null,"
+                ' \'{"order_number": "ORD-261123-000001", "status_text": "selesai"}\','
+                " %s::app.notification_channel_enum))[1]::text"
                 " from (select row_number() over (order by id) - 1 as n, count(*) over () as partners, id"
                 " from app.partners) as p, generate_series(0, %s) as g where g %% p.partners = p.n",
-                [count - 1],
+                [channel, count - 1],
             )
             return {row[0] for row in rows}
+
+    def mails(self) -> list[str]:
+        """The ids of the delivered e-mails, in their order."""
+        if not self.mail.exists():
+            return []
+        return [str(json.loads(line)["id"]) for line in self.mail.read_text().splitlines()]
 
     def statuses(self) -> dict[str, int]:
         """The number of messages in each status."""

@@ -170,11 +170,50 @@ def test_own_rate_limit_keeps_sending_below_metas_limit(meta: FakeMeta, settings
     meta.per_second = 40
     settings.whatsapp_per_second = 30
 
+    async def send(delivery: MetaDelivery, number: str) -> None:
+        await delivery.turn()
+        await delivery.deliver(message(number))
+
     async def run(delivery: MetaDelivery) -> None:
-        await asyncio.gather(*(delivery.deliver(message(f"+62840{n:08}")) for n in range(50)))
+        await asyncio.gather(*(send(delivery, f"+62840{n:08}") for n in range(50)))
 
     with_delivery(settings, run)
     assert len(meta.accepted) == 50
+
+
+@pytest.mark.parametrize(("idle", "at_once"), [(0.0, 1), (0.02, 2), (60.0, 4)])
+def test_unused_slots_are_made_up_for_within_a_twentieth_of_a_second(
+    idle: float, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """64 a second: a slot each 16 ms. What an idle minute did not send is not sent at once."""
+    now, waits = 100.0, list[float]()
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    async def acquire(times: int) -> None:
+        for _ in range(times):
+            await rate_limit.acquire()
+
+    monkeypatch.setattr("adapters.whatsapp.rate_limit.asyncio.sleep", sleep)
+    rate_limit = RateLimit(64, lambda: now)
+    asyncio.run(acquire(10))
+    now += waits[-1] + 1 / 64 + idle  # when the next slot is due, or later
+    waits.clear()
+    asyncio.run(acquire(6))
+    assert len(waits) == 6 - at_once
+
+
+def test_proxy_of_the_environment_is_not_used(
+    meta: FakeMeta, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HUB_WHATSAPP_GRAPH_URL names a proxy where one is needed."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    [outcome] = deliver(settings, message("+6284000000001"))
+    assert outcome.startswith("wamid.")
 
 
 def test_recipient_gets_a_burst_of_45_then_one_message_in_six_seconds() -> None:

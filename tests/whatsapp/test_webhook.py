@@ -7,13 +7,13 @@ from typing import Any
 import httpx
 import pytest
 from litestar import Litestar
-from litestar.testing import TestClient
+from litestar.testing import AsyncTestClient, TestClient
 from postgrest import APIError
 
 from adapters.common.gateway import UnexpectedAnswerError
 from adapters.whatsapp.settings import Settings
 from adapters.whatsapp.signature import is_genuine
-from adapters.whatsapp.webhook import MAX_BODY_BYTES, InboxProcessor, parse, router
+from adapters.whatsapp.webhook import MAX_BODY_BYTES, InboxProcessor, InboxStore, parse, router
 from tests.support.test_cluster import JWT_SECRET
 from tests.whatsapp.fake_meta import APP_SECRET, VERIFY_TOKEN, signed
 
@@ -23,13 +23,18 @@ class FakeInbox:
 
     def __init__(self) -> None:
         self.stored: list[dict[str, Any]] = []
+        self.store_calls = 0
         self.process_calls = 0
         self.error: Exception | None = None
+        self.refused: dict[str, Any] | None = None
+        """The only payload that `error` concerns."""
 
-    async def store_inbound(self, payload: dict[str, Any]) -> None:
-        if self.error:
+    async def store_inbound(self, payloads: list[dict[str, Any]]) -> None:
+        self.store_calls += 1
+        await asyncio.sleep(0)
+        if self.error and (self.refused is None or self.refused in payloads):
             raise self.error
-        self.stored.append(payload)
+        self.stored += payloads
 
     async def process_inbox(self, limit: int) -> int:
         self.process_calls += 1
@@ -55,7 +60,9 @@ def client(inbox: FakeInbox) -> TestClient[Litestar]:
         }
     )
     processor = InboxProcessor(inbox)
-    return TestClient(Litestar([router(settings, lambda: inbox, lambda: processor)], openapi_config=None))
+    app = Litestar([router(settings, lambda: inbox, lambda: processor)], openapi_config=None)
+    app.state.settings = settings
+    return TestClient(app)
 
 
 BODY = json.dumps({"object": "whatsapp_business_account", "entry": []}, indent=3).encode()
@@ -156,6 +163,57 @@ def test_answer_asks_for_a_retry_only_after_a_transient_error(
     assert client.post("/webhook", content=BODY, headers=signed(BODY)).status_code == 503
     inbox.error = APIError({"code": "INVALID_ARGUMENT", "message": "", "details": "", "hint": ""})
     assert client.post("/webhook", content=BODY, headers=signed(BODY)).status_code == 400
+
+
+def test_webhooks_that_arrive_together_share_a_call_and_not_its_refusal(inbox: FakeInbox) -> None:
+    inbox.error = APIError({"code": "INVALID_ARGUMENT", "message": "", "details": "", "hint": ""})
+    inbox.refused = {"n": 3}
+
+    async def run() -> list[Any]:
+        store = InboxStore(inbox)
+        webhooks = [asyncio.create_task(store.store({"n": number})) for number in range(6)]
+        await asyncio.sleep(0)
+        webhooks[5].cancel()  # Meta ended its request
+        return await asyncio.gather(*webhooks, return_exceptions=True)
+
+    results = asyncio.run(run())
+    assert [type(result).__name__ for result in results] == ["NoneType"] * 3 + ["APIError"] + [
+        "NoneType",
+        "CancelledError",
+    ]
+    assert inbox.stored == [{"n": number} for number in (0, 1, 2, 4, 5)]
+    assert inbox.store_calls == 1 + 6
+
+    async def burst() -> None:
+        store = InboxStore(inbox)
+        await asyncio.gather(*(store.store({"m": number}) for number in range(250)))
+
+    inbox.store_calls, inbox.error = 0, None
+    asyncio.run(burst())
+    assert inbox.store_calls == 3
+
+
+def test_stored_webhook_is_processed_at_once(client: TestClient[Litestar], inbox: FakeInbox) -> None:
+    """Long before the processor would look by itself."""
+    inbox.process_calls = 2
+    processor = InboxProcessor(inbox, idle_seconds=600)
+    settings = client.app.state.settings
+
+    async def run() -> int:
+        task = asyncio.create_task(processor.run())
+        app = Litestar([router(settings, lambda: inbox, lambda: processor)], openapi_config=None)
+        async with asyncio.timeout(5):
+            while inbox.process_calls < 3:
+                await asyncio.sleep(0.01)
+            async with AsyncTestClient(app) as caller:
+                await caller.post("/webhook", content=BODY, headers=signed(BODY))
+                while inbox.process_calls < 4:
+                    await asyncio.sleep(0.01)
+            processor.stop()
+            await task
+        return inbox.process_calls
+
+    assert asyncio.run(run()) == 4
 
 
 def test_inbox_is_processed_until_empty_despite_an_error(inbox: FakeInbox) -> None:

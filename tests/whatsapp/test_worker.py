@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ import httpx
 import psycopg
 import pytest
 import structlog
+from postgrest import APIError
 from rich.console import Console
 
 from adapters.common import logs
@@ -78,6 +79,9 @@ class FakeProvider:
         self.failures = list(failures)
         self.seconds = seconds
         self.accepted: list[UUID] = []
+
+    async def turn(self) -> None:
+        pass
 
     async def deliver(self, message: Message) -> str:
         if self.failures:
@@ -267,8 +271,116 @@ def test_delivered_message_is_reported_again_without_being_sent_again(
     assert states(seeded) == {message_id: ("SENT", 2)}
 
 
-async def _unreachable(message_id: UUID, provider_id: str) -> None:
+async def _unreachable(sent: Mapping[UUID, str]) -> None:
     raise httpx.ConnectError("away")
+
+
+class FakeOutbox:
+    """Has these messages once; `refused` is a message whose report the gateway refuses."""
+
+    def __init__(self, *messages: Message, claim_seconds: float = 0) -> None:
+        self.messages = list(messages)
+        self.claim_seconds = claim_seconds
+        self.refused: UUID | None = None
+        self.reports: list[list[UUID]] = []
+        self.request_ids: list[str | None] = []
+        """The request ids of the reports."""
+
+    async def claim(self, channel: str | None, limit: int | None) -> list[Message]:
+        await asyncio.sleep(self.claim_seconds)
+        claimed, self.messages = self.messages, []
+        return claimed
+
+    async def report_sent(self, sent: Mapping[UUID, str]) -> None:
+        self.reports.append([*sent])
+        self.request_ids.append(structlog.contextvars.get_contextvars().get("request_id"))
+        if self.refused in sent:
+            raise APIError({"code": "INVALID_ARGUMENT", "message": "", "details": "", "hint": ""})
+
+    async def report_failed(self, message_id: UUID, error_code: str, *, retry: bool) -> None:
+        raise AssertionError
+
+    async def release(self, message_ids: list[UUID]) -> None:
+        raise AssertionError
+
+
+def fake_message(number: int) -> Message:
+    return Message(
+        id=UUID(int=number),
+        template="order_status",
+        channel="WHATSAPP",
+        recipient_type="PARTNER",
+        recipient_name="",
+        recipient="+628",
+        body="",
+        order_id=None,
+        attempts=1,
+    )
+
+
+def test_message_whose_lease_lapsed_during_the_claim_is_not_sent() -> None:
+    """Another messenger may have it: the answer to the claim was late."""
+    outbox, provider = FakeOutbox(fake_message(1), claim_seconds=0.06), FakeProvider()
+    assert asyncio.run(Worker(outbox, provider, lease_seconds=0.05).step()) == 1
+    assert (provider.accepted, outbox.reports) == ([], [])
+    outbox = FakeOutbox(fake_message(1), claim_seconds=0.06)
+    asyncio.run(Worker(outbox, provider, lease_seconds=5).step())
+    assert provider.accepted == [UUID(int=1)]
+
+
+def test_deliveries_are_reported_together_and_one_refusal_concerns_one() -> None:
+    outbox = FakeOutbox(*(fake_message(number) for number in range(20)))
+    outbox.refused = UUID(int=3)
+    worker = Worker(outbox, FakeProvider(), concurrency=20)
+    asyncio.run(worker.step())
+    assert worker.health.sent == 20
+    assert len(outbox.reports) < 20 + 3, "at most three calls, then those of the refused one alone"
+    assert [UUID(int=3)] in outbox.reports
+
+
+def test_report_carries_the_request_id_of_its_messages_and_no_other() -> None:
+    outbox = FakeOutbox()
+    worker = Worker(outbox, FakeProvider())
+
+    async def run() -> None:
+        for number, request_id in enumerate(("web-1", None, "web-2")):
+            outbox.messages = [fake_message(number).model_copy(update={"request_id": request_id})]
+            await worker.step()
+
+    with structlog.contextvars.bound_contextvars(request_id="of the test"):
+        asyncio.run(run())
+    assert outbox.request_ids == ["web-1", None, "web-2"]
+
+
+def test_next_messages_are_claimed_while_the_last_ones_are_delivered() -> None:
+    """A delivery that takes long does not hold up the others."""
+    outbox, slow = FakeOutbox(fake_message(1)), asyncio.Event()
+
+    class OneIsSlow(FakeProvider):
+        async def deliver(self, message: Message) -> str:
+            if message.id == UUID(int=1):
+                await slow.wait()
+            return await super().deliver(message)
+
+    provider = OneIsSlow()
+    worker = Worker(outbox, provider, poll_seconds=0.01)
+
+    async def run() -> None:
+        task = asyncio.create_task(worker.run())
+        async with asyncio.timeout(5):
+            while outbox.messages:
+                await asyncio.sleep(0.005)
+            for number in range(2, 6):
+                outbox.messages = [fake_message(number)]
+                while UUID(int=number) not in provider.accepted:
+                    await asyncio.sleep(0.005)
+            slow.set()
+            worker.stop()
+            await task
+
+    asyncio.run(run())
+    assert provider.accepted[-1] == UUID(int=1)
+    assert worker.health.sent == 5
 
 
 def test_worker_waits_for_an_unreachable_gateway(settings: Settings) -> None:

@@ -5,7 +5,9 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +20,7 @@ from adapters.erp.port import (
     Erp,
     LoginRefusedError,
     Order,
+    Payment,
     RefusedError,
     RejectedError,
     StockLevel,
@@ -33,6 +36,18 @@ _REFUSED_SECONDS = 300
 _SUCCESS_REPORT_SECONDS = 60
 _CANCELLATIONS_PER_CALL = 100
 _MAX_REMARKS = 20
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The result of a round."""
+
+    text: str
+    remarks: list[str] = field(default_factory=list)
+    """What people should know, such as skipped rows."""
+
+    def __str__(self) -> str:
+        return _joined([self.text] if self.text else [], self.remarks)
 
 
 class Exchange:
@@ -57,8 +72,8 @@ class Exchange:
         self.interval_seconds: float | None = None
         """The hub's interval between two synchronisations, once known."""
 
-    async def run(self, stream: str) -> str:
-        """One round of a stream; returns a summary.
+    async def run(self, stream: str) -> Summary:
+        """One round of a stream.
 
         Raises RejectedError at the end of a round in which files or rows were rejected.
         """
@@ -71,15 +86,16 @@ class Exchange:
         if stream != "orders":
             await self._erp.confirm_stored(stream)
         if rejected := self._rejected[stream]:
-            raise RejectedError(_summary("rejected", [*rejected]) + f"; stored: {summary}")
+            raise RejectedError(_joined(["rejected"], [*rejected]) + f"; stored: {summary}")
         return summary
 
-    async def report_success(self, stream: str, detail: str) -> None:
+    async def report_success(self, stream: str, summary: Summary) -> None:
         """Report a successful round to the hub; of polls without orders only one a minute."""
+        detail = str(summary)
         quiet = stream == "orders" and not detail and stream not in self._reported_errors
         if quiet and time.monotonic() - self._success_reported_at < _SUCCESS_REPORT_SECONDS:
             return
-        await self._hub.report(stream, detail, ok=True)
+        await self._hub.report(stream, detail, ok=True, remarks=_joined([], summary.remarks))
         if stream == "orders":
             self._success_reported_at = time.monotonic()
         self._reported_errors.pop(stream, None)
@@ -114,7 +130,7 @@ class Exchange:
         self.interval_seconds = state.interval_minutes and state.interval_minutes * 60
         return state
 
-    async def _products(self) -> str:
+    async def _products(self) -> Summary:
         state = await self._state("products")
         read, applied, remarks = 0, 0, list[str]()
         async for batch in self._erp.products(state.cursor):
@@ -122,9 +138,9 @@ class Exchange:
                 answer = await self._hub.apply_products(batch.rows, batch.cursor)
                 read, applied = read + len(batch.rows), applied + int(answer["applied"])
                 remarks += batch.remarks + [f"{row['sku']}: {row['reason']}" for row in answer["set_aside"]]
-        return _summary(f"{read} read, {applied} changed", remarks)
+        return Summary(f"{read} read, {applied} changed", remarks)
 
-    async def _stock(self) -> str:
+    async def _stock(self) -> Summary:
         # The time is taken before the reading: units sold from then on are not in the ERP's figures.
         state = await self._state("stock")
         levels, cursor, remarks, count = list[StockLevel](), None, list[str](), 0
@@ -142,34 +158,34 @@ class Exchange:
             levels += batch.rows
             cursor = batch.cursor or cursor
         if count and not levels:
-            return _summary(f"{count} levels", remarks)
+            return Summary(f"{count} levels", remarks)
         for start in range(0, max(1, len(levels)), LEVELS_PER_CALL):
             part = levels[start : start + LEVELS_PER_CALL]
             last = start + LEVELS_PER_CALL >= len(levels)
             answer = await self._hub.apply_stock(part, state.read_at, cursor if last else None, complete=last)
             remarks += [f"{sku} is unknown to the hub" for sku in answer["unknown_skus"]]
-        return _summary(f"{len(levels)} levels", remarks)
+        return Summary(f"{len(levels)} levels", remarks)
 
-    async def _payments(self) -> str:
+    async def _payments(self) -> Summary:
         state = await self._state("payments")
         counts: dict[str, int] = {}
         remarks: list[str] = []
         async for batch in self._erp.payments(state.cursor):
             async with self._offered("payments", batch):
-                for start in range(0, max(1, len(batch.rows)), PAYMENTS_PER_CALL):
-                    part = batch.rows[start : start + PAYMENTS_PER_CALL]
-                    last = start + PAYMENTS_PER_CALL >= len(batch.rows)
+                parts = _parts(batch)
+                for number, (rows, complete) in enumerate(parts, 1):
                     # After a failure in between, all parts are repeated: the hub records a reference once.
-                    for line in await self._hub.apply_payments(part, batch.cursor if last else None):
+                    cursor = batch.cursor if number == len(parts) else None
+                    for line in await self._hub.apply_payments(rows, complete, cursor):
                         result = line["result"]
                         counts[result] = counts.get(result, 0) + 1
                         if result not in ("APPLIED", "DUPLICATE"):
                             remarks.append(f"{line['invoice_number']} {line['reference_number']}: {result}")
             remarks += batch.remarks
         totals = ", ".join(f"{count} {result}" for result, count in sorted(counts.items()))
-        return _summary(totals or "none", remarks)
+        return Summary(totals or "none", remarks)
 
-    async def _orders(self) -> str:
+    async def _orders(self) -> Summary:
         await self._hub.stream_state("orders")  # raises while the hub expects another ERP
         done = await self._erp.clean_up()
         for cancellation in await self._hub.pending_cancellations(_CANCELLATIONS_PER_CALL):
@@ -193,7 +209,7 @@ class Exchange:
         self._refused = refused
         if refused:
             raise RefusedError("; ".join(reason for _, reason in refused.values()))
-        return "; ".join(done)
+        return Summary("; ".join(done))
 
     async def _export(self, order: Order) -> str:
         reference = await self._erp.take_order(order)
@@ -216,6 +232,29 @@ class Exchange:
         return f"{order.order_number}: cancellation {answer.outcome} {answer.note}".rstrip()
 
 
-def _summary(what: str, remarks: list[str]) -> str:
+def _parts(batch: Batch[Payment]) -> list[tuple[list[Payment], list[str]]]:
+    """The rows for each call, with the invoices whose payments are all among them.
+
+    The payments of an invoice stay together, unless they exceed a call.
+    """
+    complete, parts = dict.fromkeys(batch.complete), [(list[Payment](), list[str]())]
+    for invoice, found in groupby(batch.rows, lambda row: row.invoice_number):
+        rows = list(found)
+        if parts[-1][0] and len(parts[-1][0]) + len(rows) > PAYMENTS_PER_CALL:
+            parts.append(([], []))
+        if len(rows) > PAYMENTS_PER_CALL:
+            starts = range(0, len(rows), PAYMENTS_PER_CALL)
+            parts[-1:] = [(rows[start : start + PAYMENTS_PER_CALL], []) for start in starts]
+            parts.append(([], []))
+        else:
+            parts[-1][0].extend(rows)
+            if invoice in complete:
+                parts[-1][1].append(invoice)
+        complete.pop(invoice, None)
+    parts[-1][1].extend(complete)  # those without any payment
+    return parts
+
+
+def _joined(texts: list[str], remarks: list[str]) -> str:
     more = [f"and {len(remarks) - _MAX_REMARKS} more"] if len(remarks) > _MAX_REMARKS else []
-    return "; ".join([what, *remarks[:_MAX_REMARKS], *more])
+    return "; ".join([*texts, *remarks[:_MAX_REMARKS], *more])

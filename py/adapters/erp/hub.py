@@ -72,10 +72,13 @@ class HubClient(GatewayClient):
         return dict(await self.call("erp_apply_stock", arguments | _given(cursor=cursor), dict))
 
     async def apply_payments(
-        self, payments: Sequence[Payment], cursor: Cursor | None
+        self, payments: Sequence[Payment], complete: Sequence[str], cursor: Cursor | None
     ) -> list[dict[str, Any]]:
-        """Record payments together with the cursor that covers them; returns a result for each."""
-        arguments = {"payments": _rows(payments)} | _given(cursor=cursor)
+        """Record payments together with the cursor that covers them; returns a result for each.
+
+        `complete` are the invoices whose payments are all among them.
+        """
+        arguments = {"payments": _rows(payments)} | _given(cursor=cursor, complete=list(complete) or None)
         return list(await self.call("erp_apply_payments", arguments, list))
 
     async def pending_orders(self, limit: int) -> list[Order]:
@@ -99,10 +102,12 @@ class HubClient(GatewayClient):
             "erp_ack_cancellation", {"order_id": str(order_id), "outcome": outcome, "note": note[:500]}, dict
         )
 
-    async def report(self, stream: str, detail: str, *, ok: bool, notify: bool = False) -> None:
+    async def report(
+        self, stream: str, detail: str, *, ok: bool, notify: bool = False, remarks: str = ""
+    ) -> None:
         """Report the success or failure of a round of a stream; `notify` headquarters at once."""
         report = {"stream": stream, "ok": ok, "detail": detail[:1000], "notify": notify}
-        await self.call("erp_report", report, dict)
+        await self.call("erp_report", report | _given(remarks=remarks[:1000] or None), dict)
 
 
 def _given(**arguments: Any) -> dict[str, Any]:

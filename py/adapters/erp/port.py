@@ -63,6 +63,8 @@ class Product(BaseModel):
     retail_price: Decimal | None = None
     is_free: bool = False
     """A price of 0 is intended; otherwise it is quarantined as an error of the source."""
+    set_aside: str | None = None
+    """Why the hub may not import the row, such as a code that several products share: it is quarantined."""
 
 
 class StockLevel(BaseModel):
@@ -77,6 +79,7 @@ class Payment(BaseModel):
 
     invoice_number: str
     amount: Decimal
+    """Negative for a reversal, of an invoice whose payments are all listed."""
     reference_number: str
     """The same at every reading; the bank's own reference if the accountant recorded it."""
     paid_at: str
@@ -138,6 +141,8 @@ class Batch(Generic[Row]):
     that. None: the whole stream waits."""
     rejected: list[str] = field(default_factory=list)
     """Texts about what the source has to correct: headquarters is notified."""
+    complete: list[str] = field(default_factory=list)
+    """Invoices whose payments are all among the rows: what the hub has beyond them was taken back."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ async def read_payments(
 ) -> AsyncIterator[Batch[Payment]]:
     """All payments of each changed invoice: two equal ones can only be distinguished side by side.
 
-    However a payment is entered, it extends its invoice's list and so changes the invoice's date.
+    However a payment is entered or taken back, it changes its invoice's list and so the invoice's date.
     """
     last, moment, next_after = 0, read_from(cursor, overlap), ""
     zone = timezone(timedelta(hours=utc_offset))
@@ -47,15 +47,14 @@ async def read_payments(
         next_after = next_after or client.clock.isoformat()
         hub_invoices = [row for row in invoices if _hub_number(row)]
         lines = await _lines(client, hub_invoices)
-        rows, reversals = [], []
-        for invoice in hub_invoices:
-            found, reversed_ = _payments(invoice, lines, zone)
-            rows += found
-            reversals += reversed_
-        complete = len(invoices) < BATCH
-        # Headquarters has to reverse the payment in the hub, too.
-        yield Batch(rows, {"after": next_after} if complete else None, rejected=reversals)
-        if complete:
+        rows = [row for invoice in hub_invoices for row in _payments(invoice, lines, zone)]
+        last_batch = len(invoices) < BATCH
+        yield Batch(
+            rows,
+            {"after": next_after} if last_batch else None,
+            complete=await _complete(client, [_hub_number(row) or "" for row in hub_invoices]),
+        )
+        if last_batch:
             return
         last = invoices[-1]["id"]
 
@@ -76,22 +75,33 @@ async def _lines(client: Client, invoices: list[dict[str, Any]]) -> dict[int, di
     return found
 
 
-def _payments(
-    invoice: dict[str, Any], lines: dict[int, dict[str, Any]], zone: timezone
-) -> tuple[list[Payment], list[str]]:
+async def _complete(client: Client, numbers: list[str]) -> list[str]:
+    """Those of the hub's invoices that a single one of Tryton bills: its payments are all there are."""
+    if not numbers:
+        return []
+    rows = await client.search_read(
+        "account.invoice",
+        [
+            ["type", "=", "out"],
+            ["state", "in", ["posted", "paid"]],
+            ["sales.description", "in", sorted(set(numbers))],
+        ],
+        ["sales.description", "sales.reference"],
+    )
+    times = Counter(_hub_number(row) for row in rows)
+    return [number for number in dict.fromkeys(numbers) if times[number] == 1]
+
+
+def _payments(invoice: dict[str, Any], lines: dict[int, dict[str, Any]], zone: timezone) -> list[Payment]:
+    """The payments of an invoice; lines that reverse one have a negative amount."""
     number = _hub_number(invoice) or ""
     ids = sorted({*invoice["payment_lines"], *invoice["reconciliation_lines"]} & set(lines))
     seen: Counter[str] = Counter()
-    rows, reversals = [], []
+    rows = []
     for line in (lines[key] for key in ids):
         move = line["move."]
         amount = Decimal(line["credit"]) - Decimal(line["debit"])
-        if move["journal."]["type"] in _NO_MONEY:
-            continue
-        if amount <= 0:
-            reversals.append(
-                f"{number}: {move['number']} reverses {-amount} in Tryton: correct it in the hub too"
-            )
+        if move["journal."]["type"] in _NO_MONEY or not amount:
             continue
         reference = " ".join((move["description"] or "").split())[:90] or f"TRYTON-{move['number']}"
         seen[reference] += 1
@@ -106,7 +116,7 @@ def _payments(
                 notes=f"Tryton {move['number']}, faktur {invoice['number']}",
             )
         )
-    return rows, reversals
+    return rows
 
 
 def _start_of_day(day: date, zone: timezone) -> str:

@@ -1,7 +1,7 @@
 """Tryton's products, prices and stock."""
 
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -36,51 +36,79 @@ def changed_since(moment: datetime | None, where: Sequence[str] = ("",)) -> list
 async def read_products(
     client: Client, cursor: Cursor | None, overlap: timedelta
 ) -> AsyncIterator[Batch[Product]]:
-    """Changed products by id; an interrupted reading continues after the last stored batch."""
+    """Changed products by id; an interrupted reading continues after the last stored batch.
+
+    Codes that several products share are read again each time until they are corrected: only one of the
+    products may be changed for that, and the others must follow.
+    """
     known = cursor or {}
     last, next_after = int(known.get("id", 0)), known.get("next")
     moment = read_from(known if "after" in known else None, overlap)
+    reported: set[str] = set(known.get("shared", ()))
+    still_shared = set(reported) if "id" in known else set[str]()
+    changed = changed_since(moment, _PATHS_WITH_DATES)
+    if changed and reported:
+        changed = [[*changed[0], ["code", "in", sorted(reported)]]]
     while True:
         rows = await client.search_read(
             "product.product",
-            [["id", ">", last], ["code", "not in", [None, ""]], *changed_since(moment, _PATHS_WITH_DATES)],
+            [["id", ">", last], ["code", "not in", [None, ""]], *changed],
             ["code", "name", "active", "salable", "list_price_used", "template.active"],
             limit=BATCH,
             context={"active_test": False},
         )
         next_after = next_after or client.clock.isoformat()
         shared = await _shared_codes(client, [row["code"] for row in rows])
-        remarks = [f"{row['code']} has no price in Tryton" for row in rows if row["list_price_used"] is None]
-        rejected = [f"several products have the code {code} in Tryton: none is imported" for code in shared]
-        found = [
-            _product(row) for row in rows if row["list_price_used"] is not None and row["code"] not in shared
+        still_shared |= shared.keys()
+        # Headquarters is notified of a code once.
+        rejected = [
+            f"several products have the code {code} in Tryton: none is imported"
+            for code in shared
+            if code not in reported
         ]
-        if len(rows) < BATCH:
-            yield Batch(found, {"after": next_after}, remarks, rejected=rejected)
-            return
-        last = rows[-1]["id"]
-        position = {"after": known.get("after"), "id": last, "next": next_after}
+        complete = len(rows) < BATCH
+        last = rows[-1]["id"] if rows else last
+        position = {
+            "after": next_after if complete else known.get("after"),
+            "id": None if complete else last,
+            "next": None if complete else next_after,
+            "shared": sorted(still_shared if complete else still_shared | reported),
+        }
         yield Batch(
-            found, {name: value for name, value in position.items() if value}, remarks, rejected=rejected
+            [_product(row, shared) for row in rows],
+            {name: value for name, value in position.items() if value},
+            rejected=rejected,
         )
+        if complete:
+            return
 
 
-async def _shared_codes(client: Client, codes: Sequence[str]) -> list[str]:
-    """Those codes that several products have, changed or not: it is unknown which of them is meant."""
+async def _shared_codes(client: Client, codes: Sequence[str]) -> dict[str, list[int]]:
+    """The codes that several products have, changed or not, with the ids: it is unknown which is meant."""
     if not codes:
-        return []
+        return {}
     rows = await client.search_read(
         "product.product", [["code", "in", sorted(set(codes))]], ["code"], context={"active_test": False}
     )
-    return sorted(code for code, times in Counter(row["code"] for row in rows).items() if times > 1)
+    ids: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        ids[row["code"]].append(row["id"])
+    return {code: sorted(found) for code, found in sorted(ids.items()) if len(found) > 1}
 
 
-def _product(row: dict[str, Any]) -> Product:
+def _product(row: dict[str, Any], shared: Mapping[str, list[int]]) -> Product:
+    price, set_aside = row["list_price_used"], None
+    if row["code"] in shared:
+        ids = ", ".join(map(str, shared[row["code"]]))
+        set_aside = f"several products have this code in Tryton (ids {ids})"
+    elif price is None:
+        set_aside = "it has no price in Tryton"
     return Product(
         sku=row["code"],
         name=row["name"] or row["code"],
-        base_price=round(Decimal(row["list_price_used"]), 2),
+        base_price=round(Decimal(price or 0), 2),
         is_active=bool(row["active"] and row["template."]["active"] and row["salable"]),
+        set_aside=set_aside,
     )
 
 

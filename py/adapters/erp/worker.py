@@ -167,11 +167,11 @@ class Worker:
 
     async def _run(self, stream: str) -> Exception | None:
         try:
-            detail = await self._call_with_retries(lambda: self.exchange.run(stream))
+            summary = await self._call_with_retries(lambda: self.exchange.run(stream))
             self.health.succeeded_at[stream] = datetime.now(UTC)
             self.health.trouble.pop(stream, None)
             self.health.refused.discard(stream)
-            await self._call_with_retries(lambda: self.exchange.report_success(stream, detail))
+            await self._call_with_retries(lambda: self.exchange.report_success(stream, summary))
         except RetryError as error:
             # Stopped, or the gateway is unreachable: there is nowhere to report it but here.
             if not self._stop.is_set():

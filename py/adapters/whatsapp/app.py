@@ -14,7 +14,7 @@ from adapters.common.tasks import Supervisor
 from adapters.whatsapp.console import ConsoleDelivery
 from adapters.whatsapp.delivery import Delivery
 from adapters.whatsapp.listener import listen
-from adapters.whatsapp.mail import MailDelivery
+from adapters.whatsapp.mail import AT_ONCE, MailDelivery
 from adapters.whatsapp.meta import MetaDelivery
 from adapters.whatsapp.outbox import Outbox
 from adapters.whatsapp.settings import Settings
@@ -75,7 +75,7 @@ def create(settings: Settings, deliveries: Mapping[str, Delivery] | None = None)
                     channel=channel,
                     lease_seconds=settings.whatsapp_lease_seconds,
                     poll_seconds=settings.whatsapp_poll_seconds,
-                    concurrency=settings.whatsapp_at_once,
+                    concurrency=settings.whatsapp_at_once if channel == "WHATSAPP" else AT_ONCE,
                 )
                 tasks.add(f"{channel.lower()}-worker", worker.run, worker.stop)
             if settings.has_credentials:

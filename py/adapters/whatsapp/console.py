@@ -37,6 +37,9 @@ class ConsoleDelivery:
         self._file = file
         self._console = console or Console(width=80, highlight=False)
 
+    async def turn(self) -> None:
+        """The console has no limit."""
+
     async def deliver(self, message: Message) -> str:
         """Print and keep the message; returns a generated id. Raises DeliveryError without a recipient."""
         if not message.recipient:

@@ -33,6 +33,10 @@ class UnknownOutcomeError(Exception):
 class Delivery(Protocol):
     """A delivery provider."""
 
+    async def turn(self) -> None:
+        """Wait until the provider's limit of its rate allows another message."""
+        ...
+
     async def deliver(self, message: Message) -> str:
         """Send the message; returns the provider's id.
 

@@ -60,6 +60,9 @@ SUBJECTS = {
 """Subjects by template; the order's number follows."""
 
 
+AT_ONCE = 8
+"""Concurrent deliveries: mail servers accept few connections of one client."""
+
 _PERMANENT = 500
 _CLOSING = 421
 _NO_SPACE = 552
@@ -91,6 +94,9 @@ class MailDelivery:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+
+    async def turn(self) -> None:
+        """A mail server has no known limit: it refuses what exceeds it."""
 
     async def deliver(self, message: Message) -> str:
         """Send the e-mail; returns its Message-ID and the attempt. Raises as `Delivery.deliver`."""

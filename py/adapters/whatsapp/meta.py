@@ -63,6 +63,10 @@ class MetaDelivery:
     ) -> None:
         await self._session.aclose()
 
+    async def turn(self) -> None:
+        """Wait for the next slot of `whatsapp_per_second`."""
+        await self._rate_limit.acquire()
+
     async def deliver(self, message: Message) -> str:
         """Send the message; returns Meta's id (wamid...). Raises as `Delivery.deliver`."""
         if not message.recipient:
@@ -72,7 +76,6 @@ class MetaDelivery:
             raise DeliveryError("not a phone number", retry=False)
         if not self._rate_limit.acquire_pair(number):
             raise DeliveryError("131056", retry=True)
-        await self._rate_limit.acquire()
         try:
             return await self._send(number, message)
         except Exception as error:

@@ -1,5 +1,6 @@
 """The gateway's outbox and inbox RPCs, called with role `messenger`."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -29,9 +30,10 @@ class Outbox(GatewayClient):
         rows = await self.call("claim_messages", limits | only, list)
         return _MESSAGES.validate_python(rows)
 
-    async def report_sent(self, message_id: UUID, provider_id: str) -> None:
-        """Report that the provider accepted the message."""
-        await self.call("message_sent", {"message_id": str(message_id), "provider_id": provider_id})
+    async def report_sent(self, sent: Mapping[UUID, str]) -> None:
+        """Report that the provider accepted messages, at most 1000: its ids by those of the messages."""
+        rows = [{"message_id": str(id_), "provider_id": provider_id} for id_, provider_id in sent.items()]
+        await self.call("messages_sent", {"sent": rows}, dict)
 
     async def report_failed(self, message_id: UUID, error_code: str, *, retry: bool) -> None:
         """Report that the provider did not accept the message; `retry` asks for another attempt."""
@@ -43,9 +45,9 @@ class Outbox(GatewayClient):
         """Give claimed messages back unsent: the claim does not count."""
         await self.call("release_messages", {"message_ids": [str(id_) for id_ in message_ids]}, dict)
 
-    async def store_inbound(self, payload: dict[str, Any]) -> None:
-        """Store a webhook's body in the inbox."""
-        await self.call("inbound_message", {"payload": payload}, dict)
+    async def store_inbound(self, payloads: list[dict[str, Any]]) -> None:
+        """Store the bodies of webhooks in the inbox, at most 100."""
+        await self.call("inbound_messages", {"payloads": payloads}, dict)
 
     async def process_inbox(self, limit: int) -> int:
         """Process at most `limit` stored webhooks; returns how many were processed."""

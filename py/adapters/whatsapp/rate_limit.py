@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 PAIR_SECONDS = 6.0
 PAIR_BURST = 45
+CATCH_UP_SECONDS = 0.05
+"""Slots that passed unused in this time are made up for. In one second that exceeds the rate by a twentieth;
+Meta allows a seventh more than the default."""
 _MAX_RECIPIENTS = 10_000
 """Recipients kept in memory before those without a debt are dropped."""
 
@@ -37,6 +40,6 @@ class RateLimit:
     async def acquire(self) -> None:
         """Wait until the total rate allows another message."""
         now = self._clock()
-        slot = self._next = max(self._next + self._gap, now)
+        slot = self._next = max(self._next + self._gap, now - CATCH_UP_SECONDS)
         if slot > now:
             await asyncio.sleep(slot - now)

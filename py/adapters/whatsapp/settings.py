@@ -39,7 +39,7 @@ class Settings(AdapterSettings):
         default=None, description="JSON lines file that also receives the printed messages"
     )
     whatsapp_batch: int = Field(default=10, ge=1, le=1000, description="Messages leased by one claim")
-    whatsapp_at_once: int = Field(default=8, ge=1, le=100, description="Concurrent deliveries")
+    whatsapp_at_once: int = Field(default=24, ge=1, le=100, description="Concurrent deliveries over WhatsApp")
     whatsapp_lease_seconds: int = Field(
         default=60,
         ge=1,

@@ -32,14 +32,60 @@ MAX_BODY_BYTES = 3 * 1024 * 1024 + 1024
 """Meta's largest webhook has 3 MB."""
 
 BATCH = 100
-"""Webhooks that one call of `process_inbox` processes."""
+"""Webhooks that one call of the gateway stores or processes at most."""
+
+REST_SECONDS = 0.05
+"""Pause after each processing: what arrives meanwhile is processed in one call."""
 
 
 class Inbox(Protocol):
     """The part of the gateway that the webhook calls."""
 
-    async def store_inbound(self, payload: dict[str, Any]) -> None: ...
+    async def store_inbound(self, payloads: list[dict[str, Any]]) -> None: ...
     async def process_inbox(self, limit: int) -> int: ...
+
+
+class InboxStore:
+    """Stores webhooks: those that arrive while others are being stored share the next call."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._waiting: list[tuple[dict[str, Any], asyncio.Future[None]]] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def store(self, payload: dict[str, Any]) -> None:
+        """Store a webhook's body. Raises as `GatewayClient.call`."""
+        stored = asyncio.get_running_loop().create_future()
+        self._waiting.append((payload, stored))
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        await stored
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+                await self._store(batch)
+        finally:
+            self._running = None
+
+    async def _store(self, batch: list[tuple[dict[str, Any], asyncio.Future[None]]]) -> None:
+        error: Exception | None = None
+        try:
+            await self._inbox.store_inbound([payload for payload, _ in batch])
+        except Exception as raised:
+            if len(batch) > 1 and not is_transient(raised):
+                for one in batch:  # one of them is refused: not the others
+                    await self._store([one])
+                return
+            error = raised
+        for _, stored in batch:
+            if stored.done():
+                continue  # Meta ended its request
+            if error:
+                stored.set_exception(error)
+            else:
+                stored.set_result(None)
 
 
 class InboxProcessor:
@@ -70,6 +116,7 @@ class InboxProcessor:
             except (httpx.HTTPError, APIError, UnexpectedAnswerError) as error:
                 logger.warning("process_inbox: %s", error)
             await pause(self._idle_seconds, self._wake)
+            await asyncio.sleep(0 if self._stop else REST_SECONDS)
 
 
 def storable(value: Any) -> Any:
@@ -156,6 +203,13 @@ def require_verify_token(verify_token: SecretStr) -> Guard:
 def router(settings: Settings, inbox: Callable[[], Inbox], processor: Callable[[], InboxProcessor]) -> Router:
     """The routes of `/webhook`, as Meta calls them; `inbox` and `processor` exist once the program runs."""
 
+    stores: list[InboxStore] = []
+
+    def store() -> InboxStore:
+        if not stores:
+            stores.append(InboxStore(inbox()))
+        return stores[0]
+
     @get("/", guards=[require_verify_token(settings.whatsapp_verify_token)], media_type=MediaType.TEXT)
     async def verify(request: Request[Any, Any, Any]) -> str:
         """Answer the handshake that Meta makes when the webhook's URL is entered."""
@@ -169,7 +223,7 @@ def router(settings: Settings, inbox: Callable[[], Inbox], processor: Callable[[
     )
     async def receive(
         request: Request[Any, Any, Any],
-        inbox: NamedDependency[SkipValidation[Inbox]],
+        store: NamedDependency[SkipValidation[InboxStore]],
         processor: NamedDependency[SkipValidation[InboxProcessor]],
     ) -> Response[str]:
         """Store a webhook before answering 200; 400 if it can never be stored, 503 if Meta should retry.
@@ -180,14 +234,14 @@ def router(settings: Settings, inbox: Callable[[], Inbox], processor: Callable[[
         if payload is None:
             return Response("", status_code=400, media_type=MediaType.TEXT)
         own = own_part(payload, settings.whatsapp_phone_number_id)
-        status = 200 if own is None else await _store(inbox.store_inbound, own, processor.wake)
+        status = 200 if own is None else await _store(store.store, own, processor.wake)
         return Response("", status_code=status, media_type=MediaType.TEXT)
 
     return Router(
         "/webhook",
         route_handlers=[verify, receive],
         dependencies={
-            "inbox": Provide(inbox, sync_to_thread=False),
+            "store": Provide(store, sync_to_thread=False),
             "processor": Provide(processor, sync_to_thread=False),
         },
     )
@@ -200,7 +254,7 @@ async def _store(
     try:
         await store(payload)
     except (httpx.HTTPError, APIError, UnexpectedAnswerError) as error:
-        logger.warning("inbound_message: %s", error)
+        logger.warning("inbound_messages: %s", error)
         return 503 if is_transient(error) else 400  # Meta repeats a webhook that is answered 503
     wake()
     return 200

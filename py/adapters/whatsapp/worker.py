@@ -1,10 +1,15 @@
-"""The delivery loop: claim, deliver, report. Delivery is at least once, and a lease guards each message."""
+"""The delivery loop: claim, deliver, report. Delivery is at least once, and a lease guards each message.
+
+The three run beside each other: the next messages are claimed while the last ones are delivered, and what was
+delivered meanwhile is reported in one call.
+"""
 
 import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
@@ -27,6 +32,15 @@ T = TypeVar("T")
 _MAX_PAUSE_SECONDS = 15
 """The longest pause between two attempts to reach the gateway."""
 
+_FEW = 5
+"""When fewer claimed messages wait, the next are claimed: so many leave in less time than a claim takes."""
+
+_REST_SECONDS = 0.05
+"""Pause after a report while others are delivered: what is delivered meanwhile is reported in one call."""
+
+_REPORTS = 1000
+"""Deliveries that one call reports at most."""
+
 _STOPPED = Gauge("hub_channel_stopped", "1 while a channel rests or tries its provider", ["channel"])
 
 
@@ -34,7 +48,7 @@ class MessageSource(Protocol):
     """The part of the outbox that the worker calls."""
 
     async def claim(self, channel: str | None, limit: int | None) -> list[Message]: ...
-    async def report_sent(self, message_id: UUID, provider_id: str) -> None: ...
+    async def report_sent(self, sent: Mapping[UUID, str]) -> None: ...
     async def report_failed(self, message_id: UUID, error_code: str, *, retry: bool) -> None: ...
     async def release(self, message_ids: list[UUID]) -> None: ...
 
@@ -47,6 +61,27 @@ class Health:
     sent: int = 0
     failed: int = 0
     unknown: int = 0
+
+
+@dataclass(frozen=True)
+class _Claimed:
+    """A claimed message, and when its lease lapses (time.monotonic)."""
+
+    message: Message
+    deadline: float
+
+
+@contextmanager
+def _traced(*claimed: _Claimed) -> Iterator[None]:
+    """Bind the id of the request that enqueued these messages, if it is the same of all; no other one.
+
+    A task begins with what was bound where it was created.
+    """
+    ids = {each.message.request_id for each in claimed}
+    structlog.contextvars.unbind_contextvars("request_id")
+    traced = {"request_id": ids.pop()} if len(ids) == 1 else {}
+    with structlog.contextvars.bound_contextvars(**{key: value for key, value in traced.items() if value}):
+        yield
 
 
 @dataclass
@@ -68,13 +103,26 @@ class Worker:
     breaker: Breaker = field(default_factory=Breaker)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever a message was taken or delivered, and when worker or channel is stopped."""
+    _waiting: deque[_Claimed] = field(default_factory=deque)
+    """Claimed messages whose delivery has not begun."""
+    _untried: deque[_Claimed] = field(default_factory=deque)
+    """Claimed messages that the provider never saw."""
+    _delivered: deque[tuple[_Claimed, str]] = field(default_factory=deque)
+    """Deliveries to report, with the provider's ids."""
     _unreported: dict[UUID, str] = field(default_factory=dict)
     """Provider ids of delivered messages whose report failed; claimed again, they are not sent again."""
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    """The running dispatcher and reporter."""
+    _busy: set[asyncio.Task[None]] = field(default_factory=set)
+    """The running deliveries."""
 
     def stop(self) -> None:
         """Claim no more messages."""
         self._stop.set()
         self._wake.set()
+        self._changed.set()
 
     def wake(self) -> None:
         """A message was enqueued: end the pause."""
@@ -82,41 +130,114 @@ class Worker:
 
     async def run(self) -> None:
         """Deliver until `stop` is called."""
-        while not self._stop.is_set():
-            self._wake.clear()
-            if rest := self.breaker.remaining():
-                await pause(rest, self._stop)
-                continue
-            try:
-                claimed = await self.step()
-            except RetryError:
-                break  # stopped while the gateway was unreachable
-            if not claimed and not self.breaker.remaining():
-                await pause(self.poll_seconds, self._wake)
+        async with self._delivering() as group:
+            while not self._stop.is_set():
+                self._wake.clear()
+                if rest := self.breaker.remaining():
+                    await self._settle()
+                    await pause(rest, self._stop)
+                    continue
+                try:
+                    claimed = await self._fill(group)
+                except RetryError:
+                    break  # stopped while the gateway was unreachable
+                if not claimed:
+                    if not self.breaker.remaining():
+                        await pause(self.poll_seconds, self._wake)
+                elif self.breaker.reason:
+                    await self._settle()  # one message at a time
+                else:
+                    while len(self._waiting) >= _FEW and not self._is_halted():
+                        await self._change()
 
     async def step(self) -> int:
         """Claim once and deliver the batch, or one message after the channel was stopped.
 
         Returns the number of claimed messages, 0 while the provider is away.
         """
+        async with self._delivering() as group:
+            return await self._fill(group)
+
+    @asynccontextmanager
+    async def _delivering(self) -> AsyncIterator[asyncio.TaskGroup]:
+        """The group of the deliveries that the block begins; they are settled at its end."""
+        async with asyncio.TaskGroup() as group:
+            yield group
+            await self._settle()
+
+    def _is_halted(self) -> bool:
+        return self._stop.is_set() or self.breaker.remaining() > 0
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def _fill(self, group: asyncio.TaskGroup) -> int:
+        """Claim messages and begin to deliver them; returns how many."""
         if self.breaker.remaining() or not await self._is_reachable():
             return 0
-        claimed, deadline = await self._claim(1 if self.breaker.reason else None)
-        waiting, untried = deque(claimed), deque[Message]()
-        # Concurrency keeps the order: a claim holds one message per recipient and priority.
-        async with asyncio.TaskGroup() as tasks:
-            stopped = tasks.create_task(self._stop.wait())
-            busy = {
-                tasks.create_task(self._deliver_in_turn(waiting, untried, deadline))
-                for _ in range(min(self.concurrency, len(claimed)))
-            }
-            while busy and not self._stop.is_set():
-                await asyncio.wait({*busy, stopped}, return_when=asyncio.FIRST_COMPLETED)
-                busy = {task for task in busy if not task.done()}
-            stopped.cancel()
-            await self._give_back(waiting, deadline)
-        await self._give_back(untried, deadline)
+        claimed = await self._claim(1 if self.breaker.reason else None)
+        self._waiting.extend(claimed)
+        if claimed:
+            self._begin(group, "dispatcher", self._dispatch)
         return len(claimed)
+
+    async def _settle(self) -> None:
+        """Wait for what has begun, and give back what has not when worker or channel is stopped."""
+        while self._tasks or self._busy:
+            if self._is_halted():
+                await self._give_back(self._waiting)
+            if self._tasks or self._busy:
+                await self._change()
+        await self._give_back(self._waiting)
+        await self._give_back(self._untried)
+
+    def _begin(
+        self,
+        group: asyncio.TaskGroup,
+        name: str,
+        run: Callable[[asyncio.TaskGroup], Awaitable[None]],
+    ) -> None:
+        """Run the dispatcher or the reporter, unless it is running."""
+
+        async def keep() -> None:
+            try:
+                await run(group)
+            finally:
+                del self._tasks[name]
+                self._changed.set()
+
+        if name not in self._tasks:
+            self._tasks[name] = group.create_task(keep())
+
+    async def _dispatch(self, group: asyncio.TaskGroup) -> None:
+        """Begin the delivery of what waits, each at its turn, until worker or channel is stopped.
+
+        Concurrency keeps the order: a claim holds one message per recipient, channel and priority.
+        """
+        while self._waiting and not self._is_halted():
+            if len(self._busy) >= self.concurrency:
+                await self._change()
+                continue
+            await self.delivery.turn()
+            if self._waiting and not self._is_halted():
+                task = group.create_task(self._deliver(group, self._waiting.popleft()))
+                self._busy.add(task)
+                task.add_done_callback(self._end)
+            self._changed.set()
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._busy.discard(task)
+        self._changed.set()
+
+    async def _deliver(self, group: asyncio.TaskGroup, claimed: _Claimed) -> None:
+        # In the log's lines about the message, and in the calls that report it.
+        with _traced(claimed):
+            provider_id = await self._handle(claimed)
+        if provider_id is not None:
+            self._unreported[claimed.message.id] = provider_id
+            self._delivered.append((claimed, provider_id))
+            self._begin(group, "reporter", self._report_sent)
 
     async def _is_reachable(self) -> bool:
         """Whether messages may be claimed: the channel runs, or its provider has answered a probe."""
@@ -130,19 +251,7 @@ class Worker:
         self.breaker.probed = True
         return True
 
-    async def _deliver_in_turn(
-        self, waiting: deque[Message], untried: deque[Message], deadline: float
-    ) -> None:
-        """Deliver what waits until worker or channel is stopped; `untried` receives what was not seen."""
-        while waiting and not self._stop.is_set() and not self.breaker.remaining():
-            message = waiting.popleft()
-            # In the log's lines about the message, and in the calls that report it.
-            traced = {"request_id": message.request_id} if message.request_id else {}
-            with structlog.contextvars.bound_contextvars(**traced):
-                if not await self._handle(message, deadline):
-                    untried.append(message)
-
-    async def _claim(self, limit: int | None) -> tuple[list[Message], float]:
+    async def _claim(self, limit: int | None) -> list[_Claimed]:
         deadline = 0.0
 
         async def claim() -> list[Message]:
@@ -152,13 +261,14 @@ class Worker:
 
         claimed = await self._call_with_retries("claim_messages", claim)
         self.health.last_claim_at = datetime.now(UTC)
-        return claimed, deadline
+        return [_Claimed(message, deadline) for message in claimed]
 
-    async def _handle(self, message: Message, deadline: float) -> bool:
-        """Deliver and report; returns false if the provider never saw the message."""
+    async def _handle(self, claimed: _Claimed) -> str | None:
+        """Deliver a message, or report why it was not delivered; returns the provider's id."""
+        message, deadline = claimed.message, claimed.deadline
         if time.monotonic() >= deadline:
             logger.warning("%s: the lease has lapsed, another worker may have the message", message.id)
-            return True
+            return None
         provider_id = self._unreported.get(message.id)
         try:
             if provider_id is None:
@@ -168,9 +278,10 @@ class Worker:
         except DeliveryError as error:
             if error.pause:
                 self._trip(error.code, error.pause)
-            if not error.tried:
-                return False
-            await self._report_failure(message, error.code, deadline, retry=error.retry)
+            if error.tried:
+                await self._report_failure(claimed, error.code, retry=error.retry)
+            else:
+                self._untried.append(claimed)
         except (TimeoutError, UnknownOutcomeError) as error:
             # It may have been sent. Without a report the lease lapses, and the database sets it to UNKNOWN.
             self.health.unknown += 1
@@ -179,17 +290,12 @@ class Worker:
             self._trip(reason, UnknownOutcomeError.pause)
         except Exception as error:
             logger.exception("%s: the delivery raised an unexpected error", message.id)
-            await self._report_failure(message, type(error).__name__, deadline, retry=True)
-        else:
-            self._unreported[message.id] = provider_id
-            if await self._report("message_sent", message, deadline, provider_id):
-                del self._unreported[message.id]
-                self.health.sent += 1
-                logger.info("%s: sent", message.id)
-        return True
+            await self._report_failure(claimed, type(error).__name__, retry=True)
+        return provider_id
 
     def _trip(self, reason: str, away: Pause) -> None:
         self.breaker.trip(reason, away)
+        self._changed.set()
         _STOPPED.labels(self.channel or "all").set(1)
         logger.warning(
             "%s: stopped for %.0f seconds: %s", self.channel, self.breaker.remaining(), self.breaker.reason
@@ -201,11 +307,12 @@ class Worker:
         self.breaker.reset()
         _STOPPED.labels(self.channel or "all").set(0)
 
-    async def _give_back(self, messages: deque[Message], deadline: float) -> None:
+    async def _give_back(self, messages: deque[_Claimed]) -> None:
         """Give claimed messages back before their lease lapses; the claim does not count."""
         if not messages:
             return
-        ids = [message.id for message in messages]
+        ids = [claimed.message.id for claimed in messages]
+        deadline = max(claimed.deadline for claimed in messages)
         messages.clear()
         try:
             await self._call_with_retries(
@@ -214,30 +321,53 @@ class Worker:
         except (RetryError, APIError) as error:
             logger.warning("%s messages are not given back, their leases must lapse: %s", len(ids), error)
 
-    async def _report_failure(self, message: Message, code: str, deadline: float, *, retry: bool) -> None:
+    async def _report_sent(self, group: asyncio.TaskGroup) -> None:
+        """Report what was delivered, in one call what was delivered during the last one."""
+        while self._delivered:
+            batch = [self._delivered.popleft() for _ in range(min(_REPORTS, len(self._delivered)))]
+            await self._report_batch(batch)
+            self._wake.set()  # the next messages of these recipients are due
+            if self._busy or self._waiting:
+                await pause(_REST_SECONDS, self._stop)
+
+    async def _report_batch(self, batch: list[tuple[_Claimed, str]]) -> None:
+        sent = {claimed.message.id: provider_id for claimed, provider_id in batch}
+        deadline = max(claimed.deadline for claimed, _ in batch)
+        try:
+            with _traced(*(claimed for claimed, _ in batch)):
+                await self._call_with_retries(
+                    "messages_sent", lambda: self.outbox.report_sent(sent), deadline - time.monotonic()
+                )
+        except RetryError:
+            logger.warning("%s deliveries: messages_sent did not reach the gateway", len(batch))
+            return
+        except APIError as error:
+            if len(batch) > 1:  # one of them is refused: not the others
+                for one in batch:
+                    await self._report_batch([one])
+                return
+            logger.warning("%s: the gateway refused messages_sent: %s", [*sent], error.code)
+        for claimed, _ in batch:
+            self._unreported.pop(claimed.message.id, None)
+            with _traced(claimed):
+                logger.info("%s: sent", claimed.message.id)
+        self.health.sent += len(batch)
+
+    async def _report_failure(self, claimed: _Claimed, code: str, *, retry: bool) -> None:
+        """Report before the lease lapses that a message was not delivered."""
+        message = claimed.message
         logger.warning("%s: not delivered: %s", message.id, code)
         self.health.failed += 1
-        await self._report("message_failed", message, deadline, code, retry=retry)
-
-    async def _report(
-        self, function: str, message: Message, deadline: float, text: str, *, retry: bool = False
-    ) -> bool:
-        """Report an outcome before the lease lapses; returns whether the gateway answered."""
-
-        async def report() -> None:
-            if function == "message_sent":
-                await self.outbox.report_sent(message.id, text)
-            else:
-                await self.outbox.report_failed(message.id, text, retry=retry)
-
         try:
-            await self._call_with_retries(function, report, deadline - time.monotonic())
+            await self._call_with_retries(
+                "message_failed",
+                lambda: self.outbox.report_failed(message.id, code, retry=retry),
+                claimed.deadline - time.monotonic(),
+            )
         except RetryError:
-            logger.warning("%s: %s did not reach the gateway", message.id, function)
-            return False
+            logger.warning("%s: message_failed did not reach the gateway", message.id)
         except APIError as error:
-            logger.warning("%s: the gateway refused %s: %s", message.id, function, error.code)
-        return True
+            logger.warning("%s: the gateway refused message_failed: %s", message.id, error.code)
 
     async def _call_with_retries(
         self, name: str, call: Callable[[], Awaitable[T]], seconds: float | None = None

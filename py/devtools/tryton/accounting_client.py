@@ -80,6 +80,44 @@ class AccountingClient:
         self.call("model.account.invoice.post", sale["invoices"])
         return int(sale["invoices"][0])
 
+    def reconcile(self, invoice: int, amount: Any, description: str) -> int:
+        """Enter the bank's move and reconcile it with an invoice by hand; returns the reconciliation."""
+        [due] = self.rows(
+            "account.invoice", [["id", "=", invoice]], "account", "party", "lines_to_pay", "company"
+        )
+        [method] = self.rows("account.invoice.payment.method", [], "journal", "debit_account")[:1]
+        today = date.today()
+        [period] = self.rows(
+            "account.period",
+            [["type", "=", "standard"], ["start_date", "<=", today], ["end_date", ">=", today]],
+        )
+        value, zero = Decimal(str(amount)), Decimal(0)
+        lines = [
+            {"account": method["debit_account"], "debit": value, "credit": zero},
+            {"account": due["account"], "party": due["party"], "debit": zero, "credit": value},
+        ]
+        values = {
+            "journal": method["journal"],
+            "period": period["id"],
+            "date": today,
+            "description": description,
+            "lines": [("create", lines)],
+        }
+        [move] = self.call("model.account.move.create", [values])
+        self.call("model.account.move.post", [move])
+        [paid] = self.rows("account.move.line", [["move", "=", move], ["account", "=", due["account"]]])
+        values = {
+            "company": due["company"],
+            "date": today,
+            "lines": [("add", [paid["id"], *due["lines_to_pay"]])],
+        }
+        [reconciliation] = self.call("model.account.move.reconciliation.create", [values])
+        return int(reconciliation)
+
+    def remove_reconciliation(self, reconciliation: int) -> None:
+        """Take back by hand what settled an invoice."""
+        self.call("model.account.move.reconciliation.delete", [reconciliation])
+
     def pay(self, invoice: int, amount: Any, description: str | None = None) -> None:
         """Record a payment with the wizard that Tryton's button opens."""
         context = {"active_model": "account.invoice", "active_id": invoice, "active_ids": [invoice]}

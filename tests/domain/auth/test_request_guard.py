@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.support.calls import refused
@@ -192,3 +193,21 @@ def test_guard_is_stable_and_writes_nothing(db: Connection, context: Context) ->
         value(db, "select provolatile::text from pg_proc where oid = 'auth.request_guard()'::regprocedure")
         == "s"
     )
+
+
+def test_reports_guard_refuses_what_could_write_and_whom_the_request_guard_refuses(
+    db: Connection, context: Context
+) -> None:
+    """The gateway for reports runs it before each request."""
+    who = context.partners[0]
+    guard = "select auth.reports_guard()"
+    with caller(db, who.role, who.sub, guard=False):
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match="changes nothing"), db.transaction():
+            db.execute(guard)
+        with db.transaction():
+            db.execute("set transaction read only")
+            db.execute(guard)
+    db.execute("update app.partners set is_active = false where id = %s", [who.sub])
+    with refused(db, "ACCOUNT_INACTIVE"), caller(db, who.role, who.sub, guard=False):
+        db.execute("set transaction read only")
+        db.execute(guard)

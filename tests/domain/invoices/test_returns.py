@@ -139,7 +139,8 @@ def test_credit_that_settles_an_invoice_vests_its_points_by_the_queue(
     assert broken_invariants(db) == {}
 
 
-@pytest.mark.parametrize("steps", [[3], [1, 2], [1, 1, 1]])
+@pytest.mark.regression("frappe/erpnext PR 30242")
+@pytest.mark.parametrize("steps", [[3], [1, 2], [2, 1], [1, 1, 1]])
 def test_used_points_come_back_pro_rata_and_credits_add_up(
     db: Connection, context: Context, steps: list[int]
 ) -> None:
@@ -158,6 +159,7 @@ def test_used_points_come_back_pro_rata_and_credits_add_up(
     assert broken_invariants(db) == {}
 
 
+@pytest.mark.regression("frappe/erpnext PR 30242")
 def test_returned_order_of_zero_rupiah_gives_its_points_back(db: Connection, context: Context) -> None:
     who = context.partners[0]
     grant_points(db, context, who, 2000)
@@ -291,6 +293,7 @@ def test_points_of_a_partly_billed_order_follow_the_formula(db: Connection, cont
     assert broken_invariants(db) == {}
 
 
+@pytest.mark.regression("frappe/erpnext PR 30242")
 def test_case_of_goods_that_come_back_with_used_points(db: Connection, context: Context) -> None:
     """Case rule-19: 1,000 points used, the order paid and vested, everything comes back."""
     who = context.partners[1]

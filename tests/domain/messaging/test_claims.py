@@ -8,17 +8,17 @@ import pytest
 
 from tests.conftest import Clone
 from tests.support.context import Connection, value
-from tests.support.messaging import claim, end_backoff, enqueue
+from tests.support.messaging import claim, end_backoff, enqueue, enqueue_mail
 
 HOT = "00000000-0000-7000-8000-000000000001"
 OTHERS = [f"00000000-0000-7000-8000-0000000001{n:02}" for n in range(5)]
 
 
-def fill_backlog(conn: Connection, messages: int, recipients: int) -> None:
+def fill_backlog(conn: Connection, messages: int, recipients: int, channel: str = "WHATSAPP") -> None:
     conn.execute(
         "select app.enqueue_messages('order_status', 'PARTNER', array(select md5((i %% %s)::text)::uuid"
-        " from generate_series(1, %s) as i), null, '{}')",
-        [recipients, messages],
+        " from generate_series(1, %s) as i), null, '{}', %s::app.notification_channel_enum)",
+        [recipients, messages, channel],
     )
 
 
@@ -63,6 +63,62 @@ def test_enqueueing_reads_no_more_of_a_long_backlog_than_of_a_short_one(clone: C
             fill_backlog(conn, messages, 12)
             blocks.append(min(blocks_read(conn, one) for _ in range(3)))
     assert blocks[1] <= 2 * blocks[0], blocks
+
+
+@pytest.mark.parametrize(("own", "other"), [("WHATSAPP", "EMAIL"), ("EMAIL", "WHATSAPP")])
+def test_claim_of_a_channel_reads_nothing_of_the_other_ones_backlog(
+    clone: Clone, own: str, other: str
+) -> None:
+    """Each of the waiting messages has a recipient of its own, so that there are as many lanes."""
+    blocks = []
+    with psycopg.connect(clone()) as conn:
+        for messages in (100, 6000):
+            fill_backlog(conn, messages, messages, other)
+            conn.execute("analyze app.messages")
+            statement = f"select app.claim_messages(10, 60, '{own}')"
+            blocks.append(min(blocks_read(conn, statement) for _ in range(3)))
+        assert len(claim(conn, 10, channel=other)) == 10
+    assert blocks[1] <= 2 * blocks[0], blocks
+
+
+@pytest.mark.parametrize("state", ["waiting", "in-flight", "unknown", "retried-later"])
+@pytest.mark.parametrize("stuck", ["EMAIL", "WHATSAPP"])
+def test_message_of_one_channel_does_not_hold_back_the_recipients_other_channel(
+    db: Connection, stuck: str, state: str
+) -> None:
+    mails, texts = [enqueue_mail(db, HOT) for _ in range(2)], [enqueue(db, HOT) for _ in range(2)]
+    held, others = (mails, texts) if stuck == "EMAIL" else (texts, mails)
+    if state != "waiting":
+        assert claim(db, channel=stuck) == held[:1]
+    if state == "unknown":
+        db.execute("update app.messages set lease_until = now() where status = 'CLAIMED'")
+    elif state == "retried-later":
+        db.execute("select app.message_failed(%s, 'later', true)", [held[0]])
+    other = "WHATSAPP" if stuck == "EMAIL" else "EMAIL"
+    for message in others:
+        assert claim(db, channel=other) == [message], "in order, one at a time"
+        assert claim(db, channel=other) == []
+        db.execute("select app.message_sent(%s, %s)", [message, f"sent-{message}"])
+    assert claim(db, channel=stuck) == (held[:1] if state == "waiting" else [])
+
+
+def test_claim_without_a_channel_takes_the_urgent_and_old_ones_of_both(db: Connection) -> None:
+    text, mail = enqueue(db, OTHERS[0]), enqueue_mail(db, OTHERS[0])
+    urgent = enqueue_mail(db, OTHERS[1], "invitation")
+    assert [claim(db, 1) for _ in range(4)] == [[urgent], [text], [mail], []]
+
+
+def test_due_email_does_not_silence_the_notification_of_a_whatsapp_message(clone: Clone) -> None:
+    """A messenger of WhatsApp listens, while its e-mails wait for their server."""
+    url = clone()
+    with psycopg.connect(url, autocommit=True) as conn, psycopg.connect(url, autocommit=True) as listener:
+        listener.execute("listen hub_messages")
+        for template in ("invitation", "order_routed", "order_status"):
+            for number in range(12):
+                enqueue_mail(conn, f"00000000-0000-7000-8000-0000000002{number:02}", template)
+        assert list(listener.notifies(timeout=0.2))
+        enqueue(conn, HOT)
+        assert list(listener.notifies(timeout=2, stop_after=1))
 
 
 def test_recipients_behind_a_long_backlog_are_claimed(db: Connection) -> None:

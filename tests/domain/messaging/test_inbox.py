@@ -319,13 +319,43 @@ def texts(conn: Connection) -> set[str]:
     return {row[0] for row in rows}
 
 
+def test_webhooks_of_one_call_are_stored_once_in_their_order(db: Connection, context: Context) -> None:
+    names = ["C", "A", "B", "A"]
+    bodies = [webhook(text_message(f"Halo {name}", key=f"wamid.{name}")) for name in names]
+    stored = "select app.store_webhooks(%s) ->> 'stored'"
+    assert value(db, stored, Jsonb(bodies)) == "3"
+    assert value(db, stored, Jsonb(bodies[1:])) == "0"
+    assert value(db, "select api.process_inbox()") == 3
+    rows = db.execute("select variables ->> 'text' from app.messages order by position").fetchall()
+    assert [text for (text,) in dict.fromkeys(rows)] == ["Halo C", "Halo A", "Halo B"]
+
+
 @pytest.mark.regression("dubizzle/courier PR 1094")
+@pytest.mark.parametrize(
+    "sender",
+    [
+        {},
+        {"from": None},
+        {"from": "", "from_user_id": ""},
+        {"from": "", "from_user_id": None},
+        {"from": "", "from_user_id": "ID.29"},
+        {"from": "", "from_user_id": "628999999999"},
+        {"from": "", "timestamp": None},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["button", "interactive"])
 def test_tap_of_a_sender_without_a_number_is_accepted_by_its_signature(
-    db: Connection, routed_order: Order
+    db: Connection, routed_order: Order, sender: dict[str, Any], kind: str
 ) -> None:
     body = case("tap-without-number")
     [message] = body["entry"][0]["changes"][0]["value"]["messages"]
-    message["button"]["payload"] = button_payload(db)
+    message |= sender
+    if kind == "button":
+        message["button"]["payload"] = button_payload(db)
+    else:
+        del message["button"]
+        message |= {"type": kind, kind: {"button_reply": {"id": button_payload(db), "title": "Terima"}}}
     receive(db, body)
     assert (inbox_outcomes(db), status_of(db, routed_order)) == (["ACCEPT"], "PROCESSING")
 
@@ -338,11 +368,26 @@ def test_tap_from_another_or_invalid_number_is_refused(
     assert inbox_outcomes(db) == ["button from another number"]
 
 
+@pytest.mark.regression("dubizzle/courier PR 1094")
+@pytest.mark.parametrize(
+    ("contact", "name"),
+    [
+        ({}, "CV Contoh (ID.10000000000000000001)"),
+        ({"wa_id": None}, "CV Contoh (ID.10000000000000000001)"),
+        ({"profile": {"name": "Toko {{name}}"}}, "Toko {{name}} (ID.10000000000000000001)"),
+        ({"profile": {}}, "(ID.10000000000000000001)"),
+        ({"profile": None}, "(ID.10000000000000000001)"),
+        ({"user_id": "ID.2"}, "(ID.10000000000000000001)"),
+    ],
+    ids=str,
+)
 def test_text_of_a_sender_without_a_number_names_profile_and_user_id(
-    db: Connection, context: Context
+    db: Connection, context: Context, contact: dict[str, Any], name: str
 ) -> None:
-    receive(db, case("text-without-number"))
-    assert {sender for _, sender in forwarded_texts(db)} == {"CV Contoh (ID.10000000000000000001)"}
+    body = case("text-without-number")
+    body["entry"][0]["changes"][0]["value"]["contacts"][0] |= contact
+    receive(db, body)
+    assert {sender for _, sender in forwarded_texts(db)} == {name}
     assert texts(db) == {"Stok habis, kirim besok ya"}
 
 
@@ -355,10 +400,45 @@ def test_changed_number_notifies_headquarters_and_changes_nothing(
         db.execute("update app.partners set phone = '+628111111111' where id = %s", [context.partners[0].sub])
     receive(db, case("user-changed-number"))
     assert inbox_outcomes(db) == [outcome]
-    rows = db.execute("select variables from app.messages where template = 'number_changed'").fetchall()
-    expected = {"name": "Salon 0", "old_number": "+628111111111", "new_number": "+628133333333"}
-    assert [row[0] for row in rows] == [expected] * (2 if known else 0)
+    assert changes_of_numbers(db) == [("Salon 0", "+628111111111", "+628133333333")] * known
     assert value(db, "select count(*) from app.partners where phone = '+628133333333'") == 0
+
+
+def changes_of_numbers(db: Connection) -> list[tuple[Any, ...]]:
+    """Name, old and new number that both admins were notified of."""
+    columns = ", ".join(f"variables ->> '{key}'" for key in ("name", "old_number", "new_number"))
+    query = f"select {columns}, count(*) from app.messages where template = 'number_changed'"
+    rows = db.execute(f"{query} group by 1, 2, 3".encode()).fetchall()
+    assert all(row[3] == 2 for row in rows)
+    return [row[:3] for row in rows]
+
+
+@pytest.mark.regression("tawn33y/whatsapp-cloud-api#120")
+@pytest.mark.parametrize(
+    ("system", "new"),
+    [
+        ({"wa_id": "6581234567"}, "+6581234567"),
+        ({"new_wa_id": "628133333333"}, "+628133333333"),
+        ({"wa_id": "081"}, None),
+        ({"wa_id": "x"}, None),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_changed_number_of_a_subdist_is_reported_in_every_form(
+    db: Connection, context: Context, system: dict[str, Any], new: str | None
+) -> None:
+    body = case("user-changed-number")
+    [message] = body["entry"][0]["changes"][0]["value"]["messages"]
+    message["from"], name = db.execute(
+        "select substr(whatsapp_number, 2), business_name from app.sub_distributors where id = %s",
+        [context.subdists[0].sub],
+    ).fetchone() or ("", "")
+    message["system"] = {"type": "user_changed_number", "body": "x"} | system
+    receive(db, body)
+    assert changes_of_numbers(db) == [(name, f"+{message['from']}", new)]
+    unchanged = "select count(*) from app.sub_distributors where whatsapp_number = %s"
+    assert value(db, unchanged, f"+{message['from']}") == 1
 
 
 @pytest.mark.regression("whatsapp-business/csharp-rest-api#78")
@@ -443,6 +523,31 @@ def test_what_needs_no_answer_is_recorded_only(
     assert (inbox_outcomes(db), texts(db)) == ([outcome], set())
 
 
+@pytest.mark.regression("dubizzle/courier PR 1073")
+@pytest.mark.parametrize(
+    ("interactive", "text"),
+    [
+        ({"list_reply": {"id": "r2", "title": "Kirim besok"}}, "Kirim besok"),
+        ({"list_reply": {"id": "r2", "title": "{{name}}", "description": "dua dus"}}, "{{name}}: dua dus"),
+        ({"list_reply": {"id": "r2"}}, "r2"),
+        (
+            {"nfm_reply": {"name": "flow", "body": "Sent", "response_json": '{"n": [1, {}]}'}},
+            '{"n": [1, {}]}',
+        ),
+        ({"nfm_reply": {"name": "flow", "body": "Sent"}}, "Sent"),
+        ({"button_reply": {"id": "mau"}}, "mau"),
+        ({"type": "carousel", "carousel": {}}, "[carousel]"),
+        ({}, "[interactive]"),
+    ],
+    ids=str,
+)
+def test_list_and_flow_replies_are_forwarded(
+    db: Connection, context: Context, interactive: dict[str, Any], text: str
+) -> None:
+    receive(db, message_of({"type": "interactive", "interactive": interactive}))
+    assert texts(db) == {text}
+
+
 @pytest.mark.regression("whatsapp-business/csharp-rest-api#78", "dubizzle/courier PR 1073")
 @pytest.mark.parametrize(
     ("name", "text"),
@@ -458,11 +563,25 @@ def test_recorded_message_is_forwarded(db: Connection, context: Context, name: s
 
 
 @pytest.mark.regression("adeekshith/watomatic#15")
-def test_text_of_staff_is_not_sent_back_to_them(db: Connection, context: Context) -> None:
+@pytest.mark.parametrize(
+    "element",
+    [
+        {"type": "text", "text": {"body": "Terima kasih, kami akan segera membalas."}},
+        {"type": "text", "text": {"body": "Auto reply: sedang libur sampai 2 Januari"}},
+        {"type": "text", "text": {"body": "[Pesan otomatis] {{name}}"}},
+        {"type": "image", "image": {"caption": "Jam buka kami"}},
+        {"type": "button", "button": {"payload": "STOP", "text": "Berhenti"}},
+        {"type": "contacts", "contacts": [{"name": {"formatted_name": "Admin"}, "phones": []}]},
+    ],
+    ids=lambda element: element["type"],
+)
+def test_text_of_staff_is_not_sent_back_to_them(
+    db: Connection, context: Context, element: dict[str, Any]
+) -> None:
     number, name = db.execute(
         "select substr(phone, 2), full_name from app.agents where id = %s", [context.admin.sub]
     ).fetchone() or ("", "")
-    receive(db, webhook(text_message("Terima kasih, kami akan segera membalas.", number)))
+    receive(db, message_of(element | {"from": number}))
     rows = db.execute("select recipient_id, variables ->> 'sender' from app.messages").fetchall()
     assert [(str(row[0]), row[1].split(" (")[0]) for row in rows] == [(str(context.admin2.sub), name)]
 

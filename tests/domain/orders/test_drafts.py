@@ -97,15 +97,19 @@ def test_draft_names_the_agent_who_edited_it_last(db: Connection, context: Conte
     assert (by_partner["agent_id"], by_partner["submission_type"]) == (None, "SELF")
 
 
+@pytest.mark.regression("metasfresh#6985")
+@pytest.mark.parametrize("key", ["uom", "unit", "UOM", "quantity_uom", "Quantity", ""])
 @pytest.mark.parametrize("function", ["save_draft", "update_draft", "quote_order", "submit_order"])
-def test_unknown_key_of_an_item_is_refused_and_named(db: Connection, context: Context, function: str) -> None:
+def test_unknown_key_of_an_item_is_refused_and_named(
+    db: Connection, context: Context, function: str, key: str
+) -> None:
     """A dropped `uom` would turn two boxes into two pieces."""
     who = context.partners[0]
     arguments = {
         "update_draft": {"order_id": call(db, who, "save_draft", items=items(SKU_000=1))["id"]},
         "submit_order": {"idempotency_key": "k"},
     }.get(function, {})
-    wanted = [*items(SKU_001=1), {"sku": "SKU-000", "quantity": 2, "uom": "BOX"}]
+    wanted = [*items(SKU_001=1), {"sku": "SKU-000", "quantity": 2, key: "BOX"}]
     with refused(db, "INVALID_ITEMS") as why:
         call(db, who, function, items=wanted, **arguments)
-    assert why.details == 'line 2: unknown key "uom"'
+    assert why.details == f'line 2: unknown key "{key}"'

@@ -34,22 +34,24 @@ def submission(db: Connection, who: Caller, function: str) -> dict[str, Any]:
     return {"order_id": call(db, who, "save_draft", items=LINES)["id"]}
 
 
+@pytest.mark.regression("shopper PR 614")
+@pytest.mark.parametrize("price", [100_001, 150_000, 999_999])
 @pytest.mark.parametrize("function", ["submit_order", "submit_draft"])
 def test_total_above_the_expected_one_is_refused_with_the_new_quote(
-    db: Connection, context: Context, function: str
+    db: Connection, context: Context, function: str, price: int
 ) -> None:
     who = context.partners[0]
     request = submission(db, who, function) | {"idempotency_key": "k", "expected_total": 1_000_000}
-    raise_price(db, 150_000)
+    raise_price(db, price)
     with refused(db, "PRICE_CHANGED") as why:
         call(db, who, function, **request)
     quote = json.loads(why.details or "", parse_float=Decimal)
     assert quote == call(db, who, "quote_order", items=LINES)
-    assert quote["grand_total"] == 1_500_000
+    assert quote["grand_total"] == 10 * price
     # The refusal leaves nothing behind, and the key is free for the new total, also in another body.
     assert value(db, "select count(*) from app.orders where status <> 'DRAFT'") == 0
     order = call(db, who, function, **(request | {"expected_total": quote["grand_total"]}))
-    assert (order["status"], order["grand_total"]) == ("SUBMITTED", 1_500_000)
+    assert (order["status"], order["grand_total"]) == ("SUBMITTED", 10 * price)
 
 
 @pytest.mark.parametrize("function", ["submit_order", "submit_draft"])
