@@ -3529,7 +3529,7 @@ $$;
 
 COMMENT ON FUNCTION app.check_since() IS 'Time from which on the audit trail is checked: the setting hub.check_since, which "hub check --since" sets, or else two days ago';
 
-CREATE FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer) RETURNS uuid[]
+CREATE FUNCTION app.claim_lanes(p_channel app.notification_channel_enum, p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer) RETURNS uuid[]
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -3542,23 +3542,23 @@ declare
 begin
   with recursive first as (
     (
-      select app.message_lane(m.recipient_id, m.channel) as lane, m.id
+      select app.message_lane(m.recipient_id) as lane, m.id
       from app.messages as m
-      where m.status = 'PENDING' and m.priority = p_priority
-        and app.message_lane(m.recipient_id, m.channel) between p_from and p_until
-      order by app.message_lane(m.recipient_id, m.channel), m.position
+      where m.status = 'PENDING' and m.channel = p_channel and m.priority = p_priority
+        and app.message_lane(m.recipient_id) between p_from and p_until
+      order by app.message_lane(m.recipient_id), m.position
       limit 1
     )
     union all
     select n.lane, n.id
     from first as f
     cross join lateral (
-      select app.message_lane(m.recipient_id, m.channel) as lane, m.id
+      select app.message_lane(m.recipient_id) as lane, m.id
       from app.messages as m
-      where m.status = 'PENDING' and m.priority = p_priority
-        and app.message_lane(m.recipient_id, m.channel) > f.lane
-        and app.message_lane(m.recipient_id, m.channel) <= p_until
-      order by app.message_lane(m.recipient_id, m.channel), m.position
+      where m.status = 'PENDING' and m.channel = p_channel and m.priority = p_priority
+        and app.message_lane(m.recipient_id) > f.lane
+        and app.message_lane(m.recipient_id) <= p_until
+      order by app.message_lane(m.recipient_id), m.position
       limit 1
     ) as n
   ),
@@ -3570,8 +3570,9 @@ begin
       where m.id = f.id and m.status = 'PENDING' and m.next_attempt_at <= now()
         and not exists (
           select from app.messages as e
-          where e.status in ('CLAIMED', 'UNKNOWN') and e.priority = p_priority
-            and app.message_lane(e.recipient_id, e.channel) = f.lane
+          where e.status in ('CLAIMED', 'UNKNOWN') and e.channel = p_channel
+            and e.priority = p_priority
+            and app.message_lane(e.recipient_id) = f.lane
         )
       for update skip locked
     ) as d
@@ -3589,7 +3590,7 @@ begin
   return v_ids;
 end $$;
 
-COMMENT ON FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer) IS 'Leases the first message of each lane of this range, at most p_max, if it is due and no message of the lane is in flight';
+COMMENT ON FUNCTION app.claim_lanes(p_channel app.notification_channel_enum, p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer) IS 'Leases the first message of each lane of this channel, priority and range, at most p_max, if it is due and no message of the lane is in flight';
 
 CREATE FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer, p_only_channel text DEFAULT NULL::text) RETURNS TABLE(id uuid, template text, channel app.notification_channel_enum, recipient_type text, recipient_name text, recipient text, body text, variables jsonb, buttons jsonb, order_id uuid, attempts integer, lease_until timestamp with time zone, template_body text, window_open boolean, request_id text)
     LANGUAGE plpgsql
@@ -3597,13 +3598,9 @@ CREATE FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer, p_onl
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
-  c_least constant bigint := -9223372036854775808;
-  c_greatest constant bigint := 9223372036854775807;
-  -- the lanes of the channel, of both without one
-  v_first constant bigint := case when p_only_channel = 'EMAIL' then 0 else c_least end;
-  v_last constant bigint := case when p_only_channel = 'WHATSAPP' then -1 else c_greatest end;
-  v_start bigint;
+  v_start constant bigint := app.message_lane(gen_random_uuid());
   v_channels app.notification_channel_enum[];
+  v_channel app.notification_channel_enum;
   v_priority int := -1;
   v_ids uuid[];
 begin
@@ -3614,13 +3611,10 @@ begin
   elsif p_only_channel not in ('WHATSAPP', 'EMAIL') then
     perform app.fail('INVALID_ARGUMENT', 'only_channel must be WHATSAPP or EMAIL');
   end if;
-  if p_only_channel is null then
-    v_channels := enum_range(null::app.notification_channel_enum);
-    v_start := uuid_hash_extended(gen_random_uuid(), 0);
-  else
-    v_channels := array[p_only_channel];
-    v_start := app.message_lane(gen_random_uuid(), p_only_channel::app.notification_channel_enum);
-  end if;
+  v_channels := case
+    when p_only_channel is null then enum_range(null::app.notification_channel_enum)
+    else array[p_only_channel::app.notification_channel_enum]
+  end;
   perform app.reap_messages();
   begin
     v_ids := app.claim_oldest(p_max, p_lease_seconds, v_channels);
@@ -3636,10 +3630,14 @@ begin
       order by f.priority
       limit 1;
       exit when not found;
-      v_ids := v_ids || app.claim_lanes(
-        v_priority, v_start, v_last, p_max - cardinality(v_ids), p_lease_seconds);
-      v_ids := v_ids || app.claim_lanes(
-        v_priority, v_first, v_start - 1, p_max - cardinality(v_ids), p_lease_seconds);
+      foreach v_channel in array v_channels loop
+        v_ids := v_ids || app.claim_lanes(
+          v_channel, v_priority, v_start, 9223372036854775807, p_max - cardinality(v_ids),
+          p_lease_seconds);
+        v_ids := v_ids || app.claim_lanes(
+          v_channel, v_priority, -9223372036854775808, v_start - 1, p_max - cardinality(v_ids),
+          p_lease_seconds);
+      end loop;
     end loop;
   exception
     -- messages_in_flight_key: an earlier message of a lane was committed after this call looked,
@@ -3691,11 +3689,11 @@ declare
   v_ids uuid[];
 begin
   with oldest as (
-    select f.id, f.priority, f.lane, f.position
+    select f.id, f.channel, f.priority, f.lane, f.position
     from unnest(p_channels) as c (channel)
     cross join lateral (
       select
-        m.id, m.priority, app.message_lane(m.recipient_id, m.channel) as lane, m.position
+        m.id, m.channel, m.priority, app.message_lane(m.recipient_id) as lane, m.position
       from app.messages as m
       where m.status = 'PENDING' and m.channel = c.channel
       order by m.priority, m.position
@@ -3712,13 +3710,14 @@ begin
       where m.id = o.id and m.status = 'PENDING' and m.next_attempt_at <= now()
         and not exists (
           select from app.messages as e
-          where e.status = 'PENDING' and e.priority = o.priority
-            and app.message_lane(e.recipient_id, e.channel) = o.lane and e.position < o.position
+          where e.status = 'PENDING' and e.channel = o.channel and e.priority = o.priority
+            and app.message_lane(e.recipient_id) = o.lane and e.position < o.position
         )
         and not exists (
           select from app.messages as f
-          where f.status in ('CLAIMED', 'UNKNOWN') and f.priority = o.priority
-            and app.message_lane(f.recipient_id, f.channel) = o.lane
+          where f.status in ('CLAIMED', 'UNKNOWN') and f.channel = o.channel
+            and f.priority = o.priority
+            and app.message_lane(f.recipient_id) = o.lane
         )
       for update skip locked
     ) as d
@@ -6883,16 +6882,11 @@ end $$;
 
 COMMENT ON FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean, p_by_provider boolean) IS 'Records that sending failed: retried with growing delays until the message expires, then sent by e-mail if it was for WhatsApp. A free-form message refused as late (131047) is sent again as a template';
 
-CREATE FUNCTION app.message_lane(p_recipient_id uuid, p_channel app.notification_channel_enum) RETURNS bigint
+CREATE FUNCTION app.message_lane(p_recipient_id uuid) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$
-  select case p_channel
-    when 'WHATSAPP' then uuid_hash_extended(p_recipient_id, 0) | (-9223372036854775808)
-    else uuid_hash_extended(p_recipient_id, 0) & 9223372036854775807
-  end
-$$;
+    AS $$ select uuid_hash_extended(p_recipient_id, 0) $$;
 
-COMMENT ON FUNCTION app.message_lane(p_recipient_id uuid, p_channel app.notification_channel_enum) IS 'Key of the queues of this recipient and channel, of which there is one for each priority: negative for WHATSAPP, from 0 on for EMAIL';
+COMMENT ON FUNCTION app.message_lane(p_recipient_id uuid) IS 'Key of the queues of this recipient, of which there is one for each channel and priority';
 
 CREATE FUNCTION app.message_priority(p_template text) RETURNS smallint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -11680,9 +11674,8 @@ declare
   v_ids constant uuid[] := array(
     select m.id from app.messages as m
     where m.status in ('PENDING', 'CLAIMED', 'UNKNOWN') and m.priority in (0, 1, 2)
-      and app.message_lane(m.recipient_id, m.channel) in (
-        app.message_lane(p_partner_id, 'WHATSAPP'), app.message_lane(p_partner_id, 'EMAIL')
-      )
+      and m.channel in ('WHATSAPP', 'EMAIL')
+      and app.message_lane(m.recipient_id) = app.message_lane(p_partner_id)
       and m.recipient_id = p_partner_id
   );
 begin
@@ -16585,9 +16578,9 @@ CREATE INDEX messages_failed_idx ON app.messages USING btree (created_at DESC) W
 
 CREATE INDEX messages_held_idx ON app.messages USING btree ("position") WHERE ((status)::text = 'HELD'::text);
 
-CREATE UNIQUE INDEX messages_in_flight_key ON app.messages USING btree (priority, app.message_lane(recipient_id, channel)) WHERE ((status)::text = ANY ((ARRAY['CLAIMED'::character varying, 'UNKNOWN'::character varying])::text[]));
+CREATE UNIQUE INDEX messages_in_flight_key ON app.messages USING btree (channel, priority, app.message_lane(recipient_id)) WHERE ((status)::text = ANY ((ARRAY['CLAIMED'::character varying, 'UNKNOWN'::character varying])::text[]));
 
-CREATE INDEX messages_lane_idx ON app.messages USING btree (priority, app.message_lane(recipient_id, channel), "position") WHERE ((status)::text = 'PENDING'::text);
+CREATE INDEX messages_lane_idx ON app.messages USING btree (channel, priority, app.message_lane(recipient_id), "position") WHERE ((status)::text = 'PENDING'::text);
 
 CREATE INDEX messages_order_idx ON app.messages USING btree (order_id);
 
@@ -18388,7 +18381,7 @@ REVOKE ALL ON FUNCTION app.check_shadow_session(p_agent_id uuid, p_partner_id uu
 
 REVOKE ALL ON FUNCTION app.check_since() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.claim_lanes(p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.claim_lanes(p_channel app.notification_channel_enum, p_priority integer, p_from bigint, p_until bigint, p_max integer, p_lease_seconds integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.claim_messages(p_max integer, p_lease_seconds integer, p_only_channel text) FROM PUBLIC;
 
@@ -18637,7 +18630,7 @@ REVOKE ALL ON FUNCTION app.max_quantity() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.message_failed(p_message_id uuid, p_error_code text, p_retry boolean, p_by_provider boolean) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.message_lane(p_recipient_id uuid, p_channel app.notification_channel_enum) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.message_lane(p_recipient_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.message_priority(p_template text) FROM PUBLIC;
 

@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_messaging.sql",
-        sha256="ecde2cae0ed7c5a66340afcb46e5840cca37620f27dceaac7753a1448c38dce7",
+        sha256="fa74f2b9ede8804f0300668210cc25959c8c348f4948cb0652acf44e8911474f",
     ),
 ]

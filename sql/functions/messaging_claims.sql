@@ -14,11 +14,11 @@ declare
   v_ids uuid[];
 begin
   with oldest as (
-    select f.id, f.priority, f.lane, f.position
+    select f.id, f.channel, f.priority, f.lane, f.position
     from unnest(p_channels) as c (channel)
     cross join lateral (
       select
-        m.id, m.priority, app.message_lane(m.recipient_id, m.channel) as lane, m.position
+        m.id, m.channel, m.priority, app.message_lane(m.recipient_id) as lane, m.position
       from app.messages as m
       where m.status = 'PENDING' and m.channel = c.channel
       order by m.priority, m.position
@@ -35,13 +35,14 @@ begin
       where m.id = o.id and m.status = 'PENDING' and m.next_attempt_at <= now()
         and not exists (
           select from app.messages as e
-          where e.status = 'PENDING' and e.priority = o.priority
-            and app.message_lane(e.recipient_id, e.channel) = o.lane and e.position < o.position
+          where e.status = 'PENDING' and e.channel = o.channel and e.priority = o.priority
+            and app.message_lane(e.recipient_id) = o.lane and e.position < o.position
         )
         and not exists (
           select from app.messages as f
-          where f.status in ('CLAIMED', 'UNKNOWN') and f.priority = o.priority
-            and app.message_lane(f.recipient_id, f.channel) = o.lane
+          where f.status in ('CLAIMED', 'UNKNOWN') and f.channel = o.channel
+            and f.priority = o.priority
+            and app.message_lane(f.recipient_id) = o.lane
         )
       for update skip locked
     ) as d
@@ -65,7 +66,7 @@ comment on function app.claim_oldest(int, int, app.notification_channel_enum[]) 
 -- The second way: from lane to lane, when the oldest messages are those of a few recipients. A lane
 -- costs two index probes, however long it is: its first message, and whether one is in flight.
 create function app.claim_lanes(
-  p_priority int, p_from bigint, p_until bigint, p_max int, p_lease_seconds int
+  p_channel app.notification_channel_enum, p_priority int, p_from bigint, p_until bigint, p_max int, p_lease_seconds int
 )
 returns uuid[] language plpgsql volatile
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off
@@ -76,23 +77,23 @@ declare
 begin
   with recursive first as (
     (
-      select app.message_lane(m.recipient_id, m.channel) as lane, m.id
+      select app.message_lane(m.recipient_id) as lane, m.id
       from app.messages as m
-      where m.status = 'PENDING' and m.priority = p_priority
-        and app.message_lane(m.recipient_id, m.channel) between p_from and p_until
-      order by app.message_lane(m.recipient_id, m.channel), m.position
+      where m.status = 'PENDING' and m.channel = p_channel and m.priority = p_priority
+        and app.message_lane(m.recipient_id) between p_from and p_until
+      order by app.message_lane(m.recipient_id), m.position
       limit 1
     )
     union all
     select n.lane, n.id
     from first as f
     cross join lateral (
-      select app.message_lane(m.recipient_id, m.channel) as lane, m.id
+      select app.message_lane(m.recipient_id) as lane, m.id
       from app.messages as m
-      where m.status = 'PENDING' and m.priority = p_priority
-        and app.message_lane(m.recipient_id, m.channel) > f.lane
-        and app.message_lane(m.recipient_id, m.channel) <= p_until
-      order by app.message_lane(m.recipient_id, m.channel), m.position
+      where m.status = 'PENDING' and m.channel = p_channel and m.priority = p_priority
+        and app.message_lane(m.recipient_id) > f.lane
+        and app.message_lane(m.recipient_id) <= p_until
+      order by app.message_lane(m.recipient_id), m.position
       limit 1
     ) as n
   ),
@@ -104,8 +105,9 @@ begin
       where m.id = f.id and m.status = 'PENDING' and m.next_attempt_at <= now()
         and not exists (
           select from app.messages as e
-          where e.status in ('CLAIMED', 'UNKNOWN') and e.priority = p_priority
-            and app.message_lane(e.recipient_id, e.channel) = f.lane
+          where e.status in ('CLAIMED', 'UNKNOWN') and e.channel = p_channel
+            and e.priority = p_priority
+            and app.message_lane(e.recipient_id) = f.lane
         )
       for update skip locked
     ) as d
@@ -122,9 +124,11 @@ begin
   select coalesce(array_agg(c.id), '{}') into v_ids from claimed as c;
   return v_ids;
 end $$;
-comment on function app.claim_lanes(int, bigint, bigint, int, int) is
-  'Leases the first message of each lane of this range, at most p_max, if it is due and no message '
-  'of the lane is in flight';
+comment on function app.claim_lanes(
+  app.notification_channel_enum, int, bigint, bigint, int, int
+) is
+  'Leases the first message of each lane of this channel, priority and range, at most p_max, if it '
+  'is due and no message of the lane is in flight';
 
 -- A transition can enqueue a message to a partner while they are being deleted.
 create function app.withdraw_from_deleted(p_ids uuid[])
@@ -167,13 +171,9 @@ language plpgsql volatile
 set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
-  c_least constant bigint := -9223372036854775808;
-  c_greatest constant bigint := 9223372036854775807;
-  -- the lanes of the channel, of both without one
-  v_first constant bigint := case when p_only_channel = 'EMAIL' then 0 else c_least end;
-  v_last constant bigint := case when p_only_channel = 'WHATSAPP' then -1 else c_greatest end;
-  v_start bigint;
+  v_start constant bigint := app.message_lane(gen_random_uuid());
   v_channels app.notification_channel_enum[];
+  v_channel app.notification_channel_enum;
   v_priority int := -1;
   v_ids uuid[];
 begin
@@ -184,13 +184,10 @@ begin
   elsif p_only_channel not in ('WHATSAPP', 'EMAIL') then
     perform app.fail('INVALID_ARGUMENT', 'only_channel must be WHATSAPP or EMAIL');
   end if;
-  if p_only_channel is null then
-    v_channels := enum_range(null::app.notification_channel_enum);
-    v_start := uuid_hash_extended(gen_random_uuid(), 0);
-  else
-    v_channels := array[p_only_channel];
-    v_start := app.message_lane(gen_random_uuid(), p_only_channel::app.notification_channel_enum);
-  end if;
+  v_channels := case
+    when p_only_channel is null then enum_range(null::app.notification_channel_enum)
+    else array[p_only_channel::app.notification_channel_enum]
+  end;
   perform app.reap_messages();
   begin
     v_ids := app.claim_oldest(p_max, p_lease_seconds, v_channels);
@@ -206,10 +203,14 @@ begin
       order by f.priority
       limit 1;
       exit when not found;
-      v_ids := v_ids || app.claim_lanes(
-        v_priority, v_start, v_last, p_max - cardinality(v_ids), p_lease_seconds);
-      v_ids := v_ids || app.claim_lanes(
-        v_priority, v_first, v_start - 1, p_max - cardinality(v_ids), p_lease_seconds);
+      foreach v_channel in array v_channels loop
+        v_ids := v_ids || app.claim_lanes(
+          v_channel, v_priority, v_start, 9223372036854775807, p_max - cardinality(v_ids),
+          p_lease_seconds);
+        v_ids := v_ids || app.claim_lanes(
+          v_channel, v_priority, -9223372036854775808, v_start - 1, p_max - cardinality(v_ids),
+          p_lease_seconds);
+      end loop;
     end loop;
   exception
     -- messages_in_flight_key: an earlier message of a lane was committed after this call looked,

@@ -115,9 +115,8 @@ declare
   v_ids constant uuid[] := array(
     select m.id from app.messages as m
     where m.status in ('PENDING', 'CLAIMED', 'UNKNOWN') and m.priority in (0, 1, 2)
-      and app.message_lane(m.recipient_id, m.channel) in (
-        app.message_lane(p_partner_id, 'WHATSAPP'), app.message_lane(p_partner_id, 'EMAIL')
-      )
+      and m.channel in ('WHATSAPP', 'EMAIL')
+      and app.message_lane(m.recipient_id) = app.message_lane(p_partner_id)
       and m.recipient_id = p_partner_id
   );
 begin

@@ -45,29 +45,21 @@ create table app.messages (
 -- A lane is the queue of one recipient, channel and priority. Its key is a hash, because ids of
 -- recipients are ordered by age, and a claim that starts at a random key shall reach every lane
 -- alike. Two recipients with the same hash share a lane, which delays them but loses no order.
--- The keys of WhatsApp are negative and those of e-mail are not, so that a claim of one channel
--- never visits the lanes of the other, however many wait there.
-create function app.message_lane(p_recipient_id uuid, p_channel app.notification_channel_enum)
-returns bigint
+create function app.message_lane(p_recipient_id uuid) returns bigint
 language sql immutable parallel safe
-as $$
-  select case p_channel
-    when 'WHATSAPP' then uuid_hash_extended(p_recipient_id, 0) | (-9223372036854775808)
-    else uuid_hash_extended(p_recipient_id, 0) & 9223372036854775807
-  end
-$$;
-comment on function app.message_lane(uuid, app.notification_channel_enum) is
-  'Key of the queues of this recipient and channel, of which there is one for each priority: '
-  'negative for WHATSAPP, from 0 on for EMAIL';
+as $$ select uuid_hash_extended(p_recipient_id, 0) $$;
+comment on function app.message_lane(uuid) is
+  'Key of the queues of this recipient, of which there is one for each channel and priority';
 
+-- The channel first: a claim of one channel never visits the lanes of the other, however many wait.
 create index messages_due_idx
 on app.messages (channel, priority, position) where status = 'PENDING';
 create index messages_lane_idx
-on app.messages (priority, app.message_lane(recipient_id, channel), position)
+on app.messages (channel, priority, app.message_lane(recipient_id), position)
 where status = 'PENDING';
 -- never two in flight: a claim that races with an enqueuer fails here
 create unique index messages_in_flight_key
-on app.messages (priority, app.message_lane(recipient_id, channel))
+on app.messages (channel, priority, app.message_lane(recipient_id))
 where status in ('CLAIMED', 'UNKNOWN');
 -- the moments at which app.reap_messages must look: end of the lease, start of the wait, expiry
 create index messages_reap_idx
