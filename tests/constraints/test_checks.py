@@ -18,6 +18,7 @@ CHECKS = {
     "erp_cancellations_settled_check": "app.erp_cancellations set outcome = null",
     "erp_quarantine_key_check": "app.erp_quarantine set key = repeat('x', 301)",
     "erp_streams_failure_check": "app.erp_streams set last_error = null",
+    "erp_streams_remarks_check": "app.erp_streams set last_remarks = 'x'",
     "erp_streams_stream_check": "app.erp_streams set stream = 'Stock'",
     "whole_number_check inventory.reserved": "app.inventory set reserved = -1",
     "whole_number_check inventory.safety_buffer": "app.inventory set safety_buffer = -1",
