@@ -10884,12 +10884,12 @@ CREATE FUNCTION app.tg_messages__notify() RETURNS trigger
 begin
   if not exists (
     select from (
-      select m.next_attempt_at from app.messages as m
-      where m.status = 'PENDING' and m.channel = 'WHATSAPP'
-      order by m.priority, m.position
+      select m.channel, m.next_attempt_at from app.messages as m
+      where m.status = 'PENDING'
+      order by m.channel, m.priority, m.position
       limit 10
     ) as p
-    where p.next_attempt_at <= now()
+    where p.channel = 'WHATSAPP' and p.next_attempt_at <= now()
   ) then
     perform pg_notify('hub_messages', '');
   end if;

@@ -66,7 +66,8 @@ comment on function app.claim_oldest(int, int, app.notification_channel_enum[]) 
 -- The second way: from lane to lane, when the oldest messages are those of a few recipients. A lane
 -- costs two index probes, however long it is: its first message, and whether one is in flight.
 create function app.claim_lanes(
-  p_channel app.notification_channel_enum, p_priority int, p_from bigint, p_until bigint, p_max int, p_lease_seconds int
+  p_channel app.notification_channel_enum, p_priority int, p_from bigint, p_until bigint,
+  p_max int, p_lease_seconds int
 )
 returns uuid[] language plpgsql volatile
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off

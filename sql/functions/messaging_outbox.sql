@@ -129,7 +129,8 @@ comment on function app.give_up_message(uuid, uuid, app.message_status, text) is
 -- Runs before the insert, so that it sees only earlier messages: where one of them is due, the
 -- listening workers are already at work. It looks at a few, so that a backlog costs nothing, and at
 -- those of WhatsApp only, because e-mails that wait for their server wake no worker of WhatsApp.
--- The worker of e-mail finds what is enqueued meanwhile at its next poll.
+-- The worker of e-mail finds what is enqueued meanwhile at its next poll. WhatsApp is the first
+-- channel: a condition on it would be compared with every entry of the index's page.
 create function app.tg_messages__notify() returns trigger
 language plpgsql volatile
 set enable_sort = off set enable_incremental_sort = off
@@ -137,12 +138,12 @@ as $$
 begin
   if not exists (
     select from (
-      select m.next_attempt_at from app.messages as m
-      where m.status = 'PENDING' and m.channel = 'WHATSAPP'
-      order by m.priority, m.position
+      select m.channel, m.next_attempt_at from app.messages as m
+      where m.status = 'PENDING'
+      order by m.channel, m.priority, m.position
       limit 10
     ) as p
-    where p.next_attempt_at <= now()
+    where p.channel = 'WHATSAPP' and p.next_attempt_at <= now()
   ) then
     perform pg_notify('hub_messages', '');
   end if;

@@ -180,6 +180,8 @@ class FakeMeta:
     """Unix time of the first acceptance of each message, by the hub's id."""
     requests: int = 0
     """Number of requests to send, refused ones included."""
+    limited: int = 0
+    """Requests that exceeded a rate limit."""
     probes: int = 0
     """How often the number was read."""
     outage: int = 0
@@ -304,9 +306,11 @@ class FakeMeta:
         while self._recent and self._recent[0] < now - 1:
             self._recent.popleft()
         if len(self._recent) >= self.per_second:
+            self.limited += 1
             raise MetaError(130429, "Rate limit hit")
         free_at = max(self._pairs[to], now)
         if free_at + PAIR_SECONDS - now > PAIR_BURST * PAIR_SECONDS:
+            self.limited += 1
             raise MetaError(131056, "(Business Account, Consumer Account) pair rate limit hit")
         self._pairs[to] = free_at + PAIR_SECONDS
         self._recent.append(now)
@@ -362,8 +366,8 @@ class FakeMeta:
                     answer = await sender.post(self.webhook_url, content=body, headers=signed(body))
                     if answer.status_code == 200:
                         return attempt
-                except httpx.HTTPError:
-                    pass
+                except (httpx.HTTPError, AttributeError):
+                    pass  # the adapter is away; AttributeError: anyio met a socket that was just closed
                 await asyncio.sleep(0.25)
         return 0
 

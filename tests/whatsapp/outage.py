@@ -48,8 +48,8 @@ class Report:
     """Messages and e-mails that were sent more often than the outbox counts."""
     out_of_order: int
     """Messages and e-mails that a later one of their recipient and channel overtook."""
-    refused: int
-    """Requests that Meta refused, such as for its limits."""
+    limited: int
+    """Requests that Meta refused for a rate limit."""
     claimed_meanwhile: int
     """Requests to send during the outage."""
     per_second: float
@@ -124,7 +124,6 @@ def run(
     wait_until(lambda: len(set(environment.mails())) >= mails - kills * 25, 120 + mails / 5, interval=0.2)
     mails_meanwhile, meanwhile = len(set(environment.mails())), meta.requests
     pass_a_day(environment.gateway.database_url)
-    accepted_before = len(meta.accepted)
     meta.outage = 0
     for killed in range(kills // 2):
         share = messages * (killed + 1) // (kills // 2 + 1)
@@ -142,7 +141,6 @@ def run(
     repeats: dict[str, int] = dict(rows)
     ordered = [message["biz_opaque_callback_data"] for message in meta.accepted] + environment.mails()
     overtaken = out_of_order(environment.gateway.database_url, ordered)
-    refused = meta.requests - meanwhile - (len(meta.accepted) - accepted_before)
     took = _single_messages(environment, singles) if singles else [0.0, 0.0]
     return Report(
         enqueued=len(enqueued),
@@ -154,7 +152,7 @@ def run(
         repeats=sum(repeats.values()),
         uncounted=sum(1 for message, times in deliveries.items() if times - 1 > repeats[message]),
         out_of_order=overtaken,
-        refused=refused,
+        limited=meta.limited,
         claimed_meanwhile=meanwhile,
         per_second=round(pace, 1),
         median_ms=round(statistics.median(took) * 1000, 1),

@@ -171,7 +171,7 @@ def test_backlog_drains_in_order_within_the_rate_limits(
 
 def is_right(report: Report) -> bool:
     """Nothing is lost or overtaken, doubles are counted, no limit is exceeded, e-mail goes on meanwhile."""
-    wrong = (report.lost, report.uncounted, report.out_of_order, report.refused)
+    wrong = (report.lost, report.uncounted, report.out_of_order, report.limited)
     held = 60 * report.kills  # messages and e-mails that a killed adapter held
     return (
         wrong == (0, 0, 0, 0)
