@@ -4405,6 +4405,7 @@ begin
       when m.status in ('HELD', 'PENDING', 'CLAIMED', 'UNKNOWN') then now() else m.expires_at
     end,
     variables = '{}',
+    request_id = null,
     error_code = case when m.error_code is not null then '***' end,
     -- the provider's id contains the number of the recipient
     provider_id = case when m.id = any (v_others) then m.provider_id end,
