@@ -264,6 +264,22 @@ def test_reward_is_redeemed_once_although_the_answer_was_lost(
     assert sql(site, "select count(*) from app.redemptions where partner_id = %s", partner.id) == 1
 
 
+def test_draft_is_submitted_after_consent_to_a_higher_price(
+    salon: Person, site: Site, partner: Partner
+) -> None:
+    token = site.gateway.token("partner", partner.id)
+    draft = site.rpc(token, "save_draft", items=[{"sku": SKU, "quantity": 1}])["id"]
+    page = salon.open(f"#/orders/{draft}")
+    expect(page.get_by_text("Draf, belum dikirim")).to_be_visible()
+    quote = {"grand_total": 999_000, "lines": []}
+    page.route("**/rpc/submit_draft", refuse(409, "PRICE_CHANGED", json.dumps(quote)), times=1)
+    page.get_by_role("button", name="Kirim pesanan").click()
+    expect(page.get_by_role("alert")).to_contain_text("Harga naik")
+    page.get_by_role("button", name="Setuju, kirim dengan total Rp999.000").click()
+    expect(page.get_by_text("menunggu jawaban sub-distributor").first).to_be_visible()
+    assert sql(site, "select status::text from app.orders where id = %s", draft) == "SUBMITTED"
+
+
 def test_points_pay_a_part_of_the_order(salon: Person, site: Site, partner: Partner) -> None:
     give_points(site, partner, 100)
     page = basket_with(salon)
