@@ -7,6 +7,6 @@ __depends__ = {"0012_catalog"}
 steps = [
     schema_file(
         "13_inventory.sql",
-        sha256="1cd610952e3f39ac77ab7eb20e26959438663a85f899cdf7ebe69c72d6e5c22f",
+        sha256="2abaa9b179e325398c73fed6b6264de7c74fd9a9f300db2f55eb08cd7c293e4f",
     ),
 ]

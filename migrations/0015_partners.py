@@ -7,6 +7,6 @@ __depends__ = {"0014_subdistributors"}
 steps = [
     schema_file(
         "15_partners.sql",
-        sha256="fc1f0c3b735007b28848996075ba94649f6ae430ac81982a0f206c9945d191e9",
+        sha256="7808f9a839f026f9bd1601f1bcfb1d90ed57250d3ccca5e82cda63585f69bc78",
     ),
 ]

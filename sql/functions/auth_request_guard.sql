@@ -24,31 +24,34 @@ language plpgsql stable
 as $$
 declare
   v_sub uuid := auth.claimed_uuid(p_claims ->> 'sub');
-  v_act uuid := auth.claimed_uuid(p_claims #>> '{act,sub}');
+  v_act uuid;
   v_sid uuid := auth.claimed_uuid(p_claims ->> 'sid');
 begin
-  if v_sub is null
-    or (v_act is null and p_claims #>> '{act,sub}' is not null)
-    or (v_sid is null and p_claims ->> 'sid' is not null)
-  then
+  if v_sub is null or (v_sid is null and p_claims ->> 'sid' is not null) then
     return row('UNAUTHENTICATED', 'The token names no account', null)::auth.refusal;
   elsif not auth.subject_is_active(v_sub, p_role) then
     return row('ACCOUNT_INACTIVE', null, null)::auth.refusal;
   end if;
+  -- Nested, because an expression with a sub-query is executed as a whole.
   if p_claims ? 'act' then
-    if p_role <> 'partner' or not exists (
+    v_act := auth.claimed_uuid(p_claims #>> '{act,sub}');
+    if v_act is null and p_claims #>> '{act,sub}' is not null then
+      return row('UNAUTHENTICATED', 'The token names no account', null)::auth.refusal;
+    elsif p_role <> 'partner' or not exists (
       select from app.agent_sessions as s
       where s.id = v_sid and s.agent_id = v_act and s.impersonated_partner_id = v_sub
         and s.ended_at is null and s.expires_at > now() and auth.may_act_for(v_act, v_sub)
     ) then
       return row('SESSION_CLOSED', 'shadow session', 'Start a new shadow session')::auth.refusal;
     end if;
-  elsif v_sid is not null and not exists (
-    select from auth.sessions as s
-    where s.id = v_sid and s.subject_id = v_sub and s.role = p_role
-      and s.revoked_at is null and s.expires_at > now()
-  ) then
-    return row('SESSION_CLOSED', null, 'Sign in again')::auth.refusal;
+  elsif v_sid is not null then
+    if not exists (
+      select from auth.sessions as s
+      where s.id = v_sid and s.subject_id = v_sub and s.role = p_role
+        and s.revoked_at is null and s.expires_at > now()
+    ) then
+      return row('SESSION_CLOSED', null, 'Sign in again')::auth.refusal;
+    end if;
   end if;
   return null;
 end $$;

@@ -28,36 +28,44 @@ returns app.priced_order language plpgsql stable
 as $$
 declare
   v_order app.priced_order;
-  v_rules app.order_rules;
+  v_max_lines int;
+  v_point_value numeric;
+  v_threshold numeric;
+  v_multiplier numeric;
+  v_rupiah_per_point numeric;
 begin
   -- One row, so that the promise, the point discount and the pinned rules come from the same
   -- configs, even while headquarters changes them.
-  select * into strict v_rules from app.order_rules as r where r.tier = p_partner.tier;
-  v_order.lines := app.price_lines(p_items, p_partner.tier, v_rules.max_lines);
+  select
+    r.max_lines, r.point_value_rupiah, r.minimum_threshold, r.point_multiplier, r.rupiah_per_point,
+    r.over_limit_policy, r.max_overdue_days, r.due_days, r.snapshot
+  into strict
+    v_max_lines, v_point_value, v_threshold, v_multiplier, v_rupiah_per_point,
+    v_order.over_limit_policy, v_order.max_overdue_days, v_order.due_days, v_order.rules_applied
+  from app.order_rules as r where r.tier = p_partner.tier;
+  v_order.lines := app.price_lines(p_items, p_partner.tier, v_max_lines);
   v_order.discount_amount := (v_order.lines).subtotal - (v_order.lines).line_total;
   v_order.point_discount := 0;
   if p_points <> 0 then
     v_order.point_discount := app.point_discount(
-      p_points, p_partner.point_balance, (v_order.lines).line_total, v_rules.point_value_rupiah);
+      p_points, p_partner.point_balance, (v_order.lines).line_total, v_point_value);
   end if;
   v_order.grand_total := (v_order.lines).line_total - v_order.point_discount;
-  v_order.is_eligible_for_points := v_order.grand_total >= v_rules.minimum_threshold;
+  v_order.is_eligible_for_points := v_order.grand_total >= v_threshold;
   -- Multiplies before it divides: 500,000 / 15,000 x 1.2 are 40 points, not 39.999... rounded down.
   v_order.points_promised := case
     when v_order.is_eligible_for_points then least(floor(
-      v_order.grand_total * v_rules.point_multiplier / v_rules.rupiah_per_point), app.max_points())
+      v_order.grand_total * v_multiplier / v_rupiah_per_point), app.max_points())
     else 0
   end;
-  v_order.over_limit_policy := v_rules.over_limit_policy;
-  v_order.max_overdue_days := v_rules.max_overdue_days;
-  v_order.due_days := v_rules.due_days;
-  v_order.rules_applied := v_rules.snapshot;
   return v_order;
 end $$;
 comment on function app.price_order(jsonb, int, app.partner_account) is
   'What an order costs and promises now, with the rules that decide it; raises the errors of '
   'price_lines and point_discount';
 
+-- A line's id is that of its order with the line's number in the last two bytes: still a UUIDv7,
+-- without a random number for each line.
 create function app.insert_lines(
   p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines
 )
@@ -65,13 +73,14 @@ returns void language plpgsql volatile
 as $$
 begin
   insert into app.order_items (
-    order_id, partner_id, product_id, quantity, list_price, unit_price, line_total
+    id, order_id, partner_id, product_id, quantity, list_price, unit_price, line_total
   )
   select
+    encode(overlay(uuid_send(p_order_id) placing int2send(l.number::int2) from 15), 'hex')::uuid,
     p_order_id, p_partner_id, l.product_id, l.quantity, l.list_price, l.unit_price,
     l.quantity * l.unit_price
   from unnest(p_lines.product_ids, p_lines.quantities, p_lines.list_prices, p_lines.unit_prices)
-    as l (product_id, quantity, list_price, unit_price);
+    with ordinality as l (product_id, quantity, list_price, unit_price, number);
 end $$;
 comment on function app.insert_lines(uuid, uuid, app.priced_lines) is
   'Inserts priced lines of an order, in product order';

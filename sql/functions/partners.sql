@@ -1,31 +1,34 @@
 -- Partners: the salons that order, and their credit.
 
-create function app.calling_partner_id()
+-- Takes the claims, so that a call parses them once.
+create function app.calling_partner_id(p_claims jsonb)
 returns uuid language plpgsql stable
 as $$
 begin
   if auth.caller_role() <> 'partner' then
     perform app.fail('NOT_ALLOWED', 'Only partners order',
       'Sign in as a partner, or start a shadow session');
-  elsif auth.current_user_id() is null then
+  elsif p_claims ->> 'sub' is null then
     perform app.fail('UNAUTHENTICATED');
   end if;
-  return auth.current_user_id();
+  return (p_claims ->> 'sub')::uuid;
 end $$;
-comment on function app.calling_partner_id() is
-  'Id of the calling partner; raises NOT_ALLOWED or UNAUTHENTICATED for other callers';
+comment on function app.calling_partner_id(jsonb) is
+  'Id of the partner who calls with these claims; raises NOT_ALLOWED or UNAUTHENTICATED for other '
+  'callers';
 
 create function app.calling_partner()
 returns app.partner_account language plpgsql stable
 as $$
 declare
+  v_claims constant jsonb := auth.claims();
   v_id uuid;
   v_partner app.partner_account;
 begin
-  v_id := app.calling_partner_id();
+  v_id := app.calling_partner_id(v_claims);
   select
     p.id, p.tier, p.region_id, p.credit_limit, p.credit_used, p.point_balance,
-    auth.acting_agent_id()
+    (v_claims #>> '{act,sub}')::uuid
   into v_partner
   from app.partners as p
   where p.id = v_id and p.is_active and p.deleted_at is null;
@@ -46,13 +49,14 @@ create function app.lock_calling_partner()
 returns app.partner_account language plpgsql volatile
 as $$
 declare
+  v_claims constant jsonb := auth.claims();
   v_id uuid;
   v_partner app.partner_account;
 begin
-  v_id := app.calling_partner_id();
+  v_id := app.calling_partner_id(v_claims);
   select
     p.id, p.tier, p.region_id, p.credit_limit, p.credit_used, p.point_balance,
-    auth.acting_agent_id()
+    (v_claims #>> '{act,sub}')::uuid
   into v_partner
   from app.partners as p
   where p.id = v_id and p.is_active and p.deleted_at is null

@@ -11,7 +11,7 @@ declare
   v_max_lines constant int := 5000;
   v_valid_item constant jsonpath := 'strict $[*] ? (@.sku.type() == "string" && @.quantity >= 1'
     ' && @.quantity <= $max && @.quantity.floor() == @.quantity)'::jsonpath;
-  v_limits constant jsonb := jsonb_build_object('max', app.max_quantity());
+  v_limits constant jsonb := ('{"max":' || app.max_quantity()::text || '}')::jsonb;
   v_line bigint;
 begin
   if jsonb_typeof(p_items) is distinct from 'array' then
@@ -69,32 +69,33 @@ begin
   into v_lines
   from (
     select
-      p.id as product_id, i.quantity, coalesce(t.price, p.base_price) as price,
+      i.product_id, i.quantity, coalesce(t.price, i.base_price) as price,
       case
         when i.quantity >= t.min_qty_discount then t.discount_price
-        else coalesce(t.price, p.base_price)
+        else coalesce(t.price, i.base_price)
       end as unit_price
     from (
-      select r.sku, sum(r.quantity)::int as quantity
-      from jsonb_to_recordset(p_items) as r (sku text, quantity numeric) group by r.sku
+      select p.id as product_id, p.base_price, sum(r.quantity)::int as quantity
+      from jsonb_to_recordset(p_items) as r (sku text, quantity numeric)
+      left join lateral (
+        select q.id, q.base_price from app.products as q
+        where q.sku = r.sku and q.is_active limit 1
+      ) as p on true
+      group by p.id, p.base_price
     ) as i
     left join lateral (
-      select q.id, q.base_price from app.products as q
-      where q.sku = i.sku and q.is_active limit 1
-    ) as p on true
-    left join lateral (
       select c.price, c.min_qty_discount, c.discount_price from app.tier_prices as c
-      where c.product_id = p.id and c.tier = p_tier
+      where c.product_id = i.product_id and c.tier = p_tier
         and c.effective_from <= now() and (c.effective_until > now() or c.effective_until is null)
       order by c.effective_from desc limit 1
     ) as t on true
-    order by p.id
+    order by i.product_id
   ) as w;
-  if app.max_quantity() < any (v_lines.quantities) then
+  if array_position(v_lines.product_ids, null) is not null then
+    perform app.fail('UNKNOWN_SKU', app.unknown_skus(p_items));
+  elsif app.max_quantity() < any (v_lines.quantities) then
     perform app.fail('INVALID_ITEMS',
       format('one product comes more than %s times', app.max_quantity()));
-  elsif array_position(v_lines.product_ids, null) is not null then
-    perform app.fail('UNKNOWN_SKU', app.unknown_skus(p_items));
   elsif cardinality(v_lines.product_ids) > p_max_lines then
     perform app.fail('TOO_MANY_LINES', format('%s products, at most %s',
       cardinality(v_lines.product_ids), p_max_lines));

@@ -1,6 +1,7 @@
 -- Phase 1, step 2 (M-7.1-2): stock of each product.
 
--- Every order updates a row's reservation: half-empty pages keep these updates heap-only.
+-- Every order updates a row's reservation: room in the page keeps these updates heap-only, and few
+-- rows in a page keep what each update prunes there short.
 create table app.inventory (
   id uuid primary key default app.uuid_v7(),
   product_id uuid not null constraint inventory_product_id_key unique
@@ -13,7 +14,7 @@ create table app.inventory (
   last_sync_at timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
-) with (fillfactor = 50);
+) with (fillfactor = 20);
 comment on table app.inventory is
   'Stock of each product, one row from its creation on: the ERP''s stock less the safety buffer '
   'and the units reserved for live orders';

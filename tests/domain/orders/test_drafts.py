@@ -113,3 +113,15 @@ def test_unknown_key_of_an_item_is_refused_and_named(
     with refused(db, "INVALID_ITEMS") as why:
         call(db, who, function, items=wanted, **arguments)
     assert why.details == f'line 2: unknown key "{key}"'
+
+
+def test_lines_have_the_id_of_their_order_with_their_number(db: Connection, context: Context) -> None:
+    """No random number a line; the id stays a UUIDv7 with the order's time, also after an edit."""
+    who = context.partners[0]
+    draft = call(db, who, "save_draft", items=items(SKU_000=1))
+    call(db, who, "update_draft", order_id=draft["id"], items=items(SKU_000=1, SKU_001=2, SKU_002=3))
+    ids = db.execute(
+        "select i.id::text from app.order_items as i where i.order_id = %s order by i.product_id",
+        [draft["id"]],
+    ).fetchall()
+    assert ids == [(f"{draft['id'][:-4]}{number:04x}",) for number in (1, 2, 3)]

@@ -151,6 +151,8 @@ def test_withdrawn_product_cannot_be_quoted_or_ordered(db: Connection, context: 
         [{"sku": "SKU-000", "quantity": 0}], [{"sku": "SKU-000", "quantity": -1}],
         [{"sku": "SKU-000", "quantity": 1.5}], [{"sku": "SKU-000", "quantity": 100_001}],
         [{"sku": "SKU-000", "quantity": None}], [{"sku": "SKU-000", "quantity": 1}, {"sku": "SKU-001"}],
+        [[{"sku": "SKU-000", "quantity": 1}]], [{"sku": ["SKU-000"], "quantity": 1}],
+        [{"sku": "SKU-000", "quantity": [1]}], [{"sku": "SKU-000", "quantity": 1e40}],
     ],
 )  # fmt: skip
 def test_malformed_items_are_refused(db: Connection, context: Context, given: Any) -> None:
