@@ -89,12 +89,13 @@ function AccountItem() {
 }
 
 function HubBar() {
+  const { t } = useWords();
   return (
     <AppBar
       toolbar={
         <>
           <LanguageButton />
-          <LoadingIndicator />
+          <LoadingIndicator aria-label={t("ra.page.loading")} />
         </>
       }
       userMenu={

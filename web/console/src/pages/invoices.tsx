@@ -184,7 +184,7 @@ export function PaymentList() {
       filters={[<PartnerFilter key="partner" source="partner_id" alwaysOn />]}
     >
       <DataTable.Col source="created_at" render={(row: Row) => moment(row.created_at)} />
-      <DataTable.Col source="partner_id" disableSort render={(row: Row) => row.partners?.business_name} />
+      <DataTable.Col source="partner_id" disableSort render={(row: Row) => row.invoices?.partners?.business_name} />
       <DataTable.Col
         source="invoice_number"
         disableSort
@@ -204,7 +204,7 @@ export function CreditNoteList() {
   return (
     <HubList sort={{ field: "created_at", order: "DESC" }} rowClick={false} search={t("hub.search.any")}>
       <DataTable.Col source="credit_note_number" disableSort />
-      <DataTable.Col source="partner_id" disableSort render={(row: Row) => row.partners?.business_name} />
+      <DataTable.Col source="partner_id" disableSort render={(row: Row) => row.orders?.partners?.business_name} />
       <DataTable.Col
         source="order_id"
         disableSort

@@ -66,7 +66,7 @@ export const VIEWS = {
   audit_logs: { list: "*" },
   brands: { list: "*", search: ["name"], isCounted: true },
   categories: { list: "*", search: ["name", "slug"], isCounted: true },
-  credit_notes: { list: `*,${PARTNER},orders(order_number)`, find: byNumber("credit_note_number", "CN") },
+  credit_notes: { list: `*,orders(order_number,${PARTNER})`, search: ["credit_note_number", "reason"] },
   erp_quarantine: { list: "*" },
   inventory: {
     list: "*,products!inner(sku,name,is_active,stock_stale)",
@@ -75,7 +75,7 @@ export const VIEWS = {
     ],
     isCounted: true,
   },
-  invoice_payments: { list: `*,${PARTNER},invoices(invoice_number)` },
+  invoice_payments: { list: `*,invoices(invoice_number,${PARTNER})` },
   invoices: {
     list: `*,${PARTNER},orders(order_number)`,
     one: INVOICE_ONE,
