@@ -692,6 +692,8 @@ export type Database = {
           job: string | null
           last_error: string | null
           last_failed_at: string | null
+          last_remarked_at: string | null
+          last_remarks: string | null
           last_rows: number | null
           last_started_at: string | null
           last_succeeded_at: string | null
@@ -2328,7 +2330,12 @@ export type Database = {
         Returns: Json
       }
       erp_apply_payments: {
-        Args: { cursor?: Json; payments: Json; stream?: string }
+        Args: {
+          complete?: Json
+          cursor?: Json
+          payments: Json
+          stream?: string
+        }
         Returns: Json
       }
       erp_apply_products: {
@@ -2348,7 +2355,13 @@ export type Database = {
       erp_pending_cancellations: { Args: { max?: number }; Returns: Json }
       erp_pending_orders: { Args: { max?: number }; Returns: Json }
       erp_report: {
-        Args: { detail?: string; notify?: boolean; ok: boolean; stream: string }
+        Args: {
+          detail?: string
+          notify?: boolean
+          ok: boolean
+          remarks?: string
+          stream: string
+        }
         Returns: Json
       }
       erp_stream: { Args: { stream: string }; Returns: Json }
@@ -2380,6 +2393,7 @@ export type Database = {
         }
       }
       inbound_message: { Args: { payload: Json }; Returns: Json }
+      inbound_messages: { Args: { payloads: Json }; Returns: Json }
       invite: {
         Args: { id: string; role: string }
         Returns: Database["api"]["CompositeTypes"]["invitation"]
