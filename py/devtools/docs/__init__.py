@@ -8,16 +8,19 @@ import sys
 import psycopg
 from psycopg import sql
 
+from devtools import typescript
 from devtools.docs.pages import SCHEMA, generate
 from devtools.docs.snapshot import MAJOR
 from hub import paths
 from hub.console import out, say
 from hub.errors import UserError
 from hub.migrate import migrate
+from hub.pages import node as nodes
 from hub.ports import HOST, next_free
 from hub.stack.layout import Stack
 
 _PORT = 38180
+_TYPES = "../web/common/database.ts"
 
 
 def docs(*, check: bool, build: bool = False, serve: bool = False) -> None:
@@ -73,6 +76,11 @@ def _regenerate(*, check: bool) -> None:
     say(f"wrote {', '.join(stale)}" if stale else "every page is up to date")
 
 
+def _types(database_url: str) -> dict[str, str]:
+    """The types of web/common, which change with the API as the pages do; nothing on a machine without Node."""
+    return {_TYPES: typescript.generate(database_url)} if nodes.find() else {}
+
+
 def _generate(stack: Stack) -> dict[str, str]:
     name = f"hub_docs_{os.getpid()}"
     database = sql.Identifier(name)
@@ -80,6 +88,6 @@ def _generate(stack: Stack) -> dict[str, str]:
         conn.execute(sql.SQL("create database {}").format(database))
         try:
             migrate(stack.cluster.url(name))
-            return generate(stack.cluster.url(name))
+            return generate(stack.cluster.url(name)) | _types(stack.cluster.url(name))
         finally:
             conn.execute(sql.SQL("drop database {} with (force)").format(database))
