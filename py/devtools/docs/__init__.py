@@ -77,7 +77,7 @@ def _regenerate(*, check: bool) -> None:
 
 
 def _types(database_url: str) -> dict[str, str]:
-    """The types of web/common, which change with the API as the pages do; nothing on a machine without Node."""
+    """The types of web/common, which change with the API, too; nothing on a machine without Node."""
     return {_TYPES: typescript.generate(database_url)} if nodes.find() else {}
 
 
