@@ -633,7 +633,11 @@ CREATE VIEW api.order_events WITH (security_invoker='true') AS
  SELECT e.id,
     e.order_id,
     e.partner_id,
-    e.event,
+    (
+        CASE
+            WHEN ((current_setting('role'::text, true) = 'subdist'::text) AND ((e.event)::text = 'RELEASED'::text)) THEN 'ROUTED'::character varying
+            ELSE (e.event)::character varying
+        END)::app.order_event AS event,
     e.from_status,
     e.to_status,
         CASE
@@ -652,6 +656,7 @@ CREATE VIEW api.order_events WITH (security_invoker='true') AS
 
 COMMENT ON VIEW api.order_events IS 'History of orders: status changes, responses, routing, releases
 Partners and sub-distributors see no internal notes: of a response only the decision.
+A release over the limit is ROUTED for sub-distributors.
 Agents of few partners and sub-distributors list the newest by newest_order_events: in this view the
 events of others are passed.';
 
@@ -2032,7 +2037,10 @@ CREATE VIEW api.invoice_payments WITH (security_invoker='true') AS
     y.amount,
     y.payment_method,
     y.reference_number,
-    y.notes,
+        CASE
+            WHEN ((current_setting('role'::text, true) <> 'partner'::text) OR ((y.kind)::text <> 'PAYMENT'::text)) THEN y.notes
+            ELSE NULL::text
+        END AS notes,
     y.reverses_payment_id,
     y.paid_at,
     y.created_at
@@ -2045,7 +2053,7 @@ COMMENT ON COLUMN api.invoice_payments.kind IS 'PAYMENT; REVERSAL: takes back re
 
 COMMENT ON COLUMN api.invoice_payments.amount IS 'IDR; negative for reversals and refunds';
 
-COMMENT ON COLUMN api.invoice_payments.notes IS 'Remark; of a reversal or a refund its reason';
+COMMENT ON COLUMN api.invoice_payments.notes IS 'Reason of a reversal or a refund; of a payment the remark of headquarters, null for partners';
 
 COMMENT ON COLUMN api.invoice_payments.reverses_payment_id IS 'The payment that a REVERSAL takes back';
 
@@ -9778,16 +9786,17 @@ begin
     from due as d join managers as m on m.region_id = d.region_id
     where d.day >= v_agents_from
     union all
-    -- Headquarters replaces the agents in a region without any.
-    select 'invoice_overdue_agent', 'AGENT', a.id, d.id
+    -- Headquarters replaces the agents in a region without any; held while no admin is active.
+    select
+      'invoice_overdue_agent', 'AGENT', coalesce(a.id, '00000000-0000-0000-0000-000000000000'), d.id
     from due as d
-    join app.agents as a on a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+    left join app.agents as a on a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
     where d.day >= v_agents_from
       and not exists (select from managers as m where m.region_id = d.region_id)
   ),
   enqueued as (
     insert into app.messages (
-      template, recipient_type, recipient_id, order_id, variables, priority, expires_at
+      template, recipient_type, recipient_id, order_id, variables, priority, status, expires_at
     )
     select
       n.template, n.recipient_type, n.recipient_id, d.order_id, jsonb_build_object(
@@ -9796,6 +9805,9 @@ begin
         'due_date', app.format_day(d.due_date),
         'days_overdue', app.days_overdue(d.due_date)
       ), app.message_priority(n.template),
+      (case n.recipient_id
+        when '00000000-0000-0000-0000-000000000000' then 'HELD' else 'PENDING'
+      end)::app.message_status,
       (d.due_day + d.next_day)::timestamp at time zone 'Asia/Jakarta'
     from notices as n join due as d on d.id = n.id
     where d.deleted_at is null
@@ -11715,7 +11727,7 @@ begin
     select w.id
     from app.invoices as i
     join app.messages as w on w.order_id = i.order_id
-    where i.id = p_invoice_id and w.status = 'PENDING'
+    where i.id = p_invoice_id and w.status in ('HELD', 'PENDING')
       and w.template in ('invoice_due_soon', 'invoice_overdue', 'invoice_overdue_agent')
       and w.variables ->> 'invoice_number' = i.invoice_number
     for update of w skip locked

@@ -28,7 +28,9 @@ comment on column api.invoices.days_overdue is
 create view api.invoice_payments with (security_invoker = true) as
 select
   y.id, y.invoice_id, y.partner_id, y.kind, y.amount, y.payment_method, y.reference_number,
-  y.notes, y.reverses_payment_id, y.paid_at, y.created_at
+  case when current_setting('role', true) <> 'partner' or y.kind <> 'PAYMENT' then y.notes end
+    as notes,
+  y.reverses_payment_id, y.paid_at, y.created_at
 from app.invoice_payments as y;
 comment on view api.invoice_payments is
 $$Payments received, with their reversals and the refunds
@@ -38,7 +40,8 @@ comment on column api.invoice_payments.kind is
 comment on column api.invoice_payments.amount is 'IDR; negative for reversals and refunds';
 comment on column api.invoice_payments.reverses_payment_id is
   'The payment that a REVERSAL takes back';
-comment on column api.invoice_payments.notes is 'Remark; of a reversal or a refund its reason';
+comment on column api.invoice_payments.notes is
+  'Reason of a reversal or a refund; of a payment the remark of headquarters, null for partners';
 
 create view api.credit_notes with (security_invoker = true) as
 select

@@ -80,10 +80,16 @@ comment on column api.order_items.unit_price is 'IDR a unit charged';
 comment on column api.order_items.returned_quantity is 'Units that came back';
 
 -- Notes are internal, except the reasons of a rejection or cancellation. Of a response, partners
--- and sub-distributors see the decision, which precedes the note.
+-- and sub-distributors see the decision, which precedes the note. A release would reveal to a
+-- sub-distributor that the order was over the partner's limit: for them it is a routing.
 create view api.order_events with (security_invoker = true) as
 select
-  e.id, e.order_id, e.partner_id, e.event, e.from_status, e.to_status,
+  e.id, e.order_id, e.partner_id,
+  case
+    when current_setting('role', true) = 'subdist' and e.event = 'RELEASED' then 'ROUTED'
+    else e.event
+  end::app.order_event as event,
+  e.from_status, e.to_status,
   case
     when e.event = 'STATUS' or current_setting('role', true) not in ('partner', 'subdist')
       then e.note
@@ -98,6 +104,7 @@ from app.order_events as e;
 comment on view api.order_events is
 $$History of orders: status changes, responses, routing, releases
 Partners and sub-distributors see no internal notes: of a response only the decision.
+A release over the limit is ROUTED for sub-distributors.
 Agents of few partners and sub-distributors list the newest by newest_order_events: in this view the
 events of others are passed.$$;
 comment on column api.order_events.note is

@@ -142,16 +142,17 @@ begin
     from due as d join managers as m on m.region_id = d.region_id
     where d.day >= v_agents_from
     union all
-    -- Headquarters replaces the agents in a region without any.
-    select 'invoice_overdue_agent', 'AGENT', a.id, d.id
+    -- Headquarters replaces the agents in a region without any; held while no admin is active.
+    select
+      'invoice_overdue_agent', 'AGENT', coalesce(a.id, '00000000-0000-0000-0000-000000000000'), d.id
     from due as d
-    join app.agents as a on a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
+    left join app.agents as a on a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
     where d.day >= v_agents_from
       and not exists (select from managers as m where m.region_id = d.region_id)
   ),
   enqueued as (
     insert into app.messages (
-      template, recipient_type, recipient_id, order_id, variables, priority, expires_at
+      template, recipient_type, recipient_id, order_id, variables, priority, status, expires_at
     )
     select
       n.template, n.recipient_type, n.recipient_id, d.order_id, jsonb_build_object(
@@ -160,6 +161,9 @@ begin
         'due_date', app.format_day(d.due_date),
         'days_overdue', app.days_overdue(d.due_date)
       ), app.message_priority(n.template),
+      (case n.recipient_id
+        when '00000000-0000-0000-0000-000000000000' then 'HELD' else 'PENDING'
+      end)::app.message_status,
       (d.due_day + d.next_day)::timestamp at time zone 'Asia/Jakarta'
     from notices as n join due as d on d.id = n.id
     where d.deleted_at is null
@@ -183,7 +187,7 @@ begin
     select w.id
     from app.invoices as i
     join app.messages as w on w.order_id = i.order_id
-    where i.id = p_invoice_id and w.status = 'PENDING'
+    where i.id = p_invoice_id and w.status in ('HELD', 'PENDING')
       and w.template in ('invoice_due_soon', 'invoice_overdue', 'invoice_overdue_agent')
       and w.variables ->> 'invoice_number' = i.invoice_number
     for update of w skip locked

@@ -13,6 +13,7 @@ from tests.support.context import (
     Context,
     call,
     grant_points,
+    invoice_of,
     items,
     make_context,
     routed_subdist,
@@ -100,6 +101,8 @@ def test_internal_notes_are_hidden_from_partners_and_sub_distributors(
     call(db, context.admin, "reject_order", order_id=order, reason="alamat tidak ditemukan")
     events = sorted(read(db, who[role], "order_events"), key=lambda row: row["id"])
     notes = [row["note"] for row in events if row["note"]]
+    released = [row["event"] for row in events].count("RELEASED")
+    assert released == (0 if role == "subdist" else 1), "a release reveals that the order was over the limit"
     internal = {"pelanggan lama, selalu bayar", "PROGRESS: stok menipis", "ACCEPT: stok menipis"}
     if role in ("partner", "subdist"):
         assert notes == ["PROGRESS", "ACCEPT", "alamat tidak ditemukan"]
@@ -107,6 +110,20 @@ def test_internal_notes_are_hidden_from_partners_and_sub_distributors(
         assert not any(text in everything for text in ("stok menipis", "selalu bayar"))
     else:
         assert internal < set(notes)
+
+
+@pytest.mark.parametrize("role", ["partner", "agent", "admin"])
+def test_remark_of_a_payment_is_hidden_from_partners(
+    db: Connection, context: Context, order: str, role: str
+) -> None:
+    who = readers(db, context, order)
+    call(db, context.admin, "approve_order", order_id=order)
+    payment = {"invoice_id": invoice_of(db, {"id": order})["id"], "amount": 1000, "reference_number": "R1"}
+    mistyped = call(db, context.admin, "record_payment", **payment, notes="bank bilang salah")
+    call(db, context.admin, "reverse_payment", payment_id=mistyped["payment_id"], reason="salah ketik")
+    notes = {row["kind"]: row["notes"] for row in read(db, who[role], "invoice_payments")}
+    remark = None if role == "partner" else "bank bilang salah"
+    assert notes == {"PAYMENT": remark, "REVERSAL": "salah ketik"}
 
 
 def test_every_list_has_an_id(db: Connection) -> None:

@@ -555,7 +555,7 @@ export type Database = {
           id?: string | null
           invoice_id?: string | null
           kind?: string | null
-          notes?: string | null
+          notes?: never
           paid_at?: string | null
           partner_id?: string | null
           payment_method?: string | null
@@ -568,7 +568,7 @@ export type Database = {
           id?: string | null
           invoice_id?: string | null
           kind?: string | null
-          notes?: string | null
+          notes?: never
           paid_at?: string | null
           partner_id?: string | null
           payment_method?: string | null
@@ -830,7 +830,7 @@ export type Database = {
           actor_role: string
           agent_id: string | null
           created_at: string
-          event: string
+          event: string | null
           from_status:
             | "DRAFT"
             | "SUBMITTED"
@@ -877,7 +877,7 @@ export type Database = {
           actor_role?: string | null
           agent_id?: never
           created_at?: string | null
-          event?: string | null
+          event?: never
           from_status?:
             | "DRAFT"
             | "SUBMITTED"
@@ -907,7 +907,7 @@ export type Database = {
           actor_role?: string | null
           agent_id?: never
           created_at?: string | null
-          event?: string | null
+          event?: never
           from_status?:
             | "DRAFT"
             | "SUBMITTED"
@@ -2516,7 +2516,7 @@ export type Database = {
           actor_role: string
           agent_id: string | null
           created_at: string
-          event: string
+          event: string | null
           from_status:
             | "DRAFT"
             | "SUBMITTED"

@@ -61,7 +61,9 @@ def test_escalations_follow_the_partner_to_another_region_and_hide_with_them(
     who = context.partners[0].sub
     db.execute("update app.partners set region_id = %s where id = %s", [context.regions["papua"], who])
     assert (seen(db, west), seen(db, east) > 0) == (0, True)
-    db.execute("update app.partners set deleted_at = now() where id = %s", [who])
+    for (order,) in db.execute("select id::text from app.orders where partner_id = %s", [who]).fetchall():
+        call(db, context.admin, "reject_order", order_id=order, reason="toko tutup")
+    call(db, context.admin, "delete_partner", partner_id=who, reason="toko tutup")
     assert (seen(db, west), seen(db, east)) == (0, 0)
 
 
