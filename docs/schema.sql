@@ -10909,7 +10909,7 @@ begin
     select from (
       select m.channel, m.next_attempt_at from app.messages as m
       where m.status = 'PENDING'
-      order by m.channel, m.priority, m.position
+      order by m.channel, m.priority, app.message_lane(m.recipient_id), m.position
       limit 10
     ) as p
     where p.channel = 'WHATSAPP' and p.next_attempt_at <= now()

@@ -130,7 +130,8 @@ comment on function app.give_up_message(uuid, uuid, app.message_status, text) is
 -- listening workers are already at work. It looks at a few, so that a backlog costs nothing, and at
 -- those of WhatsApp only, because e-mails that wait for their server wake no worker of WhatsApp.
 -- The worker of e-mail finds what is enqueued meanwhile at its next poll. WhatsApp is the first
--- channel: a condition on it would be compared with every entry of the index's page.
+-- channel: a condition on it would be compared with every entry of the index's page. By
+-- messages_lane_idx, of which a page has fewer entries, and never by a sort.
 create function app.tg_messages__notify() returns trigger
 language plpgsql volatile
 set enable_sort = off set enable_incremental_sort = off
@@ -140,7 +141,7 @@ begin
     select from (
       select m.channel, m.next_attempt_at from app.messages as m
       where m.status = 'PENDING'
-      order by m.channel, m.priority, m.position
+      order by m.channel, m.priority, app.message_lane(m.recipient_id), m.position
       limit 10
     ) as p
     where p.channel = 'WHATSAPP' and p.next_attempt_at <= now()
