@@ -60,6 +60,12 @@ def repin() -> None:
 
 
 @app.command()
+def release(version: Annotated[str, typer.Argument(help="Version, such as 1.0.0.")]) -> None:
+    """Record the sql/schema files as released, so that no one pins them again."""
+    call("devtools.pins", "record_release", version)
+
+
+@app.command()
 def lock(
     upgrade: Annotated[bool, typer.Option("--upgrade", help="Pin the newest allowed versions.")] = False,
 ) -> None:

@@ -124,9 +124,12 @@ def migrate(
     require_cron: Annotated[
         bool, typer.Option("--require-cron", help="Fail if pg_cron is not available.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the SQL and the lock of each statement; change nothing.")
+    ] = False,
 ) -> None:
     """Migrate a database to the latest version."""
-    call("hub.commands.migrate", "migrate", database, require_cron=require_cron)
+    call("hub.commands.migrate", "migrate", database, require_cron=require_cron, dry_run=dry_run)
 
 
 @app.command()

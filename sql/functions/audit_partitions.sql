@@ -115,7 +115,7 @@ begin
     select 'audit_logs_default'
   loop
     execute format(
-      'create trigger _200_no_truncate before truncate on app.%I
+      'create or replace trigger _200_no_truncate before truncate on app.%I
        for each statement execute function app.tg_append_only()', v_name);
   end loop;
   perform app.make_audit_partitions();

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from devtools.pins import release
 from hub.migrate import MigrationError
-from tests.migrations.conftest import Sample, query
+from tests.migrations.conftest import FILES, Sample, query
 
 
 def test_edited_schema_file_is_refused_until_it_is_pinned_again(sample: Sample, empty_database: str) -> None:
@@ -53,6 +54,22 @@ def test_schema_file_without_a_migration_is_refused_until_repin_adds_one(
         sample.migrate(empty_database)
     assert len(sample.repin()) == 1
     assert sample.migrate(empty_database).steps == ["0000_base", "0010_more", "0020_new"]
+
+
+def test_repin_refuses_an_edited_file_of_a_release_without_git(sample: Sample) -> None:
+    """As in an archive of the sources, or a clone without tags."""
+    with pytest.raises(MigrationError, match="'v1' is no version"):
+        release(sample.tree, "v1")
+    assert release(sample.tree, "1.0.0") == ["00_base.sql", "10_more.sql"]
+    sample.append("schema/10_more.sql", "\n-- edited after the release\n")
+    with pytest.raises(MigrationError, match=r"release 1\.0\.0 contains this file"):
+        sample.repin()
+    with pytest.raises(MigrationError, match=r"10_more\.sql: the file is not pinned as it is"):
+        release(sample.tree, "1.1.0")
+    sample.write("schema/10_more.sql", FILES["schema/10_more.sql"])
+    sample.write("schema/20_new.sql", "create table app.new_one (id int);\n")
+    assert len(sample.repin()) == 1
+    assert release(sample.tree, "1.1.0") == ["20_new.sql"]
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")

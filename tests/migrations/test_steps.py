@@ -21,7 +21,8 @@ def test_empty_database_is_migrated_and_a_second_run_changes_nothing(
 ) -> None:
     first = sample.migrate(empty_database)
     assert first.steps == ["0000_base", "0010_more"]
-    assert (first.files_applied, len(first.files_changed)) == (4, 4)
+    assert len(first.files_changed) == 4
+    assert first.objects == ["created the objects of 4 files"]
     again = sample.migrate(empty_database)
     assert not again.changed
     assert again.lines()[0] == "nothing to do"
@@ -234,7 +235,7 @@ def test_database_owner_without_superuser_can_migrate(sample: Sample, empty_data
 
 
 def test_failed_migration_releases_the_lock(sample: Sample, empty_database: str) -> None:
-    sample.write("api/things.sql", "this is no sql")
+    sample.write("api/things.sql", "create view api.things as selec 1")
     for _ in range(2):
         with pytest.raises(MigrationError, match="syntax error"):
             sample.migrate(empty_database)
@@ -245,9 +246,7 @@ def test_failed_migration_releases_the_lock(sample: Sample, empty_database: str)
 
 
 def test_report_lists_what_was_applied() -> None:
-    report = Report(steps=["0001_a"], files_applied=3, files_changed=["api/a.sql"], jobs_unscheduled=["b"])
-    assert report.lines() == [
-        "applied 0001_a",
-        "applied 3 files of functions, policies and api (1 new or changed, 0 removed)",
-        "unscheduled hub:b",
-    ]
+    report = Report(steps=["0001_a"], objects=["replaced function app.a"], jobs_unscheduled=["b"])
+    assert report.lines() == ["applied 0001_a", "replaced function app.a", "unscheduled hub:b"]
+    many = Report(objects=[f"replaced function app.f{number}" for number in range(23)])
+    assert many.lines()[-1] == "and 3 more of functions, policies and api"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from adapters.erp.settings import Settings as ErpSettings
 from devtools.failover import configs
 from hub import paths
 from hub.settings import Settings
@@ -48,6 +49,7 @@ def test_compose_runs_every_part_of_the_stack(compose: dict[str, Any]) -> None:
         "cache",
         "whatsapp",
         "web",
+        "erp",
         "replica",
         "reports",
         *HIGH_AVAILABILITY,
@@ -61,6 +63,18 @@ def test_compose_runs_every_part_of_the_stack(compose: dict[str, Any]) -> None:
             context = Path(build if isinstance(build, str) else build["context"])
             dockerfile = context / "Dockerfile" if isinstance(build, str) else context / build["dockerfile"]
             assert (ROOT / dockerfile).exists(), name
+
+
+def test_compose_runs_the_erp_adapter_in_a_profile(compose: dict[str, Any]) -> None:
+    """Its settings are those of the adapter, and every required one can be set."""
+    service = compose["services"]["erp"]
+    assert (service["profiles"], service["command"]) == (["erp"], ["adapters.erp"])
+    names = {f"HUB_{name.upper()}" for name in ErpSettings.model_fields}
+    assert set(service["environment"]) <= names
+    required = {"HUB_ERP_KIND", "HUB_ERP_URL", "HUB_ERP_DATABASE", "HUB_ERP_LOGIN", "HUB_ERP_PASSWORD"}
+    assert required | {"HUB_ERP_FOLDER", "HUB_JWT_SECRET", "HUB_LISTEN_URL"} <= set(service["environment"])
+    assert service["volumes"] == ["${HUB_ERP_FOLDER:-erp-folder}:/erp"]
+    assert "erp-folder" in compose["volumes"]
 
 
 def test_compose_service_waits_for_the_health_of_what_it_needs(compose: dict[str, Any]) -> None:

@@ -11,11 +11,12 @@ import httpx
 import psycopg
 import pytest
 
-from hub import settings
+from hub import postgres, settings
 from hub.cluster import Cluster
 from hub.stack.declared import DeclaredProgram
 from tests.stack.conftest import Hub, command_line
 from tests.support import test_cluster
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -59,10 +60,26 @@ def test_stack_starts_again_after_kill_9_and_stops(hub: Hub, folder: Path) -> No
 
     listed = hub("jobs", "list")
     assert listed.returncode == 0
+    _reset(hub, folder)
     _rotate_the_key(hub, folder)
     down = hub("down")
     assert "PostgreSQL" in down.stdout
     assert hub("down").stdout.strip() == "nothing was running"
+
+
+def _reset(hub: Hub, folder: Path) -> None:
+    """hub reset: the database is empty, and jobs run again although their database was dropped."""
+    url = settings.read(folder).superuser_url
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("insert into app.brands (name) values ('before')")
+    assert hub("reset").returncode == 1
+    done = hub("reset", "--yes")
+    assert done.returncode == 0, done.stderr
+    with psycopg.connect(url, autocommit=True) as conn:
+        assert conn.execute("select count(*) from app.brands").fetchone() == (0,)
+        if postgres.has_extension("pg_cron"):
+            launcher = "select from pg_stat_activity where backend_type like 'pg_cron%'"
+            wait_until(lambda: conn.execute(launcher).rowcount)
 
 
 def _rotate_the_key(hub: Hub, folder: Path) -> None:

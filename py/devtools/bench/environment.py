@@ -21,7 +21,7 @@ from hub import postgres
 from hub.environment import child_environment
 from hub.migrate import migrate
 
-_FIRST_PORT = 56815
+_FIRST_PORT = 26815
 _SETTINGS = {
     # PostgreSQL's defaults, but no checkpoint runs within a round.
     "max_wal_size": "8GB",

@@ -19,7 +19,7 @@ from hub.pages import node as nodes
 from hub.ports import HOST, next_free
 from hub.stack.layout import Stack
 
-_PORT = 38180
+_PORT = 28180
 _TYPES = "../web/common/database.ts"
 
 

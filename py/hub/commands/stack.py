@@ -102,6 +102,8 @@ def reset(*, yes: bool) -> None:
     with psycopg.connect(stack.cluster.url(), autocommit=True) as conn:
         name = psycopg.sql.Identifier(stack.settings.database)
         conn.execute(psycopg.sql.SQL("drop database if exists {} with (force)").format(name))
+    # Dropping the database ends pg_cron's launcher; some versions of it start no other one.
+    stack.cluster.stop()
     bring_up()
     say("the database is empty and migrated")
 

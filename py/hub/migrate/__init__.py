@@ -2,6 +2,6 @@
 
 from hub.migrate.errors import MigrationError
 from hub.migrate.report import Report
-from hub.migrate.runner import migrate
+from hub.migrate.runner import migrate, preview
 
-__all__ = ["MigrationError", "Report", "migrate"]
+__all__ = ["MigrationError", "Report", "migrate", "preview"]

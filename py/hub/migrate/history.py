@@ -8,7 +8,7 @@ migrate`.
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,8 +16,9 @@ import psycopg
 from yoyo import exceptions, read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import parse_uri
-from yoyo.migrations import MigrationList
+from yoyo.migrations import Migration, MigrationList
 
+from hub.migrate import locks
 from hub.migrate.bootstrap import OWNER
 from hub.migrate.errors import MigrationError
 from hub.migrate.steps import PIN
@@ -92,21 +93,53 @@ def apply_pending(conn: psycopg.Connection[Any], tree: Tree) -> list[str]:
         if not conn.execute("select to_regclass('migration.yoyo_lock')").fetchall()[0][0]:
             backend.create_lock_table()
         backend.break_lock()  # of a killed process: under the advisory lock, no other one runs
-        _refuse_drift(conn, tree)
-        _refuse_newer(conn, migrations)
-        applied = []
-        for migration in backend.to_apply(migrations):
-            with backend.transaction():
-                migration.process_steps(backend, "apply")
-                backend.mark_one(migration)
-            applied.append(str(migration.id))
-        return applied
+        refuse_drift(conn, tree)
+        refuse_newer(conn, migrations)
+        pending = backend.to_apply(migrations)
+        refuse_late(conn, [migration.id for migration in pending])
+        for migration in pending:
+            try:
+                for attempt in locks.attempts():
+                    with attempt:
+                        _apply(backend, migration)
+            except locks.BUSY as busy:
+                raise locks.busy(busy, migration.id) from busy
+        return [str(migration.id) for migration in pending]
     finally:
         conn.execute("reset role")
         conn.execute("reset search_path")
 
 
-def _refuse_drift(conn: psycopg.Connection[Any], tree: Tree) -> None:
+def _apply(backend: _Backend, migration: Migration) -> None:
+    """Apply a step and mark it, in one transaction unless its module says `__transactional__ = False`."""
+    if not migration.use_transactions:
+        migration.process_steps(backend, "apply")
+    with backend.transaction():
+        if migration.use_transactions:
+            migration.process_steps(backend, "apply")
+        backend.mark_one(migration)
+
+
+def applied(conn: psycopg.Connection[Any]) -> list[str]:
+    """Ids of the steps that were applied, in their order."""
+    if not conn.execute("select to_regclass('migration._yoyo_migration')").fetchall()[0][0]:
+        return []
+    rows = conn.execute("select migration_id from migration._yoyo_migration order by 1").fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def refuse_late(conn: psycopg.Connection[Any], pending: Sequence[str]) -> None:
+    """Refuse steps that sort before an applied one: new databases would apply them in another order."""
+    last = max(applied(conn), default="")
+    late = sorted(step for step in pending if step < last)
+    if late:
+        raise MigrationError(
+            f"{', '.join(late)} sorts before {last}, which this database has already applied",
+            hint="number the new file of sql/schema after the last one, and run ./hub dev repin",
+        )
+
+
+def refuse_drift(conn: psycopg.Connection[Any], tree: Tree) -> None:
     """Refuse a database that was created from an earlier version of a schema file."""
     for path, digest in conn.execute(
         "select path, sha256 from migration.schema_file order by path"
@@ -120,13 +153,10 @@ def _refuse_drift(conn: psycopg.Connection[Any], tree: Tree) -> None:
             )
 
 
-def _refuse_newer(conn: psycopg.Connection[Any], migrations: MigrationList) -> None:
+def refuse_newer(conn: psycopg.Connection[Any], migrations: MigrationList) -> None:
     """Refuse a database with steps that this checkout does not contain."""
     known = {migration.id for migration in migrations}
-    if not conn.execute("select to_regclass('migration._yoyo_migration')").fetchall()[0][0]:
-        return
-    rows = conn.execute("select migration_id from migration._yoyo_migration order by migration_id").fetchall()
-    unknown = [row[0] for row in rows if row[0] not in known]
+    unknown = [step for step in applied(conn) if step not in known]
     if unknown:
         raise MigrationError(
             f"the database is ahead of this checkout: it has {', '.join(unknown)}",

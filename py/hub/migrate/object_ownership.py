@@ -1,6 +1,6 @@
 """Records which objects once-only schema files created; all others belong to repeatable files.
 
-Repeatable objects are dropped and created again by each migration that changes one. Functions and views of a
+Repeatable objects are dropped if no file declares them, and may be created again. Functions and views of a
 schema file, such as the function of a column default or a materialized view, must survive this, so each
 schema step records what it added. Triggers and policies always belong to repeatable files: a schema file that
 creates one is refused.
@@ -32,10 +32,19 @@ create table if not exists migration.repeatable (
   sha256 text not null,
   applied_at timestamptz not null default now()
 );
+create table if not exists migration.repeatable_object (
+  kind text not null,
+  name text not null,
+  source text not null,
+  state text not null,
+  primary key (kind, name)
+);
 comment on schema migration is 'The ledger of hub migrate, which alone writes to it';
 comment on table migration.schema_file is 'Once-only files that were applied, with their hash';
 comment on table migration.schema_object is 'Functions and views of once-only files, which are not dropped';
 comment on table migration.repeatable is 'Repeatable files, with the hash of their last application';
+comment on table migration.repeatable_object is
+  'Statements of repeatable files: hashes of their source, and of the object that they led to';
 """
 
 _OBJECTS = """
@@ -74,7 +83,11 @@ def record(conn: psycopg.Connection[Any], path: str, digest: str, before: set[tu
                 path=Path("sql", path),
                 hint="move triggers to sql/functions and policies to sql/policies",
             )
-    conn.execute("insert into migration.schema_file (path, sha256) values (%s, %s)", [path, digest])
+    # A step outside a transaction may have been interrupted before it was marked as applied.
+    conn.execute(
+        "insert into migration.schema_file (path, sha256) values (%s, %s) on conflict (path) do nothing",
+        [path, digest],
+    )
     for kind, identity in added:
         conn.execute(
             "insert into migration.schema_object (kind, identity, path) values (%s, %s, %s)"

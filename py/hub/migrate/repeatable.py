@@ -1,130 +1,131 @@
-"""Applies functions, policies and api: when one file changed, all are dropped and created in one transaction.
+"""Applies functions, policies and api: what changed, and what depends on it, in one transaction.
 
-See docs/adr/0002-repeatable-sql.md for the reasons. A repeatable file may create functions, views, triggers,
-policies, grants and comments. Objects of schema files (migration.schema_object) stay.
+See docs/adr/0002-repeatable-sql.md for the reasons. A repeatable file may create functions, views, types of
+the schema `api`, triggers, policies, grants and comments. Objects of schema files
+(migration.schema_object) stay.
 """
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import errors
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from hub.migrate import object_ownership, script
+from hub.migrate import declarations, inventory, locks, object_ownership, script
 from hub.migrate.bootstrap import OWNER
-from hub.migrate.errors import MigrationError
+from hub.migrate.changes import Changes, apply_all, depended_on
+from hub.migrate.declarations import Declared
+from hub.migrate.inventory import CALLERS
 from hub.migrate.report import Report
 from hub.migrate.tree import Tree, sha256, shown
-from hub.migrate.validate import validate
-
-CALLERS = (
-    "anon", "partner", "agent", "admin", "superadmin", "subdist", "erp", "messenger", "cache",
-    "monitor", "authenticator",
-)  # fmt: skip
-"""Roles whose privileges come from repeatable files only; grants to other roles stay."""
+from hub.migrate.validate import invalid
 
 _STEPS = "schema"
-_LOCK_TIMEOUT = "3s"
-_ATTEMPTS = 10
-_MISSING = (errors.UndefinedFunction, errors.UndefinedTable, errors.UndefinedObject)
-"""Errors of a file that names an object of a file not yet applied."""
 
 
 def apply_repeatables(conn: psycopg.Connection[Any], tree: Tree, report: Report) -> None:
-    """Apply all files of functions, policies and api if one differs from the database; fill `report`.
+    """Make the functions, policies and api of the database those of the files; fill `report`.
 
-    Raises MigrationError, after a rollback, if a file fails or the tables stay locked.
+    The first time all are created. Raises MigrationError, after a rollback, if a file fails or a table stays
+    locked.
     """
     files = tree.repeatable_files()
     wanted = {name: sha256(path) for name, path in files.items()}
     stored: dict[str, str] = dict(conn.execute("select path, sha256 from migration.repeatable").fetchall())
-    steps = conn.execute("select path, sha256 from migration.schema_file order by path").fetchall()
-    # New tables need grants and policies, also if the run that created them failed before this point.
-    wanted[_STEPS] = hashlib.sha256(repr(steps).encode()).hexdigest()
-    changed = sorted(name for name, digest in wanted.items() if stored.get(name) != digest)
-    removed = sorted(stored.keys() - wanted.keys())
-    if not (changed or removed):
+    # New tables need grants, also if the run that created them failed before this point.
+    wanted[_STEPS] = _steps(conn)
+    if stored == wanted and _is_unchanged(conn):
         return
+    declared = declarations.read(files)
+    done: list[str] = []
+    paths = list(files.values())
     try:
-        for attempt in Retrying(
-            retry=retry_if_exception_type((errors.LockNotAvailable, errors.DeadlockDetected)),
-            stop=stop_after_attempt(_ATTEMPTS),
-            wait=wait_exponential(multiplier=0.2, max=5),
-            reraise=True,
-        ):
+        for attempt in locks.attempts():
             with attempt, conn.transaction():
-                _recreate(conn, files, wanted)
-    except (errors.LockNotAvailable, errors.DeadlockDetected) as busy:
-        raise MigrationError(
-            f"the tables were locked in {_ATTEMPTS} attempts of {_LOCK_TIMEOUT}: {str(busy).strip()}",
-            hint="look for long transactions in pg_stat_activity, then run hub migrate again",
-        ) from busy
-    report.files_applied, report.files_changed, report.files_removed = (
-        len(files),
-        [c for c in changed if c != _STEPS],
-        removed,
+                _prepare(conn)
+                ledger = inventory.recorded(conn)
+                if ledger:
+                    done = Changes(conn, declared, ledger).apply(
+                        regrant=stored.get(_STEPS) != wanted[_STEPS],
+                        invalid=lambda names: invalid(conn, paths, names),
+                    )
+                else:
+                    done = _recreate(conn, paths)
+                    for error in invalid(conn, paths).values():
+                        raise error
+    except locks.BUSY as busy:
+        raise locks.busy(busy, "functions, policies and api") from busy
+    # A transaction of its own, because it takes longer than the locks may last. If it fails, the next
+    # migration finds differences, and applies again what is the same.
+    with conn.transaction():
+        _prepare(conn)
+        if done:
+            inventory.record(conn, declared)
+        _store(conn, wanted)
+    report.objects = done
+    report.files_changed = sorted(
+        name for name, digest in wanted.items() if stored.get(name) != digest and name != _STEPS
     )
+    report.files_removed = sorted(stored.keys() - wanted.keys())
 
 
-def _recreate(conn: psycopg.Connection[Any], files: dict[str, Path], wanted: dict[str, str]) -> None:
+def planned(conn: psycopg.Connection[Any], tree: Tree) -> list[tuple[str, Declared]]:
+    """What a migration would do, each with the statement or, for a drop, without text; changes nothing."""
+    declared = declarations.read(tree.repeatable_files())
+    with conn.transaction(force_rollback=True):
+        conn.execute("set local search_path = ''")
+        if not conn.execute("select to_regclass('migration.repeatable_object')").fetchall()[0][0]:
+            return [("create", statement) for statement in declared]
+        ledger = inventory.recorded(conn)
+        if not ledger:
+            return [("create", statement) for statement in declared]
+        return Changes(conn, declared, ledger).planned()
+
+
+def _is_unchanged(conn: psycopg.Connection[Any]) -> bool:
+    with conn.transaction(force_rollback=True):
+        conn.execute("set local search_path = ''")
+        return inventory.is_unchanged(conn)
+
+
+def _steps(conn: psycopg.Connection[Any]) -> str:
+    rows = conn.execute("select path, sha256 from migration.schema_file order by path").fetchall()
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+def _prepare(conn: psycopg.Connection[Any]) -> None:
     conn.execute(f"set local role {OWNER}")
-    # Dropping a policy takes an exclusive lock: give up soon instead of queueing all callers behind it.
-    conn.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
+    conn.execute(f"set local lock_timeout = {locks.WAIT_MS}")
     conn.execute("set local statement_timeout = 0")
     conn.execute("set local search_path = ''")
     # Files refer to functions of later files; bodies are validated at the end.
     conn.execute("set local check_function_bodies = off")
     conn.execute("set local client_min_messages = warning")
-    _drop(conn)
-    _apply(conn, list(files.values()))
-    validate(conn, list(files.values()))
+
+
+def _store(conn: psycopg.Connection[Any], wanted: dict[str, str]) -> None:
     conn.execute("delete from migration.repeatable where path <> all (%s)", [list(wanted)])
-    for name, digest in wanted.items():
-        conn.execute(
-            "insert into migration.repeatable (path, sha256) values (%s, %s) on conflict (path)"
-            " do update set sha256 = excluded.sha256, applied_at = now()"
-            " where repeatable.sha256 <> excluded.sha256",
-            [name, digest],
-        )
+    conn.execute(
+        "insert into migration.repeatable (path, sha256) select * from unnest(%s::text[], %s::text[])"
+        " on conflict (path) do update set sha256 = excluded.sha256, applied_at = now()"
+        " where repeatable.sha256 <> excluded.sha256",
+        [list(wanted), list(wanted.values())],
+    )
 
 
-def _apply(conn: psycopg.Connection[Any], files: list[Path]) -> None:
-    """Apply every file; a file that needs an object of a later one is applied again after it.
-
-    Raises the MigrationError of the first file that fails in every order.
-    """
-    while files:
-        postponed: list[Path] = []
-        failure: MigrationError | None = None
-        for path in files:
-            try:
-                with conn.transaction():
-                    script.run(conn, shown(path), path.read_text())
-            except MigrationError as error:
-                if not isinstance(error.__cause__, _MISSING):
-                    raise
-                postponed.append(path)
-                failure = failure or error
-        if failure and len(postponed) == len(files):
-            raise failure
-        files = postponed
-
-
-def _drop(conn: psycopg.Connection[Any]) -> None:
-    """Drop the objects of repeatable files, and revoke their grants."""
+def _recreate(conn: psycopg.Connection[Any], files: list[Path]) -> list[str]:
+    """Drop whatever is there and apply all files: a database without a ledger."""
     conn.execute("drop schema if exists api cascade")
     conn.execute("create schema api")
-    for command in _commands(conn):
+    for command in _drops(conn):
         try:
             conn.execute(command)
         except errors.DependentObjectsStillExist as held:
-            message, hint = script.describe(held.diag)
-            raise MigrationError(
-                f"{message}; an object of a schema file depends on it",
-                hint=f"{hint}\n  move functions of defaults, constraints and indexes to sql/schema",
-            ) from held
+            raise depended_on(held) from held
+    apply_all(files, lambda path: script.run(conn, shown(path), path.read_text()), conn.transaction)
+    return [f"created the objects of {len(files)} files"]
 
 
 _COMMANDS = """
@@ -167,7 +168,7 @@ having count(*) > 0
 """
 
 
-def _commands(conn: psycopg.Connection[Any]) -> Any:
+def _drops(conn: psycopg.Connection[Any]) -> Iterator[str]:
     """Commands that drop the repeatable objects of the private schemas.
 
     A query runs after earlier commands.

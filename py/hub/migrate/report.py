@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+_SHOWN = 20
+
 
 @dataclass
 class Report:
@@ -9,10 +11,10 @@ class Report:
 
     steps: list[str] = field(default_factory=list)
     """Ids of the yoyo migrations that were applied."""
-    files_applied: int = 0
-    """Number of repeatable files that were applied: all, if one of them changed."""
+    objects: list[str] = field(default_factory=list)
+    """What was done to functions, policies and api, a line each."""
     files_changed: list[str] = field(default_factory=list)
-    """Repeatable files that are new or edited."""
+    """Repeatable files that are new or edited, if only in a comment."""
     files_removed: list[str] = field(default_factory=list)
     jobs_scheduled: list[str] = field(default_factory=list)
     jobs_unscheduled: list[str] = field(default_factory=list)
@@ -24,19 +26,15 @@ class Report:
     def changed(self) -> bool:
         """Whether the migration changed the database."""
         return bool(
-            self.steps
-            or self.files_applied
-            or self.jobs_scheduled
-            or self.jobs_unscheduled
-            or self.secret_stored
+            self.steps or self.objects or self.jobs_scheduled or self.jobs_unscheduled or self.secret_stored
         )
 
     def lines(self) -> list[str]:
         """The lines to print."""
         out = [f"applied {step}" for step in self.steps]
-        if self.files_applied:
-            changed = f"{len(self.files_changed)} new or changed, {len(self.files_removed)} removed"
-            out.append(f"applied {self.files_applied} files of functions, policies and api ({changed})")
+        out += self.objects[:_SHOWN]
+        if len(self.objects) > _SHOWN:
+            out.append(f"and {len(self.objects) - _SHOWN} more of functions, policies and api")
         out += [f"scheduled hub:{job}" for job in self.jobs_scheduled]
         out += [f"unscheduled hub:{job}" for job in self.jobs_unscheduled]
         if self.secret_stored:

@@ -13,6 +13,7 @@ from hub import paths
 from hub.errors import UserError
 from hub.migrate import object_ownership
 from hub.migrate.bootstrap import OWNER, bootstrap
+from hub.migrate.dry_run import dry_run
 from hub.migrate.errors import MigrationError
 from hub.migrate.history import apply_pending
 from hub.migrate.jobs import apply_jobs
@@ -72,6 +73,21 @@ def migrate(
         message, hint = describe(error.diag) if error.diag.message_primary else (str(error).strip(), "")
         raise MigrationError(message, hint=hint) from error
     return report
+
+
+def preview(
+    database_url: str, *, sql_root: Path | None = None, migrations_root: Path | None = None
+) -> list[str]:
+    """The SQL of a migration with the locks that it takes, as lines; changes nothing.
+
+    Raises as `migrate` does.
+    """
+    try:
+        with _connect(database_url) as conn:
+            return dry_run(conn, sql_root, migrations_root)
+    except psycopg.Error as error:
+        message, hint = describe(error.diag) if error.diag.message_primary else (str(error).strip(), "")
+        raise MigrationError(message, hint=hint) from error
 
 
 def _connect(url: str) -> psycopg.Connection[Any]:

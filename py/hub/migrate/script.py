@@ -31,10 +31,14 @@ _TRANSACTION_WORDS = {"begin", "commit", "rollback", "start", "end", "abort", "s
 
 @dataclass(frozen=True)
 class Statement:
-    """A top-level statement: its offset in characters from 0, and its first word in lower case."""
+    """A top-level statement: its offsets in characters from 0, and its first word in lower case.
+
+    `end` is that of its last token, before the semicolon.
+    """
 
     start: int
     word: str
+    end: int = 0
 
 
 def _past_comment(text: str, start: int) -> int:
@@ -49,7 +53,7 @@ def _past_comment(text: str, start: int) -> int:
 def statements(text: str) -> list[Statement]:
     """The top-level statements of an SQL text, in order."""
     found: list[Statement] = []
-    start, word, previous, depth, at = -1, "", "", 0, 0
+    start, word, previous, depth, at, end = -1, "", "", 0, 0, 0
     while at < len(text) and (token := _TOKEN.match(text, at)):
         kind, at = token.lastgroup, token.end()
         if kind == "space":
@@ -63,10 +67,11 @@ def statements(text: str) -> list[Statement]:
         this = token.group().lower() if kind in ("word", "mark") else ""
         if this == ";" and depth == 0:
             if start >= 0:
-                found.append(Statement(start, word))
+                found.append(Statement(start, word, end))
             start, word = -1, ""
         elif start < 0:
             start, word = token.start(), this
+        end = at
         # Semicolons inside `begin atomic ... end`, which may contain `case ... end`, and inside rules do not
         # end it.
         if this == "(" or (this == "atomic" and previous == "begin") or (this == "case" and depth):
@@ -75,7 +80,24 @@ def statements(text: str) -> list[Statement]:
             depth -= 1
         previous = this
     if start >= 0:
-        found.append(Statement(start, word))
+        found.append(Statement(start, word, end))
+    return found
+
+
+def tokens(text: str) -> list[str]:
+    """The tokens of a statement without spaces and comments; words outside quotes in lower case."""
+    found: list[str] = []
+    at = 0
+    while at < len(text) and (token := _TOKEN.match(text, at)):
+        kind, at = token.lastgroup, token.end()
+        if kind == "comment":
+            at = _past_comment(text, token.start())
+        elif kind == "dollar":
+            close = text.find(token.group(), at)
+            at = len(text) if close < 0 else close + len(token.group())
+            found.append(text[token.start() : at])
+        elif kind != "space":
+            found.append(token.group().lower() if kind == "word" else token.group())
     return found
 
 

@@ -5,6 +5,9 @@
     __depends__ = {"0000_foundation"}
     steps = [schema_file("11_regions.sql", sha256="...")]
 
+A file that begins with `-- transaction: none` runs outside a transaction, and its module has
+`__transactional__ = False` (see hub.migrate.concurrently).
+
 yoyo does not detect that an applied file was edited; the pin does. `hub dev repin` writes both.
 """
 
@@ -14,7 +17,7 @@ from typing import Any
 import psycopg
 from yoyo import step
 
-from hub.migrate import object_ownership, script
+from hub.migrate import concurrently, locks, object_ownership, script
 from hub.migrate.errors import MigrationError
 from hub.migrate.tree import current_tree, sha256, shown
 
@@ -28,11 +31,16 @@ def schema_file(name: str, *, sha256: str) -> Any:
     check_pin(path, sha256)
 
     def apply(conn: psycopg.Connection[Any]) -> None:
-        conn.execute("set local search_path = ''")
+        text = path.read_text()
+        conn.execute("set search_path = ''")
         before = object_ownership.objects(conn)
-        script.run(conn, shown(path), path.read_text())
+        if concurrently.is_outside_transaction(text):
+            concurrently.run(conn, shown(path), text)
+        else:
+            conn.execute(f"set local lock_timeout = {locks.WAIT_MS}")
+            script.run(conn, shown(path), text)
         object_ownership.record(conn, f"schema/{name}", sha256, before)
-        conn.execute("set local search_path = migration")
+        conn.execute("set search_path = migration")
 
     return step(apply)
 

@@ -20,27 +20,44 @@ select p.oid, p.oid::regprocedure::text, p.prosrc, v.oid::regproc::text,
 from pg_catalog.pg_proc p
 join pg_catalog.pg_language l on l.oid = p.prolang
 join pg_catalog.pg_proc v on v.oid = l.lanvalidator
-where p.pronamespace::regnamespace::text = any(%s) and l.lanname in ('sql', 'plpgsql')
+where p.pronamespace::regnamespace::text = any(%(schemas)s) and l.lanname in ('sql', 'plpgsql')
+  and (%(names)s::text[] is null or exists (
+    select from unnest(%(names)s::text[]) as n
+    where n = p.pronamespace::regnamespace || '.' || p.proname or strpos(p.prosrc, n) > 0))
 order by p.oid
 """
 _BODY_LINE = re.compile(r"(?:near )?line (\d+)")
 
 
-def validate(conn: psycopg.Connection[Any], files: list[Path]) -> None:
-    """Raise MigrationError with file and line for the first function with an invalid body."""
+def invalid(
+    conn: psycopg.Connection[Any], files: list[Path], names: set[str] | None = None
+) -> dict[str, MigrationError]:
+    """The functions with an invalid body, by name, with an error that has file and line.
+
+    `names` limits the functions to those that have, or whose bodies mention, one of these qualified names.
+    """
+    found: dict[str, MigrationError] = {}
     conn.execute("set local check_function_bodies = on")
-    for oid, name, body, validator, path in conn.execute(
-        _FUNCTIONS, [[*object_ownership.PRIVATE_SCHEMAS, "api"]]
-    ).fetchall():
+    arguments = {
+        "schemas": [*object_ownership.PRIVATE_SCHEMAS, "api"],
+        "names": None if names is None else list(names),
+    }
+    for oid, name, body, validator, path in conn.execute(_FUNCTIONS, arguments).fetchall():
         # CREATE FUNCTION validates a body under the search_path of the function.
         conn.execute("select set_config('search_path', %s, true)", ["" if path == '""' else path])
         try:
-            conn.execute(f"select pg_catalog.{validator}(%s)", [oid])
+            with conn.transaction():
+                conn.execute(f"select pg_catalog.{validator}(%s)", [oid])
         except psycopg.Error as error:
             message, hint = script.describe(error.diag)
             file, line = _locate(files, body, error.diag)
-            raise MigrationError(f"{name}: {message}", path=file, line=line, hint=hint) from error
+            found[name.partition("(")[0]] = MigrationError(
+                f"{name}: {message}", path=file, line=line, hint=hint
+            )
+            found[name.partition("(")[0]].__cause__ = error
     conn.execute("set local search_path = ''")
+    conn.execute("set local check_function_bodies = off")
+    return found
 
 
 def _locate(files: list[Path], body: str, diagnostic: Any) -> tuple[Path | None, int | None]:
