@@ -136,7 +136,10 @@ def test_adapter_that_reaches_no_provider_is_a_fault() -> None:
     checks = {"gateway": {"ok": True, "detail": ""}, "whatsapp": {"ok": False, "detail": "token refused"}}
     with adapter(503, {"status": "trouble", "checks": checks}) as url:
         assert_fault(stack.adapter("whatsapp", url), "whatsapp: whatsapp (token refused)")
-    with adapter(200, {"status": "ok", "checks": {}}) as url:
+    channels = {"WHATSAPP": "HTTP 503", "EMAIL": "ok"}
+    with adapter(200, {"status": "ok", "checks": {}, "channels": channels}) as url:
+        assert_fault(stack.adapter("whatsapp", url), "whatsapp: WHATSAPP (HTTP 503)")
+    with adapter(200, {"status": "ok", "checks": {}, "channels": {"EMAIL": "ok"}}) as url:
         assert stack.adapter("whatsapp", url).passed
     assert_fault(stack.adapter("erp", "http://127.0.0.1:9/health/ready"), "erp does not answer")
 

@@ -121,7 +121,7 @@ def _programs(stack: Stack) -> Iterator[Finding]:
         )
     for name, port in _ADAPTERS.items():
         if name in states and states[name]["statename"] == "RUNNING":
-            yield adapter(name, f"http://{HOST}:{getattr(stack.settings, port)}/health/ready")
+            yield adapter(name, f"http://{HOST}:{getattr(stack.settings, port)}/health")
 
 
 def adapter(name: str, url: str) -> Finding:
@@ -135,8 +135,12 @@ def adapter(name: str, url: str) -> Finding:
     failing = [
         f"{check} ({found['detail']})" for check, found in body.get("checks", {}).items() if not found["ok"]
     ]
+    # A channel whose provider is away does not make the adapter unready: it waits, and so do its messages.
+    failing += [
+        f"{channel} ({state})" for channel, state in body.get("channels", {}).items() if state != "ok"
+    ]
     return Finding(
-        answer.status_code == 200,
+        answer.status_code == 200 and not failing,
         f"{name} reaches what it needs" if not failing else f"{name}: {', '.join(failing)}",
         _STOPPED[name],
         next_step,
