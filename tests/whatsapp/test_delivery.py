@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -202,6 +203,35 @@ def test_unused_slots_are_made_up_for_within_a_twentieth_of_a_second(
     waits.clear()
     asyncio.run(acquire(6))
     assert len(waits) == 6 - at_once
+
+
+def test_requests_that_meta_may_count_in_one_second_stay_below_its_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For three seconds none is answered, as in front of a network that stalls and then delivers all."""
+    now, opened, found = 100.0, ExitStack(), list[int]()
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        if now >= 103 and not found:
+            found.append(sent)
+            opened.close()
+
+    monkeypatch.setattr("adapters.whatsapp.rate_limit.asyncio.sleep", sleep)
+    rate_limit, sent = RateLimit(70, lambda: now), 0
+
+    async def run() -> None:
+        nonlocal sent
+        for _ in range(80):
+            await rate_limit.acquire()
+            rate_limit.begin()
+            opened.callback(rate_limit.end)
+            sent += 1
+
+    asyncio.run(run())
+    assert found == [75]
+    assert now >= 104, "those that were answered count for a second"
 
 
 def test_proxy_of_the_environment_is_not_used(

@@ -76,10 +76,13 @@ class MetaDelivery:
             raise DeliveryError("not a phone number", retry=False)
         if not self._rate_limit.acquire_pair(number):
             raise DeliveryError("131056", retry=True)
+        self._rate_limit.begin()
         try:
             return await self._send(number, message)
         except Exception as error:
             raise failure(error) from error
+        finally:
+            self._rate_limit.end()
 
     async def probe(self) -> None:
         """Read the sending number. Raises as `Delivery.probe`, and for a refused token."""
