@@ -479,6 +479,8 @@ COMMENT ON COLUMN app.point_transactions.points IS 'Signed points: positive to t
 
 COMMENT ON COLUMN app.point_transactions.multiplier IS 'Tier multiplier at submission, on EARNED rows';
 
+COMMENT ON COLUMN app.point_transactions.description IS '[pii: text]';
+
 COMMENT ON COLUMN app.point_transactions.created_by IS 'Admin behind an ADJUSTED or EXPIRED row';
 
 COMMENT ON COLUMN app.point_transactions.credit_note_id IS 'Return that gave back points used for the order';
@@ -538,7 +540,7 @@ COMMENT ON TABLE app.redemptions IS 'Redeemed rewards; a cancellation returns th
 
 COMMENT ON COLUMN app.redemptions.points_spent IS 'Points charged at redemption';
 
-COMMENT ON COLUMN app.redemptions.idempotency_key IS 'Caller''s key, unique per partner: the same key returns the same redemption';
+COMMENT ON COLUMN app.redemptions.idempotency_key IS 'Caller''s key, unique per partner: the same key returns the same redemption [pii: key]';
 
 COMMENT ON COLUMN app.redemptions.agent_id IS 'Agent who redeemed in shadow mode, null when the partner did';
 
@@ -589,9 +591,25 @@ CREATE TABLE app.agents (
 
 COMMENT ON TABLE app.agents IS 'Sales agents and headquarters staff. PII';
 
-COMMENT ON COLUMN app.agents.password_hash IS 'bcrypt hash, "!" until the agent chooses a password; no caller''s role can read it';
+COMMENT ON COLUMN app.agents.id IS '[pii: none]';
 
-COMMENT ON COLUMN app.agents.role IS 'SALESMAN serves the agent''s region and those below it; ADMIN and SUPERADMIN are headquarters';
+COMMENT ON COLUMN app.agents.email IS '[pii: contact]';
+
+COMMENT ON COLUMN app.agents.password_hash IS 'bcrypt hash, "!" until the agent chooses a password; no caller''s role can read it [pii: secret]';
+
+COMMENT ON COLUMN app.agents.full_name IS '[pii: name]';
+
+COMMENT ON COLUMN app.agents.phone IS '[pii: contact]';
+
+COMMENT ON COLUMN app.agents.role IS 'SALESMAN serves the agent''s region and those below it; ADMIN and SUPERADMIN are headquarters [pii: none]';
+
+COMMENT ON COLUMN app.agents.region_id IS '[pii: none]';
+
+COMMENT ON COLUMN app.agents.is_active IS '[pii: none]';
+
+COMMENT ON COLUMN app.agents.created_at IS '[pii: none]';
+
+COMMENT ON COLUMN app.agents.updated_at IS '[pii: none]';
 
 CREATE VIEW api.agents WITH (security_invoker='true') AS
  SELECT a.id,
@@ -625,9 +643,13 @@ CREATE TABLE app.order_events (
 
 COMMENT ON TABLE app.order_events IS 'History of each order: what happened and who did it. Append-only; STATUS rows hold every status of the order';
 
+COMMENT ON COLUMN app.order_events.event IS '[pii: none]';
+
 COMMENT ON COLUMN app.order_events.from_status IS 'Status before; null when the order was created';
 
-COMMENT ON COLUMN app.order_events.actor_role IS 'Database role of the caller, "system" for jobs';
+COMMENT ON COLUMN app.order_events.note IS '[pii: text]';
+
+COMMENT ON COLUMN app.order_events.actor_role IS 'Database role of the caller, "system" for jobs [pii: none]';
 
 CREATE VIEW api.order_events WITH (security_invoker='true') AS
  SELECT e.id,
@@ -801,7 +823,7 @@ WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0.02');
 
 COMMENT ON TABLE app.orders IS 'Orders of partners; their status moves by the transition functions only';
 
-COMMENT ON COLUMN app.orders.order_number IS 'Number that people use: ORD-YYMMDD-NNNNNN';
+COMMENT ON COLUMN app.orders.order_number IS 'Number that people use: ORD-YYMMDD-NNNNNN [pii: none]';
 
 COMMENT ON COLUMN app.orders.agent_id IS 'Agent who placed the order in shadow mode, null when the partner did';
 
@@ -821,6 +843,8 @@ COMMENT ON COLUMN app.orders.points_used IS 'Points redeemed at submission; they
 
 COMMENT ON COLUMN app.orders.is_eligible_for_points IS 'True when grand_total reached order.minimum_threshold at submission';
 
+COMMENT ON COLUMN app.orders.notes IS '[pii: text]';
+
 COMMENT ON COLUMN app.orders.is_over_limit IS 'True when the order took credit_used past credit_limit; it is not routed until an admin releases it';
 
 COMMENT ON COLUMN app.orders.routed_at IS 'When the order was routed to its present sub-distributor';
@@ -833,19 +857,21 @@ COMMENT ON COLUMN app.orders.sla_escalated IS 'True when the running clock was e
 
 COMMENT ON COLUMN app.orders.closed_at IS 'When the order was REJECTED or CANCELLED';
 
-COMMENT ON COLUMN app.orders.status_reason IS 'Reason of the rejection or cancellation';
+COMMENT ON COLUMN app.orders.status_reason IS 'Reason of the rejection or cancellation [pii: text]';
 
 COMMENT ON COLUMN app.orders.released_at IS 'When an admin released an over-limit order';
 
-COMMENT ON COLUMN app.orders.erp_reference IS 'The ERP''s reference, set when the ERP acknowledges the order; its stock includes the order from then on';
+COMMENT ON COLUMN app.orders.release_reason IS '[pii: text]';
 
-COMMENT ON COLUMN app.orders.idempotency_key IS 'Caller''s key of the submission, unique per partner';
+COMMENT ON COLUMN app.orders.erp_reference IS 'The ERP''s reference, set when the ERP acknowledges the order; its stock includes the order from then on [pii: none]';
 
-COMMENT ON COLUMN app.orders.request_hash IS 'SHA-256 of the submission''s body: the same key with another body is refused';
+COMMENT ON COLUMN app.orders.idempotency_key IS 'Caller''s key of the submission, unique per partner [pii: key]';
 
-COMMENT ON COLUMN app.orders.rules_applied IS 'Configs at submission: {key: {"value": ..., "version": n}}';
+COMMENT ON COLUMN app.orders.request_hash IS 'SHA-256 of the submission''s body: the same key with another body is refused [pii: key]';
 
-COMMENT ON COLUMN app.orders.over_limit_reason IS 'Why is_over_limit is true, null when it is not';
+COMMENT ON COLUMN app.orders.rules_applied IS 'Configs at submission: {key: {"value": ..., "version": n}} [pii: none]';
+
+COMMENT ON COLUMN app.orders.over_limit_reason IS 'Why is_over_limit is true, null when it is not [pii: none]';
 
 COMMENT ON COLUMN app.orders.due_days IS 'Days from billing to the due date, from invoice.due_days.<tier> at submission; null: not submitted';
 
@@ -1045,6 +1071,8 @@ ALTER TABLE ONLY app.invoices ALTER COLUMN partner_id SET (n_distinct=-0.005);
 
 COMMENT ON TABLE app.invoices IS 'What a partner owes for an order, in one or several parts, issued on approval or by headquarters. amount never changes; amount_paid, amount_credited and the status follow from invoice_payments and invoice_credits';
 
+COMMENT ON COLUMN app.invoices.invoice_number IS '[pii: none]';
+
 COMMENT ON COLUMN app.invoices.amount IS 'IDR billed';
 
 COMMENT ON COLUMN app.invoices.amount_paid IS 'IDR: sum of invoice_payments.amount, payments less reversals and refunds';
@@ -1057,13 +1085,17 @@ COMMENT ON COLUMN app.invoices.created_by IS 'Admin who approved the order or is
 
 COMMENT ON COLUMN app.invoices.partner_id IS 'The order''s partner, repeated for row security and distribution by partner';
 
+COMMENT ON COLUMN app.invoices.cancel_reason IS '[pii: text]';
+
 COMMENT ON COLUMN app.invoices.last_reminder_day IS 'Days from the due date (below 0: before it) of the last reminder; null: there was none';
 
 COMMENT ON COLUMN app.invoices.amount_credited IS 'IDR: sum of invoice_credits.amount, the returned goods. Of a cancelled invoice: what had been credited to it';
 
 COMMENT ON COLUMN app.invoices.amount_written_off IS 'IDR that headquarters has given up, once';
 
-COMMENT ON COLUMN app.invoices.issue_reason IS 'Why headquarters issued it, null when it was issued on approval';
+COMMENT ON COLUMN app.invoices.issue_reason IS 'Why headquarters issued it, null when it was issued on approval [pii: text]';
+
+COMMENT ON COLUMN app.invoices.write_off_reason IS '[pii: text]';
 
 COMMENT ON COLUMN app.invoices.amount_due IS 'IDR that the partner still owes';
 
@@ -1379,6 +1411,19 @@ COMMENT ON FUNCTION api.expire_points(partner_id uuid, points integer, reason te
 points is taken from the balance, at most all of it. idempotency_key is required: the same key with
 the same body returns the same transaction.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, IDEMPOTENCY_CONFLICT 409, POINTS_INSUFFICIENT 422.';
+
+CREATE FUNCTION api.export_partner(partner_id uuid) RETURNS jsonb
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET statement_timeout TO '10min'
+    AS $$ select app.export_partner(export_partner.partner_id) $$;
+
+COMMENT ON FUNCTION api.export_partner(partner_id uuid) IS 'Return everything that is stored about a partner, for a person who asks for their data
+An object with the account, and an array of rows for each table: orders, invoices, payments, points,
+messages, what they wrote, sessions with addresses, the audit trail (masked). Nothing of it is
+hidden from its reader, internal notes included: check before you hand it out.
+The export itself is in the audit trail.
+Errors: NOT_FOUND 404.';
 
 CREATE FUNCTION api.inbound_message(payload jsonb) RETURNS json
     LANGUAGE sql SECURITY DEFINER
@@ -1706,9 +1751,13 @@ CREATE TABLE app.credit_notes (
 
 COMMENT ON TABLE app.credit_notes IS 'Goods that came back, one credit note for each return; append-only';
 
+COMMENT ON COLUMN app.credit_notes.credit_note_number IS '[pii: none]';
+
 COMMENT ON COLUMN app.credit_notes.amount IS 'IDR credited: the sum of its items';
 
 COMMENT ON COLUMN app.credit_notes.points_returned IS 'Points that had paid for the returned goods and came back';
+
+COMMENT ON COLUMN app.credit_notes.reason IS '[pii: text]';
 
 CREATE TABLE app.partner_counted_months (
     partner_id uuid NOT NULL,
@@ -1798,25 +1847,41 @@ WITH (fillfactor='20');
 
 COMMENT ON TABLE app.partners IS 'Salons and barbers that order on credit. PII; deleted softly by deleted_at';
 
-COMMENT ON COLUMN app.partners.email IS 'Login, in lower case; never reused, not even after deletion';
+COMMENT ON COLUMN app.partners.id IS '[pii: none]';
 
-COMMENT ON COLUMN app.partners.phone IS 'WhatsApp number; E.164 with +, normalised on writing';
+COMMENT ON COLUMN app.partners.email IS 'Login, in lower case; never reused, not even after deletion [pii: contact]';
 
-COMMENT ON COLUMN app.partners.password_hash IS 'bcrypt hash, "!" until the partner chooses a password; no caller''s role can read it';
+COMMENT ON COLUMN app.partners.phone IS 'WhatsApp number; E.164 with +, normalised on writing [pii: contact]';
 
-COMMENT ON COLUMN app.partners.chair_count IS 'Chairs in the salon, a measure of its size';
+COMMENT ON COLUMN app.partners.password_hash IS 'bcrypt hash, "!" until the partner chooses a password; no caller''s role can read it [pii: secret]';
 
-COMMENT ON COLUMN app.partners.region_id IS 'Region that decides the routing of orders; null: every order goes to headquarters';
+COMMENT ON COLUMN app.partners.business_name IS '[pii: name]';
 
-COMMENT ON COLUMN app.partners.credit_limit IS 'IDR that may be owed and on order at the same time; 0 means no credit';
+COMMENT ON COLUMN app.partners.tier IS '[pii: none]';
 
-COMMENT ON COLUMN app.partners.credit_used IS 'IDR owed and on order: orders SUBMITTED or PROCESSING, and the unpaid part of live invoices. Kept by the transitions of orders and invoices';
+COMMENT ON COLUMN app.partners.salon_type IS '[pii: none]';
 
-COMMENT ON COLUMN app.partners.point_balance IS 'Sum of point_transactions.points, kept by trg_point_balance; below 0 only after a reversal of points that were spent already';
+COMMENT ON COLUMN app.partners.chair_count IS 'Chairs in the salon, a measure of its size [pii: none]';
 
-COMMENT ON COLUMN app.partners.address IS 'Delivery address';
+COMMENT ON COLUMN app.partners.specialization IS '[pii: text]';
 
-COMMENT ON COLUMN app.partners.deleted_at IS 'When the partner was deleted softly; hidden from every caller since then';
+COMMENT ON COLUMN app.partners.region_id IS 'Region that decides the routing of orders; null: every order goes to headquarters [pii: none]';
+
+COMMENT ON COLUMN app.partners.credit_limit IS 'IDR that may be owed and on order at the same time; 0 means no credit [pii: none]';
+
+COMMENT ON COLUMN app.partners.credit_used IS 'IDR owed and on order: orders SUBMITTED or PROCESSING, and the unpaid part of live invoices. Kept by the transitions of orders and invoices [pii: none]';
+
+COMMENT ON COLUMN app.partners.point_balance IS 'Sum of point_transactions.points, kept by trg_point_balance; below 0 only after a reversal of points that were spent already [pii: none]';
+
+COMMENT ON COLUMN app.partners.is_active IS '[pii: none]';
+
+COMMENT ON COLUMN app.partners.address IS 'Delivery address [pii: address]';
+
+COMMENT ON COLUMN app.partners.created_at IS '[pii: none]';
+
+COMMENT ON COLUMN app.partners.updated_at IS '[pii: none]';
+
+COMMENT ON COLUMN app.partners.deleted_at IS 'When the partner was deleted softly; hidden from every caller since then [pii: none]';
 
 CREATE TABLE app.statistics_period (
     is_single boolean DEFAULT true NOT NULL,
@@ -2009,11 +2074,11 @@ COMMENT ON TABLE app.invoice_payments IS 'Payments received for an invoice, neve
 
 COMMENT ON COLUMN app.invoice_payments.amount IS 'IDR received; negative when it is reversed or refunded';
 
-COMMENT ON COLUMN app.invoice_payments.payment_method IS 'Method of payment, such as transfer, cash or giro';
+COMMENT ON COLUMN app.invoice_payments.payment_method IS 'Method of payment, such as transfer, cash or giro [pii: payment]';
 
-COMMENT ON COLUMN app.invoice_payments.reference_number IS 'Number of the proof of transfer; it counts once per invoice, unless its payment was reversed';
+COMMENT ON COLUMN app.invoice_payments.reference_number IS 'Number of the proof of transfer; it counts once per invoice, unless its payment was reversed [pii: payment]';
 
-COMMENT ON COLUMN app.invoice_payments.notes IS 'Remark of the recorder; of a reversal or a refund its reason';
+COMMENT ON COLUMN app.invoice_payments.notes IS 'Remark of the recorder; of a reversal or a refund its reason [pii: text]';
 
 COMMENT ON COLUMN app.invoice_payments.recorded_by IS 'Admin who recorded the payment, null when the ERP did';
 
@@ -2021,11 +2086,11 @@ COMMENT ON COLUMN app.invoice_payments.paid_at IS 'When the money arrived, as st
 
 COMMENT ON COLUMN app.invoice_payments.partner_id IS 'The invoice''s partner, repeated for row security and distribution by partner';
 
-COMMENT ON COLUMN app.invoice_payments.kind IS 'PAYMENT: money received; REVERSAL: a payment recorded by mistake; REFUND: money paid back';
+COMMENT ON COLUMN app.invoice_payments.kind IS 'PAYMENT: money received; REVERSAL: a payment recorded by mistake; REFUND: money paid back [pii: none]';
 
 COMMENT ON COLUMN app.invoice_payments.reverses_payment_id IS 'The payment that a REVERSAL takes back; each at most once';
 
-COMMENT ON COLUMN app.invoice_payments.reference_key IS 'reference_number without spaces and case';
+COMMENT ON COLUMN app.invoice_payments.reference_key IS 'reference_number without spaces and case [pii: key]';
 
 COMMENT ON COLUMN app.invoice_payments.reference_use IS 'How many payments of the invoice with this reference had been reversed before: the same reference counts again after each reversal';
 
@@ -4120,7 +4185,7 @@ CREATE TABLE app.order_rules (
     snapshot jsonb NOT NULL
 );
 
-COMMENT ON TABLE app.order_rules IS 'The configs that decide an order, one row for each tier, so that a submission reads one row; derived from system_configs by trigger';
+COMMENT ON TABLE app.order_rules IS 'The configs that decide an order, one row for each tier, so that a submission reads one row; derived from system_configs by trigger [pii: none]';
 
 COMMENT ON COLUMN app.order_rules.snapshot IS 'Values and versions of these configs as orders pin them in rules_applied';
 
@@ -5450,6 +5515,108 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.expire_points(p_partner_id uuid, p_points integer, p_reason text, p_idempotency_key text) IS 'Expires points by hand, at most the balance, idempotent by key; returns the transaction''s id. Raises INVALID_ARGUMENT, NOT_FOUND, POINTS_INSUFFICIENT, IDEMPOTENCY_CONFLICT';
+
+CREATE FUNCTION app.export_partner(p_partner_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_account jsonb;
+begin
+  if auth.caller_role() <> 'superadmin' then
+    perform app.fail('NOT_ALLOWED', 'Only superadmins export what is stored about a person');
+  end if;
+  select to_jsonb(p) - 'password_hash' into v_account
+  from app.partners as p where p.id = p_partner_id;
+  if v_account is null then
+    perform app.fail('NOT_FOUND', 'partner');
+  end if;
+  -- The trail says who took the data, when.
+  insert into app.audit_buffer (
+    target_type, action, new_rows, claims, actor_role, forwarded_for
+  )
+  values (
+    'partners', 'EXPORT', json_build_array(json_build_object('id', p_partner_id)),
+    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
+  );
+  return jsonb_build_object(
+    'exported_at', now(),
+    'partners', v_account,
+    'messages', (
+      select coalesce(jsonb_agg(to_jsonb(m) order by m.created_at), '[]')
+      from app.messages as m where m.recipient_id = p_partner_id
+    ),
+    'inbound_messages', (
+      select coalesce(jsonb_agg(to_jsonb(b) - 'payload_hash'), '[]')
+      from app.inbound_messages as b
+      where exists (
+        select from app.partner_contacts(p_partner_id) as c
+        where c.until = 'infinity' and b.payload::text like '%"' || ltrim(c.phone, '+') || '"%'
+      )
+    ),
+    'conversations', (
+      select coalesce(jsonb_agg(to_jsonb(v) - 'hour_hashes'), '[]')
+      from app.conversations as v
+      where v.number in (
+        select c.phone from app.partner_contacts(p_partner_id) as c where c.until = 'infinity'
+      )
+    ),
+    'sessions', (
+      select coalesce(jsonb_agg(to_jsonb(s) order by s.created_at), '[]')
+      from auth.sessions as s where s.subject_id = p_partner_id
+    ),
+    'agent_sessions', (
+      select coalesce(jsonb_agg(to_jsonb(s) order by s.started_at), '[]')
+      from app.agent_sessions as s where s.impersonated_partner_id = p_partner_id
+    ),
+    'sla_escalation_logs', (
+      select coalesce(jsonb_agg(to_jsonb(l)), '[]')
+      from app.sla_escalation_logs as l
+      where l.order_id in (select o.id from app.orders as o where o.partner_id = p_partner_id)
+    ),
+    'audit_logs', (
+      select coalesce(jsonb_agg(to_jsonb(l) order by l.created_at), '[]')
+      from app.audit_logs as l
+      where l.actor_id = p_partner_id or l.on_behalf_of = p_partner_id
+        or l.target_id = any (app.audited_ids(p_partner_id))
+    )
+  ) || app.export_rows(p_partner_id);
+end $$;
+
+COMMENT ON FUNCTION app.export_partner(p_partner_id uuid) IS 'Everything that the hub stores about a partner; only superadmins. Raises NOT_ALLOWED, NOT_FOUND';
+
+CREATE FUNCTION app.export_rows(p_partner_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    AS $_$
+declare
+  v_table record;
+  v_rows jsonb;
+  v_found jsonb := jsonb_build_object();
+begin
+  for v_table in
+    select
+      c.relname as name,
+      array(
+        select s.attname::text from pg_catalog.pg_attribute as s
+        where s.attrelid = c.oid and s.attnum > 0
+          and col_description(c.oid, s.attnum) like '%[pii: secret]%'
+      ) as secrets
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_attribute as a
+      on a.attrelid = c.oid and a.attname = 'partner_id' and not a.attisdropped
+    where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'p')
+    order by c.relname
+  loop
+    execute format(
+      'select coalesce(jsonb_agg(to_jsonb(t) - $2), ''[]'') from app.%I as t'
+      ' where t.partner_id = $1',
+      v_table.name)
+    into v_rows using p_partner_id, v_table.secrets;
+    v_found := v_found || jsonb_build_object(v_table.name, v_rows);
+  end loop;
+  return v_found;
+end $_$;
+
+COMMENT ON FUNCTION app.export_rows(p_partner_id uuid) IS 'The rows of a partner by table, without hashes of passwords';
 
 CREATE FUNCTION app.fail(p_code text, p_details text DEFAULT NULL::text, p_hint text DEFAULT NULL::text) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -12946,6 +13113,14 @@ COMMENT ON TABLE auth.sessions IS 'Sign-in sessions, named by the token''s claim
 
 COMMENT ON COLUMN auth.sessions.subject_id IS 'Id of the partner, agent or sub-distributor';
 
+COMMENT ON COLUMN auth.sessions.role IS '[pii: none]';
+
+COMMENT ON COLUMN auth.sessions.ip_address IS '[pii: address]';
+
+COMMENT ON COLUMN auth.sessions.user_agent IS '[pii: address]';
+
+COMMENT ON COLUMN auth.sessions.revoked_reason IS '[pii: none]';
+
 CREATE FUNCTION auth.session_tokens(p_session auth.sessions, p_refresh_token text) RETURNS json
     LANGUAGE plpgsql
     AS $$
@@ -13566,6 +13741,8 @@ CREATE TABLE app.agent_sessions (
 
 COMMENT ON TABLE app.agent_sessions IS 'Shadow sessions: an agent acts for a partner';
 
+COMMENT ON COLUMN app.agent_sessions.ip_address IS '[pii: address]';
+
 COMMENT ON COLUMN app.agent_sessions.expires_at IS 'End of the session''s token, unless ended_at is earlier';
 
 CREATE VIEW api.agent_sessions WITH (security_invoker='true') AS
@@ -13603,23 +13780,23 @@ COMMENT ON COLUMN app.audit_logs.actor_id IS 'Actor; in shadow mode the agent';
 
 COMMENT ON COLUMN app.audit_logs.target_id IS 'Id of the changed row';
 
-COMMENT ON COLUMN app.audit_logs.target_type IS 'Table of the changed row';
+COMMENT ON COLUMN app.audit_logs.target_type IS 'Table of the changed row [pii: none]';
 
-COMMENT ON COLUMN app.audit_logs.action IS 'INSERT, UPDATE or DELETE';
+COMMENT ON COLUMN app.audit_logs.action IS 'INSERT, UPDATE or DELETE; EXPORT: everything about a partner was read [pii: none]';
 
-COMMENT ON COLUMN app.audit_logs.old_value IS 'Values before: the changed columns; on DELETE the whole row';
+COMMENT ON COLUMN app.audit_logs.old_value IS 'Values before: the changed columns; on DELETE the whole row [pii: masked]';
 
-COMMENT ON COLUMN app.audit_logs.new_value IS 'Values after: the changed columns; on INSERT the whole row';
+COMMENT ON COLUMN app.audit_logs.new_value IS 'Values after: the changed columns; on INSERT the whole row [pii: masked]';
 
-COMMENT ON COLUMN app.audit_logs.ip_address IS 'Caller''s address as a trusted proxy reported it (config auth.trusted_proxies)';
+COMMENT ON COLUMN app.audit_logs.ip_address IS 'Caller''s address as a trusted proxy reported it (config auth.trusted_proxies) [pii: address]';
 
 COMMENT ON COLUMN app.audit_logs.created_at IS 'When the change was made, not when it was moved to this table';
 
-COMMENT ON COLUMN app.audit_logs.actor_role IS 'Database role of the caller';
+COMMENT ON COLUMN app.audit_logs.actor_role IS 'Database role of the caller [pii: none]';
 
 COMMENT ON COLUMN app.audit_logs.on_behalf_of IS 'Partner for whom an agent acted in shadow mode';
 
-COMMENT ON COLUMN app.audit_logs.request_id IS 'X-Request-Id of the request that made the change, which is also in the logs of all programs';
+COMMENT ON COLUMN app.audit_logs.request_id IS 'X-Request-Id of the request that made the change, which is also in the logs of all programs [pii: none]';
 
 CREATE VIEW api.audit_logs WITH (security_invoker='true') AS
  SELECT l.id,
@@ -13651,7 +13828,7 @@ CREATE TABLE app.brands (
     updated_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
-COMMENT ON TABLE app.brands IS 'Cosmetics brands, listed by display_order, then name';
+COMMENT ON TABLE app.brands IS 'Cosmetics brands, listed by display_order, then name [pii: none]';
 
 CREATE VIEW api.brands WITH (security_invoker='true') AS
  SELECT b.id,
@@ -13678,7 +13855,7 @@ CREATE TABLE app.categories (
     CONSTRAINT categories_slug_check CHECK (((slug)::text ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text))
 );
 
-COMMENT ON TABLE app.categories IS 'Product categories as a tree';
+COMMENT ON TABLE app.categories IS 'Product categories as a tree [pii: none]';
 
 COMMENT ON COLUMN app.categories.slug IS 'Name in URLs: lower-case letters, digits and single hyphens';
 
@@ -13769,9 +13946,13 @@ CREATE TABLE app.erp_quarantine (
 
 COMMENT ON TABLE app.erp_quarantine IS 'Rows of the ERP that could not be applied. A row leaves when a later row of its key is applied; a stock row also when its product is created';
 
-COMMENT ON COLUMN app.erp_quarantine.key IS 'SKU; for a payment its invoice and reference number';
+COMMENT ON COLUMN app.erp_quarantine.stream IS '[pii: none]';
 
-COMMENT ON COLUMN app.erp_quarantine.payload IS 'The ERP''s row; one of more than 10000 characters is stored as text, truncated to that length';
+COMMENT ON COLUMN app.erp_quarantine.key IS 'SKU; for a payment its invoice and reference number [pii: content]';
+
+COMMENT ON COLUMN app.erp_quarantine.payload IS 'The ERP''s row; one of more than 10000 characters is stored as text, truncated to that length [pii: content]';
+
+COMMENT ON COLUMN app.erp_quarantine.reason IS '[pii: none]';
 
 COMMENT ON COLUMN app.erp_quarantine.as_of IS 'Time that the row describes; an older row does not replace it';
 
@@ -13811,7 +13992,7 @@ CASE act
 END IS NOT NULL))
 );
 
-COMMENT ON TABLE app.impersonation_notifications IS 'Notifications to partners of each thing that an agent did for them; by e-mail where WhatsApp fails';
+COMMENT ON TABLE app.impersonation_notifications IS 'Notifications to partners of each thing that an agent did for them; by e-mail where WhatsApp fails [pii: none]';
 
 COMMENT ON COLUMN app.impersonation_notifications.message_id IS 'Message in the outbox that carries the notification';
 
@@ -13983,17 +14164,23 @@ WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02');
 
 COMMENT ON TABLE app.messages IS 'Outbox: messages to send; a row commits in the same transaction as its event';
 
-COMMENT ON COLUMN app.messages.template IS 'Name of a template in app.message_templates()';
+COMMENT ON COLUMN app.messages.template IS 'Name of a template in app.message_templates() [pii: none]';
+
+COMMENT ON COLUMN app.messages.recipient_type IS '[pii: none]';
 
 COMMENT ON COLUMN app.messages.recipient_id IS 'Partner, sub-distributor or agent; the address is looked up when the message is claimed. Of a HELD message the nil UUID';
 
-COMMENT ON COLUMN app.messages.variables IS 'Values known when the message was enqueued; those of the order are added when it is claimed';
+COMMENT ON COLUMN app.messages.variables IS 'Values known when the message was enqueued; those of the order are added when it is claimed [pii: content]';
+
+COMMENT ON COLUMN app.messages.status IS '[pii: none]';
 
 COMMENT ON COLUMN app.messages.next_attempt_at IS 'Earliest time of the next claim';
 
 COMMENT ON COLUMN app.messages.lease_until IS 'End of the claim; afterwards it is unknown whether the message was sent';
 
-COMMENT ON COLUMN app.messages.provider_id IS 'The provider''s id (WhatsApp: wamid...)';
+COMMENT ON COLUMN app.messages.provider_id IS 'The provider''s id (WhatsApp: wamid...) [pii: contact]';
+
+COMMENT ON COLUMN app.messages.error_code IS '[pii: none]';
 
 COMMENT ON COLUMN app.messages."position" IS 'Order in which messages were enqueued; ids of the same millisecond do not show it';
 
@@ -14005,9 +14192,9 @@ COMMENT ON COLUMN app.messages.unknown_since IS 'Since when it is unknown whethe
 
 COMMENT ON COLUMN app.messages.repeats IS 'How often the message was sent again although an earlier one may have arrived';
 
-COMMENT ON COLUMN app.messages.refused_id IS 'Provider''s id (empty: none was given) of a free-form message that was refused because the recipient''s last message was too long ago; further attempts use the template';
+COMMENT ON COLUMN app.messages.refused_id IS 'Provider''s id (empty: none was given) of a free-form message that was refused because the recipient''s last message was too long ago; further attempts use the template [pii: contact]';
 
-COMMENT ON COLUMN app.messages.request_id IS 'X-Request-Id of the request that enqueued the message; null: a job did';
+COMMENT ON COLUMN app.messages.request_id IS 'X-Request-Id of the request that enqueued the message; null: a job did [pii: none]';
 
 CREATE VIEW api.messages WITH (security_invoker='true') AS
  SELECT m.id,
@@ -14230,7 +14417,9 @@ CREATE TABLE app.partner_removals (
 
 COMMENT ON TABLE app.partner_removals IS 'Who deleted a partner or erased their personal data, when and why; append-only';
 
-COMMENT ON COLUMN app.partner_removals.kind IS 'DELETED: hidden, as deleted_at says; ERASED: their personal data was removed, too';
+COMMENT ON COLUMN app.partner_removals.kind IS 'DELETED: hidden, as deleted_at says; ERASED: their personal data was removed, too [pii: none]';
+
+COMMENT ON COLUMN app.partner_removals.reason IS '[pii: text]';
 
 COMMENT ON COLUMN app.partner_removals.agent_id IS 'Admin who did it; null: psql';
 
@@ -14266,7 +14455,7 @@ CREATE TABLE app.products (
     CONSTRAINT products_sku_check CHECK ((((sku)::text = btrim((sku)::text)) AND ((sku)::text <> ''::text)))
 );
 
-COMMENT ON TABLE app.products IS 'Products that the distributor sells. Their source is the ERP; with config erp.kind none, headquarters';
+COMMENT ON TABLE app.products IS 'Products that the distributor sells. Their source is the ERP; with config erp.kind none, headquarters [pii: none]';
 
 COMMENT ON COLUMN app.products.sku IS 'Stock keeping unit: the ERP''s key of the product';
 
@@ -14516,7 +14705,7 @@ CREATE TABLE app.redemption_catalog (
     CONSTRAINT redemption_catalog_stock_available_check CHECK ((stock_available >= 0))
 );
 
-COMMENT ON TABLE app.redemption_catalog IS 'Rewards that partners can redeem points for';
+COMMENT ON TABLE app.redemption_catalog IS 'Rewards that partners can redeem points for [pii: none]';
 
 COMMENT ON COLUMN app.redemption_catalog.stock_available IS 'Units left';
 
@@ -14548,7 +14737,7 @@ CREATE TABLE app.regions (
     CONSTRAINT regions_time_zone_check CHECK (((time_zone)::text = ANY ((ARRAY['Asia/Jakarta'::character varying, 'Asia/Makassar'::character varying, 'Asia/Jayapura'::character varying])::text[])))
 );
 
-COMMENT ON TABLE app.regions IS 'Sales regions of Indonesia as a tree. An order of a region without a sub-distributor goes to that of the nearest ancestor';
+COMMENT ON TABLE app.regions IS 'Sales regions of Indonesia as a tree. An order of a region without a sub-distributor goes to that of the nearest ancestor [pii: none]';
 
 COMMENT ON COLUMN app.regions.code IS 'Short, stable code, such as ID-JB-BDG';
 
@@ -14595,7 +14784,7 @@ COMMENT ON COLUMN app.sla_escalation_logs.clock_started_at IS 'Start of the cloc
 
 COMMENT ON COLUMN app.sla_escalation_logs.due_at IS 'When the escalation was due';
 
-COMMENT ON COLUMN app.sla_escalation_logs.reason IS 'Reason of an early escalation, null when the hours expired';
+COMMENT ON COLUMN app.sla_escalation_logs.reason IS 'Reason of an early escalation, null when the hours expired [pii: text]';
 
 COMMENT ON COLUMN app.sla_escalation_logs.region_id IS 'Present region of the order''s partner, whose agents see the escalation; null: none, or the partner is deleted. Kept by trigger, so that row security needs no join';
 
@@ -14630,9 +14819,23 @@ CREATE TABLE app.sub_distributors (
 
 COMMENT ON TABLE app.sub_distributors IS 'Sub-distributors, who deliver in a region and are notified of orders over WhatsApp. PII';
 
-COMMENT ON COLUMN app.sub_distributors.whatsapp_number IS 'Recipient of orders and sign-in links; E.164 with +, normalised on writing';
+COMMENT ON COLUMN app.sub_distributors.id IS '[pii: none]';
 
-COMMENT ON COLUMN app.sub_distributors.status IS 'SUSPENDED sub-distributors get no orders and cannot sign in';
+COMMENT ON COLUMN app.sub_distributors.region_id IS '[pii: none]';
+
+COMMENT ON COLUMN app.sub_distributors.business_name IS '[pii: name]';
+
+COMMENT ON COLUMN app.sub_distributors.whatsapp_number IS 'Recipient of orders and sign-in links; E.164 with +, normalised on writing [pii: contact]';
+
+COMMENT ON COLUMN app.sub_distributors.email IS '[pii: contact]';
+
+COMMENT ON COLUMN app.sub_distributors.contact_person IS '[pii: name]';
+
+COMMENT ON COLUMN app.sub_distributors.status IS 'SUSPENDED sub-distributors get no orders and cannot sign in [pii: none]';
+
+COMMENT ON COLUMN app.sub_distributors.created_at IS '[pii: none]';
+
+COMMENT ON COLUMN app.sub_distributors.updated_at IS '[pii: none]';
 
 CREATE VIEW api.sub_distributors WITH (security_invoker='true') AS
  SELECT s.id,
@@ -14660,7 +14863,7 @@ CREATE TABLE app.system_config_history (
     changed_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
-COMMENT ON TABLE app.system_config_history IS 'Every value that a config has had; append-only';
+COMMENT ON TABLE app.system_config_history IS 'Every value that a config has had; append-only [pii: none]';
 
 COMMENT ON COLUMN app.system_config_history.changed_by IS 'Id of the agent, null for a change by migration or psql';
 
@@ -14687,7 +14890,7 @@ CREATE TABLE app.system_configs (
     CONSTRAINT system_configs_version_check CHECK ((version > 0))
 );
 
-COMMENT ON TABLE app.system_configs IS 'Settings that rules read at run time; app.config_definitions() lists the keys and their types';
+COMMENT ON TABLE app.system_configs IS 'Settings that rules read at run time; app.config_definitions() lists the keys and their types [pii: none]';
 
 COMMENT ON COLUMN app.system_configs.config_value IS 'JSON value, validated by key on writing';
 
@@ -14988,17 +15191,25 @@ WITH (toast_tuple_target='8160');
 
 COMMENT ON TABLE app.audit_buffer IS 'Changes that wait to be moved to audit_logs, committed with the change itself. Private: PII is not masked yet';
 
-COMMENT ON COLUMN app.audit_buffer.old_rows IS 'Array of the rows before the change, in the order of new_rows';
+COMMENT ON COLUMN app.audit_buffer.target_type IS '[pii: none]';
 
-COMMENT ON COLUMN app.audit_buffer.new_rows IS 'Array of the rows after the change';
+COMMENT ON COLUMN app.audit_buffer.action IS '[pii: none]';
 
-COMMENT ON COLUMN app.audit_buffer.order_row IS 'With the lines of a submitted order: the order, which was inserted with them';
+COMMENT ON COLUMN app.audit_buffer.old_rows IS 'Array of the rows before the change, in the order of new_rows [pii: content]';
 
-COMMENT ON COLUMN app.audit_buffer.line_rows IS 'Inserted lines of one order';
+COMMENT ON COLUMN app.audit_buffer.new_rows IS 'Array of the rows after the change [pii: content]';
 
-COMMENT ON COLUMN app.audit_buffer.claims IS 'The caller''s claims; app.actor_of() derives the actor from them';
+COMMENT ON COLUMN app.audit_buffer.order_row IS 'With the lines of a submitted order: the order, which was inserted with them [pii: content]';
 
-COMMENT ON COLUMN app.audit_buffer.forwarded_for IS 'The end of the header X-Forwarded-For; auth.forwarded_address() finds the address in it';
+COMMENT ON COLUMN app.audit_buffer.line_rows IS 'Inserted lines of one order [pii: content]';
+
+COMMENT ON COLUMN app.audit_buffer.claims IS 'The caller''s claims; app.actor_of() derives the actor from them [pii: none]';
+
+COMMENT ON COLUMN app.audit_buffer.actor_role IS '[pii: none]';
+
+COMMENT ON COLUMN app.audit_buffer.forwarded_for IS 'The end of the header X-Forwarded-For; auth.forwarded_address() finds the address in it [pii: address]';
+
+COMMENT ON COLUMN app.audit_buffer.request_id IS '[pii: none]';
 
 ALTER TABLE app.audit_buffer ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME app.audit_buffer_id_seq
@@ -15114,7 +15325,7 @@ CREATE UNLOGGED TABLE app.cache_changes (
     CONSTRAINT cache_changes_family_check CHECK ((family = ANY (ARRAY['catalogue'::text, 'configs'::text])))
 );
 
-COMMENT ON TABLE app.cache_changes IS 'Families that a running transaction has changed; it raises their versions when it commits';
+COMMENT ON TABLE app.cache_changes IS 'Families that a running transaction has changed; it raises their versions when it commits [pii: none]';
 
 CREATE TABLE app.cache_versions (
     family text NOT NULL,
@@ -15123,7 +15334,7 @@ CREATE TABLE app.cache_versions (
     CONSTRAINT cache_versions_version_check CHECK ((version > 0))
 );
 
-COMMENT ON TABLE app.cache_versions IS 'Version of each family of cached answers: the catalogue, and the configs that frontends read';
+COMMENT ON TABLE app.cache_versions IS 'Version of each family of cached answers: the catalogue, and the configs that frontends read [pii: none]';
 
 COMMENT ON COLUMN app.cache_versions.version IS 'Greater after each transaction that changed the family. Microseconds since 1970, so that a database restored to an earlier state never reuses a version for other contents';
 
@@ -15134,7 +15345,7 @@ CREATE TABLE app.catalogue_bodies (
 );
 ALTER TABLE ONLY app.catalogue_bodies ALTER COLUMN body SET STORAGE EXTERNAL;
 
-COMMENT ON TABLE app.catalogue_bodies IS 'The catalogue of each price list as of its state, so that requests need not build it';
+COMMENT ON TABLE app.catalogue_bodies IS 'The catalogue of each price list as of its state, so that requests need not build it [pii: none]';
 
 CREATE VIEW app.catalogue_documents WITH (security_invoker='true') AS
  SELECT l.price_list,
@@ -15470,9 +15681,9 @@ CREATE TABLE app.erp_cancellations (
 
 COMMENT ON TABLE app.erp_cancellations IS 'Orders that were cancelled or rejected after approval, when the ERP had them or may have had them; each waits until the ERP confirms or refuses';
 
-COMMENT ON COLUMN app.erp_cancellations.outcome IS 'The ERP''s answer; null: no answer yet';
+COMMENT ON COLUMN app.erp_cancellations.outcome IS 'The ERP''s answer; null: no answer yet [pii: none]';
 
-COMMENT ON COLUMN app.erp_cancellations.note IS 'Reason of a refusal';
+COMMENT ON COLUMN app.erp_cancellations.note IS 'Reason of a refusal [pii: text]';
 
 CREATE VIEW app.consistency_erp_cancellations AS
  SELECT COALESCE(o.id, c.order_id) AS subject_id,
@@ -15813,6 +16024,8 @@ CREATE TABLE auth.refresh_tokens (
 
 COMMENT ON TABLE auth.refresh_tokens IS 'SHA-256 of refresh tokens: each is exchanged once, for a token that is derived from it';
 
+COMMENT ON COLUMN auth.refresh_tokens.token_hash IS '[pii: secret]';
+
 CREATE VIEW app.consistency_sessions AS
  SELECT s.id AS subject_id,
     format('open session of %s with %s unused refresh tokens'::text, s.role, count(*)) AS details
@@ -15917,7 +16130,7 @@ CREATE TABLE app.point_queue (
     last_error character varying(1000)
 );
 
-COMMENT ON TABLE app.point_queue IS 'Paid invoices whose points have not vested yet; filled in the payment''s transaction, emptied by jobs.process_point_queue()';
+COMMENT ON TABLE app.point_queue IS 'Paid invoices whose points have not vested yet; filled in the payment''s transaction, emptied by jobs.process_point_queue() [pii: none]';
 
 COMMENT ON COLUMN app.point_queue.attempts IS 'Failed attempts, alone or in a batch; from the first on the invoice is processed alone';
 
@@ -15979,13 +16192,13 @@ CREATE TABLE app.conversations (
 
 COMMENT ON TABLE app.conversations IS 'Last inbound WhatsApp message per number: for 24 hours free-form replies are allowed, afterwards templates only';
 
-COMMENT ON COLUMN app.conversations.number IS 'E.164 with +, or the provider''s user id of a sender without a number';
+COMMENT ON COLUMN app.conversations.number IS 'E.164 with +, or the provider''s user id of a sender without a number [pii: contact]';
 
 COMMENT ON COLUMN app.conversations.last_inbound_at IS 'By the provider''s clock, but never later than the hub''s';
 
 COMMENT ON COLUMN app.conversations.hour_began_at IS 'When the present hour of forwarded texts began; null: none was forwarded';
 
-COMMENT ON COLUMN app.conversations.hour_hashes IS 'SHA-256 of each text that was forwarded in that hour';
+COMMENT ON COLUMN app.conversations.hour_hashes IS 'SHA-256 of each text that was forwarded in that hour [pii: key]';
 
 CREATE SEQUENCE app.credit_note_number_seq
     START WITH 1
@@ -16011,7 +16224,7 @@ CREATE TABLE app.erp_streams (
     CONSTRAINT erp_streams_stream_check CHECK ((stream ~ '^[a-z][a-z0-9_:.-]{0,59}$'::text))
 );
 
-COMMENT ON TABLE app.erp_streams IS 'Exchanges with the ERP (products, stock, payments, orders): the progress and health of each';
+COMMENT ON TABLE app.erp_streams IS 'Exchanges with the ERP (products, stock, payments, orders): the progress and health of each [pii: none]';
 
 COMMENT ON COLUMN app.erp_streams.cursor IS 'Where to continue reading, in the ERP''s own terms; stored in the transaction of the data that it covers';
 
@@ -16044,7 +16257,11 @@ CREATE TABLE app.idempotency_keys (
 
 COMMENT ON TABLE app.idempotency_keys IS 'Keys of calls that book something: the same key and body return the first result; append-only';
 
-COMMENT ON COLUMN app.idempotency_keys.request_hash IS 'SHA-256 of the request body';
+COMMENT ON COLUMN app.idempotency_keys.call IS '[pii: none]';
+
+COMMENT ON COLUMN app.idempotency_keys.idempotency_key IS '[pii: key]';
+
+COMMENT ON COLUMN app.idempotency_keys.request_hash IS 'SHA-256 of the request body [pii: none]';
 
 COMMENT ON COLUMN app.idempotency_keys.result_id IS 'The row that the call created';
 
@@ -16055,7 +16272,7 @@ CREATE TABLE app.inbound_events (
     processed_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
-COMMENT ON TABLE app.inbound_events IS 'Inbound messages that were processed: each once, however often and in whatever batches the provider delivers it';
+COMMENT ON TABLE app.inbound_events IS 'Inbound messages that were processed: each once, however often and in whatever batches the provider delivers it [pii: none]';
 
 COMMENT ON COLUMN app.inbound_events.event_key IS 'SHA-256 of the provider''s id of the message, which itself contains the sender''s number; kept for ever';
 
@@ -16072,9 +16289,9 @@ CREATE TABLE app.inbound_messages (
 
 COMMENT ON TABLE app.inbound_messages IS 'Inbox: webhooks as the provider sent them; a repeated payload is stored once';
 
-COMMENT ON COLUMN app.inbound_messages.payload_hash IS 'SHA-256 of the body; kept for ever, so that a webhook is stored once for ever';
+COMMENT ON COLUMN app.inbound_messages.payload_hash IS 'SHA-256 of the body; kept for ever, so that a webhook is stored once for ever [pii: none]';
 
-COMMENT ON COLUMN app.inbound_messages.payload IS 'Body of the webhook, unchanged, so that it can be processed again; null after retention.webhook_days';
+COMMENT ON COLUMN app.inbound_messages.payload IS 'Body of the webhook, unchanged, so that it can be processed again; null after retention.webhook_days [pii: content]';
 
 CREATE SEQUENCE app.invoice_number_seq
     START WITH 1
@@ -16133,11 +16350,17 @@ COMMENT ON TABLE app.partner_former_contacts IS 'Numbers, addresses and names un
 
 COMMENT ON COLUMN app.partner_former_contacts.replaced_at IS 'When they were replaced';
 
+COMMENT ON COLUMN app.partner_former_contacts.phone IS '[pii: contact]';
+
+COMMENT ON COLUMN app.partner_former_contacts.email IS '[pii: contact]';
+
+COMMENT ON COLUMN app.partner_former_contacts.business_name IS '[pii: name]';
+
 CREATE TABLE app.purged_provider_ids (
     provider_hash bytea NOT NULL
 );
 
-COMMENT ON TABLE app.purged_provider_ids IS 'SHA-256 of the provider''s ids of messages that were purged or erased: no other message may have one of them. An id itself contains the recipient''s number';
+COMMENT ON TABLE app.purged_provider_ids IS 'SHA-256 of the provider''s ids of messages that were purged or erased: no other message may have one of them. An id itself contains the recipient''s number [pii: none]';
 
 CREATE TABLE app.region_late_months (
     region_id uuid,
@@ -16172,7 +16395,9 @@ CREATE TABLE auth.jwt_secret (
 
 COMMENT ON TABLE auth.jwt_secret IS 'HS256 key that signs tokens: written by "hub migrate" from the environment, read by functions only';
 
-COMMENT ON COLUMN auth.jwt_secret.previous_secret IS 'The key before it, null unless a rotation is under way: what was derived from it is recognised';
+COMMENT ON COLUMN auth.jwt_secret.secret IS '[pii: secret]';
+
+COMMENT ON COLUMN auth.jwt_secret.previous_secret IS 'The key before it, null unless a rotation is under way: what was derived from it is recognised [pii: secret]';
 
 COMMENT ON COLUMN auth.jwt_secret.previous_until IS 'When the tokens that it signed have expired';
 
@@ -16184,7 +16409,7 @@ CREATE TABLE auth.login_attempts (
 
 COMMENT ON TABLE auth.login_attempts IS 'Sign-in attempts in the running window, by e-mail, account, address or number';
 
-COMMENT ON COLUMN auth.login_attempts.key IS 'email:<sha256>, device:<sha256>, password:<sha256>, reset:<sha256>, ip:<address>, reset-ip:<address> or link-ip:<address>; of an IPv6 address its /64';
+COMMENT ON COLUMN auth.login_attempts.key IS 'email:<sha256>, device:<sha256>, password:<sha256>, reset:<sha256>, ip:<address>, reset-ip:<address> or link-ip:<address>; of an IPv6 address its /64 [pii: address]';
 
 CREATE TABLE auth.password_codes (
     token_hash bytea NOT NULL,
@@ -16198,6 +16423,8 @@ CREATE TABLE auth.password_codes (
 
 COMMENT ON TABLE auth.password_codes IS 'Single-use codes for a first or a forgotten password, sent to partners and agents; only the SHA-256 is stored';
 
+COMMENT ON COLUMN auth.password_codes.token_hash IS '[pii: secret]';
+
 CREATE TABLE auth.sign_in_links (
     token_hash bytea NOT NULL,
     subdist_id uuid NOT NULL,
@@ -16208,6 +16435,8 @@ CREATE TABLE auth.sign_in_links (
 
 COMMENT ON TABLE auth.sign_in_links IS 'Single-use sign-in links sent to sub-distributors over WhatsApp; only the SHA-256 is stored';
 
+COMMENT ON COLUMN auth.sign_in_links.token_hash IS '[pii: secret]';
+
 CREATE TABLE jobs.runs (
     job text NOT NULL,
     last_started_at timestamp with time zone NOT NULL,
@@ -16216,7 +16445,7 @@ CREATE TABLE jobs.runs (
     total_runs bigint DEFAULT 0 NOT NULL
 );
 
-COMMENT ON TABLE jobs.runs IS 'Last success of each job, written by the job in its own transaction';
+COMMENT ON TABLE jobs.runs IS 'Last success of each job, written by the job in its own transaction [pii: none]';
 
 COMMENT ON COLUMN jobs.runs.last_rows IS 'Rows that the last run processed';
 
@@ -16228,7 +16457,7 @@ CREATE TABLE jobs.schedule (
     scheduled_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
-COMMENT ON TABLE jobs.schedule IS 'Jobs of sql/jobs as "hub migrate" last scheduled them with pg_cron';
+COMMENT ON TABLE jobs.schedule IS 'Jobs of sql/jobs as "hub migrate" last scheduled them with pg_cron [pii: none]';
 
 COMMENT ON COLUMN jobs.schedule.schedule IS 'Cron expression, GMT';
 
@@ -17948,6 +18177,9 @@ GRANT ALL ON FUNCTION api.erp_stream(stream text) TO erp;
 REVOKE ALL ON FUNCTION api.expire_points(partner_id uuid, points integer, reason text, idempotency_key text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.expire_points(partner_id uuid, points integer, reason text, idempotency_key text) TO admin;
 
+REVOKE ALL ON FUNCTION api.export_partner(partner_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.export_partner(partner_id uuid) TO superadmin;
+
 REVOKE ALL ON FUNCTION api.inbound_message(payload jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.inbound_message(payload jsonb) TO messenger;
 
@@ -18521,6 +18753,10 @@ REVOKE ALL ON FUNCTION app.event_key(p_element jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.exceeds_credit(p_partner app.partner_account, p_amount numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.expire_points(p_partner_id uuid, p_points integer, p_reason text, p_idempotency_key text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.export_partner(p_partner_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.export_rows(p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.fail(p_code text, p_details text, p_hint text) FROM PUBLIC;
 

@@ -7,6 +7,6 @@ __depends__: set[str] = set()
 steps = [
     schema_file(
         "00_foundation.sql",
-        sha256="c12b085318aacba29908b55a53d30edb1cbd91634f6498cfe52b15bb1b60ffa3",
+        sha256="806ba8d03443d266cb5dd277f035fe0e4b3316842262065d52d5e2d8c5e8a69f",
     ),
 ]

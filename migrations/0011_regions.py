@@ -7,6 +7,6 @@ __depends__ = {"0000_foundation"}
 steps = [
     schema_file(
         "11_regions.sql",
-        sha256="603513f1f88648d0243354793b847ecce3c6c6c8ec5bf1530ba551cf39225f65",
+        sha256="bf8893ff9f0d0c4d427f342a63386a0a161a99435a098f704f6e12af2ab81405",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0011_regions"}
 steps = [
     schema_file(
         "12_catalog.sql",
-        sha256="215473e8be3155231a1df5af5bc0214a3d16d03faf8ea7b6c93a76fe3897e4c0",
+        sha256="1305b1a40df23414dc81907ce501c3030e52787b7293de8c709774f9c5ce0aa9",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0013_inventory"}
 steps = [
     schema_file(
         "14_subdistributors.sql",
-        sha256="b34475ef1993085e0ee1ee6051f8891cf2c239bd3c8c73915ce83df0be25da3e",
+        sha256="a42b067770110ec2b3297437f02f9a5b9060ca8cd3b5c4d20b6be0f2bbe7ba28",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0015_partners"}
 steps = [
     schema_file(
         "16_agents.sql",
-        sha256="03939db41e85ba4c7eaf14dccc2ccbea85ef3a39750f6d1bd214ac9dd281041b",
+        sha256="270b18b044df5bf9a9fc8a18307f01356f8adc6e42e4b3b326de1ded4ab3b829",
     ),
 ]

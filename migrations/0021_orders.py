@@ -7,6 +7,6 @@ __depends__ = {"0016_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="3d5f12eb30375ca8632d8996b30c3a96c04252ca1f802dad67a519b1c5cd8105",
+        sha256="d3394e58afb3418f2e2dd553e13f842871ef83ec201777ffe137e992817a4b68",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0022_pricing"}
 steps = [
     schema_file(
         "23_invoices.sql",
-        sha256="cf369a111b08b97f5c0cca78eab73151c49b18a0546d2175834f63d8785296bd",
+        sha256="02814f3926f046f3aad355442aa82b7396e9111fe0c6c4bf5aeea0d6c7079de3",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0023_invoices"}
 steps = [
     schema_file(
         "31_loyalty.sql",
-        sha256="e145cd7c9aafbcd0b630c933da8ce1a69727aeea04c9e53684174117daa35061",
+        sha256="163633d7ae5fbb49e60a9fc0ff872c056d9be7a7d7569a5c6bcc137fe70ca773",
     ),
 ]

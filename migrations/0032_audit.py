@@ -7,6 +7,6 @@ __depends__ = {"0031_loyalty"}
 steps = [
     schema_file(
         "32_audit.sql",
-        sha256="46a99e97de50dd5ecdb8f34492ba4fdaba976aa504493ef926dad96077ad648a",
+        sha256="819f4874aed1eaa7876c0e8b53443b2b62f5b7eb91aee6f41edd95a12afe91fe",
     ),
 ]

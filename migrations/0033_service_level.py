@@ -7,6 +7,6 @@ __depends__ = {"0032_audit"}
 steps = [
     schema_file(
         "33_service_level.sql",
-        sha256="5e22fffcf73cfbe88f20f2b90fafd874d840fed5648f7e9ae560b14f868e143c",
+        sha256="226ddbac30048ac0041402180a6502564082d0434f5c254a6c7fb8d9708d7c8f",
     ),
 ]

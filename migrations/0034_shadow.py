@@ -7,6 +7,6 @@ __depends__ = {"0033_service_level"}
 steps = [
     schema_file(
         "34_shadow.sql",
-        sha256="62ea52924e6b4e9f4a043d086c85b2e14544aa0207ef62782519b2de1e8da64e",
+        sha256="8c2b70afedb657b6fdc0699b35a6a4da84c8e166d0dc49354c6b48e1a19cc0a9",
     ),
 ]

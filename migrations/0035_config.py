@@ -7,6 +7,6 @@ __depends__ = {"0034_shadow"}
 steps = [
     schema_file(
         "35_config.sql",
-        sha256="699b3189250c50bc2972e7d1dce472a75da0674b493ec6fca3e1aa53bc6ceb22",
+        sha256="089dc43b94e2760137060ea9002b2f44b80861510b8aa50623f8ade6445c73ef",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0035_config"}
 steps = [
     schema_file(
         "41_auth.sql",
-        sha256="5f62c2046246af63631beb55c1274be8a5250dc041153fdf157431b755c84e49",
+        sha256="be78b151afd9cf8c2c41d7362adeb10bd8196d0256fab66f17956eb020119355",
     ),
 ]

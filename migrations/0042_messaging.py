@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_messaging.sql",
-        sha256="fa74f2b9ede8804f0300668210cc25959c8c348f4948cb0652acf44e8911474f",
+        sha256="d80c14e862611ab5d55b5be68726e84e3976ab7773cbaedeeea0a295ddd843a6",
     ),
 ]

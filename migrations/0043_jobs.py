@@ -7,6 +7,6 @@ __depends__ = {"0042_messaging"}
 steps = [
     schema_file(
         "43_jobs.sql",
-        sha256="e46c3b816eb9ee22c7fa9cf6f83fc8e1d1b0ed4bf69fe365494dd09164e62ab0",
+        sha256="303f387652e02e9be7b82aacafaa096fcccf9d5272e52cfb22bc575a241aafaa",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0045_erp"}
 steps = [
     schema_file(
         "46_partners_removals.sql",
-        sha256="d3bdae8f4bd21c4cf4b283e04b11d3bd96505a10218dd4c39b23a094080a0e47",
+        sha256="760d0081956e631987250b2914b77f8b7724c65a633c8da517c52446ec09c6aa",
     ),
 ]

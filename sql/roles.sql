@@ -58,30 +58,43 @@ begin
   end loop;
 end $$;
 
--- No statement of a caller runs or waits for a lock without a limit. PostgREST applies the settings
--- of the role that it switches to; those of authenticator apply to its other logins. Jobs and
--- migrations set their own.
+-- No statement of a caller runs or waits for a lock without a limit. It is shortest for strangers
+-- and where callers are many; headquarters reads reports, the ERP sends many rows at once.
+-- PostgREST applies the settings of the role that it switches to; those of authenticator apply to
+-- its other logins. Jobs and migrations set their own.
 do $$
 declare
+  v_limit record;
   v_role text;
   v_setting text;
 begin
-  foreach v_role in array array[
-    'authenticator', 'anon', 'partner', 'agent', 'admin', 'superadmin', 'subdist', 'erp',
-    'messenger', 'monitor', 'cache'
-  ]
+  for v_limit in
+    select * from (values
+      ('authenticator', 'statement_timeout=15s'),
+      ('anon', 'statement_timeout=10s'),
+      ('partner', 'statement_timeout=10s'),
+      ('subdist', 'statement_timeout=10s'),
+      ('agent', 'statement_timeout=10s'),
+      ('monitor', 'statement_timeout=10s'),
+      ('cache', 'statement_timeout=5s'),
+      ('admin', 'statement_timeout=15s'),
+      ('superadmin', 'statement_timeout=15s'),
+      ('erp', 'statement_timeout=15s'),
+      ('messenger', 'statement_timeout=15s')
+    ) as wanted (role, statement)
   loop
     foreach v_setting in array array[
-      'statement_timeout=15s', 'lock_timeout=5s', 'idle_in_transaction_session_timeout=30s'
+      v_limit.statement, 'lock_timeout=5s', 'idle_in_transaction_session_timeout=30s'
     ]
     loop
       continue when exists (
         select from pg_catalog.pg_db_role_setting
-        where setrole = to_regrole(v_role) and setdatabase = 0 and v_setting = any (setconfig)
+        where setrole = to_regrole(v_limit.role) and setdatabase = 0
+          and v_setting = any (setconfig)
       );
       execute format(
         'alter role %I set %I to %L',
-        v_role, split_part(v_setting, '=', 1), split_part(v_setting, '=', 2)
+        v_limit.role, split_part(v_setting, '=', 1), split_part(v_setting, '=', 2)
       );
     end loop;
   end loop;

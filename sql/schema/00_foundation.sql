@@ -77,8 +77,10 @@ create table app.idempotency_keys (
 );
 comment on table app.idempotency_keys is
   'Keys of calls that book something: the same key and body return the first result; append-only';
-comment on column app.idempotency_keys.request_hash is 'SHA-256 of the request body';
+comment on column app.idempotency_keys.request_hash is 'SHA-256 of the request body [pii: none]';
 comment on column app.idempotency_keys.result_id is 'The row that the call created';
+comment on column app.idempotency_keys.call is '[pii: none]';
+comment on column app.idempotency_keys.idempotency_key is '[pii: key]';
 
 create function app.violate_check(p_table text, p_constraint text) returns void
 language plpgsql volatile

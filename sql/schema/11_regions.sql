@@ -17,7 +17,7 @@ create index regions_parent_idx on app.regions (parent_region_id);
 
 comment on table app.regions is
   'Sales regions of Indonesia as a tree. An order of a region without a sub-distributor goes to '
-  'that of the nearest ancestor';
+  'that of the nearest ancestor [pii: none]';
 comment on column app.regions.code is 'Short, stable code, such as ID-JB-BDG';
 comment on column app.regions.time_zone is
   'WIB, WITA or WIT; null: the zone of the parent region, Asia/Jakarta at the root';

@@ -9,7 +9,7 @@ create table app.brands (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
-comment on table app.brands is 'Cosmetics brands, listed by display_order, then name';
+comment on table app.brands is 'Cosmetics brands, listed by display_order, then name [pii: none]';
 
 create table app.categories (
   id uuid primary key default app.uuid_v7(),
@@ -24,7 +24,7 @@ create table app.categories (
   constraint categories_parent_check check (parent_id <> id)
 );
 create index categories_parent_idx on app.categories (parent_id);
-comment on table app.categories is 'Product categories as a tree';
+comment on table app.categories is 'Product categories as a tree [pii: none]';
 comment on column app.categories.slug is
   'Name in URLs: lower-case letters, digits and single hyphens';
 
@@ -54,7 +54,7 @@ create index products_search_idx on app.products
 using gin (name extensions.gin_trgm_ops, sku extensions.gin_trgm_ops);
 comment on table app.products is
   'Products that the distributor sells. Their source is the ERP; with config erp.kind none, '
-  'headquarters';
+  'headquarters [pii: none]';
 comment on column app.products.sku is 'Stock keeping unit: the ERP''s key of the product';
 comment on column app.products.base_price is
   'IDR per unit, charged when the partner''s tier has no price in force';
@@ -74,7 +74,8 @@ create table app.cache_versions (
 );
 insert into app.cache_versions (family) values ('catalogue'), ('configs');
 comment on table app.cache_versions is
-  'Version of each family of cached answers: the catalogue, and the configs that frontends read';
+  'Version of each family of cached answers: the catalogue, and the configs that frontends read '
+  '[pii: none]';
 comment on column app.cache_versions.version is
   'Greater after each transaction that changed the family. Microseconds since 1970, so that a '
   'database restored to an earlier state never reuses a version for other contents';
@@ -88,7 +89,8 @@ create unlogged table app.cache_changes (
 -- Here, because a migration that changes configs leaves rows whose trigger is pending.
 alter table app.cache_changes enable row level security;
 comment on table app.cache_changes is
-  'Families that a running transaction has changed; it raises their versions when it commits';
+  'Families that a running transaction has changed; it raises their versions when it commits '
+  '[pii: none]';
 
 create table app.catalogue_bodies (
   price_list text primary key,
@@ -98,4 +100,5 @@ create table app.catalogue_bodies (
 -- A body is read whole: compressing it costs more than its pages.
 alter table app.catalogue_bodies alter column body set storage external;
 comment on table app.catalogue_bodies is
-  'The catalogue of each price list as of its state, so that requests need not build it';
+  'The catalogue of each price list as of its state, so that requests need not build it '
+  '[pii: none]';

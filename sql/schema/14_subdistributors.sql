@@ -17,6 +17,13 @@ create index sub_distributors_whatsapp_number_idx on app.sub_distributors (whats
 comment on table app.sub_distributors is
   'Sub-distributors, who deliver in a region and are notified of orders over WhatsApp. PII';
 comment on column app.sub_distributors.whatsapp_number is
-  'Recipient of orders and sign-in links; E.164 with +, normalised on writing';
+  'Recipient of orders and sign-in links; E.164 with +, normalised on writing [pii: contact]';
 comment on column app.sub_distributors.status is
-  'SUSPENDED sub-distributors get no orders and cannot sign in';
+  'SUSPENDED sub-distributors get no orders and cannot sign in [pii: none]';
+comment on column app.sub_distributors.id is '[pii: none]';
+comment on column app.sub_distributors.region_id is '[pii: none]';
+comment on column app.sub_distributors.business_name is '[pii: name]';
+comment on column app.sub_distributors.email is '[pii: contact]';
+comment on column app.sub_distributors.contact_person is '[pii: name]';
+comment on column app.sub_distributors.created_at is '[pii: none]';
+comment on column app.sub_distributors.updated_at is '[pii: none]';

@@ -33,24 +33,35 @@ create index idx_partners_active on app.partners (tier) where is_active = true;
 comment on table app.partners is
   'Salons and barbers that order on credit. PII; deleted softly by deleted_at';
 comment on column app.partners.email is
-  'Login, in lower case; never reused, not even after deletion';
-comment on column app.partners.phone is 'WhatsApp number; E.164 with +, normalised on writing';
+  'Login, in lower case; never reused, not even after deletion [pii: contact]';
+comment on column app.partners.phone is
+  'WhatsApp number; E.164 with +, normalised on writing [pii: contact]';
 comment on column app.partners.password_hash is
-  'bcrypt hash, "!" until the partner chooses a password; no caller''s role can read it';
-comment on column app.partners.chair_count is 'Chairs in the salon, a measure of its size';
+  'bcrypt hash, "!" until the partner chooses a password; no caller''s role can read it '
+  '[pii: secret]';
+comment on column app.partners.chair_count is
+  'Chairs in the salon, a measure of its size [pii: none]';
 comment on column app.partners.region_id is
-  'Region that decides the routing of orders; null: every order goes to headquarters';
+  'Region that decides the routing of orders; null: every order goes to headquarters [pii: none]';
 comment on column app.partners.credit_limit is
-  'IDR that may be owed and on order at the same time; 0 means no credit';
+  'IDR that may be owed and on order at the same time; 0 means no credit [pii: none]';
 comment on column app.partners.credit_used is
   'IDR owed and on order: orders SUBMITTED or PROCESSING, and the unpaid part of live invoices. '
-  'Kept by the transitions of orders and invoices';
+  'Kept by the transitions of orders and invoices [pii: none]';
 comment on column app.partners.point_balance is
   'Sum of point_transactions.points, kept by trg_point_balance; below 0 only after a reversal of '
-  'points that were spent already';
-comment on column app.partners.address is 'Delivery address';
+  'points that were spent already [pii: none]';
+comment on column app.partners.address is 'Delivery address [pii: address]';
 comment on column app.partners.deleted_at is
-  'When the partner was deleted softly; hidden from every caller since then';
+  'When the partner was deleted softly; hidden from every caller since then [pii: none]';
+comment on column app.partners.id is '[pii: none]';
+comment on column app.partners.business_name is '[pii: name]';
+comment on column app.partners.tier is '[pii: none]';
+comment on column app.partners.salon_type is '[pii: none]';
+comment on column app.partners.specialization is '[pii: text]';
+comment on column app.partners.is_active is '[pii: none]';
+comment on column app.partners.created_at is '[pii: none]';
+comment on column app.partners.updated_at is '[pii: none]';
 
 create type app.partner_account as (
   id uuid,

@@ -15,6 +15,16 @@ create table app.agents (
 create index agents_region_idx on app.agents (region_id);
 comment on table app.agents is 'Sales agents and headquarters staff. PII';
 comment on column app.agents.password_hash is
-  'bcrypt hash, "!" until the agent chooses a password; no caller''s role can read it';
+  'bcrypt hash, "!" until the agent chooses a password; no caller''s role can read it '
+  '[pii: secret]';
 comment on column app.agents.role is
-  'SALESMAN serves the agent''s region and those below it; ADMIN and SUPERADMIN are headquarters';
+  'SALESMAN serves the agent''s region and those below it; ADMIN and SUPERADMIN are headquarters '
+  '[pii: none]';
+comment on column app.agents.id is '[pii: none]';
+comment on column app.agents.email is '[pii: contact]';
+comment on column app.agents.full_name is '[pii: name]';
+comment on column app.agents.phone is '[pii: contact]';
+comment on column app.agents.region_id is '[pii: none]';
+comment on column app.agents.is_active is '[pii: none]';
+comment on column app.agents.created_at is '[pii: none]';
+comment on column app.agents.updated_at is '[pii: none]';

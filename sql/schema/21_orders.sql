@@ -168,7 +168,8 @@ create index orders_erp_pending_idx on app.orders (approved_at)
 where status in ('APPROVED', 'SHIPPED', 'COMPLETED') and erp_reference is null;
 comment on table app.orders is
   'Orders of partners; their status moves by the transition functions only';
-comment on column app.orders.order_number is 'Number that people use: ORD-YYMMDD-NNNNNN';
+comment on column app.orders.order_number is
+  'Number that people use: ORD-YYMMDD-NNNNNN [pii: none]';
 comment on column app.orders.agent_id is
   'Agent who placed the order in shadow mode, null when the partner did';
 comment on column app.orders.routed_to_subdist_id is
@@ -188,7 +189,8 @@ comment on column app.orders.is_eligible_for_points is
 comment on column app.orders.is_over_limit is
   'True when the order took credit_used past credit_limit; it is not routed until an admin '
   'releases it';
-comment on column app.orders.over_limit_reason is 'Why is_over_limit is true, null when it is not';
+comment on column app.orders.over_limit_reason is
+  'Why is_over_limit is true, null when it is not [pii: none]';
 comment on column app.orders.routed_at is
   'When the order was routed to its present sub-distributor';
 comment on column app.orders.last_response_at is
@@ -207,20 +209,22 @@ comment on column app.orders.awaiting_since is
   'Start of the running clock. SUBDIST: the latest of routed_at, last_response_at and approved_at; '
   'HEADQUARTERS: when their turn began; null for PARTNER and NONE';
 comment on column app.orders.closed_at is 'When the order was REJECTED or CANCELLED';
-comment on column app.orders.status_reason is 'Reason of the rejection or cancellation';
+comment on column app.orders.status_reason is 'Reason of the rejection or cancellation [pii: text]';
 comment on column app.orders.released_at is 'When an admin released an over-limit order';
 comment on column app.orders.erp_reference is
   'The ERP''s reference, set when the ERP acknowledges the order; its stock includes the order '
-  'from then on';
+  'from then on [pii: none]';
 comment on column app.orders.idempotency_key is
-  'Caller''s key of the submission, unique per partner';
+  'Caller''s key of the submission, unique per partner [pii: key]';
 comment on column app.orders.request_hash is
-  'SHA-256 of the submission''s body: the same key with another body is refused';
+  'SHA-256 of the submission''s body: the same key with another body is refused [pii: key]';
 comment on column app.orders.rules_applied is
-  'Configs at submission: {key: {"value": ..., "version": n}}';
+  'Configs at submission: {key: {"value": ..., "version": n}} [pii: none]';
 comment on column app.orders.due_days is
   'Days from billing to the due date, from invoice.due_days.<tier> at submission; null: not '
   'submitted';
+comment on column app.orders.notes is '[pii: text]';
+comment on column app.orders.release_reason is '[pii: text]';
 
 create domain app.quantity as int constraint quantity_check check (value > 0);
 comment on domain app.quantity is 'Units of a product in an order, at least one';
@@ -282,4 +286,7 @@ comment on table app.order_events is
   'History of each order: what happened and who did it. Append-only; STATUS rows hold every '
   'status of the order';
 comment on column app.order_events.from_status is 'Status before; null when the order was created';
-comment on column app.order_events.actor_role is 'Database role of the caller, "system" for jobs';
+comment on column app.order_events.actor_role is
+  'Database role of the caller, "system" for jobs [pii: none]';
+comment on column app.order_events.event is '[pii: none]';
+comment on column app.order_events.note is '[pii: text]';

@@ -106,10 +106,13 @@ comment on column app.invoices.amount_credited is
   'credited to it';
 comment on column app.invoices.amount_written_off is 'IDR that headquarters has given up, once';
 comment on column app.invoices.issue_reason is
-  'Why headquarters issued it, null when it was issued on approval';
+  'Why headquarters issued it, null when it was issued on approval [pii: text]';
 comment on column app.invoices.amount_due is 'IDR that the partner still owes';
 comment on column app.invoices.refund_due is
   'IDR paid beyond what is billed; of a cancelled invoice all that was paid';
+comment on column app.invoices.invoice_number is '[pii: none]';
+comment on column app.invoices.cancel_reason is '[pii: text]';
+comment on column app.invoices.write_off_reason is '[pii: text]';
 
 -- Compares references of payments: people type them with spaces and in capitals, or without.
 create function app.reference_key(p_reference text) returns text language sql immutable
@@ -158,11 +161,12 @@ comment on table app.invoice_payments is
 comment on column app.invoice_payments.amount is
   'IDR received; negative when it is reversed or refunded';
 comment on column app.invoice_payments.payment_method is
-  'Method of payment, such as transfer, cash or giro';
+  'Method of payment, such as transfer, cash or giro [pii: payment]';
 comment on column app.invoice_payments.reference_number is
-  'Number of the proof of transfer; it counts once per invoice, unless its payment was reversed';
+  'Number of the proof of transfer; it counts once per invoice, unless its payment was reversed '
+  '[pii: payment]';
 comment on column app.invoice_payments.notes is
-  'Remark of the recorder; of a reversal or a refund its reason';
+  'Remark of the recorder; of a reversal or a refund its reason [pii: text]';
 comment on column app.invoice_payments.recorded_by is
   'Admin who recorded the payment, null when the ERP did';
 comment on column app.invoice_payments.paid_at is
@@ -170,11 +174,12 @@ comment on column app.invoice_payments.paid_at is
 comment on column app.invoice_payments.partner_id is
   'The invoice''s partner, repeated for row security and distribution by partner';
 comment on column app.invoice_payments.kind is
-  'PAYMENT: money received; REVERSAL: a payment recorded by mistake; REFUND: money paid back';
+  'PAYMENT: money received; REVERSAL: a payment recorded by mistake; REFUND: money paid back '
+  '[pii: none]';
 comment on column app.invoice_payments.reverses_payment_id is
   'The payment that a REVERSAL takes back; each at most once';
 comment on column app.invoice_payments.reference_key is
-  'reference_number without spaces and case';
+  'reference_number without spaces and case [pii: key]';
 comment on column app.invoice_payments.reference_use is
   'How many payments of the invoice with this reference had been reversed before: the same '
   'reference counts again after each reversal';
@@ -213,6 +218,8 @@ comment on table app.credit_notes is
 comment on column app.credit_notes.amount is 'IDR credited: the sum of its items';
 comment on column app.credit_notes.points_returned is
   'Points that had paid for the returned goods and came back';
+comment on column app.credit_notes.credit_note_number is '[pii: none]';
+comment on column app.credit_notes.reason is '[pii: text]';
 
 create table app.credit_note_items (
   id uuid primary key default app.uuid_v7(),

@@ -59,7 +59,8 @@ create table app.redemption_catalog (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
-comment on table app.redemption_catalog is 'Rewards that partners can redeem points for';
+comment on table app.redemption_catalog is
+  'Rewards that partners can redeem points for [pii: none]';
 comment on column app.redemption_catalog.stock_available is 'Units left';
 
 create table app.redemptions (
@@ -89,7 +90,7 @@ comment on column app.redemptions.points_spent is 'Points charged at redemption'
 comment on column app.redemptions.agent_id is
   'Agent who redeemed in shadow mode, null when the partner did';
 comment on column app.redemptions.idempotency_key is
-  'Caller''s key, unique per partner: the same key returns the same redemption';
+  'Caller''s key, unique per partner: the same key returns the same redemption [pii: key]';
 
 alter table app.point_transactions add column redemption_id uuid
 constraint point_transactions_redemption_id_fkey references app.redemptions (id) on delete restrict;
@@ -97,6 +98,7 @@ create index point_transactions_redemption_idx on app.point_transactions (redemp
 where redemption_id is not null;
 comment on column app.point_transactions.redemption_id is
   'Redemption that spent the points or returned them';
+comment on column app.point_transactions.description is '[pii: text]';
 
 create table app.point_queue (
   invoice_id uuid primary key
@@ -111,7 +113,7 @@ create index point_queue_due_idx on app.point_queue (next_attempt_at);
 create index point_queue_failed_idx on app.point_queue (failed_at desc) where failed_at is not null;
 comment on table app.point_queue is
   'Paid invoices whose points have not vested yet; filled in the payment''s transaction, emptied '
-  'by jobs.process_point_queue()';
+  'by jobs.process_point_queue() [pii: none]';
 comment on column app.point_queue.attempts is
   'Failed attempts, alone or in a batch; from the first on the invoice is processed alone';
 comment on column app.point_queue.next_attempt_at is

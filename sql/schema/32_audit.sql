@@ -29,19 +29,21 @@ comment on table app.audit_logs is
   '(UTC), filled from audit_buffer every minute; PII is masked';
 comment on column app.audit_logs.actor_id is 'Actor; in shadow mode the agent';
 comment on column app.audit_logs.target_id is 'Id of the changed row';
-comment on column app.audit_logs.target_type is 'Table of the changed row';
-comment on column app.audit_logs.action is 'INSERT, UPDATE or DELETE';
+comment on column app.audit_logs.target_type is 'Table of the changed row [pii: none]';
+comment on column app.audit_logs.action is
+  'INSERT, UPDATE or DELETE; EXPORT: everything about a partner was read [pii: none]';
 comment on column app.audit_logs.old_value is
-  'Values before: the changed columns; on DELETE the whole row';
+  'Values before: the changed columns; on DELETE the whole row [pii: masked]';
 comment on column app.audit_logs.new_value is
-  'Values after: the changed columns; on INSERT the whole row';
+  'Values after: the changed columns; on INSERT the whole row [pii: masked]';
 comment on column app.audit_logs.ip_address is
-  'Caller''s address as a trusted proxy reported it (config auth.trusted_proxies)';
+  'Caller''s address as a trusted proxy reported it (config auth.trusted_proxies) [pii: address]';
 comment on column app.audit_logs.created_at is
   'When the change was made, not when it was moved to this table';
-comment on column app.audit_logs.actor_role is 'Database role of the caller';
+comment on column app.audit_logs.actor_role is 'Database role of the caller [pii: none]';
 comment on column app.audit_logs.request_id is
-  'X-Request-Id of the request that made the change, which is also in the logs of all programs';
+  'X-Request-Id of the request that made the change, which is also in the logs of all programs '
+  '[pii: none]';
 comment on column app.audit_logs.on_behalf_of is 'Partner for whom an agent acted in shadow mode';
 
 -- One row per statement: narrow to write, expanded into audit_logs later. A submission is one row.
@@ -68,12 +70,17 @@ comment on table app.audit_buffer is
   'Changes that wait to be moved to audit_logs, committed with the change itself. Private: PII '
   'is not masked yet';
 comment on column app.audit_buffer.old_rows is
-  'Array of the rows before the change, in the order of new_rows';
-comment on column app.audit_buffer.new_rows is 'Array of the rows after the change';
+  'Array of the rows before the change, in the order of new_rows [pii: content]';
+comment on column app.audit_buffer.new_rows is 'Array of the rows after the change [pii: content]';
 comment on column app.audit_buffer.order_row is
-  'With the lines of a submitted order: the order, which was inserted with them';
-comment on column app.audit_buffer.line_rows is 'Inserted lines of one order';
+  'With the lines of a submitted order: the order, which was inserted with them [pii: content]';
+comment on column app.audit_buffer.line_rows is 'Inserted lines of one order [pii: content]';
 comment on column app.audit_buffer.forwarded_for is
-  'The end of the header X-Forwarded-For; auth.forwarded_address() finds the address in it';
+  'The end of the header X-Forwarded-For; auth.forwarded_address() finds the address in it '
+  '[pii: address]';
 comment on column app.audit_buffer.claims is
-  'The caller''s claims; app.actor_of() derives the actor from them';
+  'The caller''s claims; app.actor_of() derives the actor from them [pii: none]';
+comment on column app.audit_buffer.target_type is '[pii: none]';
+comment on column app.audit_buffer.action is '[pii: none]';
+comment on column app.audit_buffer.actor_role is '[pii: none]';
+comment on column app.audit_buffer.request_id is '[pii: none]';

@@ -32,7 +32,7 @@ comment on column app.sla_escalation_logs.clock_started_at is
   'Start of the clock that expired: orders.awaiting_since';
 comment on column app.sla_escalation_logs.due_at is 'When the escalation was due';
 comment on column app.sla_escalation_logs.reason is
-  'Reason of an early escalation, null when the hours expired';
+  'Reason of an early escalation, null when the hours expired [pii: text]';
 comment on column app.sla_escalation_logs.region_id is
   'Present region of the order''s partner, whose agents see the escalation; null: none, or the '
   'partner is deleted. Kept by trigger, so that row security needs no join';

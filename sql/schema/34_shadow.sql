@@ -20,6 +20,7 @@ create index agent_sessions_partner_idx on app.agent_sessions (impersonated_part
 comment on table app.agent_sessions is 'Shadow sessions: an agent acts for a partner';
 comment on column app.agent_sessions.expires_at is
   'End of the session''s token, unless ended_at is earlier';
+comment on column app.agent_sessions.ip_address is '[pii: address]';
 
 create domain app.shadow_act as varchar(20)
 constraint shadow_act_check check (value in ('ORDER', 'CANCELLATION', 'DRAFT', 'REDEMPTION'));
@@ -55,4 +56,4 @@ create index impersonation_notifications_redemption_idx
 on app.impersonation_notifications (redemption_id) where redemption_id is not null;
 comment on table app.impersonation_notifications is
   'Notifications to partners of each thing that an agent did for them; by e-mail where WhatsApp '
-  'fails';
+  'fails [pii: none]';

@@ -11,7 +11,8 @@ create table app.system_configs (
   updated_at timestamptz not null default now()
 );
 comment on table app.system_configs is
-  'Settings that rules read at run time; app.config_definitions() lists the keys and their types';
+  'Settings that rules read at run time; app.config_definitions() lists the keys and their types '
+  '[pii: none]';
 comment on column app.system_configs.config_value is 'JSON value, validated by key on writing';
 comment on column app.system_configs.version is 'Number of changes of this key, starting at 1';
 
@@ -25,7 +26,8 @@ create table app.system_config_history (
   changed_at timestamptz not null default now(),
   constraint system_config_history_version_key unique (config_key, version)
 );
-comment on table app.system_config_history is 'Every value that a config has had; append-only';
+comment on table app.system_config_history is
+  'Every value that a config has had; append-only [pii: none]';
 comment on column app.system_config_history.changed_by is
   'Id of the agent, null for a change by migration or psql';
 
@@ -43,6 +45,6 @@ create table app.order_rules (
 );
 comment on table app.order_rules is
   'The configs that decide an order, one row for each tier, so that a submission reads one row; '
-  'derived from system_configs by trigger';
+  'derived from system_configs by trigger [pii: none]';
 comment on column app.order_rules.snapshot is
   'Values and versions of these configs as orders pin them in rules_applied';

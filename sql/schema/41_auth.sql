@@ -13,9 +13,11 @@ comment on table auth.jwt_secret is
   'HS256 key that signs tokens: written by "hub migrate" from the environment, read by functions '
   'only';
 comment on column auth.jwt_secret.previous_secret is
-  'The key before it, null unless a rotation is under way: what was derived from it is recognised';
+  'The key before it, null unless a rotation is under way: what was derived from it is recognised '
+  '[pii: secret]';
 comment on column auth.jwt_secret.previous_until is
   'When the tokens that it signed have expired';
+comment on column auth.jwt_secret.secret is '[pii: secret]';
 
 create table auth.sessions (
   id uuid primary key default app.uuid_v7(),
@@ -34,6 +36,10 @@ comment on table auth.sessions is
   'Sign-in sessions, named by the token''s claim "sid"; the tokens of a revoked session are '
   'refused at once';
 comment on column auth.sessions.subject_id is 'Id of the partner, agent or sub-distributor';
+comment on column auth.sessions.role is '[pii: none]';
+comment on column auth.sessions.ip_address is '[pii: address]';
+comment on column auth.sessions.user_agent is '[pii: address]';
+comment on column auth.sessions.revoked_reason is '[pii: none]';
 
 create table auth.refresh_tokens (
   token_hash bytea primary key,
@@ -45,6 +51,7 @@ create table auth.refresh_tokens (
 create index refresh_tokens_session_idx on auth.refresh_tokens (session_id);
 comment on table auth.refresh_tokens is
   'SHA-256 of refresh tokens: each is exchanged once, for a token that is derived from it';
+comment on column auth.refresh_tokens.token_hash is '[pii: secret]';
 
 create table auth.login_attempts (
   key text primary key,
@@ -56,7 +63,7 @@ comment on table auth.login_attempts is
   'Sign-in attempts in the running window, by e-mail, account, address or number';
 comment on column auth.login_attempts.key is
   'email:<sha256>, device:<sha256>, password:<sha256>, reset:<sha256>, ip:<address>, '
-  'reset-ip:<address> or link-ip:<address>; of an IPv6 address its /64';
+  'reset-ip:<address> or link-ip:<address>; of an IPv6 address its /64 [pii: address]';
 
 create table auth.sign_in_links (
   token_hash bytea primary key,
@@ -70,6 +77,7 @@ create index sign_in_links_subdist_idx on auth.sign_in_links (subdist_id);
 create index sign_in_links_expires_idx on auth.sign_in_links (expires_at);
 comment on table auth.sign_in_links is
   'Single-use sign-in links sent to sub-distributors over WhatsApp; only the SHA-256 is stored';
+comment on column auth.sign_in_links.token_hash is '[pii: secret]';
 
 create table auth.password_codes (
   token_hash bytea primary key,
@@ -88,6 +96,7 @@ create index password_codes_expires_idx on auth.password_codes (expires_at);
 comment on table auth.password_codes is
   'Single-use codes for a first or a forgotten password, sent to partners and agents; only the '
   'SHA-256 is stored';
+comment on column auth.password_codes.token_hash is '[pii: secret]';
 
 create type auth.refusal as (code text, details text, hint text);
 comment on type auth.refusal is 'Why a caller is refused: an error of app.error_catalog()';

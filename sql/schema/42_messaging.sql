@@ -74,12 +74,14 @@ create index messages_held_idx on app.messages (position) where status = 'HELD';
 create index messages_order_idx on app.messages (order_id);
 comment on table app.messages is
   'Outbox: messages to send; a row commits in the same transaction as its event';
-comment on column app.messages.template is 'Name of a template in app.message_templates()';
+comment on column app.messages.template is
+  'Name of a template in app.message_templates() [pii: none]';
 comment on column app.messages.recipient_id is
   'Partner, sub-distributor or agent; the address is looked up when the message is claimed. Of a '
   'HELD message the nil UUID';
 comment on column app.messages.variables is
-  'Values known when the message was enqueued; those of the order are added when it is claimed';
+  'Values known when the message was enqueued; those of the order are added when it is claimed '
+  '[pii: content]';
 comment on column app.messages.next_attempt_at is 'Earliest time of the next claim';
 comment on column app.messages.lease_until is
   'End of the claim; afterwards it is unknown whether the message was sent';
@@ -95,12 +97,16 @@ comment on column app.messages.repeats is
   'How often the message was sent again although an earlier one may have arrived';
 comment on column app.messages.refused_id is
   'Provider''s id (empty: none was given) of a free-form message that was refused because the '
-  'recipient''s last message was too long ago; further attempts use the template';
+  'recipient''s last message was too long ago; further attempts use the template [pii: contact]';
 comment on column app.messages.request_id is
-  'X-Request-Id of the request that enqueued the message; null: a job did';
+  'X-Request-Id of the request that enqueued the message; null: a job did [pii: none]';
 comment on column app.messages.position is
   'Order in which messages were enqueued; ids of the same millisecond do not show it';
-comment on column app.messages.provider_id is 'The provider''s id (WhatsApp: wamid...)';
+comment on column app.messages.provider_id is
+  'The provider''s id (WhatsApp: wamid...) [pii: contact]';
+comment on column app.messages.recipient_type is '[pii: none]';
+comment on column app.messages.status is '[pii: none]';
+comment on column app.messages.error_code is '[pii: none]';
 
 create table app.inbound_messages (
   id uuid primary key default app.uuid_v7(),
@@ -119,9 +125,9 @@ comment on table app.inbound_messages is
   'Inbox: webhooks as the provider sent them; a repeated payload is stored once';
 comment on column app.inbound_messages.payload is
   'Body of the webhook, unchanged, so that it can be processed again; null after '
-  'retention.webhook_days';
+  'retention.webhook_days [pii: content]';
 comment on column app.inbound_messages.payload_hash is
-  'SHA-256 of the body; kept for ever, so that a webhook is stored once for ever';
+  'SHA-256 of the body; kept for ever, so that a webhook is stored once for ever [pii: none]';
 
 create table app.inbound_events (
   event_key text primary key,
@@ -134,7 +140,7 @@ create table app.inbound_events (
 create index inbound_events_message_idx on app.inbound_events (inbound_message_id);
 comment on table app.inbound_events is
   'Inbound messages that were processed: each once, however often and in whatever batches the '
-  'provider delivers it';
+  'provider delivers it [pii: none]';
 comment on column app.inbound_events.event_key is
   'SHA-256 of the provider''s id of the message, which itself contains the sender''s number; kept '
   'for ever';
@@ -151,11 +157,11 @@ comment on table app.conversations is
   'Last inbound WhatsApp message per number: for 24 hours free-form replies are allowed, '
   'afterwards templates only';
 comment on column app.conversations.number is
-  'E.164 with +, or the provider''s user id of a sender without a number';
+  'E.164 with +, or the provider''s user id of a sender without a number [pii: contact]';
 comment on column app.conversations.hour_began_at is
   'When the present hour of forwarded texts began; null: none was forwarded';
 comment on column app.conversations.hour_hashes is
-  'SHA-256 of each text that was forwarded in that hour';
+  'SHA-256 of each text that was forwarded in that hour [pii: key]';
 comment on column app.conversations.last_inbound_at is
   'By the provider''s clock, but never later than the hub''s';
 
@@ -172,7 +178,7 @@ create table app.purged_provider_ids (
 );
 comment on table app.purged_provider_ids is
   'SHA-256 of the provider''s ids of messages that were purged or erased: no other message may '
-  'have one of them. An id itself contains the recipient''s number';
+  'have one of them. An id itself contains the recipient''s number [pii: none]';
 
 create table app.messages_period (
   is_single boolean primary key default true

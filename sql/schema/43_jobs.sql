@@ -8,7 +8,7 @@ create table jobs.schedule (
   scheduled_at timestamptz not null default now()
 );
 comment on table jobs.schedule is
-  'Jobs of sql/jobs as "hub migrate" last scheduled them with pg_cron';
+  'Jobs of sql/jobs as "hub migrate" last scheduled them with pg_cron [pii: none]';
 comment on column jobs.schedule.schedule is 'Cron expression, GMT';
 comment on column jobs.schedule.scheduled_at is
   'When the job was scheduled; a job that never ran counts as late from this time on';
@@ -20,5 +20,6 @@ create table jobs.runs (
   last_rows bigint not null default 0,
   total_runs bigint not null default 0
 );
-comment on table jobs.runs is 'Last success of each job, written by the job in its own transaction';
+comment on table jobs.runs is
+  'Last success of each job, written by the job in its own transaction [pii: none]';
 comment on column jobs.runs.last_rows is 'Rows that the last run processed';

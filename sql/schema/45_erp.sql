@@ -18,7 +18,8 @@ create table app.erp_streams (
   check ((last_remarks is null) = (last_remarked_at is null))
 );
 comment on table app.erp_streams is
-  'Exchanges with the ERP (products, stock, payments, orders): the progress and health of each';
+  'Exchanges with the ERP (products, stock, payments, orders): the progress and health of each '
+  '[pii: none]';
 comment on column app.erp_streams.cursor is
   'Where to continue reading, in the ERP''s own terms; stored in the transaction of the data '
   'that it covers';
@@ -49,12 +50,16 @@ create index erp_quarantine_key_idx on app.erp_quarantine (key);
 comment on table app.erp_quarantine is
   'Rows of the ERP that could not be applied. A row leaves when a later row of its key is '
   'applied; a stock row also when its product is created';
-comment on column app.erp_quarantine.key is 'SKU; for a payment its invoice and reference number';
+comment on column app.erp_quarantine.key is
+  'SKU; for a payment its invoice and reference number [pii: content]';
 comment on column app.erp_quarantine.payload is
-  'The ERP''s row; one of more than 10000 characters is stored as text, truncated to that length';
+  'The ERP''s row; one of more than 10000 characters is stored as text, truncated to that length '
+  '[pii: content]';
 comment on column app.erp_quarantine.as_of is
   'Time that the row describes; an older row does not replace it';
 comment on column app.erp_quarantine.times is 'How often the row arrived';
+comment on column app.erp_quarantine.stream is '[pii: none]';
+comment on column app.erp_quarantine.reason is '[pii: none]';
 
 create table app.erp_cancellations (
   order_id uuid primary key,
@@ -73,8 +78,9 @@ on app.erp_cancellations (created_at) where outcome is null;
 comment on table app.erp_cancellations is
   'Orders that were cancelled or rejected after approval, when the ERP had them or may have had '
   'them; each waits until the ERP confirms or refuses';
-comment on column app.erp_cancellations.outcome is 'The ERP''s answer; null: no answer yet';
-comment on column app.erp_cancellations.note is 'Reason of a refusal';
+comment on column app.erp_cancellations.outcome is
+  'The ERP''s answer; null: no answer yet [pii: none]';
+comment on column app.erp_cancellations.note is 'Reason of a refusal [pii: text]';
 
 -- Finds what the ERP acknowledged since its last report of stock: that report does not include it.
 create index orders_erp_acknowledged_idx on app.orders (erp_acknowledged_at)

@@ -18,11 +18,12 @@ create index partner_removals_created_idx on app.partner_removals (created_at de
 comment on table app.partner_removals is
   'Who deleted a partner or erased their personal data, when and why; append-only';
 comment on column app.partner_removals.kind is
-  'DELETED: hidden, as deleted_at says; ERASED: their personal data was removed, too';
+  'DELETED: hidden, as deleted_at says; ERASED: their personal data was removed, too [pii: none]';
 comment on column app.partner_removals.agent_id is 'Admin who did it; null: psql';
 comment on column app.partner_removals.transaction_id is
   'Transaction of the removal: only in that of an erasure do append-only tables let their free '
   'text be removed';
+comment on column app.partner_removals.reason is '[pii: text]';
 
 -- In clear: an erasure searches stored webhooks and messages for them, as they were received.
 create table app.partner_former_contacts (
@@ -39,3 +40,6 @@ comment on table app.partner_former_contacts is
   'Numbers, addresses and names under which partners were known before a change, so that '
   'erase_partner finds what was stored under them. Kept no longer than webhooks and messages';
 comment on column app.partner_former_contacts.replaced_at is 'When they were replaced';
+comment on column app.partner_former_contacts.phone is '[pii: contact]';
+comment on column app.partner_former_contacts.email is '[pii: contact]';
+comment on column app.partner_former_contacts.business_name is '[pii: name]';

@@ -451,6 +451,11 @@ CALLS = {
         {"partner_id": "id", "reason": "text"},
         lambda m: {"partner_id": m.settled_partner(), "reason": "r" * 500},
     ),
+    "export_partner": Call(
+        "superadmin",
+        {"partner_id": "id"},
+        lambda m: {"partner_id": m.dataset.west.partner.sub},
+    ),
     "set_config": Call(
         "admin",
         {"config_key": "config key", "config_value": "value"},

@@ -300,6 +300,7 @@ api.invite                    -     -        -       -        yes    yes        
 api.revoke_sessions           -     -        -       -        yes    yes         -      -
 api.delete_partner            -     -        -       -        yes    yes         -      -
 api.erase_partner             -     -        -       -        -      yes         -      -
+api.export_partner            -     -        -       -        -      yes         -      -
 api.catalogue                 -     yes      yes     yes      yes    yes         -      -
 api.app_configs               -     yes      yes     yes      yes    yes         -      -
 api.set_config                -     -        -       -        yes    yes         -      -

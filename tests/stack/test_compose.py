@@ -110,6 +110,7 @@ def test_compose_and_hub_up_configure_postgrest_alike(compose: dict[str, Any]) -
         "db-pool",
         "db-pool-acquisition-timeout",
         "db-pool-max-idletime",
+        "db-max-rows",
         "log-level",
         "server-trace-header",
     ):

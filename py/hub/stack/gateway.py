@@ -21,6 +21,9 @@ READY_SECONDS = 30
 POOL_SIZE = 20
 """The largest number of the gateway's connections to PostgreSQL, beside one that listens."""
 
+MAX_ROWS = 10_000
+"""The most rows of one answer; further ones are read by pages."""
+
 WAIT_SECONDS = 10
 """How long a request waits for one of them before the answer 504 PGRST003."""
 
@@ -72,6 +75,7 @@ class GatewayConfig:
             "db-pool-max-idletime": _IDLE_SECONDS,
             "db-pool-max-lifetime": self.max_lifetime,
             "db-channel-enabled": self.channel,
+            "db-max-rows": MAX_ROWS,
             "jwt-secret": self.jwt_secret,
             "server-host": HOST,
             "server-port": self.port,

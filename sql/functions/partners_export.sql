@@ -1,0 +1,103 @@
+-- Everything that the hub stores about one partner, for a person who asks (UU PDP).
+
+-- Each table with a column partner_id, without secrets. A new table is in the export at once.
+create function app.export_rows(p_partner_id uuid) returns jsonb language plpgsql stable
+as $$
+declare
+  v_table record;
+  v_rows jsonb;
+  v_found jsonb := jsonb_build_object();
+begin
+  for v_table in
+    select
+      c.relname as name,
+      array(
+        select s.attname::text from pg_catalog.pg_attribute as s
+        where s.attrelid = c.oid and s.attnum > 0
+          and col_description(c.oid, s.attnum) like '%[pii: secret]%'
+      ) as secrets
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_attribute as a
+      on a.attrelid = c.oid and a.attname = 'partner_id' and not a.attisdropped
+    where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'p')
+    order by c.relname
+  loop
+    execute format(
+      'select coalesce(jsonb_agg(to_jsonb(t) - $2), ''[]'') from app.%I as t'
+      ' where t.partner_id = $1',
+      v_table.name)
+    into v_rows using p_partner_id, v_table.secrets;
+    v_found := v_found || jsonb_build_object(v_table.name, v_rows);
+  end loop;
+  return v_found;
+end $$;
+comment on function app.export_rows(uuid) is
+  'The rows of a partner by table, without hashes of passwords';
+
+create function app.export_partner(p_partner_id uuid)
+returns jsonb language plpgsql volatile
+as $$
+declare
+  v_account jsonb;
+begin
+  if auth.caller_role() <> 'superadmin' then
+    perform app.fail('NOT_ALLOWED', 'Only superadmins export what is stored about a person');
+  end if;
+  select to_jsonb(p) - 'password_hash' into v_account
+  from app.partners as p where p.id = p_partner_id;
+  if v_account is null then
+    perform app.fail('NOT_FOUND', 'partner');
+  end if;
+  -- The trail says who took the data, when.
+  insert into app.audit_buffer (
+    target_type, action, new_rows, claims, actor_role, forwarded_for
+  )
+  values (
+    'partners', 'EXPORT', json_build_array(json_build_object('id', p_partner_id)),
+    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
+  );
+  return jsonb_build_object(
+    'exported_at', now(),
+    'partners', v_account,
+    'messages', (
+      select coalesce(jsonb_agg(to_jsonb(m) order by m.created_at), '[]')
+      from app.messages as m where m.recipient_id = p_partner_id
+    ),
+    'inbound_messages', (
+      select coalesce(jsonb_agg(to_jsonb(b) - 'payload_hash'), '[]')
+      from app.inbound_messages as b
+      where exists (
+        select from app.partner_contacts(p_partner_id) as c
+        where c.until = 'infinity' and b.payload::text like '%"' || ltrim(c.phone, '+') || '"%'
+      )
+    ),
+    'conversations', (
+      select coalesce(jsonb_agg(to_jsonb(v) - 'hour_hashes'), '[]')
+      from app.conversations as v
+      where v.number in (
+        select c.phone from app.partner_contacts(p_partner_id) as c where c.until = 'infinity'
+      )
+    ),
+    'sessions', (
+      select coalesce(jsonb_agg(to_jsonb(s) order by s.created_at), '[]')
+      from auth.sessions as s where s.subject_id = p_partner_id
+    ),
+    'agent_sessions', (
+      select coalesce(jsonb_agg(to_jsonb(s) order by s.started_at), '[]')
+      from app.agent_sessions as s where s.impersonated_partner_id = p_partner_id
+    ),
+    'sla_escalation_logs', (
+      select coalesce(jsonb_agg(to_jsonb(l)), '[]')
+      from app.sla_escalation_logs as l
+      where l.order_id in (select o.id from app.orders as o where o.partner_id = p_partner_id)
+    ),
+    'audit_logs', (
+      select coalesce(jsonb_agg(to_jsonb(l) order by l.created_at), '[]')
+      from app.audit_logs as l
+      where l.actor_id = p_partner_id or l.on_behalf_of = p_partner_id
+        or l.target_id = any (app.audited_ids(p_partner_id))
+    )
+  ) || app.export_rows(p_partner_id);
+end $$;
+comment on function app.export_partner(uuid) is
+  'Everything that the hub stores about a partner; only superadmins. Raises NOT_ALLOWED, NOT_FOUND';
