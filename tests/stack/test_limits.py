@@ -24,12 +24,16 @@ def settings_of(conn: Connection, role: str) -> dict[str, str]:
     return dict(text.split("=", 1) for (text,) in rows)
 
 
-@pytest.mark.parametrize("role", [*matrix.ROLES, "authenticator", "cache"])
+@pytest.mark.parametrize("role", LIMITS)
 def test_every_role_of_a_caller_has_limits(db: Connection, role: str) -> None:
     found = settings_of(db, role)
     assert found["statement_timeout"] == f"{LIMITS[role]}s"
     assert found["lock_timeout"] == "5s"
     assert found["idle_in_transaction_session_timeout"] == "30s"
+
+
+def test_every_role_of_the_matrix_has_a_limit() -> None:
+    assert set(matrix.ROLES) <= set(LIMITS)
 
 
 def test_only_calls_about_all_data_of_a_person_have_a_longer_limit(db: Connection) -> None:

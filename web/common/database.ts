@@ -2392,6 +2392,7 @@ export type Database = {
           isSetofReturn: false
         }
       }
+      export_partner: { Args: { partner_id: string }; Returns: Json }
       inbound_message: { Args: { payload: Json }; Returns: Json }
       inbound_messages: { Args: { payloads: Json }; Returns: Json }
       invite: {

@@ -231,7 +231,7 @@ export function AuditList() {
       filters={[
         <SelectInput key="type" source="target_type" choices={TABLES.map((id) => ({ id, name: id }))} alwaysOn />,
         <TextInput key="id" source="target_id" alwaysOn sx={{ minWidth: 320 }} />,
-        <SelectInput key="action" source="action" choices={["INSERT", "UPDATE", "DELETE"].map((id) => ({ id, name: id }))} alwaysOn />,
+        <SelectInput key="action" source="action" choices={["INSERT", "UPDATE", "DELETE", "EXPORT"].map((id) => ({ id, name: id }))} alwaysOn />,
       ]}
     >
       <DataTable.Col source="created_at" render={(row: Row) => moment(row.created_at)} />
