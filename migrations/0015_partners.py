@@ -7,6 +7,6 @@ __depends__ = {"0014_subdistributors"}
 steps = [
     schema_file(
         "15_partners.sql",
-        sha256="7808f9a839f026f9bd1601f1bcfb1d90ed57250d3ccca5e82cda63585f69bc78",
+        sha256="79583a115192c26e18c6be445a688a2e3eeaf4172de6e370c4edffa90cb953bd",
     ),
 ]

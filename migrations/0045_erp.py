@@ -7,6 +7,6 @@ __depends__ = {"0044_statistics"}
 steps = [
     schema_file(
         "45_erp.sql",
-        sha256="c00932ed0faef97b7c44f22b7ce34503535b934dce44bb5611b1cd297506b855",
+        sha256="f410272c76fea889aecf0dd1c924ba90f2d79dade923eacc32588a81444249a5",
     ),
 ]
