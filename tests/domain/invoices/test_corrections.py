@@ -441,3 +441,19 @@ def test_account_statement_has_every_correction_and_adds_up(db: Connection, cont
     owed = value(db, "select sum(amount_due) - sum(refund_due) from app.invoices")
     assert statement["closing_balance"] == owed
     assert broken_invariants(db) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("cancel_invoice", {"reason": "salah"}),
+        ("write_off", {"reason": "biaya bank"}),
+        ("record_payment", {"amount": 1000, "reference_number": "R1"}),
+        ("record_refund", {"amount": 1000, "reference_number": "R1", "reason": "x", "idempotency_key": "k"}),
+    ],
+)
+def test_unknown_invoice_is_not_corrected(
+    db: Connection, context: Context, name: str, arguments: dict[str, Any]
+) -> None:
+    with refused(db, "NOT_FOUND"):
+        call(db, context.admin, name, invoice_id=str(uuid.uuid4()), **arguments)

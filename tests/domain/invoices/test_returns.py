@@ -382,3 +382,20 @@ def test_what_was_written_off_earns_no_more_than_the_goods_that_stay(
     assert amounts(db, invoices) == [("PAID", 990_000, 0, 990_000)]
     assert balance(db, who) == 50
     assert broken_invariants(db) == {}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        [{"sku": "SKU-000"}],
+        [{"sku": "SKU-000", "quantity": 0}],
+        [{"sku": "SKU-000", "quantity": 1.5}],
+        [{"sku": "SKU-000", "quantity": 1, "note": "rusak"}],
+    ],
+)
+def test_malformed_items_are_not_returned(db: Connection, context: Context, wrong: list[Row]) -> None:
+    order, _ = shipped(db, context)
+    with refused(db, "INVALID_ITEMS"):
+        give_back(db, context, order, wrong)
+    assert value(db, "select count(*) from app.credit_notes") == 0
