@@ -70,6 +70,7 @@ OTHERS: Mapping[str, Mapping[str, str]] = {
     "Tests": {
         "HUB_CACHE_KILLS": "Number of times that `tests/cache` kills Redis under load",
         "HUB_CACHE_TRIALS": "Number of read-your-writes trials of `tests/cache`",
+        "HUB_FUZZ_CASES": "Requests of the long form of `tests/fuzz`, over all roles",
         "HUB_FUZZ_EXAMPLES": "Requests for each operation in `tests/fuzz`",
         "HUB_FUZZ_SECONDS": "Time limit of each operation in `tests/fuzz`",
         "HUB_FUZZ_SEED": "Seed of `tests/fuzz`",
