@@ -125,9 +125,10 @@ def _try(
         line = f"{operation.method.upper()} {operation.path} {case.body!r:.200}: {answer.status_code}"
         if answer.status_code >= 500 and not LENIENT.search(answer.text[:20]) and answer.status_code != 501:
             wrong.append(f"{line} {answer.text[:300]}")
-        elif leak := leaks_in(answer.text, refused=answer.status_code >= 400):
-            # An error may quote what the caller sent.
-            if leak not in unquote_plus(answer.request.url or ""):
-                wrong.append(f"{line} leaks {leak!r}")
+        # An error may quote what the caller sent.
+        elif (leak := leaks_in(answer.text, refused=answer.status_code >= 400)) and leak not in unquote_plus(
+            answer.request.url or ""
+        ):
+            wrong.append(f"{line} leaks {leak!r}")
 
     one()
