@@ -3,12 +3,13 @@
 To go further:
 
     HUB_FUZZ_SECONDS=60 HUB_FUZZ_EXAMPLES=100 HUB_FUZZ_SEED=7 ./hub test --no-lint tests/fuzz/test_openapi.py
-    ./hub dev long-form tests/fuzz     # 50,000 requests over all roles and all calls
+    ./hub dev long-form tests/fuzz     # more than 50,000 requests, all roles and calls
 """
 
 import math
 import os
 import random
+import re
 import time
 from typing import Any
 from urllib.parse import unquote_plus
@@ -28,8 +29,11 @@ from tests.support.context import broken_invariants
 SECONDS = float(os.environ.get("HUB_FUZZ_SECONDS", "2"))
 EXAMPLES = int(os.environ.get("HUB_FUZZ_EXAMPLES", "6"))
 SEED = int(os.environ.get("HUB_FUZZ_SEED", "0"))
-CASES = int(os.environ.get("HUB_FUZZ_CASES", "50000"))
-"""Requests of the long form, shared by the roles and their operations."""
+CASES = int(os.environ.get("HUB_FUZZ_CASES", "60000"))
+"""Requests of the long form, shared by the roles and their operations; those with few inputs get fewer."""
+
+DOMAIN = re.compile(r"value for domain app\.\w+ violates check constraint")
+"""PostgreSQL's own text of a violated constraint (23514), which writes to master data keep."""
 
 
 class Budget:
@@ -97,6 +101,14 @@ def _fuzz(api: ApiClient, role: str, budget: Budget) -> list[str]:
     return wrong
 
 
+def _sent(answer: Any) -> str:
+    """The address and the body of the request, which an error may quote."""
+    body = answer.request.body or b""
+    return unquote_plus(answer.request.url or "") + (
+        body if isinstance(body, str) else body.decode(errors="replace")
+    )
+
+
 def _try(
     api: ApiClient,
     session: requests.Session,
@@ -125,10 +137,9 @@ def _try(
         line = f"{operation.method.upper()} {operation.path} {case.body!r:.200}: {answer.status_code}"
         if answer.status_code >= 500 and not LENIENT.search(answer.text[:20]) and answer.status_code != 501:
             wrong.append(f"{line} {answer.text[:300]}")
-        # An error may quote what the caller sent.
-        elif (leak := leaks_in(answer.text, refused=answer.status_code >= 400)) and leak not in unquote_plus(
-            answer.request.url or ""
-        ):
+            return
+        leak = leaks_in(DOMAIN.sub("", answer.text), refused=answer.status_code >= 400)
+        if leak and leak not in _sent(answer):
             wrong.append(f"{line} leaks {leak!r}")
 
     one()
