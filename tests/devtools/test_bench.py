@@ -368,7 +368,7 @@ def test_heap_only_updates_are_counted_and_fillfactors_left_as_set(
     bench_environment: environment.Environment,
 ) -> None:
     fillfactors = (
-        "select relname, reloptions from pg_class where 'fillfactor=50' = any (reloptions) order by 1"
+        "select relname, reloptions from pg_class where 'fillfactor=20' = any (reloptions) order by 1"
     )
     with bench_environment.admin(bench_environment.hub) as conn:
         before = conn.execute(fillfactors).fetchall()
@@ -377,6 +377,6 @@ def test_heap_only_updates_are_counted_and_fillfactors_left_as_set(
     assert {"app.orders", "app.partners", "app.inventory", "app.messages"} <= set(rows)
     assert rows["app.orders"].ratio(hot.AS_SET) == 0, "each update changes an indexed status"
     for name in ("app.partners", "app.inventory"):
-        assert rows[name].fillfactor == 50
+        assert rows[name].fillfactor == 20
         assert rows[name].ratio(hot.AS_SET) > 0.9
     assert hot.table([*rows.values()]).row_count == len(rows)

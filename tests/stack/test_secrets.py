@@ -30,6 +30,7 @@ WORDS = ("password", "secret", "token", "database_url", "redis_url", "listen_url
 def _no_hub_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("HUB_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("HUB_PAGES_ROOT", "/nowhere")
 
 
 def secret_fields(class_: type[BaseSettings]) -> list[str]:

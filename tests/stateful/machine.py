@@ -721,11 +721,30 @@ class OrderMachine(RuleBasedStateMachine):
     def sync_reading(self, what: int, stock: int, asks: bool, pick: int) -> None:
         """Apply levels that were read at some moment since the run began, now or long ago."""
         if asks or not self.readings:
-            answer = self.perform(self.context.erp, "erp_stream", set(), stream="stock")
-            moment = datetime.fromisoformat(answer["read_at"])
-            self.readings.append((moment, self.model.next_moment(), len(self.model.taken_over)))
+            self.ask_for_the_time()
+        self.apply_reading(
+            self.one_of(self.model.products, what), stock, self.one_of(self.readings[-5:], pick)
+        )
+
+    @precondition(lambda self: self.model.has_erp)
+    @rule(what=picks, stock=stocks)
+    def sync_readings_that_overtake_each_other(self, what: int, stock: int) -> None:
+        """Apply the later one of two readings first."""
+        self.ask_for_the_time()
+        self.ask_for_the_time()
         sku = self.one_of(self.model.products, what)
-        read_at, moment_of_model, known = self.one_of(self.readings[-5:], pick)
+        self.apply_reading(sku, stock, self.readings[-1])
+        self.apply_reading(sku, stock + 1, self.readings[-2])
+
+    def ask_for_the_time(self) -> None:
+        """Begin a reading of the ERP's stock."""
+        answer = self.perform(self.context.erp, "erp_stream", set(), stream="stock")
+        moment = datetime.fromisoformat(answer["read_at"])
+        self.readings.append((moment, self.model.next_moment(), len(self.model.taken_over)))
+
+    def apply_reading(self, sku: str, stock: int, reading: tuple[datetime, int, int]) -> None:
+        """Send the level of a product as it was at a reading."""
+        read_at, moment_of_model, known = reading
         answer = self.perform(
             self.context.erp,
             "erp_apply_stock",

@@ -28,13 +28,14 @@ def site(cluster: Cluster, template: str, request: pytest.FixtureRequest) -> Ite
             yield site
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
+    # It keeps an event loop running in this thread, where asyncio.run() of other files would fail.
     with sync_playwright() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """Debian's Chromium; tests open contexts of their own in it."""
     if CHROMIUM is None:

@@ -19,7 +19,7 @@ _ACTING_CONVENTIONS = ("tests/conventions/test_error_codes.py",)
 _EXCLUDED = (
     *("tests/crash_recovery/", "tests/devtools/", "tests/fuzz/", "tests/migrations/", "tests/stack/"),
     *("tests/cache/", "tests/common/", "tests/standin/", "tests/stateful/", "tests/support/"),
-    *("tests/whatsapp/", "tests/erp/test_tryton"),
+    *("tests/whatsapp/", "tests/web/", "tests/erp/test_tryton"),
     *("tests/conventions/test_layout.py", "tests/conventions/test_specification.py"),
 )
 """Tests of files, of other servers or other databases than the mutated one, and slow ones."""
