@@ -96,3 +96,22 @@ def lose_answer(route: Route) -> None:
     """A route handler: the request arrives and is carried out, its answer is lost."""
     route.fetch()
     route.abort()
+
+
+class Hold:
+    """A route handler that keeps requests until `release`; later ones pass."""
+
+    def __init__(self) -> None:
+        self._held: list[Route] = []
+        self._is_released = False
+
+    def __call__(self, route: Route) -> None:
+        if self._is_released:
+            route.continue_()
+        else:
+            self._held.append(route)
+
+    def release(self) -> None:
+        self._is_released = True
+        for route in self._held:
+            route.continue_()

@@ -17,6 +17,7 @@ from hub.seed import PASSWORD
 from tests.support.browser import (
     DESKTOP,
     XSS,
+    Hold,
     Person,
     axe_findings,
     is_wider_than_screen,
@@ -559,6 +560,24 @@ def test_signing_out_leaves_nothing_behind(someone: Person) -> None:
 
 
 # --- what can go wrong ---
+
+
+def test_dialog_closes_when_the_page_behind_shows_what_is_now(
+    signed_in: Opened, desk: Desk, partner: str
+) -> None:
+    order = desk.approved(partner)
+    page = signed_in(f"/orders/{order['id']}/show")
+    reads = Hold()
+    button(page, "Batalkan tagihan").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Alasan").fill("Dua kali bayar")
+    page.route(re.compile(r"/orders\?"), reads)
+    dialog.get_by_role("button", name="Batalkan tagihan", exact=True).click()
+    expect(page.get_by_text("Tagihan dibatalkan. Terbitkan yang benar.")).to_be_visible()
+    expect(dialog).to_be_visible()
+    reads.release()
+    expect(dialog).to_be_hidden()
+    expect(button(page, "Terbitkan tagihan")).to_be_visible()
 
 
 def test_expired_token_is_refreshed_unseen(signed_in: Opened) -> None:

@@ -17,6 +17,7 @@ from hub.seed import PASSWORD
 from tests.support.browser import (
     PHONE,
     XSS,
+    Hold,
     Person,
     axe_findings,
     is_wider_than_screen,
@@ -167,13 +168,25 @@ def test_quantity_discount_applies_to_the_basket(salon: Person) -> None:
 def test_basket_survives_a_reload_and_follows_in_other_tabs(salon: Person) -> None:
     page = basket_with(salon, 3)
     page.get_by_label("Catatan").fill("Antar pagi")
-    page.get_by_label("Catatan").blur()
     page.reload()
     expect(page.get_by_role("spinbutton", name="Jumlah")).to_have_value("3")
     expect(page.get_by_label("Catatan")).to_have_value("Antar pagi")
     other = salon.open("#/basket")
     other.get_by_role("button", name="Tambah").click()
     expect(page.get_by_role("spinbutton", name="Jumlah")).to_have_value("4")
+
+
+def test_number_that_is_typed_survives_an_answer(salon: Person) -> None:
+    quotes = Hold()
+    page = salon.open()
+    put_in_basket(page)
+    page.route("**/rpc/quote_order", quotes)
+    page.get_by_role("link", name="Keranjang").click()
+    page.get_by_role("spinbutton", name="Jumlah").fill("7")
+    expect(submit_button(page)).to_be_disabled()
+    quotes.release()
+    expect(submit_button(page)).to_be_enabled()
+    expect(page.get_by_role("spinbutton", name="Jumlah")).to_have_value("7")
 
 
 def test_order_is_cancelled_with_a_reason_and_ordered_again(salon: Person, site: Site) -> None:

@@ -14,6 +14,7 @@ import {
   QUEUE_ACTIONS,
   returnedItems,
   reversedIds,
+  shown,
   subjectOf,
   unbilled,
 } from "../src/actions/actions";
@@ -82,6 +83,15 @@ describe("arguments", () => {
       paid_at: "2026-11-27T00:00:00+07:00",
       idempotency_key: "k",
     });
+  });
+
+  test("of a dialog follow the row until something is entered", () => {
+    const { inputs }: Action = ACTIONS.issue_invoice;
+    const order = { grand_total: 608_400, invoices: [{ status: "UNPAID", amount: 304_200 }] };
+    expect(shown(inputs, { ...order, invoices: [] }, {})).toEqual({ amount: 608_400, due_date: "", reason: "" });
+    expect(shown(inputs, order, { reason: "Rest" })).toEqual({ amount: 304_200, due_date: "", reason: "Rest" });
+    expect(shown(inputs, order, { amount: "1000" }).amount).toBe("1000");
+    expect(shown(inputs, order, { amount: "" }).amount).toBe("");
   });
 
   test("of a due date last until the end of the day in Jakarta", () => {

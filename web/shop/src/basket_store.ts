@@ -7,27 +7,42 @@ import { type Basket, readBasket } from "./basket";
 
 const STORE = "baskets";
 
+let connection: Promise<IDBDatabase> | undefined;
+
+/** The database, which stays open: what is saved just before a reload must not wait until it is opened. */
 function open(): Promise<IDBDatabase> {
-  return new Promise((resolve, reject) => {
+  const forget = () => {
+    connection = undefined;
+  };
+  connection ??= new Promise<IDBDatabase>((resolve, reject) => {
     const request = indexedDB.open("alfa-hub.shop", 1);
     request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+    request.onsuccess = () => {
+      const database = request.result;
+      database.onclose = forget;
+      database.onversionchange = () => {
+        forget();
+        database.close();
+      };
+      resolve(database);
+    };
+    request.onerror = () => {
+      forget();
+      reject(request.error);
+    };
   });
+  return connection;
 }
 
 async function run<T>(mode: IDBTransactionMode, work: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
   const database = await open();
-  try {
-    return await new Promise<T>((resolve, reject) => {
-      const transaction = database.transaction(STORE, mode);
-      const request = work(transaction.objectStore(STORE));
-      transaction.oncomplete = () => resolve(request.result);
-      transaction.onabort = () => reject(transaction.error);
-    });
-  } finally {
-    database.close();
-  }
+  return new Promise<T>((resolve, reject) => {
+    const transaction = database.transaction(STORE, mode);
+    const request = work(transaction.objectStore(STORE));
+    transaction.oncomplete = () => resolve(request.result);
+    transaction.onabort = () => reject(transaction.error);
+    transaction.commit(); // at once: a page that is left does not hear that the request succeeded
+  });
 }
 
 /** The basket of an account, empty if there is none. */

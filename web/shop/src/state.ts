@@ -84,8 +84,11 @@ export class Account {
     return this.identity.isShadow ? `shadow:${this.identity.subject}` : this.identity.subject;
   }
 
+  /** Take over the stored basket, unless it was changed here meanwhile: what is stored is then the older one. */
   async readBasket(): Promise<void> {
-    this.basket.value = await loadBasket(this.basketKey);
+    const before = this.basket.peek();
+    const stored = await loadBasket(this.basketKey);
+    if (this.basket.peek() === before) this.basket.value = stored;
   }
 
   /** Change the basket and keep it; other tabs of the account follow. */

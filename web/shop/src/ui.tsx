@@ -205,6 +205,38 @@ export function Fact({ name, children }: { name: string; children: ComponentChil
   );
 }
 
+/**
+ * A whole number that is taken when it is complete. What is being typed is kept: the page may be drawn again
+ * meanwhile, as at each answer.
+ */
+export function NumberInput(props: {
+  value: number;
+  max?: number | undefined;
+  /** Its name, unless it stands in a label. */
+  label?: string;
+  isDisabled: boolean;
+  onChange: (value: number) => void;
+}) {
+  const typed = useSignal<string | undefined>(undefined);
+  return (
+    <input
+      type="number"
+      inputMode="numeric"
+      min={0}
+      max={props.max}
+      aria-label={props.label}
+      disabled={props.isDisabled}
+      value={typed.value ?? props.value}
+      onInput={(event) => (typed.value = event.currentTarget.value)}
+      onChange={(event) => {
+        typed.value = undefined;
+        props.onChange(Number(event.currentTarget.value));
+      }}
+      onBlur={() => (typed.value = undefined)}
+    />
+  );
+}
+
 /** Minus, number, plus. The number can be typed. */
 export function Stepper(props: {
   label: string;
@@ -224,15 +256,12 @@ export function Stepper(props: {
       >
         −
       </button>
-      <input
-        type="number"
-        inputMode="numeric"
-        min={0}
+      <NumberInput
         max={props.max}
-        aria-label={`${t("quantity")}: ${label}`}
-        disabled={props.isDisabled ?? false}
+        label={`${t("quantity")}: ${label}`}
+        isDisabled={props.isDisabled ?? false}
         value={value}
-        onChange={(event) => onChange(Number(event.currentTarget.value))}
+        onChange={onChange}
       />
       <button
         type="button"

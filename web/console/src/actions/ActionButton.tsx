@@ -11,13 +11,13 @@ import {
   Stack,
   TextField,
 } from "@mui/material";
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useId, useMemo, useRef, useState } from "react";
 import { useNotify, useRefresh } from "react-admin";
 
 import { useProvider, useRole, useWords } from "../components/hub";
 import { Failure } from "../provider/failure";
-import { type Action, type ActionName, ACTIONS, allowed, entered, type Input, Keys, type Row, type Values } from "./actions";
+import { type Action, type ActionName, ACTIONS, allowed, entered, type Input, Keys, type Row, shown, type Values } from "./actions";
 import { ReturnItems } from "./ReturnItems";
 
 interface Props {
@@ -82,10 +82,6 @@ export function ActionBar({ names, row, subject, isQuiet = false }: BarProps) {
   );
 }
 
-function initialValues(action: Action, row: Row): Values {
-  return Object.fromEntries(action.inputs.map((input) => [input.name, input.initial?.(row) ?? ""]));
-}
-
 interface DialogProps {
   action: Action;
   row: Row;
@@ -98,9 +94,11 @@ function ActionDialog({ action, row, subject, close }: DialogProps) {
   const provider = useProvider();
   const notify = useNotify();
   const refresh = useRefresh();
+  const queries = useQueryClient();
   const id = useId();
   const keys = useRef(new Keys(newKey));
-  const [values, setValues] = useState(() => initialValues(action, row));
+  const [given, setGiven] = useState<Values>({});
+  const values = shown(action.inputs, row, given);
   const [failure, setFailure] = useState<Failure>();
   const [isSending, setSending] = useState(false);
   const texts = `hub.action.${textKey(action)}`;
@@ -111,12 +109,13 @@ function ActionDialog({ action, row, subject, close }: DialogProps) {
     if (isSending) return;
     setSending(true);
     setFailure(undefined);
-    const given = entered(action.inputs, values);
+    setGiven(values); // what is sent stays, also for a second attempt, when the row is read again
+    const sent = entered(action.inputs, values);
     try {
-      await provider.call(action.call, action.args(row, given, keys.current.of(given)));
+      await provider.call(action.call, action.args(row, sent, keys.current.of(sent)));
       notify(t(`${texts}.done`), { type: "success" });
+      await queries.invalidateQueries(); // the page behind shows what is now before it can be acted on again
       close();
-      refresh();
     } catch (error) {
       setFailure(error instanceof Failure ? error : new Failure(String(error), 0, { code: "", details: "", isUnanswered: false }));
     } finally {
@@ -157,7 +156,7 @@ function ActionDialog({ action, row, subject, close }: DialogProps) {
                 row={row}
                 isFirst={index === 0}
                 value={values[input.name]}
-                change={(value) => setValues((before) => ({ ...before, [input.name]: value }))}
+                change={(value) => setGiven((before) => ({ ...before, [input.name]: value }))}
               />
             ))}
             {failure ? (

@@ -334,6 +334,11 @@ export class Keys {
   }
 }
 
+/** The values of a dialog: what was entered, and else what the row suggests now. It may have been read again. */
+export function shown(inputs: Input[], row: Row, given: Values): Values {
+  return Object.fromEntries(inputs.map(({ name, initial }) => [name, given[name] ?? initial?.(row) ?? ""]));
+}
+
 /** What was entered, as the call takes it: blanks are left out, numbers are numbers. */
 export function entered(inputs: Input[], values: Values): Values {
   return Object.fromEntries(

@@ -6,7 +6,7 @@ import { useEffect } from "preact/hooks";
 import { emptyBasket, quotedPart, submission, unitsLeft, withNotes, withPoints, withQuantity } from "../basket";
 import { go } from "../route";
 import { type Account, notice, type Quote, t } from "../state";
-import { Fact, Loading, Problem, Stepper, Title, useAction } from "../ui";
+import { Fact, Loading, NumberInput, Problem, Stepper, Title, useAction } from "../ui";
 
 /** How long the basket rests before it is quoted, in milliseconds: a quick series of taps is one quote. */
 const REST = 250;
@@ -231,15 +231,7 @@ function PointsField({ account, quote }: { account: Account; quote: Quote | unde
     <div class="card row">
       <label>
         {t("usePoints", { balance: number(balance) })}
-        <input
-          type="number"
-          inputMode="numeric"
-          min={0}
-          max={balance}
-          disabled={basket.isPending}
-          value={basket.points}
-          onChange={(event) => set(Number(event.currentTarget.value))}
-        />
+        <NumberInput max={balance} isDisabled={basket.isPending} value={basket.points} onChange={set} />
       </label>
       {quote && most > 0 && basket.points !== most && (
         <button type="button" disabled={basket.isPending} onClick={() => set(most)}>
@@ -250,6 +242,7 @@ function PointsField({ account, quote }: { account: Account; quote: Quote | unde
   );
 }
 
+/** Each letter is kept at once: a reload, or a change in another tab, must not take away what is typed. */
 function NotesField({ account }: { account: Account }) {
   const basket = account.basket.value;
   return (
@@ -262,7 +255,7 @@ function NotesField({ account }: { account: Account }) {
         placeholder={t("notesExample")}
         disabled={basket.isPending}
         value={basket.notes}
-        onChange={(event) => void account.setBasket(withNotes(account.basket.value, event.currentTarget.value))}
+        onInput={(event) => void account.setBasket(withNotes(account.basket.value, event.currentTarget.value))}
       />
     </div>
   );
