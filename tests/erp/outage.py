@@ -82,6 +82,14 @@ def _notices(conn: psycopg.Connection[Any]) -> int:
     return int(conn.execute(query).fetchall()[0][0])
 
 
+def _failing(conn: psycopg.Connection[Any]) -> bool:
+    """Whether the adapter has reported that the orders cannot leave."""
+    query = (
+        "select exists (select from app.erp_streams where stream = 'orders' and failing_since is not null)"
+    )
+    return bool(conn.execute(query).fetchall()[0][0])
+
+
 def _inversions(numbers: list[int]) -> int:
     """How many numbers follow a greater one."""
     greatest, count = -1, 0
@@ -256,6 +264,8 @@ def run_csv(
             environment.kill_at_random(chance)
     if not kills:
         time.sleep(seconds)
+    # Each kill may come before the adapter has started up: leave the last one alive until it has reported.
+    wait_until(lambda: _failing(conn), 60, interval=0.1)
     meanwhile = len(_exported(conn))
     pass_a_day(conn)
     notices = _notices(conn)

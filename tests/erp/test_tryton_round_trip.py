@@ -103,10 +103,10 @@ def test_removed_reconciliation_is_reported_once_and_changes_nothing(environment
     environment.start()
     environment.wait_until_exported(order)
     invoice = environment.accounting.post(order["order_number"])
-    reconciliation = environment.accounting.reconcile(invoice, order["grand_total"], "BCA 0717")
+    line_paid = environment.accounting.reconcile(invoice, order["grand_total"], "BCA 0717")
     status = "select status from app.invoices where id = %s"
     environment.wait_until(lambda: environment.value(status, order["invoice"]["id"]) == "PAID")
-    environment.accounting.remove_reconciliation(reconciliation)
+    environment.accounting.remove_reconciliation(line_paid)
     times = "select times from app.erp_quarantine where key = %s and reason = 'TAKEN_BACK'"
     key = f"{order['invoice']['invoice_number']} BCA 0717"
     environment.wait_until(lambda: (environment.value(times, key) or 0) > 1)

@@ -81,10 +81,8 @@ class AccountingClient:
         return int(sale["invoices"][0])
 
     def reconcile(self, invoice: int, amount: Any, description: str) -> int:
-        """Enter the bank's move and reconcile it with an invoice by hand; returns the reconciliation."""
-        [due] = self.rows(
-            "account.invoice", [["id", "=", invoice]], "account", "party", "lines_to_pay", "company"
-        )
+        """Enter the bank's move and reconcile it with an invoice by hand; returns the bank's line."""
+        [due] = self.rows("account.invoice", [["id", "=", invoice]], "account", "party", "lines_to_pay")
         [method] = self.rows("account.invoice.payment.method", [], "journal", "debit_account")[:1]
         today = date.today()
         [period] = self.rows(
@@ -106,17 +104,24 @@ class AccountingClient:
         [move] = self.call("model.account.move.create", [values])
         self.call("model.account.move.post", [move])
         [paid] = self.rows("account.move.line", [["move", "=", move], ["account", "=", due["account"]]])
-        values = {
-            "company": due["company"],
-            "date": today,
-            "lines": [("add", [paid["id"], *due["lines_to_pay"]])],
-        }
-        [reconciliation] = self.call("model.account.move.reconciliation.create", [values])
-        return int(reconciliation)
+        self._on_lines("account.move.reconcile_lines", [paid["id"], *due["lines_to_pay"]])
+        return int(paid["id"])
 
-    def remove_reconciliation(self, reconciliation: int) -> None:
-        """Take back by hand what settled an invoice."""
-        self.call("model.account.move.reconciliation.delete", [reconciliation])
+    def remove_reconciliation(self, line: int) -> None:
+        """Take back by hand what settled an invoice; takes what `reconcile` returned."""
+        self._on_lines("account.move.unreconcile_lines", [line])
+
+    def _on_lines(self, wizard: str, lines: Sequence[int]) -> None:
+        """Run a wizard on lines of moves: Tryton lets no user write their reconciliation directly.
+
+        Raises RuntimeError if the wizard asks for more, as for an amount to write off.
+        """
+        context = {"active_model": "account.move.line", "active_id": lines[0], "active_ids": list(lines)}
+        session, state, _ = self.call(f"wizard.{wizard}.create", **context)
+        asked = self.call(f"wizard.{wizard}.execute", session, {}, state, **context)
+        if "view" in asked:
+            raise RuntimeError(f"{wizard} asks for more: {asked['view']}")
+        self.call(f"wizard.{wizard}.delete", session)
 
     def pay(self, invoice: int, amount: Any, description: str | None = None) -> None:
         """Record a payment with the wizard that Tryton's button opens."""
