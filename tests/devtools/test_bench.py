@@ -280,6 +280,7 @@ def indexes(conn: psycopg.Connection[Any]) -> set[str]:
     return {row[0] for row in found}
 
 
+@pytest.mark.long_form
 def test_histories_of_each_size_are_consistent_and_what_is_measured_is_shown(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -364,6 +365,7 @@ def test_quick_plan_is_part_of_the_full_plan() -> None:
     assert quick_plan()[0].clients == (1, 4, 16)
 
 
+@pytest.mark.long_form
 def test_heap_only_updates_are_counted_and_fillfactors_left_as_set(
     bench_environment: environment.Environment,
 ) -> None:

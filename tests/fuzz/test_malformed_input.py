@@ -134,7 +134,8 @@ def _fingerprint(api: ApiClient) -> tuple[Any, ...]:
             """
             select
               (select count(*) from pg_class where relname !~ '^pg_'), (select count(*) from pg_proc),
-              (select count(*) from pg_roles), (select count(*) from pg_policy),
+              (select count(*) from pg_roles where rolname !~ '^hub_bench_'),
+              (select count(*) from pg_policy),
               (select count(*) from app.partners), (select count(*) from app.agents),
               (select count(*) from app.regions), (select count(*) from app.sub_distributors),
               (select count(*) from app.tier_prices), (select count(*) from app.redemption_catalog),

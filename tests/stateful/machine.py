@@ -316,6 +316,13 @@ class OrderMachine(RuleBasedStateMachine):
     def order_some_more(self, who: int, basket: dict[str, int]) -> None:
         self.submit(who, basket, 0, 1, 1, None)
 
+    @precondition(lambda self: self.keys)
+    @rule(pick=picks, basket=lines)
+    def submit_under_a_known_key(self, pick: int, basket: dict[str, int]) -> None:
+        """The body is seldom the same."""
+        partner, _ = self.one_of(self.keys, pick)
+        self.submit(list(self.partners).index(partner), basket, 0, 1, 0, None)
+
     @rule(who=picks, basket=lines, used=points)
     def quote(self, who: int, basket: dict[str, int], used: int) -> None:
         partner = self.one_of(self.partners, who)
@@ -795,6 +802,9 @@ class OrderMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.orders and self.model.has_erp)
     @rule(pick=picks, other=picks)
     def acknowledge_by_erp(self, pick: int, other: int) -> None:
+        ready = [k for k, o in self.model.orders.items() if o.status == "PROCESSING"]
+        if ready and other % 3:
+            self.approve_order(self.one_of(ready, pick))
         closed = [k for k, o in self.model.orders.items() if o.cancellation and not o.erp]
         key = (
             self.one_of(closed, pick)

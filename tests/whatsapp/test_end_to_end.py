@@ -201,6 +201,7 @@ def test_headquarters_is_notified_of_a_refused_token_by_email(environment: Envir
     assert environment.meta.requests <= 24  # the concurrent deliveries
 
 
+@pytest.mark.long_form
 def test_kills_repeat_no_message_while_callbacks_arrive(
     environment: Environment,
 ) -> None:
