@@ -268,6 +268,7 @@ def test_client_killed_in_the_middle_of_a_request_does_not_block_others(environm
     assert environment.tryton.database in answer.json()["result"]
 
 
+@pytest.mark.long_form
 def test_each_order_has_one_sale_after_kills_of_adapter_and_tryton(environment: Environment) -> None:
     report = run(environment, kills=3, orders=9)
     assert report.kills == 3
