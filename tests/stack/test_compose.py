@@ -193,6 +193,13 @@ def test_compose_runs_patroni_etcd_and_haproxy_in_a_profile(compose: dict[str, A
     assert {services["migrate"]["depends_on"][name]["required"] for name in ("postgres", "haproxy")} == {
         False
     }
+    for name in ("etcd1", "etcd2", "etcd3"):
+        environment = services[name]["environment"]
+        assert not {"command", "entrypoint"} & set(services[name]), "the image has no shell"
+        assert (services[name]["hostname"], environment["ETCD_NAME"]) == (name, name)
+        assert environment["ETCD_ADVERTISE_CLIENT_URLS"] == f"http://{name}:2379"
+        peer = environment["ETCD_INITIAL_ADVERTISE_PEER_URLS"]
+        assert f"{name}={peer}" in environment["ETCD_INITIAL_CLUSTER"].split(",")
     nodes = [services[name] for name in ("node1", "node2")]
     assert [node["environment"]["PATRONI_NAME"] for node in nodes] == ["node1", "node2"]
     assert len({node["volumes"][0] for node in nodes}) == 2
