@@ -51,6 +51,9 @@ SERVERS = (
 )
 
 
+SUITE = f"{SERVERS} wrk pgbackrest git openssl chromium curl shellcheck"
+
+
 @dataclass(frozen=True)
 class Checkout:
     """A checkout whose script sees a machine of its own: a Debian with nothing installed."""
@@ -165,6 +168,7 @@ def test_shellcheck_finds_nothing() -> None:
         (["seed", "--database", "postgresql://h/d"], "", False),
         (["status"], "", False),
         (["dev", "lock"], "", False),
+        (["dev", "release", "1.0.0"], "", False),
         (["psql"], "postgresql-client", False),
         (["up"], SERVERS, False),
         (["demo"], SERVERS, False),
@@ -173,11 +177,12 @@ def test_shellcheck_finds_nothing() -> None:
         (["seed"], SERVERS, False),
         (["backup"], f"{SERVERS} pgbackrest", False),
         (["restore", "--to", "2026-11-27"], f"{SERVERS} pgbackrest", False),
-        (["test"], f"{SERVERS} wrk pgbackrest chromium", True),
+        (["test"], SUITE, True),
+        (["dev", "test"], SUITE, True),
         (["docs"], SERVERS, True),
         (["dev", "bench"], f"{SERVERS} wrk", True),
         (["dev", "mutate"], SERVERS, True),
-        (["dev", "long-form"], f"{SERVERS} wrk pgbackrest chromium", True),
+        (["dev", "long-form"], SUITE, True),
         (["dev", "failover"], f"{SERVERS} patroni python3-etcd etcd-server haproxy", True),
     ],
 )
@@ -217,7 +222,7 @@ def test_what_is_to_be_installed_is_listed_first(checkout: Checkout) -> None:
     checkout.program("apt-get", 'echo "the list came late" >&2')
     done = checkout.run("test", "--verbose")
     listing, _, after = done.stderr.partition("hub: installing")
-    assert f"Debian packages: {SERVERS} wrk pgbackrest chromium\n" in listing
+    assert f"Debian packages: {SUITE}\n" in listing
     assert "of requirements/runtime.lock, into .venv\n" in listing
     assert "of requirements/dev.lock, into .venv\n" in listing
     assert "the list came late" in after
