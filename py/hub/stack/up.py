@@ -13,9 +13,9 @@ from hub import pages, paths, settings
 from hub.cluster import tail
 from hub.console import out, say
 from hub.errors import UserError
-from hub.migrate import Report, migrate
+from hub.migrate import Report
+from hub.migrate.installation import migrate_installation
 from hub.ports import HOST
-from hub.seed import published
 from hub.stack import gateway as gateways
 from hub.stack import replica
 from hub.stack.layout import Stack
@@ -58,8 +58,6 @@ def up(*, quiet: bool = False, with_replica: bool = False) -> Stack:
         stack.cluster.ensure_database(stack.settings.database)
         status.update("migrating ...")
         report = migrate_stack(stack)
-        if not stack.settings.demo:
-            published.refuse(stack.cluster.url(stack.settings.database))
         if with_replica or stack.has_replica:
             status.update("starting the standby ...")
             _start_replica(stack, required=with_replica)
@@ -75,7 +73,7 @@ def up(*, quiet: bool = False, with_replica: bool = False) -> Stack:
         for program in running:
             status.update(f"waiting for {program.name} ...")
             try:
-                _wait(stack, supervisor, program)
+                wait(stack, supervisor, program)
             except UserError as error:
                 if program.declared_in:
                     error.hint += f"\n  without {program.declared_in} the stack starts without {program.name}"
@@ -101,15 +99,7 @@ def _start_replica(stack: Stack, *, required: bool) -> None:
 
 def migrate_stack(stack: Stack) -> Report:
     """Migrate the database of the stack, whatever HUB_DATABASE_URL is."""
-    return migrate(
-        stack.cluster.url(stack.settings.database),
-        jwt_secret=stack.settings.jwt_secret.get_secret_value(),
-        jwt_previous=stack.settings.jwt_previous,
-        authenticator_password=stack.settings.authenticator_password.get_secret_value(),
-        cache_password=stack.settings.cache_password.get_secret_value(),
-        trusted_proxies=stack.settings.trusted_proxies,
-        say=say,
-    )
+    return migrate_installation(stack.cluster.url(stack.settings.database), stack.settings)
 
 
 def _prepared_supervisor(stack: Stack) -> Supervisor:
@@ -122,7 +112,8 @@ def _prepared_supervisor(stack: Stack) -> Supervisor:
     return Supervisor(stack)
 
 
-def _wait(stack: Stack, supervisor: Supervisor, program: Program) -> None:
+def wait(stack: Stack, supervisor: Supervisor, program: Program) -> None:
+    """Wait until a program answers. Raises UserError with the end of its log if it does not."""
     log = stack.logs / f"{program.name}.log"
     if program.is_gateway:
         gateways.wait_ready(program.url, log, lambda: supervisor.check_not_failed(program.name, log))
