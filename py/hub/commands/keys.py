@@ -3,9 +3,11 @@
 import os
 import re
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 
 import psycopg
+from dotenv import dotenv_values
 
 from adapters.common.tokens import key_set
 from hub import paths, settings
@@ -16,7 +18,7 @@ from hub.stack import gateway as gateways
 from hub.stack.layout import Stack
 from hub.stack.programs import programs
 from hub.stack.supervise import Supervisor
-from hub.stack.up import locked
+from hub.stack.up import locked, wait
 
 _CLOCKS = timedelta(minutes=1)
 """The gateway accepts a token for half a minute after its end, and clocks differ."""
@@ -24,9 +26,10 @@ _CLOCKS = timedelta(minutes=1)
 _LONGEST = timedelta(days=1)
 """The longest life of a token that a config allows; used where no database can be asked."""
 
-_LIFETIME = "select greatest(app.config_int('auth.access_token_minutes'), app.config_int(%s))"
+_PLAIN = re.compile(r"[\w.:+/=-]*", re.ASCII)
+"""A value that needs no quotes in an env file."""
 
-_VARIABLE = re.compile(r"^(HUB_\w+)=(.*)$", re.MULTILINE)
+_LIFETIME = "select greatest(app.config_int('auth.access_token_minutes'), app.config_int(%s))"
 
 
 def rotate_key(*, drop: bool, revoke: bool, file: Path | None) -> None:
@@ -73,8 +76,7 @@ def _restart(stack: Stack) -> None:
     supervisor.bring_up(running)
     for program in running:
         if program.is_gateway:
-            log, name = stack.logs / f"{program.name}.log", program.name
-            gateways.wait_ready(program.url, log, lambda n=name, f=log: supervisor.check_not_failed(n, f))  # type: ignore[misc]
+            wait(stack, supervisor, program)
 
 
 def _check_ended(until: datetime | None) -> None:
@@ -91,7 +93,8 @@ def _rotate_file(file: Path, *, drop: bool, revoke: bool) -> None:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}") from None
-    values = dict(_VARIABLE.findall(text))
+    written = dotenv_values(stream=StringIO(text), interpolate=False)
+    values = {name: value or "" for name, value in written.items()}
     former = values.get("HUB_JWT_PREVIOUS_UNTIL")
     until = datetime.fromisoformat(former) if former else None
     if drop:
@@ -108,7 +111,7 @@ def _rotate_file(file: Path, *, drop: bool, revoke: bool) -> None:
         line = f"{name}={_env_value(values[name])}"
         pattern = re.compile(rf"^{name}=.*$", re.MULTILINE)
         if pattern.search(text):
-            text = pattern.sub(line.replace("\\", r"\\"), text, count=1)
+            text = pattern.sub(line.replace("\\", r"\\"), text)
         else:
             text = text.rstrip("\n") + f"\n{line}\n"
     making = file.with_name(f".{file.name}.making")
@@ -126,8 +129,8 @@ def _rotate_file(file: Path, *, drop: bool, revoke: bool) -> None:
 
 
 def _env_value(value: str) -> str:
-    """A value as Compose reads it: JSON in single quotes, in which nothing is expanded."""
-    return f"'{value}'" if value.startswith("{") else value
+    """A value as Compose reads it: in single quotes, in which nothing is expanded, where it is not plain."""
+    return value if _PLAIN.fullmatch(value) else "'" + value.replace("'", r"\'") + "'"
 
 
 def _report(until: datetime | None, *, drop: bool, again: str) -> None:
