@@ -253,8 +253,11 @@ def mark_as_demo(folder: Path) -> Settings:
 
 
 def external_database_url(given: str | None) -> str | None:
-    """A database that the caller names: `given`, otherwise HUB_DATABASE_URL of the environment."""
-    return given or os.environ.get("HUB_DATABASE_URL")
+    """A database that the caller names: `given`, otherwise HUB_DATABASE_URL, or its file, of the environment.
+
+    Raises UserError for an invalid setting.
+    """
+    return given or from_environment().database_url.get_secret_value() or None
 
 
 def no_database() -> UserError:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dotenv import dotenv_values
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from adapters.common import logs, program
 from adapters.common.credentials import is_published
+from adapters.common.tokens import key_set
 from devtools.docs.settings import CLASSES
 from hub import settings
 from hub.commands import keys
@@ -99,6 +101,19 @@ def test_secret_file_reaches_a_supervised_adapter(tmp_path: Path, monkeypatch: p
     assert settings.read_adapter(tmp_path, "WHATSAPP")["whatsapp_token"] == "EAA-from-a-file"
 
 
+def test_database_url_in_a_file_names_the_database_of_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "postgresql://owner:word@db.example/hub"
+    file = tmp_path / "url"
+    file.write_text(f"{url}\n")
+    monkeypatch.setenv("HUB_DATABASE_URL_FILE", str(file))
+    assert settings.database_url() == url
+    assert settings.external_database_url(None) == url
+    assert settings.ensure(tmp_path).database_url.get_secret_value() == url
+    assert settings.external_database_url("postgresql://given/hub") == "postgresql://given/hub"
+
+
 @pytest.mark.parametrize(
     "secret",
     ["postgres", "Password", "changeme", "please-change-me-now", "x" * 40, "your-256-bit-secret",
@@ -181,3 +196,16 @@ def test_rotation_of_an_env_file_keeps_everything_else_in_it(
     keys.rotate_key(drop=True, revoke=False, file=file)
     assert VALUE not in file.read_text()
     assert "HUB_JWT_KEYS=\n" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("written", "secret"),
+    [(f'"{VALUE}"  # quoted', VALUE), (r"'it\'s $HOME # and more'", "it's $HOME # and more")],
+)
+def test_rotation_reads_an_env_file_as_compose_does(tmp_path: Path, written: str, secret: str) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"HUB_JWT_SECRET={written}\n")
+    keys.rotate_key(drop=False, revoke=False, file=file)
+    values = dotenv_values(file, interpolate=False)
+    assert values["HUB_JWT_PREVIOUS_SECRET"] == secret
+    assert values["HUB_JWT_KEYS"] == key_set(str(values["HUB_JWT_SECRET"]), secret)
