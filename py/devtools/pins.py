@@ -48,12 +48,7 @@ def repin(tree: Tree) -> list[str]:
 
     Returns a line for each change. Raises MigrationError for an edited file that a release contains.
     """
-    modules = sorted(tree.migrations.glob("*.py"))
-    pinned = {
-        match["name"]: (module, match["sha"])
-        for module in modules
-        for match in PIN.finditer(module.read_text())
-    }
+    pinned = _pinned(tree)
     released = _released(tree)
     changes = []
     for path in tree.schema_files():
@@ -83,19 +78,24 @@ def release(tree: Tree, version: str) -> list[str]:
     """
     if not _VERSION.fullmatch(version):
         raise MigrationError(f"'{version}' is no version", hint="for example: ./hub dev release 1.0.0")
-    pins = {
-        match["name"]: match["sha"]
-        for module in tree.migrations.glob("*.py")
-        for match in PIN.finditer(module.read_text())
-    }
+    pinned = _pinned(tree)
     for path in tree.schema_files():
-        if pins.get(path.name) != sha256(path):
+        if path.name not in pinned or pinned[path.name][1] != sha256(path):
             raise MigrationError("the file is not pinned as it is", path=shown(path), hint="./hub dev repin")
     known = _released(tree)
     added = [path.name for path in tree.schema_files() if path.name not in known]
     with (tree.migrations / _RELEASED).open("a") as record:
         record.writelines(f"{version} {name}\n" for name in added)
     return added
+
+
+def _pinned(tree: Tree) -> dict[str, tuple[Path, str]]:
+    """The migration that applies a file, and the hash that it pins, by name."""
+    return {
+        match["name"]: (module, match["sha"])
+        for module in sorted(tree.migrations.glob("*.py"))
+        for match in PIN.finditer(module.read_text())
+    }
 
 
 def _released(tree: Tree) -> dict[str, str]:

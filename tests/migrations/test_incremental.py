@@ -3,7 +3,7 @@
 import pytest
 
 from devtools.docs.snapshot import schema_sql
-from hub.migrate import MigrationError
+from hub.migrate import MigrationError, preview
 from tests.conftest import EmptyDatabase
 from tests.migrations.conftest import FILES, Sample, query, run
 
@@ -183,6 +183,17 @@ def test_removed_comment_and_grant_are_removed_from_the_database(
     sample.migrate(upgraded)
     sample.migrate(fresh)
     assert schema_sql(upgraded) == schema_sql(fresh)
+
+
+def test_new_statement_on_rows_is_run_and_recorded(sample: Sample, empty_database: str) -> None:
+    sample.migrate(empty_database)
+    sample.append("functions/zz_later.sql", "insert into app.things values (1) on conflict do nothing;\n")
+    assert sample.migrate(empty_database).objects == ["ran 1 new statements on rows"]
+    assert query(empty_database, "select id from app.things") == [(1,)]
+    assert preview(empty_database, sql_root=sample.tree.sql, migrations_root=sample.tree.migrations) == [
+        "nothing to do"
+    ]
+    assert not sample.migrate(empty_database).changed
 
 
 def test_other_statements_are_refused_with_their_line(sample: Sample, empty_database: str) -> None:

@@ -10,7 +10,7 @@ from psycopg import errors, sql
 from hub.migrate import inventory, script
 from hub.migrate.declarations import CODE, OBJECTS, Declared
 from hub.migrate.errors import MigrationError
-from hub.migrate.inventory import BLOCKS, CALLERS, SCHEMAS, Key, Present, Recorded
+from hub.migrate.inventory import BLOCKS, Key, Present, Recorded
 from hub.migrate.locks import Budget, attempts
 
 T = TypeVar("T")
@@ -26,14 +26,6 @@ _IRREPLACEABLE = (errors.InvalidFunctionDefinition, errors.InvalidTableDefinitio
 
 _DROPS = {"function": "routine", "view": "", "type": "", "trigger": "trigger", "policy": "policy"}
 """The word after DROP by kind; the identities of views and types begin with it."""
-
-_REVOKE = """
-select format('revoke all on all %%s in schema %%s from public, %%s', what, schema, %(callers)s::text)
-from unnest(array['tables', 'sequences', 'routines']) as what, unnest(%(schemas)s::text[]) as schema
-union all
-select format('revoke all on schema %%s from public, %%s', schema, %(callers)s::text)
-from unnest(%(schemas)s::text[] || array['extensions']) as schema
-"""
 
 
 class _OverloadedError(Exception):
@@ -65,12 +57,11 @@ class Changes:
         """What would be done, without what depends on it; drops are comments without text."""
         found = [
             ("replace" if key in self._present else "create", statement)
-            for key in self._changed(self._present)
+            for key in self._changed()
             for statement in self._by_key[key]
         ]
         found += [
-            ("drop", Declared(kind, name, self._declared[0].path, 1, ""))
-            for kind, name in self._undeclared(self._present)
+            ("drop", Declared(kind, name, self._declared[0].path, 1, "")) for kind, name in self._undeclared()
         ]
         return found + [
             ("run", statement)
@@ -86,8 +77,6 @@ class Changes:
 
         Raises MigrationError for a statement that fails, and what locks.BUSY names.
         """
-        if not (regrant or self._is_different()):
-            return []
         late = self._functions()
         self._privileges(regrant=regrant)
         broken = set(invalid(None)) if self._done else set[str]()
@@ -111,34 +100,22 @@ class Changes:
                         raise error
         return self._done
 
-    def _is_different(self) -> bool:
-        if self._changed(self._present) or self._undeclared(self._present):
-            return True
-        declared = {key for key in self._sources if key[0] not in OBJECTS}
-        known = {key for key in self._ledger if key[0] not in OBJECTS and key != inventory.ALL_GRANTS}
-        if declared != known or any(self._is_new(key) for key in declared):
-            return True
-        blocks = [key for key, row in self._ledger.items() if row.source == BLOCKS]
-        if any(inventory.state_of(self._present.get(key, [])) != self._ledger[key].state for key in blocks):
-            return True
-        return self._ledger[inventory.ALL_GRANTS].state != inventory.grants(self._conn)
-
-    def _changed(self, present: dict[Key, list[Present]]) -> list[Key]:
+    def _changed(self) -> list[Key]:
         """Declared objects that the database lacks, or has in another form, in the order of the files."""
         changed = []
         for key, source in self._sources.items():
             row = self._ledger.get(key)
             if key[0] in OBJECTS and not (
-                row and row.source == source and inventory.state_of(present.get(key, [])) == row.state
+                row and row.source == source and inventory.state_of(self._present.get(key, [])) == row.state
             ):
                 changed.append(key)
         return changed
 
-    def _undeclared(self, present: dict[Key, list[Present]]) -> list[Key]:
+    def _undeclared(self) -> list[Key]:
         """Objects that no file declares, but for the triggers of unchanged DO blocks."""
         return [
             key
-            for key, objects in present.items()
+            for key, objects in self._present.items()
             if key not in self._sources
             and self._ledger.get(key) != Recorded(BLOCKS, inventory.state_of(objects))
         ]
@@ -152,7 +129,7 @@ class Changes:
     def _functions(self) -> list[Key]:
         """Replace the functions that can be replaced, without a lock; returns the code that is left."""
         left = []
-        for key in [key for key in self._changed(self._present) if key[0] in CODE]:
+        for key in [key for key in self._changed() if key[0] in CODE]:
             if key[0] == "view":
                 left.append(key)
                 continue
@@ -191,7 +168,7 @@ class Changes:
             self._drop_with_dependents(kind, present)
         for statement in self._by_key[key]:
             self._run(statement)
-        self._present[key] = self._present.get(key, [])
+        self._present.setdefault(key, [])
         self._renewed.add(name)
         self._note("recreated" if present else "created", key)
 
@@ -251,11 +228,11 @@ class Changes:
         """
         tables = {
             key[1]
-            for key in self._changed(self._present)
+            for key in self._changed()
             if key[0] == "policy"
             or (key in self._present and any(s.is_constraint_trigger for s in self._by_key[key]))
         }
-        tables |= {name for kind, name in self._undeclared(self._present) if kind in ("trigger", "policy")}
+        tables |= {name for kind, name in self._undeclared() if kind in ("trigger", "policy")}
         tables |= {
             statement.name
             for statement in self._declared
@@ -289,7 +266,7 @@ class Changes:
 
     def _guards(self) -> None:
         """Triggers, policies and row security: each locks its table."""
-        for key in self._changed(self._present):
+        for key in self._changed():
             if key[0] not in ("trigger", "policy"):
                 continue
             self._budget.limit()
@@ -316,13 +293,12 @@ class Changes:
 
     def _drop_undeclared(self) -> None:
         """Drop what no file declares; one that others depend on after them."""
-        present = self._present
-        keys = sorted(self._undeclared(present), key=lambda key: -OBJECTS.index(key[0]))
+        keys = sorted(self._undeclared(), key=lambda key: -OBJECTS.index(key[0]))
 
         def drop(key: Key) -> None:
             self._touched.add(key[1])
             self._budget.limit()
-            self._drop(key[0], present[key])
+            self._drop(key[0], self._present[key])
             self._note("dropped", key)
 
         held = keys
@@ -351,9 +327,7 @@ class Changes:
             or is_foreign
             or any(s.text.lower().startswith("revoke") for s in unknown)
         ):
-            arguments = {"schemas": SCHEMAS, "callers": ", ".join(CALLERS)}
-            for (command,) in self._conn.execute(_REVOKE, arguments).fetchall():
-                self._conn.execute(command)
+            inventory.revoke_all(self._conn)
             unknown = statements
             self._done.append("granted all privileges again")
         elif unknown:
@@ -394,8 +368,12 @@ class Changes:
 
     def _data(self) -> None:
         """Statements that read or write rows: after every change, because what they call may have changed."""
-        for statement in self._declared:
-            if statement.kind == "data" and (self._done or self._is_new(statement.key)):
+        statements = [statement for statement in self._declared if statement.kind == "data"]
+        new = sum(self._is_new(statement.key) for statement in statements)
+        if new:
+            self._done.append(f"ran {new} new statements on rows")
+        if self._done:
+            for statement in statements:
                 self._run(statement)
 
 

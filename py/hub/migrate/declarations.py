@@ -3,6 +3,7 @@
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from hub.migrate.errors import MigrationError
@@ -11,9 +12,6 @@ from hub.migrate.tree import shown
 
 CODE = ("function", "view", "type")
 """Kinds that other objects depend on."""
-
-GUARDS = ("trigger", "policy", "row security")
-"""Kinds that belong to a table, which they lock."""
 
 OBJECTS = (*CODE, "trigger", "policy")
 """Kinds that the catalogue of PostgreSQL holds as objects of their own."""
@@ -51,15 +49,20 @@ class Declared:
         """Kind and name."""
         return self.kind, self.name
 
+    @cached_property
+    def words(self) -> list[str]:
+        """The tokens of the statement."""
+        return tokens(self.text)
+
     @property
     def sha256(self) -> str:
         """Hash of the statement without the spaces and comments around its tokens."""
-        return hashlib.sha256("\0".join(tokens(self.text)).encode()).hexdigest()
+        return _hash(self.words)
 
     @property
     def is_constraint_trigger(self) -> bool:
         """Whether PostgreSQL cannot replace this trigger."""
-        return self.kind == "trigger" and "constraint" in tokens(self.text)[1:4]
+        return self.kind == "trigger" and "constraint" in self.words[1:4]
 
     @property
     def sql(self) -> str:
@@ -84,9 +87,10 @@ class Declared:
 
     def mentions(self, names: set[str]) -> bool:
         """Whether the statement names one of these objects, or all objects of a schema."""
-        words = tokens(self.text)
-        named = {_dotted(words[at:]) for at in range(len(words))}
-        return bool(names) and (bool(named & names) or {"all", "in"} <= named)
+        if not names:
+            return False
+        named = {_dotted(self.words[at:]) for at in range(len(self.words))}
+        return bool(named & names) or {"all", "in"} <= named
 
 
 def read(files: dict[str, Path]) -> list[Declared]:
@@ -112,8 +116,12 @@ def _declared(path: Path, line: int, text: str) -> Declared:
             "other objects belong to sql/schema",
         )
     if kind in ("grant", "block", "data"):
-        name = hashlib.sha256("\0".join(words).encode()).hexdigest()
+        name = _hash(words)
     return Declared(kind, name, path, line, text)
+
+
+def _hash(words: list[str]) -> str:
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()
 
 
 def _kind_and_name(words: list[str]) -> tuple[str, str]:

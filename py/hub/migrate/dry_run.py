@@ -14,7 +14,6 @@ from typing import Any
 import psycopg
 from psycopg import conninfo, errors, sql
 
-from hub import paths
 from hub.migrate import concurrently, history, repeatable, script
 from hub.migrate.bootstrap import OWNER, bootstrap
 from hub.migrate.steps import PIN
@@ -40,11 +39,8 @@ _RANK = list(_WORDS)
 _NEW = "none on what exists"
 
 
-def dry_run(
-    conn: psycopg.Connection[Any], sql_root: Path | None = None, migrations_root: Path | None = None
-) -> list[str]:
+def dry_run(conn: psycopg.Connection[Any], tree: Tree) -> list[str]:
     """The lines to print. Raises MigrationError for what a migration would refuse."""
-    tree = Tree(sql_root or paths.sql_root(), migrations_root or paths.migrations_root())
     migrations = history.load(tree)
     if not conn.execute("select to_regclass('migration.schema_file')").fetchall()[0][0]:
         return [f"the database is empty: {len(migrations)} steps and all functions, policies and api"]
@@ -67,7 +63,7 @@ def dry_run(
         except errors.InsufficientPrivilege:
             lines.append("-- locks are not shown: the login may not create a scratch database")
             for migration in pending:
-                lines += [f"-- step {migration.id}"]
+                lines.append(f"-- step {migration.id}")
                 lines += [path.read_text().rstrip() for path in files[migration.id]]
     for what, statement in repeatable.planned(conn, tree):
         lines.append(f"-- {what} {statement.kind}, lock: {statement.lock}")

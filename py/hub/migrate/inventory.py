@@ -93,6 +93,14 @@ from (
 where g.role = any (%(callers)s || array['-'])
 """
 
+_REVOKE = """
+select format('revoke all on all %%s in schema %%s from public, %%s', what, schema, %(callers)s::text)
+from unnest(array['tables', 'sequences', 'routines']) as what, unnest(%(schemas)s::text[]) as schema
+union all
+select format('revoke all on schema %%s from public, %%s', schema, %(callers)s::text)
+from unnest(%(schemas)s::text[] || array['extensions']) as schema
+"""
+
 _FIXED = """
 select md5(string_agg(x.id, ',' order by x.id)) from (
   select 'r' || c.oid as id from pg_catalog.pg_class c
@@ -151,6 +159,13 @@ def grants(conn: psycopg.Connection[Any]) -> str:
     return str(rows[0][0])
 
 
+def revoke_all(conn: psycopg.Connection[Any]) -> None:
+    """Take all privileges away from the hub's roles and from PUBLIC."""
+    arguments = {"schemas": SCHEMAS, "callers": ", ".join(CALLERS)}
+    for (command,) in conn.execute(_REVOKE, arguments).fetchall():
+        conn.execute(command)
+
+
 def fixed(conn: psycopg.Connection[Any]) -> str:
     """A hash of what schema files have created, which no change of repeatable objects may drop."""
     return str(conn.execute(_FIXED, {"schemas": PRIVATE_SCHEMAS}).fetchall()[0][0])
@@ -173,9 +188,8 @@ def is_unchanged(conn: psycopg.Connection[Any]) -> bool:
 def record(conn: psycopg.Connection[Any], declared: list[Declared]) -> None:
     """Write the ledger of a database in which all of `declared` has been applied."""
     sources = source_hashes(declared)
-    rows = [(*key, source, "") for key, source in sources.items()]
     states = {key: state_of(objects) for key, objects in present(conn).items()}
-    rows = [(kind, name, source, states.get((kind, name), "")) for kind, name, source, _ in rows]
+    rows = [(*key, source, states.get(key, "")) for key, source in sources.items()]
     rows += [(*key, BLOCKS, state) for key, state in states.items() if key not in sources]
     rows.append((*ALL_GRANTS, "", grants(conn)))
     conn.execute("delete from migration.repeatable_object")

@@ -17,7 +17,6 @@ from hub.migrate import declarations, inventory, locks, object_ownership, script
 from hub.migrate.bootstrap import OWNER
 from hub.migrate.changes import Changes, apply_all, depended_on
 from hub.migrate.declarations import Declared
-from hub.migrate.inventory import CALLERS
 from hub.migrate.report import Report
 from hub.migrate.tree import Tree, sha256, shown
 from hub.migrate.validate import invalid
@@ -76,12 +75,11 @@ def planned(conn: psycopg.Connection[Any], tree: Tree) -> list[tuple[str, Declar
     declared = declarations.read(tree.repeatable_files())
     with conn.transaction(force_rollback=True):
         conn.execute("set local search_path = ''")
-        if not conn.execute("select to_regclass('migration.repeatable_object')").fetchall()[0][0]:
-            return [("create", statement) for statement in declared]
-        ledger = inventory.recorded(conn)
-        if not ledger:
-            return [("create", statement) for statement in declared]
-        return Changes(conn, declared, ledger).planned()
+        has_ledger = conn.execute("select to_regclass('migration.repeatable_object')").fetchall()[0][0]
+        ledger = inventory.recorded(conn) if has_ledger else None
+        if ledger:
+            return Changes(conn, declared, ledger).planned()
+        return [("create", statement) for statement in declared]
 
 
 def _is_unchanged(conn: psycopg.Connection[Any]) -> bool:
@@ -119,6 +117,7 @@ def _recreate(conn: psycopg.Connection[Any], files: list[Path]) -> list[str]:
     """Drop whatever is there and apply all files: a database without a ledger."""
     conn.execute("drop schema if exists api cascade")
     conn.execute("create schema api")
+    inventory.revoke_all(conn)
     for command in _drops(conn):
         try:
             conn.execute(command)
@@ -136,12 +135,6 @@ union all
 select format('drop trigger %%I on %%s', t.tgname, t.tgrelid::regclass)
 from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = t.tgrelid
 where c.relnamespace::regnamespace::text = any(%(schemas)s) and not t.tgisinternal and t.tgparentid = 0
-union all
-select format('revoke all on all %%s in schema %%s from public, %%s', what, schema, %(callers)s::text)
-from unnest(array['tables', 'sequences', 'routines']) as what, unnest(%(schemas)s::text[]) as schema
-union all
-select format('revoke all on schema %%s from public, %%s', schema, %(callers)s::text)
-from unnest(%(schemas)s::text[] || array['extensions']) as schema
 """
 
 _DROPS = """
@@ -173,7 +166,7 @@ def _drops(conn: psycopg.Connection[Any]) -> Iterator[str]:
 
     A query runs after earlier commands.
     """
-    arguments = {"schemas": object_ownership.PRIVATE_SCHEMAS, "callers": ", ".join(CALLERS)}
+    arguments = {"schemas": object_ownership.PRIVATE_SCHEMAS}
     for query in (_COMMANDS, _DROPS, _DROP_FUNCTIONS):
         for (command,) in conn.execute(query, arguments).fetchall():
             yield command

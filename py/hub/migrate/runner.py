@@ -70,8 +70,7 @@ def migrate(
                     _wait_for_standbys(conn, report)
                     conn.execute("notify pgrst, 'reload schema'")
     except psycopg.Error as error:
-        message, hint = describe(error.diag) if error.diag.message_primary else (str(error).strip(), "")
-        raise MigrationError(message, hint=hint) from error
+        raise _failed(error) from error
     return report
 
 
@@ -82,12 +81,17 @@ def preview(
 
     Raises as `migrate` does.
     """
+    tree = Tree(sql_root or paths.sql_root(), migrations_root or paths.migrations_root())
     try:
         with _connect(database_url) as conn:
-            return dry_run(conn, sql_root, migrations_root)
+            return dry_run(conn, tree)
     except psycopg.Error as error:
-        message, hint = describe(error.diag) if error.diag.message_primary else (str(error).strip(), "")
-        raise MigrationError(message, hint=hint) from error
+        raise _failed(error) from error
+
+
+def _failed(error: psycopg.Error) -> MigrationError:
+    message, hint = describe(error.diag) if error.diag.message_primary else (str(error).strip(), "")
+    return MigrationError(message, hint=hint)
 
 
 def _connect(url: str) -> psycopg.Connection[Any]:

@@ -5,6 +5,7 @@ of the failed one: a syntax error carries a position in the text, an error at ru
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,28 +51,33 @@ def _past_comment(text: str, start: int) -> int:
     return at if depth == 0 else len(text)
 
 
+def _scan(text: str) -> Iterator[tuple[str, int, int]]:
+    """Kind, start and end of each token, without spaces and comments."""
+    at = 0
+    while at < len(text) and (token := _TOKEN.match(text, at)):
+        kind, start, at = str(token.lastgroup), token.start(), token.end()
+        if kind == "comment":
+            at = _past_comment(text, start)
+        elif kind == "dollar":
+            close = text.find(token.group(), at)
+            at = len(text) if close < 0 else close + len(token.group())
+        if kind not in ("space", "comment"):
+            yield kind, start, at
+
+
 def statements(text: str) -> list[Statement]:
     """The top-level statements of an SQL text, in order."""
     found: list[Statement] = []
-    start, word, previous, depth, at, end = -1, "", "", 0, 0, 0
-    while at < len(text) and (token := _TOKEN.match(text, at)):
-        kind, at = token.lastgroup, token.end()
-        if kind == "space":
-            continue
-        if kind == "comment":
-            at = _past_comment(text, token.start())
-            continue
-        if kind == "dollar":
-            close = text.find(token.group(), at)
-            at = len(text) if close < 0 else close + len(token.group())
-        this = token.group().lower() if kind in ("word", "mark") else ""
+    start, word, previous, depth, end = -1, "", "", 0, 0
+    for kind, token_start, token_end in _scan(text):
+        this = text[token_start:token_end].lower() if kind in ("word", "mark") else ""
         if this == ";" and depth == 0:
             if start >= 0:
                 found.append(Statement(start, word, end))
             start, word = -1, ""
         elif start < 0:
-            start, word = token.start(), this
-        end = at
+            start, word = token_start, this
+        end = token_end
         # Semicolons inside `begin atomic ... end`, which may contain `case ... end`, and inside rules do not
         # end it.
         if this == "(" or (this == "atomic" and previous == "begin") or (this == "case" and depth):
@@ -86,19 +92,9 @@ def statements(text: str) -> list[Statement]:
 
 def tokens(text: str) -> list[str]:
     """The tokens of a statement without spaces and comments; words outside quotes in lower case."""
-    found: list[str] = []
-    at = 0
-    while at < len(text) and (token := _TOKEN.match(text, at)):
-        kind, at = token.lastgroup, token.end()
-        if kind == "comment":
-            at = _past_comment(text, token.start())
-        elif kind == "dollar":
-            close = text.find(token.group(), at)
-            at = len(text) if close < 0 else close + len(token.group())
-            found.append(text[token.start() : at])
-        elif kind != "space":
-            found.append(token.group().lower() if kind == "word" else token.group())
-    return found
+    return [
+        text[start:end].lower() if kind == "word" else text[start:end] for kind, start, end in _scan(text)
+    ]
 
 
 def line_at(text: str, offset: int) -> int:
