@@ -377,11 +377,9 @@ def _store(folder: Path, values: dict[str, str], *, write: bool) -> Settings:
     """Write hub.env if `write` is set; returns the settings that result from it and the environment."""
     file = env_file(folder)
     if write:
-        making = file.with_suffix(".making")
         text = "".join(f"{name}={value}\n" for name, value in values.items())
-        with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-            out.write("# Written by `hub up`. Environment variables of the same names override it.\n" + text)
-        making.replace(file)
+        head = "# Written by `hub up`. Environment variables of the same names override it.\n"
+        replace_private(file, head + text)
     settings = read(folder)
     if external_database_url(None):
         return settings
@@ -390,6 +388,14 @@ def _store(folder: Path, values: dict[str, str], *, write: bool) -> Settings:
     if values.get("HUB_DATABASE_URL") != url:
         return _store(folder, values | {"HUB_DATABASE_URL": url}, write=True)
     return settings
+
+
+def replace_private(file: Path, text: str) -> None:
+    """Write a file that only its owner can read, or replace it at once."""
+    making = file.with_name(f".{file.name}.making")
+    with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        out.write(text)
+    making.replace(file)
 
 
 def _parse(file: Path) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """hub rotate-key: a new signing secret, while tokens of the former one are accepted until they expire."""
 
-import os
 import re
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -114,10 +113,7 @@ def _rotate_file(file: Path, *, drop: bool, revoke: bool) -> None:
             text = pattern.sub(line.replace("\\", r"\\"), text)
         else:
             text = text.rstrip("\n") + f"\n{line}\n"
-    making = file.with_name(f".{file.name}.making")
-    with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        out.write(text)
-    making.replace(file)
+    settings.replace_private(file, text)
     ends_text = values["HUB_JWT_PREVIOUS_UNTIL"]
     _report(
         datetime.fromisoformat(ends_text) if ends_text else None,
