@@ -1,5 +1,16 @@
 -- Everything that the hub stores about one partner, for a person who asks (UU PDP).
 
+create function app.secret_columns(p_table regclass) returns text[] language sql stable
+as $$
+  select array(
+    select s.attname::text from pg_catalog.pg_attribute as s
+    where s.attrelid = p_table and s.attnum > 0
+      and col_description(p_table, s.attnum) like '%[pii: secret]%'
+  )
+$$;
+comment on function app.secret_columns(regclass) is
+  'Columns that their comments class as [pii: secret]';
+
 -- Each table with a column partner_id, without secrets. A new table is in the export at once.
 create function app.export_rows(p_partner_id uuid) returns jsonb language plpgsql stable
 as $$
@@ -9,13 +20,7 @@ declare
   v_found jsonb := jsonb_build_object();
 begin
   for v_table in
-    select
-      c.relname as name,
-      array(
-        select s.attname::text from pg_catalog.pg_attribute as s
-        where s.attrelid = c.oid and s.attnum > 0
-          and col_description(c.oid, s.attnum) like '%[pii: secret]%'
-      ) as secrets
+    select c.relname as name, app.secret_columns(c.oid) as secrets
     from pg_catalog.pg_class as c
     join pg_catalog.pg_attribute as a
       on a.attrelid = c.oid and a.attname = 'partner_id' and not a.attisdropped
@@ -43,7 +48,7 @@ begin
   if auth.caller_role() <> 'superadmin' then
     perform app.fail('NOT_ALLOWED', 'Only superadmins export what is stored about a person');
   end if;
-  select to_jsonb(p) - 'password_hash' into v_account
+  select to_jsonb(p) - app.secret_columns('app.partners') into v_account
   from app.partners as p where p.id = p_partner_id;
   if v_account is null then
     perform app.fail('NOT_FOUND', 'partner');
@@ -60,16 +65,14 @@ begin
     'exported_at', now(),
     'partners', v_account,
     'messages', (
-      select coalesce(jsonb_agg(to_jsonb(m) order by m.created_at), '[]')
+      select coalesce(jsonb_agg(
+        to_jsonb(m) - array(select 'variables' where app.carries_token(m.template))
+        order by m.created_at), '[]')
       from app.messages as m where m.recipient_id = p_partner_id
     ),
     'inbound_messages', (
       select coalesce(jsonb_agg(to_jsonb(b) - 'payload_hash'), '[]')
-      from app.inbound_messages as b
-      where exists (
-        select from app.partner_contacts(p_partner_id) as c
-        where c.until = 'infinity' and b.payload::text like '%"' || ltrim(c.phone, '+') || '"%'
-      )
+      from app.inbound_messages as b where b.id = any (app.webhooks_of(p_partner_id))
     ),
     'conversations', (
       select coalesce(jsonb_agg(to_jsonb(v) - 'hour_hashes'), '[]')
@@ -90,6 +93,12 @@ begin
       select coalesce(jsonb_agg(to_jsonb(l)), '[]')
       from app.sla_escalation_logs as l
       where l.order_id in (select o.id from app.orders as o where o.partner_id = p_partner_id)
+    ),
+    'erp_quarantine', (
+      select coalesce(jsonb_agg(to_jsonb(q)), '[]')
+      from app.invoices as i
+      join app.erp_quarantine as q on starts_with(q.key, i.invoice_number || ' ')
+      where i.partner_id = p_partner_id
     ),
     'audit_logs', (
       select coalesce(jsonb_agg(to_jsonb(l) order by l.created_at), '[]')

@@ -36,29 +36,63 @@ for each row when (
 )
 execute function app.tg_partners__keep_former_contact();
 
--- A number that someone else has now is the partner's only until they gave it up.
+-- A number that others had before, or have had since, is the partner's only in between.
 create function app.partner_contacts(p_partner_id uuid)
-returns table (phone text, email text, business_name text, until timestamptz)
+returns table (
+  phone text, email text, business_name text, since timestamptz, until timestamptz
+)
 language plpgsql stable
 as $$
 begin
   return query
-  select p.phone::text, p.email::text, p.business_name::text, 'infinity'::timestamptz
-  from app.partners as p where p.id = p_partner_id
-  union all
   select
-    f.phone, f.email, f.business_name, case
-      when exists (select from app.partners as p where p.phone = f.phone and p.id <> p_partner_id)
-        or exists (select from app.agents as a where a.phone = f.phone)
-        or exists (select from app.sub_distributors as s where s.whatsapp_number = f.phone)
-        then f.replaced_at
+    c.phone, c.email, c.business_name,
+    coalesce((
+      select max(f.replaced_at) from app.partner_former_contacts as f
+      where f.phone = c.phone and f.partner_id <> p_partner_id and f.replaced_at < c.replaced_at
+    ), '-infinity'),
+    case
+      when exists (select from app.partners as p where p.phone = c.phone and p.id <> p_partner_id)
+        or exists (select from app.agents as a where a.phone = c.phone)
+        or exists (select from app.sub_distributors as s where s.whatsapp_number = c.phone)
+        or exists (
+          select from app.partner_former_contacts as f
+          where f.phone = c.phone and f.partner_id <> p_partner_id
+            and f.replaced_at > c.replaced_at
+        )
+        then c.replaced_at
       else 'infinity'
     end
-  from app.partner_former_contacts as f where f.partner_id = p_partner_id;
+  from (
+    select
+      p.phone::text, p.email::text, p.business_name::text,
+      'infinity'::timestamptz as replaced_at
+    from app.partners as p where p.id = p_partner_id
+    union all
+    select f.phone, f.email, f.business_name, f.replaced_at
+    from app.partner_former_contacts as f where f.partner_id = p_partner_id
+  ) as c;
 end $$;
 comment on function app.partner_contacts(uuid) is
-  'Numbers, addresses and names of a partner, present and former, and until when a number was '
-  'theirs; infinity while no one else has it';
+  'Numbers, addresses and names of a partner, present and former, and from when until when a '
+  'number was theirs; infinity where no one else had it';
+
+-- Reads all webhooks once.
+create function app.webhooks_of(p_partner_id uuid)
+returns uuid[] language plpgsql stable
+as $$
+begin
+  return array(
+    select b.id from app.inbound_messages as b
+    where b.payload is not null and exists (
+      select from app.partner_contacts(p_partner_id) as c
+      where b.received_at >= c.since and b.received_at < c.until
+        and b.payload::text like '%"' || ltrim(c.phone, '+') || '"%'
+    )
+  );
+end $$;
+comment on function app.webhooks_of(uuid) is
+  'Webhooks that contain a number of a partner, also one that they had earlier';
 
 create function app.purge_former_contacts(p_limit int)
 returns int language plpgsql volatile
@@ -297,7 +331,8 @@ begin
     -- what they wrote, as it was forwarded, and what else names them
     or (m.template = 'inbound_text' and exists (
       select from app.partner_contacts(p_partner_id) as c
-      where m.created_at < c.until and m.variables ->> 'sender' like '%(' || c.phone || ')'
+      where m.created_at >= c.since and m.created_at < c.until
+        and m.variables ->> 'sender' like '%(' || c.phone || ')'
     ))
     or (m.order_id is null and m.variables <> '{}' and exists (
       select from jsonb_each_text(m.variables) as v where v.value = any (v_names)
@@ -328,17 +363,10 @@ create function app.erase_webhooks(p_partner_id uuid)
 returns void language plpgsql volatile
 as $$
 declare
-  v_ids uuid[];
+  v_ids constant uuid[] := app.webhooks_of(p_partner_id);
 begin
-  v_ids := array(
-    select b.id from app.inbound_messages as b
-    where b.payload is not null and exists (
-      select from app.partner_contacts(p_partner_id) as c
-      where b.received_at < c.until
-        and b.payload::text like '%"' || ltrim(c.phone, '+') || '"%'
-    )
-    order by b.id for no key update
-  );
+  perform from app.inbound_messages as b
+  where b.id = any (v_ids) order by b.id for no key update;
   if exists (
     select from app.inbound_messages as b where b.id = any (v_ids) and b.processed_at is null
   ) then
