@@ -119,6 +119,12 @@ comment on function app.erp_report(text, boolean, text, boolean, text) is
   'Records that a run of a stream succeeded or failed; reason and remarks are cut at 1000 '
   'characters. p_notify: notifies headquarters of the failure at once';
 
+create function app.payment_key(p_invoice_number text, p_reference_number text)
+returns text language sql immutable
+as $$ select left(p_invoice_number, 150) || ' ' || left(p_reference_number, 140) $$;
+comment on function app.payment_key(text, text) is
+  'Key of a payment in app.erp_quarantine: null without both numbers';
+
 create function app.quarantine_rows(
   p_stream text, p_keys text[], p_payloads jsonb[], p_reasons text[], p_as_of timestamptz
 )

@@ -195,7 +195,7 @@ begin
         end if;
       end if;
     end if;
-    v_key := left(v_payment.invoice_number, 150) || ' ' || left(v_payment.reference_number, 140);
+    v_key := app.payment_key(v_payment.invoice_number, v_payment.reference_number);
     if v_code = 'TAKEN_BACK' then
       v_taken_keys := v_taken_keys || v_key;
       v_taken_rows := v_taken_rows || v_payment.row;
@@ -218,7 +218,7 @@ begin
     order by m.invoice_number, m.reference_number
   loop
     v_taken_keys := v_taken_keys
-      || (left(v_payment.invoice_number, 150) || ' ' || left(v_payment.reference_number, 140));
+      || app.payment_key(v_payment.invoice_number, v_payment.reference_number);
     v_taken_rows := v_taken_rows || to_jsonb(v_payment);
     v_taken_amounts := v_taken_amounts || v_payment.amount;
     v_results := v_results || json_build_object(

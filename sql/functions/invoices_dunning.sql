@@ -143,8 +143,7 @@ begin
     where d.day >= v_agents_from
     union all
     -- Headquarters replaces the agents in a region without any; held while no admin is active.
-    select
-      'invoice_overdue_agent', 'AGENT', coalesce(a.id, '00000000-0000-0000-0000-000000000000'), d.id
+    select 'invoice_overdue_agent', 'AGENT', a.id, d.id
     from due as d
     left join app.agents as a on a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
     where d.day >= v_agents_from
@@ -155,15 +154,15 @@ begin
       template, recipient_type, recipient_id, order_id, variables, priority, status, expires_at
     )
     select
-      n.template, n.recipient_type, n.recipient_id, d.order_id, jsonb_build_object(
+      n.template, n.recipient_type,
+      coalesce(n.recipient_id, '00000000-0000-0000-0000-000000000000'), d.order_id,
+      jsonb_build_object(
         'invoice_number', d.invoice_number,
         'amount_due', app.format_rupiah(d.amount_due),
         'due_date', app.format_day(d.due_date),
         'days_overdue', app.days_overdue(d.due_date)
       ), app.message_priority(n.template),
-      (case n.recipient_id
-        when '00000000-0000-0000-0000-000000000000' then 'HELD' else 'PENDING'
-      end)::app.message_status,
+      (case when n.recipient_id is null then 'HELD' else 'PENDING' end)::app.message_status,
       (d.due_day + d.next_day)::timestamp at time zone 'Asia/Jakarta'
     from notices as n join due as d on d.id = n.id
     where d.deleted_at is null

@@ -262,7 +262,7 @@ begin
   -- what the ERP reported as taken back is settled by this
   delete from app.erp_quarantine as a
   where a.reason = 'TAKEN_BACK'
-    and a.key = left(v_invoice.invoice_number, 150) || ' ' || left(v_payment.reference_number, 140);
+    and a.key = app.payment_key(v_invoice.invoice_number, v_payment.reference_number);
   perform app.enqueue_message(
     'payment_reversed', 'PARTNER', v_invoice.partner_id, v_invoice.order_id, (
       select jsonb_build_object(
