@@ -112,7 +112,11 @@ ABUSES: dict[str, Callable[[], str]] = {
 
 @pytest.fixture(scope="module")
 def accounts(gateway: RunningGateway) -> None:
-    """The admin and a partner of the tokens."""
+    """The account that the tokens name."""
+    add_admin(gateway)
+
+
+def add_admin(gateway: RunningGateway) -> None:
     with psycopg.connect(gateway.database_url, autocommit=True) as conn:
         conn.execute(
             "insert into app.agents (id, email, password_hash, full_name, role)"
@@ -146,12 +150,7 @@ def rotating(cluster: Cluster, template: str) -> Iterator[RunningGateway]:
 
 
 def test_two_keys_are_accepted_during_a_rotation_and_no_other(rotating: RunningGateway) -> None:
-    with psycopg.connect(rotating.database_url, autocommit=True) as conn:
-        conn.execute(
-            "insert into app.agents (id, email, password_hash, full_name, role)"
-            " values (%s, 'abuse@hub.test', 'x', 'Abuse', 'ADMIN')",
-            [ADMIN],
-        )
+    add_admin(rotating)
     for secret, status in ((test_cluster.JWT_SECRET, 200), (FORMER, 200), ("x" * 48, 401)):
         assert ask(rotating, signed(claims(), secret)).status_code == status
     expired = claims(exp=int(time.time()) - HOUR)
