@@ -4465,7 +4465,8 @@ begin
     -- what they wrote, as it was forwarded, and what else names them
     or (m.template = 'inbound_text' and exists (
       select from app.partner_contacts(p_partner_id) as c
-      where m.created_at < c.until and m.variables ->> 'sender' like '%(' || c.phone || ')'
+      where m.created_at >= c.since and m.created_at < c.until
+        and m.variables ->> 'sender' like '%(' || c.phone || ')'
     ))
     or (m.order_id is null and m.variables <> '{}' and exists (
       select from jsonb_each_text(m.variables) as v where v.value = any (v_names)
@@ -4631,17 +4632,10 @@ CREATE FUNCTION app.erase_webhooks(p_partner_id uuid) RETURNS void
     LANGUAGE plpgsql
     AS $$
 declare
-  v_ids uuid[];
+  v_ids constant uuid[] := app.webhooks_of(p_partner_id);
 begin
-  v_ids := array(
-    select b.id from app.inbound_messages as b
-    where b.payload is not null and exists (
-      select from app.partner_contacts(p_partner_id) as c
-      where b.received_at < c.until
-        and b.payload::text like '%"' || ltrim(c.phone, '+') || '"%'
-    )
-    order by b.id for no key update
-  );
+  perform from app.inbound_messages as b
+  where b.id = any (v_ids) order by b.id for no key update;
   if exists (
     select from app.inbound_messages as b where b.id = any (v_ids) and b.processed_at is null
   ) then
@@ -4818,7 +4812,7 @@ begin
         end if;
       end if;
     end if;
-    v_key := left(v_payment.invoice_number, 150) || ' ' || left(v_payment.reference_number, 140);
+    v_key := app.payment_key(v_payment.invoice_number, v_payment.reference_number);
     if v_code = 'TAKEN_BACK' then
       v_taken_keys := v_taken_keys || v_key;
       v_taken_rows := v_taken_rows || v_payment.row;
@@ -4841,7 +4835,7 @@ begin
     order by m.invoice_number, m.reference_number
   loop
     v_taken_keys := v_taken_keys
-      || (left(v_payment.invoice_number, 150) || ' ' || left(v_payment.reference_number, 140));
+      || app.payment_key(v_payment.invoice_number, v_payment.reference_number);
     v_taken_rows := v_taken_rows || to_jsonb(v_payment);
     v_taken_amounts := v_taken_amounts || v_payment.amount;
     v_results := v_results || json_build_object(
@@ -5525,7 +5519,7 @@ begin
   if auth.caller_role() <> 'superadmin' then
     perform app.fail('NOT_ALLOWED', 'Only superadmins export what is stored about a person');
   end if;
-  select to_jsonb(p) - 'password_hash' into v_account
+  select to_jsonb(p) - app.secret_columns('app.partners') into v_account
   from app.partners as p where p.id = p_partner_id;
   if v_account is null then
     perform app.fail('NOT_FOUND', 'partner');
@@ -5542,16 +5536,14 @@ begin
     'exported_at', now(),
     'partners', v_account,
     'messages', (
-      select coalesce(jsonb_agg(to_jsonb(m) order by m.created_at), '[]')
+      select coalesce(jsonb_agg(
+        to_jsonb(m) - array(select 'variables' where app.carries_token(m.template))
+        order by m.created_at), '[]')
       from app.messages as m where m.recipient_id = p_partner_id
     ),
     'inbound_messages', (
       select coalesce(jsonb_agg(to_jsonb(b) - 'payload_hash'), '[]')
-      from app.inbound_messages as b
-      where exists (
-        select from app.partner_contacts(p_partner_id) as c
-        where c.until = 'infinity' and b.payload::text like '%"' || ltrim(c.phone, '+') || '"%'
-      )
+      from app.inbound_messages as b where b.id = any (app.webhooks_of(p_partner_id))
     ),
     'conversations', (
       select coalesce(jsonb_agg(to_jsonb(v) - 'hour_hashes'), '[]')
@@ -5573,6 +5565,12 @@ begin
       from app.sla_escalation_logs as l
       where l.order_id in (select o.id from app.orders as o where o.partner_id = p_partner_id)
     ),
+    'erp_quarantine', (
+      select coalesce(jsonb_agg(to_jsonb(q)), '[]')
+      from app.invoices as i
+      join app.erp_quarantine as q on starts_with(q.key, i.invoice_number || ' ')
+      where i.partner_id = p_partner_id
+    ),
     'audit_logs', (
       select coalesce(jsonb_agg(to_jsonb(l) order by l.created_at), '[]')
       from app.audit_logs as l
@@ -5593,13 +5591,7 @@ declare
   v_found jsonb := jsonb_build_object();
 begin
   for v_table in
-    select
-      c.relname as name,
-      array(
-        select s.attname::text from pg_catalog.pg_attribute as s
-        where s.attrelid = c.oid and s.attnum > 0
-          and col_description(c.oid, s.attnum) like '%[pii: secret]%'
-      ) as secrets
+    select c.relname as name, app.secret_columns(c.oid) as secrets
     from pg_catalog.pg_class as c
     join pg_catalog.pg_attribute as a
       on a.attrelid = c.oid and a.attname = 'partner_id' and not a.attisdropped
@@ -8102,26 +8094,41 @@ $$;
 
 COMMENT ON FUNCTION app.owners_of_number(p_number text) IS 'Whom the hub knows by this number: sub-distributors first, then the partner, then the agent. is_active is false for an agent who has left';
 
-CREATE FUNCTION app.partner_contacts(p_partner_id uuid) RETURNS TABLE(phone text, email text, business_name text, until timestamp with time zone)
+CREATE FUNCTION app.partner_contacts(p_partner_id uuid) RETURNS TABLE(phone text, email text, business_name text, since timestamp with time zone, until timestamp with time zone)
     LANGUAGE plpgsql STABLE
     AS $$
 begin
   return query
-  select p.phone::text, p.email::text, p.business_name::text, 'infinity'::timestamptz
-  from app.partners as p where p.id = p_partner_id
-  union all
   select
-    f.phone, f.email, f.business_name, case
-      when exists (select from app.partners as p where p.phone = f.phone and p.id <> p_partner_id)
-        or exists (select from app.agents as a where a.phone = f.phone)
-        or exists (select from app.sub_distributors as s where s.whatsapp_number = f.phone)
-        then f.replaced_at
+    c.phone, c.email, c.business_name,
+    coalesce((
+      select max(f.replaced_at) from app.partner_former_contacts as f
+      where f.phone = c.phone and f.partner_id <> p_partner_id and f.replaced_at < c.replaced_at
+    ), '-infinity'),
+    case
+      when exists (select from app.partners as p where p.phone = c.phone and p.id <> p_partner_id)
+        or exists (select from app.agents as a where a.phone = c.phone)
+        or exists (select from app.sub_distributors as s where s.whatsapp_number = c.phone)
+        or exists (
+          select from app.partner_former_contacts as f
+          where f.phone = c.phone and f.partner_id <> p_partner_id
+            and f.replaced_at > c.replaced_at
+        )
+        then c.replaced_at
       else 'infinity'
     end
-  from app.partner_former_contacts as f where f.partner_id = p_partner_id;
+  from (
+    select
+      p.phone::text, p.email::text, p.business_name::text,
+      'infinity'::timestamptz as replaced_at
+    from app.partners as p where p.id = p_partner_id
+    union all
+    select f.phone, f.email, f.business_name, f.replaced_at
+    from app.partner_former_contacts as f where f.partner_id = p_partner_id
+  ) as c;
 end $$;
 
-COMMENT ON FUNCTION app.partner_contacts(p_partner_id uuid) IS 'Numbers, addresses and names of a partner, present and former, and until when a number was theirs; infinity while no one else has it';
+COMMENT ON FUNCTION app.partner_contacts(p_partner_id uuid) IS 'Numbers, addresses and names of a partner, present and former, and from when until when a number was theirs; infinity where no one else had it';
 
 CREATE FUNCTION app.partner_removal(p_partner_id uuid, p_duplicate boolean) RETURNS json
     LANGUAGE plpgsql STABLE
@@ -8159,6 +8166,12 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.payment_answer(p_payment_id uuid, p_duplicate boolean) IS 'A recorded payment and its invoice, as record_payment returns them';
+
+CREATE FUNCTION app.payment_key(p_invoice_number text, p_reference_number text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$ select left(p_invoice_number, 150) || ' ' || left(p_reference_number, 140) $$;
+
+COMMENT ON FUNCTION app.payment_key(p_invoice_number text, p_reference_number text) IS 'Key of a payment in app.erp_quarantine: null without both numbers';
 
 CREATE FUNCTION app.payment_refusal(p_invoice_id uuid, p_amount numeric) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -9853,7 +9866,7 @@ begin
   -- what the ERP reported as taken back is settled by this
   delete from app.erp_quarantine as a
   where a.reason = 'TAKEN_BACK'
-    and a.key = left(v_invoice.invoice_number, 150) || ' ' || left(v_payment.reference_number, 140);
+    and a.key = app.payment_key(v_invoice.invoice_number, v_payment.reference_number);
   perform app.enqueue_message(
     'payment_reversed', 'PARTNER', v_invoice.partner_id, v_invoice.order_id, (
       select jsonb_build_object(
@@ -9895,6 +9908,18 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.save_draft(p_items jsonb, p_notes text) IS 'Stores lines as a DRAFT of the calling partner at current prices, which change until submission; returns the order''s id';
+
+CREATE FUNCTION app.secret_columns(p_table regclass) RETURNS text[]
+    LANGUAGE sql STABLE
+    AS $$
+  select array(
+    select s.attname::text from pg_catalog.pg_attribute as s
+    where s.attrelid = p_table and s.attnum > 0
+      and col_description(p_table, s.attnum) like '%[pii: secret]%'
+  )
+$$;
+
+COMMENT ON FUNCTION app.secret_columns(p_table regclass) IS 'Columns that their comments class as [pii: secret]';
 
 CREATE FUNCTION app.send_invoice_reminders(p_limit integer DEFAULT 500) RETURNS integer
     LANGUAGE plpgsql
@@ -9954,8 +9979,7 @@ begin
     where d.day >= v_agents_from
     union all
     -- Headquarters replaces the agents in a region without any; held while no admin is active.
-    select
-      'invoice_overdue_agent', 'AGENT', coalesce(a.id, '00000000-0000-0000-0000-000000000000'), d.id
+    select 'invoice_overdue_agent', 'AGENT', a.id, d.id
     from due as d
     left join app.agents as a on a.role in ('ADMIN', 'SUPERADMIN') and a.is_active
     where d.day >= v_agents_from
@@ -9966,15 +9990,15 @@ begin
       template, recipient_type, recipient_id, order_id, variables, priority, status, expires_at
     )
     select
-      n.template, n.recipient_type, n.recipient_id, d.order_id, jsonb_build_object(
+      n.template, n.recipient_type,
+      coalesce(n.recipient_id, '00000000-0000-0000-0000-000000000000'), d.order_id,
+      jsonb_build_object(
         'invoice_number', d.invoice_number,
         'amount_due', app.format_rupiah(d.amount_due),
         'due_date', app.format_day(d.due_date),
         'days_overdue', app.days_overdue(d.due_date)
       ), app.message_priority(n.template),
-      (case n.recipient_id
-        when '00000000-0000-0000-0000-000000000000' then 'HELD' else 'PENDING'
-      end)::app.message_status,
+      (case when n.recipient_id is null then 'HELD' else 'PENDING' end)::app.message_status,
       (d.due_day + d.next_day)::timestamp at time zone 'Asia/Jakarta'
     from notices as n join due as d on d.id = n.id
     where d.deleted_at is null
@@ -11838,6 +11862,22 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.was_reversed(p_invoice_id uuid, p_reference text, p_amount numeric) IS 'True if a payment of this reference and amount (IDR) was reversed';
+
+CREATE FUNCTION app.webhooks_of(p_partner_id uuid) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return array(
+    select b.id from app.inbound_messages as b
+    where b.payload is not null and exists (
+      select from app.partner_contacts(p_partner_id) as c
+      where b.received_at >= c.since and b.received_at < c.until
+        and b.payload::text like '%"' || ltrim(c.phone, '+') || '"%'
+    )
+  );
+end $$;
+
+COMMENT ON FUNCTION app.webhooks_of(p_partner_id uuid) IS 'Webhooks that contain a number of a partner, also one that they had earlier';
 
 CREATE FUNCTION app.withdraw_from_deleted(p_ids uuid[]) RETURNS uuid[]
     LANGUAGE plpgsql
@@ -18989,6 +19029,8 @@ REVOKE ALL ON FUNCTION app.partner_removal(p_partner_id uuid, p_duplicate boolea
 
 REVOKE ALL ON FUNCTION app.payment_answer(p_payment_id uuid, p_duplicate boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.payment_key(p_invoice_number text, p_reference_number text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.payment_refusal(p_invoice_id uuid, p_amount numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.payment_row_refusal(p_row jsonb) FROM PUBLIC;
@@ -19141,6 +19183,8 @@ REVOKE ALL ON FUNCTION app.return_spent_points(p_order_id uuid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.reverse_payment(p_payment_id uuid, p_reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.save_draft(p_items jsonb, p_notes text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.secret_columns(p_table regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.send_invoice_reminders(p_limit integer) FROM PUBLIC;
 
@@ -19342,6 +19386,8 @@ REVOKE ALL ON FUNCTION app.void_invoice(p_invoice_id uuid, p_reason text) FROM P
 REVOKE ALL ON FUNCTION app.waiting_since(p_clock timestamp with time zone, p_task text, p_zone text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.was_reversed(p_invoice_id uuid, p_reference text, p_amount numeric) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.webhooks_of(p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.withdraw_from_deleted(p_ids uuid[]) FROM PUBLIC;
 
