@@ -43,6 +43,31 @@ def long_form(context: typer.Context) -> None:
     call("devtools.test_run", "long_form", context.args)
 
 
+@app.command(context_settings=_PASS_ON)
+def matrix(
+    context: typer.Context,
+    postgresql: Annotated[
+        list[str] | None,
+        typer.Option(help="Major version, or folder of PostgreSQL's programs; may be repeated."),
+    ] = None,
+    python: Annotated[
+        list[str] | None, typer.Option(help="Version such as 3.13, or a program; may be repeated.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Run only what differs most between versions.")
+    ] = False,
+) -> None:
+    """Run the tests on each PostgreSQL and Python of the machine; arguments after -- are passed to pytest."""
+    call(
+        "devtools.matrix",
+        "run",
+        context.args,
+        postgresql=postgresql or [],
+        python=python or [],
+        quick=quick,
+    )
+
+
 @app.command()
 def docs(
     check: Annotated[bool, typer.Option("--check", help="Report stale pages, write nothing.")] = False,

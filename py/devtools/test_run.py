@@ -26,7 +26,7 @@ def test(arguments: Sequence[str], *, lint: bool) -> None:
     failed = []
     if lint:
         failed = [name for name, command in LINTERS.items() if not _run(name, command)]
-    if not _run("pytest", ("-m", "pytest", *_workers(arguments), *arguments)):
+    if not _run("pytest", ("-m", "pytest", *workers(arguments), *arguments)):
         failed.append("pytest")
     took = f"{time.monotonic() - started:.0f} s"
     if failed:
@@ -44,13 +44,13 @@ def long_form(arguments: Sequence[str]) -> None:
     say(f"long forms passed ({took})")
 
 
-def _workers(arguments: Sequence[str]) -> tuple[str, ...]:
+def workers(arguments: Sequence[str]) -> tuple[str, ...]:
     """Options for a run of all tests: one worker more than cores; tests of one file share its fixtures."""
     if arguments:
         return ()
     # One worker at a time waits for a clock, a restart or a scheduler.
-    workers = len(os.sched_getaffinity(0)) + 1
-    return ("-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder")
+    count = len(os.sched_getaffinity(0)) + 1
+    return ("-n", str(count), "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 def _run(name: str, command: Sequence[str]) -> bool:

@@ -22,6 +22,8 @@ class Locations(BaseSettings):
     """The data folder of the stack; default: .data in the checkout."""
     pg_bin: Path | None = Field(default=None, validation_alias="HUB_PG_BIN")
     """The folder of PostgreSQL's programs; default: the newest installed version."""
+    pg_bins: str = Field(default="", validation_alias="HUB_PG_BINS")
+    """More folders of PostgreSQL's programs, separated by colons; `hub dev matrix` runs the tests on them."""
     postgrest_bin: Path | None = Field(default=None, validation_alias="POSTGREST_BIN")
     """The PostgREST program; default: the one on PATH, else the pinned release."""
     postgrest_sha256: str | None = Field(default=None, validation_alias="HUB_POSTGREST_SHA256")

@@ -3,6 +3,8 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -13,26 +15,65 @@ MINIMUM_MAJOR = 15
 _DEBIAN = Path("/usr/lib/postgresql")
 
 
-def _has(bin_dir: Path, extension: str) -> bool:
-    """Whether the server of `bin_dir` has the control file of `extension`."""
+@dataclass(frozen=True)
+class Server:
+    """The programs of an installed server; `cron` is the version of its pg_cron, empty without one."""
+
+    bin_dir: Path
+    version: str
+    cron: str
+
+    @property
+    def major(self) -> int:
+        """The major version, such as 17."""
+        return int(re.split(r"\D", self.version, maxsplit=1)[0])
+
+
+def _extension(bin_dir: Path, name: str) -> str:
+    """The version of `name` that the server of `bin_dir` would create; empty if it is not installed."""
     config = bin_dir / "pg_config"
-    shares = []
+    # Packages that move their folders have no pg_config, but keep the folders beside each other.
+    shares = [bin_dir.parent / "share", bin_dir.parent / "share" / "postgresql"]
     if config.exists():
         answer = subprocess.run([config, "--sharedir"], capture_output=True, text=True, check=False)
-        shares = [Path(answer.stdout.strip())] if answer.returncode == 0 else []
+        shares += [Path(answer.stdout.strip())] if answer.returncode == 0 else []
     if bin_dir.parent.parent == _DEBIAN:
         shares.append(Path("/usr/share/postgresql") / bin_dir.parent.name)
-    return any((share / "extension" / f"{extension}.control").exists() for share in shares)
+    for share in shares:
+        control = share / "extension" / f"{name}.control"
+        if control.exists():
+            found = re.search(r"^default_version *= *'([^']*)'", control.read_text(), re.MULTILINE)
+            return found.group(1) if found else "?"
+    return ""
 
 
-def _major(bin_dir: Path) -> int:
-    """Major version of the server in `bin_dir`; 0 if there is none."""
+def _version(bin_dir: Path) -> str:
+    """Version of the server in `bin_dir`, such as 17.6 or 18beta1; empty if there is none."""
     server = bin_dir / "postgres"
     if not server.exists():
-        return 0
+        return ""
     answer = subprocess.run([server, "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"\b(\d+)(?:\.\d+|beta|rc|devel)", answer)
-    return int(found.group(1)) if found else 0
+    found = re.search(r"\b(\d+(?:\.\d+|beta\d*|rc\d*|devel))", answer)
+    return found.group(1) if found else ""
+
+
+def servers(folders: Iterable[Path]) -> list[Server]:
+    """The suitable servers in these folders of programs, the best one last."""
+    found = [
+        Server(folder, version, _extension(folder, "pg_cron"))
+        for folder in dict.fromkeys(folders)
+        if (version := _version(folder))
+    ]
+    suitable = [server for server in found if server.major >= MINIMUM_MAJOR]
+    return sorted(suitable, key=lambda server: (bool(server.cron), server.major, server.bin_dir))
+
+
+def installed() -> list[Path]:
+    """The folders of programs of Debian's servers, and the one on PATH."""
+    folders = sorted(_DEBIAN.glob("*/bin"))
+    if on_path := shutil.which("initdb"):
+        folders.append(Path(on_path).resolve().parent)
+    return folders
 
 
 @cache
@@ -42,17 +83,13 @@ def bin_dir() -> Path:
     Raises UserError if no server of PostgreSQL 15 or newer is installed.
     """
     given = Locations().pg_bin
-    candidates = [given] if given else sorted(_DEBIAN.glob("*/bin"))
-    if not given and (on_path := shutil.which("initdb")):
-        candidates.append(Path(on_path).resolve().parent)
-    ranked = [(_has(c, "pg_cron"), _major(c), c) for c in candidates]
-    suitable = [entry for entry in ranked if entry[1] >= MINIMUM_MAJOR]
+    suitable = servers([given] if given else installed())
     if not suitable:
         raise UserError(
             f"no PostgreSQL server of version {MINIMUM_MAJOR} or newer found",
             hint="apt-get install postgresql postgresql-15-cron, or set HUB_PG_BIN to the folder of initdb",
         )
-    return max(suitable)[2]
+    return suitable[-1].bin_dir
 
 
 def program(name: str) -> Path:
@@ -76,4 +113,4 @@ def client(name: str) -> Path:
 
 def has_extension(name: str) -> bool:
     """Whether the extension is installed for the server that `bin_dir` chooses."""
-    return _has(bin_dir(), name)
+    return bool(_extension(bin_dir(), name))

@@ -3,12 +3,11 @@
 import psycopg
 import pytest
 
-from hub import postgres
 from hub.migrate import MigrationError
 from hub.migrate.jobs import read_job
 from tests.migrations.conftest import Sample, query, run
+from tests.support.test_cluster import needs_cron
 
-needs_cron = pytest.mark.skipif(not postgres.has_extension("pg_cron"), reason="pg_cron is not installed")
 JOBS = (
     "select jobname, schedule, command, username, jobid from cron.job where jobname like 'hub:%%' order by 1"
 )

@@ -1,6 +1,5 @@
 """Fixtures of the stack's tests: a data folder, and a fake PostgREST."""
 
-import os
 import shutil
 import stat
 import subprocess
@@ -47,7 +46,7 @@ def command_line(folder: Path, **variables: str) -> Iterator[Hub]:
     The stack gets ports of its own: with the default ones, another stack could take a port while this
     one restarts a program.
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HUB_")}
+    environment = test_cluster.environment_without_settings()
     environment |= {"HUB_DATA_DIR": str(folder), **variables}
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:

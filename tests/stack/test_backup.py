@@ -73,7 +73,7 @@ def assert_restored_to_a_moment_under_load(
         )
         assert left.fetchall() == [], "the next standby would not start"
         launcher = "select count(*) from pg_stat_activity where backend_type = 'pg_cron launcher'"
-        assert conn.execute(launcher).fetchone() == (1,)
+        assert conn.execute(launcher).fetchone() == (test_cluster.LAUNCHERS,)
         archive = conn.execute("select setting from pg_settings where name = 'archive_command'").fetchone()
         assert archive == (stack.backups.archive_settings()["archive_command"],)
         assert database.archive(conn).passed
@@ -138,7 +138,7 @@ def test_restore_of_a_running_stack_starts_it_again() -> None:
 
         stack = Stack(folder, settings.read(folder))
         assert_restored_to_a_moment_under_load(stack, lambda: succeed("backup"), restore)
-        assert _launchers(stack.cluster.url())
+        assert _launchers(stack.cluster.url()) == test_cluster.LAUNCHERS
         # A state that violates an invariant is not put in place of the present data.
         with psycopg.connect(stack.settings.superuser_url, autocommit=True) as conn:
             conn.execute("alter table app.partners disable trigger user")

@@ -25,6 +25,7 @@ from hub.settings import Settings
 from tests.conftest import Clone
 from tests.stack.conftest import command_line
 from tests.support.context import Connection
+from tests.support.test_cluster import needs_cron
 
 
 def assert_fault(finding: Finding, text: str) -> None:
@@ -189,6 +190,7 @@ def test_too_few_connections_are_a_fault(conn: Connection) -> None:
     assert_fault(database.connections(conn, 10_000), "the stack uses up to 10000")
 
 
+@needs_cron
 def test_scheduler_of_another_database_is_a_fault(conn: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_fault(database.launcher(conn), "pg_cron runs, with its jobs in the database hub_cron_test")
 

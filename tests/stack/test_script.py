@@ -183,6 +183,7 @@ def test_shellcheck_finds_nothing() -> None:
         (["dev", "bench"], f"{SERVERS} wrk", True),
         (["dev", "mutate"], SERVERS, True),
         (["dev", "long-form"], SUITE, True),
+        (["dev", "matrix", "--quick"], SUITE, True),
         (["dev", "failover"], f"{SERVERS} patroni python3-etcd etcd-server haproxy", True),
     ],
 )

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+import pytest
 from psycopg import sql
 
-from hub import paths
+from hub import paths, postgres
 from hub.cluster import Cluster, cron_settings, new_password
 from hub.migrate import migrate
 from hub.migrate.tree import Tree
@@ -31,6 +32,19 @@ CACHE_PASSWORD = "for-tests-only-cache"
 
 # The data does not need to survive a crash of the machine.
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+
+
+LAUNCHERS = int(postgres.has_extension("pg_cron"))
+"""How many launchers of pg_cron a running stack has."""
+needs_cron = pytest.mark.skipif(
+    not LAUNCHERS, reason="this PostgreSQL runs without jobs: pg_cron is not installed"
+)
+
+
+def environment_without_settings() -> dict[str, str]:
+    """The variables for a command of its own; of the hub's settings, only the PostgreSQL that is tested."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+    return kept | {name: os.environ[name] for name in ["HUB_PG_BIN"] if name in os.environ}
 
 
 @contextmanager

@@ -56,6 +56,7 @@ OTHERS: Mapping[str, Mapping[str, str]] = {
         "HUB_NO_INSTALL": "1: `./hub` never installs Debian packages",
         "HUB_PAGES_SETTINGS": "JSON file with the settings of the pages' program, like `HUB_ERP_SETTINGS`",
         "HUB_PG_BIN": "Folder of PostgreSQL's programs, if not the newest installed version",
+        "HUB_PG_BINS": "More such folders, separated by colons, for `hub dev matrix`",
         "HUB_POSTGREST_SHA256": "SHA-256 that a downloaded PostgREST must have",
         "HUB_ROOT": "The checkout, if the package is installed elsewhere, as in a container image",
         "HUB_YES": "1: `./hub` installs without asking, as with `--yes`; so does `CI`",

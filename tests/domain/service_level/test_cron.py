@@ -10,13 +10,18 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from hub import postgres
 from hub.cluster import Cluster, cron_settings, new_password
 from hub.migrate import migrate
 from tests.support.context import make_context, value
 from tests.support.queries import run_job
 from tests.support.service_level import escalations, waiting_order
-from tests.support.test_cluster import AUTHENTICATOR_PASSWORD, JWT_SECRET, free_port, scratch_folder
+from tests.support.test_cluster import (
+    AUTHENTICATOR_PASSWORD,
+    JWT_SECRET,
+    free_port,
+    needs_cron,
+    scratch_folder,
+)
 
 
 @pytest.fixture
@@ -40,7 +45,7 @@ def scheduled() -> Iterator[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not postgres.has_extension("pg_cron"), reason="pg_cron is not installed")
+@needs_cron
 def test_pg_cron_runs_the_sweep_and_health_reports_failures(scheduled: str) -> None:
     with psycopg.connect(scheduled, autocommit=True) as conn:
         context = make_context(conn)
