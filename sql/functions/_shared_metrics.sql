@@ -1,5 +1,6 @@
 -- Figures for monitoring, in the text format of Prometheus. No figure costs more as history grows:
--- each reads a partial index of what is open, an estimate, or at most 10,000 entries of a queue.
+-- each reads a partial index of what is open, an estimate, or at most 10,000 entries of a queue, in
+-- the order of that index, so that no plan scans the table instead while the statistics are old.
 
 create function app.metric_descriptions()
 returns table (name text, help text) language sql immutable
@@ -52,9 +53,6 @@ as $$
     left join waiting as w on w.awaiting = t.awaiting
   ),
   health as materialized (select h.* from jobs.health() as h),
-  pending as materialized (
-    select m.created_at from app.messages as m where m.status = 'PENDING' limit 10000
-  ),
   dead as (
     select
       s.relname as name, s.n_dead_tup::numeric / nullif(s.n_dead_tup + s.n_live_tup, 0) as ratio
@@ -78,30 +76,45 @@ as $$
   union all
   select 'hub_orders_escalated', 'awaiting', t.awaiting, t.escalated from turns as t
   union all
-  select 'hub_messages', 'status', 'PENDING', (select count(*) from pending)
+  select 'hub_messages', 'status', 'PENDING', (
+    select count(*) from (
+      select from app.messages as m
+      where m.status = 'PENDING' order by m.channel, m.priority, m.position limit 10000
+    ) as q)
   union all
   select 'hub_messages', 'status', 'HELD', (
     select count(*) from (
-      select from app.messages as m where m.status = 'HELD' limit 10000
+      select from app.messages as m where m.status = 'HELD' order by m.position limit 10000
     ) as q)
   union all
   select 'hub_messages', 'status', 'IN_FLIGHT', (
     select count(*) from (
-      select from app.messages as m where m.status in ('CLAIMED', 'UNKNOWN') limit 10000
+      select from app.messages as m
+      where m.status in ('CLAIMED', 'UNKNOWN')
+      order by m.channel, m.priority, app.message_lane(m.recipient_id) limit 10000
     ) as q)
   union all
   select 'hub_messages', 'status', 'FAILED', (
     select count(*) from (
       select from app.messages as m
-      where m.status = 'FAILED' and m.created_at > now() - interval '1 day' limit 10000
+      where m.status = 'FAILED' and m.created_at > now() - interval '1 day'
+      order by m.created_at desc limit 10000
     ) as q)
   union all
   select 'hub_messages_oldest_seconds', null, null, coalesce((
-    select round(extract(epoch from now() - min(p.created_at))) from pending as p), 0)
+    select round(extract(epoch from now() - min(f.created_at)))
+    from unnest(enum_range(null::app.notification_channel_enum)) as c (channel)
+    cross join generate_series(0, 2) as p (priority)
+    cross join lateral (
+      select m.created_at from app.messages as m
+      where m.status = 'PENDING' and m.channel = c.channel and m.priority = p.priority
+      order by m.position limit 1
+    ) as f), 0)
   union all
   select 'hub_webhooks_waiting', null, null, (
     select count(*) from (
-      select from app.inbound_messages as b where b.processed_at is null limit 10000
+      select from app.inbound_messages as b
+      where b.processed_at is null order by b.received_at limit 10000
     ) as q)
   union all
   select 'hub_erp_quarantine', null, null, (

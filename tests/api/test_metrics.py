@@ -1,6 +1,7 @@
 """Figures for monitoring, and the id that follows a request, through the gateway."""
 
 import uuid
+from itertools import product
 
 import psycopg
 import pytest
@@ -9,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.api.conftest import ApiClient
 from tests.support.client import caller
 from tests.support.context import Caller, Connection, make_context, submit, value
+from tests.support.queries import nodes
 
 MONITOR = Caller("monitor", str(uuid.uuid4()))
 WITHOUT_SAMPLE = {
@@ -69,6 +71,39 @@ def test_metrics_follow_orders_messages_and_lateness(db: Connection) -> None:
     db.execute("update app.orders set sla_escalated = true where id = %s", [order["id"]])
     db.execute("reset role")
     assert figure(db, "hub_orders_escalated", "SUBDIST") == late + 1
+
+
+def test_oldest_message_is_found_in_every_channel_and_priority(db: Connection) -> None:
+    make_context(db)
+    db.execute("set local session_replication_role = replica")
+    db.execute("update app.messages set status = 'SENT'")
+    assert figure(db, "hub_messages_oldest_seconds") == 0
+    for age, (channel, priority) in enumerate(product(["WHATSAPP", "EMAIL"], [0, 1, 2]), start=1):
+        db.execute(
+            "insert into app.messages (template, channel, recipient_type, recipient_id, priority, created_at)"
+            " select 'order_routed', %s, 'SUBDIST', id, %s, now() - %s * interval '1 hour'"
+            " from app.sub_distributors limit 1",
+            [channel, priority, age],
+        )
+        assert figure(db, "hub_messages_oldest_seconds") == age * 3600
+
+
+def test_no_metric_reads_orders_messages_or_webhooks_of_the_past(db: Connection) -> None:
+    """Each reads an index of what is open: a partial one."""
+    db.execute("set local enable_seqscan = off")
+    body = value(db, "select prosrc from pg_proc where oid = 'app.metric_samples'::regproc")
+    plan = value(db, f"explain (format json) {body}")[0]["Plan"]
+    history = {"orders", "messages", "inbound_messages"}
+    read = [node for node in nodes(plan) if node.get("Relation Name") in history]
+    assert {node["Relation Name"] for node in read} == history
+    assert [node for node in read if node["Node Type"] == "Seq Scan"] == []
+    indexes = {node["Index Name"] for node in nodes(plan) if "Index Name" in node}
+    complete = db.execute(
+        "select c.relname from pg_index as i join pg_class as c on c.oid = i.indexrelid"
+        " where i.indpred is null and c.relname = any(%s) and i.indrelid = any(%s::regclass[])",
+        [list(indexes), [f"app.{table}" for table in history]],
+    )
+    assert complete.fetchall() == []
 
 
 def test_label_of_a_metric_is_escaped(db: Connection) -> None:

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from tests.conftest import Clone
 from tests.support.context import Caller, Connection
+from tests.support.queries import nodes
 from tests.support.rls_dataset import RlsDataset, make_rls_dataset
 
 pytestmark = pytest.mark.planner
@@ -222,12 +223,6 @@ LISTS: list[tuple[tuple[str, ...], str]] = [
     (HEADQUARTERS, f"api.agent_sessions as t order by t.started_at desc limit {PAGE}"),
     (HEADQUARTERS, f"api.impersonation_notifications as t {NEWEST}"),
 ]
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for below in plan.get("Plans", []):
-        yield from nodes(below)
 
 
 def rows_read(node: dict[str, Any]) -> float:

@@ -1,5 +1,6 @@
 """What several domains' tests read of the database."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from tests.support.context import Caller, Connection, as_owner, value
@@ -47,6 +48,13 @@ def stock(conn: Connection, sku: str = "SKU-000") -> tuple[int, int]:
     ).fetchone()
     assert row
     return row[0], row[1]
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The nodes of a query plan in JSON, from the top."""
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from nodes(below)
 
 
 def audit_rows(conn: Connection, **where: Any) -> list[dict[str, Any]]:
