@@ -66,8 +66,7 @@ class Cluster:
         """Run initdb unless the cluster exists; returns whether it did. Raises UserError if initdb fails."""
         if (self.pgdata / "PG_VERSION").exists():
             return False
-        self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        self.account.own(self.folder)
+        self.account.make_folder(self.folder)
         if self.pgdata.exists():
             shutil.rmtree(self.pgdata)  # left by an interrupted initdb
         making = self.folder / "pgdata.making"

@@ -73,6 +73,11 @@ class Account:
         if self.switches:
             os.chown(path, self.uid, self.gid)
 
+    def make_folder(self, path: Path, mode: int = 0o755) -> None:
+        """Create a folder of this account, and its parents, unless it exists."""
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+        self.own(path)
+
     def write_private(self, path: Path, text: str) -> None:
         """Write a file that only this account, and root, can read."""
         path.touch(mode=0o600)

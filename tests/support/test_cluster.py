@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from devtools.scratch import make_folder
 from hub import paths, postgres
 from hub.cluster import Cluster, cron_settings, new_password
 from hub.migrate import migrate
@@ -58,9 +59,7 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A folder that the servers' account can enter (pytest's own is private to root)."""
-    folder = paths.make_data_dir()[0] / f"scratch-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    folder.mkdir(mode=0o755)
-    server_account().own(folder)
+    folder = make_folder(f"scratch-{os.getpid()}")
     try:
         yield folder
     finally:

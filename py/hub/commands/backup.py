@@ -137,10 +137,7 @@ def _replace(
             server.promote()
             _repeat_erasures(stack, server)
             server.cluster.stop()
-            kept = stack.folder / time.strftime("postgres.%Y%m%d-%H%M%S")
-            if stack.cluster.folder.exists():
-                stack.cluster.folder.rename(kept)
-            folder.rename(stack.cluster.folder)
+            kept = stack.replace_cluster(folder)
     except UserError as error:
         error.hint += "\n  the present data are unchanged: ./hub up starts the stack with them"
         raise

@@ -1,5 +1,6 @@
 """A stack: its data folder, its settings, its PostgreSQL."""
 
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -104,6 +105,17 @@ class Stack:
                 self.backups.write()  # it names the port
         self.cluster.initialise()
         return self.cluster.start()
+
+    def replace_cluster(self, folder: Path) -> Path:
+        """Put the cluster in `folder` in place of PostgreSQL; neither runs.
+
+        Returns the folder that keeps the replaced data, if there were any.
+        """
+        kept = self.folder / time.strftime("postgres.%Y%m%d-%H%M%S")
+        if self.cluster.folder.exists():
+            self.cluster.folder.rename(kept)
+        folder.rename(self.cluster.folder)
+        return kept
 
     @property
     def logs(self) -> Path:

@@ -132,8 +132,7 @@ def _drop_slot(conn: psycopg.Connection[Any]) -> None:
 
 def _copy(stack: Stack, replica: Cluster) -> None:
     """Copy the primary's data while it runs."""
-    replica.folder.mkdir(mode=0o755, exist_ok=True)
-    stack.account.own(replica.folder)
+    stack.account.make_folder(replica.folder)
     making = replica.folder / "pgdata.making"
     shutil.rmtree(making, ignore_errors=True)
     done = stack.account.run(
@@ -175,11 +174,7 @@ def promote(stack: Stack) -> Path:
         if done.returncode:
             raise UserError("the standby was not promoted", hint=(done.stderr or done.stdout).strip())
     replica.stop()
-    kept = stack.folder / time.strftime("postgres.%Y%m%d-%H%M%S")
-    if stack.cluster.folder.exists():
-        stack.cluster.folder.rename(kept)
-    replica.folder.rename(stack.cluster.folder)
-    return kept
+    return stack.replace_cluster(replica.folder)
 
 
 def _wait_until_caught_up(stack: Stack) -> None:
