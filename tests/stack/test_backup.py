@@ -62,6 +62,7 @@ def assert_restored_to_a_moment_under_load(
     assert any(c.sent_at > moment for c in committed)
 
     assert "erasures repeated: 1" in restore(moment.isoformat())
+    assert stack.backups.timeline_at(moment) == 1, "the next restore looks for the moment where it was"
 
     with psycopg.connect(url, autocommit=True) as conn:
         assert_as_of(conn, moment, committed)

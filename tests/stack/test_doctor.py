@@ -20,8 +20,9 @@ from pydantic import SecretStr
 
 from hub.backup.repository import Backup
 from hub.doctor import database, machine, stack
+from hub.doctor.definitions import CHECKS
 from hub.doctor.findings import Finding
-from hub.settings import Settings
+from hub.settings import Settings, env_file
 from tests.conftest import Clone
 from tests.stack.conftest import command_line
 from tests.support.context import Connection
@@ -107,6 +108,17 @@ def test_short_and_repeated_secrets_are_faults() -> None:
     assert "demo" not in short.text
 
 
+def test_settings_with_which_the_stack_does_not_start_are_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUB_DATA_DIR", str(tmp_path))
+    (finding,) = stack.check()
+    assert (finding.passed, "no stack yet" in finding.text) == (True, True)
+    env_file(tmp_path).write_text("HUB_REDIS_PASSWORD=changeme\n")
+    (finding,) = stack.check()
+    assert_fault(finding, "HUB_REDIS_PASSWORD: everyone knows this value")
+
+
 def test_former_signing_secret_that_has_expired_is_a_fault() -> None:
     now = datetime(2026, 11, 27, 12, tzinfo=UTC)
     assert stack.former_key(now + timedelta(minutes=1), now).passed
@@ -150,7 +162,7 @@ def test_old_or_missing_backup_is_a_fault() -> None:
 
     def taken(hours: int) -> list[Backup]:
         ended = now - timedelta(hours=hours)
-        return [Backup("20261126-100000F", "full", ended, ended, 1, 1)]
+        return [Backup("20261126-100000F", "full", ended, 1, 1)]
 
     assert stack.backup(taken(25), now).passed
     assert_fault(stack.backup(taken(27), now), "the last backup ended 2026-11-26 09:00Z")
@@ -191,7 +203,7 @@ def test_too_few_connections_are_a_fault(conn: Connection) -> None:
 
 
 @needs_cron
-def test_scheduler_of_another_database_is_a_fault(conn: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scheduler_of_another_database_is_a_fault(conn: Connection) -> None:
     assert_fault(database.launcher(conn), "pg_cron runs, with its jobs in the database hub_cron_test")
 
 
@@ -238,6 +250,34 @@ def test_change_by_hand_is_a_fault(conn: Connection) -> None:
     assert any("without row-level security: 1" in finding.text for finding in faults)
     for finding in faults:
         assert_fault(finding, "")
+
+
+VIOLATIONS = {
+    "objects that hub_owner does not own": ("alter view api.orders owner to current_user", "api.orders"),
+    "functions that PUBLIC may execute": ("grant execute on function api.me() to public", "api.me()"),
+    "tables of app and auth without row-level security": (
+        "create table auth.devices (); alter table auth.devices owner to hub_owner",
+        "auth.devices",
+    ),
+    "views of api that bypass row security for callers other than headquarters": (
+        "alter view api.orders reset (security_invoker, security_barrier)",
+        "api.orders",
+    ),
+    "objects of api without a comment": ("comment on view api.orders is null", "api.orders"),
+    "invalid indexes": (
+        "update pg_index set indisvalid = false where indexrelid = 'app.orders_created_idx'::regclass",
+        "app.orders_created_idx",
+    ),
+}
+"""By convention, what violates it, and the object that is named then."""
+
+
+@pytest.mark.parametrize("convention", CHECKS)
+def test_each_convention_names_what_violates_it(db: Connection, convention: str) -> None:
+    change, violating = VIOLATIONS[convention]
+    assert db.execute(CHECKS[convention].encode()).fetchall() == []
+    db.execute(change.encode())
+    assert db.execute(CHECKS[convention].encode()).fetchall() == [(violating,)]
 
 
 def test_every_check_is_printed_as_json_and_a_fault_is_exit_code_1(folder: Path) -> None:

@@ -49,7 +49,6 @@ class Backup:
 
     label: str
     kind: str
-    started_at: datetime
     ended_at: datetime
     size: int
     stored: int
@@ -130,12 +129,9 @@ pg1-database=postgres
                 "HUB_BACKUP_PASSPHRASE has fewer than 20 characters", hint="unset it, or set a longer one"
             )
         self.folder.mkdir(mode=0o755, exist_ok=True)
-        self.storage.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.account.own(self.storage)
         inner = [self.folder / name for name in ("conf.d", "spool", "lock", "log")]
-        for path in (*inner, self.storage / "repository"):
-            path.mkdir(mode=0o700, exist_ok=True)
-            self.account.own(path)
+        for path in (self.storage, self.storage / "repository", *inner):
+            self.account.make_folder(path, 0o700)
         self.account.write_private(self.conf, self.text())
 
     def archive_settings(self, pgdata: Path | None = None) -> dict[str, str]:
@@ -196,7 +192,6 @@ pg1-database=postgres
             Backup(
                 entry["label"],
                 entry["type"],
-                datetime.fromtimestamp(entry["timestamp"]["start"], UTC),
                 datetime.fromtimestamp(entry["timestamp"]["stop"], UTC),
                 entry["info"]["size"],
                 entry["info"]["repository"]["delta"],

@@ -71,10 +71,8 @@ class Restored:
         reached.
         """
         pgdata = self.cluster.pgdata
-        self.cluster.folder.mkdir(mode=0o755, exist_ok=True)
-        self.cluster.account.own(self.cluster.folder)
-        pgdata.mkdir(mode=0o700, exist_ok=True)
-        self.cluster.account.own(pgdata)
+        self.cluster.account.make_folder(self.cluster.folder)
+        self.cluster.account.make_folder(pgdata, 0o700)
         arguments = [f"--pg1-path={pgdata}"]
         if self._moment:
             target = self._moment.strftime("%Y-%m-%d %H:%M:%S.%f+00")
@@ -93,15 +91,18 @@ class Restored:
 
     def _wait_for_pause(self) -> None:
         deadline = time.monotonic() + _RECOVERY_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                with psycopg.connect(self.cluster.url(), autocommit=True) as conn:
-                    if conn.execute("select pg_get_wal_replay_pause_state()").fetchone() == ("paused",):
-                        return
-            except psycopg.OperationalError:
-                if not self.cluster.is_running():
-                    raise self._unreachable() from None
-            time.sleep(0.05)
+        state = "select pg_get_wal_replay_pause_state()"
+        try:
+            with psycopg.connect(self.cluster.url(), autocommit=True) as conn:
+                while conn.execute(state).fetchone() != ("paused",):
+                    if time.monotonic() > deadline:
+                        raise UserError(
+                            f"the moment is not reached after {_RECOVERY_SECONDS // 3600} hours",
+                            hint=f"end of {self.cluster.log}:\n{tail(self.cluster.log)}",
+                        )
+                    time.sleep(0.05)
+        except psycopg.OperationalError:
+            raise self._unreachable() from None
 
     def _unreachable(self) -> UserError:
         log = self.cluster.log

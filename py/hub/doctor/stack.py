@@ -7,7 +7,7 @@ import httpx
 import psycopg
 from pydantic import SecretStr
 
-from hub import settings
+from hub import paths, settings
 from hub.backup import erasures
 from hub.backup.repository import Backup
 from hub.doctor import database
@@ -38,12 +38,15 @@ _STOPPED = {
 
 def check() -> Iterator[Finding]:
     """Check the checkout's stack, if there is one."""
+    file = settings.env_file(paths.data_dir())
+    if not file.exists():
+        yield Finding(True, "this checkout has no stack yet (./hub up creates one)")
+        return
     try:
         stack = Stack.existing()
     except UserError as error:
-        yield Finding(True, f"{error.message} (./hub up creates one)")
+        yield Finding(False, error.message, "the stack does not start", error.hint)
         return
-    file = settings.env_file(stack.folder)
     mode = file.stat().st_mode & 0o777
     yield Finding(
         mode == 0o600,
