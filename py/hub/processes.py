@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -50,6 +51,17 @@ def terminate(pids: list[int], seconds: float = 10) -> None:
         while pids and time.monotonic() < deadline:
             pids = [pid for pid in pids if _is_alive(pid)]
             time.sleep(0.05)
+
+
+def end(child: subprocess.Popen[bytes], seconds: float, number: signal.Signals = signal.SIGTERM) -> None:
+    """End a child process if it runs, by a signal, and by SIGKILL if it still runs after `seconds`."""
+    if child.poll() is None:
+        child.send_signal(number)
+        try:
+            child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
 
 
 def _is_alive(pid: int) -> bool:

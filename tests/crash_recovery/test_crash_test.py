@@ -57,6 +57,13 @@ def test_verification_finds_writes_that_are_lost_doubled_or_invented(
     assert found.violations == []
     assert (found.messages, found.delivered_again) == (len(ids), 1)
 
+    # A messenger that died after it had sent: the notice is withdrawn when its turn ends.
+    withdraw = "update app.messages set status = %s, error_code = %s where id = %s"
+    conn.execute(withdraw, ["WITHDRAWN", "answered", ids[0]])
+    found = verify(conn, acknowledged, delivered)
+    assert (found.violations, found.messages) == ([], len(ids) - 1)
+    conn.execute(withdraw, ["SENT", None, ids[0]])
+
     lost = str(uuid.uuid4())
     acknowledged.orders.append(Order(str(buyer.sub), "another", lost, Decimal(1)))
     acknowledged.payments.append(Payment(invoice["id"], "A-2", Decimal(1)))

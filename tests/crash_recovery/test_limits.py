@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from devtools.crash_test.environment import Environment
-from devtools.crash_test.load import Acknowledged, Load, create_accounts
-from devtools.crash_test.verify import Findings, drain, verify
+from devtools.crash_test.load import Acknowledged, under_load
+from devtools.crash_test.verify import drain_and_verify
 from tests.support import test_cluster
 from tests.support.waiting import wait_until
 
@@ -41,30 +41,11 @@ def small_disk(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def loaded(environment: Environment, acknowledged: Acknowledged) -> Iterator[None]:
-    """Buyers, clerks and jobs at work; `acknowledged` records what was acknowledged."""
-    with psycopg.connect(environment.url, autocommit=True) as conn:
-        accounts = create_accounts(conn, 6)
-    load = Load(environment, accounts, acknowledged, seed=1)
-    load.start()
-    try:
-        await_orders(acknowledged, 30)
+    """Buyers, clerks and jobs at work, with orders before the block and after it."""
+    with under_load(environment, acknowledged, partners=6, seed=1):
+        acknowledged.await_orders(30, 90)
         yield
-        await_orders(acknowledged, 30)
-    finally:
-        load.stop(30)
-
-
-def await_orders(acknowledged: Acknowledged, count: int) -> None:
-    until = len(acknowledged.orders) + count
-    wait_until(
-        lambda: len(acknowledged.orders) >= until, 90, details=lambda: "; ".join(acknowledged.surprises[:3])
-    )
-
-
-def verified(environment: Environment, acknowledged: Acknowledged) -> Findings:
-    with psycopg.connect(environment.url, autocommit=True) as conn:
-        assert drain(conn, 120)
-        return verify(conn, acknowledged, environment.delivered)
+        acknowledged.await_orders(30, 90)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a disk needs root")
@@ -88,7 +69,7 @@ def test_full_disk_loses_nothing_and_work_goes_on_when_there_is_room() -> None:
                 if environment.server is None or environment.server.poll() is not None:
                     restarts += 1
                     environment.start_server()
-            found = verified(environment, acknowledged)
+            found = drain_and_verify(environment, acknowledged, 120)
         finally:
             environment.tear_down()
     assert found.violations == []
@@ -120,7 +101,7 @@ def test_no_free_connection_loses_nothing_and_work_goes_on_when_there_is_one() -
                         time.sleep(0.02)
                 for conn in held:
                     conn.close()
-            found = verified(environment, acknowledged)
+            found = drain_and_verify(environment, acknowledged, 120)
         finally:
             environment.tear_down()
     assert refused > 0

@@ -12,16 +12,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import psycopg
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from devtools.crash_test.environment import Environment
-from devtools.crash_test.load import Acknowledged, Load, create_accounts
-from devtools.crash_test.verify import Findings, drain, verify
-from hub import paths
+from devtools.crash_test.load import Acknowledged, under_load
+from devtools.crash_test.verify import Findings, drain_and_verify
+from devtools.scratch import make_folder
 from hub.console import err, say
 from hub.errors import UserError
-from hub.osuser import server_account
 
 KINDS = ("postmaster", "gateway", "messenger", "backend", "pooler")
 """The processes that are killed in turn. `backend` is one process of PostgreSQL."""
@@ -58,28 +56,18 @@ def crash_test(
     took: dict[str, list[float]] = {}
     try:
         environment.build()
-        with psycopg.connect(environment.url, autocommit=True) as conn:
-            accounts = create_accounts(conn, _PARTNERS)
-        load = Load(environment, accounts, acknowledged, seed)
-        load.start()
-        try:
+        with under_load(environment, acknowledged, partners=_PARTNERS, seed=seed):
             for number in range(kills):
                 if time.monotonic() - started > seconds:
                     progress(f"out of time after {number} kills")
                     break
-                _await_progress(acknowledged, dice.uniform(0.1, 0.6))
+                acknowledged.await_orders(1, _PROGRESS_SECONDS)  # every kill hits a running load
+                time.sleep(dice.uniform(0.1, 0.6))
                 kind = KINDS[number % len(KINDS)]
                 took.setdefault(kind, []).append(_kill(environment, kind, dice))
                 count[kind] += 1
                 progress(f"{kind} killed")
-        finally:
-            load.stop(20)
-        with psycopg.connect(environment.url, autocommit=True) as conn:
-            if not drain(conn, _DRAIN_SECONDS):
-                acknowledged.surprises.append(
-                    f"work is pending, and none of it was done for {_DRAIN_SECONDS} seconds"
-                )
-            result.findings = verify(conn, acknowledged, environment.delivered)
+        result.findings = drain_and_verify(environment, acknowledged, _DRAIN_SECONDS)
     finally:
         environment.tear_down()
     result.kills, result.retries = dict(count), dict(acknowledged.retries)
@@ -95,25 +83,12 @@ def _kill(environment: Environment, kind: str, dice: random.Random) -> float:
     return killed
 
 
-def _await_progress(acknowledged: Acknowledged, pause: float) -> None:
-    """Wait until an order was acknowledged since the last kill: every kill hits a running load."""
-    before = len(acknowledged.orders)
-    until = time.monotonic() + _PROGRESS_SECONDS
-    time.sleep(pause)
-    while len(acknowledged.orders) == before:
-        if time.monotonic() > until:
-            raise UserError("no order succeeds any more", hint="; ".join(acknowledged.surprises[:3]))
-        time.sleep(0.02)
-
-
 def run(*, kills: int, seed: int | None, seconds: float, json_file: Path | None) -> None:
     """Run the crash test and print its report; raises UserError when a violation was found."""
     # SIGTERM stops the child processes too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     seed = secrets.randbelow(1_000_000) if seed is None else seed
-    folder = paths.make_data_dir()[0] / f"crash-test-{seed}-{secrets.token_hex(3)}"
-    folder.mkdir(mode=0o755)
-    server_account().own(folder)
+    folder = make_folder(f"crash-test-{seed}")
     say(
         f"seed {seed}: {kills} kills of PostgreSQL, PgBouncer, gateway and messenger, {seconds:.0f} s at most"
     )
@@ -146,10 +121,7 @@ def lines(result: Report) -> list[str]:
     return [
         f"killed {sum(result.kills.values())} times: {killed}; {result.seconds:.0f} s in all",
         f"recovered after, on average: {recovery}",
-        f"orders: {found.orders_acknowledged} acknowledged, {found.orders} in the database",
-        f"payments: {found.payments_acknowledged} acknowledged, {found.payments} in the database",
-        f"messages: {found.messages} enqueued, {found.deliveries} deliveries,"
-        f" {found.delivered_again} repeated",
+        *found.lines(),
         f"retries after a lost answer: {result.retries}",
         *(f"VIOLATION: {what}" for what in found.violations[:50]),
     ]

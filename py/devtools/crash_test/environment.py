@@ -212,20 +212,10 @@ class Environment:
     def tear_down(self) -> None:
         """Stop every child process that runs."""
         for child in (self.messenger, self.gateway, self.pooler):
-            if child and child.poll() is None:
-                child.terminate()
-                try:
-                    child.wait(10)
-                except subprocess.TimeoutExpired:
-                    child.kill()
-                    child.wait()
-        if self.server and self.server.poll() is None:
-            self.server.send_signal(signal.SIGINT)  # fast shutdown
-            try:
-                self.server.wait(30)
-            except subprocess.TimeoutExpired:
-                self.server.kill()
-                self.server.wait()
+            if child:
+                processes.end(child, 10)
+        if self.server:
+            processes.end(self.server, 30, signal.SIGINT)  # fast shutdown
 
 
 def start_whatsapp(

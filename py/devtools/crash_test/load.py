@@ -6,9 +6,11 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
@@ -17,10 +19,12 @@ import psycopg
 
 from adapters.common.tokens import mint
 from devtools.crash_test.environment import Connection
+from hub.errors import UserError
 
 _RETRY_SECONDS = 0.05
 _PAUSE = (0.02, 0.12)
 _SKUS = 20
+_STOP_SECONDS = 20
 
 
 def _connection_was_lost(error: psycopg.Error) -> bool:
@@ -50,6 +54,11 @@ class Target(Protocol):
     @property
     def gateway_url(self) -> str:
         """Base URL of the gateway."""
+        ...
+
+    @property
+    def delivered(self) -> Path:
+        """The file to which the adapter appends each delivered message as a JSON line."""
         ...
 
     jwt_secret: str
@@ -84,6 +93,14 @@ class Acknowledged:
     payments: list[Payment] = field(default_factory=list)
     retries: Counter[str] = field(default_factory=Counter)
     surprises: list[str] = field(default_factory=list)
+
+    def await_orders(self, count: int, seconds: float) -> None:
+        """Wait for so many further orders. Raises UserError if they do not come within `seconds`."""
+        expected, until = len(self.orders) + count, time.monotonic() + seconds
+        while len(self.orders) < expected:
+            if time.monotonic() > until:
+                raise UserError("no order succeeds any more", hint="; ".join(self.surprises[:3]))
+            time.sleep(0.02)
 
 
 @dataclass
@@ -338,6 +355,21 @@ class Load:
 
     def _pause(self, dice: random.Random) -> None:
         self.over.wait(dice.uniform(*_PAUSE))
+
+
+@contextmanager
+def under_load(
+    environment: Target, acknowledged: Acknowledged, *, partners: int, seed: int
+) -> Iterator[None]:
+    """Create accounts, and keep buyers, clerks and jobs at work while the block runs."""
+    with psycopg.connect(environment.url, autocommit=True) as conn:
+        accounts = create_accounts(conn, partners)
+    load = Load(environment, accounts, acknowledged, seed)
+    load.start()
+    try:
+        yield
+    finally:
+        load.stop(_STOP_SECONDS)
 
 
 def _submit(conn: Connection, partner: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+import psycopg
+
 from devtools.crash_test.environment import Connection
-from devtools.crash_test.load import Acknowledged, run_jobs
+from devtools.crash_test.load import Acknowledged, Target, run_jobs
 from hub.check import check
 
 
@@ -25,6 +27,23 @@ class Findings:
     deliveries: int = 0
     delivered_again: int = 0
     violations: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """The counts as lines of text."""
+        return [
+            f"orders: {self.orders_acknowledged} acknowledged, {self.orders} in the database",
+            f"payments: {self.payments_acknowledged} acknowledged, {self.payments} in the database",
+            f"messages: {self.messages} enqueued, {self.deliveries} deliveries,"
+            f" {self.delivered_again} repeated",
+        ]
+
+
+def drain_and_verify(environment: Target, acknowledged: Acknowledged, seconds: float) -> Findings:
+    """Run the jobs until no work is pending, and verify; a backlog stuck for `seconds` is a violation."""
+    with psycopg.connect(environment.url, autocommit=True) as conn:
+        if not drain(conn, seconds):
+            acknowledged.surprises.append(f"work is pending, and none of it was done for {seconds} seconds")
+        return verify(conn, acknowledged, environment.delivered)
 
 
 def drain(conn: Connection, seconds: float) -> bool:
@@ -105,20 +124,21 @@ def _messages(conn: Connection, delivered: Path, findings: Findings) -> None:
     """Each enqueued message was delivered; more than once is allowed, and counted.
 
     A notice that asks someone to act is withdrawn when their turn ends before it is sent, or it expires then
-    if a messenger that died had claimed it.
+    if a messenger that died had claimed it, and perhaps sent it.
     """
     rows = conn.execute(
-        "select m.id::text, m.status from app.messages as m where not ("
-        "m.status = 'WITHDRAWN' and m.error_code in ('answered', 'withdrawn', 'expired') and exists ("
+        "select m.id::text, m.status, m.status = 'WITHDRAWN'"
+        " and m.error_code in ('answered', 'withdrawn', 'expired') and exists ("
         "select from app.orders as o where o.id = m.order_id"
-        " and (o.awaiting_since > m.created_at or o.awaiting = 'NONE')))"
+        " and (o.awaiting_since > m.created_at or o.awaiting = 'NONE')) from app.messages as m"
     ).fetchall()
-    findings.messages = len(rows)
+    due = [(message, status) for message, status, is_withdrawn in rows if not is_withdrawn]
+    findings.messages = len(due)
     lines = delivered.read_text().splitlines() if delivered.exists() else []
     got = Counter(json.loads(line)["id"] for line in lines)
     findings.deliveries = got.total()
     findings.delivered_again = got.total() - len(got)
-    for message, status in rows:
+    for message, status in due:
         if not got[message]:
             findings.violations.append(f"message {message} ({status}) was never delivered")
         elif status not in {"SENT", "DELIVERED", "READ"}:

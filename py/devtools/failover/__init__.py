@@ -1,7 +1,6 @@
 """Failover drill: take the leader away under load, and verify that no acknowledged order is lost."""
 
 import json
-import secrets
 import shutil
 import signal
 import sys
@@ -13,14 +12,13 @@ from threading import Event, Thread
 
 import psycopg
 
-from devtools.crash_test.load import Acknowledged, Load, create_accounts
-from devtools.crash_test.verify import Findings, drain, verify
+from devtools.crash_test.load import Acknowledged, under_load
+from devtools.crash_test.verify import Findings, drain_and_verify
 from devtools.failover.configs import Node
 from devtools.failover.environment import Environment, missing_programs
-from hub import paths
+from devtools.scratch import make_folder
 from hub.console import out, say
 from hub.errors import UserError
-from hub.osuser import server_account
 
 FAULTS = ("killed", "frozen", "switched over")
 """What happens to the leader, in turn."""
@@ -29,6 +27,9 @@ MAX_GAP_SECONDS = 30
 """Writes succeed again within this time."""
 
 _PARTNERS = 12
+_ORDERS = 20
+"""A fault hits a running load: so many orders come before it, and after it."""
+_PROGRESS_SECONDS = 60
 _FROZEN_SECONDS = 35
 _JOB_SECONDS = 100
 _DRAIN_SECONDS = 120
@@ -104,39 +105,23 @@ def drill(folder: Path, *, faults: tuple[str, ...] = FAULTS, progress: Callable[
     try:
         progress("starting etcd, Patroni, HAProxy, gateway and adapter ...")
         environment.build()
-        with psycopg.connect(environment.url, autocommit=True) as conn:
-            accounts = create_accounts(conn, _PARTNERS)
-        load = Load(environment, accounts, acknowledged, seed=1)
-        load.start()
-        gaps = Gaps(acknowledged)
-        gaps.start()
-        try:
-            for fault in faults:
-                progress(f"the leader is {fault} ...")
-                _await_orders(acknowledged, 20)
-                report.outcomes.append(_strike(environment, fault, acknowledged, gaps))
-        finally:
-            gaps.stop()
-            load.stop(30)
+        with under_load(environment, acknowledged, partners=_PARTNERS, seed=1):
+            gaps = Gaps(acknowledged)
+            gaps.start()
+            try:
+                for fault in faults:
+                    progress(f"the leader is {fault} ...")
+                    acknowledged.await_orders(_ORDERS, _PROGRESS_SECONDS)
+                    report.outcomes.append(_strike(environment, fault, acknowledged, gaps))
+            finally:
+                gaps.stop()
         progress("verifying ...")
-        with psycopg.connect(environment.url, autocommit=True) as conn:
-            if not drain(conn, _DRAIN_SECONDS):
-                acknowledged.surprises.append(f"work is pending after {_DRAIN_SECONDS} seconds")
-            report.findings = verify(conn, acknowledged, environment.delivered)
+        report.findings = drain_and_verify(environment, acknowledged, _DRAIN_SECONDS)
     finally:
         environment.tear_down()
     report.retries = dict(acknowledged.retries)
     report.seconds = round(time.monotonic() - started, 1)
     return report
-
-
-def _await_orders(acknowledged: Acknowledged, count: int) -> None:
-    """Wait for so many further orders: a fault hits a running load."""
-    until, deadline = len(acknowledged.orders) + count, time.monotonic() + 60
-    while len(acknowledged.orders) < until:
-        if time.monotonic() > deadline:
-            raise UserError("no order succeeds any more", hint="; ".join(acknowledged.surprises[:3]))
-        time.sleep(0.05)
 
 
 def _strike(environment: Environment, fault: str, acknowledged: Acknowledged, gaps: Gaps) -> Outcome:
@@ -154,7 +139,7 @@ def _strike(environment: Environment, fault: str, acknowledged: Acknowledged, ga
     else:
         environment.switch_over(leader, candidate)
     environment.await_leader(other_than=leader)
-    _await_orders(acknowledged, 20)
+    acknowledged.await_orders(_ORDERS, _PROGRESS_SECONDS)
     gap = gaps.longest
     if fault == "frozen":
         time.sleep(max(0.0, _FROZEN_SECONDS - (time.monotonic() - started)))
@@ -191,9 +176,7 @@ def run(*, json_file: Path | None) -> None:
             f"not installed: {', '.join(missing)}", hint="./hub dev failover installs them where it can"
         )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the child processes, too
-    folder = paths.make_data_dir()[0] / f"failover-{secrets.token_hex(3)}"
-    folder.mkdir(mode=0o755)
-    server_account().own(folder)
+    folder = make_folder("failover")
     with out.status("failover drill") as status:
         report = drill(folder, progress=status.update)
     if json_file:
@@ -214,10 +197,7 @@ def lines(report: Report) -> list[str]:
             f" pg_cron ran a job after {one.job} s"
             for one in report.outcomes
         ),
-        f"orders: {found.orders_acknowledged} acknowledged, {found.orders} in the database",
-        f"payments: {found.payments_acknowledged} acknowledged, {found.payments} in the database",
-        f"messages: {found.messages} enqueued, {found.deliveries} deliveries,"
-        f" {found.delivered_again} repeated",
+        *found.lines(),
         f"retries after a lost answer: {report.retries}; {report.seconds:.0f} s in all",
         *(f"VIOLATION: {what}" for what in report.violations[:50]),
     ]

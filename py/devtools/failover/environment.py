@@ -31,14 +31,14 @@ PROGRAMS = {"patroni": "patroni python3-etcd", "etcd": "etcd-server", "haproxy":
 """The programs that the drill needs, and their Debian packages."""
 
 DATABASE = "hub"
+_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 _MEMBERS = ("etcd1", "etcd2", "etcd3")
 _WAIT_SECONDS = 90
 
 
 def missing_programs() -> list[str]:
     """The Debian packages of the programs that are not installed."""
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
-    return [package for name, package in PROGRAMS.items() if not shutil.which(name, path=path)]
+    return [package for name, package in PROGRAMS.items() if not shutil.which(name, path=_PATH)]
 
 
 @dataclass
@@ -67,7 +67,10 @@ class Environment:
     @property
     def url(self) -> str:
         """URL of the database at the leader, as superuser, through HAProxy."""
-        return f"postgresql://postgres:{self._passwords['postgres']}@{HOST}:{self.port}/{DATABASE}"
+        return self._superuser_url(DATABASE)
+
+    def _superuser_url(self, database: str) -> str:
+        return f"postgresql://postgres:{self._passwords['postgres']}@{HOST}:{self.port}/{database}"
 
     @property
     def caller_url(self) -> str:
@@ -95,7 +98,7 @@ class Environment:
         config.write_text(configs.haproxy(self.port, self.nodes))
         self._start("haproxy", ["haproxy", "-db", "-f", str(config)])
         self.await_standby()
-        maintenance = f"postgresql://postgres:{self._passwords['postgres']}@{HOST}:{self.port}/postgres"
+        maintenance = self._superuser_url("postgres")
         self._await(lambda: _answers(maintenance), "HAProxy finds no leader")
         with psycopg.connect(maintenance, autocommit=True) as conn:
             conn.execute(f"create database {DATABASE}")
@@ -117,10 +120,9 @@ class Environment:
         )
 
     def _start(self, name: str, command: Sequence[str]) -> None:
-        path = f"{os.environ.get('PATH', '')}:/usr/sbin"
         with (self.folder / f"{name}.log").open("ab") as log:
             self._children[name] = subprocess.Popen(
-                [shutil.which(command[0], path=path) or command[0], *command[1:]],
+                [shutil.which(command[0], path=_PATH) or command[0], *command[1:]],
                 cwd="/",
                 env=self.account.environment({"PATRONI_LOG_LEVEL": "INFO"}),
                 stdin=subprocess.DEVNULL,
@@ -130,16 +132,11 @@ class Environment:
             )
 
     def _start_etcd(self, name: str) -> None:
-        data = self._own_folder(name)
+        data = self.folder / name
+        self.account.make_folder(data, 0o700)
         peers = {member: ports[1] for member, ports in self._etcd_ports.items()}
         client, peer = self._etcd_ports[name]
         self._start(name, ["etcd", *configs.etcd(name, str(data), client, peer, peers)])
-
-    def _own_folder(self, name: str) -> Path:
-        made = self.folder / name
-        made.mkdir(mode=0o700, exist_ok=True)
-        self.account.own(made)
-        return made
 
     def pgdata(self, node: Node) -> Path:
         """PostgreSQL's data directory of a node."""
@@ -147,7 +144,8 @@ class Environment:
 
     def start_node(self, node: Node) -> None:
         """Start Patroni of a node, which starts PostgreSQL."""
-        folder = self._own_folder(node.name)
+        folder = self.folder / node.name
+        self.account.make_folder(folder, 0o700)
         config = folder / "patroni.yml"
         text = configs.patroni(
             node,
@@ -186,18 +184,9 @@ class Environment:
                 return node
         return None
 
-    def await_leader(self, *, other_than: Node) -> Node:
-        """Wait until another node is the leader; returns it."""
-        found: list[Node] = []
-
-        def changed() -> bool:
-            leader = self.leader()
-            if leader and leader != other_than:
-                found.append(leader)
-            return bool(found)
-
-        self._await(changed, "no other node became the leader")
-        return found[0]
+    def await_leader(self, *, other_than: Node) -> None:
+        """Wait until another node is the leader."""
+        self._await(lambda: self.leader() not in (None, other_than), "no other node became the leader")
 
     def await_standby(self) -> None:
         """Wait until the other node is a synchronous standby."""
@@ -247,14 +236,7 @@ class Environment:
             if node.name in self._children:
                 self.signal(node, signal.SIGCONT)
         for name in reversed(self._children):
-            child = self._children[name]
-            if child.poll() is None:
-                child.terminate()
-                try:
-                    child.wait(30)
-                except subprocess.TimeoutExpired:
-                    child.kill()
-                    child.wait()
+            processes.end(self._children[name], 30)
         for node in self.nodes:
             if node.name in self._children:
                 processes.terminate(self.processes_of(node))
