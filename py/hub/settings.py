@@ -13,7 +13,7 @@ from urllib.parse import quote
 from pydantic import AwareDatetime, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from adapters.common.credentials import SecretFiles, published_secrets
+from adapters.common.credentials import SecretFiles, from_file, published_secrets
 from adapters.common.tokens import key_set
 from hub import paths
 from hub.errors import UserError
@@ -270,15 +270,19 @@ def no_database() -> UserError:
 def read_adapter(folder: Path, *prefixes: str) -> dict[str, str]:
     """The settings HUB_<PREFIX> and HUB_<PREFIX>_... for an adapter, by field name: environment over hub.env.
 
-    A setting with an empty value counts as not set.
+    A setting with an empty value counts as not set. Raises UserError for a file of a secret that cannot be
+    read, or beside the variable itself.
     """
     wanted = tuple(f"HUB_{prefix}_" for prefix in prefixes)
     values = _parse(env_file(folder)) | dict(os.environ)
-    values |= {
-        name.removesuffix("_FILE"): Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-        for name, path in os.environ.items()
-        if name.startswith("HUB_") and name.endswith(_SECRET_FILES) and path
-    }
+    for name in os.environ:
+        if name.startswith(wanted) and name.endswith(_SECRET_FILES):
+            variable = name.removesuffix("_FILE")
+            try:
+                secret = from_file(variable)
+            except ValueError as error:
+                raise UserError(f"invalid setting: {error}", hint=f"correct the variable {name}") from None
+            values |= {} if secret is None else {variable: secret}
     return {
         name.removeprefix("HUB_").lower(): value
         for name, value in sorted(values.items())

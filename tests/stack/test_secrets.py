@@ -99,6 +99,14 @@ def test_secret_file_reaches_a_supervised_adapter(tmp_path: Path, monkeypatch: p
     file.write_text("EAA-from-a-file\n")
     monkeypatch.setenv("HUB_WHATSAPP_TOKEN_FILE", str(file))
     assert settings.read_adapter(tmp_path, "WHATSAPP")["whatsapp_token"] == "EAA-from-a-file"
+    monkeypatch.setenv("HUB_WHATSAPP_TOKEN", VALUE)
+    with pytest.raises(UserError, match="HUB_WHATSAPP_TOKEN or HUB_WHATSAPP_TOKEN_FILE, not both"):
+        settings.read_adapter(tmp_path, "WHATSAPP")
+    assert settings.read_adapter(tmp_path, "ERP") == {}, "a file of another adapter is not read"
+    monkeypatch.delenv("HUB_WHATSAPP_TOKEN")
+    file.unlink()
+    with pytest.raises(UserError, match="HUB_WHATSAPP_TOKEN_FILE: cannot read"):
+        settings.read_adapter(tmp_path, "WHATSAPP")
 
 
 def test_database_url_in_a_file_names_the_database_of_a_command(

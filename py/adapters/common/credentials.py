@@ -43,6 +43,22 @@ def published_secrets(settings: BaseModel) -> list[str]:
     )
 
 
+def from_file(variable: str) -> str | None:
+    """The secret in the file that <variable>_FILE names, without the line break at its end.
+
+    Raises ValueError if the variable itself is set too, or if the file cannot be read.
+    """
+    file = os.environ.get(f"{variable}_FILE")
+    if not file:
+        return None
+    if os.environ.get(variable):
+        raise ValueError(f"set {variable} or {variable}_FILE, not both")
+    try:
+        return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{variable}_FILE: cannot read {file}: {error}") from None
+
+
 class SecretFiles(PydanticBaseSettingsSource):
     """A secret HUB_<FIELD> may be in a file that HUB_<FIELD>_FILE names, as Docker and systemd mount it."""
 
@@ -50,20 +66,9 @@ class SecretFiles(PydanticBaseSettingsSource):
         super().__init__(settings_cls)
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The text of the file without the line break at its end.
-
-        Raises ValueError if the variable itself is set too, or if the file cannot be read.
-        """
-        variable = PREFIX + field_name.upper()
-        file = os.environ.get(f"{variable}_FILE")
-        if not file or field.annotation is not SecretStr:
-            return None, field_name, False
-        if os.environ.get(variable):
-            raise ValueError(f"set {variable} or {variable}_FILE, not both")
-        try:
-            return Path(file).read_text(encoding="utf-8").rstrip("\r\n"), field_name, False
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"{variable}_FILE: cannot read {file}: {error}") from None
+        """The text of the file; see `from_file`."""
+        is_secret = field.annotation is SecretStr
+        return from_file(PREFIX + field_name.upper()) if is_secret else None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
         """The secrets that are in files."""
