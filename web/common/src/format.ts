@@ -23,7 +23,7 @@ const ZONES: Record<string, string> = {
 };
 
 /** Days of invoices and statements are days in Jakarta. */
-export const JAKARTA = "Asia/Jakarta";
+const JAKARTA = "Asia/Jakarta";
 
 /** The reader's time zone if it is one of Indonesia's, else Jakarta's. */
 export function readerZone(zone: string = Intl.DateTimeFormat().resolvedOptions().timeZone): string {

@@ -12,7 +12,7 @@ interface Token {
 }
 
 /** The shop's address that awaits a token. */
-export const SHADOW_ROUTE = "#/shadow";
+const SHADOW_ROUTE = "#/shadow";
 
 /**
  * Console: open the shop in a new window and give it `token`. Call it in the click itself, with a promise for the

@@ -23,7 +23,7 @@ export interface Basket {
 }
 
 /** The largest quantity that the hub takes in one line. */
-export const MAX_QUANTITY = 100_000;
+const MAX_QUANTITY = 100_000;
 
 export function emptyBasket(): Basket {
   return { lines: [], notes: "", points: 0, key: newKey(), isPending: false };

@@ -27,7 +27,7 @@ export interface Filter {
 }
 
 /** A category and all below it. */
-export function withDescendants(categories: Catalogue["categories"], id: string): Set<string> {
+function withDescendants(categories: Catalogue["categories"], id: string): Set<string> {
   const found = new Set([id]);
   // A category can precede its parent; a tree of n levels is complete after n rounds.
   for (let size = 0; size !== found.size; ) {

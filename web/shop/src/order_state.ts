@@ -2,10 +2,7 @@ import type { Row } from "@alfa-hub/common/client";
 
 import type { TextKey } from "./state";
 
-type Order = Pick<
-  Row<"orders">,
-  "status" | "awaiting" | "is_over_limit" | "over_limit_reason" | "released_at" | "routed_to_subdist_id"
->;
+type Order = Pick<Row<"orders">, "status" | "awaiting" | "is_over_limit" | "over_limit_reason" | "released_at">;
 
 /** The key of the sentence that says where an order is and whose turn it is. */
 export function orderState(order: Order): TextKey {

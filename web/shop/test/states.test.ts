@@ -33,7 +33,6 @@ describe("an order's state in words", () => {
     is_over_limit: false,
     over_limit_reason: null,
     released_at: null,
-    routed_to_subdist_id: null,
   } as const;
 
   it.each([

@@ -6,7 +6,6 @@ import { withFields } from "./resources";
 /** Names of columns, the same in every list. */
 const fields = {
   acknowledged_at: "Ditangani",
-  act: "Tindakan",
   action: "Tindakan",
   actor_role: "Peran",
   address: "Alamat",
@@ -15,7 +14,6 @@ const fields = {
   amount_due: "Sisa tagihan",
   amount_paid: "Dibayar",
   amount_written_off: "Dihapusbukukan",
-  approved_at: "Disetujui",
   attempts: "Percobaan",
   awaiting: "Giliran",
   backlog: "Antrean",
@@ -66,12 +64,9 @@ const fields = {
   logo_url: "Alamat logo",
   min_qty_discount: "Diskon mulai jumlah",
   name: "Nama",
-  next_run_at: "Berikutnya",
   notes: "Catatan",
-  notified_type: "Diberitahukan kepada",
   order_id: "Pesanan",
   order_number: "Pesanan",
-  over_90: "> 90 hari",
   overdue: "Lewat jatuh tempo",
   overdue_1_30: "1–30 hari",
   overdue_31_60: "31–60 hari",
@@ -116,7 +111,6 @@ const fields = {
   key: "Kunci",
   subdist_id: "Sub-distributor",
   subject: "Perihal",
-  submitted_at: "Dikirim mitra",
   target_id: "Id baris",
   target_type: "Tabel",
   template: "Pesan",
@@ -355,7 +349,7 @@ const ra: TranslationMessages["ra"] = {
 
 const hub = {
   title: "Konsol Alfa Beauty",
-  language: { id: "Bahasa Indonesia", en: "English", label: "Bahasa" },
+  language: { id: "Bahasa Indonesia", en: "English" },
   menu: {
     queue: "Antrean kerja",
     sales: "Penjualan",
@@ -408,7 +402,6 @@ const hub = {
   empty_filtered: "Tidak ada data yang cocok dengan filter.",
   yes: "Ya",
   no: "Tidak",
-  none: "tidak ada",
   search: {
     order: "Nomor pesanan atau nama mitra",
     invoice: "Nomor tagihan atau nama mitra",
@@ -418,12 +411,10 @@ const hub = {
     from: "Sejak",
     until: "Sampai",
     open: "Belum ditangani",
-    audit_row: "Jejak satu baris",
   },
   clock: {
     left: "sisa %{time}",
     late: "terlambat %{time}",
-    since: "%{time} lalu",
     waiting: "menunggu %{time}",
   },
   awaiting: { PARTNER: "mitra", SUBDIST: "sub-distributor", HEADQUARTERS: "kantor pusat", NONE: "selesai" },
@@ -476,7 +467,6 @@ const hub = {
   invoice: {
     payments: "Pembayaran",
     credits: "Retur",
-    due_on: "Jatuh tempo %{day}",
     overdue: "lewat %{days} hari",
     reversed: "dibatalkan",
     kind: { PAYMENT: "Pembayaran", REVERSAL: "Pembatalan", REFUND: "Pengembalian" },
@@ -509,10 +499,6 @@ const hub = {
     scheduled: "dijadwalkan",
     ended: "berakhir",
     base: "harga dasar",
-    now: "sekarang",
-    since: "sejak %{day}",
-    between: "%{from} – %{until}",
-    from: "mulai %{day}",
     from_qty: "%{price} mulai %{quantity} buah",
     add: "Harga baru",
     add_title: "Harga baru untuk %{tier}",
@@ -522,9 +508,7 @@ const hub = {
     unschedule_about: "Harga sebelumnya tetap berlaku.",
     history: "Harga yang sudah berakhir",
     stale: "stok belum dikonfirmasi",
-    fresh: "terkini",
     invalid_discount: "Isi keduanya, atau kosongkan keduanya.",
-    past: "Tanggal mulai tidak boleh di masa lalu.",
   },
   subdist: { orders: "Pesanan yang dilayani", suspend_hint: "SUSPENDED: pesanannya dialihkan dan sesinya ditutup." },
   config: {
@@ -535,7 +519,7 @@ const hub = {
     invalid_json: "Ini bukan daftar atau objek JSON yang benar.",
     changed: "Pengaturan diubah; berlaku mulai permintaan berikutnya.",
   },
-  audit: { button: "Jejak audit", before: "Sebelum", after: "Sesudah", on_behalf: "atas nama", system: "sistem" },
+  audit: { button: "Jejak audit", before: "Sebelum", after: "Sesudah", system: "sistem" },
   job: { late: "terlambat", ok: "lancar", failing: "%{count} gagal" },
   reports: {
     title: "Laporan",
@@ -584,7 +568,6 @@ const hub = {
     returnable: "dapat diretur %{count}",
     nothing: "Isi jumlah paling sedikit satu barang.",
     max: "Paling banyak %{max}",
-    positive: "Lebih dari 0",
     effective_from: "Mulai berlaku (00.00 WIB)",
     price: "Harga satuan (Rp)",
     min_qty_discount: "Diskon mulai jumlah",

@@ -69,7 +69,7 @@ export function CataloguePage({ account }: { account: Account }) {
       {!catalogue && !loading.error && <Loading />}
       {catalogue && (
         <p class="hint" role="status">
-          {t("productsFound", { count: number(found.value.length) })}
+          {t("products", { count: number(found.value.length) })}
         </p>
       )}
       <ul class="cards">
@@ -152,7 +152,7 @@ function BasketBar({ account }: { account: Account }) {
   return (
     <a class="basket-bar" href="#/basket">
       <span>{isPending ? t("basketPending") : t("basketSummary", { count: lines.length, total: rupiah(total) })}</span>
-      <span>{t("toBasket")} ›</span>
+      <span>{t("basket")} ›</span>
     </a>
   );
 }

@@ -6,7 +6,7 @@ import { type Account, language, t } from "../state";
 import { Fact, Loading, Problem, Title, useLoad } from "../ui";
 
 const COLUMNS =
-  "id, order_id, invoice_number, amount, amount_paid, amount_credited, amount_written_off, amount_due, refund_due, status, due_date, days_overdue, paid_at, cancel_reason, invoice_payments(id, kind, amount, payment_method, reference_number, paid_at)";
+  "id, order_id, invoice_number, amount, amount_credited, amount_written_off, amount_due, refund_due, status, due_date, days_overdue, cancel_reason, invoice_payments(id, kind, amount, payment_method, reference_number, paid_at)";
 const CLOSED_SHOWN = 20;
 
 async function readOpen(account: Account) {

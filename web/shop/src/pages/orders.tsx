@@ -14,7 +14,7 @@ async function readOrders(account: Account, before: string | undefined) {
   const page = account.client
     .rpc("newest_orders", { n: PAGE, ...(before ? { before } : {}) }, { get: true })
     .select(
-      "id, order_number, status, awaiting, is_over_limit, over_limit_reason, released_at, routed_to_subdist_id, grand_total, created_at, order_items(quantity)",
+      "id, order_number, status, awaiting, is_over_limit, over_limit_reason, released_at, grand_total, created_at, order_items(quantity)",
     );
   return unwrap(page);
 }
@@ -68,7 +68,7 @@ async function readOrder(account: Account, id: string) {
     account.client
       .from("orders")
       .select(
-        "*, order_items(id, quantity, unit_price, line_total, returned_quantity, products(sku, name, is_active)), order_events(id, event, to_status, note, actor_role, created_at), invoices(id, invoice_number, amount, amount_due, status, due_date)",
+        "*, order_items(id, quantity, unit_price, line_total, returned_quantity, products(sku, name, is_active)), order_events(id, event, to_status, note, created_at), invoices(id, invoice_number, amount_due, status)",
       )
       .eq("id", id)
       .order("created_at", { referencedTable: "order_events" })

@@ -22,7 +22,7 @@ export function Points({ account }: { account: Account }) {
       unwrap(
         client
           .from("point_transactions")
-          .select("id, type, points, description, created_at")
+          .select("id, type, points, created_at")
           .order("created_at", { ascending: false })
           .limit(30),
       ),

@@ -53,7 +53,6 @@ const en: Texts<typeof id> = {
   allBrands: "All brands",
   category: "Category",
   allCategories: "All categories",
-  productsFound: "{count} products",
   showMore: "Show more",
   showOlder: "Show older ones",
   retailPrice: "retail {price}",
@@ -65,7 +64,6 @@ const en: Texts<typeof id> = {
   addToBasket: "Add",
   basketSummary: "{count} products · {total}",
   basketPending: "An order awaits its answer",
-  toBasket: "Basket",
 
   basket: "Basket",
   basketEmpty: "The basket is empty.",

@@ -49,7 +49,6 @@ const id = {
   allBrands: "Semua merek",
   category: "Kategori",
   allCategories: "Semua kategori",
-  productsFound: "{count} produk",
   showMore: "Tampilkan lebih banyak",
   showOlder: "Tampilkan yang lebih lama",
   retailPrice: "harga eceran {price}",
@@ -61,7 +60,6 @@ const id = {
   addToBasket: "+ Keranjang",
   basketSummary: "{count} produk · {total}",
   basketPending: "Pesanan menunggu jawaban",
-  toBasket: "Keranjang",
 
   basket: "Keranjang",
   basketEmpty: "Keranjang masih kosong.",
