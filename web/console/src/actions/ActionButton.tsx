@@ -1,22 +1,13 @@
 import { newKey } from "@alfa-hub/common/keys";
-import {
-  Alert,
-  Button,
-  Dialog,
-  DialogActions,
-  DialogContent,
-  DialogContentText,
-  DialogTitle,
-  MenuItem,
-  Stack,
-  TextField,
-} from "@mui/material";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useId, useMemo, useRef, useState } from "react";
+import { Button, MenuItem, Stack, TextField } from "@mui/material";
+import { useQueryClient } from "@tanstack/react-query";
+import { useRef, useState } from "react";
 import { useNotify, useRefresh } from "react-admin";
 
+import { FormDialog } from "../components/FormDialog";
+import { useSubmit } from "../components/failing";
 import { useProvider, useRole, useWords } from "../components/hub";
-import { Failure } from "../provider/failure";
+import { useRows } from "../components/query";
 import { type Action, type ActionName, ACTIONS, allowed, entered, type Input, Keys, type Row, shown, type Values } from "./actions";
 import { ReturnItems } from "./ReturnItems";
 
@@ -30,7 +21,7 @@ interface Props {
 }
 
 /** Texts of `invite_partner` and `invite_agent` are those of `invite`. */
-export function textKey(action: Action): string {
+function textKey(action: Action): string {
   return action.call === "advance_redemption" ? action.name : action.call;
 }
 
@@ -95,33 +86,21 @@ function ActionDialog({ action, row, subject, close }: DialogProps) {
   const notify = useNotify();
   const refresh = useRefresh();
   const queries = useQueryClient();
-  const id = useId();
   const keys = useRef(new Keys(newKey));
   const [given, setGiven] = useState<Values>({});
   const values = shown(action.inputs, row, given);
-  const [failure, setFailure] = useState<Failure>();
-  const [isSending, setSending] = useState(false);
+  const { failure, isSending, submit } = useSubmit();
   const texts = `hub.action.${textKey(action)}`;
 
-  const send = async (event: FormEvent) => {
-    event.preventDefault();
-    event.stopPropagation();
-    if (isSending) return;
-    setSending(true);
-    setFailure(undefined);
-    setGiven(values); // what is sent stays, also for a second attempt, when the row is read again
-    const sent = entered(action.inputs, values);
-    try {
+  const send = () =>
+    submit(async () => {
+      setGiven(values); // what is sent stays, also for a second attempt, when the row is read again
+      const sent = entered(action.inputs, values);
       await provider.call(action.call, action.args(row, sent, keys.current.of(sent)));
       notify(t(`${texts}.done`), { type: "success" });
       await queries.invalidateQueries(); // the page behind shows what is now before it can be acted on again
       close();
-    } catch (error) {
-      setFailure(error instanceof Failure ? error : new Failure(String(error), 0, { code: "", details: "", isUnanswered: false }));
-    } finally {
-      setSending(false);
-    }
-  };
+    });
 
   // After a refusal the page behind shows what is now; someone else may have been faster. Not before: the button, and
   // with it this dialog, may be gone then.
@@ -131,56 +110,29 @@ function ActionDialog({ action, row, subject, close }: DialogProps) {
   };
 
   return (
-    <Dialog
-      open
+    <FormDialog
+      title={`${t(`${texts}.label`)}: ${subject}`}
+      about={t(`${texts}.about`)}
+      confirm={t(`${texts}.label`)}
+      isDangerous={action.isDangerous ?? false}
+      isSending={isSending}
+      failure={failure ? `${failure.message}${failure.body.isUnanswered ? ` ${t("hub.failure.unanswered")}` : ""}` : ""}
+      onSubmit={() => void send()}
       onClose={leave}
-      onClick={(event) => event.stopPropagation()}
-      aria-labelledby={`${id}-title`}
-      aria-describedby={`${id}-about`}
-      fullWidth
-      maxWidth="sm"
     >
-      <form onSubmit={(event) => void send(event)}>
-        <DialogTitle id={`${id}-title`} sx={{ overflowWrap: "anywhere" }}>
-          {t(`${texts}.label`)}: {subject}
-        </DialogTitle>
-        <DialogContent>
-          <DialogContentText id={`${id}-about`} sx={{ mb: 2 }}>
-            {t(`${texts}.about`)}
-          </DialogContentText>
-          <Stack sx={{ gap: 2, pt: 1 }}>
-            {action.inputs.map((input, index) => (
-              <ActionInput
-                key={input.name}
-                input={input}
-                row={row}
-                isFirst={index === 0}
-                value={values[input.name]}
-                change={(value) => setGiven((before) => ({ ...before, [input.name]: value }))}
-              />
-            ))}
-            {failure ? (
-              <Alert severity="error">
-                {failure.message}
-                {failure.body.isUnanswered ? ` ${t("hub.failure.unanswered")}` : ""}
-              </Alert>
-            ) : null}
-          </Stack>
-        </DialogContent>
-        <DialogActions>
-          <Button onClick={leave}>{t("ra.action.cancel")}</Button>
-          <Button
-            type="submit"
-            variant="contained"
-            color={action.isDangerous ? "error" : "primary"}
-            disabled={isSending}
-            autoFocus={action.inputs.length === 0}
-          >
-            {t(`${texts}.label`)}
-          </Button>
-        </DialogActions>
-      </form>
-    </Dialog>
+      {action.inputs.length > 0
+        ? action.inputs.map((input, index) => (
+            <ActionInput
+              key={input.name}
+              input={input}
+              row={row}
+              isFirst={index === 0}
+              value={values[input.name]}
+              change={(value) => setGiven((before) => ({ ...before, [input.name]: value }))}
+            />
+          ))
+        : null}
+    </FormDialog>
   );
 }
 
@@ -233,20 +185,12 @@ function ActionInput({ input, row, value, isFirst, change }: InputProps) {
 
 /** Active sub-distributors, but the one who serves the order. */
 function SubdistInput({ row, label, value, change }: Omit<InputProps, "input" | "isFirst"> & { label: string }) {
-  const provider = useProvider();
-  const { data } = useQuery({
-    queryKey: ["sub_distributors", "choices"],
-    queryFn: () =>
-      provider.getList("sub_distributors", {
-        pagination: { page: 1, perPage: 1000 },
-        sort: { field: "business_name", order: "ASC" },
-        filter: { status: "ACTIVE" },
-      }),
+  const { data = [] } = useRows("sub_distributors", {
+    sort: { field: "business_name", order: "ASC" },
+    filter: { status: "ACTIVE" },
+    perPage: 1000,
   });
-  const choices = useMemo(
-    () => (data?.data ?? []).filter((subdist) => subdist.id !== row.routed_to_subdist_id),
-    [data, row.routed_to_subdist_id],
-  );
+  const choices = data.filter((subdist) => subdist.id !== row.routed_to_subdist_id);
   return (
     <TextField label={label} value={value ?? ""} onChange={(event) => change(event.target.value)} select required fullWidth autoFocus>
       {choices.map((subdist) => (

@@ -1,5 +1,6 @@
 import type { Role } from "@alfa-hub/common/session";
 
+import { HEADQUARTERS, STAFF } from "../provider/authProvider";
 import type { CallName } from "../provider/dataProvider";
 
 // biome-ignore lint/suspicious/noExplicitAny: rows come with what is embedded
@@ -33,9 +34,6 @@ export interface Action {
   /** It takes something away. */
   isDangerous?: boolean;
 }
-
-const HEADQUARTERS: readonly Role[] = ["admin", "superadmin"];
-const STAFF: readonly Role[] = ["agent", "admin", "superadmin"];
 
 const reason: Input = { name: "reason", kind: "reason", isRequired: true };
 

@@ -1,29 +1,18 @@
-import { useQuery } from "@tanstack/react-query";
-
-import type { Row } from "../actions/actions";
 import { FailureNote } from "../components/FailureNote";
-import { useProvider, useWords } from "../components/hub";
+import { useWords } from "../components/hub";
+import { useRelated } from "../components/query";
 import BarChart from "./BarChart";
 import { monthName } from "./months";
 
 /** Months of a partner's orders and spend, from partner_statistics. */
 export default function PartnerChart({ partner }: { partner: string }) {
   const { t, money, language } = useWords();
-  const provider = useProvider();
-  const { data, error, refetch } = useQuery({
-    queryKey: ["partner_statistics", "getManyReference", partner],
-    queryFn: ({ signal }) =>
-      provider.getManyReference("partner_statistics", {
-        target: "partner_id",
-        id: partner,
-        pagination: { page: 1, perPage: 12 },
-        sort: { field: "month", order: "DESC" },
-        filter: {},
-        signal,
-      }),
+  const { data = [], error, refetch } = useRelated("partner_statistics", "partner_id", partner, {
+    newest: "month",
+    perPage: 12,
   });
   if (error) return <FailureNote error={error} retry={() => void refetch()} />;
-  const rows = ([...(data?.data ?? [])] as Row[]).reverse();
+  const rows = [...data].reverse();
   if (rows.length === 0) return <>{t("hub.empty")}</>;
   return (
     <BarChart

@@ -1,6 +1,7 @@
 import { Alert, AlertTitle, Button } from "@mui/material";
 import { useListContext, useRefresh } from "react-admin";
 
+import { sentence } from "../provider/failure";
 import { useWords } from "./hub";
 
 /** What went wrong while reading, and a button that tries again. */
@@ -17,7 +18,7 @@ export function FailureNote({ error, retry }: { error: unknown; retry?: () => vo
       }
     >
       <AlertTitle>{t("hub.failure.title")}</AlertTitle>
-      {error instanceof Error ? error.message : String(error)}
+      {sentence(error)}
     </Alert>
   );
 }

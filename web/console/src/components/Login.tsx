@@ -1,9 +1,10 @@
-import { ApiError, asApiError } from "@alfa-hub/common/errors";
+import { ApiError } from "@alfa-hub/common/errors";
 import { Alert, Box, Button, Link, Stack, TextField, Typography } from "@mui/material";
-import { type FormEvent, useState } from "react";
+import { useState } from "react";
 
 import { signIn } from "../provider/authProvider";
-import { useFail } from "./failing";
+import { AccountField, AccountForm } from "./AccountForm";
+import { useFail, useSubmit } from "./failing";
 import { useHub, useWords } from "./hub";
 import { LanguageButton } from "./LanguageButton";
 
@@ -54,77 +55,55 @@ export function Login({ reason }: { reason?: string }) {
 function SignIn() {
   const { t } = useWords();
   const { session } = useHub();
-  const fail = useFail();
   const [values, setValues] = useState({ email: "", password: "" });
-  const [failure, setFailure] = useState("");
-  const [isSending, setSending] = useState(false);
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
-    setSending(true);
-    setFailure("");
-    try {
-      await signIn(session, values.email.trim(), values.password);
-    } catch (error) {
-      setFailure(fail(error).message);
-      setSending(false);
-    }
-  };
+  const { failure, isSending, submit } = useSubmit();
   return (
-    <Stack component="form" onSubmit={(event) => void submit(event)} sx={{ gap: 2 }}>
-      <TextField
+    <AccountForm
+      confirm={t("ra.auth.sign_in")}
+      failure={failure?.message ?? ""}
+      isSending={isSending}
+      onSubmit={() => void submit(() => signIn(session, values.email.trim(), values.password))}
+    >
+      <AccountField
+        kind="email"
         label={t("ra.auth.email")}
-        type="email"
-        autoComplete="username"
-        required
         autoFocus
         value={values.email}
-        onChange={(event) => setValues({ ...values, email: event.target.value })}
+        onText={(email) => setValues({ ...values, email })}
       />
-      <TextField
+      <AccountField
+        kind="password"
         label={t("ra.auth.password")}
-        type="password"
-        autoComplete="current-password"
-        required
         value={values.password}
-        onChange={(event) => setValues({ ...values, password: event.target.value })}
+        onText={(password) => setValues({ ...values, password })}
       />
-      {failure ? <Alert severity="error">{failure}</Alert> : null}
-      <Button type="submit" variant="contained" disabled={isSending}>
-        {t("ra.auth.sign_in")}
-      </Button>
-    </Stack>
+    </AccountForm>
   );
 }
 
 function Reset({ done }: { done: () => void }) {
   const { t } = useWords();
   const { session } = useHub();
-  const fail = useFail();
   const [values, setValues] = useState({ email: "", token: "", password: "" });
-  const [failure, setFailure] = useState("");
   const [sent, setSent] = useState("");
-  const run = async (call: () => Promise<void>) => {
-    setFailure("");
-    try {
-      await call();
-    } catch (error) {
-      setFailure(fail(asApiError(error)).message);
-    }
-  };
+  const { failure, isSending, submit } = useSubmit();
   const send = () =>
-    run(async () => {
+    submit(async () => {
       const { minutes } = await session.call<{ minutes: number }>("request_password_reset", { email: values.email.trim() });
       setSent(t("hub.login.code_sent", { minutes }));
     });
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    void run(async () => {
+  const reset = () =>
+    submit(async () => {
       await session.call("reset_password", { token: values.token.trim(), new_password: values.password });
       done();
     });
-  };
   return (
-    <Stack component="form" onSubmit={submit} sx={{ gap: 2 }}>
+    <AccountForm
+      confirm={t("hub.login.set")}
+      failure={failure?.message ?? ""}
+      isSending={isSending}
+      onSubmit={() => void reset()}
+    >
       <Typography variant="body2">{t("hub.login.reset_about")}</Typography>
       <Stack direction="row" sx={{ gap: 1 }}>
         <TextField
@@ -135,31 +114,28 @@ function Reset({ done }: { done: () => void }) {
           onChange={(event) => setValues({ ...values, email: event.target.value })}
           fullWidth
         />
-        <Button variant="outlined" onClick={() => void send()} disabled={!values.email} sx={{ whiteSpace: "nowrap" }}>
+        <Button
+          variant="outlined"
+          onClick={() => void send()}
+          disabled={!values.email || isSending}
+          sx={{ whiteSpace: "nowrap" }}
+        >
           {t("hub.login.send_code")}
         </Button>
       </Stack>
       {sent ? <Alert severity="info">{sent}</Alert> : null}
-      <TextField
+      <AccountField
+        kind="code"
         label={t("hub.login.code")}
-        autoComplete="one-time-code"
-        required
         value={values.token}
-        onChange={(event) => setValues({ ...values, token: event.target.value })}
+        onText={(token) => setValues({ ...values, token })}
       />
-      <TextField
+      <AccountField
+        kind="new_password"
         label={t("hub.login.new_password")}
-        type="password"
-        autoComplete="new-password"
-        required
         value={values.password}
-        onChange={(event) => setValues({ ...values, password: event.target.value })}
-        slotProps={{ htmlInput: { minLength: 10 } }}
+        onText={(password) => setValues({ ...values, password })}
       />
-      {failure ? <Alert severity="error">{failure}</Alert> : null}
-      <Button type="submit" variant="contained">
-        {t("hub.login.set")}
-      </Button>
-    </Stack>
+    </AccountForm>
   );
 }

@@ -2,6 +2,7 @@ import { Box, Chip, Link as MuiLink, Stack, Typography } from "@mui/material";
 import { Fragment, type ReactNode, useEffect, useState } from "react";
 import { Link } from "react-router-dom";
 
+import type { Row } from "../actions/actions";
 import { useWords } from "./hub";
 
 type Tone = "default" | "info" | "success" | "warning" | "error";
@@ -34,6 +35,12 @@ export function State({ group, value }: { group: string; value: string | null | 
 
 export function Flag({ label, tone = "warning" }: { label: string; tone?: Tone }) {
   return <Chip size="small" variant="outlined" color={tone} label={label} sx={{ color: "text.primary" }} />;
+}
+
+/** Whether a row is in use; one that is not is marked. */
+export function Active({ row }: { row: Row }) {
+  const { t } = useWords();
+  return row.is_active ? <>{t("hub.yes")}</> : <Flag label={t("hub.no")} />;
 }
 
 /** The present moment, every half minute: clocks go on while a page is open. */

@@ -5,6 +5,7 @@ import type { Role, Session } from "@alfa-hub/common/session";
 import { createContext, type ReactNode, useContext } from "react";
 import { useDataProvider, useLocale, useTranslate } from "react-admin";
 
+import { HEADQUARTERS } from "../provider/authProvider";
 import type { HubProvider } from "../provider/dataProvider";
 
 interface Hub {
@@ -31,7 +32,7 @@ export function useRole(): Role | undefined {
 
 export function useIsHeadquarters(): boolean {
   const role = useRole();
-  return role === "admin" || role === "superadmin";
+  return role !== undefined && HEADQUARTERS.includes(role);
 }
 
 /** Calls of the API. */
@@ -49,6 +50,9 @@ export function useWords() {
     /** A word for a value of an enum, or the value itself. */
     word: (group: string, value: string | null | undefined) =>
       value ? translate(`${group}.${value}`, { _: value }) : "",
+    /** Choices of an input: the values of an enum and their words. */
+    choices: (group: string, values: readonly string[]) =>
+      values.map((id) => ({ id, name: translate(`${group}.${id}`) })),
     money: rupiah,
     number,
     day: (value: string | Date | null | undefined) => day(value, language),

@@ -1,7 +1,9 @@
-import { Alert, Button, Stack, TextField, Typography } from "@mui/material";
-import { type FormEvent, useState } from "react";
+import { Alert, Stack, Typography } from "@mui/material";
+import { useState } from "react";
 import { Title } from "react-admin";
 
+import { AccountField, AccountForm } from "../components/AccountForm";
+import { useSubmit } from "../components/failing";
 import { Section } from "../components/fields";
 import { useProvider, useWords } from "../components/hub";
 
@@ -10,49 +12,40 @@ export function Account() {
   const { t } = useWords();
   const provider = useProvider();
   const [values, setValues] = useState({ current: "", next: "" });
-  const [failure, setFailure] = useState("");
   const [isDone, setDone] = useState(false);
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
-    setFailure("");
-    setDone(false);
-    try {
+  const { failure, isSending, submit } = useSubmit();
+  const change = () =>
+    submit(async () => {
+      setDone(false);
       await provider.call("change_password", { current_password: values.current, new_password: values.next });
       setDone(true);
       setValues({ current: "", next: "" });
-    } catch (error) {
-      setFailure(error instanceof Error ? error.message : String(error));
-    }
-  };
+    });
   return (
     <Stack sx={{ mt: 2, maxWidth: 480 }}>
       <Title title={t("hub.account.title")} />
       <Section title={t("hub.account.title")}>
-        <Stack component="form" onSubmit={(event) => void submit(event)} sx={{ gap: 2 }}>
+        <AccountForm
+          confirm={t("hub.login.set")}
+          failure={failure?.message ?? ""}
+          isSending={isSending}
+          onSubmit={() => void change()}
+        >
           <Typography variant="body2">{t("hub.account.about")}</Typography>
-          <TextField
+          <AccountField
+            kind="password"
             label={t("hub.account.current")}
-            type="password"
-            autoComplete="current-password"
-            required
             value={values.current}
-            onChange={(event) => setValues({ ...values, current: event.target.value })}
+            onText={(current) => setValues({ ...values, current })}
           />
-          <TextField
+          <AccountField
+            kind="new_password"
             label={t("hub.login.new_password")}
-            type="password"
-            autoComplete="new-password"
-            required
             value={values.next}
-            onChange={(event) => setValues({ ...values, next: event.target.value })}
-            slotProps={{ htmlInput: { minLength: 10 } }}
+            onText={(next) => setValues({ ...values, next })}
           />
-          {failure ? <Alert severity="error">{failure}</Alert> : null}
           {isDone ? <Alert severity="success">{t("hub.account.done")}</Alert> : null}
-          <Button type="submit" variant="contained">
-            {t("hub.login.set")}
-          </Button>
-        </Stack>
+        </AccountForm>
       </Section>
     </Stack>
   );

@@ -1,35 +1,33 @@
 import { Box } from "@mui/material";
-import { useQuery } from "@tanstack/react-query";
-import type { ReactNode } from "react";
 import { Title } from "react-admin";
 
 import { ActionBar } from "../actions/ActionButton";
-import type { Row } from "../actions/actions";
-import { FailureNote } from "../components/FailureNote";
-import { Clock, RowLink, Section, State, Table } from "../components/fields";
-import { useProvider, useWords } from "../components/hub";
+import { Clock, RowLink, State, Table } from "../components/fields";
+import { useWords } from "../components/hub";
+import { QueryPart, useRows } from "../components/query";
 import { escalationSubject } from "./escalations";
 
-function useRows(view: string, field: string, order: "ASC" | "DESC", filter: object) {
-  const provider = useProvider();
-  return useQuery({
-    queryKey: [view, "getList", "home", filter],
-    queryFn: ({ signal }) =>
-      provider.getList(view, { pagination: { page: 1, perPage: 20 }, sort: { field, order }, filter, signal }),
-    refetchInterval: 60_000,
-  });
-}
+/** Milliseconds after which the page is read again. */
+const EVERY = 60_000;
 
 /** The first page of agents: what needs them in their regions. */
 export function AgentHome() {
   const { t, word, money, day, moment } = useWords();
-  const escalations = useRows("sla_escalation_logs", "triggered_at", "DESC", { "acknowledged_at@is": null });
-  const waiting = useRows("orders", "awaiting_since", "ASC", { "awaiting@in": ["SUBDIST", "HEADQUARTERS"] });
-  const overdue = useRows("overdue_invoices", "due_date", "ASC", {});
+  const escalations = useRows("sla_escalation_logs", {
+    sort: { field: "triggered_at", order: "DESC" },
+    filter: { "acknowledged_at@is": null },
+    refetchInterval: EVERY,
+  });
+  const waiting = useRows("orders", {
+    sort: { field: "awaiting_since", order: "ASC" },
+    filter: { "awaiting@in": ["SUBDIST", "HEADQUARTERS"] },
+    refetchInterval: EVERY,
+  });
+  const overdue = useRows("overdue_invoices", { sort: { field: "due_date", order: "ASC" }, refetchInterval: EVERY });
   return (
     <Box sx={{ mt: 2 }}>
       <Title title={t("hub.menu.start")} />
-      <Part title={t("hub.agent_home.escalations")} query={escalations}>
+      <QueryPart title={t("hub.agent_home.escalations")} query={escalations}>
         {(rows) => (
           <Table
             label={t("hub.agent_home.escalations")}
@@ -44,8 +42,8 @@ export function AgentHome() {
             ]}
           />
         )}
-      </Part>
-      <Part title={t("hub.agent_home.waiting")} query={waiting}>
+      </QueryPart>
+      <QueryPart title={t("hub.agent_home.waiting")} query={waiting}>
         {(rows) => (
           <Table
             label={t("hub.agent_home.waiting")}
@@ -61,8 +59,8 @@ export function AgentHome() {
             ]}
           />
         )}
-      </Part>
-      <Part title={t("hub.agent_home.overdue")} query={overdue}>
+      </QueryPart>
+      <QueryPart title={t("hub.agent_home.overdue")} query={overdue}>
         {(rows) => (
           <Table
             label={t("hub.agent_home.overdue")}
@@ -77,17 +75,7 @@ export function AgentHome() {
             ]}
           />
         )}
-      </Part>
+      </QueryPart>
     </Box>
-  );
-}
-
-type Answer = ReturnType<typeof useRows>;
-
-function Part({ title, query, children }: { title: string; query: Answer; children: (rows: Row[]) => ReactNode }) {
-  return (
-    <Section title={title}>
-      {query.error ? <FailureNote error={query.error} retry={() => void query.refetch()} /> : children(query.data?.data ?? [])}
-    </Section>
   );
 }

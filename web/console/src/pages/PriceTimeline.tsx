@@ -1,17 +1,18 @@
 import { isoDay } from "@alfa-hub/common/format";
 import { newKey } from "@alfa-hub/common/keys";
-import { Alert, Box, Button, Dialog, DialogActions, DialogContent, DialogContentText, DialogTitle, Stack, TextField, Typography } from "@mui/material";
-import { useQuery } from "@tanstack/react-query";
-import { type FormEvent, useId, useState } from "react";
+import { Box, Button, Stack, TextField, Typography } from "@mui/material";
+import { useState } from "react";
 import { useNotify, useRefresh } from "react-admin";
 
 import { type Row, startOfDay } from "../actions/actions";
 import { ofTier, type Period, schedule, stateOf, timeline, unschedule } from "../actions/schedule";
-import { FailureNote } from "../components/FailureNote";
-import { Section, Table, useNow } from "../components/fields";
+import { FormDialog } from "../components/FormDialog";
+import { useSubmit } from "../components/failing";
+import { Table, useNow } from "../components/fields";
 import { useProvider, useWords } from "../components/hub";
+import { QueryPart, useRelated } from "../components/query";
 import { AuditLink } from "../components/ShowPage";
-import { Failure } from "../provider/failure";
+import { sentence } from "../provider/failure";
 import { TIERS } from "./partners";
 
 const DAY = 86_400_000;
@@ -19,29 +20,21 @@ const DAY = 86_400_000;
 /** What each tier pays and will pay: a bar of time per tier, and the periods in words below it. */
 export function PriceTimeline({ product }: { product: Row }) {
   const { t } = useWords();
-  const provider = useProvider();
-  const { data, error, refetch } = useQuery({
-    queryKey: ["tier_prices", "getManyReference", product.id],
-    queryFn: ({ signal }) =>
-      provider.getManyReference("tier_prices", {
-        target: "product_id",
-        id: product.id,
-        pagination: { page: 1, perPage: 500 },
-        sort: { field: "effective_from", order: "DESC" },
-        filter: {},
-        signal,
-      }),
-  });
-  if (error) return <FailureNote error={error} retry={() => void refetch()} />;
-  const rows = (data?.data ?? []) as Row[];
+  const query = useRelated("tier_prices", "product_id", product.id, { newest: "effective_from", perPage: 500 });
   return (
-    <Section title={t("hub.product.timeline")}>
-      {data
-        ? TIERS.map((tier) => (
-            <TierTimeline key={tier} tier={tier} product={product} periods={ofTier(rows, tier)} reload={() => void refetch()} />
-          ))
-        : null}
-    </Section>
+    <QueryPart title={t("hub.product.timeline")} query={query}>
+      {(rows) =>
+        TIERS.map((tier) => (
+          <TierTimeline
+            key={tier}
+            tier={tier}
+            product={product}
+            periods={ofTier(rows, tier)}
+            reload={() => void query.refetch()}
+          />
+        ))
+      }
+    </QueryPart>
   );
 }
 
@@ -172,7 +165,7 @@ function Unschedule({ period, periods, reload }: { period: Period; periods: Peri
       else await provider.delete("tier_prices", { id: period.id, previousData: period });
       notify("hub.product.unschedule_about", { type: "success" });
     } catch (error) {
-      notify(error instanceof Error ? error.message : String(error), { type: "error" });
+      notify(sentence(error), { type: "error" });
     }
     reload();
   };
@@ -185,13 +178,12 @@ function Unschedule({ period, periods, reload }: { period: Period; periods: Peri
 
 function NewPrice({ tier, product, periods, close, reload }: TierProps & { close: () => void }) {
   const { t } = useWords();
-  const id = useId();
   const provider = useProvider();
   const notify = useNotify();
   const refresh = useRefresh();
   const tomorrow = isoDay(new Date(Date.now() + DAY));
   const [values, setValues] = useState({ effective_from: tomorrow, price: "", min_qty_discount: "", discount_price: "" });
-  const [failure, setFailure] = useState("");
+  const { failure, isSending, submit } = useSubmit();
   const [rowId] = useState(newKey);
   const input = (name: keyof typeof values, type: string, isRequired = false) => (
     <TextField
@@ -206,13 +198,11 @@ function NewPrice({ tier, product, periods, close, reload }: TierProps & { close
       }}
     />
   );
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
-    if (Boolean(values.min_qty_discount) !== Boolean(values.discount_price)) {
-      setFailure(t("hub.product.invalid_discount"));
-      return;
-    }
-    try {
+  const save = () =>
+    submit(async () => {
+      if (Boolean(values.min_qty_discount) !== Boolean(values.discount_price)) {
+        throw new Error(t("hub.product.invalid_discount"));
+      }
       const price = {
         product_id: String(product.id),
         tier,
@@ -221,37 +211,30 @@ function NewPrice({ tier, product, periods, close, reload }: TierProps & { close
         discount_price: values.discount_price ? Number(values.discount_price) : null,
         effective_from: startOfDay(values.effective_from) ?? "",
       };
-      await provider.upsert("tier_prices", schedule(periods, price, rowId));
+      try {
+        await provider.upsert("tier_prices", schedule(periods, price, rowId));
+      } finally {
+        reload();
+      }
       notify("ra.notification.updated", { type: "success", messageArgs: { smart_count: 1 } });
       close();
-      reload();
       refresh();
-    } catch (error) {
-      setFailure(error instanceof Failure ? error.message : String(error));
-      reload();
-    }
-  };
+    });
   return (
-    <Dialog open onClose={close} aria-labelledby={`${id}-title`} fullWidth maxWidth="xs">
-      <form onSubmit={(event) => void submit(event)}>
-        <DialogTitle id={`${id}-title`}>{t("hub.product.add_title", { tier: t(`hub.tier.${tier}`) })}</DialogTitle>
-        <DialogContent>
-          <DialogContentText sx={{ mb: 2 }}>{t("hub.product.add_about")}</DialogContentText>
-          <Stack sx={{ gap: 2, pt: 1 }}>
-            {input("effective_from", "date", true)}
-            {input("price", "number", true)}
-            {input("min_qty_discount", "number")}
-            {input("discount_price", "number")}
-            {failure ? <Alert severity="error">{failure}</Alert> : null}
-          </Stack>
-        </DialogContent>
-        <DialogActions>
-          <Button onClick={close}>{t("ra.action.cancel")}</Button>
-          <Button type="submit" variant="contained">
-            {t("ra.action.save")}
-          </Button>
-        </DialogActions>
-      </form>
-    </Dialog>
+    <FormDialog
+      title={t("hub.product.add_title", { tier: t(`hub.tier.${tier}`) })}
+      about={t("hub.product.add_about")}
+      confirm={t("ra.action.save")}
+      isSending={isSending}
+      failure={failure?.message ?? ""}
+      maxWidth="xs"
+      onSubmit={() => void save()}
+      onClose={close}
+    >
+      {input("effective_from", "date", true)}
+      {input("price", "number", true)}
+      {input("min_qty_discount", "number")}
+      {input("discount_price", "number")}
+    </FormDialog>
   );
 }

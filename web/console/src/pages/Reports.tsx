@@ -1,14 +1,13 @@
 import { Box, Typography } from "@mui/material";
 import { useQuery } from "@tanstack/react-query";
-import type { ReactNode } from "react";
 import { Title } from "react-admin";
 
 import type { Row } from "../actions/actions";
 import BarChart from "../charts/BarChart";
 import { byMonth, monthName } from "../charts/months";
-import { FailureNote } from "../components/FailureNote";
-import { RowLink, Section, Table } from "../components/fields";
+import { RowLink, Table } from "../components/fields";
 import { useProvider, useWords } from "../components/hub";
+import { QueryPart, useRows } from "../components/query";
 
 const MONTHS = 12;
 const AGES = ["not_overdue", "overdue_1_30", "overdue_31_60", "overdue_61_90", "overdue_over_90"];
@@ -29,15 +28,6 @@ export default function Reports() {
   );
 }
 
-function Part<T>({ title, query, children }: { title: string; query: { data: T | undefined; error: unknown; refetch: () => unknown }; children: (data: T) => ReactNode }) {
-  return (
-    <Section title={title}>
-      {query.error ? <FailureNote error={query.error} retry={() => void query.refetch()} /> : null}
-      {query.data !== undefined && !query.error ? children(query.data) : null}
-    </Section>
-  );
-}
-
 function Months() {
   const { t, money, moment, language } = useWords();
   const provider = useProvider();
@@ -47,7 +37,7 @@ function Months() {
   });
   const title = t("hub.reports.months");
   return (
-    <Part title={title} query={query}>
+    <QueryPart title={title} query={query}>
       {(rows) => (
         <>
           <BarChart
@@ -66,7 +56,7 @@ function Months() {
           )}
         </>
       )}
-    </Part>
+    </QueryPart>
   );
 }
 
@@ -79,7 +69,7 @@ function Lateness() {
   });
   const title = t("hub.reports.lateness");
   return (
-    <Part title={title} query={query}>
+    <QueryPart title={title} query={query}>
       {(rows) =>
         rows.length === 0 ? (
           <>{t("hub.empty")}</>
@@ -96,21 +86,17 @@ function Lateness() {
           />
         )
       }
-    </Part>
+    </QueryPart>
   );
 }
 
 function Ages() {
   const { t, money } = useWords();
-  const { client } = useClient();
-  const query = useQuery({
-    queryKey: ["receivables_by_age"],
-    queryFn: async () => ((await client("receivables_by_age"))[0] ?? {}) as Row,
-  });
+  const query = useRows("receivables_by_age", { perPage: 1 });
   const title = t("hub.reports.receivables");
   return (
-    <Part title={title} query={query}>
-      {(row) => (
+    <QueryPart title={title} query={query}>
+      {([row = {}]) => (
         <BarChart
           title={title}
           labelName={t("resources.receivables.fields.overdue")}
@@ -119,37 +105,20 @@ function Ages() {
           format={money}
         />
       )}
-    </Part>
+    </QueryPart>
   );
-}
-
-function useClient() {
-  const provider = useProvider();
-  const client = async (view: string) =>
-    (await provider.getList(view, { pagination: { page: 1, perPage: 1 }, sort: { field: "", order: "ASC" }, filter: {} })).data;
-  return { client };
 }
 
 function Top() {
   const { t, money } = useWords();
-  const provider = useProvider();
-  const query = useQuery({
-    queryKey: ["receivables", "getList", "top"],
-    queryFn: ({ signal }) =>
-      provider.getList("receivables", {
-        pagination: { page: 1, perPage: 10 },
-        sort: { field: "amount_due", order: "DESC" },
-        filter: {},
-        signal,
-      }),
-  });
+  const query = useRows("receivables", { sort: { field: "amount_due", order: "DESC" }, perPage: 10 });
   const name = (field: string) => t(`resources.receivables.fields.${field}`);
   return (
-    <Part title={t("hub.reports.top")} query={query}>
-      {({ data }) => (
+    <QueryPart title={t("hub.reports.top")} query={query}>
+      {(rows) => (
         <Table
           label={t("hub.reports.top")}
-          rows={data as Row[]}
+          rows={rows}
           keyOf={(row) => row.id}
           columns={[
             [name("partner_id"), (row) => <RowLink view="partners" id={row.partner_id}>{row.business_name}</RowLink>],
@@ -159,6 +128,6 @@ function Top() {
           ]}
         />
       )}
-    </Part>
+    </QueryPart>
   );
 }

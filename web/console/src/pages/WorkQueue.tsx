@@ -1,13 +1,13 @@
 import { Box, Chip, Stack, Typography } from "@mui/material";
-import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { Title } from "react-admin";
 
 import { ActionBar } from "../actions/ActionButton";
-import { type ActionName, QUEUE_ACTIONS, type Row, subjectOf } from "../actions/actions";
+import { QUEUE_ACTIONS, type Row, subjectOf } from "../actions/actions";
 import { FailureNote } from "../components/FailureNote";
 import { Clock, Flag, RowLink } from "../components/fields";
-import { useHub, useProvider, useWords } from "../components/hub";
+import { useWords } from "../components/hub";
+import { useRows } from "../components/query";
 import { escalationSubject } from "./escalations";
 
 /** Rows that are read at most; what is oldest comes first. */
@@ -16,20 +16,8 @@ const LIMIT = 200;
 /** What awaits headquarters, oldest first: the first page of admins. */
 export function WorkQueue() {
   const { t } = useWords();
-  const provider = useProvider();
   const [kind, setKind] = useState("");
-  const { data, error, isPending, refetch } = useQuery({
-    queryKey: ["work_queue", "getList", "page"],
-    queryFn: ({ signal }) =>
-      provider.getList("work_queue", {
-        pagination: { page: 1, perPage: LIMIT },
-        sort: { field: "", order: "ASC" },
-        filter: {},
-        signal,
-      }),
-    refetchInterval: 60_000,
-  });
-  const rows = data?.data ?? [];
+  const { data: rows = [], error, isPending, refetch } = useRows("work_queue", { perPage: LIMIT, refetchInterval: 60_000 });
   const kinds = [...new Set(rows.map((row) => String(row.kind)))];
   const shown = kind && kinds.includes(kind) ? rows.filter((row) => row.kind === kind) : rows;
   return (
@@ -115,26 +103,15 @@ function QueueItem({ item }: { item: Row }) {
         <Clock since={item.waiting_since} due={item.due_at} />
       </Typography>
       <Stack direction="row" sx={{ gap: 1, flexWrap: "wrap", justifyContent: { md: "flex-end" } }}>
-        <QueueActions item={item} names={actions} />
+        {actions.map((name, index) => (
+          <ActionBar key={name} names={[name]} row={subjectOf(item, name)} subject={escalationSubject(item)} isQuiet={index > 0} />
+        ))}
       </Stack>
     </Box>
   );
 }
 
-function QueueActions({ item, names }: { item: Row; names: readonly ActionName[] }) {
-  const { session } = useHub();
-  if (!session.identity) return null;
-  return (
-    <>
-      {names.map((name, index) => (
-        <ActionBar key={name} names={[name]} row={subjectOf(item, name)} subject={escalationSubject(item)} isQuiet={index > 0} />
-      ))}
-    </>
-  );
-}
-
 function SubjectLink({ item }: { item: Row }) {
-  if (item.kind === "MESSAGE") return <RowLink view="orders" id={item.order_id}>{item.subject}</RowLink>;
   if (item.kind === "REFUND") return <RowLink view="invoices" id={item.subject_id}>{item.subject}</RowLink>;
   return <RowLink view="orders" id={item.order_id}>{item.subject}</RowLink>;
 }

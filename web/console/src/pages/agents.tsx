@@ -2,46 +2,43 @@ import { BooleanInput, DataTable, email, required, SelectInput, TextInput } from
 
 import { ActionBar } from "../actions/ActionButton";
 import type { Row } from "../actions/actions";
-import { Facts, Flag, RowLink, Section } from "../components/fields";
+import { Active, Facts, RowLink, Section } from "../components/fields";
 import { HubCreate, HubEdit } from "../components/forms";
 import { HubList } from "../components/HubList";
 import { useWords } from "../components/hub";
 import { NameInput } from "../components/references";
 import { ShowPage } from "../components/ShowPage";
 
-function useRoles() {
-  const { t } = useWords();
-  return ["SALESMAN", "ADMIN", "SUPERADMIN"].map((id) => ({ id, name: t(`hub.role.${id}`) }));
-}
+const ROLES = ["SALESMAN", "ADMIN", "SUPERADMIN"];
 
 /** Accounts of the staff, for superadmins. */
 export function AgentList() {
-  const { t, word } = useWords();
+  const { t, word, choices } = useWords();
   return (
     <HubList
       sort={{ field: "full_name", order: "ASC" }}
       search={t("hub.search.any")}
       canCreate
-      filters={[<SelectInput key="role" source="role" choices={useRoles()} alwaysOn />]}
+      filters={[<SelectInput key="role" source="role" choices={choices("hub.role", ROLES)} alwaysOn />]}
     >
       <DataTable.Col source="full_name" render={(row: Row) => <RowLink view="agents" id={row.id}>{row.full_name}</RowLink>} />
       <DataTable.Col source="email" disableSort />
       <DataTable.Col source="phone" disableSort />
       <DataTable.Col source="role" render={(row: Row) => word("hub.role", row.role)} />
       <DataTable.Col source="region_id" disableSort render={(row: Row) => row.regions?.name} />
-      <DataTable.Col source="is_active" disableSort render={(row: Row) => (row.is_active ? t("hub.yes") : <Flag label={t("hub.no")} />)} />
+      <DataTable.Col source="is_active" disableSort render={(row: Row) => <Active row={row} />} />
     </HubList>
   );
 }
 
 function AgentFields() {
-  const roles = useRoles();
+  const { choices } = useWords();
   return (
     <>
       <TextInput source="full_name" validate={required()} fullWidth />
       <TextInput source="email" type="email" validate={[required(), email()]} parse={(value: string) => value.toLowerCase()} fullWidth />
       <TextInput source="phone" fullWidth />
-      <SelectInput source="role" choices={roles} validate={required()} />
+      <SelectInput source="role" choices={choices("hub.role", ROLES)} validate={required()} />
       <NameInput source="region_id" view="regions" />
       <BooleanInput source="is_active" />
     </>

@@ -1,7 +1,7 @@
 import { BooleanInput, DataTable, NumberInput, required, TextInput } from "react-admin";
 
 import type { Row } from "../actions/actions";
-import { EditLink, Flag } from "../components/fields";
+import { Active, EditLink } from "../components/fields";
 import { HubCreate, HubEdit } from "../components/forms";
 import { HubList, useCanWrite } from "../components/HubList";
 import { useWords } from "../components/hub";
@@ -14,7 +14,7 @@ export function BrandList() {
     <HubList sort={{ field: "display_order", order: "ASC" }} search={t("hub.search.any")} canCreate={canWrite} rowClick={canWrite ? "edit" : false}>
       <DataTable.Col source="name" render={(row: Row) => (canWrite ? <EditLink view="brands" id={row.id}>{row.name}</EditLink> : row.name)} />
       <DataTable.Col align="right" source="display_order" render={(row: Row) => number(row.display_order)} />
-      <DataTable.Col source="is_active" disableSort render={(row: Row) => (row.is_active ? t("hub.yes") : <Flag label={t("hub.no")} />)} />
+      <DataTable.Col source="is_active" disableSort render={(row: Row) => <Active row={row} />} />
     </HubList>
   );
 }
@@ -68,7 +68,7 @@ export function RewardList() {
       <DataTable.Col source="name" render={(row: Row) => (canWrite ? <EditLink view="redemption_catalog" id={row.id}>{row.name}</EditLink> : row.name)} />
       <DataTable.Col align="right" source="points_required" render={(row: Row) => number(row.points_required)} />
       <DataTable.Col align="right" source="stock_available" render={(row: Row) => number(row.stock_available)} />
-      <DataTable.Col source="is_active" disableSort render={(row: Row) => (row.is_active ? t("hub.yes") : <Flag label={t("hub.no")} />)} />
+      <DataTable.Col source="is_active" disableSort render={(row: Row) => <Active row={row} />} />
     </HubList>
   );
 }

@@ -13,8 +13,7 @@ export function escalationSubject(item: Row): string {
 
 /** Escalations of late orders, newest first; those that no one follows up are shown first. */
 export function EscalationList() {
-  const { t, word, moment } = useWords();
-  const levels = ["REMINDER", "MANAGER", "HQ_INTERVENTION"].map((id) => ({ id, name: t(`hub.level.${id}`) }));
+  const { t, word, moment, choices } = useWords();
   return (
     <HubList
       sort={{ field: "triggered_at", order: "DESC" }}
@@ -29,7 +28,7 @@ export function EscalationList() {
           alwaysOn
           parse={(value: string) => value || undefined}
         />,
-        <SelectInput key="level" source="escalation_level" choices={levels} alwaysOn />,
+        <SelectInput key="level" source="escalation_level" choices={choices("hub.level", ["REMINDER", "MANAGER", "HQ_INTERVENTION"])} alwaysOn />,
       ]}
     >
       <DataTable.Col

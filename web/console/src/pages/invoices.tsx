@@ -12,7 +12,7 @@ import { Columns, ShowPage } from "../components/ShowPage";
 const STATUS = ["UNPAID", "PARTIAL", "PAID", "CANCELLED"];
 
 export function InvoiceList() {
-  const { t, money, day } = useWords();
+  const { t, money, day, choices } = useWords();
   return (
     <HubList
       sort={{ field: "created_at", order: "DESC" }}
@@ -22,7 +22,7 @@ export function InvoiceList() {
           key="status"
           source="status@in"
           label="resources.invoices.fields.status"
-          choices={STATUS.map((id) => ({ id, name: t(`invoice.${id}`) }))}
+          choices={choices("invoice", STATUS)}
           alwaysOn
           sx={{ minWidth: 180 }}
         />,

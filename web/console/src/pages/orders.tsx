@@ -1,13 +1,12 @@
 import { Typography } from "@mui/material";
-import { useQuery } from "@tanstack/react-query";
 import { DataTable, DateInput, NullableBooleanInput, SelectArrayInput, SelectInput } from "react-admin";
 
 import { ActionBar } from "../actions/ActionButton";
 import { endOfDay, ORDER_ACTIONS, type Row, startOfDay, unbilled } from "../actions/actions";
-import { FailureNote } from "../components/FailureNote";
 import { Clock, Facts, Flag, RowLink, Section, State, Table } from "../components/fields";
 import { HubList } from "../components/HubList";
-import { useIsHeadquarters, useProvider, useWords } from "../components/hub";
+import { useIsHeadquarters, useWords } from "../components/hub";
+import { QueryPart, useRelated } from "../components/query";
 import { PartnerFilter, SubdistFilter } from "../components/references";
 import { Columns, ShowPage } from "../components/ShowPage";
 import { InvoiceTable } from "./invoices";
@@ -15,7 +14,7 @@ import { InvoiceTable } from "./invoices";
 const STATUS = ["DRAFT", "SUBMITTED", "PROCESSING", "APPROVED", "SHIPPED", "COMPLETED", "REJECTED", "CANCELLED"];
 
 export function OrderList() {
-  const { t, money, moment } = useWords();
+  const { t, money, moment, choices } = useWords();
   return (
     <HubList
       sort={{ field: "created_at", order: "DESC" }}
@@ -25,14 +24,14 @@ export function OrderList() {
           key="status"
           source="status@in"
           label="resources.orders.fields.status"
-          choices={STATUS.map((id) => ({ id, name: t(`status.${id}`) }))}
+          choices={choices("status", STATUS)}
           alwaysOn
           sx={{ minWidth: 180 }}
         />,
         <SelectInput
           key="awaiting"
           source="awaiting"
-          choices={["HEADQUARTERS", "SUBDIST", "PARTNER"].map((id) => ({ id, name: t(`hub.awaiting.${id}`) }))}
+          choices={choices("hub.awaiting", ["HEADQUARTERS", "SUBDIST", "PARTNER"])}
           alwaysOn
         />,
         <PartnerFilter key="partner" source="partner_id" />,
@@ -260,31 +259,16 @@ function Returns({ order }: { order: Row }) {
 /** The messages of an order, for headquarters. */
 function Messages({ order }: { order: Row }) {
   const { t, word, moment } = useWords();
-  const provider = useProvider();
   const isHeadquarters = useIsHeadquarters();
-  const { data, error, refetch } = useQuery({
-    queryKey: ["messages", "getManyReference", order.id],
-    enabled: isHeadquarters,
-    queryFn: ({ signal }) =>
-      provider.getManyReference("messages", {
-        target: "order_id",
-        id: order.id,
-        pagination: { page: 1, perPage: 50 },
-        sort: { field: "created_at", order: "DESC" },
-        filter: {},
-        signal,
-      }),
-  });
+  const query = useRelated("messages", "order_id", order.id, { newest: "created_at", perPage: 50, enabled: isHeadquarters });
   if (!isHeadquarters) return null;
   const column = (name: string) => t(`resources.messages.fields.${name}`);
   return (
-    <Section title={t("hub.order.messages")}>
-      {error ? (
-        <FailureNote error={error} retry={() => void refetch()} />
-      ) : (
+    <QueryPart title={t("hub.order.messages")} query={query}>
+      {(rows) => (
         <Table
           label={t("hub.order.messages")}
-          rows={(data?.data ?? []) as Row[]}
+          rows={rows}
           keyOf={(message) => message.id}
           columns={[
             [column("created_at"), (message) => moment(message.created_at)],
@@ -296,6 +280,6 @@ function Messages({ order }: { order: Row }) {
           ]}
         />
       )}
-    </Section>
+    </QueryPart>
   );
 }

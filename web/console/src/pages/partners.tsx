@@ -19,12 +19,14 @@ import {
 import { ActionBar } from "../actions/ActionButton";
 import type { Row } from "../actions/actions";
 import { FailureNote } from "../components/FailureNote";
-import { Facts, Flag, RowLink, Section, Table } from "../components/fields";
+import { Active, Facts, Flag, RowLink, Section, Table } from "../components/fields";
 import { HubCreate, HubEdit } from "../components/forms";
 import { HubList, useCanWrite } from "../components/HubList";
 import { useIsHeadquarters, useProvider, useWords } from "../components/hub";
+import { QueryPart, useRelated } from "../components/query";
 import { NameInput } from "../components/references";
 import { Columns, ShowPage } from "../components/ShowPage";
+import { sentence } from "../provider/failure";
 import { InvoiceTable } from "./invoices";
 import { OrderTable } from "./subdistributors";
 
@@ -33,20 +35,15 @@ const PartnerChart = lazy(() => import("../charts/PartnerChart"));
 export const TIERS = ["SILVER", "GOLD", "PLATINUM"];
 const SALONS = ["BARBER", "BRIDAL", "UNISEX", "OTHER"];
 
-function useTiers() {
-  const { t } = useWords();
-  return TIERS.map((id) => ({ id, name: t(`hub.tier.${id}`) }));
-}
-
 export function PartnerList() {
-  const { t, word, money } = useWords();
+  const { t, word, money, choices } = useWords();
   return (
     <HubList
       sort={{ field: "business_name", order: "ASC" }}
       search={t("hub.search.any")}
       canCreate={useCanWrite("partners")}
       filters={[
-        <SelectInput key="tier" source="tier" choices={useTiers()} alwaysOn />,
+        <SelectInput key="tier" source="tier" choices={choices("hub.tier", TIERS)} alwaysOn />,
         <NameInput key="region" source="region_id" view="regions" />,
         <NullableBooleanInput key="active" source="is_active" />,
       ]}
@@ -57,24 +54,23 @@ export function PartnerList() {
       <DataTable.Col source="phone" disableSort />
       <DataTable.Col align="right" source="credit_used" render={(row: Row) => money(row.credit_used)} />
       <DataTable.Col align="right" source="credit_limit" render={(row: Row) => money(row.credit_limit)} />
-      <DataTable.Col source="is_active" disableSort render={(row: Row) => (row.is_active ? t("hub.yes") : <Flag label={t("hub.no")} />)} />
+      <DataTable.Col source="is_active" disableSort render={(row: Row) => <Active row={row} />} />
     </HubList>
   );
 }
 
 function PartnerFields() {
-  const { t } = useWords();
-  const tiers = useTiers();
+  const { choices } = useWords();
   return (
     <>
       <TextInput source="business_name" validate={required()} fullWidth />
       <TextInput source="email" type="email" validate={[required(), email()]} parse={(value: string) => value.toLowerCase()} fullWidth />
       <TextInput source="phone" fullWidth />
-      <SelectInput source="tier" choices={tiers} validate={required()} />
+      <SelectInput source="tier" choices={choices("hub.tier", TIERS)} validate={required()} />
       <NameInput source="region_id" view="regions" />
       <NumberInput source="credit_limit" min={0} step={1} validate={[required(), minValue(0)]} />
       <TextInput source="address" multiline fullWidth />
-      <SelectInput source="salon_type" choices={SALONS.map((id) => ({ id, name: t(`hub.salon.${id}`) }))} />
+      <SelectInput source="salon_type" choices={choices("hub.salon", SALONS)} />
       <NumberInput source="chair_count" min={0} step={1} />
       <TextInput source="specialization" fullWidth />
       <BooleanInput source="is_active" />
@@ -153,7 +149,7 @@ function ShadowButton({ partner }: { partner: Row }) {
       if (!access_token) throw new Error("The hub returned no token");
       return access_token;
     });
-    token.catch((error: unknown) => notify(error instanceof Error ? error.message : String(error), { type: "error" }));
+    token.catch((error: unknown) => notify(sentence(error), { type: "error" }));
     if (!openShop("../", token)) notify("hub.partner.shadow_blocked", { type: "warning" });
   };
   if (!partner.is_active) return null;
@@ -217,46 +213,35 @@ function Credit({ partner }: { partner: Row }) {
   );
 }
 
-/** Rows of a view that belong to a partner. */
-function usePartnerRows(view: string, partner: Row, field: string, filter: object, perPage = 20) {
-  const provider = useProvider();
-  return useQuery({
-    queryKey: [view, "getManyReference", partner.id, filter],
-    queryFn: ({ signal }) =>
-      provider.getManyReference(view, {
-        target: "partner_id",
-        id: partner.id,
-        pagination: { page: 1, perPage },
-        sort: { field, order: "DESC" },
-        filter,
-        signal,
-      }),
-  });
-}
-
 function OpenInvoices({ partner }: { partner: Row }) {
   const { t, money } = useWords();
-  const invoices = usePartnerRows("invoices", partner, "created_at", { "status@in": ["UNPAID", "PARTIAL"] }, 50);
-  const receivable = usePartnerRows("receivables", partner, "id", {});
-  const ages = receivable.data?.data[0];
+  const invoices = useRelated("invoices", "partner_id", partner.id, {
+    newest: "created_at",
+    filter: { "status@in": ["UNPAID", "PARTIAL"] },
+    perPage: 50,
+  });
+  const ages = useRelated("receivables", "partner_id", partner.id, { newest: "id" });
   const name = (field: string) => t(`resources.receivables.fields.${field}`);
-  if (invoices.error) return <FailureNote error={invoices.error} retry={() => void invoices.refetch()} />;
   return (
-    <Section title={t("hub.partner.receivable")}>
-      {ages ? (
-        <Table
-          label={t("hub.partner.receivable")}
-          rows={[ages as Row]}
-          keyOf={() => "ages"}
-          columns={["amount_due", "not_overdue", "overdue_1_30", "overdue_31_60", "overdue_61_90", "overdue_over_90"].map(
-            (field) => [name(field), (row: Row) => money(row[field]), true],
-          )}
-        />
-      ) : null}
-      <Box sx={{ mt: 2 }}>
-        <InvoiceTable invoices={(invoices.data?.data ?? []) as Row[]} />
-      </Box>
-    </Section>
+    <QueryPart title={t("hub.partner.receivable")} query={invoices}>
+      {(open) => (
+        <>
+          {ages.data?.length ? (
+            <Table
+              label={t("hub.partner.receivable")}
+              rows={ages.data}
+              keyOf={() => "ages"}
+              columns={["amount_due", "not_overdue", "overdue_1_30", "overdue_31_60", "overdue_61_90", "overdue_over_90"].map(
+                (field) => [name(field), (row: Row) => money(row[field]), true],
+              )}
+            />
+          ) : null}
+          <Box sx={{ mt: 2 }}>
+            <InvoiceTable invoices={open} />
+          </Box>
+        </>
+      )}
+    </QueryPart>
   );
 }
 
@@ -339,19 +324,18 @@ function Statement({ partner }: { partner: Row }) {
 
 function Points({ partner }: { partner: Row }) {
   const { t, word, number, day } = useWords();
-  const { data, error, refetch } = usePartnerRows("point_transactions", partner, "created_at", {}, 10);
+  const query = useRelated("point_transactions", "partner_id", partner.id, { newest: "created_at", perPage: 10 });
   const name = (field: string) => t(`resources.point_transactions.fields.${field}`);
   return (
-    <Section
+    <QueryPart
       title={`${t("hub.partner.points")}: ${number(partner.point_balance)}`}
       actions={<ActionBar names={["adjust_points", "expire_points"]} row={partner} subject={partner.business_name} />}
+      query={query}
     >
-      {error ? (
-        <FailureNote error={error} retry={() => void refetch()} />
-      ) : (
+      {(rows) => (
         <Table
           label={t("hub.partner.points")}
-          rows={(data?.data ?? []) as Row[]}
+          rows={rows}
           keyOf={(row) => row.id}
           columns={[
             [name("created_at"), (row) => day(row.created_at)],
@@ -361,6 +345,6 @@ function Points({ partner }: { partner: Row }) {
           ]}
         />
       )}
-    </Section>
+    </QueryPart>
   );
 }

@@ -8,9 +8,8 @@ import { useWords } from "../components/hub";
 import { PartnerFilter } from "../components/references";
 
 export function PointList() {
-  const { word, number, moment } = useWords();
-  const { t } = useWords();
-  const types = ["EARNED", "REDEEMED", "EXPIRED", "ADJUSTED"].map((id) => ({ id, name: t(`points.${id}`) }));
+  const { word, number, moment, choices } = useWords();
+  const types = choices("points", ["EARNED", "REDEEMED", "EXPIRED", "ADJUSTED"]);
   return (
     <HubList
       sort={{ field: "created_at", order: "DESC" }}
@@ -39,8 +38,8 @@ export function PointList() {
 }
 
 export function RedemptionList() {
-  const { t, number, moment, day } = useWords();
-  const states = ["PENDING", "SHIPPED", "DELIVERED", "CANCELLED"].map((id) => ({ id, name: t(`redemption.${id}`) }));
+  const { number, moment, day, choices } = useWords();
+  const states = choices("redemption", ["PENDING", "SHIPPED", "DELIVERED", "CANCELLED"]);
   return (
     <HubList
       sort={{ field: "created_at", order: "DESC" }}

@@ -13,7 +13,7 @@ import {
 
 import type { Row } from "../actions/actions";
 import { FailureNote } from "../components/FailureNote";
-import { Facts, Flag, RowLink, Section } from "../components/fields";
+import { Active, Facts, Flag, RowLink, Section } from "../components/fields";
 import { HubCreate, HubEdit } from "../components/forms";
 import { HubList, useCanWrite } from "../components/HubList";
 import { useIsHeadquarters, useWords } from "../components/hub";
@@ -53,7 +53,7 @@ export function ProductList() {
           </>
         )}
       />
-      <DataTable.Col source="is_active" disableSort render={(row: Row) => (row.is_active ? t("hub.yes") : <Flag label={t("hub.no")} />)} />
+      <DataTable.Col source="is_active" disableSort render={(row: Row) => <Active row={row} />} />
     </HubList>
   );
 }

@@ -1,5 +1,4 @@
 import { Typography } from "@mui/material";
-import { useQuery } from "@tanstack/react-query";
 import { DataTable, email, required, SelectInput, TextInput } from "react-admin";
 
 import { ActionBar } from "../actions/ActionButton";
@@ -8,24 +7,22 @@ import { FailureNote } from "../components/FailureNote";
 import { Clock, Facts, RowLink, Section, State, Table } from "../components/fields";
 import { HubCreate, HubEdit } from "../components/forms";
 import { HubList, useCanWrite } from "../components/HubList";
-import { useProvider, useWords } from "../components/hub";
+import { useWords } from "../components/hub";
+import { useRelated } from "../components/query";
 import { NameInput } from "../components/references";
 import { Columns, ShowPage } from "../components/ShowPage";
 
-function useStates() {
-  const { t } = useWords();
-  return ["ACTIVE", "SUSPENDED"].map((id) => ({ id, name: t(`hub.subdist_status.${id}`) }));
-}
+const STATUS = ["ACTIVE", "SUSPENDED"];
 
 export function SubdistList() {
-  const { t } = useWords();
+  const { t, choices } = useWords();
   return (
     <HubList
       sort={{ field: "business_name", order: "ASC" }}
       search={t("hub.search.any")}
       canCreate={useCanWrite("sub_distributors")}
       filters={[
-        <SelectInput key="status" source="status" choices={useStates()} alwaysOn />,
+        <SelectInput key="status" source="status" choices={choices("hub.subdist_status", STATUS)} alwaysOn />,
         <NameInput key="region" source="region_id" view="regions" />,
       ]}
     >
@@ -39,8 +36,7 @@ export function SubdistList() {
 }
 
 function SubdistFields() {
-  const { t } = useWords();
-  const states = useStates();
+  const { t, choices } = useWords();
   return (
     <>
       <TextInput source="business_name" validate={required()} fullWidth />
@@ -48,7 +44,7 @@ function SubdistFields() {
       <TextInput source="whatsapp_number" validate={required()} fullWidth />
       <TextInput source="email" validate={email()} fullWidth />
       <TextInput source="contact_person" fullWidth />
-      <SelectInput source="status" choices={states} validate={required()} helperText={t("hub.subdist.suspend_hint")} />
+      <SelectInput source="status" choices={choices("hub.subdist_status", STATUS)} validate={required()} helperText={t("hub.subdist.suspend_hint")} />
     </>
   );
 }
@@ -106,25 +102,13 @@ export function SubdistShow() {
 /** The newest orders of a partner or a sub-distributor. */
 export function OrderTable({ target, id }: { target: string; id: string }) {
   const { t, word, money, day } = useWords();
-  const provider = useProvider();
-  const { data, error, refetch } = useQuery({
-    queryKey: ["orders", "getManyReference", target, id],
-    queryFn: ({ signal }) =>
-      provider.getManyReference("orders", {
-        target,
-        id,
-        pagination: { page: 1, perPage: 15 },
-        sort: { field: "created_at", order: "DESC" },
-        filter: {},
-        signal,
-      }),
-  });
+  const { data = [], error, refetch } = useRelated("orders", target, id, { newest: "created_at", perPage: 15 });
   if (error) return <FailureNote error={error} retry={() => void refetch()} />;
   const name = (field: string) => t(`resources.orders.fields.${field}`);
   return (
     <Table
       label={t("hub.partner.orders")}
-      rows={(data?.data ?? []) as Row[]}
+      rows={data}
       keyOf={(row) => row.id}
       columns={[
         [name("order_number"), (row) => <RowLink view="orders" id={row.id}>{row.order_number}</RowLink>],

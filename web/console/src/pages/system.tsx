@@ -1,13 +1,15 @@
-import { Alert, Box, Button, Dialog, DialogActions, DialogContent, DialogContentText, DialogTitle, TextField as Input, Typography } from "@mui/material";
+import { Box, Button, TextField as Input, Typography } from "@mui/material";
 import { useQuery } from "@tanstack/react-query";
-import { type FormEvent, useId, useState } from "react";
+import { useState } from "react";
 import { DataTable, type RaRecord, ReferenceField, SelectInput, TextField, TextInput, useNotify, useRefresh } from "react-admin";
 
 import type { Row } from "../actions/actions";
-import { FailureNote } from "../components/FailureNote";
+import { FormDialog } from "../components/FormDialog";
+import { useSubmit } from "../components/failing";
 import { Facts, Flag, RowLink, Section, State, Table } from "../components/fields";
 import { HubList } from "../components/HubList";
 import { useProvider, useRole, useWords } from "../components/hub";
+import { QueryPart } from "../components/query";
 import { ShowPage } from "../components/ShowPage";
 import { configText, configValue } from "./configValues";
 
@@ -51,73 +53,68 @@ export function ConfigShow() {
 
 function ConfigButton({ config }: { config: Row }) {
   const { t } = useWords();
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <>
+      <Button variant="contained" size="small" onClick={() => setOpen(true)}>
+        {t("hub.config.edit")}
+      </Button>
+      {isOpen ? <ConfigDialog config={config} close={() => setOpen(false)} /> : null}
+    </>
+  );
+}
+
+function ConfigDialog({ config, close }: { config: Row; close: () => void }) {
+  const { t } = useWords();
   const provider = useProvider();
   const notify = useNotify();
   const refresh = useRefresh();
-  const id = useId();
-  const [typed, setTyped] = useState<string>();
-  const [failure, setFailure] = useState("");
-  const close = () => {
-    setTyped(undefined);
-    setFailure("");
-  };
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
+  const [typed, setTyped] = useState(() => configText(config.config_value));
+  const { failure, isSending, submit } = useSubmit();
+  const isNumber = typeof config.config_value === "number";
+  const read = () => {
     try {
-      const config_value = configValue(config.config_value, typed ?? "");
-      await provider.call("set_config", { config_key: config.config_key, config_value });
+      return configValue(config.config_value, typed);
+    } catch {
+      throw new Error(t("hub.config.invalid_json"));
+    }
+  };
+  const save = () =>
+    submit(async () => {
+      await provider.call("set_config", { config_key: config.config_key, config_value: read() });
       notify("hub.config.changed", { type: "success" });
       close();
       refresh();
-    } catch (error) {
-      setFailure(error instanceof SyntaxError ? t("hub.config.invalid_json") : error instanceof Error ? error.message : String(error));
-    }
-  };
+    });
   return (
-    <>
-      <Button variant="contained" size="small" onClick={() => setTyped(configText(config.config_value))}>
-        {t("hub.config.edit")}
-      </Button>
-      {typed !== undefined ? (
-        <Dialog open onClose={close} aria-labelledby={`${id}-title`} fullWidth maxWidth="sm">
-          <form onSubmit={(event) => void submit(event)}>
-            <DialogTitle id={`${id}-title`}>{config.config_key}</DialogTitle>
-            <DialogContent>
-              <DialogContentText sx={{ mb: 2 }}>{config.description}</DialogContentText>
-              <Input
-                label={t("resources.system_configs.fields.config_value")}
-                value={typed}
-                onChange={(event) => setTyped(event.target.value)}
-                type={typeof config.config_value === "number" ? "number" : "text"}
-                multiline={typeof config.config_value !== "number"}
-                required
-                fullWidth
-                autoFocus
-                slotProps={{ htmlInput: { step: "any" } }}
-              />
-              {failure ? (
-                <Alert severity="error" sx={{ mt: 2 }}>
-                  {failure}
-                </Alert>
-              ) : null}
-            </DialogContent>
-            <DialogActions>
-              <Button onClick={close}>{t("ra.action.cancel")}</Button>
-              <Button type="submit" variant="contained">
-                {t("ra.action.save")}
-              </Button>
-            </DialogActions>
-          </form>
-        </Dialog>
-      ) : null}
-    </>
+    <FormDialog
+      title={config.config_key}
+      about={config.description}
+      confirm={t("ra.action.save")}
+      isSending={isSending}
+      failure={failure?.message ?? ""}
+      onSubmit={() => void save()}
+      onClose={close}
+    >
+      <Input
+        label={t("resources.system_configs.fields.config_value")}
+        value={typed}
+        onChange={(event) => setTyped(event.target.value)}
+        type={isNumber ? "number" : "text"}
+        multiline={!isNumber}
+        required
+        fullWidth
+        autoFocus
+        slotProps={{ htmlInput: { step: "any" } }}
+      />
+    </FormDialog>
   );
 }
 
 function ConfigHistory({ config }: { config: Row }) {
   const { t, number, moment } = useWords();
   const provider = useProvider();
-  const { data, error, refetch } = useQuery({
+  const query = useQuery({
     queryKey: ["system_config_history", "getManyReference", config.config_key],
     queryFn: async ({ signal }) => {
       const history = await provider.getManyReference("system_config_history", {
@@ -134,21 +131,22 @@ function ConfigHistory({ config }: { config: Row }) {
     },
   });
   return (
-    <Section title={t("hub.config.history")}>
-      {error ? <FailureNote error={error} retry={() => void refetch()} /> : null}
-      <Table
-        label={t("hub.config.history")}
-        rows={data?.rows ?? []}
-        keyOf={(row) => row.id}
-        columns={[
-          [t("resources.system_configs.fields.version"), (row) => number(row.version), true],
-          [t("hub.config.old"), (row) => <code>{configText(row.old_value)}</code>],
-          [t("hub.config.new"), (row) => <code>{configText(row.new_value)}</code>],
-          [t("resources.system_configs.fields.created_at"), (row) => moment(row.changed_at)],
-          [t("resources.agents.fields.full_name"), (row) => data?.names.get(row.changed_by) ?? t("hub.audit.system")],
-        ]}
-      />
-    </Section>
+    <QueryPart title={t("hub.config.history")} query={query}>
+      {({ rows, names }) => (
+        <Table
+          label={t("hub.config.history")}
+          rows={rows}
+          keyOf={(row) => row.id}
+          columns={[
+            [t("resources.system_configs.fields.version"), (row) => number(row.version), true],
+            [t("hub.config.old"), (row) => <code>{configText(row.old_value)}</code>],
+            [t("hub.config.new"), (row) => <code>{configText(row.new_value)}</code>],
+            [t("resources.system_configs.fields.created_at"), (row) => moment(row.changed_at)],
+            [t("resources.agents.fields.full_name"), (row) => names.get(row.changed_by) ?? t("hub.audit.system")],
+          ]}
+        />
+      )}
+    </QueryPart>
   );
 }
 
@@ -246,14 +244,14 @@ export function AuditList() {
 }
 
 export function MessageList() {
-  const { t, word, moment } = useWords();
+  const { word, moment, choices } = useWords();
   const states = ["HELD", "PENDING", "CLAIMED", "UNKNOWN", "SENT", "DELIVERED", "READ", "FAILED", "WITHDRAWN"];
   return (
     <HubList
       sort={{ field: "created_at", order: "DESC" }}
       rowClick={false}
       filters={[
-        <SelectInput key="status" source="status" choices={states.map((id) => ({ id, name: t(`hub.message_status.${id}`) }))} alwaysOn />,
+        <SelectInput key="status" source="status" choices={choices("hub.message_status", states)} alwaysOn />,
         <SelectInput key="channel" source="channel" choices={["WHATSAPP", "EMAIL"].map((id) => ({ id, name: id }))} alwaysOn />,
         <TextInput key="template" source="template" alwaysOn />,
       ]}

@@ -1,5 +1,4 @@
 import { Box, Button, Typography } from "@mui/material";
-import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { required, SelectInput, TextInput, Title } from "react-admin";
 import { Link } from "react-router-dom";
@@ -9,7 +8,8 @@ import { FailureNote } from "../components/FailureNote";
 import { To } from "../components/fields";
 import { HubCreate, HubEdit } from "../components/forms";
 import { useCanWrite } from "../components/HubList";
-import { useProvider, useWords } from "../components/hub";
+import { useWords } from "../components/hub";
+import { useRows } from "../components/query";
 import { NameInput } from "../components/references";
 import { type Node, tree } from "./tree";
 
@@ -22,13 +22,8 @@ interface Props {
 
 function TreePage({ view, parent, sort, more }: Props) {
   const { t } = useWords();
-  const provider = useProvider();
   const canWrite = useCanWrite(view);
-  const { data, error, refetch } = useQuery({
-    queryKey: [view, "getList", "tree"],
-    queryFn: ({ signal }) =>
-      provider.getList(view, { pagination: { page: 1, perPage: 1000 }, sort: { field: sort, order: "ASC" }, filter: {}, signal }),
-  });
+  const { data = [], error, refetch } = useRows(view, { sort: { field: sort, order: "ASC" }, perPage: 1000 });
   const title = t(`resources.${view}.name`, { smart_count: 2 });
   return (
     <Box sx={{ mt: 2 }}>
@@ -40,7 +35,7 @@ function TreePage({ view, parent, sort, more }: Props) {
       ) : null}
       {error ? <FailureNote error={error} retry={() => void refetch()} /> : null}
       <Box sx={{ bgcolor: "background.paper", boxShadow: 1, borderRadius: 1, p: 2 }}>
-        <Branch nodes={tree(data?.data ?? [], parent)} view={view} canWrite={canWrite} more={more} />
+        <Branch nodes={tree(data, parent)} view={view} canWrite={canWrite} more={more} />
       </Box>
     </Box>
   );

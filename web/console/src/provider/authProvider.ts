@@ -5,6 +5,7 @@ import type { AuthProvider } from "react-admin";
 
 /** Roles that the console is made for. */
 export const STAFF: readonly Role[] = ["agent", "admin", "superadmin"];
+export const HEADQUARTERS: readonly Role[] = ["admin", "superadmin"];
 
 /** What a role reads. Superadmins read what admins do, and this. */
 const AGENT = new Set([

@@ -14,7 +14,7 @@ export interface Conditions {
 
 const OPERATORS = new Set(["eq", "neq", "gt", "gte", "lt", "lte", "ilike", "in", "is", "not.is"]);
 
-/** A value within `or=(...)`: quoted, so that commas, dots and parentheses are text. */
+/** A value within `or=(...)` or `in.(...)`: quoted, so that commas, dots and parentheses are text. */
 export function quote(value: string): string {
   return `"${value.replace(/["\\]/g, "\\$&")}"`;
 }

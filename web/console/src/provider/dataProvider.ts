@@ -12,7 +12,7 @@ import type {
   UpdateParams,
 } from "react-admin";
 
-import { conditions, requireInner } from "./conditions";
+import { conditions, quote, requireInner } from "./conditions";
 import { CONFLICT, Failure } from "./failure";
 import { type View, type ViewName, viewOf } from "./views";
 
@@ -67,7 +67,7 @@ export interface ProviderOptions {
 function written(operator: string, value: unknown): unknown {
   if (operator !== "in") return value;
   const list = Array.isArray(value) ? value : [value];
-  return `(${list.map((one) => `"${String(one).replace(/["\\]/g, "\\$&")}"`).join(",")})`;
+  return `(${list.map((one) => quote(String(one))).join(",")})`;
 }
 
 /** Columns whose values differ; what is embedded or computed is never sent. */

@@ -26,6 +26,11 @@ export class Failure extends Error {
   }
 }
 
+/** What can be shown of anything that was raised. */
+export function sentence(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** A sentence for `code`, or undefined if only web/common knows the code. */
 export type OwnText = (code: string) => string | undefined;
 
@@ -33,8 +38,8 @@ export type OwnText = (code: string) => string | undefined;
 export function toFailure(error: unknown, language: Language, own: OwnText): Failure {
   if (error instanceof Failure) return error;
   const { status, code, details, isUnanswered } = asApiError(error);
-  const sentence = own(code) ?? errorText(error, language);
+  const text = own(code) ?? errorText(error, language);
   // A 429 and a page that does not exist are said in full; other details are names, numbers and amounts.
   const more = details && status !== 429 && status < 500 && status > 0 ? ` (${details})` : "";
-  return new Failure(sentence + more, status, { code, details, isUnanswered });
+  return new Failure(text + more, status, { code, details, isUnanswered });
 }
