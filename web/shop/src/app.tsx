@@ -44,9 +44,10 @@ function Content() {
     );
   }
   // A code is meant to be used, also while an account is signed in.
-  if (route.value.page === "shadow") return <Shadow />;
-  if (route.value.page === "reset") return <ResetPassword code={route.value.id} />;
-  if (route.value.page === "link") return <LinkSignIn code={route.value.id} />;
+  const { page, id: code } = route.value;
+  if (page === "shadow") return <Shadow key={code} token={code} />;
+  if (page === "reset") return <ResetPassword key={code} code={code} />;
+  if (page === "link") return <LinkSignIn key={code} code={code} />;
   const signedIn = account.value;
   if (!signedIn) return <SignIn />;
   // The key: another account begins with components of its own.

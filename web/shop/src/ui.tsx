@@ -107,7 +107,32 @@ export function useAction(): Action {
   return { ...state.value, run, clear: () => (state.value = { isRunning: false, error: undefined }) };
 }
 
-interface FieldProps {
+/** Fields and the button that sends them, with what went wrong between the two. */
+export function Form(props: {
+  confirm: string;
+  /** On the button while the call runs. */
+  running?: string;
+  action: Action;
+  onSubmit: () => void;
+  children: ComponentChildren;
+}) {
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        props.onSubmit();
+      }}
+    >
+      {props.children}
+      <Problem error={props.action.error} />
+      <button type="submit" class="primary wide" disabled={props.action.isRunning}>
+        {props.action.isRunning ? (props.running ?? t("sending")) : props.confirm}
+      </button>
+    </form>
+  );
+}
+
+export interface FieldProps {
   label: string;
   hint?: string;
   type?: "text" | "email" | "password" | "tel" | "date";

@@ -1,18 +1,16 @@
 import { receiveShadowToken } from "@alfa-hub/common/shadow";
 import { useEffect } from "preact/hooks";
 
-import { go, route } from "../route";
+import { go } from "../route";
 import { type Account, session, signOut, t } from "../state";
 import { Loading, Title, useAction, useLoad } from "../ui";
 
 /**
  * Where the console opens the shop for a partner: the token comes by postMessage from the window that opened this
- * one, or once as `#/shadow/<token>`. It leaves the address before anything else is done.
+ * one, or once as `#/shadow/<token>`.
  */
-export function Shadow() {
-  const given = route.value.id;
+export function Shadow({ token: given }: { token: string }) {
   const { data, error } = useLoad(async () => {
-    if (given) history.replaceState(null, "", "#/shadow");
     const token = given || (await receiveShadowToken());
     if (!token) return "missing";
     session.adoptShadow(token);

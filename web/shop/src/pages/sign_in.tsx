@@ -1,11 +1,12 @@
 import { ApiError } from "@alfa-hub/common/errors";
 import type { Role } from "@alfa-hub/common/session";
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 
 import { go } from "../route";
-import { chooseLanguage, explain, language, notice, session, sessionState, signOut, t } from "../state";
-import { Field, Loading, Problem, Title, useAction } from "../ui";
+import { chooseLanguage, explain, language, session, sessionState, signOut, t } from "../state";
+import { Field, type FieldProps, Form, Loading, Title, useAction } from "../ui";
 
 export function Languages() {
   return (
@@ -38,8 +39,39 @@ function Ended() {
   );
 }
 
-function Brand() {
-  return <p class="brand">Alfa Beauty</p>;
+/** A page for a person who is not signed in. */
+function Entrance({ title, children }: { title: string; children: ComponentChildren }) {
+  return (
+    <main class="narrow">
+      <p class="brand">Alfa Beauty</p>
+      <Title>{title}</Title>
+      {children}
+    </main>
+  );
+}
+
+/** A field that must be filled in, whose text is a signal. */
+function Entry({ text, ...field }: { text: Signal<string> } & Omit<FieldProps, "value" | "onText">) {
+  return <Field required {...field} value={text.value} onText={(typed) => (text.value = typed)} />;
+}
+
+function EmailEntry({ text }: { text: Signal<string> }) {
+  return <Entry label={t("email")} type="email" autoComplete="username" text={text} />;
+}
+
+function CodeEntry({ text, hint }: { text: Signal<string>; hint: string }) {
+  return <Entry label={t("code")} hint={hint} autoComplete="one-time-code" text={text} />;
+}
+
+/** For a person who has a code already. */
+function HaveCode({ onClick }: { onClick: () => void }) {
+  return (
+    <p>
+      <button type="button" class="link" onClick={onClick}>
+        {t("haveCode")}
+      </button>
+    </p>
+  );
 }
 
 /** Sign in with e-mail and password. A person who is a partner and staff is a partner here. */
@@ -57,37 +89,12 @@ export function SignIn() {
       }
     });
   return (
-    <main class="narrow">
-      <Brand />
-      <Title>{t("signIn")}</Title>
+    <Entrance title={t("signIn")}>
       <Ended />
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void submit();
-        }}
-      >
-        <Field
-          label={t("email")}
-          type="email"
-          autoComplete="username"
-          required
-          value={email.value}
-          onText={(text) => (email.value = text)}
-        />
-        <Field
-          label={t("password")}
-          type="password"
-          autoComplete="current-password"
-          required
-          value={password.value}
-          onText={(text) => (password.value = text)}
-        />
-        <Problem error={action.error} />
-        <button type="submit" class="primary wide" disabled={action.isRunning}>
-          {action.isRunning ? t("signingIn") : t("signIn")}
-        </button>
-      </form>
+      <Form confirm={t("signIn")} running={t("signingIn")} action={action} onSubmit={() => void submit()}>
+        <EmailEntry text={email} />
+        <Entry label={t("password")} type="password" autoComplete="current-password" text={password} />
+      </Form>
       <p>
         <a href="#/reset">{t("forgotPassword")}</a>
       </p>
@@ -95,7 +102,7 @@ export function SignIn() {
         <a href="#/link">{t("subdistSignIn")}</a>
       </p>
       <Languages />
-    </main>
+    </Entrance>
   );
 }
 
@@ -106,9 +113,6 @@ export function ResetPassword({ code }: { code: string }) {
   const password = useSignal("");
   const sent = useSignal(code !== "");
   const action = useAction();
-  useEffect(() => {
-    if (code) go("reset", true); // the code does not stay in the address
-  }, []);
   const request = () =>
     action.run(async () => {
       await session.call("request_password_reset", { email: email.value.trim() });
@@ -120,70 +124,32 @@ export function ResetPassword({ code }: { code: string }) {
       go("", true);
     }, t("passwordChanged"));
   return (
-    <main class="narrow">
-      <Brand />
-      <Title>{t("newPassword")}</Title>
+    <Entrance title={t("newPassword")}>
       {sent.value ? (
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            void reset();
-          }}
-        >
-          <Field
-            label={t("code")}
-            hint={t("codeHint")}
-            autoComplete="one-time-code"
-            required
-            value={token.value}
-            onText={(text) => (token.value = text)}
-          />
-          <Field
+        <Form confirm={t("savePassword")} action={action} onSubmit={() => void reset()}>
+          <CodeEntry text={token} hint={t("codeHint")} />
+          <Entry
             label={t("newPassword")}
             hint={t("passwordHint")}
             type="password"
             autoComplete="new-password"
-            required
             minLength={10}
-            value={password.value}
-            onText={(text) => (password.value = text)}
+            text={password}
           />
-          <Problem error={action.error} />
-          <button type="submit" class="primary wide" disabled={action.isRunning}>
-            {action.isRunning ? t("sending") : t("savePassword")}
-          </button>
-        </form>
+        </Form>
       ) : (
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            void request();
-          }}
-        >
-          <p>{t("resetExplained")}</p>
-          <Field
-            label={t("email")}
-            type="email"
-            autoComplete="username"
-            required
-            value={email.value}
-            onText={(text) => (email.value = text)}
-          />
-          <Problem error={action.error} />
-          <button type="submit" class="primary wide" disabled={action.isRunning}>
-            {action.isRunning ? t("sending") : t("sendCode")}
-          </button>
-          <p>
-            <button type="button" class="link" onClick={() => (sent.value = true)}>
-              {t("haveCode")}
-            </button>
-          </p>
-        </form>
+        <>
+          <Form confirm={t("sendCode")} action={action} onSubmit={() => void request()}>
+            <p>{t("resetExplained")}</p>
+            <EmailEntry text={email} />
+          </Form>
+          <HaveCode onClick={() => (sent.value = true)} />
+        </>
       )}
       <p>
         <a href="#/">{t("toSignIn")}</a>
       </p>
-    </main>
+    </Entrance>
   );
 }
 
@@ -193,23 +159,20 @@ export function LinkSignIn({ code }: { code: string }) {
   const token = useSignal(code);
   const sent = useSignal(false);
   const action = useAction();
-  const redeem = (value: string) =>
+  const redeem = () =>
     action.run(async () => {
-      await session.redeemLink(value.trim());
+      await session.redeemLink(token.value.trim());
       go("", true);
     });
   useEffect(() => {
-    if (!code) return;
-    go("link", true); // the code does not stay in the address
-    void redeem(code);
+    if (code) void redeem();
   }, []);
   const request = () =>
     action.run(async () => {
       await session.call("request_link", { whatsapp_number: number.value.trim() });
       sent.value = true;
-      notice.value = t("linkSent");
-    });
-  if (token.value && !sent.value && action.isRunning) {
+    }, t("linkSent"));
+  if (code && !sent.value && action.isRunning) {
     return (
       <main class="narrow">
         <Loading />
@@ -217,53 +180,25 @@ export function LinkSignIn({ code }: { code: string }) {
     );
   }
   return (
-    <main class="narrow">
-      <Brand />
-      <Title>{t("subdistSignIn")}</Title>
+    <Entrance title={t("subdistSignIn")}>
       <Ended />
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void (sent.value ? redeem(token.value) : request());
-        }}
+      <Form
+        confirm={sent.value ? t("signIn") : t("sendCode")}
+        action={action}
+        onSubmit={() => void (sent.value ? redeem() : request())}
       >
         {sent.value ? (
-          <Field
-            label={t("code")}
-            hint={t("linkSent")}
-            autoComplete="one-time-code"
-            required
-            value={token.value}
-            onText={(text) => (token.value = text)}
-          />
+          <CodeEntry text={token} hint={t("linkSent")} />
         ) : (
-          <Field
-            label={t("whatsappNumber")}
-            hint={t("whatsappHint")}
-            type="tel"
-            autoComplete="tel"
-            required
-            value={number.value}
-            onText={(text) => (number.value = text)}
-          />
+          <Entry label={t("whatsappNumber")} hint={t("whatsappHint")} type="tel" autoComplete="tel" text={number} />
         )}
-        <Problem error={action.error} />
-        <button type="submit" class="primary wide" disabled={action.isRunning}>
-          {action.isRunning ? t("sending") : sent.value ? t("signIn") : t("sendCode")}
-        </button>
-        {!sent.value && (
-          <p>
-            <button type="button" class="link" onClick={() => (sent.value = true)}>
-              {t("haveCode")}
-            </button>
-          </p>
-        )}
-      </form>
+      </Form>
+      {!sent.value && <HaveCode onClick={() => (sent.value = true)} />}
       <p>
         <a href="#/">{t("partnerSignIn")}</a>
       </p>
       <Languages />
-    </main>
+    </Entrance>
   );
 }
 
