@@ -14,13 +14,21 @@ const SHOWN = 100;
 
 type Answer = "ACCEPT" | "PROGRESS" | "DECLINE";
 
+/** Steps that cannot be undone, so that they ask once more, and their texts. */
+const STEPS = {
+  ship_order: { button: "ship", title: "shipTitle", text: "shipExplained", done: "shipped" },
+  complete_order: { button: "complete", title: "completeTitle", text: "completeExplained", done: "completed" },
+} as const;
+type Step = keyof typeof STEPS;
+const STEP_NAMES = Object.keys(STEPS) as Step[];
+
 async function readQueue(account: Account) {
   const [orders] = await Promise.all([
     unwrap(
       account.client
         .from("orders")
         .select(
-          "id, order_number, status, awaiting, awaiting_since, grand_total, submitted_at, sla_escalated, allowed_actions, order_items(quantity), delivery_contacts(business_name)",
+          "id, order_number, status, awaiting, awaiting_since, grand_total, allowed_actions, order_items(quantity), delivery_contacts(business_name)",
         )
         .in("status", ["SUBMITTED", "PROCESSING", "APPROVED", "SHIPPED"])
         .order("awaiting_since", { ascending: true, nullsFirst: false })
@@ -133,7 +141,7 @@ function Actions({ account, order, reload }: {
   order: Pick<QueueRow, "id" | "order_number" | "status" | "awaiting" | "allowed_actions">;
   reload: () => void;
 }) {
-  const asking = useSignal<"DECLINE" | "ship_order" | "complete_order" | undefined>(undefined);
+  const asking = useSignal<"DECLINE" | Step | undefined>(undefined);
   const action = useAction();
   const allowed = order.allowed_actions ?? [];
   const canAnswer = allowed.includes("respond_order");
@@ -152,8 +160,13 @@ function Actions({ account, order, reload }: {
         done,
       )
       .then(finish);
-  const step = (call: "ship_order" | "complete_order", done: string) =>
-    void action.run(() => unwrap(account.client.rpc(call, { order_id: order.id })), done).then(finish);
+  const step = (call: Step) =>
+    void action
+      .run(
+        () => unwrap(account.client.rpc(call, { order_id: order.id })),
+        t(STEPS[call].done, { number: order.order_number }),
+      )
+      .then(finish);
 
   return (
     <>
@@ -179,26 +192,17 @@ function Actions({ account, order, reload }: {
             {t("accept")}
           </button>
         )}
-        {allowed.includes("ship_order") && (
+        {STEP_NAMES.filter((call) => allowed.includes(call)).map((call) => (
           <button
+            key={call}
             type="button"
             class="primary"
             disabled={action.isRunning}
-            onClick={() => (asking.value = "ship_order")}
+            onClick={() => (asking.value = call)}
           >
-            {t("ship")}
+            {t(STEPS[call].button)}
           </button>
-        )}
-        {allowed.includes("complete_order") && (
-          <button
-            type="button"
-            class="primary"
-            disabled={action.isRunning}
-            onClick={() => (asking.value = "complete_order")}
-          >
-            {t("complete")}
-          </button>
-        )}
+        ))}
       </div>
       {asking.value === "DECLINE" && (
         <Ask
@@ -213,26 +217,17 @@ function Actions({ account, order, reload }: {
           onClose={() => (asking.value = undefined)}
         />
       )}
-      {asking.value === "ship_order" && (
+      {STEP_NAMES.filter((call) => call === asking.value).map((call) => (
         <Ask
-          title={t("shipTitle", { number: order.order_number })}
-          text={t("shipExplained")}
-          confirm={t("ship")}
+          key={call}
+          title={t(STEPS[call].title, { number: order.order_number })}
+          text={t(STEPS[call].text)}
+          confirm={t(STEPS[call].button)}
           action={action}
-          onConfirm={() => step("ship_order", t("shipped", { number: order.order_number }))}
+          onConfirm={() => step(call)}
           onClose={() => (asking.value = undefined)}
         />
-      )}
-      {asking.value === "complete_order" && (
-        <Ask
-          title={t("completeTitle", { number: order.order_number })}
-          text={t("completeExplained")}
-          confirm={t("complete")}
-          action={action}
-          onConfirm={() => step("complete_order", t("completed", { number: order.order_number }))}
-          onClose={() => (asking.value = undefined)}
-        />
-      )}
+      ))}
     </>
   );
 }
