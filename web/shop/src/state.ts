@@ -6,7 +6,7 @@ import commonEn from "@alfa-hub/common/texts/en";
 import commonId from "@alfa-hub/common/texts/id";
 import { effect, type Signal, signal } from "@preact/signals";
 
-import { type Basket, emptyBasket } from "./basket";
+import { type Basket, emptyBasket, withLines } from "./basket";
 import { clearBaskets, loadBasket, saveBasket } from "./basket_store";
 import type { Catalogue } from "./catalogue";
 import en from "./texts/en";
@@ -70,6 +70,9 @@ export class Account {
   readonly stock = signal<Map<string, Stock>>(new Map());
   readonly configs = signal<Configs>({});
   #loaded = 0;
+  /** Whether the stored basket was read; what is stored before that would replace it. */
+  #isBasketOpen = false;
+  #me: Promise<void> | undefined;
   readonly #channel = "BroadcastChannel" in globalThis ? new BroadcastChannel("alfa-hub.shop.basket") : undefined;
 
   constructor(
@@ -84,23 +87,45 @@ export class Account {
     return this.identity.isShadow ? `shadow:${this.identity.subject}` : this.identity.subject;
   }
 
-  /** Take over the stored basket, unless it was changed here meanwhile: what is stored is then the older one. */
+  /** Take up the stored basket. What was put into the new one before it was read is added. */
+  async openBasket(): Promise<void> {
+    const stored = await loadBasket(this.basketKey);
+    this.#isBasketOpen = true;
+    const early = this.basket.peek();
+    if (early.isPending) await this.#keepBasket(); // it was sent under its key
+    else if (early.lines.length) await this.setBasket(withLines(stored, early.lines));
+    else this.basket.value = stored;
+  }
+
+  /** Follow another tab, unless the basket was changed here meanwhile: what is stored is then the older one. */
   async readBasket(): Promise<void> {
     const before = this.basket.peek();
     const stored = await loadBasket(this.basketKey);
-    if (this.basket.peek() === before) this.basket.value = stored;
+    if (this.#isBasketOpen && this.basket.peek() === before) this.basket.value = stored;
   }
 
   /** Change the basket and keep it; other tabs of the account follow. */
   async setBasket(basket: Basket): Promise<void> {
     if (basket === this.basket.value) return;
     this.basket.value = basket;
-    await saveBasket(this.basketKey, basket);
+    if (this.#isBasketOpen) await this.#keepBasket();
+  }
+
+  async #keepBasket(): Promise<void> {
+    await saveBasket(this.basketKey, this.basket.peek());
     this.#channel?.postMessage(null);
   }
 
-  async readMe(): Promise<void> {
-    this.me.value = (await unwrap(this.client.rpc("me"))) as Row<"me">;
+  /** Read the profile; who asks while it is read gets the same answer. */
+  readMe(): Promise<void> {
+    this.#me ??= unwrap(this.client.rpc("me"))
+      .then((me) => {
+        this.me.value = me as Row<"me">;
+      })
+      .finally(() => {
+        this.#me = undefined;
+      });
+    return this.#me;
   }
 
   async readConfigs(): Promise<void> {
@@ -159,7 +184,7 @@ export async function start(api: string): Promise<void> {
     if (state.status === "signed-in") {
       const opened = new Account(client, state.identity);
       account.value = opened;
-      void opened.readBasket();
+      void opened.openBasket();
     }
     sessionState.value = state;
   });
