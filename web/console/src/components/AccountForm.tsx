@@ -1,15 +1,9 @@
+import { ACCOUNT_FIELDS } from "@alfa-hub/common/account_fields";
 import { Alert, Button, Stack, TextField } from "@mui/material";
 import type { ReactNode } from "react";
 
-const KINDS = {
-  email: { type: "email", autoComplete: "username" },
-  password: { type: "password", autoComplete: "current-password" },
-  new_password: { type: "password", autoComplete: "new-password", slotProps: { htmlInput: { minLength: 10 } } },
-  code: { autoComplete: "one-time-code" },
-} as const;
-
 interface FieldProps {
-  kind: keyof typeof KINDS;
+  kind: keyof typeof ACCOUNT_FIELDS;
   label: string;
   autoFocus?: boolean;
   value: string;
@@ -18,7 +12,16 @@ interface FieldProps {
 
 /** A field of a form about an account; browsers fill it in by its kind. */
 export function AccountField({ kind, onText, ...field }: FieldProps) {
-  return <TextField required {...KINDS[kind]} {...field} onChange={(event) => onText(event.target.value)} />;
+  const { minLength, ...known } = ACCOUNT_FIELDS[kind];
+  return (
+    <TextField
+      required
+      {...known}
+      {...field}
+      onChange={(event) => onText(event.target.value)}
+      slotProps={{ htmlInput: { minLength } }}
+    />
+  );
 }
 
 interface FormProps {

@@ -131,7 +131,7 @@ function Reset({ done }: { done: () => void }) {
         onText={(token) => setValues({ ...values, token })}
       />
       <AccountField
-        kind="new_password"
+        kind="newPassword"
         label={t("hub.login.new_password")}
         value={values.password}
         onText={(password) => setValues({ ...values, password })}

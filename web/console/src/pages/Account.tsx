@@ -39,7 +39,7 @@ export function Account() {
             onText={(current) => setValues({ ...values, current })}
           />
           <AccountField
-            kind="new_password"
+            kind="newPassword"
             label={t("hub.login.new_password")}
             value={values.next}
             onText={(next) => setValues({ ...values, next })}

@@ -1,3 +1,4 @@
+import { ACCOUNT_FIELDS } from "@alfa-hub/common/account_fields";
 import { ApiError } from "@alfa-hub/common/errors";
 import type { Role } from "@alfa-hub/common/session";
 import { type Signal, useSignal } from "@preact/signals";
@@ -56,11 +57,11 @@ function Entry({ text, ...field }: { text: Signal<string> } & Omit<FieldProps, "
 }
 
 function EmailEntry({ text }: { text: Signal<string> }) {
-  return <Entry label={t("email")} type="email" autoComplete="username" text={text} />;
+  return <Entry label={t("email")} {...ACCOUNT_FIELDS.email} text={text} />;
 }
 
 function CodeEntry({ text, hint }: { text: Signal<string>; hint: string }) {
-  return <Entry label={t("code")} hint={hint} autoComplete="one-time-code" text={text} />;
+  return <Entry label={t("code")} hint={hint} {...ACCOUNT_FIELDS.code} text={text} />;
 }
 
 /** For a person who has a code already. */
@@ -93,7 +94,7 @@ export function SignIn() {
       <Ended />
       <Form confirm={t("signIn")} running={t("signingIn")} action={action} onSubmit={() => void submit()}>
         <EmailEntry text={email} />
-        <Entry label={t("password")} type="password" autoComplete="current-password" text={password} />
+        <Entry label={t("password")} {...ACCOUNT_FIELDS.password} text={password} />
       </Form>
       <p>
         <a href="#/reset">{t("forgotPassword")}</a>
@@ -128,14 +129,7 @@ export function ResetPassword({ code }: { code: string }) {
       {sent.value ? (
         <Form confirm={t("savePassword")} action={action} onSubmit={() => void reset()}>
           <CodeEntry text={token} hint={t("codeHint")} />
-          <Entry
-            label={t("newPassword")}
-            hint={t("passwordHint")}
-            type="password"
-            autoComplete="new-password"
-            minLength={10}
-            text={password}
-          />
+          <Entry label={t("newPassword")} hint={t("passwordHint")} {...ACCOUNT_FIELDS.newPassword} text={password} />
         </Form>
       ) : (
         <>
