@@ -30,6 +30,17 @@ class Site:
         """A superuser's connection to the database, in autocommit."""
         return psycopg.connect(self.gateway.database_url, autocommit=True)
 
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query as a superuser; none for a command."""
+        with self.connect() as conn:
+            cursor = conn.execute(query.encode(), values)
+            return cursor.fetchall() if cursor.description else []
+
+    def value(self, query: str, *values: Any) -> Any:
+        """The first column of the first row, or None."""
+        found = self.rows(query, *values)
+        return found[0][0] if found else None
+
     def rpc(self, token: str, call: str, **arguments: Any) -> Any:
         """Call a function through the pages' origin; fails unless it succeeds."""
         answer = httpx.post(

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 from hub.cluster import Cluster
 from hub.seed import load
 from tests.support import test_cluster
+from tests.support.browser import Person, person
 from tests.support.gateway import running_gateway
 from tests.support.pages import Site, running_pages
 
@@ -43,3 +44,10 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
     yield launched
     launched.close()
+
+
+@pytest.fixture
+def someone(browser: Browser, site: Site, request: pytest.FixtureRequest) -> Iterator[Person]:
+    """A browser that is not signed in, or signs out; VIEWPORT of the module is its size."""
+    with person(browser, site, request.module.VIEWPORT) as made:
+        yield made

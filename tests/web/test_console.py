@@ -28,6 +28,7 @@ from tests.support.browser import (
 from tests.support.pages import Site
 
 APPS = ("shop", "console")
+VIEWPORT = DESKTOP
 ADMIN = "dewi@alfabeauty.example"
 SUPERADMIN = "ratna@alfabeauty.example"
 AGENT = "rizky@alfabeauty.example"
@@ -50,14 +51,10 @@ class Desk:
     site: Site
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self.site.connect() as conn:
-            cursor = conn.execute(query.encode(), values)
-            return cursor.fetchall() if cursor.description else []
+        return self.site.rows(query, *values)
 
     def value(self, query: str, *values: Any) -> Any:
-        """The first column of the first row, or None."""
-        found = self.rows(query, *values)
-        return found[0][0] if found else None
+        return self.site.value(query, *values)
 
     def as_role(self, role: str, sub: object, call: str, **arguments: Any) -> Row:
         """Call a function as an account."""
@@ -125,13 +122,6 @@ def partner(partners: Iterator[str]) -> str:
     return next(partners)
 
 
-@pytest.fixture
-def someone(browser: Browser, site: Site) -> Iterator[Person]:
-    """A browser that is not signed in, or signs out."""
-    with person(browser, site, DESKTOP) as made:
-        yield made
-
-
 @pytest.fixture(scope="module")
 def staff(browser: Browser, site: Site) -> Iterator[Callable[[str], tuple[Person, Page]]]:
     """A function that returns the browser of one of the staff, in which they stay signed in."""
@@ -140,7 +130,7 @@ def staff(browser: Browser, site: Site) -> Iterator[Callable[[str], tuple[Person
 
         def at(email: str) -> tuple[Person, Page]:
             if email not in opened:
-                them = stack.enter_context(person(browser, site, DESKTOP))
+                them = stack.enter_context(person(browser, site, VIEWPORT))
                 them.sign_in(email, PASSWORD, "console")
                 opened[email] = them, them.open("console/#/account")
             return opened[email]

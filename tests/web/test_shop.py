@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from hub import pages
 from hub.seed import PASSWORD
@@ -22,12 +22,12 @@ from tests.support.browser import (
     axe_findings,
     is_wider_than_screen,
     lose_answer,
-    person,
     refuse,
 )
 from tests.support.pages import Site
 
 APPS = ("shop",)
+VIEWPORT = PHONE
 SKU = "KRN-PRM-08"
 """A product with a quantity discount from 12 units on."""
 
@@ -42,37 +42,29 @@ class Partner:
 
 
 def _partners(site: Site, condition: str) -> Iterator[Partner]:
-    with site.connect() as conn:
-        rows = conn.execute(
-            "select p.id::text, p.email, p.business_name from app.partners p join app.regions r"
-            f" on r.id = p.region_id where {condition} and p.is_active"
-            " and not exists (select from app.orders o where o.partner_id = p.id) order by p.id"
-        ).fetchall()
+    rows = site.rows(
+        "select p.id::text, p.email, p.business_name from app.partners p join app.regions r"
+        f" on r.id = p.region_id where {condition} and p.is_active"
+        " and not exists (select from app.orders o where o.partner_id = p.id) order by p.id"
+    )
     return (Partner(*row) for row in rows)
 
 
 @pytest.fixture(scope="module")
 def partners(site: Site) -> Iterator[Partner]:
     """Partners of the demo data, one after another."""
-    return _partners(site, "r.code not like 'ID-JB%'")
+    return _partners(site, "r.code not like 'ID-JB%%'")
 
 
 @pytest.fixture(scope="module")
 def partners_of_rizky(site: Site) -> Iterator[Partner]:
     """Partners in the regions of the agent Rizky, who are not in `partners`."""
-    return _partners(site, "r.code like 'ID-JB%'")
+    return _partners(site, "r.code like 'ID-JB%%'")
 
 
 @pytest.fixture
 def partner(partners: Iterator[Partner]) -> Partner:
     return next(partners)
-
-
-@pytest.fixture
-def someone(browser: Browser, site: Site) -> Iterator[Person]:
-    """Somewhere, a phone that is not signed in."""
-    with person(browser, site, PHONE) as made:
-        yield made
 
 
 @pytest.fixture
@@ -82,16 +74,8 @@ def salon(someone: Person, partner: Partner) -> Person:
     return someone
 
 
-def sql(site: Site, query: str, *values: Any) -> Any:
-    """The first column of the first row, if there is one."""
-    with site.connect() as conn:
-        cursor = conn.execute(query.encode(), values)
-        row = cursor.fetchone() if cursor.description else None
-        return row[0] if row else None
-
-
 def order_count(site: Site, partner: Partner) -> int:
-    return int(sql(site, "select count(*) from app.orders where partner_id = %s", partner.id))
+    return int(site.value("select count(*) from app.orders where partner_id = %s", partner.id))
 
 
 def put_in_basket(page: Page, sku: str = SKU, quantity: int = 1) -> None:
@@ -139,7 +123,7 @@ def test_salon_signs_in_and_orders_with_four_taps(someone: Person, site: Site, p
     order = expect_order_page(page)
     assert page.evaluate("window.taps") == 4
     expect(page.get_by_text("Terkirim, menunggu jawaban sub-distributor").first).to_be_visible()
-    assert sql(site, "select partner_id::text from app.orders where id = %s", order) == partner.id
+    assert site.value("select partner_id::text from app.orders where id = %s", order) == partner.id
     page.get_by_role("link", name="Katalog").click()
     expect(page.locator(".basket-bar")).to_have_count(0)
 
@@ -235,18 +219,18 @@ def test_order_is_cancelled_with_a_reason_and_ordered_again(salon: Person, site:
     page.get_by_role("dialog").get_by_role("button", name="Batalkan pesanan").click()
     expect(page.get_by_text("Alasan: Salah pesan")).to_be_visible()
     expect(page.get_by_role("button", name="Batalkan pesanan")).to_have_count(0)
-    assert sql(site, "select status::text from app.orders where id = %s", order) == "CANCELLED"
+    assert site.value("select status::text from app.orders where id = %s", order) == "CANCELLED"
     page.get_by_role("button", name="Pesan lagi").click()
     expect(page.get_by_role("spinbutton", name="Jumlah")).to_have_value("2")
 
 
 def admin_token(site: Site) -> str:
-    return site.gateway.token("admin", sql(site, "select id from app.agents where role = 'ADMIN' limit 1"))
+    return site.gateway.token("admin", site.value("select id from app.agents where role = 'ADMIN' limit 1"))
 
 
 def settle(site: Site, order: str) -> None:
     """Take an order through acceptance and approval as staff."""
-    subdist = sql(site, "select routed_to_subdist_id from app.orders where id = %s", order)
+    subdist = site.value("select routed_to_subdist_id from app.orders where id = %s", order)
     site.rpc(site.gateway.token("subdist", subdist), "respond_order", order_id=order, decision="ACCEPT")
     site.rpc(admin_token(site), "approve_order", order_id=order)
 
@@ -271,8 +255,8 @@ def test_invoice_is_listed_paid_and_part_of_the_statement(salon: Person, site: S
 
 def settle_payment(site: Site, order: str) -> None:
     """Pay the invoice of an order in full."""
-    invoice, due = sql(
-        site, "select array[id::text, amount_due::text] from app.invoices where order_id = %s", order
+    invoice, due = site.value(
+        "select array[id::text, amount_due::text] from app.invoices where order_id = %s", order
     )
     site.rpc(
         admin_token(site),
@@ -302,7 +286,7 @@ def test_reward_is_redeemed_once_although_the_answer_was_lost(
     dialog.get_by_role("button", name="Tukar").click()
     expect(page.get_by_text("Menunggu dikirim")).to_have_count(1)
     expect(page.locator(".sum")).to_contain_text("300")
-    assert sql(site, "select count(*) from app.redemptions where partner_id = %s", partner.id) == 1
+    assert site.value("select count(*) from app.redemptions where partner_id = %s", partner.id) == 1
 
 
 def test_draft_is_submitted_after_consent_to_a_higher_price(
@@ -318,7 +302,7 @@ def test_draft_is_submitted_after_consent_to_a_higher_price(
     expect(page.get_by_role("alert")).to_contain_text("Harga naik")
     page.get_by_role("button", name="Setuju, kirim dengan total Rp999.000").click()
     expect(page.get_by_text("menunggu jawaban sub-distributor").first).to_be_visible()
-    assert sql(site, "select status::text from app.orders where id = %s", draft) == "SUBMITTED"
+    assert site.value("select status::text from app.orders where id = %s", draft) == "SUBMITTED"
 
 
 def test_points_pay_a_part_of_the_order(salon: Person, site: Site, partner: Partner) -> None:
@@ -328,7 +312,7 @@ def test_points_pay_a_part_of_the_order(salon: Person, site: Site, partner: Part
     expect(page.get_by_text("Dibayar 100 poin")).to_be_visible()
     submit_button(page).click()
     order = expect_order_page(page)
-    assert sql(site, "select points_used from app.orders where id = %s", order) == 100
+    assert site.value("select points_used from app.orders where id = %s", order) == 100
 
 
 def test_account_shows_who_serves_the_partner(salon: Person) -> None:
@@ -371,28 +355,26 @@ def test_double_tap_makes_one_order(salon: Person, site: Site, partner: Partner)
 def test_price_rise_is_shown_and_needs_a_second_consent(salon: Person, site: Site, partner: Partner) -> None:
     sku = "ARN-EYE-02"
     page = basket_with(salon, sku=sku)
-    tier = sql(site, "select tier::text from app.partners where id = %s", partner.id)
-    sql(
-        site,
+    tier = site.value("select tier::text from app.partners where id = %s", partner.id)
+    site.value(
         "update app.tier_prices set effective_until = now() where effective_until is null and tier = %s"
         " and product_id = (select id from app.products where sku = %s)",
         tier,
         sku,
     )
-    sql(site, "update app.products set base_price = 999000 where sku = %s", sku)
+    site.value("update app.products set base_price = 999000 where sku = %s", sku)
     submit_button(page).click()
     expect(page.get_by_role("alert")).to_contain_text("menjadi Rp999.000")
     assert order_count(site, partner) == 0
     page.get_by_role("button", name="Setuju, kirim dengan total Rp999.000").click()
     order = expect_order_page(page)
-    assert sql(site, "select grand_total from app.orders where id = %s", order) == 999_000
+    assert site.value("select grand_total from app.orders where id = %s", order) == 999_000
 
 
 def test_missing_stock_is_marked_with_what_is_left(salon: Person, site: Site) -> None:
     sku = "ARN-EYE-03"
     page = basket_with(salon, 5, sku)
-    sql(
-        site,
+    site.value(
         "update app.inventory set erp_stock = 2, safety_buffer = 0, reserved = 0"
         " where product_id = (select id from app.products where sku = %s)",
         sku,
@@ -410,7 +392,7 @@ def test_withdrawn_product_is_marked_and_can_be_removed(salon: Person, site: Sit
     page = salon.open()
     put_in_basket(page, sku)
     put_in_basket(page)
-    sql(site, "update app.products set is_active = false where sku = %s", sku)
+    site.value("update app.products set is_active = false where sku = %s", sku)
     page.get_by_role("link", name="Keranjang").click()
     expect(page.get_by_role("alert")).to_contain_text("tidak dijual lagi")
     page.locator(".card.marked").get_by_role("button", name="Hapus").click()
@@ -420,7 +402,7 @@ def test_withdrawn_product_is_marked_and_can_be_removed(salon: Person, site: Sit
 def test_credit_limit_warns_under_flag_and_refuses_under_block(
     salon: Person, site: Site, partner: Partner
 ) -> None:
-    sql(site, "update app.partners set credit_limit = 1000 where id = %s", partner.id)
+    site.value("update app.partners set credit_limit = 1000 where id = %s", partner.id)
     page = basket_with(salon)
     expect(page.get_by_text("melampaui batas kredit")).to_be_visible()
     page.route("**/rpc/submit_order", refuse(402, "CREDIT_LIMIT_EXCEEDED"), times=1)
@@ -581,8 +563,7 @@ def test_password_is_reset_with_the_code_of_the_mail(someone: Person, site: Site
     page.get_by_label("Email").fill(partner.email)
     page.get_by_role("button", name="Kirim kode").click()
     expect(page.get_by_label("Kode")).to_be_visible()
-    code = sql(
-        site,
+    code = site.value(
         "select variables ->> 'token' from app.messages where template = 'password_reset'"
         " and recipient_id = %s order by created_at desc limit 1",
         partner.id,
@@ -609,7 +590,7 @@ def test_staff_are_sent_to_the_console(someone: Person) -> None:
 
 
 def shadow_token(site: Site, partner: Partner) -> str:
-    agent = sql(site, "select id from app.agents where email = 'rizky@alfabeauty.example'")
+    agent = site.value("select id from app.agents where email = 'rizky@alfabeauty.example'")
     answer = site.rpc(site.gateway.token("agent", agent), "start_shadow_session", partner_id=partner.id)
     return str(answer["access_token"])
 
@@ -632,7 +613,7 @@ def test_agent_orders_for_a_partner_in_one_tab(
     page.get_by_role("link", name="Keranjang").click()
     submit_button(page).click()
     order = expect_order_page(page)
-    assert sql(site, "select submission_type::text from app.orders where id = %s", order) == "AGENT_ASSISTED"
+    assert site.value("select submission_type::text from app.orders where id = %s", order) == "AGENT_ASSISTED"
     page.locator(".shadow").get_by_role("button", name="Akhiri").click()
     expect(page.locator(".shadow")).to_have_count(0)
     own_tab.reload()
@@ -676,8 +657,8 @@ def submit_order(site: Site, partners: Iterator[Partner]) -> Callable[[], tuple[
         token = site.gateway.token("partner", next(partners).id)
         body = {"items": [{"sku": SKU, "quantity": 1}], "notes": XSS, "idempotency_key": str(uuid4())}
         order = site.rpc(token, "submit_order", **body)
-        return order["id"], order["routed_to_subdist_id"] or sql(
-            site, "select routed_to_subdist_id from app.orders where id = %s", order["id"]
+        return order["id"], order["routed_to_subdist_id"] or site.value(
+            "select routed_to_subdist_id from app.orders where id = %s", order["id"]
         )
 
     return submit
@@ -685,13 +666,12 @@ def submit_order(site: Site, partners: Iterator[Partner]) -> Callable[[], tuple[
 
 def link_code(site: Site, subdist: Any) -> str:
     """Ask for a sign-in link; returns the code of its message."""
-    number = sql(site, "select whatsapp_number from app.sub_distributors where id = %s", subdist)
+    number = site.value("select whatsapp_number from app.sub_distributors where id = %s", subdist)
     answer = httpx.post(
         f"{site.url}api/rpc/request_link", json={"whatsapp_number": number}, trust_env=False, timeout=30
     )
     assert answer.status_code == 200, answer.text
-    code = sql(
-        site,
+    code = site.value(
         "select variables ->> 'token' from app.messages where template = 'sign_in_link'"
         " and recipient_id = %s order by created_at desc limit 1",
         subdist,
@@ -700,7 +680,7 @@ def link_code(site: Site, subdist: Any) -> str:
 
 
 def card_of(page: Page, site: Site, order: str) -> Any:
-    number = sql(site, "select order_number from app.orders where id = %s", order)
+    number = site.value("select order_number from app.orders where id = %s", order)
     return page.locator(".card", has_text=number)
 
 
@@ -725,7 +705,7 @@ def test_subdist_works_off_an_order_from_the_link_to_delivery(
     card.get_by_role("button", name="Sudah sampai").click()
     page.get_by_role("dialog").get_by_role("button", name="Sudah sampai").click()
     expect(card).to_have_count(0)
-    assert sql(site, "select status::text from app.orders where id = %s", order) == "COMPLETED"
+    assert site.value("select status::text from app.orders where id = %s", order) == "COMPLETED"
 
 
 def test_used_link_is_refused_and_another_can_be_requested(
@@ -736,7 +716,7 @@ def test_used_link_is_refused_and_another_can_be_requested(
     httpx.post(f"{site.url}api/rpc/redeem_link", json={"token": code}, trust_env=False, timeout=30)
     page = someone.open(f"#/link/{code}")
     expect(page.get_by_role("alert")).to_contain_text("Tautan atau kode tidak berlaku lagi")
-    number = sql(site, "select whatsapp_number from app.sub_distributors where id = %s", subdist)
+    number = site.value("select whatsapp_number from app.sub_distributors where id = %s", subdist)
     page.get_by_label("Nomor WhatsApp").fill(number)
     page.get_by_role("button", name="Kirim kode").click()
     expect(page.get_by_label("Kode")).to_be_visible()
@@ -767,7 +747,7 @@ def test_subdist_declines_with_a_reason(warehouse: tuple[Person, str], site: Sit
     dialog.get_by_role("button", name="Tolak").click()
     expect(page.get_by_role("heading", name="tidak lagi di antrean Anda")).to_be_visible()
     note = "select note from app.order_events where order_id = %s and event = 'RESPONSE'"
-    assert sql(site, note, order) == "DECLINE: Truk rusak"
+    assert site.value(note, order) == "DECLINE: Truk rusak"
 
 
 def test_late_order_shows_that_headquarters_was_notified(warehouse: tuple[Person, str], site: Site) -> None:
@@ -806,8 +786,8 @@ def assert_usable(page: Page, what: str) -> None:
 
 def test_pages_are_accessible_and_show_markup_as_text(salon: Person, site: Site, partner: Partner) -> None:
     sku = "ARN-EYE-01"
-    sql(site, "update app.partners set business_name = %s where id = %s", XSS, partner.id)
-    sql(site, "update app.products set name = %s, description = %s where sku = %s", XSS, XSS, sku)
+    site.value("update app.partners set business_name = %s where id = %s", XSS, partner.id)
+    site.value("update app.products set name = %s, description = %s where sku = %s", XSS, XSS, sku)
     give_points(site, partner, 5000)
     page = salon.open()
     put_in_basket(page, sku)
