@@ -2707,7 +2707,7 @@ begin
       partner_id, redemption_id, type, points, description, created_by
     ) values (
       v_redemption.partner_id, p_redemption_id, 'ADJUSTED', v_redemption.points_spent,
-      'redemption cancelled', auth.current_agent_id()
+      'penukaran dibatalkan', auth.current_agent_id()
     );
   end if;
   perform app.enqueue_message(
@@ -3171,7 +3171,7 @@ begin
   -- The order lives on and is to be billed again.
   perform app.use_credit(v_invoice.partner_id, v_invoice.amount);
   perform app.settle_points(
-    v_invoice.order_id, p_invoice_id, v_invoice.invoice_number || ' cancelled');
+    v_invoice.order_id, p_invoice_id, v_invoice.invoice_number || ' dibatalkan');
 end $$;
 
 COMMENT ON FUNCTION app.cancel_invoice(p_invoice_id uuid, p_reason text) IS 'Cancels an invoice, also after shipping: its amount is unbilled again, and its vested points are taken back. A repeat with the same reason changes nothing. Raises NOT_FOUND, INVOICE_CLOSED';
@@ -7132,7 +7132,7 @@ begin
   if v_status = 'FAILED' then
     if v_message.status = 'SENT' then
       perform app.message_failed(
-        v_message.id, coalesce(p_error_code, 'reported failed'), false, true);
+        v_message.id, coalesce(p_error_code, 'FAILED'), false, true);
     end if;
   elsif array_position(v_stages, v_status) > array_position(v_stages, v_message.status::text) then
     update app.messages as m set
@@ -9828,7 +9828,8 @@ begin
   )
   select
     o.partner_id, o.id, 'ADJUSTED', o.points_used,
-    format('%s %s', o.order_number, lower(o.status::text)), auth.current_agent_id()
+    o.order_number || case o.status when 'REJECTED' then ' ditolak' else ' dibatalkan' end,
+    auth.current_agent_id()
   from app.orders as o where o.id = p_order_id and o.points_used > 0;
 end $$;
 
@@ -9874,7 +9875,7 @@ begin
     v_invoice_id, 'REVERSAL', -v_payment.amount, v_payment.payment_method,
     v_payment.reference_number, v_reason, now(), p_payment_id);
   perform app.settle_points(
-    v_invoice.order_id, v_invoice_id, v_invoice.invoice_number || ' payment reversed');
+    v_invoice.order_id, v_invoice_id, v_invoice.invoice_number || ' pembayaran dibatalkan');
   -- what the ERP reported as taken back is settled by this
   delete from app.erp_quarantine as a
   where a.reason = 'TAKEN_BACK'
@@ -10661,7 +10662,7 @@ begin
   from app.invoices as i where i.order_id = p_order_id
   order by i.created_at desc, i.id desc limit 1;
   if found then
-    perform app.settle_points(p_order_id, v_invoice.id, v_invoice.invoice_number || ' cancelled');
+    perform app.settle_points(p_order_id, v_invoice.id, v_invoice.invoice_number || ' dibatalkan');
   end if;
 end $$;
 
@@ -15024,7 +15025,7 @@ UNION ALL
     NULL::uuid AS subdist_id,
     NULL::numeric AS amount,
     r.created_at AS waiting_since,
-    (r.points_spent || ' points'::text) AS details
+    (r.points_spent)::text AS details
    FROM (app.redemptions r
      JOIN app.redemption_catalog c ON ((c.id = r.catalog_item_id)))
   WHERE (r.status = 'PENDING'::app.redemption_status_enum);
@@ -15158,7 +15159,7 @@ COMMENT ON COLUMN api.work_queue.waiting_since IS 'Since when it has been waitin
 
 COMMENT ON COLUMN api.work_queue.due_at IS 'When admins are reminded, or were; null where headquarters has no clock';
 
-COMMENT ON COLUMN api.work_queue.details IS 'Reason of the limit, cancellation, escalation, failure or quarantine; points of a redemption';
+COMMENT ON COLUMN api.work_queue.details IS 'A code (OVER_LIMIT: of the reason; MESSAGE: of the provider''s error), a number (REDEMPTION: points), text as it was entered or in Indonesian (REFUND: reason of the cancellation; ESCALATION: its reason), or why a row was refused (QUARANTINE: an error code or a sentence)';
 
 CREATE VIEW app.account_bookings AS
  SELECT i.partner_id,

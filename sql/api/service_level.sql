@@ -102,7 +102,9 @@ comment on column api.work_queue.waiting_since is 'Since when it has been waitin
 comment on column api.work_queue.due_at is
   'When admins are reminded, or were; null where headquarters has no clock';
 comment on column api.work_queue.details is
-  'Reason of the limit, cancellation, escalation, failure or quarantine; points of a redemption';
+  'A code (OVER_LIMIT: of the reason; MESSAGE: of the provider''s error), a number (REDEMPTION: '
+  'points), text as it was entered or in Indonesian (REFUND: reason of the cancellation; '
+  'ESCALATION: its reason), or why a row was refused (QUARANTINE: an error code or a sentence)';
 
 grant execute on function api.acknowledge_escalation(uuid) to agent, admin;
 grant select on api.sla_escalation_logs to agent, admin;

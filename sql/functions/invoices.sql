@@ -290,7 +290,7 @@ begin
   -- The order lives on and is to be billed again.
   perform app.use_credit(v_invoice.partner_id, v_invoice.amount);
   perform app.settle_points(
-    v_invoice.order_id, p_invoice_id, v_invoice.invoice_number || ' cancelled');
+    v_invoice.order_id, p_invoice_id, v_invoice.invoice_number || ' dibatalkan');
 end $$;
 comment on function app.cancel_invoice(uuid, text) is
   'Cancels an invoice, also after shipping: its amount is unbilled again, and its vested points '

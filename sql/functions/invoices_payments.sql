@@ -258,7 +258,7 @@ begin
     v_invoice_id, 'REVERSAL', -v_payment.amount, v_payment.payment_method,
     v_payment.reference_number, v_reason, now(), p_payment_id);
   perform app.settle_points(
-    v_invoice.order_id, v_invoice_id, v_invoice.invoice_number || ' payment reversed');
+    v_invoice.order_id, v_invoice_id, v_invoice.invoice_number || ' pembayaran dibatalkan');
   -- what the ERP reported as taken back is settled by this
   delete from app.erp_quarantine as a
   where a.reason = 'TAKEN_BACK'

@@ -42,7 +42,8 @@ begin
   )
   select
     o.partner_id, o.id, 'ADJUSTED', o.points_used,
-    format('%s %s', o.order_number, lower(o.status::text)), auth.current_agent_id()
+    o.order_number || case o.status when 'REJECTED' then ' ditolak' else ' dibatalkan' end,
+    auth.current_agent_id()
   from app.orders as o where o.id = p_order_id and o.points_used > 0;
 end $$;
 comment on function app.return_spent_points(uuid) is
@@ -318,7 +319,7 @@ begin
       partner_id, redemption_id, type, points, description, created_by
     ) values (
       v_redemption.partner_id, p_redemption_id, 'ADJUSTED', v_redemption.points_spent,
-      'redemption cancelled', auth.current_agent_id()
+      'penukaran dibatalkan', auth.current_agent_id()
     );
   end if;
   perform app.enqueue_message(

@@ -155,7 +155,7 @@ begin
   from app.invoices as i where i.order_id = p_order_id
   order by i.created_at desc, i.id desc limit 1;
   if found then
-    perform app.settle_points(p_order_id, v_invoice.id, v_invoice.invoice_number || ' cancelled');
+    perform app.settle_points(p_order_id, v_invoice.id, v_invoice.invoice_number || ' dibatalkan');
   end if;
 end $$;
 comment on function app.take_back_points(uuid) is

@@ -258,7 +258,7 @@ begin
   if v_status = 'FAILED' then
     if v_message.status = 'SENT' then
       perform app.message_failed(
-        v_message.id, coalesce(p_error_code, 'reported failed'), false, true);
+        v_message.id, coalesce(p_error_code, 'FAILED'), false, true);
     end if;
   elsif array_position(v_stages, v_status) > array_position(v_stages, v_message.status::text) then
     update app.messages as m set

@@ -40,7 +40,7 @@ union all
 select
   'REDEMPTION' as kind, r.id, c.name as subject, null as order_id, r.partner_id,
   null as subdist_id, null as amount, r.created_at as waiting_since,
-  r.points_spent || ' points' as details
+  r.points_spent::text as details
 from app.redemptions as r
 inner join app.redemption_catalog as c on c.id = r.catalog_item_id
 where r.status = 'PENDING';

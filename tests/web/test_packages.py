@@ -7,13 +7,24 @@ from typing import Any
 import psycopg
 
 from devtools import typescript
-from hub import pages
+from hub import pages, paths
+from hub.migrate.jobs import read_jobs
+from hub.migrate.tree import Tree
 from hub.pages import node as nodes
 from hub.pages import workspace
 
 
 def test_types_follow_the_database(shared_database: str) -> None:
     assert typescript.generate(shared_database) == typescript.database_file().read_text(), "run hub dev types"
+
+
+def test_each_config_and_job_has_an_indonesian_description(shared_database: str) -> None:
+    texts = (pages.folder() / "console" / "src" / "texts" / "descriptions.ts").read_text()
+    described = set(re.findall(r'^  "?([\w.-]+)"?:', texts, re.M))
+    with psycopg.connect(shared_database) as conn:
+        configs = {key for (key,) in conn.execute("select config_key from app.config_definitions()")}
+    jobs = {job.name for job in read_jobs(Tree(paths.sql_root(), paths.migrations_root()))}
+    assert described == configs | jobs | {"erp", "standby"}
 
 
 def test_units_of_the_pages() -> None:

@@ -175,6 +175,8 @@ def test_cancelled_paid_invoice_takes_its_points_back_once(db: Connection, conte
     assert balance(db, who) == 0
     rows = "select type::text, points, created_by::text from app.point_transactions order by id"
     assert db.execute(rows).fetchall() == [("EARNED", 100, None), ("ADJUSTED", -100, context.admin.sub)]
+    taken_back = "select description from app.point_transactions where points = -100"
+    assert value(db, taken_back) == f"{invoice['invoice_number']} dibatalkan"
 
 
 def test_invoice_cancelled_before_processing_vests_no_points(db: Connection, context: Context) -> None:
@@ -185,9 +187,9 @@ def test_invoice_cancelled_before_processing_vests_no_points(db: Connection, con
     assert value(db, "select count(*) from app.point_transactions") == 0
 
 
-@pytest.mark.parametrize("end", ["cancel_order", "reject_order"])
+@pytest.mark.parametrize(("end", "words"), [("cancel_order", "dibatalkan"), ("reject_order", "ditolak")])
 def test_used_points_are_deducted_at_submission_and_returned_once(
-    db: Connection, context: Context, end: str
+    db: Connection, context: Context, end: str, words: str
 ) -> None:
     who = context.partners[0]
     grant_points(db, context, who, 500)
@@ -199,6 +201,8 @@ def test_used_points_are_deducted_at_submission_and_returned_once(
     actor = who if end == "cancel_order" else context.admin
     call(db, actor, end, order_id=order["id"], reason="batal")
     assert balance(db, who) == 500
+    returned = "select description from app.point_transactions where points = 300"
+    assert value(db, returned) == f"{order['order_number']} {words}"
     with refused(db, "ILLEGAL_TRANSITION"):
         call(db, actor, end, order_id=order["id"], reason="lagi")
     assert balance(db, who) == 500

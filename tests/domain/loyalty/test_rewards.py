@@ -62,6 +62,8 @@ def test_cancelled_redemption_returns_points_and_unit_once(db: Connection, conte
     cancel = {"redemption_id": redemption, "status": "CANCELLED"}
     call(db, context.admin, "advance_redemption", **cancel)
     assert (balance(db, context.partners[0]), units_left(db, context)) == (200, 3)
+    returned = "select description from app.point_transactions where redemption_id is not null and points > 0"
+    assert value(db, returned) == "penukaran dibatalkan"
     assert refusal(db, context.admin, "advance_redemption", **cancel) == "ILLEGAL_TRANSITION"
     assert balance(db, context.partners[0]) == 200
 

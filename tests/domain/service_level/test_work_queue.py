@@ -205,6 +205,7 @@ def test_redemption_appears_until_it_is_shipped(db: Connection, context: Context
     taken = call(db, context.partners[0], "redeem_reward", reward_id=context.rewards[0], idempotency_key="k")
     (row,) = queue(db, context)
     assert (row["kind"], row["id"], row["subject"]) == ("REDEMPTION", taken["id"], "Gunting")
+    assert row["details"] == str(taken["points_spent"])
     call(db, context.admin, "advance_redemption", redemption_id=taken["id"], status="SHIPPED")
     assert kinds(db, context) == []
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 
 import { byMonth, monthName } from "../src/charts/months";
 import { configText, configValue } from "../src/pages/configValues";
+import { quarantineReason } from "../src/pages/quarantineReason";
 import { tree } from "../src/pages/tree";
 import { mayAccess, staffRole } from "../src/provider/authProvider";
 import en from "../src/texts/en";
@@ -59,6 +60,24 @@ test("a region whose parent the reader does not see is a root", () => {
   expect(others).toEqual([]);
   expect(root?.row.name).toBe("Jawa Barat");
   expect(root?.children.map((node) => node.row.name)).toEqual(["Bandung"]);
+});
+
+describe("why a row of the ERP was refused", () => {
+  const texts: Record<string, string> = id.hub.quarantine;
+  const t = (key: string, values: object = {}) =>
+    Object.entries(values).reduce(
+      (text, [name, value]) => text.replace(`%{${name}}`, String(value)),
+      texts[key.replace("hub.quarantine.", "")] ?? (values as { _?: string })._ ?? key,
+    );
+
+  test.each([
+    ["UNKNOWN_SKU", "produk tidak dikenal"],
+    ["sku is blank", "sku kosong"],
+    ["name is longer than 255 characters", "name lebih dari 255 karakter"],
+    ["quantity is not from -1000000000 to 1000000000", "quantity di luar -1000000000 sampai 1000000000"],
+    ["several products have this code in Tryton (ids 3, 4)", "beberapa produk memiliki kode ini di Tryton (id 3, 4)"],
+    ["a reason of another ERP", "a reason of another ERP"],
+  ])("%s", (reason, words) => expect(quarantineReason(reason, t)).toBe(words));
 });
 
 test("the lateness of regions is added up by month, oldest first", () => {

@@ -50,6 +50,8 @@ export function useWords() {
     /** A word for a value of an enum, or the value itself. */
     word: (group: string, value: string | null | undefined) =>
       value ? translate(`${group}.${value}`, { _: value }) : "",
+    /** What a config or a job is for. */
+    description: (key: string, text: string) => translate(`description.${key}`, { _: text }),
     /** Choices of an input: the values of an enum and their words. */
     choices: (group: string, values: readonly string[]) =>
       values.map((id) => ({ id, name: translate(`${group}.${id}`) })),

@@ -9,6 +9,7 @@ import { Clock, Flag, RowLink } from "../components/fields";
 import { useWords } from "../components/hub";
 import { useRows } from "../components/query";
 import { escalationSubject } from "./escalations";
+import { quarantineReason } from "./quarantineReason";
 
 /** Rows that are read at most; what is oldest comes first. */
 const LIMIT = 200;
@@ -62,10 +63,28 @@ function KindChip({ label, isOn, choose }: { label: string; isOn: boolean; choos
   );
 }
 
+/** What `details` says: codes and numbers in the reader's language, reasons as they were entered. */
+function useDetails(item: Row): string {
+  const { t, word, number } = useWords();
+  if (!item.details) return "";
+  switch (item.kind) {
+    case "OVER_LIMIT":
+      return word("hub.over_limit", item.details);
+    case "REDEMPTION":
+      return t("hub.queue.points", { count: number(Number(item.details)) });
+    case "MESSAGE":
+      return t("hub.queue.error_code", { code: item.details });
+    case "QUARANTINE":
+      return quarantineReason(item.details, t);
+    default:
+      return item.details;
+  }
+}
+
 function QueueItem({ item }: { item: Row }) {
-  const { t, word, money, moment } = useWords();
+  const { t, money, moment } = useWords();
   const actions = QUEUE_ACTIONS[item.kind] ?? [];
-  const details = item.kind === "OVER_LIMIT" ? word("hub.over_limit", item.details) : item.details;
+  const details = useDetails(item);
   return (
     <Box
       component="li"

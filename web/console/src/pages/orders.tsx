@@ -276,7 +276,7 @@ function Messages({ order }: { order: Row }) {
             [column("recipient_type"), (message) => word("hub.recipient", message.recipient_type)],
             [column("channel"), (message) => message.channel],
             [column("status"), (message) => <State group="hub.message_status" value={message.status} />],
-            [column("error_code"), (message) => message.error_code],
+            [column("error_code"), (message) => word("hub.message_cause", message.error_code)],
           ]}
         />
       )}

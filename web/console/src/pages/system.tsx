@@ -12,14 +12,15 @@ import { useProvider, useRole, useWords } from "../components/hub";
 import { QueryPart } from "../components/query";
 import { ShowPage } from "../components/ShowPage";
 import { configText, configValue } from "./configValues";
+import { quarantineReason } from "./quarantineReason";
 
 export function ConfigList() {
-  const { t, moment } = useWords();
+  const { t, moment, description } = useWords();
   return (
     <HubList sort={{ field: "config_key", order: "ASC" }} search={t("hub.search.any")} perPage={50}>
       <DataTable.Col source="config_key" render={(row: Row) => <RowLink view="system_configs" id={row.id}>{row.config_key}</RowLink>} />
       <DataTable.Col source="config_value" disableSort render={(row: Row) => <code>{configText(row.config_value)}</code>} />
-      <DataTable.Col source="description" disableSort />
+      <DataTable.Col source="description" disableSort render={(row: Row) => description(row.config_key, row.description)} />
       <DataTable.NumberCol source="version" disableSort />
       <DataTable.Col source="updated_at" label="resources.system_configs.fields.last_seen_at" render={(row: Row) => moment(row.updated_at)} />
     </HubList>
@@ -27,7 +28,7 @@ export function ConfigList() {
 }
 
 export function ConfigShow() {
-  const { t, number, moment } = useWords();
+  const { t, number, moment, description } = useWords();
   const role = useRole();
   const name = (field: string) => t(`resources.system_configs.fields.${field}`);
   return (
@@ -38,7 +39,7 @@ export function ConfigShow() {
             <Facts
               items={[
                 [name("config_value"), <code key="v">{configText(config.config_value)}</code>],
-                [name("description"), config.description],
+                [name("description"), description(config.config_key, config.description)],
                 [name("version"), number(config.version)],
                 [name("last_seen_at"), moment(config.updated_at)],
               ]}
@@ -65,7 +66,7 @@ function ConfigButton({ config }: { config: Row }) {
 }
 
 function ConfigDialog({ config, close }: { config: Row; close: () => void }) {
-  const { t } = useWords();
+  const { t, description } = useWords();
   const provider = useProvider();
   const notify = useNotify();
   const refresh = useRefresh();
@@ -89,7 +90,7 @@ function ConfigDialog({ config, close }: { config: Row; close: () => void }) {
   return (
     <FormDialog
       title={config.config_key}
-      about={config.description}
+      about={description(config.config_key, config.description)}
       confirm={t("ra.action.save")}
       isSending={isSending}
       failure={failure?.message ?? ""}
@@ -267,18 +268,19 @@ export function MessageList() {
       />
       <DataTable.Col source="status" disableSort render={(row: Row) => <State group="hub.message_status" value={row.status} />} />
       <DataTable.NumberCol source="attempts" disableSort />
-      <DataTable.Col source="error_code" disableSort />
+      <DataTable.Col source="error_code" disableSort render={(row: Row) => word("hub.message_cause", row.error_code)} />
     </HubList>
   );
 }
 
 export function JobList() {
-  const { t, number, moment, duration } = useWords();
+  const { t, number, moment, duration, description } = useWords();
   return (
     <HubList sort={{ field: "job", order: "ASC" }} rowClick={false} perPage={100}>
       <DataTable.Col source="job" />
       <DataTable.Col source="schedule" disableSort render={(row: Row) => <code className="nowrap">{row.schedule}</code>} />
-      <DataTable.Col source="description" disableSort />
+      {/* Streams of the ERP and standbys are "erp:stock" and "standby:b". */}
+      <DataTable.Col source="description" disableSort render={(row: Row) => description(row.job.split(":")[0], row.description)} />
       <DataTable.Col
         source="is_late"
         render={(row: Row) =>
@@ -311,7 +313,7 @@ export function QuarantineList() {
     <HubList sort={{ field: "first_seen_at", order: "ASC" }} rowClick={false}>
       <DataTable.Col source="stream" />
       <DataTable.Col source="key" disableSort />
-      <DataTable.Col source="reason" disableSort />
+      <DataTable.Col source="reason" disableSort render={(row: Row) => quarantineReason(row.reason, t)} />
       <DataTable.Col source="details" disableSort render={(row: Row) => <Values value={row.payload} label={t("resources.erp_quarantine.fields.details")} />} />
       <DataTable.Col source="first_seen_at" render={(row: Row) => moment(row.first_seen_at)} />
       <DataTable.Col source="last_seen_at" render={(row: Row) => moment(row.last_seen_at)} />

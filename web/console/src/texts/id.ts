@@ -1,6 +1,7 @@
 import shared from "@alfa-hub/common/texts/id";
 import type { TranslationMessages } from "react-admin";
 
+import descriptions from "./descriptions";
 import { withFields } from "./resources";
 
 /** Names of columns, the same in every list. */
@@ -436,6 +437,25 @@ const hub = {
       MESSAGE: "Pesan gagal",
       QUARANTINE: "Data ERP ditolak",
     },
+    points: "%{count} poin",
+    error_code: "kode %{code}",
+  },
+  quarantine: {
+    UNKNOWN_SKU: "produk tidak dikenal",
+    NOT_FOUND: "tagihan tidak dikenal",
+    INVOICE_CLOSED: "tagihan sudah lunas atau dibatalkan",
+    PAYMENT_EXCEEDS_DUE: "pembayaran melebihi sisa tagihan",
+    PAYMENT_REFERENCE_REUSED: "nomor referensi sudah tercatat dengan jumlah lain",
+    PAYMENT_REVERSED: "pembayaran sudah pernah dibatalkan",
+    TAKEN_BACK: "pembayaran ditarik kembali di ERP",
+    blank: "%{field} kosong",
+    long: "%{field} lebih dari %{most} karakter",
+    range: "%{field} di luar %{least} sampai %{most}",
+    free: "base_price 0 tanpa is_free",
+    amount: "amount harus lebih dari 0 dengan paling banyak dua desimal",
+    paid_at: "paid_at bukan waktu yang sah sejak tahun 2000, atau di masa depan",
+    several: "beberapa produk memiliki kode ini di Tryton (id %{ids})",
+    unpriced: "tidak ada harga di Tryton",
   },
   agent_home: {
     escalations: "Eskalasi yang belum ditangani",
@@ -550,6 +570,15 @@ const hub = {
     READ: "Dibaca",
     FAILED: "Gagal",
     WITHDRAWN: "Ditarik",
+  },
+  message_cause: {
+    FAILED: "gagal tanpa sebab dari penyedia",
+    answered: "sudah ditangani",
+    expired: "kedaluwarsa",
+    "partner deleted": "mitra dihapus",
+    released: "diteruskan kepada penerimanya",
+    settled: "tagihan sudah selesai",
+    withdrawn: "pesanan dialihkan atau dibatalkan",
   },
   recipient: { PARTNER: "Mitra", SUBDIST: "Sub-distributor", AGENT: "Staf", ADMIN: "Admin" },
   level: { REMINDER: "Pengingat", MANAGER: "Agen wilayah", HQ_INTERVENTION: "Kantor pusat" },
@@ -680,7 +709,7 @@ const hub = {
   },
 };
 
-const texts = { ...shared, ra, resources: withFields(names, fields), hub };
+const texts = { ...shared, ra, resources: withFields(names, fields), hub, description: descriptions };
 
 export type ConsoleTexts = { ra: TranslationMessages["ra"]; resources: ReturnType<typeof withFields>; hub: typeof hub };
 export type FieldTexts = typeof fields;
