@@ -5769,7 +5769,7 @@ $$;
 COMMENT ON FUNCTION app.format_moment(p_at timestamp with time zone, p_zone text) IS 'A time in one of Indonesia''s zones as people read it: 31-01-2026 15:04 WITA';
 
 CREATE FUNCTION app.format_rupiah(p_amount numeric) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE
+    LANGUAGE plpgsql STABLE
     AS $$
 begin
   return case when p_amount < 0 then '-' else '' end || 'Rp'
@@ -6145,7 +6145,7 @@ $$;
 COMMENT ON FUNCTION app.holds_stock(p_status app.order_status_enum, p_erp_reference text) IS 'True while the hub reserves the units of such an order';
 
 CREATE FUNCTION app.inbound_elements(p_payload jsonb) RETURNS TABLE(kind text, number integer, element jsonb)
-    LANGUAGE plpgsql IMMUTABLE ROWS 10
+    LANGUAGE plpgsql STABLE ROWS 10
     SET jit TO 'off'
     AS $_$
 begin

@@ -299,7 +299,7 @@ comment on function app.handle_inbound(uuid, text, jsonb, int) is
 -- A webhook can carry several entries, changes, messages and statuses, so every level is traversed.
 -- Elements of an unexpected shape are skipped.
 create function app.inbound_elements(p_payload jsonb)
-returns table (kind text, number int, element jsonb) language plpgsql immutable rows 10
+returns table (kind text, number int, element jsonb) language plpgsql stable rows 10
 -- The planner expects a thousand elements at each level.
 set jit = off
 as $$

@@ -158,7 +158,7 @@ $$;
 comment on function app.message_priority(text) is
   'Priority of messages of a template: what someone waits for is sent before what only informs';
 
-create function app.format_rupiah(p_amount numeric) returns text language plpgsql immutable
+create function app.format_rupiah(p_amount numeric) returns text language plpgsql stable
 as $$
 begin
   return case when p_amount < 0 then '-' else '' end || 'Rp'

@@ -142,10 +142,31 @@ ACCEPTED = {
 """Accepted findings of plpgsql_check: function and level -> reason."""
 
 
+_SETS = "sets a variable of the transaction, which PostgREST's read-only calls may do, too"
+LESS_VOLATILE = {
+    "api.metrics()": _SETS,
+    "app.check_order(app.orders)": "a CHECK; what it calls is volatile only because it raises",
+    "app.is_not_modified(text)": _SETS,
+    "auth.keep_request_id()": _SETS,
+    "auth.request_guard()": _SETS,
+    "jobs.standbys()": "reads positions in the WAL, which differ from one moment to the next",
+}
+"""Functions that are declared less volatile than what they call: function -> reason.
+
+Newer versions of plpgsql_check report them; 2.3 does not.
+"""
+
+
+def is_accepted(finding: tuple[Any, ...]) -> bool:
+    function, _, _, level, message = finding
+    if message.startswith("routine is marked as ") and message.endswith(" but expression is VOLATILE"):
+        return function in LESS_VOLATILE
+    return (function, level) in ACCEPTED
+
+
 def test_plpgsql_check_finds_nothing(db: Db) -> None:
     db.execute("create extension if not exists plpgsql_check")
-    findings = db.execute(_PLPGSQL).fetchall()
-    assert [f for f in findings if (f[0], f[3]) not in ACCEPTED] == []
+    assert [one for one in db.execute(_PLPGSQL).fetchall() if not is_accepted(one)] == []
 
 
 def test_plpgsql_check_would_find_something(db: Db) -> None:
