@@ -246,9 +246,12 @@ def json_keys(body: bytes, columns: list[str] | None) -> list[str] | None:
     """
     start = body.lstrip()[:1]
     try:
-        return _json_keys(body, start, columns)
+        keys = _json_keys(body, start, columns)
     except RecursionError:
         return _json_keys(_shallow(body), start, columns)
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
+        _shallow(body)  # since Python 3.14 the size of the stack alone limits how deep msgspec reads
+    return keys
 
 
 def _json_keys(body: bytes, start: bytes, columns: list[str] | None) -> list[str] | None:
