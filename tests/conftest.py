@@ -20,7 +20,6 @@ SLOW_FIRST = [
     "tests/crash_recovery",
     "tests/stateful",
     "tests/domain/service_level/test_cron.py",
-    "tests/web",
     "tests/stack",
     "tests/whatsapp",
     "tests/devtools/test_bench.py",

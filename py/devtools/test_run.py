@@ -1,10 +1,11 @@
-"""hub test: the linters, then pytest; hub dev long-form: the proofs that take longer."""
+"""hub test: pytest with the linters beside it; hub dev long-form: the proofs that take longer."""
 
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from hub import paths
 from hub.console import out, say
@@ -20,14 +21,32 @@ LINTERS = {
 }
 
 
+_NICENESS = 5
+"""Of the linters, so that they use the time that the tests leave."""
+
+
 def test(arguments: Sequence[str], *, lint: bool) -> None:
-    """Run the linters, then pytest with `arguments`. Raises UserError that names what failed."""
+    """Run pytest with `arguments` and the linters beside it, whose output follows.
+
+    Raises UserError that names what failed.
+    """
     started = time.monotonic()
     failed = []
-    if lint:
-        failed = [name for name, command in LINTERS.items() if not _run(name, command)]
-    if not _run("pytest", ("-m", "pytest", *workers(arguments), *arguments)):
-        failed.append("pytest")
+    # One linter at a time: several would slow down the tests that measure time.
+    with ThreadPoolExecutor(1) as pool:
+        linters = {name: pool.submit(_capture, command) for name, command in LINTERS.items() if lint}
+        try:
+            if not _run("pytest", ("-m", "pytest", *workers(arguments), *arguments)):
+                failed.append("pytest")
+            for name, linter in linters.items():
+                succeeded, output = linter.result()
+                out.rule(name, style="dim")
+                sys.stdout.write(output)
+                if not succeeded:
+                    failed.append(name)
+        except BaseException:  # Ctrl-C: do not start the remaining linters
+            pool.shutdown(cancel_futures=True)
+            raise
     took = f"{time.monotonic() - started:.0f} s"
     if failed:
         raise UserError(f"tests FAILED: {', '.join(failed)} ({took})", hint="their output is above")
@@ -51,6 +70,20 @@ def workers(arguments: Sequence[str]) -> tuple[str, ...]:
     # One worker at a time waits for a clock, a restart or a scheduler.
     count = len(os.sched_getaffinity(0)) + 1
     return ("-n", str(count), "--dist", "loadfile", "--no-loadscope-reorder")
+
+
+def _capture(command: Sequence[str]) -> tuple[bool, str]:
+    """Whether a command succeeds, and its output."""
+    done = subprocess.run(
+        ["nice", "-n", str(_NICENESS), sys.executable, *command],
+        cwd=paths.root(),
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return done.returncode == 0, done.stdout
 
 
 def _run(name: str, command: Sequence[str]) -> bool:

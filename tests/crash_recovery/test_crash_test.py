@@ -17,7 +17,7 @@ from tests.support.context import Connection, approve, items, make_context, pay,
 
 
 def test_acknowledged_writes_survive_kills_of_every_process() -> None:
-    with test_cluster.scratch_folder() as folder:
+    with test_cluster.scratch_folder(on_disk=True) as folder:
         result = crash_test(folder, kills=5, seed=20260731, seconds=180)
     assert result.findings.violations == []
     assert sum(result.kills.values()) == 5

@@ -51,7 +51,7 @@ def loaded(environment: Environment, acknowledged: Acknowledged) -> Iterator[Non
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a disk needs root")
 def test_full_disk_loses_nothing_and_work_goes_on_when_there_is_room() -> None:
     acknowledged = Acknowledged()
-    with test_cluster.scratch_folder() as folder, small_disk(folder / "postgres"):
+    with test_cluster.scratch_folder(on_disk=True) as folder, small_disk(folder / "postgres"):
         environment = Environment(folder)
         environment.cluster.account.own(folder / "postgres")
         restarts = 0
@@ -79,7 +79,7 @@ def test_full_disk_loses_nothing_and_work_goes_on_when_there_is_room() -> None:
 
 def test_no_free_connection_loses_nothing_and_work_goes_on_when_there_is_one() -> None:
     acknowledged = Acknowledged()
-    with test_cluster.scratch_folder() as folder:
+    with test_cluster.scratch_folder(on_disk=True) as folder:
         environment = Environment(folder)
         try:
             environment.build()

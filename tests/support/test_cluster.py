@@ -4,11 +4,13 @@ A run holds a shared lock on `in-use`; the last run to end stops the server.
 """
 
 import fcntl
+import hashlib
 import os
+import secrets
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -31,8 +33,19 @@ JWT_SECRET = "for-tests-only-0123456789-0123456789-0123456789"
 AUTHENTICATOR_PASSWORD = "for-tests-only"
 CACHE_PASSWORD = "for-tests-only-cache"
 
-# The data does not need to survive a crash of the machine.
-_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+MEMORY = Path("/dev/shm")  # noqa: S108 - `home` verifies whose folder it is
+ROOM = 4 * 1024**3
+"""Bytes that must be free in memory; a run needs less than half of them."""
+
+# The data does not need to survive a crash of the machine. Sessions of the hub's roles run without jit, too.
+_FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "jit": "off",
+    "max_connections": "200",
+    "max_wal_size": "256MB",
+}
 
 
 LAUNCHERS = int(postgres.has_extension("pg_cron"))
@@ -56,10 +69,53 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
         yield
 
 
+def home() -> Path:
+    """The folder of the tests' servers: in memory where there is room, else the data folder.
+
+    A file system in memory creates and drops databases many times faster. The cluster and its templates stay
+    there between runs; a run of any checkout removes them after their checkout is gone.
+    """
+    data = paths.make_data_dir()[0]
+    folder = MEMORY / f"hub-test-{hashlib.sha256(str(data).encode()).hexdigest()[:12]}"
+    account = server_account()
+    with suppress(FileNotFoundError):
+        # Another worker may not have changed the owner yet; what anyone else created is not used.
+        if folder.lstat().st_uid not in {os.geteuid(), account.uid}:
+            return data
+    if not folder.exists() and not _has_room():
+        return data
+    account.make_folder(folder)
+    origin = folder / "data-folder"
+    if not origin.exists():
+        origin.write_text(str(data))
+        _remove_abandoned()
+    return folder
+
+
+def _has_room() -> bool:
+    """Whether programs can be run in a file system in memory, and enough of it is free."""
+    if not MEMORY.is_dir() or os.statvfs(MEMORY).f_flag & os.ST_NOEXEC:
+        return False
+    memory = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    available = int(memory["MemAvailable"].split()[0]) * 1024
+    return min(available, shutil.disk_usage(MEMORY).free) >= ROOM
+
+
+def _remove_abandoned() -> None:
+    for folder in MEMORY.glob("hub-test-*"):
+        with suppress(OSError):
+            if not Path((folder / "data-folder").read_text()).exists():
+                shutil.rmtree(folder)
+
+
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
+def scratch_folder(*, on_disk: bool = False) -> Iterator[Path]:
     """A folder that the servers' account can enter (pytest's own is private to root)."""
-    folder = make_folder(f"scratch-{os.getpid()}")
+    if on_disk:
+        folder = make_folder(f"scratch-{os.getpid()}")
+    else:
+        folder = home() / f"scratch-{os.getpid()}-{secrets.token_hex(3)}"
+        server_account().make_folder(folder)
     try:
         yield folder
     finally:
@@ -78,9 +134,8 @@ def make_cluster(folder: Path, port: int) -> Cluster:
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
     """The cluster of the tests: started unless it runs, and stopped by the last run that uses it."""
-    folder = paths.make_data_dir()[0] / "test"
-    folder.mkdir(mode=0o755, exist_ok=True)
-    server_account().own(folder)
+    folder = home() / "test"
+    server_account().make_folder(folder)
     kept = folder / "port"
     with (folder / "in-use").open("a") as in_use:
         with locked(folder / "starting"):
