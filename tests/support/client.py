@@ -13,14 +13,17 @@ from psycopg.pq import TransactionStatus
 from adapters.common.tokens import mint
 
 _SETTINGS = (
-    "role",
     "search_path",
     "request.jwt.claims",
     "request.headers",
     "request.cookies",
     "request.method",
     "request.path",
+    "role",
 )
+_VALUES = ", ".join(f"coalesce(current_setting('{name}', true), '')" for name in _SETTINGS)
+_READ = f"select {_VALUES}, to_regproc('auth.request_guard')"
+_WRITE = "select " + ", ".join(f"set_config('{name}', %s, true)" for name in _SETTINGS)
 
 
 @contextmanager
@@ -51,22 +54,17 @@ def caller(
         "request.path": path,
         "role": role,
     }
+    # In one statement each, because round trips add up.
     with conn.transaction():
-        before = {name: _setting(conn, name) for name in _SETTINGS}
-        for name, value in settings.items():
-            conn.execute("select set_config(%s, %s, true)", [name, value])
-        if guard and conn.execute("select to_regproc('auth.request_guard')").fetchall()[0][0]:
+        before = conn.execute(_READ).fetchall()[0]
+        conn.execute(_WRITE, [settings[name] for name in _SETTINGS])
+        if guard and before[-1]:
             conn.execute("select auth.request_guard()")
         yield conn
         if conn.info.transaction_status == TransactionStatus.INERROR:
             raise psycopg.Rollback
         conn.execute("reset role")
-        for name, value in before.items():
-            conn.execute("select set_config(%s, %s, true)", [name, value])
-
-
-def _setting(conn: psycopg.Connection[Any], name: str) -> str:
-    return str(conn.execute("select coalesce(current_setting(%s, true), '')", [name]).fetchall()[0][0])
+        conn.execute(_WRITE, before[:-1])
 
 
 @dataclass(frozen=True)

@@ -208,11 +208,12 @@ def _make_context(conn: Connection, partners: int, products: int, stock: int, cr
             f"Shampoo {i}",
             100_000 + 25_000 * i,
         )
-        with as_owner(conn):  # as a sync does, which the audit trail leaves out
-            conn.execute(
-                "update app.inventory set erp_stock = %s, last_sync_at = now() where product_id = %s",
-                [stock, product_ids[sku]],
-            )
+    with as_owner(conn):  # as a sync does, which the audit trail leaves out
+        conn.execute(
+            "update app.inventory set erp_stock = %s, last_sync_at = now()"
+            " where product_id = any (%s::uuid[])",
+            [stock, list(product_ids.values())],
+        )
     rewards = [
         new_id(
             conn,
