@@ -5,6 +5,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.support.test_cluster import needs_plpgsql_check
+
 Db = psycopg.Connection[Any]
 
 OWNERS_VIEWS = {"job_health", "overdue_invoices", "partner_statistics", "receivables", "receivables_by_age"}
@@ -164,11 +166,13 @@ def is_accepted(finding: tuple[Any, ...]) -> bool:
     return (function, level) in ACCEPTED
 
 
+@needs_plpgsql_check
 def test_plpgsql_check_finds_nothing(db: Db) -> None:
     db.execute("create extension if not exists plpgsql_check")
     assert [one for one in db.execute(_PLPGSQL).fetchall() if not is_accepted(one)] == []
 
 
+@needs_plpgsql_check
 def test_plpgsql_check_would_find_something(db: Db) -> None:
     db.execute("create extension if not exists plpgsql_check")
     db.execute(

@@ -53,6 +53,9 @@ LAUNCHERS = int(postgres.has_extension("pg_cron"))
 needs_cron = pytest.mark.skipif(
     not LAUNCHERS, reason="this PostgreSQL runs without jobs: pg_cron is not installed"
 )
+needs_plpgsql_check = pytest.mark.skipif(
+    not postgres.has_extension("plpgsql_check"), reason="plpgsql_check is not installed"
+)
 
 
 def environment_without_settings() -> dict[str, str]:
