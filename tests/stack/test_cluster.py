@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from hub import paths
 from hub.cluster import Cluster, cron_settings
 from hub.errors import UserError
 from tests.support import test_cluster
@@ -97,3 +98,25 @@ def test_cron_is_preloaded_only_if_installed(monkeypatch: pytest.MonkeyPatch) ->
     settings = cron_settings("hub")
     assert settings["shared_preload_libraries"] == "pg_cron,pg_stat_statements"
     assert settings["cron.database_name"] == "hub"
+
+
+def test_clusters_of_tests_are_on_disk_unless_memory_has_room(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(test_cluster, "MEMORY", tmp_path)
+    monkeypatch.setattr(test_cluster, "ROOM", 2**60)
+    assert test_cluster.home() == paths.data_dir().resolve()
+    monkeypatch.setattr(test_cluster, "ROOM", 0)
+    assert test_cluster.home().parent == tmp_path
+
+
+def test_clusters_in_memory_are_removed_after_their_checkout(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(test_cluster, "MEMORY", tmp_path)
+    monkeypatch.setattr(test_cluster, "ROOM", 0)
+    for name, data in (("hub-test-gone", tmp_path / "removed"), ("hub-test-kept", tmp_path)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data-folder").write_text(str(data))
+    own = test_cluster.home()
+    assert set(tmp_path.iterdir()) == {tmp_path / "hub-test-kept", own}
