@@ -2901,13 +2901,10 @@ declare
   v_ids uuid[] := array[p_partner_id];
 begin
   for v_table in
-    select c.relname from pg_catalog.pg_class as c
-    join pg_catalog.pg_trigger as g on g.tgrelid = c.oid and g.tgname = '_800_audit_insert'
-    join pg_catalog.pg_attribute as a
-      on a.attrelid = c.oid and a.attname = 'partner_id' and not a.attisdropped
-    where c.relnamespace = 'app'::regnamespace
-      and app.personal_columns(c.relname) is not null
-    order by c.relname
+    select c.name from app.partner_tables as c
+    join pg_catalog.pg_trigger as g on g.tgrelid = c.id and g.tgname = '_800_audit_insert'
+    where app.personal_columns(c.name) is not null
+    order by c.name
   loop
     execute format('select array_agg(t.id) from app.%I as t where t.partner_id = $1', v_table)
     into v_found using p_partner_id;
@@ -3882,7 +3879,7 @@ begin
   perform app.withdraw_from_recipient(p_partner_id);
 end $$;
 
-COMMENT ON FUNCTION app.close_partner(p_partner_id uuid, p_reason text) IS 'Hides a partner, cancels their drafts, closes their sessions and withdraws their messages';
+COMMENT ON FUNCTION app.close_partner(p_partner_id uuid, p_reason text) IS 'Hides a partner, cancels their drafts, closes their sessions and withdraws their messages; raises PARTNER_NOT_SETTLED';
 
 CREATE FUNCTION app.complete_order(p_order_id uuid) RETURNS void
     LANGUAGE plpgsql
@@ -4226,7 +4223,6 @@ begin
   end if;
   select p.deleted_at into v_deleted_at from app.partners as p where p.id = p_partner_id;
   if v_deleted_at is null then
-    perform app.check_partner_settled(p_partner_id);
     perform app.close_partner(p_partner_id, v_reason);
   end if;
   return app.partner_removal(p_partner_id, v_deleted_at is not null);
@@ -4508,11 +4504,13 @@ begin
   ) then
     return app.partner_removal(p_partner_id, true);
   end if;
-  perform app.check_partner_settled(p_partner_id);
   select p.deleted_at into v_deleted_at
   from app.partners as p where p.id = p_partner_id;
   if v_deleted_at is null then
     perform app.close_partner(p_partner_id, v_reason);
+  else
+    -- a payment may have been reversed since then
+    perform app.check_partner_settled(p_partner_id);
   end if;
   perform from app.orders as o where o.partner_id = p_partner_id order by o.id for no key update;
 
@@ -4570,18 +4568,15 @@ declare
 begin
   for v_table in
     select
-      c.relname as name, string_agg(quote_ident(k.name), ', ' order by k.name) as columns,
+      c.name, string_agg(quote_ident(k.name), ', ' order by k.name) as columns,
       string_agg('r.' || quote_ident(k.name), ', ' order by k.name) as erased,
       string_agg('t.' || quote_ident(k.name), ', ' order by k.name) as present
-    from pg_catalog.pg_class as c
-    join pg_catalog.pg_attribute as a
-      on a.attrelid = c.oid and a.attname = 'partner_id' and not a.attisdropped
-    cross join lateral unnest(app.personal_columns(c.relname)) as k (name)
+    from app.partner_tables as c
+    cross join lateral unnest(app.personal_columns(c.name)) as k (name)
     join pg_catalog.pg_attribute as g
-      on g.attrelid = c.oid and g.attname = k.name and g.attgenerated = ''
-    where c.relnamespace = 'app'::regnamespace and c.relkind = 'r'
-      and c.relname <> 'partner_removals'
-    group by c.relname order by c.relname
+      on g.attrelid = c.id and g.attname = k.name and g.attgenerated = ''
+    where c.name <> 'partner_removals'
+    group by c.name order by c.name
   loop
     execute format(
       'update app.%1$I as t set (%2$s) = (
@@ -5591,12 +5586,7 @@ declare
   v_found jsonb := jsonb_build_object();
 begin
   for v_table in
-    select c.relname as name, app.secret_columns(c.oid) as secrets
-    from pg_catalog.pg_class as c
-    join pg_catalog.pg_attribute as a
-      on a.attrelid = c.oid and a.attname = 'partner_id' and not a.attisdropped
-    where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'p')
-    order by c.relname
+    select c.name, app.secret_columns(c.id) as secrets from app.partner_tables as c order by c.name
   loop
     execute format(
       'select coalesce(jsonb_agg(to_jsonb(t) - $2), ''[]'') from app.%I as t'
@@ -11264,6 +11254,14 @@ begin
   return null;
 end $$;
 
+CREATE FUNCTION app.tg_partners__guard_deletion() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform app.check_partner_settled(new.id);
+  return new;
+end $$;
+
 CREATE FUNCTION app.tg_partners__keep_former_contact() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -16409,6 +16407,15 @@ COMMENT ON COLUMN app.partner_former_contacts.email IS '[pii: contact]';
 
 COMMENT ON COLUMN app.partner_former_contacts.business_name IS '[pii: name]';
 
+CREATE VIEW app.partner_tables WITH (security_invoker='true') AS
+ SELECT c.oid AS id,
+    c.relname AS name
+   FROM (pg_class c
+     JOIN pg_attribute a ON (((a.attrelid = c.oid) AND (a.attname = 'partner_id'::name) AND (NOT a.attisdropped))))
+  WHERE ((c.relnamespace = ('app'::regnamespace)::oid) AND (c.relkind = ANY (ARRAY['r'::"char", 'p'::"char"])));
+
+COMMENT ON VIEW app.partner_tables IS 'Tables of schema app whose rows name a partner: exported, and erased as app.personal_columns() says';
+
 CREATE TABLE app.purged_provider_ids (
     provider_hash bytea NOT NULL
 );
@@ -17164,6 +17171,8 @@ CREATE TRIGGER _100_guard BEFORE DELETE OR UPDATE ON app.orders FOR EACH ROW EXE
 CREATE TRIGGER _100_guard BEFORE DELETE OR UPDATE ON app.redemptions FOR EACH ROW EXECUTE FUNCTION app.tg_redemptions__guard();
 
 CREATE TRIGGER _100_guard_delete BEFORE DELETE ON app.tier_prices FOR EACH ROW EXECUTE FUNCTION app.tg_tier_prices__guard();
+
+CREATE TRIGGER _100_guard_deletion BEFORE UPDATE OF deleted_at ON app.partners FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION app.tg_partners__guard_deletion();
 
 CREATE TRIGGER _100_guard_insert BEFORE INSERT ON app.invoices FOR EACH ROW WHEN ((CURRENT_USER <> 'hub_owner'::name)) EXECUTE FUNCTION app.tg_invoices__guard();
 
@@ -19326,6 +19335,8 @@ REVOKE ALL ON FUNCTION app.tg_orders__derive_turn() FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.tg_orders__guard() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_orders__guard_insert() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tg_partners__guard_deletion() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_partners__keep_former_contact() FROM PUBLIC;
 

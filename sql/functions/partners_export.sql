@@ -11,7 +11,7 @@ $$;
 comment on function app.secret_columns(regclass) is
   'Columns that their comments class as [pii: secret]';
 
--- Each table with a column partner_id, without secrets. A new table is in the export at once.
+-- A new table is in the export at once.
 create function app.export_rows(p_partner_id uuid) returns jsonb language plpgsql stable
 as $$
 declare
@@ -20,12 +20,7 @@ declare
   v_found jsonb := jsonb_build_object();
 begin
   for v_table in
-    select c.relname as name, app.secret_columns(c.oid) as secrets
-    from pg_catalog.pg_class as c
-    join pg_catalog.pg_attribute as a
-      on a.attrelid = c.oid and a.attname = 'partner_id' and not a.attisdropped
-    where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'p')
-    order by c.relname
+    select c.name, app.secret_columns(c.id) as secrets from app.partner_tables as c order by c.name
   loop
     execute format(
       'select coalesce(jsonb_agg(to_jsonb(t) - $2), ''[]'') from app.%I as t'

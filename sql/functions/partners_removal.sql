@@ -141,6 +141,18 @@ end $$;
 comment on function app.check_partner_settled(uuid) is
   'Raises PARTNER_NOT_SETTLED while the partner owes money, is owed a refund or has open orders';
 
+-- SECURITY INVOKER, like the guard of orders; for psql, too.
+create function app.tg_partners__guard_deletion() returns trigger
+language plpgsql
+as $$
+begin
+  perform app.check_partner_settled(new.id);
+  return new;
+end $$;
+create trigger _100_guard_deletion before update of deleted_at on app.partners
+for each row when (old.deleted_at is null and new.deleted_at is not null)
+execute function app.tg_partners__guard_deletion();
+
 create function app.withdraw_from_recipient(p_partner_id uuid)
 returns void language plpgsql volatile
 as $$
@@ -166,7 +178,7 @@ end $$;
 comment on function app.withdraw_from_recipient(uuid) is
   'Withdraws every message to a partner that has not been sent';
 
--- The caller has locked the partner and checked that nothing is open.
+-- The caller has locked the partner. A trigger refuses the deletion while anything is open.
 create function app.close_partner(p_partner_id uuid, p_reason text)
 returns void language plpgsql volatile
 as $$
@@ -187,7 +199,8 @@ begin
   perform app.withdraw_from_recipient(p_partner_id);
 end $$;
 comment on function app.close_partner(uuid, text) is
-  'Hides a partner, cancels their drafts, closes their sessions and withdraws their messages';
+  'Hides a partner, cancels their drafts, closes their sessions and withdraws their messages; '
+  'raises PARTNER_NOT_SETTLED';
 
 create function app.partner_removal(p_partner_id uuid, p_duplicate boolean)
 returns json language plpgsql stable
@@ -219,7 +232,6 @@ begin
   end if;
   select p.deleted_at into v_deleted_at from app.partners as p where p.id = p_partner_id;
   if v_deleted_at is null then
-    perform app.check_partner_settled(p_partner_id);
     perform app.close_partner(p_partner_id, v_reason);
   end if;
   return app.partner_removal(p_partner_id, v_deleted_at is not null);
@@ -228,8 +240,17 @@ comment on function app.delete_partner(uuid, text) is
   'Deletes a partner softly; a repeat changes nothing. Raises INVALID_ARGUMENT, NOT_FOUND, '
   'PARTNER_NOT_SETTLED';
 
--- Every table of schema app with personal columns and a partner: a table that is added needs only
--- its line in app.personal_columns().
+create view app.partner_tables with (security_invoker = true) as
+select c.oid as id, c.relname as name
+from pg_catalog.pg_class as c
+inner join pg_catalog.pg_attribute as a
+  on a.attrelid = c.oid and a.attname = 'partner_id' and not a.attisdropped
+where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'p');
+comment on view app.partner_tables is
+  'Tables of schema app whose rows name a partner: exported, and erased as app.personal_columns() '
+  'says';
+
+-- A table that is added needs only its line in app.personal_columns().
 create function app.erase_rows(p_partner_id uuid)
 returns void language plpgsql volatile
 as $$
@@ -238,18 +259,15 @@ declare
 begin
   for v_table in
     select
-      c.relname as name, string_agg(quote_ident(k.name), ', ' order by k.name) as columns,
+      c.name, string_agg(quote_ident(k.name), ', ' order by k.name) as columns,
       string_agg('r.' || quote_ident(k.name), ', ' order by k.name) as erased,
       string_agg('t.' || quote_ident(k.name), ', ' order by k.name) as present
-    from pg_catalog.pg_class as c
-    join pg_catalog.pg_attribute as a
-      on a.attrelid = c.oid and a.attname = 'partner_id' and not a.attisdropped
-    cross join lateral unnest(app.personal_columns(c.relname)) as k (name)
+    from app.partner_tables as c
+    cross join lateral unnest(app.personal_columns(c.name)) as k (name)
     join pg_catalog.pg_attribute as g
-      on g.attrelid = c.oid and g.attname = k.name and g.attgenerated = ''
-    where c.relnamespace = 'app'::regnamespace and c.relkind = 'r'
-      and c.relname <> 'partner_removals'
-    group by c.relname order by c.relname
+      on g.attrelid = c.id and g.attname = k.name and g.attgenerated = ''
+    where c.name <> 'partner_removals'
+    group by c.name order by c.name
   loop
     execute format(
       'update app.%1$I as t set (%2$s) = (
@@ -392,13 +410,10 @@ declare
   v_ids uuid[] := array[p_partner_id];
 begin
   for v_table in
-    select c.relname from pg_catalog.pg_class as c
-    join pg_catalog.pg_trigger as g on g.tgrelid = c.oid and g.tgname = '_800_audit_insert'
-    join pg_catalog.pg_attribute as a
-      on a.attrelid = c.oid and a.attname = 'partner_id' and not a.attisdropped
-    where c.relnamespace = 'app'::regnamespace
-      and app.personal_columns(c.relname) is not null
-    order by c.relname
+    select c.name from app.partner_tables as c
+    join pg_catalog.pg_trigger as g on g.tgrelid = c.id and g.tgname = '_800_audit_insert'
+    where app.personal_columns(c.name) is not null
+    order by c.name
   loop
     execute format('select array_agg(t.id) from app.%I as t where t.partner_id = $1', v_table)
     into v_found using p_partner_id;
@@ -464,11 +479,13 @@ begin
   ) then
     return app.partner_removal(p_partner_id, true);
   end if;
-  perform app.check_partner_settled(p_partner_id);
   select p.deleted_at into v_deleted_at
   from app.partners as p where p.id = p_partner_id;
   if v_deleted_at is null then
     perform app.close_partner(p_partner_id, v_reason);
+  else
+    -- a payment may have been reversed since then
+    perform app.check_partner_settled(p_partner_id);
   end if;
   perform from app.orders as o where o.partner_id = p_partner_id order by o.id for no key update;
 

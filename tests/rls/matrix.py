@@ -137,6 +137,7 @@ app.sla_escalation_logs       -     -        region  -        all    all        
 app.unbilled_orders           -     -        -       -        all    all         -      -
 app.headquarters_tasks        -     -        -       -        all    all         -      -
 app.headquarters_recipients   -     -        -       -        -      -           -      -
+app.partner_tables            -     -        -       -        -      -           -      -
 app.task_escalations          -     -        -       -        -      -           -      -
 app.messages                  -     -        -       -        all    all         -      -
 app.erp_quarantine             -     -        -       -        all    all         -      -

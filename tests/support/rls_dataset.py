@@ -39,7 +39,7 @@ class RlsDataset:
     admin: Caller
     superadmin: Caller
     deleted: Caller
-    """A deleted partner of the west, with orders."""
+    """A deleted partner of the west, with a delivered and a cancelled order."""
     rewards: list[str]
     erp: Caller = field(default_factory=lambda: Caller("erp", str(uuid.uuid4())))
     messenger: Caller = field(default_factory=lambda: Caller("messenger", str(uuid.uuid4())))
@@ -218,8 +218,9 @@ def make_rls_dataset(conn: Connection) -> RlsDataset:
             _transact(conn, dataset, side)
         last = submit(conn, deleted, items(SKU_003=1))
         pay(conn, dataset, approve(conn, dataset, last))
-        call(conn, deleted, "submit_order", items=items(SKU_001=1), idempotency_key="terakhir")
-        conn.execute("update app.partners set deleted_at = now() where id = %s", [deleted.sub])
+        for move in ("ship_order", "complete_order"):
+            call(conn, dataset.admin, move, order_id=last["id"])
+        late = submit(conn, deleted, items(SKU_001=1))
         conn.execute("update app.products set is_active = false where sku = 'SKU-OLD'")
         conn.execute("update app.redemption_catalog set is_active = false where name = 'Gunting'")
         call(conn, dataset.superadmin, "set_config", config_key="sla.reminder_hours", config_value=17)
@@ -230,6 +231,8 @@ def make_rls_dataset(conn: Connection) -> RlsDataset:
         )
         conn.execute("select jobs.sweep_service_level()")
         vest_points(conn)
+        call(conn, deleted, "cancel_order", order_id=late["id"])
+        call(conn, dataset.admin, "delete_partner", partner_id=deleted.sub, reason="toko tutup")
         conn.execute("select app.flush_audit_buffer()")
         conn.execute("select jobs.refresh_statistics()")
     return dataset

@@ -398,6 +398,18 @@ def test_partner_who_is_not_settled_is_not_erased(
 
 
 @ONE
+def test_deleted_partner_who_owes_money_again_is_not_erased(
+    db: Connection, context: Context, superadmin: Caller
+) -> None:
+    who = partner_with_a_history(db, context)
+    call(db, superadmin, "delete_partner", partner_id=who.sub, reason="x")
+    smallest = "select id::text from app.invoice_payments where kind = 'PAYMENT' order by amount limit 1"
+    call(db, superadmin, "reverse_payment", payment_id=value(db, smallest), reason="x")
+    with refused(db, "PARTNER_NOT_SETTLED"):
+        call(db, superadmin, "erase_partner", partner_id=who.sub, reason="x")
+
+
+@ONE
 def test_erasure_waits_for_a_webhook_of_theirs_to_be_processed(
     db: Connection, context: Context, superadmin: Caller
 ) -> None:

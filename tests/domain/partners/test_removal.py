@@ -11,6 +11,7 @@ from tests.support.context import (
     Connection,
     Context,
     approve,
+    as_owner,
     broken_invariants,
     call,
     items,
@@ -106,6 +107,40 @@ def test_partner_who_owes_money_is_not_deleted(db: Connection, context: Context)
     assert why.details == "0 open orders, Rp600.000 owed or on order, Rp0 to refund"
     pay(db, context, invoice, 600_000)
     delete(db, context.admin, who)
+
+
+@pytest.mark.parametrize(
+    ("what_is_open", "details"),
+    [
+        ("order", "1 open orders, Rp100.000 owed or on order, Rp0 to refund"),
+        ("invoice", "0 open orders, Rp1.000.000 owed or on order, Rp0 to refund"),
+        ("refund", "0 open orders, Rp0 owed or on order, Rp1.000.000 to refund"),
+    ],
+)
+def test_partner_is_not_deleted_by_sql_while_something_is_open(
+    db: Connection, context: Context, what_is_open: str, details: str
+) -> None:
+    who = settled(db, context)
+    if what_is_open == "order":
+        submit(db, who, items(SKU_000=1))
+    elif what_is_open == "invoice":
+        payment = str(value(db, "select id from app.invoice_payments"))
+        call(db, context.admin, "reverse_payment", payment_id=payment, reason="salah")
+    else:
+        order = str(value(db, "select id from app.orders where status = 'COMPLETED'"))
+        call(db, context.admin, "return_items", order_id=order, items=items(SKU_000=10), reason="rusak",
+             idempotency_key="k")  # fmt: skip
+    with refused(db, "PARTNER_NOT_SETTLED") as why, as_owner(db):
+        db.execute("update app.partners set deleted_at = now() where id = %s", [who.sub])
+    assert why.details == details
+
+
+def test_settled_partner_is_deleted_and_restored_by_sql(db: Connection, context: Context) -> None:
+    who = settled(db, context)
+    with as_owner(db):
+        db.execute("update app.partners set deleted_at = now() where id = %s", [who.sub])
+        db.execute("update app.partners set deleted_at = null where id = %s", [who.sub])
+    submit(db, who, items(SKU_000=1))
 
 
 def test_partner_who_is_owed_a_refund_is_not_deleted(db: Connection, context: Context) -> None:
