@@ -34,20 +34,24 @@ begin
     perform app.fail('NO', format('a ) %s', g(1, 2)), 'it''s');
   end if;
   perform pg_advisory_xact_lock(hashtext('x'));
+  perform app.lock_order(p_order_id);
+  perform app.close_order(p_order_id, (select 1));
   return app.refuse('LATER');
 end $$"""
 
 
 def test_each_guard_and_lock_is_removed_alone() -> None:
     found = {r.what: r.text for r in rewritings(BODY)}
-    assert list(found) == [
-        "NO:1",
-        "LATER:1",
-        "for-no-key-update-skip-locked:1",
-        "waits:1",
-        "for-update:1",
-        "any-order:1",
-        "advisory:1",
+    assert [f"{r.kind} {r.what}" for r in rewritings(BODY)] == [
+        "guard NO:1",
+        "guard LATER:1",
+        "lock lock_order:1",
+        "call close_order:1",
+        "lock for-no-key-update-skip-locked:1",
+        "lock waits:1",
+        "lock for-update:1",
+        "lock any-order:1",
+        "lock advisory:1",
     ]
     assert "    null;\n  end if;" in found["NO:1"]
     assert "\n  null;\nend $$" in found["LATER:1"]
@@ -55,7 +59,9 @@ def test_each_guard_and_lock_is_removed_alone() -> None:
     assert "for no key update;" in found["waits:1"]
     assert "order by id, b;" in found["for-update:1"]
     assert "order by random() for update" in found["any-order:1"]
-    assert "perform" not in found["advisory:1"].split("end if;")[1]
+    assert "pg_advisory" not in found["advisory:1"]
+    assert "  null;\n  perform app.close_order" in found["lock_order:1"]
+    assert "  null;\n  return" in found["close_order:1"]
     assert all(text.count("-- for update in a comment is no lock") == 1 for text in found.values())
 
 

@@ -88,7 +88,8 @@ def rewritings(text: str) -> Iterator[Rewriting]:
         yield named("guard", "raise", match.start(), text.index(";", match.end()), "null")
     for match in _code_matches(_CALL, text):
         end = text.index(";", closing(text, match.end() - 1))
-        yield named("call", match["function"], match.start(), end, "null")
+        kind = "lock" if match["function"].startswith("lock_") else "call"
+        yield named(kind, match["function"], match.start(), end, "null")
     for match in _code_matches(_LOCK, text):
         clause = " ".join(match.group().split())
         yield named("lock", clause.replace(" ", "-"), match.start(), match.end(), "")
