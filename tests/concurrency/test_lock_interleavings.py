@@ -29,6 +29,7 @@ from tests.support.context import (
     call,
     items,
     make_context,
+    other_subdist,
     pay,
     submit,
     value,
@@ -169,6 +170,18 @@ def _transitions(context: Context, order: Any, invoice: Any, redemption: Any) ->
     }
 
 
+def run_while_the_partner_is_locked(url: str, conn: Connection, partner: Caller, operation: Operation) -> Any:
+    """The outcome of an operation, which must wait for the partner's lock while it holds no other one."""
+    with open_transaction(url) as holder:
+        holder.execute("select from app.partners where id = %s for no key update", [partner.sub])
+        second = BackgroundOperation(url, operation)
+        assert second.start(conn), "the operation did not wait for the lock"
+        for table in ("orders", "invoices", "redemptions", "redemption_catalog", "inventory", "point_queue"):
+            assert not is_locked(url, f"select from app.{table} for update"), table
+        holder.rollback()
+    return second.outcome()
+
+
 @pytest.mark.parametrize(
     "transition",
     ["cancel", "pay", "erp", "vest", "redemption", "issue", "reverse", "refund", "write off", "return"],
@@ -190,15 +203,39 @@ def test_transition_locks_the_partner_before_any_other_row(
     if transition in ("issue", "refund"):
         call(conn, context.admin, "cancel_invoice", invoice_id=invoice["id"], reason="x")
     operation = _transitions(context, order, invoice, redemption)[transition]
-    with open_transaction(url) as holder:
-        holder.execute("select from app.partners where id = %s for no key update", [partner.sub])
-        second = BackgroundOperation(url, operation)
-        assert second.start(conn), "the operation did not wait for the lock"
-        for table in ("orders", "invoices", "redemptions", "redemption_catalog", "inventory", "point_queue"):
-            assert not is_locked(url, f"select from app.{table} for update"), table
-        holder.rollback()
-    second.outcome()
+    run_while_the_partner_is_locked(url, conn, partner, operation)
     run_job(conn, "point-queue")
+    assert broken_invariants(conn) == {}
+
+
+def test_each_step_of_an_order_locks_the_partner_before_any_other_row(
+    url: str, conn: Connection, context: Context
+) -> None:
+    who, admin = context.partners[0], context.admin
+
+    def step(caller: Caller, function: str, **arguments: Any) -> Any:
+        done = run_while_the_partner_is_locked(url, conn, who, api_call(caller, function, **arguments))
+        assert not isinstance(done, str), f"{function}: {done}"
+        return done
+
+    order = {"order_id": submit(conn, who, items(SKU_000=10))["id"]}
+    other = other_subdist(conn, context, {"id": order["order_id"]})
+    step(admin, "reroute_order", **order, subdist_id=other.sub)
+    call(conn, other, "respond_order", **order, decision="ACCEPT")
+    step(admin, "approve_order", **order)
+    step(context.erp, "erp_ack_order", **order, erp_reference="S1")
+    step(admin, "ship_order", **order)
+    step(admin, "complete_order", **order)
+    invoice = value(conn, "select id::text from app.invoices")
+    step(admin, "cancel_invoice", invoice_id=invoice, reason="salah")
+
+    conn.execute("update app.partners set credit_limit = 0 where id = %s", [who.sub])
+    late = {"order_id": submit(conn, who, items(SKU_000=1))["id"]}
+    step(admin, "release_order", **late, reason="langganan")
+    approve(conn, context, {"id": late["order_id"]})
+    call(conn, context.erp, "erp_ack_order", **late, erp_reference="S2")
+    call(conn, admin, "reject_order", **late, reason="salah")
+    step(context.erp, "erp_ack_cancellation", **late, outcome="CANCELLED")
     assert broken_invariants(conn) == {}
 
 
@@ -316,6 +353,16 @@ def test_function_holds_the_row_locks_that_callers_rely_on(
 # --- The second transaction sees what the first committed ---
 
 
+def test_deletion_by_sql_waits_for_an_uncommitted_order_and_is_refused(
+    url: str, conn: Connection, context: Context
+) -> None:
+    who = context.partners[0]
+    order = api_call(who, "submit_order", items=items(SKU_000=1), idempotency_key="k")
+    deletion = sql_operation("update app.partners set deleted_at = now() where id = %s", who.sub)
+    with pytest.raises(psycopg.Error, match="PARTNER_NOT_SETTLED"):
+        run_overlapping(url, order, deletion)
+
+
 def test_escalation_is_acknowledged_by_the_first_admin_only(
     url: str, conn: Connection, context: Context
 ) -> None:
@@ -350,6 +397,35 @@ def test_second_correction_of_the_same_points_is_refused(
     )
     assert run_overlapping(url, take, again) == "POINTS_INSUFFICIENT"
     assert value(conn, "select point_balance from app.partners where id = %s", partner) == 0
+
+
+@pytest.mark.parametrize(
+    ("booking", "refusal"),
+    [
+        ("record_payment", "INVOICE_CLOSED"),
+        ("record_refund", "REFUND_EXCEEDS_DUE"),
+        ("issue_invoice", "INVOICE_EXCEEDS_ORDER"),
+    ],
+)
+def test_second_booking_of_the_same_amount_is_refused(
+    url: str, conn: Connection, context: Context, booking: str, refusal: str
+) -> None:
+    order = submit(conn, context.partners[0], items(SKU_000=10))
+    invoice = approve(conn, context, order)
+    subject = {"invoice_id": invoice["id"]}
+    if booking == "record_refund":
+        pay(conn, context, invoice)
+    if booking != "record_payment":
+        call(conn, context.admin, "cancel_invoice", invoice_id=invoice["id"], reason="salah")
+        subject |= {"reason": "x"}
+    if booking == "issue_invoice":
+        subject = {"order_id": order["id"], "reason": "x"}
+    first, second = (
+        api_call(context.admin, booking, **subject, amount=invoice["amount"], idempotency_key=key)
+        for key in ("1", "2")
+    )
+    assert run_overlapping(url, first, second) == refusal
+    assert broken_invariants(conn) == {}
 
 
 def test_last_reward_unit_goes_to_the_first_redemption(url: str, conn: Connection, context: Context) -> None:

@@ -86,6 +86,17 @@ def test_live_invoices_never_exceed_the_order(db: Connection, context: Context) 
     assert broken_invariants(db) == {}
 
 
+def test_rejection_of_an_approved_order_cancels_each_live_invoice(db: Connection, context: Context) -> None:
+    order = cancelled(db, context)
+    parts = [issue(db, context, order, amount) for amount in (400_000, 600_000)]
+    pay(db, context, parts[0], 100_000)
+    call(db, context.admin, "reject_order", order_id=order["id"], reason="toko tutup")
+    found = [read(db, part, "status::text, cancel_reason, refund_due") for part in parts]
+    assert found == [("CANCELLED", "toko tutup", 100_000), ("CANCELLED", "toko tutup", 0)]
+    assert credit_used(db, context.partners[0]) == 0
+    assert broken_invariants(db) == {}
+
+
 def test_only_approved_orders_are_billed(db: Connection, context: Context) -> None:
     order = submit(db, context.partners[0], items(SKU_000=10))
     with refused(db, "NOT_BILLABLE"):

@@ -80,6 +80,24 @@ def test_payments_move_an_invoice_from_unpaid_via_partial_to_paid(db: Connection
     assert value(db, "select paid_at = now() from app.invoices where id = %s", invoice["id"])
 
 
+def test_partner_is_notified_of_each_payment_and_of_what_is_still_due(
+    db: Connection, context: Context
+) -> None:
+    invoice = approved_invoice(db, context)
+    pay(db, context, invoice, 400_000)
+    pay(db, context, invoice, 600_000)
+    received = db.execute(
+        "select recipient_id::text, order_id::text, variables from app.messages"
+        " where template = 'payment_received' order by position"
+    ).fetchall()
+    number = invoice["invoice_number"]
+    assert received == [
+        (context.partners[0].sub, invoice["order_id"],
+         {"invoice_number": number, "amount": amount, "amount_due": due})
+        for amount, due in (("Rp400.000", "Rp600.000"), ("Rp600.000", "Rp0"))
+    ]  # fmt: skip
+
+
 def test_payment_names_the_admin_who_recorded_it(db: Connection, context: Context) -> None:
     pay(db, context, approved_invoice(db, context))
     assert value(db, "select recorded_by::text from app.invoice_payments") == context.admin.sub

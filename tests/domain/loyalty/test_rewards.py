@@ -32,6 +32,17 @@ def test_redemption_deducts_points_and_one_unit(db: Connection, context: Context
     assert (balance(db, context.partners[0]), units_left(db, context)) == (150, 2)
 
 
+def test_partner_is_notified_of_the_redemption_and_of_the_points_left(
+    db: Connection, context: Context
+) -> None:
+    redeem(db, context)
+    sent = "select recipient_id::text, variables from app.messages where template = 'reward_redeemed'"
+    name = value(db, "select name from app.redemption_catalog where id = %s", context.rewards[0])
+    assert db.execute(sent).fetchall() == [
+        (context.partners[0].sub, {"reward": name, "points": 50, "point_balance": 150})
+    ]
+
+
 def test_same_key_returns_the_same_redemption(db: Connection, context: Context) -> None:
     assert redeem(db, context) == redeem(db, context)
     assert (balance(db, context.partners[0]), units_left(db, context)) == (150, 2)
