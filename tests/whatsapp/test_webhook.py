@@ -60,7 +60,8 @@ def client(inbox: FakeInbox) -> TestClient[Litestar]:
         }
     )
     processor = InboxProcessor(inbox)
-    app = Litestar([router(settings, lambda: inbox, lambda: processor)], openapi_config=None)
+    store = InboxStore(inbox)
+    app = Litestar([router(settings, lambda: store, lambda: processor)], openapi_config=None)
     app.state.settings = settings
     return TestClient(app)
 
@@ -201,7 +202,8 @@ def test_stored_webhook_is_processed_at_once(client: TestClient[Litestar], inbox
 
     async def run() -> int:
         task = asyncio.create_task(processor.run())
-        app = Litestar([router(settings, lambda: inbox, lambda: processor)], openapi_config=None)
+        store = InboxStore(inbox)
+        app = Litestar([router(settings, lambda: store, lambda: processor)], openapi_config=None)
         async with asyncio.timeout(5):
             while inbox.process_calls < 3:
                 await asyncio.sleep(0.01)

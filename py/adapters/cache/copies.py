@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from prometheus_client import Counter
 
 from adapters.cache.bodies import Answer, Body, build
-from adapters.cache.coalescing import fail, succeed
 from adapters.cache.shared_store import SharedStore
+from adapters.common.coalescing import fail, succeed
 
 FILLS = Counter("hub_cache_fills", "Bodies read into this process", ["source"])
 

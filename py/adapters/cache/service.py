@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from adapters.cache.bearer import Verifier
 from adapters.cache.bodies import Body
-from adapters.cache.coalescing import Coalescer
 from adapters.cache.copies import Copies
 from adapters.cache.database import CONFIGS, Caller, Database, Family, State
 from adapters.cache.errors import RefusedError
 from adapters.cache.shared_store import SharedStore
 from adapters.cache.stock import StockCopies
+from adapters.common.coalescing import Coalescer
 
 _LARGEST_VERSION = 2**53
 

@@ -18,7 +18,7 @@ from adapters.whatsapp.mail import AT_ONCE, MailDelivery
 from adapters.whatsapp.meta import MetaDelivery
 from adapters.whatsapp.outbox import Outbox
 from adapters.whatsapp.settings import Settings
-from adapters.whatsapp.webhook import InboxProcessor, router
+from adapters.whatsapp.webhook import InboxProcessor, InboxStore, router
 from adapters.whatsapp.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def create(settings: Settings, deliveries: Mapping[str, Delivery] | None = None)
         async with AsyncExitStack() as stack:
             outbox = await stack.enter_async_context(Outbox(settings))
             processor = InboxProcessor(outbox)
-            app.state.outbox, app.state.processor = outbox, processor
+            app.state.store, app.state.processor = InboxStore(outbox), processor
             tasks = Supervisor()
             for channel, delivery in (deliveries or await _deliveries(settings, stack)).items():
                 worker = workers[channel] = Worker(
@@ -89,7 +89,7 @@ def create(settings: Settings, deliveries: Mapping[str, Delivery] | None = None)
 
     handlers: list[Any] = []
     if settings.has_credentials:
-        handlers.append(router(settings, lambda: app.state.outbox, lambda: app.state.processor))
+        handlers.append(router(settings, lambda: app.state.store, lambda: app.state.processor))
     app = create_app("whatsapp", health=health, handlers=handlers, lifespan=[lifespan])
     return app
 

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import httpx
@@ -19,6 +20,7 @@ from litestar.types import Guard
 from postgrest import APIError
 from pydantic import SecretStr
 
+from adapters.common.coalescing import Coalescer
 from adapters.common.gateway import UnexpectedAnswerError, is_transient
 from adapters.common.retry import pause
 from adapters.whatsapp.settings import Settings
@@ -45,47 +47,35 @@ class Inbox(Protocol):
     async def process_inbox(self, limit: int) -> int: ...
 
 
+@dataclass(frozen=True, eq=False)
+class _Webhook:
+    """A received webhook; another one may have the same body."""
+
+    payload: dict[str, Any]
+
+
 class InboxStore:
     """Stores webhooks: those that arrive while others are being stored share the next call."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
-        self._waiting: list[tuple[dict[str, Any], asyncio.Future[None]]] = []
-        self._running: asyncio.Task[None] | None = None
+        self._calls: Coalescer[_Webhook, Exception | None] = Coalescer(self._store, limit=BATCH)
 
     async def store(self, payload: dict[str, Any]) -> None:
         """Store a webhook's body. Raises as `GatewayClient.call`."""
-        stored = asyncio.get_running_loop().create_future()
-        self._waiting.append((payload, stored))
-        if self._running is None:
-            self._running = asyncio.create_task(self._run())
-        await stored
+        if error := await self._calls.answer(_Webhook(payload)):
+            raise error
 
-    async def _run(self) -> None:
+    async def _store(self, webhooks: list[_Webhook]) -> list[Exception | None]:
+        """Store webhooks; returns why each was not stored."""
         try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-                await self._store(batch)
-        finally:
-            self._running = None
-
-    async def _store(self, batch: list[tuple[dict[str, Any], asyncio.Future[None]]]) -> None:
-        error: Exception | None = None
-        try:
-            await self._inbox.store_inbound([payload for payload, _ in batch])
-        except Exception as raised:
-            if len(batch) > 1 and not is_transient(raised):
-                for one in batch:  # one of them is refused: not the others
-                    await self._store([one])
-                return
-            error = raised
-        for _, stored in batch:
-            if stored.done():
-                continue  # Meta ended its request
-            if error:
-                stored.set_exception(error)
-            else:
-                stored.set_result(None)
+            await self._inbox.store_inbound([webhook.payload for webhook in webhooks])
+        except Exception as error:
+            if len(webhooks) == 1 or is_transient(error):
+                return [error] * len(webhooks)
+            # one of them is refused: not the others
+            return [result for one in webhooks for result in await self._store([one])]
+        return [None] * len(webhooks)
 
 
 class InboxProcessor:
@@ -200,15 +190,10 @@ def require_verify_token(verify_token: SecretStr) -> Guard:
     return guard
 
 
-def router(settings: Settings, inbox: Callable[[], Inbox], processor: Callable[[], InboxProcessor]) -> Router:
-    """The routes of `/webhook`, as Meta calls them; `inbox` and `processor` exist once the program runs."""
-
-    stores: list[InboxStore] = []
-
-    def store() -> InboxStore:
-        if not stores:
-            stores.append(InboxStore(inbox()))
-        return stores[0]
+def router(
+    settings: Settings, store: Callable[[], InboxStore], processor: Callable[[], InboxProcessor]
+) -> Router:
+    """The routes of `/webhook`, as Meta calls them; `store` and `processor` exist once the program runs."""
 
     @get("/", guards=[require_verify_token(settings.whatsapp_verify_token)], media_type=MediaType.TEXT)
     async def verify(request: Request[Any, Any, Any]) -> str:

@@ -1,4 +1,4 @@
-"""One query for many waiting requests, which begins after each of them has arrived."""
+"""One call for many waiting requests, which begins after each of them has arrived."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
@@ -63,7 +63,7 @@ def succeed(waiting: Iterable[asyncio.Future[Answer]], answer: Answer) -> None:
 
 def fail(waiting: Iterable[asyncio.Future[Answer]], error: BaseException) -> None:
     """Raise the error where an answer is still awaited; the end of the program as ConnectionError."""
-    failure = error if isinstance(error, Exception) else ConnectionError("the cache is stopping")
+    failure = error if isinstance(error, Exception) else ConnectionError("the program is stopping")
     for future in waiting:
         if not future.done():
             future.set_exception(failure)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapters.cache.coalescing import Coalescer
+from adapters.common.coalescing import Coalescer
 
 
 class Query:
