@@ -17,10 +17,12 @@ import httpx
 import psycopg
 import pytest
 import structlog
+from litestar.testing import TestClient
 from postgrest import APIError
 from rich.console import Console
 
 from adapters.common import logs
+from adapters.whatsapp.app import create
 from adapters.whatsapp.console import ConsoleDelivery
 from adapters.whatsapp.delivery import DeliveryError
 from adapters.whatsapp.messages import Message
@@ -381,6 +383,31 @@ def test_next_messages_are_claimed_while_the_last_ones_are_delivered() -> None:
     asyncio.run(run())
     assert provider.accepted[-1] == UUID(int=1)
     assert worker.health.sent == 5
+
+
+def test_refused_claim_cancels_no_delivery_that_has_begun() -> None:
+    class RefusesTheSecondClaim(FakeOutbox):
+        async def claim(self, channel: str | None, limit: int | None) -> list[Message]:
+            if not self.messages:
+                raise APIError({"code": "NOT_ALLOWED", "message": "", "details": "", "hint": ""})
+            return await super().claim(channel, limit)
+
+    outbox, provider = RefusesTheSecondClaim(fake_message(1)), FakeProvider(seconds=0.1)
+    with pytest.raises(APIError, match="NOT_ALLOWED"):
+        asyncio.run(Worker(outbox, provider).run())
+    assert (provider.accepted, outbox.reports) == ([UUID(int=1)], [[UUID(int=1)]])
+
+
+def test_mail_server_gets_few_messages_at_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, Worker] = {}
+
+    def make(*args: Any, **options: Any) -> Worker:
+        return made.setdefault(options["channel"], Worker(*args, **options))
+
+    monkeypatch.setattr("adapters.whatsapp.app.Worker", make)
+    with TestClient(create(settings, {channel: FakeProvider() for channel in ("WHATSAPP", "EMAIL")})):
+        found = {channel: worker.concurrency for channel, worker in made.items()}
+    assert found == {"WHATSAPP": 24, "EMAIL": 8}
 
 
 def test_worker_waits_for_an_unreachable_gateway(settings: Settings) -> None:

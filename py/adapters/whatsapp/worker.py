@@ -112,7 +112,7 @@ class Worker:
     _delivered: deque[tuple[_Claimed, str]] = field(default_factory=deque)
     """Deliveries to report, with the provider's ids."""
     _unreported: dict[UUID, str] = field(default_factory=dict)
-    """Provider ids of delivered messages whose report failed; claimed again, they are not sent again."""
+    """Provider ids of deliveries that are not reported yet; claimed again, they are not sent again."""
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     """The running dispatcher and reporter."""
     _busy: set[asyncio.Task[None]] = field(default_factory=set)
@@ -160,10 +160,16 @@ class Worker:
 
     @asynccontextmanager
     async def _delivering(self) -> AsyncIterator[asyncio.TaskGroup]:
-        """The group of the deliveries that the block begins; they are settled at its end."""
+        """The group of the deliveries that the block begins; they are settled at its end, or at its error."""
+        error: Exception | None = None
         async with asyncio.TaskGroup() as group:
-            yield group
+            try:
+                yield group
+            except Exception as raised:  # raised below: here it would cancel deliveries that have begun
+                error = raised
             await self._settle()
+        if error:
+            raise error
 
     def _is_halted(self) -> bool:
         return self._stop.is_set() or self.breaker.remaining() > 0
