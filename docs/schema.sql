@@ -6177,17 +6177,12 @@ COMMENT ON FUNCTION app.inbound_elements(p_payload jsonb) IS 'Statuses of a webh
 CREATE FUNCTION app.inbound_message(p_payload jsonb) RETURNS json
     LANGUAGE plpgsql
     AS $$
-declare
-  v_id uuid;
 begin
   if jsonb_typeof(p_payload) is distinct from 'object' then
     perform app.fail('INVALID_ARGUMENT', 'payload must be a JSON object');
   end if;
-  insert into app.inbound_messages (payload_hash, payload)
-  values (app.request_hash(p_payload), p_payload)
-  on conflict (payload_hash) do nothing
-  returning id into v_id;
-  return json_build_object('stored', v_id is not null);
+  return json_build_object(
+    'stored', app.store_webhooks(jsonb_build_array(p_payload)) ->> 'stored' = '1');
 end $$;
 
 COMMENT ON FUNCTION app.inbound_message(p_payload jsonb) IS 'Stores a webhook of the provider once; process_inbox processes it';
@@ -6908,6 +6903,24 @@ end $$;
 
 COMMENT ON FUNCTION app.make_audit_partitions(p_months_ahead integer) IS 'Creates the monthly partitions of audit_logs from this month to p_months_ahead; returns the number created';
 
+CREATE FUNCTION app.mark_sent(p_message_ids uuid[], p_provider_ids text[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  -- Lock in the order of the ids, so that two batches cannot deadlock.
+  perform from app.messages as m where m.id = any (p_message_ids) order by m.id for no key update;
+  update app.messages as m set
+    status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
+    provider_id = s.provider_id,
+    variables = case when app.carries_token(m.template) then '{}' else m.variables end
+  from unnest(p_message_ids, p_provider_ids) as s (id, provider_id)
+  where m.id = s.id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
+    -- this attempt was refused meanwhile: the message is pending again, as a template
+    and m.refused_id is distinct from s.provider_id;
+end $$;
+
+COMMENT ON FUNCTION app.mark_sent(p_message_ids uuid[], p_provider_ids text[]) IS 'Marks messages as accepted by the provider under these ids of it; a repeat changes nothing';
+
 CREATE FUNCTION app.mask(p_text text) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $_$
@@ -7069,18 +7082,10 @@ COMMENT ON FUNCTION app.message_priority(p_template text) IS 'Priority of messag
 CREATE FUNCTION app.message_sent(p_message_id uuid, p_provider_id text) RETURNS void
     LANGUAGE plpgsql
     AS $$
-declare
-  v_provider_id text;
 begin
-  v_provider_id := app.require_text('provider_id', p_provider_id, 200);
-  update app.messages as m set
-    status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
-    provider_id = v_provider_id,
-    variables = case when app.carries_token(m.template) then '{}' else m.variables end
-  where m.id = p_message_id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
-    -- this attempt was refused meanwhile: the message is pending again, as a template
-    and m.refused_id is distinct from v_provider_id;
-  if not found and not exists (select from app.messages as m where m.id = p_message_id) then
+  perform app.mark_sent(
+    array[p_message_id], array[app.require_text('provider_id', p_provider_id, 200)]);
+  if not exists (select from app.messages as m where m.id = p_message_id) then
     perform app.fail('NOT_FOUND', 'message');
   end if;
 end $$;
@@ -7286,15 +7291,7 @@ begin
   select array_agg((e ->> 'message_id')::uuid), array_agg(e ->> 'provider_id')
   into v_ids, v_provider_ids
   from jsonb_array_elements(p_sent) as e;
-  -- Lock in the order of the ids, so that two batches cannot deadlock.
-  perform from app.messages as m where m.id = any (v_ids) order by m.id for no key update;
-  update app.messages as m set
-    status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
-    provider_id = s.provider_id,
-    variables = case when app.carries_token(m.template) then '{}' else m.variables end
-  from unnest(v_ids, v_provider_ids) as s (id, provider_id)
-  where m.id = s.id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
-    and m.refused_id is distinct from s.provider_id;
+  perform app.mark_sent(v_ids, v_provider_ids);
   return json_build_object('unknown_ids', coalesce((
     select json_agg(distinct s.id) from unnest(v_ids) as s (id)
     where not exists (select from app.messages as m where m.id = s.id)
@@ -10322,7 +10319,7 @@ declare
 begin
   perform app.require_set('payloads', p_payloads, 100);
   insert into app.inbound_messages (payload_hash, payload, received_at)
-  select h.payload_hash, e.payload, now() + e.number * interval '1 microsecond'
+  select h.payload_hash, e.payload, now() + (e.number - 1) * interval '1 microsecond'
   from jsonb_array_elements(p_payloads) with ordinality as e (payload, number)
   cross join lateral (select app.request_hash(e.payload) as payload_hash) as h
   order by h.payload_hash, e.number
@@ -18945,6 +18942,8 @@ REVOKE ALL ON FUNCTION app.lock_products() FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.mail_impersonation_notice(p_message_id uuid, p_mail_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.make_audit_partitions(p_months_ahead integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.mark_sent(p_message_ids uuid[], p_provider_ids text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.mask(p_text text) FROM PUBLIC;
 

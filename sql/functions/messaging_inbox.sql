@@ -46,24 +46,6 @@ end $$;
 comment on function app.reply_buttons(text[], uuid, uuid) is
   '[{"title", "payload"}]: buttons with signed payloads of at most 256 characters each';
 
-create function app.inbound_message(p_payload jsonb)
-returns json language plpgsql volatile
-as $$
-declare
-  v_id uuid;
-begin
-  if jsonb_typeof(p_payload) is distinct from 'object' then
-    perform app.fail('INVALID_ARGUMENT', 'payload must be a JSON object');
-  end if;
-  insert into app.inbound_messages (payload_hash, payload)
-  values (app.request_hash(p_payload), p_payload)
-  on conflict (payload_hash) do nothing
-  returning id into v_id;
-  return json_build_object('stored', v_id is not null);
-end $$;
-comment on function app.inbound_message(jsonb) is
-  'Stores a webhook of the provider once; process_inbox processes it';
-
 -- In the order of the hashes, so that two calls with the same webhooks cannot deadlock. received_at
 -- keeps the order in which they arrived.
 create function app.store_webhooks(p_payloads jsonb)
@@ -74,7 +56,7 @@ declare
 begin
   perform app.require_set('payloads', p_payloads, 100);
   insert into app.inbound_messages (payload_hash, payload, received_at)
-  select h.payload_hash, e.payload, now() + e.number * interval '1 microsecond'
+  select h.payload_hash, e.payload, now() + (e.number - 1) * interval '1 microsecond'
   from jsonb_array_elements(p_payloads) with ordinality as e (payload, number)
   cross join lateral (select app.request_hash(e.payload) as payload_hash) as h
   order by h.payload_hash, e.number
@@ -84,6 +66,19 @@ begin
 end $$;
 comment on function app.store_webhooks(jsonb) is
   'Stores webhooks of the provider, at most 100, each once; returns how many were new';
+
+create function app.inbound_message(p_payload jsonb)
+returns json language plpgsql volatile
+as $$
+begin
+  if jsonb_typeof(p_payload) is distinct from 'object' then
+    perform app.fail('INVALID_ARGUMENT', 'payload must be a JSON object');
+  end if;
+  return json_build_object(
+    'stored', app.store_webhooks(jsonb_build_array(p_payload)) ->> 'stored' = '1');
+end $$;
+comment on function app.inbound_message(jsonb) is
+  'Stores a webhook of the provider once; process_inbox processes it';
 
 -- WhatsApp accepts free-form messages for 24 hours after the recipient's last message (see
 -- docs/whatsapp/contract.md). Ten minutes are subtracted, because the provider receives a claimed

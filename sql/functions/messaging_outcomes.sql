@@ -1,20 +1,30 @@
 -- The outbox: what messengers and the provider report about claimed and sent messages.
 
+create function app.mark_sent(p_message_ids uuid[], p_provider_ids text[])
+returns void language plpgsql volatile
+as $$
+begin
+  -- Lock in the order of the ids, so that two batches cannot deadlock.
+  perform from app.messages as m where m.id = any (p_message_ids) order by m.id for no key update;
+  update app.messages as m set
+    status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
+    provider_id = s.provider_id,
+    variables = case when app.carries_token(m.template) then '{}' else m.variables end
+  from unnest(p_message_ids, p_provider_ids) as s (id, provider_id)
+  where m.id = s.id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
+    -- this attempt was refused meanwhile: the message is pending again, as a template
+    and m.refused_id is distinct from s.provider_id;
+end $$;
+comment on function app.mark_sent(uuid[], text[]) is
+  'Marks messages as accepted by the provider under these ids of it; a repeat changes nothing';
+
 create function app.message_sent(p_message_id uuid, p_provider_id text)
 returns void language plpgsql volatile
 as $$
-declare
-  v_provider_id text;
 begin
-  v_provider_id := app.require_text('provider_id', p_provider_id, 200);
-  update app.messages as m set
-    status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
-    provider_id = v_provider_id,
-    variables = case when app.carries_token(m.template) then '{}' else m.variables end
-  where m.id = p_message_id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
-    -- this attempt was refused meanwhile: the message is pending again, as a template
-    and m.refused_id is distinct from v_provider_id;
-  if not found and not exists (select from app.messages as m where m.id = p_message_id) then
+  perform app.mark_sent(
+    array[p_message_id], array[app.require_text('provider_id', p_provider_id, 200)]);
+  if not exists (select from app.messages as m where m.id = p_message_id) then
     perform app.fail('NOT_FOUND', 'message');
   end if;
 end $$;
@@ -43,15 +53,7 @@ begin
   select array_agg((e ->> 'message_id')::uuid), array_agg(e ->> 'provider_id')
   into v_ids, v_provider_ids
   from jsonb_array_elements(p_sent) as e;
-  -- Lock in the order of the ids, so that two batches cannot deadlock.
-  perform from app.messages as m where m.id = any (v_ids) order by m.id for no key update;
-  update app.messages as m set
-    status = 'SENT', sent_at = now(), lease_until = null, unknown_since = null, error_code = null,
-    provider_id = s.provider_id,
-    variables = case when app.carries_token(m.template) then '{}' else m.variables end
-  from unnest(v_ids, v_provider_ids) as s (id, provider_id)
-  where m.id = s.id and m.status in ('PENDING', 'CLAIMED', 'UNKNOWN')
-    and m.refused_id is distinct from s.provider_id;
+  perform app.mark_sent(v_ids, v_provider_ids);
   return json_build_object('unknown_ids', coalesce((
     select json_agg(distinct s.id) from unnest(v_ids) as s (id)
     where not exists (select from app.messages as m where m.id = s.id)
