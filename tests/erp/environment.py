@@ -16,11 +16,11 @@ import psycopg
 from devtools.tryton.accounting_client import AccountingClient
 from devtools.tryton.server import ADAPTER, Server
 from hub.ports import next_free
-from tests.erp import proxy as proxies
-from tests.erp.proxy import Proxy
 from tests.erp.sandbox import SPECIFICATION
+from tests.support import proxy as proxies
 from tests.support.client import RunningGateway
 from tests.support.context import Context, approve, broken_invariants, line, submit
+from tests.support.proxy import Proxy
 from tests.support.queries import stock
 from tests.support.waiting import wait_until
 

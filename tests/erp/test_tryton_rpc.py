@@ -21,8 +21,8 @@ from adapters.erp.port import (
 )
 from adapters.erp.tryton_products import changed_since, read_from
 from adapters.erp.tryton_rpc import Client, WarnedError
-from tests.support import broken_proxy
-from tests.support.broken_proxy import Fault
+from tests.support import proxy as proxies
+from tests.support.proxy import Fault
 
 Answer = Callable[[dict[str, Any]], httpx.Response]
 
@@ -133,7 +133,7 @@ def test_invalid_answer_leaves_the_outcome_unknown(answer: Answer) -> None:
         FakeTryton(answer).call()
 
 
-@pytest.mark.parametrize("fault", broken_proxy.FAULTS)
+@pytest.mark.parametrize("fault", proxies.STALLS)
 def test_proxy_that_stops_forwarding_leaves_the_outcome_unknown_in_time(fault: Fault) -> None:
     """Nothing was logged in, so each call tries again: the fault does not outlive itself."""
 
@@ -147,9 +147,9 @@ def test_proxy_that_stops_forwarding_leaves_the_outcome_unknown_in_time(fault: F
         finally:
             await client.aclose()
 
-    with broken_proxy.running(fault=fault) as proxy:
+    with proxies.running(fault=fault) as proxy:
         asyncio.run(run(proxy.url))
-        assert proxy.requests == 2
+        assert proxy.injected == 2
 
 
 def raising(failure: type[httpx.TransportError]) -> Answer:

@@ -23,8 +23,8 @@ from adapters.erp.port import Batch, BusyError, Cursor, Erp, Payment, Product, U
 from adapters.erp.settings import Settings
 from adapters.erp.worker import STREAMS, Worker
 from tests.conftest import Clone
-from tests.support import broken_proxy
-from tests.support.broken_proxy import Fault
+from tests.support import proxy as proxies
+from tests.support.proxy import Fault
 from tests.support.waiting import wait_until
 
 
@@ -121,7 +121,7 @@ def test_one_round_ends_when_a_proxy_before_the_gateway_stops_forwarding(
             async with asyncio.timeout(5):
                 return await silent.once(), cast(HubClient, silent.gateway).problem()
 
-    with broken_proxy.running(fault=fault) as proxy:
+    with proxies.running(fault=fault) as proxy:
         succeeded, found = asyncio.run(run(proxy.url))
     assert (succeeded, problem in found) == (False, True), found
 
@@ -182,6 +182,7 @@ def test_rejected_file_is_notified_once_after_an_outage_of_the_gateway(outages: 
     asyncio.run(run())
     notified = [detail for detail, notify in hub.reports if notify]
     assert notified == ["rejected; products-a.csv: no column; stored: 0 read, 0 changed"]
+    assert hub.reports[-1] == ("0 read, 0 changed", False), "the stream recovers"
 
 
 def test_remarks_of_a_successful_round_are_reported() -> None:

@@ -7,16 +7,16 @@ import pytest
 
 from adapters.whatsapp.settings import Settings
 from adapters.whatsapp.worker import Worker
-from tests.support import broken_proxy
-from tests.support.broken_proxy import Fault
+from tests.support import proxy as proxies
 from tests.support.client import RunningGateway
+from tests.support.proxy import Fault
 from tests.whatsapp.conftest import Enqueue
 from tests.whatsapp.fake_meta import FakeMeta
 from tests.whatsapp.outage import pass_a_day
 from tests.whatsapp.test_outage import MovedClock, be_away, drain, states, with_worker
 
 
-@pytest.mark.parametrize("fault", broken_proxy.FAULTS)
+@pytest.mark.parametrize("fault", proxies.STALLS)
 def test_proxy_that_stops_forwarding_loses_no_message(
     meta: FakeMeta, settings: Settings, seeded: RunningGateway, enqueue: Enqueue, fault: Fault
 ) -> None:
@@ -24,17 +24,17 @@ def test_proxy_that_stops_forwarding_loses_no_message(
     ids = enqueue(30)
     meta.callbacks = False
     settings.whatsapp_timeout_seconds = 0.2
-    with broken_proxy.running(meta.url, fault) as proxy:
+    with proxies.running(meta.url, fault) as proxy:
         settings.whatsapp_graph_url = proxy.url
 
         async def run(worker: Worker, clock: MovedClock) -> None:
             assert await be_away(worker, clock, 600) <= 10
-            assert proxy.requests >= 5, "it is probed again and again"
+            assert proxy.injected >= 5, "it is probed again and again"
             unknown = worker.health.unknown
             expected = [("CLAIMED", 1, 0)] * unknown + [("PENDING", 0, 0)] * (30 - unknown)
             assert (states(seeded), 0 < unknown <= 8) == (expected, True)
             assert len(meta.accepted) == (unknown if fault == "half" else 0)
-            proxy.fault = ""
+            proxy.clear()
             pass_a_day(seeded.database_url)
             await drain(worker, seeded, clock)
             pass_a_day(seeded.database_url)  # the wait of unknown messages

@@ -1,6 +1,9 @@
-"""A proxy between the adapter and Tryton that injects faults."""
+"""A proxy between two programs that injects faults."""
 
 import http.client
+import os
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -10,14 +13,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
 
-Fault = Literal["", "slow", "late", "cut", "500", "garbage"]
+Fault = Literal["", "slow", "late", "cut", "500", "garbage", "silent", "half", "reset"]
 """slow: the request is forwarded after `delay` seconds, even if the client has given up by then.
-late: the answer is delayed. cut: the answer is lost. 500, garbage: the answer is replaced."""
+late: the answer is delayed. cut: the answer is lost. 500, garbage: the answer is replaced.
+silent: the request is neither forwarded nor answered. half: half of the answer's body is lost.
+reset: the connection is reset instead of forwarding the request."""
+
+STALLS: tuple[Fault, ...] = ("silent", "half", "reset")
+"""Faults of a proxy that stops forwarding."""
 
 
 @dataclass
 class Proxy:
-    """A proxy in front of `target`. Its fault applies to the first `times` calls of method `only`."""
+    """A proxy in front of `target`, or of nothing.
+
+    Its fault applies to the first `times` calls of method `only`.
+    """
 
     target: str
     port: int = 0
@@ -28,6 +39,7 @@ class Proxy:
     injected: int = 0
     """Faults since the last call of `inject`."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _ended: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
@@ -42,6 +54,10 @@ class Proxy:
     def clear(self) -> None:
         """Inject no more faults."""
         self.inject("")
+
+    def end(self) -> None:
+        """Close the connections that are silent."""
+        self._ended.set()
 
     def _due(self, body: bytes) -> Fault:
         with self._lock:
@@ -58,6 +74,14 @@ class Proxy:
             request.close_connection = True
             return
         fault = self._due(body)
+        if fault == "silent":
+            self._ended.wait()
+        if fault == "reset":
+            request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(request.connection.detach())
+        if fault in ("silent", "reset"):
+            request.close_connection = True
+            return
         if fault == "slow":
             time.sleep(self.delay)
         forwarded = self._forward(request, body)
@@ -78,14 +102,19 @@ class Proxy:
                 request.send_header(name, value)
         request.send_header("Content-Length", str(len(answer)))
         request.end_headers()
+        if fault == "half":
+            request.close_connection = True
+            answer = answer[: len(answer) // 2]
         request.wfile.write(answer)
 
     def _forward(
         self, request: BaseHTTPRequestHandler, body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes] | None:
+        if not self.target:
+            return 200, [], b'{"id": 1}'
         connection = http.client.HTTPConnection(urlsplit(self.target).netloc, timeout=60)
         try:
-            connection.request("POST", request.path, body, dict(request.headers.items()))
+            connection.request(request.command, request.path, body, dict(request.headers.items()))
             answer = connection.getresponse()
             return answer.status, answer.getheaders(), answer.read()
         except (OSError, http.client.HTTPException):
@@ -95,9 +124,9 @@ class Proxy:
 
 
 @contextmanager
-def running(target: str) -> Iterator[Proxy]:
-    """A proxy in front of the URL `target`, until the block ends."""
-    proxy = Proxy(target)
+def running(target: str = "", fault: Fault = "") -> Iterator[Proxy]:
+    """A proxy in front of the URL `target`, or of nothing, until the block ends."""
+    proxy = Proxy(target, fault=fault)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -107,6 +136,9 @@ def running(target: str) -> Iterator[Proxy]:
                 proxy.handle(self)
             except OSError:
                 self.close_connection = True  # the client is gone
+
+        def do_GET(self) -> None:
+            self.do_POST()
 
         def log_message(self, format: str, *args: object) -> None: ...
 
@@ -121,5 +153,6 @@ def running(target: str) -> Iterator[Proxy]:
         try:
             yield proxy
         finally:
+            proxy.end()
             server.shutdown()
             thread.join()
