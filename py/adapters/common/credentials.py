@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from pydantic_settings import PydanticBaseSettingsSource
 
 PREFIX = "HUB_"
 
@@ -61,9 +61,6 @@ def from_file(variable: str) -> str | None:
 
 class SecretFiles(PydanticBaseSettingsSource):
     """A secret HUB_<FIELD> may be in a file that HUB_<FIELD>_FILE names, as Docker and systemd mount it."""
-
-    def __init__(self, settings_cls: type[BaseSettings]) -> None:
-        super().__init__(settings_cls)
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """The text of the file; see `from_file`."""
