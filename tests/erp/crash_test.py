@@ -17,9 +17,8 @@ import psycopg
 from tests.erp import environment as environments
 from tests.erp import sandbox
 from tests.erp.environment import Environment
-from tests.support import test_cluster
 from tests.support.context import make_context
-from tests.support.gateway import running_gateway
+from tests.support.gateway import scratch_gateway
 
 
 @dataclass
@@ -120,11 +119,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="seed of the random moments and orders")
     options = parser.parse_args()
     with (
-        test_cluster.running_cluster() as cluster,
-        test_cluster.scratch_database(
-            cluster, "crash", template=test_cluster.ensure_template(cluster)
-        ) as database,
-        running_gateway(cluster, database) as gateway,
+        scratch_gateway("crash") as (cluster, gateway),
         tempfile.TemporaryDirectory() as folder,
         sandbox.running(cluster, Path(folder)) as tryton,
     ):

@@ -25,10 +25,9 @@ from tests.erp import environment as environments
 from tests.erp import sandbox
 from tests.erp.crash_test import pay_some
 from tests.erp.environment import Environment
-from tests.support import test_cluster
 from tests.support.client import RunningGateway
 from tests.support.context import Context, approve, broken_invariants, line, make_context, submit
-from tests.support.gateway import running_gateway
+from tests.support.gateway import scratch_gateway
 from tests.support.waiting import wait_until
 
 _SKUS = [f"TRY-{n:03}" for n in range(100, 200)]
@@ -311,11 +310,7 @@ def main() -> None:
     options = parser.parse_args()
     sizes = {"orders": options.orders, "kills": options.kills, "seed": options.seed}
     with (
-        test_cluster.running_cluster() as cluster,
-        test_cluster.scratch_database(
-            cluster, "outage", template=test_cluster.ensure_template(cluster)
-        ) as database,
-        running_gateway(cluster, database) as gateway,
+        scratch_gateway("outage") as (cluster, gateway),
         tempfile.TemporaryDirectory() as folder,
     ):
         with psycopg.connect(gateway.database_url) as conn:

@@ -12,6 +12,19 @@ from tests.support.client import RunningGateway
 
 
 @contextmanager
+def scratch_gateway(name: str) -> Iterator[tuple[Cluster, RunningGateway]]:
+    """A cluster, and a gateway on its migrated database `name`, for a program that runs without pytest."""
+    with (
+        test_cluster.running_cluster() as cluster,
+        test_cluster.scratch_database(
+            cluster, name, template=test_cluster.ensure_template(cluster)
+        ) as database,
+        running_gateway(cluster, database) as gateway,
+    ):
+        yield cluster, gateway
+
+
+@contextmanager
 def running_gateway(cluster: Cluster, database: str, *former_keys: str) -> Iterator[RunningGateway]:
     """The gateway that HUB_GATEWAY names, on a migrated database of `cluster`, until the block ends.
 

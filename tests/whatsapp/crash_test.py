@@ -13,8 +13,7 @@ from pathlib import Path
 import psycopg
 
 from hub.seed import load
-from tests.support import test_cluster
-from tests.support.gateway import running_gateway
+from tests.support.gateway import scratch_gateway
 from tests.support.waiting import wait_until
 from tests.whatsapp import environment as environments
 from tests.whatsapp.environment import Environment
@@ -80,9 +79,7 @@ def run(
             environment.meta.outage = 0
     wait_until(lambda: _is_settled(environment), 120 + messages / 10, interval=0.02)
     deliveries = environment.meta.deliveries()
-    with psycopg.connect(environment.gateway.database_url) as conn:
-        rows = conn.execute("select id::text, repeats from app.messages").fetchall()
-    repeats: dict[str, int] = dict(rows)
+    repeats = environment.repeats()
     surplus = {message: times - 1 for message, times in deliveries.items() if times > 1}
     return Report(
         enqueued=len(enqueued),
@@ -113,11 +110,7 @@ def main() -> None:
     parser.add_argument("--outages", action="store_true", help="take Meta away at each fifth kill")
     options = parser.parse_args()
     with (
-        test_cluster.running_cluster() as cluster,
-        test_cluster.scratch_database(
-            cluster, "crash", template=test_cluster.ensure_template(cluster)
-        ) as database,
-        running_gateway(cluster, database) as gateway,
+        scratch_gateway("crash") as (_, gateway),
         tempfile.TemporaryDirectory() as folder,
     ):
         load(gateway.database_url)

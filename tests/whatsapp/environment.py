@@ -113,6 +113,12 @@ class Environment:
             return []
         return [str(json.loads(line)["id"]) for line in self.mail.read_text().splitlines()]
 
+    def repeats(self) -> dict[str, int]:
+        """How often the outbox sent each message again, by the message's id."""
+        with psycopg.connect(self.gateway.database_url) as conn:
+            rows = conn.execute("select id::text, repeats from app.messages")
+            return {row[0]: row[1] for row in rows}
+
     def statuses(self) -> dict[str, int]:
         """The number of messages in each status."""
         with psycopg.connect(self.gateway.database_url) as conn:

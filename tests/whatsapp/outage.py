@@ -16,8 +16,7 @@ from pathlib import Path
 import psycopg
 
 from hub.seed import load
-from tests.support import test_cluster
-from tests.support.gateway import running_gateway
+from tests.support.gateway import scratch_gateway
 from tests.support.waiting import wait_until
 from tests.whatsapp import environment as environments
 from tests.whatsapp.environment import Environment
@@ -136,9 +135,7 @@ def run(
     done = {"SENT", "DELIVERED", "READ"}
     wait_until(lambda: set(environment.statuses()) <= done, 180 + messages / 20, interval=0.2)
     deliveries = meta.deliveries() + Counter(environment.mails())
-    with psycopg.connect(environment.gateway.database_url) as conn:
-        rows = conn.execute("select id::text, repeats from app.messages").fetchall()
-    repeats: dict[str, int] = dict(rows)
+    repeats = environment.repeats()
     ordered = [message["biz_opaque_callback_data"] for message in meta.accepted] + environment.mails()
     overtaken = out_of_order(environment.gateway.database_url, ordered)
     took = _single_messages(environment, singles) if singles else [0.0, 0.0]
@@ -199,11 +196,7 @@ def main() -> None:
     parser.add_argument("--without-callbacks", action="store_true", help="lose all of Meta's callbacks")
     options = parser.parse_args()
     with (
-        test_cluster.running_cluster() as cluster,
-        test_cluster.scratch_database(
-            cluster, "outage", template=test_cluster.ensure_template(cluster)
-        ) as database,
-        running_gateway(cluster, database) as gateway,
+        scratch_gateway("outage") as (_, gateway),
         tempfile.TemporaryDirectory() as folder,
     ):
         load(gateway.database_url)
