@@ -11,9 +11,9 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic import AwareDatetime, Field, SecretStr
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from adapters.common.credentials import SecretFiles, from_file, published_secrets
+from adapters.common.credentials import from_file, published_secrets
+from adapters.common.settings import HubSettings
 from adapters.common.tokens import key_set
 from hub import paths
 from hub.errors import UserError
@@ -51,10 +51,8 @@ def _secret(description: str) -> Any:
     return Field(default=SecretStr(""), description=description)
 
 
-class Settings(BaseSettings):
+class Settings(HubSettings):
     """The settings of a stack; the environment variable of a field is HUB_<FIELD>."""
-
-    model_config = SettingsConfigDict(env_prefix="HUB_", env_ignore_empty=True, extra="ignore")
 
     database: str = Field(default="hub", description="Name of the stack's database")
     postgres_port: int = _port("postgres_port", "Loopback port of PostgreSQL")
@@ -123,18 +121,6 @@ class Settings(BaseSettings):
         description="The most WAL that is kept for a standby that is away; beyond it is built again",
     )
     database_url: SecretStr = _secret("Direct connection of a superuser or the database's owner")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Secrets in files go before hub.env."""
-        return init_settings, SecretFiles(settings_cls), env_settings, dotenv_settings
 
     @property
     def jwt_previous(self) -> tuple[str, datetime] | None:

@@ -11,20 +11,17 @@ from typing import ClassVar, Self
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from adapters.common.credentials import SecretFiles
+from adapters.common.credentials import PREFIX, SecretFiles
 
 
 class SettingsError(Exception):
     """Settings that are valid by themselves do not fit together; the text names the variables to set."""
 
 
-class ProgramSettings(BaseSettings):
-    """What every program has. A subclass sets `NAME` and adds `<name>_host` and `<name>_port`."""
+class HubSettings(BaseSettings):
+    """Settings HUB_<FIELD>; a secret may be in a file that HUB_<FIELD>_FILE names."""
 
-    model_config = SettingsConfigDict(env_prefix="HUB_", env_ignore_empty=True, extra="ignore")
-
-    NAME: ClassVar[str]
-    """The program's name: `adapters.<name>` is its package."""
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore")
 
     @classmethod
     def settings_customise_sources(
@@ -35,8 +32,15 @@ class ProgramSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """A secret HUB_<FIELD> may be in a file that HUB_<FIELD>_FILE names."""
-        return init_settings, SecretFiles(settings_cls), env_settings
+        """Secrets in files go before an env file."""
+        return init_settings, SecretFiles(settings_cls), env_settings, dotenv_settings
+
+
+class ProgramSettings(HubSettings):
+    """What every program has. A subclass sets `NAME` and adds `<name>_host` and `<name>_port`."""
+
+    NAME: ClassVar[str]
+    """The program's name: `adapters.<name>` is its package."""
 
     @classmethod
     def load(cls) -> Self:
