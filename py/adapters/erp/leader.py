@@ -53,39 +53,39 @@ class Leader:
         if not self._url:
             return self._since
         if self._verification is None or self._verification.done():
-            self._verification = asyncio.create_task(self._verify_in_time())
+            self._verification = asyncio.create_task(self._verify())
         await asyncio.shield(self._verification)
         return self._since
 
-    async def _verify_in_time(self) -> None:
-        verification = asyncio.create_task(self._verify())
-        await asyncio.wait({verification}, timeout=ANSWER_SECONDS)
-        if verification.done():
-            error = verification.exception()
-            self._problem = (str(error).strip() or type(error).__name__) if error else ""
-        else:
-            self._problem = f"the database does not answer within {ANSWER_SECONDS:g} seconds"
-            # psycopg ends a cancelled statement only when the server answers, so its socket is shut down.
-            _shut_down(self._connection)
-            if self._connection is None:
-                verification.cancel()
-            await asyncio.wait({verification}, timeout=ANSWER_SECONDS)
-            if verification.done() and not verification.cancelled():
-                verification.exception()  # the consequence of the shutdown
-        if self._problem:
+    async def _verify(self) -> None:
+        deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+        try:
+            await self._ask(deadline)
+            self._problem = ""
+        except Exception as error:
+            self._problem = str(error).strip() or type(error).__name__
+            if asyncio.get_running_loop().time() >= deadline:
+                self._problem = f"the database does not answer within {ANSWER_SECONDS:g} seconds"
             logger.warning("the leader lock is lost: %s", self._problem)
             await self._close()
 
-    async def _verify(self) -> None:
+    async def _ask(self, deadline: float) -> None:
+        """Take or verify the lock; raises an error of psycopg or TimeoutError at the deadline."""
         if self._connection is None:
-            self._connection = await psycopg.AsyncConnection.connect(
-                make_conninfo(self._url, **_LIMITS), autocommit=True
-            )
-        if self._since is None:
-            row = await (await self._connection.execute(_LOCK)).fetchone()
-            self._since = time.monotonic() if row and row[0] else None
-        else:
-            await self._connection.execute("select")
+            async with asyncio.timeout_at(deadline):
+                self._connection = await psycopg.AsyncConnection.connect(
+                    make_conninfo(self._url, **_LIMITS), autocommit=True
+                )
+        # psycopg ends a cancelled statement only when the server answers, so its socket is shut down.
+        limit = asyncio.get_running_loop().call_at(deadline, _shut_down, self._connection)
+        try:
+            if self._since is None:
+                row = await (await self._connection.execute(_LOCK)).fetchone()
+                self._since = time.monotonic() if row and row[0] else None
+            else:
+                await self._connection.execute("select")
+        finally:
+            limit.cancel()
 
     async def _close(self) -> None:
         if self._url:
@@ -97,13 +97,13 @@ class Leader:
     async def aclose(self) -> None:
         """Close the connection, which releases the lock. A frozen database does not delay it."""
         if self._verification and not self._verification.done():
-            _shut_down(self._connection)
-            await asyncio.wait({self._verification}, timeout=ANSWER_SECONDS)
+            if self._connection:
+                _shut_down(self._connection)
+            await asyncio.wait({self._verification})
         await self._close()
 
 
-def _shut_down(connection: psycopg.AsyncConnection[tuple[bool]] | None) -> None:
+def _shut_down(connection: psycopg.AsyncConnection[tuple[bool]]) -> None:
     """Shut down the socket of a connection: what waits for the server fails at once."""
-    if connection:
-        with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
-            duplicate.shutdown(socket.SHUT_RDWR)
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
+        duplicate.shutdown(socket.SHUT_RDWR)
