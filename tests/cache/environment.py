@@ -1,6 +1,5 @@
 """The cache on a database of the tests, with a Redis of its own."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -145,7 +144,7 @@ def cache_process(
 ) -> Iterator[str]:
     """A cache as a process of its own, as the stack runs it; returns its URL."""
     port = test_cluster.free_port(31300)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HUB_")}
+    environment = test_cluster.environment_without_settings()
     environment |= _variables(values(database_url, redis, cache_port=port, **more))
     environment["PYTHONPATH"] = str(paths.root() / "py")
     log = folder / f"cache-{port}.log"

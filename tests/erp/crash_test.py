@@ -20,16 +20,15 @@ from tests.erp.environment import Environment
 from tests.support.context import make_context
 from tests.support.gateway import scratch_gateway
 
+_SKUS = [f"TRY-{n:03}" for n in range(100, 200)]
+
 
 @dataclass
 class Report:
     """The result of a crash test."""
 
     kills: int
-    adapter: int
-    """Kills of the adapter."""
-    tryton: int
-    """Kills of Tryton."""
+    """Kills of the adapter and of Tryton in turn."""
     orders: int
     exported: int
     paid: int
@@ -43,40 +42,45 @@ def run(environment: Environment, *, kills: int, orders: int, seed: int = 1) -> 
     """
     chance = random.Random(seed)  # noqa: S311  repeatable, not secret
     began = time.monotonic()
-    skus = [f"TRY-{n:03}" for n in range(100, 200)]
     approved: list[dict[str, Any]] = []
-    killed = {"adapter": 0, "tryton": 0}
     environment.start()
     for number in range(kills):
-        approved += [
-            environment.order(chance.choice(skus), chance.randint(1, 5), partner=n % 3)
-            for n in range(orders * (number + 1) // kills - orders * number // kills)
-        ]
+        approved += approve_some(
+            environment, orders * (number + 1) // kills - orders * number // kills, chance
+        )
         _wait_until_exported(environment, approved, chance.randint(0, len(approved) - 1))
         time.sleep(chance.uniform(0, 0.6))
-        if number % 2:
-            environment.tryton.kill()
-            killed["tryton"] += 1
-            time.sleep(chance.uniform(0, 0.5))
-            environment.tryton.start()
-            environment.tryton.wait_up()
-        else:
-            environment.kill()
-            killed["adapter"] += 1
-            environment.start()
+        kill_in_turn(environment, number, chance)
     for order in approved:
         environment.wait_until_exported(order, 180)
     paid = pay_some(environment, approved, chance)
     environment.assert_one_sale_per_order()
     return Report(
         kills=kills,
-        adapter=killed["adapter"],
-        tryton=killed["tryton"],
         orders=len(approved),
         exported=_exported(environment, approved),
         paid=paid,
         seconds=round(time.monotonic() - began, 1),
     )
+
+
+def approve_some(environment: Environment, count: int, chance: random.Random) -> list[dict[str, Any]]:
+    """Approve orders of partners in turn."""
+    return [
+        environment.order(chance.choice(_SKUS), chance.randint(1, 5), partner=n % 3) for n in range(count)
+    ]
+
+
+def kill_in_turn(environment: Environment, number: int, chance: random.Random) -> None:
+    """Kill the adapter, or Tryton if the number is odd, and start it again."""
+    if number % 2:
+        environment.tryton.kill()
+        time.sleep(chance.uniform(0, 0.5))
+        environment.tryton.start()
+        environment.tryton.wait_up()
+    else:
+        environment.kill()
+        environment.start()
 
 
 def _exported(environment: Environment, orders: list[dict[str, Any]]) -> int:

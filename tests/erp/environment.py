@@ -1,14 +1,13 @@
 """An environment for the adapter: the hub's gateway, a Tryton sandbox behind a proxy that injects faults."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import psycopg
@@ -18,10 +17,12 @@ from devtools.tryton.server import ADAPTER, Server
 from hub.ports import next_free
 from tests.erp.sandbox import SPECIFICATION
 from tests.support import proxy as proxies
+from tests.support.adapter_process import AdapterProcess
 from tests.support.client import RunningGateway
 from tests.support.context import Context, approve, broken_invariants, line, submit
 from tests.support.proxy import Proxy
 from tests.support.queries import stock
+from tests.support.test_cluster import environment_without_settings
 from tests.support.waiting import wait_until
 
 TIMEOUT, SETTLE = 2.0, 3.0
@@ -29,8 +30,10 @@ TIMEOUT, SETTLE = 2.0, 3.0
 
 
 @dataclass
-class Environment:
+class Environment(AdapterProcess):
     """The running parts; `start` runs the adapter."""
+
+    NAME: ClassVar[str] = "erp"
 
     gateway: RunningGateway
     tryton: Server
@@ -44,11 +47,10 @@ class Environment:
     """Further environment variables of the adapter."""
     started_with: dict[str, str] = field(default_factory=dict)
     """The `extra` of the running adapter."""
-    process: subprocess.Popen[bytes] | None = None
 
-    def variables(self) -> dict[str, str]:
-        """The environment variables of the adapter."""
-        return {k: v for k, v in os.environ.items() if not k.startswith("HUB_")} | {
+    def settings(self) -> dict[str, str]:
+        """The adapter's settings, as environment variables."""
+        return {
             "HUB_GATEWAY_URL": self.gateway.url,
             "HUB_JWT_SECRET": self.gateway.jwt_secret,
             "HUB_LISTEN_URL": self.gateway.database_url,
@@ -77,28 +79,20 @@ class Environment:
             return
         self.kill()
         self.started_with = dict(self.extra)
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "adapters.erp"], env=self.variables(), stdout=log, stderr=log
-            )
+        super().start()
 
     def once(self) -> subprocess.CompletedProcess[str]:
         """Run every stream once."""
         return subprocess.run(
             [sys.executable, "-m", "adapters.erp", "--once"],
-            env=self.variables() | {"HUB_ERP_SETTLE_SECONDS": "0", "HUB_ERP_TIMEOUT_SECONDS": "60"},
+            env=environment_without_settings()
+            | self.settings()
+            | {"HUB_ERP_SETTLE_SECONDS": "0", "HUB_ERP_TIMEOUT_SECONDS": "60"},
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
-
-    def kill(self) -> None:
-        """End the adapter with SIGKILL."""
-        if self.process:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait(10)
-            self.process = None
 
     def health(self) -> dict[str, Any] | None:
         """The body of /health; None while the adapter does not answer."""

@@ -6,8 +6,6 @@ python -m tests.erp.outage {tryton,csv} [--orders 300] [--kills 50] [--seed 1]
 import argparse
 import os
 import random
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -16,21 +14,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 
 from hub.ports import next_free
 from tests.erp import environment as environments
 from tests.erp import sandbox
-from tests.erp.crash_test import pay_some
+from tests.erp.crash_test import approve_some, kill_in_turn, pay_some
 from tests.erp.environment import Environment
+from tests.support.adapter_process import AdapterProcess
 from tests.support.client import RunningGateway
 from tests.support.context import Context, approve, broken_invariants, line, make_context, submit
 from tests.support.gateway import scratch_gateway
 from tests.support.waiting import wait_until
 
-_SKUS = [f"TRY-{n:03}" for n in range(100, 200)]
 _CREDIT = "update app.partners set credit_limit = 1000000000000"
 
 
@@ -114,10 +112,9 @@ def run_tryton(
     before, approved = len(_exported(environment.conn)), list[dict[str, Any]]()
     parts = max(1, kills - kills // 2)
     for number in range(parts):
-        approved += [
-            environment.order(chance.choice(_SKUS), chance.randint(1, 5), partner=n % 3)
-            for n in range(orders * (number + 1) // parts - orders * number // parts)
-        ]
+        approved += approve_some(
+            environment, orders * (number + 1) // parts - orders * number // parts, chance
+        )
         if kills:
             time.sleep(chance.uniform(0, 0.5))
             environment.kill()
@@ -133,14 +130,7 @@ def run_tryton(
         enough = before + orders * number // (kills // 2 + 1)
         environment.wait_until(lambda enough=enough: len(_exported(environment.conn)) >= enough, 300)  # type: ignore[misc]
         time.sleep(chance.uniform(0, 0.6))
-        if number % 2:
-            environment.tryton.kill()
-            time.sleep(chance.uniform(0, 0.5))
-            environment.tryton.start()
-            environment.tryton.wait_up()
-        else:
-            environment.kill()
-            environment.start()
+        kill_in_turn(environment, number, chance)
     for order in approved:
         environment.wait_until_exported(order, 300)
     numbers = [int(environment.erp_reference(order) or 0) for order in approved]
@@ -185,24 +175,30 @@ class Accountant:
 
 
 @dataclass
-class CsvEnvironment:
+class CsvEnvironment(AdapterProcess):
     """The hub's gateway, a drop folder, and the adapter as a process to be killed."""
+
+    NAME: ClassVar[str] = "erp"
 
     gateway: RunningGateway
     context: Context
     conn: psycopg.Connection[Any]
     share: Path
     """Contains the drop folder; without it the share is away."""
-    process: subprocess.Popen[bytes] | None = None
 
     @property
     def folder(self) -> Path:
         """The drop folder."""
         return self.share / "drop"
 
-    def start(self) -> None:
-        """Start the adapter."""
-        variables = {k: v for k, v in os.environ.items() if not k.startswith("HUB_")} | {
+    @property
+    def log(self) -> Path:
+        """The adapter's log."""
+        return self.share / "adapter.log"
+
+    def settings(self) -> dict[str, str]:
+        """The adapter's settings, as environment variables."""
+        return {
             "HUB_GATEWAY_URL": self.gateway.url,
             "HUB_JWT_SECRET": self.gateway.jwt_secret,
             "HUB_LISTEN_URL": self.gateway.database_url,
@@ -212,16 +208,6 @@ class CsvEnvironment:
             "HUB_ERP_POLL_SECONDS": "0.2",
             "HUB_ERP_INTERVAL_SECONDS": "1",
         }
-        with (self.share / "adapter.log").open("ab") as log:
-            command = [sys.executable, "-m", "adapters.erp"]
-            self.process = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
-
-    def kill(self) -> None:
-        """End the adapter with SIGKILL."""
-        if self.process:
-            self.process.kill()
-            self.process.wait(10)
-            self.process = None
 
     def kill_at_random(self, chance: random.Random) -> None:
         """Kill the adapter within its first rounds, and start it again."""

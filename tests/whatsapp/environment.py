@@ -2,18 +2,17 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import psycopg
 
 from hub.ports import next_free
+from tests.support.adapter_process import AdapterProcess
 from tests.support.client import RunningGateway
 from tests.support.waiting import wait_until
 from tests.whatsapp import fake_meta
@@ -24,8 +23,10 @@ MESSAGES_PER_RECIPIENT = 20
 
 
 @dataclass
-class Environment:
+class Environment(AdapterProcess):
     """The running parts; `start` runs the adapter."""
+
+    NAME: ClassVar[str] = "whatsapp"
 
     gateway: RunningGateway
     meta: FakeMeta
@@ -33,7 +34,6 @@ class Environment:
     port: int
     extra: dict[str, str] = field(default_factory=dict)
     """Further environment variables of the adapter."""
-    process: subprocess.Popen[bytes] | None = None
 
     @property
     def mail(self) -> Path:
@@ -45,9 +45,9 @@ class Environment:
         """The adapter's log."""
         return self.folder / "adapter.log"
 
-    def start(self) -> None:
-        """Start the adapter without waiting for it."""
-        variables = {k: v for k, v in os.environ.items() if not k.startswith("HUB_")} | {
+    def settings(self) -> dict[str, str]:
+        """The adapter's settings, as environment variables."""
+        return {
             "HUB_GATEWAY_URL": self.gateway.url,
             "HUB_JWT_SECRET": self.gateway.jwt_secret,
             "HUB_LISTEN_URL": self.gateway.database_url,
@@ -62,10 +62,6 @@ class Environment:
             "HUB_WHATSAPP_POLL_SECONDS": "0.2",
             **self.extra,
         }
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "adapters.whatsapp"], env=variables, stdout=log, stderr=log
-            )
 
     def wait_up(self) -> None:
         """Wait until the adapter answers. Raises AssertionError with its log after a minute."""
@@ -77,13 +73,6 @@ class Environment:
             return False
 
         wait_until(is_up, 60, interval=0.05, details=lambda: self.log.read_text()[-2000:])
-
-    def kill(self) -> None:
-        """End the adapter with SIGKILL."""
-        if self.process:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait(10)
-            self.process = None
 
     def enqueue(self, count: int, channel: str = "WHATSAPP") -> set[str]:
         """Enqueue `count` messages of a channel for partners in turn; returns the messages' ids.
