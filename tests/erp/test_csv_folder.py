@@ -40,6 +40,7 @@ from tests.support.context import (
     value,
 )
 from tests.support.queries import stock
+from tests.support.test_cluster import environment_without_settings
 
 HOUR = 3600
 SETTLE = 0.5
@@ -544,7 +545,7 @@ def test_refused_order_is_trouble_but_no_reason_to_be_unready() -> None:
 
 def run_adapter(drop_folder: DropFolder) -> subprocess.CompletedProcess[str]:
     """`python -m adapters.erp --once`."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HUB_")} | {
+    environment = environment_without_settings() | {
         "HUB_GATEWAY_URL": drop_folder.gateway.url,
         "HUB_JWT_SECRET": drop_folder.gateway.jwt_secret,
         "HUB_ERP_KIND": "csv",
@@ -552,6 +553,21 @@ def run_adapter(drop_folder: DropFolder) -> subprocess.CompletedProcess[str]:
     }
     command = [sys.executable, "-m", "adapters.erp", "--once"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_request_id_of_a_round_is_in_its_logs_and_in_the_audit_trail(drop_folder: DropFolder) -> None:
+    drop_folder.drop("products-r.csv", "sku;name;base_price\nROUND-1;Sisir;5000\n")
+    adapter = run_adapter(drop_folder)
+    logs = [json.loads(line) for line in adapter.stderr.splitlines()]
+    ids = {log["event"].split(":")[0]: log["request_id"] for log in logs if "request_id" in log}
+    assert ids.keys() == {"products", "stock", "payments"}, adapter.stderr
+    assert len(set(ids.values())) == 3
+    drop_folder.conn.execute("select app.flush_audit_buffer()")
+    audited = drop_folder.conn.execute(
+        "select l.request_id from app.audit_logs as l join app.products as p on p.id = l.target_id"
+        " where p.sku = 'ROUND-1'"
+    ).fetchall()
+    assert set(audited) == {(ids["products"],)}
 
 
 @pytest.mark.parametrize("kind", ["none", "tryton"])

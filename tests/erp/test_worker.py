@@ -12,6 +12,7 @@ from typing import Any, cast
 import httpx
 import psycopg
 import pytest
+import structlog
 
 from adapters.erp import leader as leaders
 from adapters.erp import worker as workers
@@ -74,6 +75,39 @@ def test_failing_or_hanging_stream_does_not_delay_the_others(monkeypatch: pytest
 
     asyncio.run(run())
     assert (exchange.rounds["stock"], exchange.failures[0]) == (1, ("products", "away"))
+
+
+def test_each_round_has_a_request_id_of_its_own() -> None:
+    class Recording(FakeExchange):
+        """The ids of the exchange and of the report of each round."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.ids: list[list[str]] = []
+
+        async def run(self, stream: str) -> Summary:
+            self.ids.append([structlog.contextvars.get_contextvars()["request_id"]])
+            if stream == "products":
+                raise UnreachableError("away")
+            return Summary("")
+
+        async def report_success(self, stream: str, summary: Summary) -> None:
+            self.ids[-1].append(structlog.contextvars.get_contextvars()["request_id"])
+
+        async def report_failure(self, stream: str, detail: str, *, notify: bool = False) -> None:
+            self.ids[-1].append(structlog.contextvars.get_contextvars()["request_id"])
+
+    exchange = Recording()
+    running = worker(exchange)
+
+    async def run() -> None:
+        for stream in (*STREAMS, "orders"):
+            await running._try(stream)
+            assert "request_id" not in structlog.contextvars.get_contextvars()
+
+    asyncio.run(run())
+    assert [len(set(ids)) for ids in exchange.ids] == [1] * 5, "a round and its report share one"
+    assert len({ids[0] for ids in exchange.ids}) == 5
 
 
 def test_erp_that_asks_for_patience_too_long_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

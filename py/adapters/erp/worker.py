@@ -6,6 +6,7 @@ Orders are exported soon after approval; products, stock and payments follow an 
 import asyncio
 import logging
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import httpx
+import structlog
 from postgrest import APIError
 from tenacity import RetryError
 
@@ -158,7 +160,9 @@ class Worker:
         """One round of a stream; returns its error, so that no error ends the loop."""
         self.health.running_since[stream] = time.monotonic()
         try:
-            error = await self._run(stream)
+            # The id joins the logs of the round with the changes and messages that it makes in the hub.
+            with structlog.contextvars.bound_contextvars(request_id=uuid.uuid4().hex):
+                error = await self._run(stream)
         finally:
             self.health.running_since.pop(stream, None)
         if not isinstance(error, BusyError):
