@@ -101,6 +101,9 @@ def start(stack: Stack) -> str:
             remark = "the standby had missed too much WAL, and was built again"
         if not pgdata.exists():
             _drop_slot(conn)
+            # The slot keeps WAL since the last checkpoint. Where that is more than HUB_REPLICA_WAL_KEEP, the
+            # checkpoint of the copy invalidates the slot, and PostgreSQL 18 refuses to stream from it.
+            conn.execute("checkpoint")
             conn.execute("select pg_catalog.pg_create_physical_replication_slot(%s, true)", [SLOT])
             _copy(stack, replica)
     if not replica.start():
