@@ -45,10 +45,6 @@ def full_url(module_clone: Clone) -> str:
         conn.execute("update app.tier_prices set effective_until = now() + interval '1 year' where price > 9")
         conn.execute("update app.redemptions set idempotency_key = partner_id::text")
         conn.execute("insert into app.purged_provider_ids values ('x')")
-        conn.execute(
-            "insert into app.partner_removals (partner_id, kind, reason) values (%s, 'DELETED', 'x')",
-            [dataset.deleted.sub],
-        )
         assert dataset
     return url
 
