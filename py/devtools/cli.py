@@ -215,7 +215,7 @@ def crash_test(
     seconds: Annotated[float, typer.Option(help="Stop killing after this many seconds.", max=7200)] = 900,
     json: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
 ) -> None:
-    """Crash-test PostgreSQL and verify that no acknowledged write is lost."""
+    """Kill every program under load and verify that no acknowledged write is lost."""
     call("devtools.crash_test", "run", kills=kills, seed=seed, seconds=seconds, json_file=json)
 
 

@@ -21,7 +21,7 @@ from devtools.scratch import make_folder
 from hub.console import err, say
 from hub.errors import UserError
 
-KINDS = ("postmaster", "gateway", "messenger", "backend", "pooler")
+KINDS = ("postmaster", "gateway", "messenger", "backend", "pooler", "erp", "redis", "cache")
 """The processes that are killed in turn. `backend` is one process of PostgreSQL."""
 
 _PARTNERS = 12
@@ -36,6 +36,11 @@ class Report:
     seed: int
     kills: dict[str, int] = field(default_factory=dict)
     recovery_seconds: dict[str, float] = field(default_factory=dict)
+    """The average by kind."""
+    slowest_seconds: dict[str, float] = field(default_factory=dict)
+    """The longest recovery by kind."""
+    reads: dict[str, int] = field(default_factory=dict)
+    """Answers of the cache by path."""
     retries: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     findings: Findings = field(default_factory=Findings)
@@ -64,23 +69,18 @@ def crash_test(
                 acknowledged.await_orders(1, _PROGRESS_SECONDS)  # every kill hits a running load
                 time.sleep(dice.uniform(0.1, 0.6))
                 kind = KINDS[number % len(KINDS)]
-                took.setdefault(kind, []).append(_kill(environment, kind, dice))
+                took.setdefault(kind, []).append(environment.kill(kind, dice))
                 count[kind] += 1
                 progress(f"{kind} killed")
         result.findings = drain_and_verify(environment, acknowledged, _DRAIN_SECONDS)
     finally:
         environment.tear_down()
     result.kills, result.retries = dict(count), dict(acknowledged.retries)
+    result.reads = dict(acknowledged.reads)
     result.recovery_seconds = {kind: round(sum(all_) / len(all_), 2) for kind, all_ in took.items()}
+    result.slowest_seconds = {kind: round(max(all_), 2) for kind, all_ in took.items()}
     result.seconds = round(time.monotonic() - started, 1)
     return result
-
-
-def _kill(environment: Environment, kind: str, dice: random.Random) -> float:
-    if kind == "backend":
-        return environment.kill_backend(dice)
-    killed: float = getattr(environment, f"kill_{kind}")()
-    return killed
 
 
 def run(*, kills: int, seed: int | None, seconds: float, json_file: Path | None) -> None:
@@ -90,7 +90,8 @@ def run(*, kills: int, seed: int | None, seconds: float, json_file: Path | None)
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     folder = make_folder(f"crash-test-{seed}")
     say(
-        f"seed {seed}: {kills} kills of PostgreSQL, PgBouncer, gateway and messenger, {seconds:.0f} s at most"
+        f"seed {seed}: {kills} kills of PostgreSQL, PgBouncer, gateway, adapters and Redis,"
+        f" {seconds:.0f} s at most"
     )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err) as display:
@@ -117,11 +118,15 @@ def lines(result: Report) -> list[str]:
     """The report as lines of text."""
     found = result.findings
     killed = ", ".join(f"{count} {kind}" for kind, count in result.kills.items())
-    recovery = ", ".join(f"{kind} {seconds} s" for kind, seconds in result.recovery_seconds.items())
+    recovery = ", ".join(
+        f"{kind} {seconds} s ({result.slowest_seconds[kind]} s)"
+        for kind, seconds in result.recovery_seconds.items()
+    )
     return [
         f"killed {sum(result.kills.values())} times: {killed}; {result.seconds:.0f} s in all",
-        f"recovered after, on average: {recovery}",
+        f"recovered after, on average (at most): {recovery}",
         *found.lines(),
+        f"answers of the cache: {sum(result.reads.values())}",
         f"retries after a lost answer: {result.retries}",
         *(f"VIOLATION: {what}" for what in found.violations[:50]),
     ]

@@ -1,4 +1,4 @@
-"""The load: threads that order, approve, pay and run jobs, and record each acknowledged write."""
+"""The load: threads that order, approve, pay, read and run jobs, and record each acknowledged write."""
 
 import json
 import random
@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +24,7 @@ from hub.errors import UserError
 _RETRY_SECONDS = 0.05
 _PAUSE = (0.02, 0.12)
 _SKUS = 20
+_CACHED = ("/catalogue", "/configs", "/stock")
 _STOP_SECONDS = 20
 
 
@@ -61,6 +62,16 @@ class Target(Protocol):
         """The file to which the adapter appends each delivered message as a JSON line."""
         ...
 
+    @property
+    def cache_url(self) -> str | None:
+        """Base URL of the cache, if there is one."""
+        ...
+
+    @property
+    def orders_folder(self) -> Path | None:
+        """The folder in which the ERP adapter places a file for each approved order, if there is an ERP."""
+        ...
+
     jwt_secret: str
 
 
@@ -91,7 +102,15 @@ class Acknowledged:
     orders: list[Order] = field(default_factory=list)
     approved: list[str] = field(default_factory=list)
     payments: list[Payment] = field(default_factory=list)
+    exported: list[str] = field(default_factory=list)
+    """Names of the files that were taken from the ERP's folder, without their ending."""
+    reads: Counter[str] = field(default_factory=Counter)
+    """Answers of the cache by path."""
     retries: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    """Errors that callers saw and repeated: status and code by HTTP, SQLSTATE over a connection."""
+    slowest: dict[str, float] = field(default_factory=dict)
+    """The longest time until an answer or an error, in seconds, by program."""
     surprises: list[str] = field(default_factory=list)
 
     def await_orders(self, count: int, seconds: float) -> None:
@@ -101,6 +120,23 @@ class Acknowledged:
             if time.monotonic() > until:
                 raise UserError("no order succeeds any more", hint="; ".join(self.surprises[:3]))
             time.sleep(0.02)
+
+    def seen(self) -> str:
+        """What callers saw, as a line of text."""
+        errors = ", ".join(f"{count} x {what}" for what, count in self.errors.most_common())
+        slowest = ", ".join(f"{program} {seconds} s" for program, seconds in self.slowest.items())
+        return f"errors that callers repeated: {errors or 'none'}; slowest answers: {slowest}"
+
+    def took(self, program: str, started: float) -> None:
+        """Note how long a caller waited for an answer, or for an error."""
+        self.slowest[program] = max(self.slowest.get(program, 0.0), round(time.monotonic() - started, 2))
+
+    def take_exported(self, folder: Path) -> None:
+        """Take the files of orders from the ERP's folder, as an accountant does."""
+        for path in folder.glob("*.csv"):
+            with suppress(FileNotFoundError):  # the folder is away
+                path.unlink()
+                self.exported.append(path.stem)
 
 
 @dataclass
@@ -146,7 +182,7 @@ def create_accounts(conn: Connection, partners: int) -> Accounts:
                 "insert into app.products (sku, name, base_price) values (%s, %s, %s)",
                 f"T-{i:02}",
                 f"Sampo {i}",
-                60_000 + 10_000 * i,
+                _price(i),
             )
             conn.execute(
                 "update app.inventory set erp_stock = 100000000, last_sync_at = now() where product_id = %s",
@@ -177,13 +213,20 @@ class Load:
         self._to_approve: SimpleQueue[str] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
-    def start(self, buyers: int = 4, clerks: int = 4) -> None:
-        """Start the threads. Half of the buyers use the gateway, half call the database directly."""
+    def start(self, buyers: int = 4, clerks: int = 4, readers: int = 2) -> None:
+        """Start the threads. Half of the buyers use the gateway, half call the database directly.
+
+        Readers ask the cache, and an accountant takes what the ERP adapter exports, where there is one.
+        """
         roles: list[tuple[str, Callable[[random.Random], None]]] = []
         for i in range(buyers):
             roles.append((f"buyer-{i}", self._buy_by_gateway if i % 2 == 0 else self._buy_directly))
         roles += [(f"clerk-{i}", self._serve) for i in range(clerks)]
         roles.append(("jobs", self._run_jobs))
+        if self.environment.cache_url:
+            roles += [(f"reader-{i}", self._read) for i in range(readers)]
+        if self.environment.orders_folder:
+            roles.append(("accountant", self._take_exported))
         for name, act in roles:
             dice = random.Random(f"{self.seed}-{name}")  # noqa: S311  repeatable, not secret
             thread = threading.Thread(target=self._run_thread, args=(name, act, dice), name=name, daemon=True)
@@ -238,6 +281,7 @@ class Load:
         while not self.over.is_set():
             partner, body = self._random_order(dice)
             while True:
+                started = time.monotonic()
                 try:
                     conn = conn or psycopg.connect(
                         self.environment.caller_url, connect_timeout=5, prepare_threshold=None
@@ -249,10 +293,13 @@ class Load:
                         raise
                     # Whether it was committed is unknown: retried with the same key.
                     self.acknowledged.retries["direct"] += 1
+                    self.acknowledged.errors[error.sqlstate or "no connection"] += 1
                     if conn:
                         conn.close()
                     conn = None
                     self._wait_or_give_up()
+                finally:
+                    self.acknowledged.took("direct", started)
             self._ordered(partner, body["idempotency_key"], order)
             self._pause(dice)
 
@@ -291,6 +338,25 @@ class Load:
             if self._post(client, "record_payment", body, "admin", self.accounts.admin):
                 self.acknowledged.payments.append(Payment(invoice["id"], reference, amount))
 
+    def _read(self, dice: random.Random) -> None:
+        """Read from the cache; a catalogue is complete and at the right prices."""
+        expected = {f"T-{i:02}": _price(i) for i in range(_SKUS)}
+        with self._client(self.environment.cache_url) as client:
+            while not self.over.is_set():
+                path, partner = dice.choice(_CACHED), dice.choice(self.accounts.partners)
+                answer = self._request(client, "GET", path, None, "partner", partner, set(), "cache")
+                self.acknowledged.reads[path] += 1
+                if path == "/catalogue" and answer:
+                    found = {product["sku"]: product["price"] for product in answer["products"]}
+                    if found != expected:
+                        self.acknowledged.surprises.append(f"the cache answers {found}")
+                self._pause(dice)
+
+    def _take_exported(self, _: random.Random) -> None:
+        folder = self.environment.orders_folder
+        while folder and not self.over.wait(_RETRY_SECONDS):
+            self.acknowledged.take_exported(folder)
+
     def _run_jobs(self, _: random.Random) -> None:
         while not self.over.is_set():
             try:
@@ -302,8 +368,8 @@ class Load:
                 self.acknowledged.retries["jobs"] += 1
                 time.sleep(_RETRY_SECONDS)
 
-    def _client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.environment.gateway_url, timeout=20, trust_env=False)
+    def _client(self, url: str | None = None) -> httpx.Client:
+        return httpx.Client(base_url=url or self.environment.gateway_url, timeout=20, trust_env=False)
 
     def _post(
         self,
@@ -326,17 +392,21 @@ class Load:
         role: str,
         sub: str,
         lost: frozenset[int] | set[int],
+        program: str = "gateway",
     ) -> Any:
         """Retry until there is an answer; a refusal in `lost` means that an earlier attempt succeeded."""
         tries = 0
         while True:
             tries += 1
+            started = time.monotonic()
             token = mint(self.environment.jwt_secret, role, sub, minutes=5)
             try:
                 answer = client.request(method, path, json=body, headers={"Authorization": f"Bearer {token}"})
-            except httpx.TransportError:
-                self.acknowledged.retries["gateway"] += 1
+            except httpx.TransportError as error:
+                self.acknowledged.retries[program] += 1
+                self.acknowledged.errors[f"{program}: {type(error).__name__}"] += 1
             else:
+                self.acknowledged.took(program, started)
                 if answer.status_code == 200:
                     return json.loads(answer.text, parse_float=Decimal)
                 if answer.status_code in lost and tries > 1:
@@ -346,7 +416,8 @@ class Load:
                         f"{method} {path}: {answer.status_code} {answer.text[:200]}"
                     )
                     return None
-                self.acknowledged.retries["gateway"] += 1
+                self.acknowledged.retries[program] += 1
+                self.acknowledged.errors[f"{program}: {answer.status_code} {answer.json()['code']}"] += 1
             self._wait_or_give_up()
 
     def _wait_or_give_up(self) -> None:
@@ -359,17 +430,22 @@ class Load:
 
 @contextmanager
 def under_load(
-    environment: Target, acknowledged: Acknowledged, *, partners: int, seed: int
+    environment: Target, acknowledged: Acknowledged, *, partners: int, seed: int, people: int = 4
 ) -> Iterator[None]:
-    """Create accounts, and keep buyers, clerks and jobs at work while the block runs."""
+    """Create accounts, and keep buyers, clerks (`people` of each) and jobs at work while the block runs."""
     with psycopg.connect(environment.url, autocommit=True) as conn:
         accounts = create_accounts(conn, partners)
     load = Load(environment, accounts, acknowledged, seed)
-    load.start()
+    load.start(people, people)
     try:
         yield
     finally:
         load.stop(_STOP_SECONDS)
+
+
+def _price(number: int) -> Decimal:
+    """The base price of a product of the load, in rupiah."""
+    return Decimal(60_000 + 10_000 * number)
 
 
 def _submit(conn: Connection, partner: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -26,15 +26,19 @@ class Findings:
     messages: int = 0
     deliveries: int = 0
     delivered_again: int = 0
+    approved: int = 0
+    exported: int = 0
     violations: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """The counts as lines of text."""
+        exports = [f"exports to the ERP: {self.exported} of {self.approved} orders"] if self.approved else []
         return [
             f"orders: {self.orders_acknowledged} acknowledged, {self.orders} in the database",
             f"payments: {self.payments_acknowledged} acknowledged, {self.payments} in the database",
             f"messages: {self.messages} enqueued, {self.deliveries} deliveries,"
             f" {self.delivered_again} repeated",
+            *exports,
         ]
 
 
@@ -43,6 +47,8 @@ def drain_and_verify(environment: Target, acknowledged: Acknowledged, seconds: f
     with psycopg.connect(environment.url, autocommit=True) as conn:
         if not drain(conn, seconds):
             acknowledged.surprises.append(f"work is pending, and none of it was done for {seconds} seconds")
+        if environment.orders_folder:
+            acknowledged.take_exported(environment.orders_folder)
         return verify(conn, acknowledged, environment.delivered)
 
 
@@ -54,6 +60,8 @@ def drain(conn: Connection, seconds: float) -> bool:
         pending = conn.execute(
             "select (select count(*) from app.messages where status in ('PENDING', 'CLAIMED', 'UNKNOWN'))"
             " + (select count(*) from app.point_queue) + (select count(*) from app.audit_buffer)"
+            " + (select count(*) from app.orders where status in ('APPROVED', 'SHIPPED', 'COMPLETED')"
+            " and erp_reference is null and app.config_text('erp.kind') <> 'none')"
         ).fetchone()
         if pending == (0,):
             return True
@@ -72,6 +80,7 @@ def verify(conn: Connection, acknowledged: Acknowledged, delivered: Path) -> Fin
     _orders(conn, acknowledged, findings)
     _payments(conn, acknowledged, findings)
     _messages(conn, delivered, findings)
+    _exports(conn, acknowledged, findings)
     for broken in check(conn):
         if broken.rows:
             first = broken.offending[0]["details"]
@@ -121,7 +130,7 @@ def _payments(conn: Connection, acknowledged: Acknowledged, findings: Findings) 
 
 
 def _messages(conn: Connection, delivered: Path, findings: Findings) -> None:
-    """Each enqueued message was delivered; more than once is allowed, and counted.
+    """Each enqueued message was delivered; more than once is allowed, and counted by the outbox.
 
     A notice that asks someone to act is withdrawn when their turn ends before it is sent, or it expires then
     if a messenger that died had claimed it, and perhaps sent it.
@@ -130,9 +139,9 @@ def _messages(conn: Connection, delivered: Path, findings: Findings) -> None:
         "select m.id::text, m.status, m.status = 'WITHDRAWN'"
         " and m.error_code in ('answered', 'withdrawn', 'expired') and exists ("
         "select from app.orders as o where o.id = m.order_id"
-        " and (o.awaiting_since > m.created_at or o.awaiting = 'NONE')) from app.messages as m"
+        " and (o.awaiting_since > m.created_at or o.awaiting = 'NONE')), m.repeats from app.messages as m"
     ).fetchall()
-    due = [(message, status) for message, status, is_withdrawn in rows if not is_withdrawn]
+    due = [(message, status) for message, status, is_withdrawn, _ in rows if not is_withdrawn]
     findings.messages = len(due)
     lines = delivered.read_text().splitlines() if delivered.exists() else []
     got = Counter(json.loads(line)["id"] for line in lines)
@@ -144,5 +153,29 @@ def _messages(conn: Connection, delivered: Path, findings: Findings) -> None:
         elif status not in {"SENT", "DELIVERED", "READ"}:
             findings.violations.append(f"message {message} was delivered, but is {status}")
     findings.violations += [
+        f"message {message} was delivered {got[message]} times, the outbox counts {repeats} repetitions"
+        for message, _, _, repeats in rows
+        if got[message] - 1 > repeats
+    ]
+    findings.violations += [
         f"message {message} was never enqueued" for message in got.keys() - {r[0] for r in rows}
+    ]
+
+
+def _exports(conn: Connection, acknowledged: Acknowledged, findings: Findings) -> None:
+    """Each approved order reached the ERP once, and nothing else did."""
+    approved = {
+        row[0]
+        for row in conn.execute(
+            "select order_number from app.orders where status in ('APPROVED', 'SHIPPED', 'COMPLETED')"
+            " and app.config_text('erp.kind') <> 'none'"
+        )
+    }
+    taken = Counter(acknowledged.exported)
+    findings.approved, findings.exported = len(approved), taken.total()
+    findings.violations += [
+        f"order {number} reached the ERP {taken[number]} times" for number in approved if taken[number] != 1
+    ]
+    findings.violations += [
+        f"order {number} reached the ERP, and was not approved" for number in taken.keys() - approved
     ]

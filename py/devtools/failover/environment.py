@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import psycopg
 
-from devtools.crash_test import environment as crash_test
+from devtools.crash_test.programs import start_whatsapp
 from devtools.failover import configs
 from devtools.failover.configs import Node
 from hub import paths, postgres, processes
@@ -87,6 +87,9 @@ class Environment:
         """The file to which the adapter appends each delivered message as a JSON line."""
         return self.folder / "delivered.jsonl"
 
+    cache_url = None
+    orders_folder = None
+
     def build(self) -> None:
         """Start every program, with an empty migrated database, and a standby that is synchronous."""
         for name in _MEMBERS:
@@ -110,9 +113,8 @@ class Environment:
         log = self.folder / "gateway.log"
         self._children["gateway"] = process = gateways.start(self.choice, self.folder / "gateway.conf", log)
         gateways.wait_ready(self.gateway_url, log, lambda: gateways.check_running(process, log))
-        self._children["whatsapp"] = crash_test.start_whatsapp(
+        self._children["whatsapp"] = start_whatsapp(
             self.folder,
-            self.account,
             gateway_url=self.gateway_url,
             jwt_secret=self.jwt_secret,
             port=self._whatsapp_port,

@@ -161,16 +161,18 @@ def check_running(process: subprocess.Popen[bytes], log: Path, what: str = "gate
         raise UserError(f"the {what} ended with code {code}", hint=f"end of {log}:\n{tail(log)}")
 
 
-def wait_ready(url: str, log: Path, check: Callable[[], None], what: str = "gateway") -> None:
+def wait_ready(
+    url: str, log: Path, check: Callable[[], None], what: str = "gateway", seconds: float = READY_SECONDS
+) -> None:
     """Wait until the gateway, or another server, answers with a status below 500.
 
-    `check` raises if it has ended. Raises UserError with the end of the log after READY_SECONDS.
+    `check` raises if it has ended. Raises UserError with the end of the log after `seconds`.
     """
     client = httpx.Client(timeout=5, trust_env=False)
 
     @retry(
         retry=retry_if_exception_type(httpx.TransportError) | retry_if_result(lambda status: status >= 500),
-        stop=stop_after_delay(READY_SECONDS),
+        stop=stop_after_delay(seconds),
         wait=wait_fixed(0.1),
     )
     def status() -> int:
@@ -182,6 +184,6 @@ def wait_ready(url: str, log: Path, check: Callable[[], None], what: str = "gate
             status()
     except RetryError:
         raise UserError(
-            f"the {what} does not answer at {url} after {READY_SECONDS} seconds",
+            f"the {what} does not answer at {url} after {seconds:.0f} seconds",
             hint=f"end of {log}:\n{tail(log)}",
         ) from None
