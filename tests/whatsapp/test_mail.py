@@ -74,8 +74,8 @@ class FakeSmtpServer:
 
 
 @contextmanager
-def running_server(**options: Any) -> Iterator[FakeSmtpServer]:
-    server = FakeSmtpServer(port=free_port(27000))
+def running_server(server: FakeSmtpServer | None = None, **options: Any) -> Iterator[FakeSmtpServer]:
+    server = server or FakeSmtpServer(port=free_port(27000))
     controller = Controller(server, hostname="127.0.0.1", port=server.port, **options)
     controller.start()
     try:
