@@ -15,7 +15,7 @@ from hub.errors import UserError
 from hub.migrate.runner import store_secret
 from hub.stack import gateway as gateways
 from hub.stack.layout import Stack
-from hub.stack.programs import programs
+from hub.stack.programs import Program, programs
 from hub.stack.supervise import Supervisor
 from hub.stack.up import locked, wait
 
@@ -52,9 +52,12 @@ def rotate_key(*, drop: bool, revoke: bool, file: Path | None) -> None:
                 stack.folder, datetime.now(UTC) + _lifetime(stack), accept_former=not revoke
             )
         # The gateway accepts the new secret before the database signs with it.
-        _restart(stack)
+        supervisor = Supervisor(stack)
+        restarted = _restart(stack, supervisor)
         with psycopg.connect(stack.cluster.url(stack.settings.database), autocommit=True) as conn:
             store_secret(conn, stack.settings.jwt_secret.get_secret_value(), stack.settings.jwt_previous)
+        for program in restarted:
+            wait(stack, supervisor, program)
     _report(stack.settings.jwt_previous_until, drop=drop, again="./hub rotate-key --drop")
 
 
@@ -65,17 +68,17 @@ def _lifetime(stack: Stack) -> timedelta:
     return timedelta(minutes=minutes) + _CLOCKS
 
 
-def _restart(stack: Stack) -> None:
-    """Restart the programs that read the signing secret, the gateway first, and wait for it."""
-    supervisor = Supervisor(stack)
+def _restart(stack: Stack, supervisor: Supervisor) -> list[Program]:
+    """Restart what reads the signing secret and wait for the gateways; returns all that is running."""
     if not supervisor.is_running():
-        return
+        return []
     gateway = gateways.choose(stack.settings.gateway, paths.root() / ".cache" / "postgrest")
     running = programs(stack, gateway)
     supervisor.bring_up(running)
     for program in running:
         if program.is_gateway:
             wait(stack, supervisor, program)
+    return running
 
 
 def _check_ended(until: datetime | None) -> None:
