@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.conftest import Clone, EmptyDatabase
 from tests.migrations.conftest import Sample, query, run
 from tests.support.client import caller
 from tests.support.context import broken_invariants, make_context
+from tests.support.waiting import wait_until
 
 LONGEST_SECONDS = 1.0
 """The longest that a caller may wait because of an upgrade."""
@@ -100,6 +102,27 @@ def test_readers_do_not_queue_behind_a_migration_that_waits(
         assert sample.migrate(empty_database).changed
         assert time.monotonic() - began > 0.8
     assert max(times) < LONGEST_SECONDS
+
+
+def test_caller_who_has_read_a_table_may_write_to_it_while_a_migration_waits_for_it(
+    sample: Sample, empty_database: str
+) -> None:
+    sample.migrate(empty_database)
+    sample.append(
+        "functions/things.sql",
+        "create trigger _100_touch before insert on app.things\n"
+        "for each row when (false) execute function app.tg_more__touch();\n",
+    )
+    policy = (sample.tree.sql / "policies/things.sql").read_text()
+    sample.write("policies/things.sql", policy.replace("id > 0", "id > 1"))
+    waiting = "select from pg_locks where relation = 'app.things'::regclass and not granted"
+    with psycopg.connect(empty_database) as conn, ThreadPoolExecutor(1) as pool:
+        conn.execute("select count(*) from app.things")
+        migration = pool.submit(sample.migrate, empty_database)
+        wait_until(lambda: query(empty_database, waiting))
+        conn.execute("insert into app.things (id) values (1)")
+        conn.commit()
+        assert migration.result().changed
 
 
 def test_table_that_stays_locked_is_named(
