@@ -73,6 +73,11 @@ class Account:
         if self.switches:
             os.chown(path, self.uid, self.gid)
 
+    def own_tree(self, folder: Path) -> None:
+        """Make this account the owner of `folder` and of everything in it, if we run as another one."""
+        for path in (folder, *folder.rglob("*")) if self.switches else ():
+            os.chown(path, self.uid, self.gid, follow_symlinks=False)
+
     def make_folder(self, path: Path, mode: int = 0o755) -> None:
         """Create a folder of this account, and its parents, unless it exists."""
         path.mkdir(mode=mode, parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """Backups: encrypted, and restored to any moment with every row before it and none after it."""
 
 import json
+import os
 import random
 import shutil
 import time
@@ -156,8 +157,10 @@ def test_restore_of_a_running_stack_starts_it_again() -> None:
         succeed("check")
         succeed("status")
         succeed("check")
-        # A machine that lost its data: the secrets and the backups are left.
+        # A new machine: the secrets and the backups are copied there, by the one who calls.
         hub("down")
+        for path in stack.backups.storage.rglob("*"):
+            os.chown(path, os.geteuid(), os.getegid(), follow_symlinks=False)
         shutil.rmtree(folder / "postgres")
         shutil.rmtree(folder / "pgbackrest")
         unknown = hub("restore", "--to", "2026-01-01 00:00", "--yes")
@@ -165,6 +168,22 @@ def test_restore_of_a_running_stack_starts_it_again() -> None:
         succeed("restore", "--yes")
         with psycopg.connect(stack.settings.superuser_url) as conn:
             assert conn.execute("select count(*) from app.partners").fetchone() == (3,)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's servers run under another account")
+def test_backups_that_were_copied_to_a_new_machine_are_handed_to_the_servers_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUB_DATA_DIR", str(tmp_path))
+    backups = Stack.make().backups
+    copied = backups.storage / "repository/backup/hub"
+    copied.mkdir(parents=True)
+    (copied / "backup.info").touch()
+    (copied / "latest").symlink_to("elsewhere")
+    with pytest.raises(UserError, match="in the future"):
+        commands.restore(to="2999-01-01", timeline=None, drill=True, yes=False)
+    owners = {path.lstat().st_uid for path in (backups.storage, *backups.storage.rglob("*"))}
+    assert owners == {backups.account.uid}
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-13-01", ""])

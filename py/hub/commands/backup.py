@@ -67,7 +67,9 @@ def restore(*, to: str | None, timeline: int | None, drill: bool, yes: bool) -> 
     if not stack.backups.is_enabled:
         if not (stack.backups.storage / "repository").exists():
             raise UserError(f"there is no backup in {stack.backups.storage}", hint="./hub backup takes one")
-        stack.backups.write()  # on a new machine
+        # On a new machine, to which another account has copied the backups.
+        stack.backups.write()
+        stack.backups.account.own_tree(stack.backups.storage)
     moment = parse_moment(to) if to else None
     if moment and moment > datetime.now(UTC):
         raise UserError(f"{to} is in the future", hint="without --to, the end of the archive is restored")
