@@ -3,13 +3,17 @@
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import httpx
 import psycopg
 import pytest
 
 from devtools.crash_test import KINDS, crash_test
-from devtools.crash_test.load import Acknowledged, Order, Payment
+from devtools.crash_test.load import Accounts, Acknowledged, Load, Order, Payment, Target
 from devtools.crash_test.verify import verify
 from tests.conftest import Clone
 from tests.support import test_cluster
@@ -26,6 +30,25 @@ def test_acknowledged_writes_survive_kills_of_every_process() -> None:
     assert result.findings.exported == result.findings.approved > 0
     assert set(result.reads) == {"/catalogue", "/configs", "/stock"}
     assert sum(result.retries.values()) > 0, "no client noticed a crash: the kills hit no load"
+
+
+def test_answer_without_a_code_is_of_unknown_outcome_and_repeated() -> None:
+    """PostgREST gave seven of them in one failover drill, for connections that ended in the middle."""
+    answers = [
+        httpx.Response(400, json={"code": "", "message": "", "details": None, "hint": None}),
+        httpx.Response(409, json={"code": "ILLEGAL_TRANSITION"}),
+        httpx.Response(400, json={"code": "INVALID_ARGUMENT"}),
+    ]
+    acknowledged = Acknowledged()
+    target = cast(Target, SimpleNamespace(jwt_secret=test_cluster.JWT_SECRET))
+    load = Load(target, Accounts("", "", []), acknowledged, seed=1)
+    with httpx.Client(
+        base_url="http://gateway", transport=httpx.MockTransport(lambda _: answers.pop(0))
+    ) as client:
+        approve = partial(load._post, client, "approve_order", {}, "admin", str(uuid.uuid4()), lost={409})
+        assert (approve(), acknowledged.surprises, acknowledged.retries["gateway"]) == ({}, [], 1)
+        assert approve() is None
+    assert len(acknowledged.surprises) == 1
 
 
 @pytest.fixture

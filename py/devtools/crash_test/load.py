@@ -35,6 +35,11 @@ def _connection_was_lost(error: psycopg.Error) -> bool:
     )
 
 
+def _is_unknown(answer: httpx.Response) -> bool:
+    """What PostgREST answers for some connections that end in the middle: an error without a code."""
+    return answer.status_code == 400 and not answer.json()["code"]
+
+
 class GivenUpError(Exception):
     """The run ended before an answer arrived: nothing was acknowledged."""
 
@@ -316,9 +321,12 @@ class Load:
                 accept = {"order_id": order, "decision": "ACCEPT"}
                 self._post(client, "respond_order", accept, "subdist", self.accounts.subdist)
                 # A repeated approval is refused if the first one was committed and its answer was lost.
-                self._post(
-                    client, "approve_order", {"order_id": order}, "admin", self.accounts.admin, lost={409}
+                approve = {"order_id": order}
+                answer = self._post(
+                    client, "approve_order", approve, "admin", self.accounts.admin, lost={409}
                 )
+                if answer is None:
+                    continue
                 self.acknowledged.approved.append(order)
                 self._pay(client, order, dice)
                 self._pause(dice)
@@ -394,7 +402,10 @@ class Load:
         lost: frozenset[int] | set[int],
         program: str = "gateway",
     ) -> Any:
-        """Retry until there is an answer; a refusal in `lost` means that an earlier attempt succeeded."""
+        """Retry until there is an answer. Returns None if it is a refusal.
+
+        A refusal in `lost` means that an earlier attempt succeeded: the answer is empty.
+        """
         tries = 0
         while True:
             tries += 1
@@ -410,8 +421,8 @@ class Load:
                 if answer.status_code == 200:
                     return json.loads(answer.text, parse_float=Decimal)
                 if answer.status_code in lost and tries > 1:
-                    return None
-                if answer.status_code < 500:
+                    return {}
+                if answer.status_code < 500 and not _is_unknown(answer):
                     self.acknowledged.surprises.append(
                         f"{method} {path}: {answer.status_code} {answer.text[:200]}"
                     )

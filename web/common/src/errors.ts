@@ -43,7 +43,8 @@ export interface Refusal {
 export function toApiError(refusal: Refusal, status: number): ApiError {
   const message = refusal.message ?? "";
   if (status === 0) return new ApiError(0, "NETWORK", message);
-  if (status >= 500) return new ApiError(status, "UNAVAILABLE", message, refusal.details ?? "");
+  // PostgREST answers 400 with an empty code when the database's connection ended in the middle.
+  if (status >= 500 || (status === 400 && refusal.code === "")) return new ApiError(status, "UNAVAILABLE", message, refusal.details ?? "");
   return new ApiError(
     status,
     refusal.code || `HTTP_${status}`,

@@ -21,6 +21,13 @@ describe("an error", () => {
     expect(error.code).toBe("NETWORK");
     expect(error.isUnanswered).toBe(true);
     expect(toApiError({ code: "OUT_OF_STOCK" }, 409).isUnanswered).toBe(false);
+    expect(toApiError({ code: "INVALID_ARGUMENT" }, 400).isUnanswered).toBe(false);
+  });
+
+  it("with an empty code may have been carried out: the gateway lost its connection to the database", () => {
+    const error = toApiError({ code: "", message: "" }, 400);
+    expect(error.isUnanswered).toBe(true);
+    expect(errorText(error, "en")).toContain("not available");
   });
 
   it("of a proxy without JSON says that the service is away", () =>
