@@ -13372,13 +13372,23 @@ $_$;
 
 COMMENT ON FUNCTION jobs.cron_field_matches(p_field text, p_value integer) IS 'Whether a field of a cron expression (*, */n or n) matches a value; null for other forms';
 
+CREATE FUNCTION jobs.cron_table(p_name text) RETURNS regclass
+    LANGUAGE sql STABLE
+    AS $$
+  select case
+    when has_schema_privilege(to_regnamespace('cron'), 'usage') then to_regclass('cron.' || p_name)
+  end
+$$;
+
+COMMENT ON FUNCTION jobs.cron_table(p_name text) IS 'A table of pg_cron; null where the database has none, or the caller may not use its schema';
+
 CREATE FUNCTION jobs.failures() RETURNS TABLE(job text, failed_at timestamp with time zone, error text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  v_jobs regclass := to_regclass('cron.job');
-  v_history regclass := to_regclass('cron.job_run_details');
+  v_jobs regclass := jobs.cron_table('job');
+  v_history regclass := jobs.cron_table('job_run_details');
 begin
   -- pg_cron's tables exist in one database of a cluster only.
   if v_history is not null then
@@ -13532,7 +13542,7 @@ CREATE FUNCTION jobs.purge_cron_runs(p_limit integer) RETURNS integer
     LANGUAGE plpgsql
     AS $_$
 declare
-  v_history regclass := to_regclass('cron.job_run_details');
+  v_history regclass := jobs.cron_table('job_run_details');
   v_count int := 0;
 begin
   -- pg_cron's tables exist in one database of a cluster only.
@@ -19592,6 +19602,8 @@ REVOKE ALL ON FUNCTION jobs.backlogs() FROM PUBLIC;
 REVOKE ALL ON FUNCTION jobs.check_erp_streams() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobs.cron_field_matches(p_field text, p_value integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobs.cron_table(p_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobs.failures() FROM PUBLIC;
 

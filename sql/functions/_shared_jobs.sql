@@ -35,11 +35,21 @@ comment on procedure jobs.purge_in_batches(regproc, int, timestamptz, bigint) is
   'Calls a function that deletes up to p_batch rows and returns how many, each time in a '
   'transaction, until none are left or p_until has come; adds the rows to p_total';
 
+create function jobs.cron_table(p_name text)
+returns regclass language sql stable
+as $$
+  select case
+    when has_schema_privilege(to_regnamespace('cron'), 'usage') then to_regclass('cron.' || p_name)
+  end
+$$;
+comment on function jobs.cron_table(text) is
+  'A table of pg_cron; null where the database has none, or the caller may not use its schema';
+
 create function jobs.purge_cron_runs(p_limit int)
 returns int language plpgsql volatile
 as $$
 declare
-  v_history regclass := to_regclass('cron.job_run_details');
+  v_history regclass := jobs.cron_table('job_run_details');
   v_count int := 0;
 begin
   -- pg_cron's tables exist in one database of a cluster only.
@@ -122,8 +132,8 @@ returns table (job text, failed_at timestamptz, error text)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_jobs regclass := to_regclass('cron.job');
-  v_history regclass := to_regclass('cron.job_run_details');
+  v_jobs regclass := jobs.cron_table('job');
+  v_history regclass := jobs.cron_table('job_run_details');
 begin
   -- pg_cron's tables exist in one database of a cluster only.
   if v_history is not null then

@@ -1,12 +1,17 @@
 """sql/jobs and pg_cron."""
 
+import re
+from collections.abc import Iterator
+
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from hub import paths
 from hub.migrate import MigrationError
 from hub.migrate.jobs import read_job
 from tests.migrations.conftest import Sample, query, run
-from tests.support.test_cluster import needs_cron
+from tests.support.test_cluster import CRON_DATABASE, needs_cron
 
 JOBS = (
     "select jobname, schedule, command, username, jobid from cron.job where jobname like 'hub:%%' order by 1"
@@ -108,6 +113,40 @@ def test_scheduler_runs_jobs_as_the_owner_of_all_objects(sample: Sample, cron_da
         conn.execute("set role hub_owner")
         assert conn.execute("select count(*) from cron.job where jobname = 'hub:purge'").fetchone() == (1,)
         assert conn.execute("select count(*) >= 0 from cron.job_run_details").fetchone() == (True,)
+
+
+@needs_cron
+def test_login_without_superuser_schedules_jobs_after_the_documented_grants(
+    sample: Sample, cron_database: str, manager: str
+) -> None:
+    run(cron_database, "create extension pg_cron")
+    report = sample.migrate(manager)
+    assert report.jobs_scheduled == []
+    assert [remark for remark in report.remarks if "a superuser must grant its use" in remark]
+    page = (paths.root() / "docs/operations/install.md").read_text()
+    [grants] = re.findall(r"```sql\ncreate extension pg_cron;.*?\n(.*?)```", page, re.DOTALL)
+    run(cron_database, grants.replace(" to owner,", " to hub_test_manager,"))
+    assert sample.migrate(manager, require_cron=True).jobs_scheduled == ["purge"]
+    rows = query(cron_database, "select jobname, username, database = current_database() from cron.job")
+    assert rows == [("hub:purge", "hub_test_manager", True)]
+    assert not sample.migrate(manager, require_cron=True).changed
+
+
+@pytest.fixture
+def manager(sample: Sample, cron_database: str) -> Iterator[str]:
+    """URL of the cron database for a login that has CREATEROLE and owns it, as on managed servers."""
+    sample.migrate(cron_database)  # as superuser, which creates the roles
+    run(cron_database, "drop extension pg_cron")
+    run(cron_database, "drop role if exists hub_test_manager")
+    run(cron_database, "create role hub_test_manager login createrole password 'managed'")
+    run(cron_database, "grant hub_owner to hub_test_manager")
+    run(cron_database, f'alter database "{CRON_DATABASE}" owner to hub_test_manager')
+    info = conninfo_to_dict(cron_database)
+    yield make_conninfo(**info | {"user": "hub_test_manager", "password": "managed"})
+    run(cron_database, "drop extension if exists pg_cron cascade")
+    run(cron_database, f'alter database "{CRON_DATABASE}" owner to postgres')
+    run(cron_database, "drop owned by hub_test_manager")
+    run(cron_database, "drop role hub_test_manager")
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,14 @@ def _unavailable(conn: psycopg.Connection[Any]) -> str:
     if not offered:
         return "the extension is not installed on the server"
     if conn.info.parameter_status("is_superuser") != "on":
-        return "" if installed else "only a superuser may create the extension"
+        if not installed:
+            return "only a superuser may create the extension"
+        may_use = conn.execute(
+            "select bool_and(pg_catalog.has_schema_privilege(r.name, 'cron', 'USAGE'))"
+            " from unnest(array[current_user, %s]) as r (name)",
+            [OWNER],
+        ).fetchall()[0][0]
+        return "" if may_use else "a superuser must grant its use, see docs/operations/install.md"
     if cron_database is None:
         return "it is not in shared_preload_libraries"
     if cron_database != this_database:

@@ -12,7 +12,7 @@ import pytest
 
 from hub.cluster import Cluster, cron_settings, new_password
 from hub.migrate import migrate
-from tests.support.context import make_context, value
+from tests.support.context import Connection, make_context, value
 from tests.support.queries import run_job
 from tests.support.service_level import escalations, waiting_order
 from tests.support.test_cluster import (
@@ -42,6 +42,14 @@ def scheduled() -> Iterator[str]:
             yield url
         finally:
             cluster.stop()
+
+
+def test_health_is_reported_where_the_schedulers_tables_are_not_granted(db: Connection) -> None:
+    db.execute("create schema cron")
+    db.execute("create table cron.job (jobid bigint)")
+    db.execute("create table cron.job_run_details (jobid bigint)")
+    assert db.execute("select * from jobs.failures()").fetchall() == []
+    assert value(db, "select count(*) > 0 from jobs.health()") is True
 
 
 @pytest.mark.slow
