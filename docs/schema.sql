@@ -1066,8 +1066,10 @@ CASE status
     ELSE true
 END),
     CONSTRAINT invoices_written_off_check CHECK (((((amount_written_off)::numeric > (0)::numeric) = (written_off_at IS NOT NULL)) AND ((written_off_at IS NULL) = (write_off_reason IS NULL))))
-);
-ALTER TABLE ONLY app.invoices ALTER COLUMN partner_id SET (n_distinct=-0.005);
+)
+WITH (autovacuum_vacuum_scale_factor='0.02');
+ALTER TABLE ONLY app.invoices ALTER COLUMN status SET (n_distinct=8);
+ALTER TABLE ONLY app.invoices ALTER COLUMN partner_id SET (n_distinct=-0.001);
 
 COMMENT ON TABLE app.invoices IS 'What a partner owes for an order, in one or several parts, issued on approval or by headquarters. amount never changes; amount_paid, amount_credited and the status follow from invoice_payments and invoice_credits';
 

@@ -7,6 +7,6 @@ __depends__ = {"0022_pricing"}
 steps = [
     schema_file(
         "23_invoices.sql",
-        sha256="02814f3926f046f3aad355442aa82b7396e9111fe0c6c4bf5aeea0d6c7079de3",
+        sha256="7ba4029892d2f22468daf2806b80301d523b66c25514c460a771afe06fa42a0c",
     ),
 ]

@@ -70,6 +70,8 @@ begin
       'message_id', i, 'provider_id', 'wamid.' || i))) from unnest(p_ids) as i
     having count(*) > 0;
   else
+    -- as the inbox does, which reports those of a webhook in one transaction
+    perform from app.messages as m where m.id = any (p_ids) order by m.id for no key update;
     perform api.message_status('wamid.' || i, p_status) from unnest(p_ids) as i;
   end if;
 end $$;
