@@ -2450,13 +2450,11 @@ CREATE FUNCTION api.submit_draft(order_id uuid, points integer DEFAULT 0, idempo
     AS $$
 declare
   v_id uuid;
-  v_order api.orders;
 begin
   v_id := app.submit_draft(
     submit_draft.order_id, submit_draft.points, submit_draft.idempotency_key,
     submit_draft.expected_total);
-  select * into strict v_order from api.orders as o where o.id = v_id;
-  return v_order;
+  return app.own_order(v_id);
 end $$;
 
 COMMENT ON FUNCTION api.submit_draft(order_id uuid, points integer, idempotency_key text, expected_total numeric) IS 'Submit a draft at current prices
@@ -2470,13 +2468,11 @@ CREATE FUNCTION api.submit_order(items jsonb, points integer DEFAULT 0, notes te
     AS $$
 declare
   v_id uuid;
-  v_order api.orders;
 begin
   v_id := app.submit_order(
     submit_order.items, submit_order.points, submit_order.notes, submit_order.idempotency_key,
     submit_order.expected_total);
-  select * into strict v_order from api.orders as o where o.id = v_id;
-  return v_order;
+  return app.own_order(v_id);
 end $$;
 
 COMMENT ON FUNCTION api.submit_order(items jsonb, points integer, notes text, idempotency_key text, expected_total numeric) IS 'Submit an order at current prices: reserve stock, use credit, route it to a sub-distributor
@@ -3379,6 +3375,39 @@ end $$;
 
 COMMENT ON FUNCTION app.check_deliverer(p_order_id uuid) IS 'Raises NOT_FOUND if the caller is a sub-distributor to whom the order is not routed; the caller has locked the order';
 
+CREATE FUNCTION app.check_each_item(p_items jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    AS $_$
+declare
+  v_valid_item constant jsonpath := 'strict $[*] ? (@.sku.type() == "string" && @.quantity >= 1'
+    ' && @.quantity <= $max && @.quantity.floor() == @.quantity)'::jsonpath;
+  v_limits constant jsonb := ('{"max":' || app.max_quantity()::text || '}')::jsonb;
+  v_line bigint;
+begin
+  if jsonb_typeof(p_items) is distinct from 'array' then
+    perform app.fail('INVALID_ITEMS', 'items is not an array');
+  elsif jsonb_array_length(p_items) not between 1 and app.max_items() then
+    perform app.fail(
+      case jsonb_array_length(p_items) when 0 then 'INVALID_ITEMS' else 'TOO_MANY_LINES' end,
+      format('items has %s lines', jsonb_array_length(p_items)));
+  elsif jsonb_array_length(jsonb_path_query_array(p_items, v_valid_item, v_limits, silent => true))
+    < jsonb_array_length(p_items)
+  then
+    select min(i.line) into v_line
+    from jsonb_array_elements(p_items) with ordinality as i (item, line)
+    where not jsonb_path_exists(
+      jsonb_build_array(i.item), v_valid_item, v_limits, silent => true);
+    perform app.fail('INVALID_ITEMS', format('line %s', v_line));
+  -- Each item has both keys: more values than two an item are keys that the hub would ignore.
+  elsif jsonb_array_length(jsonb_path_query_array(p_items, 'strict $[*].*'))
+    > 2 * jsonb_array_length(p_items)
+  then
+    perform app.fail('INVALID_ITEMS', app.unknown_item_key(p_items));
+  end if;
+end $_$;
+
+COMMENT ON FUNCTION app.check_each_item(p_items jsonb) IS 'As check_items, by looking at each item: the judge of what is not in the usual form';
+
 CREATE FUNCTION app.check_erp_streams() RETURNS bigint
     LANGUAGE plpgsql
     AS $$
@@ -3427,33 +3456,13 @@ COMMENT ON FUNCTION app.check_expected_total(p_expected_total numeric) IS 'Raise
 CREATE FUNCTION app.check_items(p_items jsonb) RETURNS void
     LANGUAGE plpgsql STABLE
     AS $_$
-declare
-  v_max_lines constant int := 5000;
-  v_valid_item constant jsonpath := 'strict $[*] ? (@.sku.type() == "string" && @.quantity >= 1'
-    ' && @.quantity <= $max && @.quantity.floor() == @.quantity)'::jsonpath;
-  v_limits constant jsonb := ('{"max":' || app.max_quantity()::text || '}')::jsonb;
-  v_line bigint;
 begin
-  if jsonb_typeof(p_items) is distinct from 'array' then
-    perform app.fail('INVALID_ITEMS', 'items is not an array');
-  elsif jsonb_array_length(p_items) not between 1 and v_max_lines then
-    perform app.fail(
-      case jsonb_array_length(p_items) when 0 then 'INVALID_ITEMS' else 'TOO_MANY_LINES' end,
-      format('items has %s lines', jsonb_array_length(p_items)));
-  elsif jsonb_array_length(jsonb_path_query_array(p_items, v_valid_item, v_limits, silent => true))
-    < jsonb_array_length(p_items)
+  if p_items::text ~ '^\[(?:\{"sku": "[^"\\]*", "quantity": [1-9][0-9]{0,4}\}(?:, |\]$))+$'
+    and jsonb_array_length(p_items) <= app.max_items()
   then
-    select min(i.line) into v_line
-    from jsonb_array_elements(p_items) with ordinality as i (item, line)
-    where not jsonb_path_exists(
-      jsonb_build_array(i.item), v_valid_item, v_limits, silent => true);
-    perform app.fail('INVALID_ITEMS', format('line %s', v_line));
-  -- Each item has both keys: more values than two an item are keys that the hub would ignore.
-  elsif jsonb_array_length(jsonb_path_query_array(p_items, 'strict $[*].*'))
-    > 2 * jsonb_array_length(p_items)
-  then
-    perform app.fail('INVALID_ITEMS', app.unknown_item_key(p_items));
+    return;
   end if;
+  perform app.check_each_item(p_items);
 end $_$;
 
 COMMENT ON FUNCTION app.check_items(p_items jsonb) IS 'Raises INVALID_ITEMS or TOO_MANY_LINES unless the items have the promised form';
@@ -5713,8 +5722,8 @@ begin
       jsonb_array_elements(t.old_rows::jsonb), jsonb_array_elements(t.new_rows::jsonb)
     ) as c (old_row, new_row)
     union all
-    select t.id, 'orders' as target_type, null as old_row, to_jsonb(t.order_row) as new_row
-    from taken as t where (t.order_row).id is not null
+    select t.id, 'orders' as target_type, null as old_row, to_jsonb(o) as new_row
+    from taken as t cross join lateral unnest(t.order_rows) as o
     union all
     select t.id, t.target_type, null as old_row, to_jsonb(l) as new_row
     from taken as t cross join lateral unnest(t.line_rows) as l
@@ -6959,6 +6968,12 @@ $$;
 
 COMMENT ON FUNCTION app.mask_row(p_table text, p_row jsonb) IS 'A row of an audited table with its personal data masked, and free text and hashes removed';
 
+CREATE FUNCTION app.max_items() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$ select 5000 $$;
+
+COMMENT ON FUNCTION app.max_items() IS 'Most items in a call; one product may come more than once';
+
 CREATE FUNCTION app.max_point_balance() RETURNS bigint
     LANGUAGE sql IMMUTABLE
     AS $$ select 2000000000::bigint $$;
@@ -8077,6 +8092,28 @@ end $$;
 
 COMMENT ON FUNCTION app.over_limit_reason(p_partner app.partner_account, p_amount numeric, p_max_overdue_days integer) IS 'Why an order of this amount (IDR) has to wait for a release, null when it does not; invoices are looked at only if they may be overdue for a limited number of days (more than 0)';
 
+CREATE FUNCTION app.own_order(p_order_id uuid) RETURNS api.orders
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return (
+    select row(
+      o.id, o.order_number, o.partner_id, o.agent_id, o.routed_to_subdist_id, o.status,
+      o.submission_type, o.subtotal, o.discount_amount, o.point_discount, o.grand_total,
+      o.points_earned, o.points_used, o.is_eligible_for_points, o.notes, o.is_over_limit,
+      o.over_limit_reason, o.submitted_at, o.routed_at, o.last_response_at, o.sla_reminder_sent,
+      o.sla_escalated, o.approved_at, o.shipped_at, o.completed_at, o.closed_at, o.status_reason,
+      o.released_at, null, o.erp_reference, o.rules_applied, o.due_days, o.created_at, o.updated_at,
+      o.awaiting, o.awaiting_since,
+      app.allowed_actions(
+        o.status, o.awaiting, o.is_over_limit and o.released_at is null, 'partner')
+    )::api.orders
+    from app.orders as o where o.id = p_order_id
+  );
+end $$;
+
+COMMENT ON FUNCTION app.own_order(p_order_id uuid) IS 'An order as api.orders shows it to its partner';
+
 CREATE FUNCTION app.owners_of_number(p_number text) RETURNS TABLE(name text, region_id uuid, agent_id uuid, is_active boolean)
     LANGUAGE sql STABLE ROWS 1
     AS $$
@@ -8304,7 +8341,7 @@ begin
       v_order.grand_total, v_order.points_promised, coalesce(p_points, 0),
       v_order.is_eligible_for_points, p_notes, v_over_limit_reason is not null,
       v_over_limit_reason, now(), v_subdist_id, case when v_subdist_id is not null then now() end,
-      case when v_subdist_id is null then 'HEADQUARTERS' else 'SUBDIST' end::app.awaiting_enum,
+      case when v_subdist_id is null then 'HEADQUARTERS'::app.awaiting_enum else 'SUBDIST' end,
       now(), p_key, p_hash, v_order.rules_applied, v_order.due_days
     ) returning id into v_order_id;
     perform app.insert_lines(v_order_id, p_partner.id, v_order.lines);
@@ -9578,30 +9615,30 @@ COMMENT ON FUNCTION app.reroute_order(p_order_id uuid, p_subdist_id uuid) IS 'Ro
 
 CREATE FUNCTION app.reserve_stock(p_product_ids uuid[], p_quantities integer[]) RETURNS void
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
     AS $$
 declare
-  v_available int;
+  v_reserved uuid[];
 begin
-  -- The lock returns the newest version of each row; offset 0 keeps the comparison above the lock.
-  select count(*) into v_available
-  from (
-    select i.product_id, i.display_stock from app.inventory as i
-    where i.product_id = any (p_product_ids) order by i.product_id offset 0 for no key update
-  ) as s
-  where s.display_stock >= p_quantities[array_position(p_product_ids, s.product_id)];
-  if v_available < cardinality(p_product_ids) then
+  with reserved as (
+    update app.inventory as s
+    set reserved = s.reserved + p_quantities[array_position(p_product_ids, s.product_id)]
+    where s.product_id = any (p_product_ids)
+      and s.display_stock >= p_quantities[array_position(p_product_ids, s.product_id)]
+    returning s.product_id
+  )
+
+  select coalesce(array_agg(r.product_id), '{}') into v_reserved from reserved as r;
+  if cardinality(v_reserved) < cardinality(p_product_ids) then
     perform app.fail('OUT_OF_STOCK', (
       select string_agg(
         format('%s: %s left', p.sku, coalesce(s.display_stock, 0)), ', ' order by p.sku)
-      from unnest(p_product_ids, p_quantities) as l (product_id, quantity)
-      join app.products as p on p.id = l.product_id
-      left join app.inventory as s on s.product_id = l.product_id
-      where coalesce(s.display_stock, 0) < l.quantity
+      from app.products as p
+      left join app.inventory as s on s.product_id = p.id
+      where p.id = any (p_product_ids) and p.id <> all (v_reserved)
     ));
   end if;
-  update app.inventory as s
-  set reserved = s.reserved + p_quantities[array_position(p_product_ids, s.product_id)]
-  where s.product_id = any (p_product_ids);
 end $$;
 
 COMMENT ON FUNCTION app.reserve_stock(p_product_ids uuid[], p_quantities integer[]) IS 'Reserves units of each product; raises OUT_OF_STOCK with what is left. The products are distinct';
@@ -10416,12 +10453,15 @@ declare
   v_order_id uuid;
 begin
   v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
-  v_notes := app.optional_text('notes', p_notes, 2000);
+  if p_notes is not null then
+    v_notes := app.optional_text('notes', p_notes, 2000);
+  end if;
   if p_expected_total is not null then
     perform app.check_expected_total(p_expected_total);
   end if;
-  v_hash := app.request_hash(
-    jsonb_build_array('submit_order', p_items, coalesce(p_points, 0), p_notes));
+  -- The notes last, because they may contain anything; without notes differs from empty notes.
+  v_hash := app.text_hash(
+    concat('submit_order ', coalesce(p_points, 0), ' ', p_items, ' ' || p_notes));
   v_partner := app.lock_calling_partner();  -- orders of one partner run one after another
   v_order_id := app.find_submission(v_partner.id, v_key, v_hash);
   if v_order_id is null then
@@ -10657,6 +10697,12 @@ end $$;
 
 COMMENT ON FUNCTION app.take_back_points(p_order_id uuid) IS 'Takes back what an order has earned whose invoices are cancelled; the balance can fall below 0';
 
+CREATE FUNCTION app.text_hash(p_text text) RETURNS bytea
+    LANGUAGE sql STABLE
+    AS $$ select sha256(convert_to(p_text, 'UTF8')) $$;
+
+COMMENT ON FUNCTION app.text_hash(p_text text) IS 'SHA-256 of a text';
+
 CREATE FUNCTION app.tg_agents__keep_superadmin() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -10716,15 +10762,17 @@ CREATE FUNCTION app.tg_audit_insert_lines() RETURNS trigger
     AS $$
 begin
   insert into app.audit_buffer (
-    target_type, action, order_row, line_rows, claims, actor_role, forwarded_for
+    target_type, action, order_rows, line_rows, claims, actor_role, forwarded_for
   )
-  select
+  values (
     tg_table_name, tg_op,
-    (select o from app.orders as o where o.id = n.order_id and o.status <> 'DRAFT'),
-    array_agg(n::app.order_items),
+    array(
+      select o from app.orders as o
+      where o.id = any (array(select n.order_id from new_rows as n)) and o.status <> 'DRAFT'
+    ),
+    array(select n::app.order_items from new_rows as n),
     auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
-  from new_rows as n
-  group by n.order_id;
+  );
   return null;
 end $$;
 
@@ -15239,7 +15287,7 @@ CREATE TABLE app.audit_buffer (
     action character varying(10) NOT NULL,
     old_rows json,
     new_rows json,
-    order_row app.orders,
+    order_rows app.orders[],
     line_rows app.order_items[],
     claims json,
     actor_role character varying(63) NOT NULL,
@@ -15259,9 +15307,9 @@ COMMENT ON COLUMN app.audit_buffer.old_rows IS 'Array of the rows before the cha
 
 COMMENT ON COLUMN app.audit_buffer.new_rows IS 'Array of the rows after the change [pii: content]';
 
-COMMENT ON COLUMN app.audit_buffer.order_row IS 'With the lines of a submitted order: the order, which was inserted with them [pii: content]';
+COMMENT ON COLUMN app.audit_buffer.order_rows IS 'With the lines of a submitted order: the order, which was inserted with them [pii: content]';
 
-COMMENT ON COLUMN app.audit_buffer.line_rows IS 'Inserted lines of one order [pii: content]';
+COMMENT ON COLUMN app.audit_buffer.line_rows IS 'Inserted lines of orders [pii: content]';
 
 COMMENT ON COLUMN app.audit_buffer.claims IS 'The caller''s claims; app.actor_of() derives the actor from them [pii: none]';
 
@@ -15509,8 +15557,8 @@ CREATE VIEW app.consistency_audit_trail AS
                    FROM jsonb_array_elements((COALESCE(b.new_rows, b.old_rows))::jsonb) c("row")
                 UNION ALL
                  SELECT 'orders'::character varying AS target_type,
-                    to_jsonb(b.order_row) AS "row"
-                  WHERE ((b.order_row).id IS NOT NULL)
+                    to_jsonb(o.*) AS "row"
+                   FROM unnest(b.order_rows) o(id, order_number, partner_id, agent_id, routed_to_subdist_id, status, submission_type, subtotal, discount_amount, point_discount, grand_total, points_earned, points_used, is_eligible_for_points, notes, is_over_limit, submitted_at, routed_at, last_response_at, sla_reminder_sent, sla_escalated, approved_at, completed_at, created_at, updated_at, shipped_at, closed_at, status_reason, released_at, released_by, release_reason, erp_reference, erp_acknowledged_at, idempotency_key, request_hash, rules_applied, over_limit_reason, due_days, sla_manager_notified, awaiting, awaiting_since)
                 UNION ALL
                  SELECT b.target_type,
                     to_jsonb(l.*) AS "row"
@@ -18690,6 +18738,8 @@ REVOKE ALL ON FUNCTION app.check_credit(p_partner app.partner_account, p_amount 
 
 REVOKE ALL ON FUNCTION app.check_deliverer(p_order_id uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.check_each_item(p_items jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.check_erp_streams() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.check_expected_total(p_expected_total numeric) FROM PUBLIC;
@@ -18961,6 +19011,8 @@ REVOKE ALL ON FUNCTION app.mask(p_text text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.mask_row(p_table text, p_row jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.max_items() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.max_point_balance() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.max_points() FROM PUBLIC;
@@ -19053,6 +19105,8 @@ REVOKE ALL ON FUNCTION app.order_lines(p_order_id uuid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.order_variables(p_order_id uuid, p_with_lines boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.over_limit_reason(p_partner app.partner_account, p_amount numeric, p_max_overdue_days integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.own_order(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.owners_of_number(p_number text) FROM PUBLIC;
 
@@ -19270,6 +19324,8 @@ REVOKE ALL ON FUNCTION app.sweep_headquarters_tasks(p_limit integer) FROM PUBLIC
 REVOKE ALL ON FUNCTION app.sweep_service_level(p_limit integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.take_back_points(p_order_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.text_hash(p_text text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tg_agents__keep_superadmin() FROM PUBLIC;
 

@@ -7,6 +7,6 @@ __depends__ = {"0031_loyalty"}
 steps = [
     schema_file(
         "32_audit.sql",
-        sha256="819f4874aed1eaa7876c0e8b53443b2b62f5b7eb91aee6f41edd95a12afe91fe",
+        sha256="aa86c4dcb10491548369d2f47974698a81ab5626abec2d89492c18cfa83a73db",
     ),
 ]

@@ -44,21 +44,25 @@ begin
 end $$;
 
 -- An order that is inserted as SUBMITTED gets all its lines in one statement, so the order and its
--- lines are one record. SECURITY INVOKER: only the owner writes lines.
+-- lines are one record. Sub-selects instead of groups by order: an order has one of each, and a
+-- statement of the owner that writes lines of several is one record, too. SECURITY INVOKER: only
+-- the owner writes lines.
 create function app.tg_audit_insert_lines() returns trigger
 language plpgsql
 as $$
 begin
   insert into app.audit_buffer (
-    target_type, action, order_row, line_rows, claims, actor_role, forwarded_for
+    target_type, action, order_rows, line_rows, claims, actor_role, forwarded_for
   )
-  select
+  values (
     tg_table_name, tg_op,
-    (select o from app.orders as o where o.id = n.order_id and o.status <> 'DRAFT'),
-    array_agg(n::app.order_items),
+    array(
+      select o from app.orders as o
+      where o.id = any (array(select n.order_id from new_rows as n)) and o.status <> 'DRAFT'
+    ),
+    array(select n::app.order_items from new_rows as n),
     auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
-  from new_rows as n
-  group by n.order_id;
+  );
   return null;
 end $$;
 

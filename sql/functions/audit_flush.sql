@@ -69,8 +69,8 @@ begin
       jsonb_array_elements(t.old_rows::jsonb), jsonb_array_elements(t.new_rows::jsonb)
     ) as c (old_row, new_row)
     union all
-    select t.id, 'orders' as target_type, null as old_row, to_jsonb(t.order_row) as new_row
-    from taken as t where (t.order_row).id is not null
+    select t.id, 'orders' as target_type, null as old_row, to_jsonb(o) as new_row
+    from taken as t cross join lateral unnest(t.order_rows) as o
     union all
     select t.id, t.target_type, null as old_row, to_jsonb(l) as new_row
     from taken as t cross join lateral unnest(t.line_rows) as l

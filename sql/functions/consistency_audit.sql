@@ -109,7 +109,7 @@ with trail as materialized (
     select b.target_type, c.row
     from jsonb_array_elements(coalesce(b.new_rows, b.old_rows)::jsonb) as c (row)
     union all
-    select 'orders' as target_type, to_jsonb(b.order_row) as row where (b.order_row).id is not null
+    select 'orders' as target_type, to_jsonb(o) as row from unnest(b.order_rows) as o
     union all
     select b.target_type, to_jsonb(l) as row from unnest(b.line_rows) as l
   ) as r

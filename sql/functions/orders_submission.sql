@@ -1,5 +1,9 @@
 -- Quotes, drafts and submissions of orders.
 
+create function app.text_hash(p_text text) returns bytea language sql stable
+as $$ select sha256(convert_to(p_text, 'UTF8')) $$;
+comment on function app.text_hash(text) is 'SHA-256 of a text';
+
 create function app.request_hash(p_request jsonb) returns bytea language sql stable
 as $$ select sha256(convert_to(p_request::text, 'UTF8')) $$;
 comment on function app.request_hash(jsonb) is 'SHA-256 of a request body in canonical form';
@@ -182,7 +186,7 @@ begin
       v_order.grand_total, v_order.points_promised, coalesce(p_points, 0),
       v_order.is_eligible_for_points, p_notes, v_over_limit_reason is not null,
       v_over_limit_reason, now(), v_subdist_id, case when v_subdist_id is not null then now() end,
-      case when v_subdist_id is null then 'HEADQUARTERS' else 'SUBDIST' end::app.awaiting_enum,
+      case when v_subdist_id is null then 'HEADQUARTERS'::app.awaiting_enum else 'SUBDIST' end,
       now(), p_key, p_hash, v_order.rules_applied, v_order.due_days
     ) returning id into v_order_id;
     perform app.insert_lines(v_order_id, p_partner.id, v_order.lines);
@@ -254,12 +258,15 @@ declare
   v_order_id uuid;
 begin
   v_key := app.require_text('idempotency_key', p_idempotency_key, 200);
-  v_notes := app.optional_text('notes', p_notes, 2000);
+  if p_notes is not null then
+    v_notes := app.optional_text('notes', p_notes, 2000);
+  end if;
   if p_expected_total is not null then
     perform app.check_expected_total(p_expected_total);
   end if;
-  v_hash := app.request_hash(
-    jsonb_build_array('submit_order', p_items, coalesce(p_points, 0), p_notes));
+  -- The notes last, because they may contain anything; without notes differs from empty notes.
+  v_hash := app.text_hash(
+    concat('submit_order ', coalesce(p_points, 0), ' ', p_items, ' ' || p_notes));
   v_partner := app.lock_calling_partner();  -- orders of one partner run one after another
   v_order_id := app.find_submission(v_partner.id, v_key, v_hash);
   if v_order_id is null then

@@ -55,7 +55,7 @@ create table app.audit_buffer (
   old_rows json,
   new_rows json,
   -- the rows themselves: copied, where making JSON of them would cost every submission 45 µs
-  order_row app.orders,
+  order_rows app.orders[],
   line_rows app.order_items[],
   claims json,
   actor_role varchar(63) not null,
@@ -72,9 +72,9 @@ comment on table app.audit_buffer is
 comment on column app.audit_buffer.old_rows is
   'Array of the rows before the change, in the order of new_rows [pii: content]';
 comment on column app.audit_buffer.new_rows is 'Array of the rows after the change [pii: content]';
-comment on column app.audit_buffer.order_row is
+comment on column app.audit_buffer.order_rows is
   'With the lines of a submitted order: the order, which was inserted with them [pii: content]';
-comment on column app.audit_buffer.line_rows is 'Inserted lines of one order [pii: content]';
+comment on column app.audit_buffer.line_rows is 'Inserted lines of orders [pii: content]';
 comment on column app.audit_buffer.forwarded_for is
   'The end of the header X-Forwarded-For; auth.forwarded_address() finds the address in it '
   '[pii: address]';

@@ -34,6 +34,7 @@ from tests.support.context import (
     submit,
     value,
 )
+from tests.support.factories import insert
 from tests.support.queries import run_job, vest_points
 
 _TIMEOUT_SECONDS = 20
@@ -459,6 +460,28 @@ def test_draft_is_submitted_once_by_overlapping_submissions(
     assert run_overlapping(url, first, second) == "ILLEGAL_TRANSITION"
     assert value(conn, "select sum(reserved) from app.inventory") == 2
     assert broken_invariants(conn) == {}
+
+
+def test_stock_is_locked_in_product_order_wherever_its_rows_are(
+    url: str, conn: Connection, context: Context
+) -> None:
+    """The row of the lowest id is the last of the table: a plan that reads the table locks it last."""
+    lowest = insert(
+        conn, "products", id=str(uuid.UUID(int=1)), sku="SKU-LOWEST", name="Lowest", base_price=100_000
+    )
+    conn.execute("update app.inventory set erp_stock = 10 where product_id = %s", [lowest])
+    conn.execute("vacuum analyze app.inventory")
+    row = "select from app.inventory where product_id = %s for no key update"
+    order = api_call(
+        context.partners[0], "submit_order", items=items(SKU_000=1, SKU_LOWEST=1), idempotency_key="k"
+    )
+    with open_transaction(url) as holder:
+        holder.execute(row, [lowest])
+        background = BackgroundOperation(url, order)
+        assert background.start(conn), "the order did not wait for the product"
+        assert not is_locked(url, row, context.products["SKU-000"])
+        holder.commit()
+    assert background.outcome()["status"] == "SUBMITTED"
 
 
 @pytest.mark.regression("vendurehq/vendure#4930")

@@ -54,7 +54,7 @@ def test_flush_needs_less_than_two_milliseconds_for_an_order(clone: Clone) -> No
         context = make_context(conn)
         run_job(conn, "audit-flush")
         submit(conn, context.partners[0], items(**order))
-        columns = "target_type, action, order_row, line_rows, claims, actor_role, forwarded_for"
+        columns = "target_type, action, order_rows, line_rows, claims, actor_role, forwarded_for"
         conn.execute(
             f"insert into app.audit_buffer ({columns}) select {columns} from app.audit_buffer,"
             " generate_series(1, 999)".encode()

@@ -1,5 +1,8 @@
 """An idempotency key leads to one order."""
 
+import json
+from decimal import Decimal
+
 import pytest
 
 from tests.support.context import Connection, Context, call, grant_points, items, refusal, shadow, value
@@ -112,3 +115,20 @@ def test_submission_in_an_expired_shadow_session_is_refused(db: Connection, cont
     )
     code = refusal(db, acting, "submit_order", items=items(SKU_000=1), idempotency_key="k")
     assert code == "SESSION_CLOSED"
+
+
+def test_answer_of_a_repeat_is_the_order_as_the_partner_sees_it(db: Connection, context: Context) -> None:
+    """The calls that submit do not read the view; the reason of a release is not the partner's to see."""
+    who = context.partners[0]
+    db.execute("update app.partners set credit_limit = 1 where id = %s", [who.sub])
+    grant_points(db, context, who, 10)
+    request = {"items": items(SKU_000=2), "points": 3, "notes": "pagi", "idempotency_key": "k"}
+    order = call(db, who, "submit_order", **request)
+    call(db, context.admin, "release_order", order_id=order["id"], reason="selalu bayar")
+    repeated = call(db, who, "submit_order", **request)
+    with db.transaction(force_rollback=True):
+        db.execute("select set_config('request.jwt.claims', %s, true)", [who.claims])
+        db.execute("select set_config('role', 'partner', true)")
+        text = value(db, "select to_jsonb(o)::text from api.orders as o where o.id = %s", order["id"])
+    assert repeated == json.loads(text, parse_float=Decimal)
+    assert (repeated["released_at"] is None, repeated["point_discount"] > 0) == (False, True)

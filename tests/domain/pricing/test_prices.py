@@ -160,6 +160,28 @@ def test_malformed_items_are_refused(db: Connection, context: Context, given: An
         call_rpc(db, context.partners[0], "quote_order", items=Jsonb(given))
 
 
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"sku": "SKU-001", "quantity": 0}, "INVALID_ITEMS"), ({"sku": 7, "quantity": 1}, "INVALID_ITEMS"),
+        ({"sku": "SKU-001", "quantity": 100_001}, "INVALID_ITEMS"), ([], "INVALID_ITEMS"),
+        ({"sku": "SKU-001", "quantity": 1, "unit": "box"}, "INVALID_ITEMS"),
+        ({"sku": 'X", "quantity": 1, "unit": "box', "quantity": 1}, "UNKNOWN_SKU"),
+        ({"sku": "SKU-001\\", "quantity": 1}, "UNKNOWN_SKU"),
+    ],
+)  # fmt: skip
+def test_wrong_item_between_others_is_refused(
+    db: Connection, context: Context, given: Any, code: str
+) -> None:
+    with refused(db, code):
+        call_rpc(
+            db,
+            context.partners[0],
+            "quote_order",
+            items=Jsonb([line("SKU-000", 1), given, line("SKU-002", 1)]),
+        )
+
+
 def test_order_with_too_many_products_is_refused(db: Connection, context: Context) -> None:
     set_config(db, context, "order.max_lines", 2)
     submit(db, context.partners[0], [*items(SKU_000=1, SKU_001=1), line("SKU-000", 1)])

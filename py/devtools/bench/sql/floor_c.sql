@@ -72,6 +72,12 @@ as $$
   select case
     when exists (
       select from pg_catalog.pg_attribute as a
+      where a.attrelid = 'app.audit_buffer'::regclass and a.attname = 'order_rows'
+    ) then
+      'insert into app.audit_buffer (target_type, action, order_rows, line_rows, claims, actor_role)'
+      ' values (''order_items'', ''INSERT'', array[v_order], v_lines, ''{}'', ''partner'')'
+    when exists (
+      select from pg_catalog.pg_attribute as a
       where a.attrelid = 'app.audit_buffer'::regclass and a.attname = 'line_rows'
     ) then
       'insert into app.audit_buffer (target_type, action, order_row, line_rows, claims, actor_role)'
