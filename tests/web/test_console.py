@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -349,7 +350,9 @@ def test_points_are_corrected_and_expire_and_rewards_are_sent(
         desk.as_role("partner", partner, "redeem_reward", reward_id=reward, idempotency_key=key)
     name = desk.value("select business_name from app.partners where id = %s", partner)
     go(page, "/")
-    button(queue_item(page, name, "Hadiah untuk dikirim").first, "Tandai dikirim").click()
+    waiting = queue_item(page, name, "Hadiah untuk dikirim").first
+    expect(waiting).to_contain_text(re.compile(r"150 poin(?!t)"))
+    button(waiting, "Tandai dikirim").click()
     confirm(page, "Tandai dikirim")
     go(page, "/redemptions")
     act(page, "Tandai diterima", name)
@@ -725,6 +728,20 @@ LISTS = {
     "/unknown": "Tidak ditemukan",
 }
 """Screens by their address, with their titles."""
+
+
+def test_messages_and_the_trail_are_named_in_words(signed_in: Opened, desk: Desk, partner: str) -> None:
+    order = desk.submit(partner)
+    page = signed_in(f"/orders/{order['id']}/show")
+    sent = page.get_by_role("table", name="Pesan terkirim")
+    expect(sent).to_contain_text("Pesanan baru untuk sub-distributorSub-distributorWhatsApp")
+    desk.rows("select app.flush_audit_buffer(1000000)")
+    row = json.dumps({"target_type": "orders", "target_id": order["id"]})
+    go(page, f"/audit_logs?filter={quote(row)}")
+    expect(page.get_by_role("row").filter(has_text="Ditambahkan").filter(has_text="Pesanan")).to_have_count(1)
+    desk.rows("update app.messages set template = 'of_another_version' where order_id = %s", order["id"])
+    go(page, "/messages")
+    expect(page.get_by_role("cell", name="of_another_version")).to_be_visible()
 
 
 def test_axe_finds_nothing_on_any_screen(signed_in: Opened, desk: Desk, partner: str) -> None:

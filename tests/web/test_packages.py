@@ -27,6 +27,29 @@ def test_each_config_and_job_has_an_indonesian_description(shared_database: str)
     assert described == configs | jobs | {"erp", "standby"}
 
 
+def _keys(texts: str, start: str) -> set[str]:
+    """The keys of the object that begins with `start`, one to a line."""
+    return set(re.findall(r"^ +(\w+):", texts.split(start, 1)[1].split("}", 1)[0], re.M))
+
+
+def test_each_template_and_each_audited_table_has_words(shared_database: str) -> None:
+    source = pages.folder() / "console" / "src"
+    texts = (source / "texts" / "id.ts").read_text()
+    offered = (source / "pages" / "system.tsx").read_text().split("const TABLES = [", 1)[1].split("]", 1)[0]
+    with psycopg.connect(shared_database) as conn:
+        templates = {name for (name,) in conn.execute("select template from app.message_templates()")}
+        audited = {
+            name
+            for (name,) in conn.execute(
+                "select c.relname from pg_trigger t join pg_class c on c.oid = t.tgrelid"
+                " where t.tgname ~ '^_800_audit'"
+            )
+        }
+    assert _keys(texts, "\n  template: {") == templates
+    assert set(re.findall(r'"(\w+)"', offered)) == audited
+    assert audited - _keys(texts, "const names = {") == set()
+
+
 def test_units_of_the_pages() -> None:
     node = nodes.require()
     with workspace.locked():

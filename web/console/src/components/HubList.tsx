@@ -51,7 +51,7 @@ export function HubList({
   const { t } = useWords();
   const inputs = [
     ...(search
-      ? [<SearchInput key="q" source="q" alwaysOn placeholder={search} aria-label={search} sx={{ minWidth: 280 }} />]
+      ? [<SearchInput key="q" source="q" alwaysOn placeholder={search} aria-label={search} sx={{ minWidth: 320 }} />]
       : []),
     ...filters,
   ];

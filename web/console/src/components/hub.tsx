@@ -50,6 +50,8 @@ export function useWords() {
     /** A word for a value of an enum, or the value itself. */
     word: (group: string, value: string | null | undefined) =>
       value ? translate(`${group}.${value}`, { _: value }) : "",
+    /** The name of a list or a table, or its code. */
+    table: (name: string) => translate(`resources.${name}.name`, { smart_count: 1, _: name }),
     /** What a config or a job is for. */
     description: (key: string, text: string) => translate(`description.${key}`, { _: text }),
     /** Choices of an input: the values of an enum and their words. */

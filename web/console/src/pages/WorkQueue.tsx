@@ -95,7 +95,7 @@ function QueueItem({ item }: { item: Row }) {
         mb: 1,
         p: 1.5,
         display: "grid",
-        gridTemplateColumns: { xs: "1fr", md: "185px minmax(0, 1fr) 110px 150px 290px" },
+        gridTemplateColumns: { xs: "1fr", md: "172px minmax(0, 1fr) 110px 150px 250px" },
         gap: 2,
         alignItems: "center",
       }}
@@ -131,6 +131,9 @@ function QueueItem({ item }: { item: Row }) {
 }
 
 function SubjectLink({ item }: { item: Row }) {
+  const { word } = useWords();
   if (item.kind === "REFUND") return <RowLink view="invoices" id={item.subject_id}>{item.subject}</RowLink>;
-  return <RowLink view="orders" id={item.order_id}>{item.subject}</RowLink>;
+  // A message is named by its template, or by its code where that has no words.
+  const subject = item.kind === "MESSAGE" ? word("hub.template", item.subject) : item.subject;
+  return <RowLink view="orders" id={item.order_id}>{subject}</RowLink>;
 }

@@ -272,9 +272,9 @@ function Messages({ order }: { order: Row }) {
           keyOf={(message) => message.id}
           columns={[
             [column("created_at"), (message) => moment(message.created_at)],
-            [column("template"), (message) => message.template],
+            [column("template"), (message) => word("hub.template", message.template)],
             [column("recipient_type"), (message) => word("hub.recipient", message.recipient_type)],
-            [column("channel"), (message) => message.channel],
+            [column("channel"), (message) => word("hub.channel", message.channel)],
             [column("status"), (message) => <State group="hub.message_status" value={message.status} />],
             [column("error_code"), (message) => word("hub.message_cause", message.error_code)],
           ]}

@@ -308,7 +308,7 @@ function Statement({ partner }: { partner: Row }) {
               [t("hub.partner.value_date"), (line) => day(line.value_date)],
               [name("kind"), (line) => word("booking", line.kind)],
               [name("invoice_number"), (line) => <RowLink view="invoices" id={line.invoice_id}>{line.invoice_number}</RowLink>],
-              [name("reference_number"), (line) => line.reference],
+              [t("hub.partner.reference"), (line) => (line.reference === line.invoice_number ? "" : line.reference)],
               [name("amount"), (line) => money(line.amount), true],
               [t("hub.partner.balance"), (line) => money(line.balance), true],
             ]}

@@ -11,6 +11,7 @@ import { HubList } from "../components/HubList";
 import { useProvider, useRole, useWords } from "../components/hub";
 import { QueryPart } from "../components/query";
 import { ShowPage } from "../components/ShowPage";
+import texts from "../texts/id";
 import { configText, configValue } from "./configValues";
 import { quarantineReason } from "./quarantineReason";
 
@@ -222,20 +223,20 @@ function Actor({ row }: { row: Row }) {
 }
 
 export function AuditList() {
-  const { t, moment } = useWords();
+  const { t, moment, word, table, choices } = useWords();
   return (
     <HubList
       sort={{ field: "created_at", order: "DESC" }}
       rowClick={false}
       filters={[
-        <SelectInput key="type" source="target_type" choices={TABLES.map((id) => ({ id, name: id }))} alwaysOn />,
+        <SelectInput key="type" source="target_type" choices={TABLES.map((id) => ({ id, name: table(id) }))} alwaysOn />,
         <TextInput key="id" source="target_id" alwaysOn sx={{ minWidth: 320 }} />,
-        <SelectInput key="action" source="action" choices={["INSERT", "UPDATE", "DELETE", "EXPORT"].map((id) => ({ id, name: id }))} alwaysOn />,
+        <SelectInput key="action" source="action" choices={choices("hub.audit_action", ["INSERT", "UPDATE", "DELETE", "EXPORT"])} alwaysOn />,
       ]}
     >
       <DataTable.Col source="created_at" render={(row: Row) => moment(row.created_at)} />
-      <DataTable.Col source="target_type" disableSort />
-      <DataTable.Col source="action" disableSort />
+      <DataTable.Col source="target_type" disableSort render={(row: Row) => table(row.target_type)} />
+      <DataTable.Col source="action" disableSort render={(row: Row) => word("hub.audit_action", row.action)} />
       <DataTable.Col source="actor_role" disableSort render={(row: Row) => <Actor row={row} />} />
       <DataTable.Col label="hub.audit.before" disableSort render={(row: Row) => <Values value={row.old_value} label={t("hub.audit.before")} />} />
       <DataTable.Col label="hub.audit.after" disableSort render={(row: Row) => <Values value={row.new_value} label={t("hub.audit.after")} />} />
@@ -243,6 +244,8 @@ export function AuditList() {
     </HubList>
   );
 }
+
+const TEMPLATES = Object.keys(texts.hub.template);
 
 export function MessageList() {
   const { word, moment, choices } = useWords();
@@ -253,13 +256,13 @@ export function MessageList() {
       rowClick={false}
       filters={[
         <SelectInput key="status" source="status" choices={choices("hub.message_status", states)} alwaysOn />,
-        <SelectInput key="channel" source="channel" choices={["WHATSAPP", "EMAIL"].map((id) => ({ id, name: id }))} alwaysOn />,
-        <TextInput key="template" source="template" alwaysOn />,
+        <SelectInput key="channel" source="channel" choices={choices("hub.channel", ["WHATSAPP", "EMAIL"])} alwaysOn />,
+        <SelectInput key="template" source="template" choices={choices("hub.template", TEMPLATES)} alwaysOn />,
       ]}
     >
       <DataTable.Col source="created_at" render={(row: Row) => moment(row.created_at)} />
-      <DataTable.Col source="template" disableSort />
-      <DataTable.Col source="channel" disableSort />
+      <DataTable.Col source="template" disableSort render={(row: Row) => word("hub.template", row.template)} />
+      <DataTable.Col source="channel" disableSort render={(row: Row) => word("hub.channel", row.channel)} />
       <DataTable.Col source="recipient_type" disableSort render={(row: Row) => word("hub.recipient", row.recipient_type)} />
       <DataTable.Col
         source="order_id"
