@@ -1,8 +1,10 @@
 """Chromium as a person uses it: pages whose errors fail the test, and checks of what is shown."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -84,6 +86,27 @@ def axe_findings(page: Page) -> list[str]:
 def is_wider_than_screen(page: Page) -> bool:
     """Whether the page scrolls sideways."""
     return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+def _words(*files: Path) -> set[str]:
+    texts = " ".join(
+        found for file in files for found in re.findall(r':\s"((?:[^"\\]|\\.)*)"', file.read_text())
+    )
+    return set(re.findall(r"[a-z]{2,}", re.sub(r"%?\{\w+\}", " ", texts).lower()))
+
+
+def english_words(page: Page, app: str) -> set[str]:
+    """Words that a page shows or reads aloud and that only the English texts of `app` have."""
+    english, indonesian = (
+        _words(*(pages.folder() / part / "src" / "texts" / f"{language}.ts" for part in (app, "common")))
+        for language in ("en", "id")
+    )
+    shown = page.evaluate(
+        "() => [document.title, document.body.innerText, ...[...document.querySelectorAll('*')]"
+        ".flatMap(each => ['aria-label', 'title', 'placeholder'].map(name => each.getAttribute(name)))]"
+        ".join(' ')"
+    )
+    return set(re.findall(r"[a-z]{2,}", shown.lower())) & (english - indonesian)
 
 
 def refuse(status: int, code: str, details: str | None = None) -> Callable[[Route], None]:

@@ -20,6 +20,7 @@ from tests.support.browser import (
     Hold,
     Person,
     axe_findings,
+    english_words,
     is_wider_than_screen,
     lose_answer,
     refuse,
@@ -134,6 +135,8 @@ def test_catalogue_is_searched_by_words_brand_and_category(salon: Person) -> Non
     page.get_by_role("combobox", name="Merek").select_option(label="Kirana Color")
     page.get_by_role("searchbox").fill("permanent cokelat tua")
     expect(page.locator(".product")).to_have_count(1)
+    page.get_by_role("searchbox").fill("permanent traktor")
+    expect(page.get_by_text("Tidak ada produk yang cocok.")).to_be_visible()
     page.get_by_role("searchbox").fill("")
     page.get_by_role("combobox", name="Kategori").select_option(label="\u2003Pewarna Permanen")
     expect(page.get_by_text("36 produk")).to_be_visible()
@@ -773,6 +776,43 @@ def test_order_that_was_withdrawn_meanwhile_is_refused_visibly(
     site.rpc(admin_token(site), "reject_order", order_id=order, reason="Batal")
     card.get_by_role("button", name="Terima").click()
     expect(card).to_have_count(0)
+    expect(page.get_by_role("status").filter(has_text="Status sudah berubah")).to_be_visible()
+
+
+def test_queue_shows_no_english_while_its_language_is_indonesian(
+    warehouse: tuple[Person, str], site: Site
+) -> None:
+    someone, order = warehouse
+    page = someone.open()
+    card = card_of(page, site, order)
+    expect(card).to_be_visible()
+    found = {"queue": english_words(page, "shop")}
+    for status, code in (
+        (403, "NOT_ALLOWED"),
+        (409, "ILLEGAL_TRANSITION"),
+        (429, "TOO_MANY_ATTEMPTS"),
+        (503, ""),
+    ):
+        with page.expect_response("**/orders?**"):
+            page.route("**/rpc/respond_order", refuse(status, code), times=1)
+            card.get_by_role("button", name="Terima").click()
+        found[code] = english_words(page, "shop")
+    card.get_by_role("link").click()
+    page.get_by_role("button", name="Tolak").click()
+    found["dialog"] = english_words(page, "shop")
+    page.get_by_label("Alasan (wajib)").fill("Truk rusak")
+    page.get_by_role("dialog").get_by_role("button", name="Tolak").click()
+    expect(page.get_by_role("heading", name="tidak lagi di antrean Anda")).to_be_visible()
+    found["declined"] = english_words(page, "shop")
+    page.route("**/orders?**", lambda route: route.fulfill(json=[]))
+    page.get_by_role("link", name="Antrean").first.click()
+    expect(page.get_by_text("Tidak ada pesanan terbuka.")).to_be_visible()
+    found["empty"] = english_words(page, "shop")
+    page.get_by_role("link", name="Akun").click()
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("heading", name="Account")).to_be_visible()
+    assert english_words(page, "shop")
+    assert {state: words for state, words in found.items() if words} == {}
 
 
 # --- what holds for every page ------------------------------------------------------------------------------

@@ -110,7 +110,8 @@ function SubdistQueue({ account }: { account: AccountState }) {
 }
 
 function Tabs({ names, first }: { names: readonly string[]; first: "tab.catalogue" | "tab.queue" }) {
-  const page = route.value.page === "statement" ? "invoices" : route.value.page;
+  const open = route.value.page;
+  const page = open === "statement" ? "invoices" : open === "orders" && first === "tab.queue" ? "" : open;
   return (
     <nav class="tabs" aria-label={t("menu")}>
       {names.map((name) => (

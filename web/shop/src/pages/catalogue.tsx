@@ -69,7 +69,7 @@ export function CataloguePage({ account }: { account: Account }) {
       {!catalogue && !loading.error && <Loading />}
       {catalogue && (
         <p class="hint" role="status">
-          {t("products", { count: number(found.value.length) })}
+          {found.value.length ? t("products", { count: number(found.value.length) }) : t("noProducts")}
         </p>
       )}
       <ul class="cards">

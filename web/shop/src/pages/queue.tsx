@@ -1,10 +1,10 @@
-import { unwrap } from "@alfa-hub/common/errors";
+import { asApiError, unwrap } from "@alfa-hub/common/errors";
 import { duration, moment, number, rupiah } from "@alfa-hub/common/format";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
 import { readClock } from "../clock";
-import { type Account, language, notice, t } from "../state";
+import { type Account, explain, language, notice, t } from "../state";
 import { Ask, Fact, Loading, Problem, Title, useAction, useLoad } from "../ui";
 import { PhoneLinks } from "./account";
 
@@ -40,6 +40,11 @@ async function readQueue(account: Account) {
 }
 
 type QueueRow = Awaited<ReturnType<typeof readQueue>>[number];
+
+/** Whether a call was refused because the order has changed: its card may be gone once the queue is read again. */
+function hasChanged(error: unknown): boolean {
+  return [404, 409].includes(asApiError(error).status);
+}
 
 /** The present moment, each half minute. */
 function useNow(): number {
@@ -152,25 +157,31 @@ function Actions({ account, order, reload }: {
     // Also after a refusal: what was refused shows what has changed meanwhile.
     reload();
   };
-  const respond = (decision: Answer, done: string, note = "") =>
+  const run = (work: () => Promise<unknown>, done: string) =>
     void action
       .run(
         () =>
-          unwrap(account.client.rpc("respond_order", { order_id: order.id, decision, ...(note ? { note } : {}) })),
+          work().catch((error: unknown) => {
+            if (hasChanged(error)) notice.value = explain(error);
+            throw error;
+          }),
         done,
       )
       .then(finish);
+  const respond = (decision: Answer, done: string, note = "") =>
+    run(
+      () => unwrap(account.client.rpc("respond_order", { order_id: order.id, decision, ...(note ? { note } : {}) })),
+      done,
+    );
   const step = (call: Step) =>
-    void action
-      .run(
-        () => unwrap(account.client.rpc(call, { order_id: order.id })),
-        t(STEPS[call].done, { number: order.order_number }),
-      )
-      .then(finish);
+    run(
+      () => unwrap(account.client.rpc(call, { order_id: order.id })),
+      t(STEPS[call].done, { number: order.order_number }),
+    );
 
   return (
     <>
-      {!asking.value && <Problem error={action.error} />}
+      {!asking.value && !hasChanged(action.error) && <Problem error={action.error} />}
       <div class="row actions">
         {canAnswer && (
           <button type="button" disabled={action.isRunning} onClick={() => (asking.value = "DECLINE")}>
@@ -255,7 +266,6 @@ export function QueueOrder({ account, id }: { account: Account; id: string }) {
     return (
       <>
         <Title>{t("queueGone")}</Title>
-        <p role="status">{notice.value}</p>
         <a class="button" href="#/">
           {t("tab.queue")}
         </a>
@@ -272,7 +282,14 @@ export function QueueOrder({ account, id }: { account: Account; id: string }) {
       {order && (
         <>
           <Title>{order.order_number}</Title>
-          <p class={`state ${order.status.toLowerCase()}`}>{t(`status.${order.status}`)}</p>
+          {/* SUBMITTED reads "sent" to a sub-distributor, so whose turn it is comes first. */}
+          <p class={`state ${order.status.toLowerCase()}`}>
+            {order.awaiting === "SUBDIST"
+              ? t("queue.yours")
+              : order.awaiting === "HEADQUARTERS"
+                ? t("queue.headquarters")
+                : t(`status.${order.status}`)}
+          </p>
           <Clock account={account} order={order} now={now} />
           {order.delivery_contacts && (
             <div class="card">

@@ -49,6 +49,7 @@ const en: Texts<typeof id> = {
   toConsole: "Open the console",
 
   search: "Search name, brand or SKU",
+  noProducts: "No product matches.",
   brand: "Brand",
   allBrands: "All brands",
   category: "Category",

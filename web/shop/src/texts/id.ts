@@ -45,6 +45,7 @@ const id = {
   toConsole: "Buka konsol",
 
   search: "Cari nama, merek atau SKU",
+  noProducts: "Tidak ada produk yang cocok.",
   brand: "Merek",
   allBrands: "Semua merek",
   category: "Kategori",
