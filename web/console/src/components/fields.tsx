@@ -72,9 +72,9 @@ export function Clock({ since, due }: { since?: string | null; due?: string | nu
   );
 }
 
-export function To({ to, className = "", children }: { to: string; className?: string; children: ReactNode }) {
+export function To({ to, children }: { to: string; children: ReactNode }) {
   return (
-    <MuiLink component={Link} to={to} className={className} underline="always" onClick={(event) => event.stopPropagation()}>
+    <MuiLink component={Link} to={to} underline="always" onClick={(event) => event.stopPropagation()}>
       {children}
     </MuiLink>
   );
@@ -83,13 +83,7 @@ export function To({ to, className = "", children }: { to: string; className?: s
 /** A link to a row's page, by its name; plain text where there is no id. */
 export function RowLink({ view, id, children }: { view: string; id: unknown; children: ReactNode }) {
   if (!id) return <>{children}</>;
-  // Numbers have hyphens, at which a narrow column would break them.
-  const className = view === "orders" || view === "invoices" ? "nowrap" : "";
-  return (
-    <To to={`/${view}/${String(id)}/show`} className={className}>
-      {children}
-    </To>
-  );
+  return <To to={`/${view}/${String(id)}/show`}>{children}</To>;
 }
 
 /** The same to the form of a row, for lists whose rows are edited at once. */
