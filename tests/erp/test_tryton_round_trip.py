@@ -268,11 +268,14 @@ def test_client_killed_in_the_middle_of_a_request_does_not_block_others(environm
     assert environment.tryton.database in answer.json()["result"]
 
 
-@pytest.mark.long_form
-def test_each_order_has_one_sale_after_kills_of_adapter_and_tryton(environment: Environment) -> None:
-    report = run(environment, kills=3, orders=9)
-    assert report.kills == 3
-    assert report.exported == 9
+@pytest.mark.parametrize(
+    ("kills", "orders"), [(1, 3), pytest.param(3, 9, marks=pytest.mark.long_form)], ids=["short", "long"]
+)
+def test_each_order_has_one_sale_after_kills_of_adapter_and_tryton(
+    environment: Environment, kills: int, orders: int
+) -> None:
+    report = run(environment, kills=kills, orders=orders)
+    assert (report.kills, report.exported) == (kills, orders)
 
 
 def test_order_can_be_submitted_while_adapter_and_tryton_are_down(environment: Environment) -> None:
