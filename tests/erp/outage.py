@@ -106,6 +106,7 @@ def run_tryton(
     chance = random.Random(seed)  # noqa: S311  repeatable, not secret
     began = time.monotonic()
     environment.conn.execute(_CREDIT)
+    environment.extra["HUB_ERP_INTERVAL_SECONDS"] = "5"  # reading twice a second would delay orders
     environment.start()
     environment.wait_until(lambda: (h := environment.health()) and h["status"] == "ok")
     environment.tryton.kill()
