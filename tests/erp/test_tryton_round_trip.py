@@ -269,12 +269,14 @@ def test_client_killed_in_the_middle_of_a_request_does_not_block_others(environm
 
 
 @pytest.mark.parametrize(
-    ("kills", "orders"), [(1, 3), pytest.param(3, 9, marks=pytest.mark.long_form)], ids=["short", "long"]
+    ("kills", "orders", "payments"),
+    [(1, 3, False), pytest.param(3, 9, True, marks=pytest.mark.long_form)],
+    ids=["short", "long"],
 )
 def test_each_order_has_one_sale_after_kills_of_adapter_and_tryton(
-    environment: Environment, kills: int, orders: int
+    environment: Environment, kills: int, orders: int, payments: bool
 ) -> None:
-    report = run(environment, kills=kills, orders=orders)
+    report = run(environment, kills=kills, orders=orders, payments=payments)
     assert (report.kills, report.exported) == (kills, orders)
 
 
