@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from hub import paths
 from hub.migrate import MigrationError
@@ -141,8 +141,7 @@ def manager(sample: Sample, cron_database: str) -> Iterator[str]:
     run(cron_database, "create role hub_test_manager login createrole password 'managed'")
     run(cron_database, "grant hub_owner to hub_test_manager")
     run(cron_database, f'alter database "{CRON_DATABASE}" owner to hub_test_manager')
-    info = conninfo_to_dict(cron_database)
-    yield make_conninfo(**info | {"user": "hub_test_manager", "password": "managed"})
+    yield make_conninfo(cron_database, user="hub_test_manager", password="managed")
     run(cron_database, "drop extension if exists pg_cron cascade")
     run(cron_database, f'alter database "{CRON_DATABASE}" owner to postgres')
     run(cron_database, "drop owned by hub_test_manager")

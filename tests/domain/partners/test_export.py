@@ -98,7 +98,7 @@ def test_export_leaves_out_what_another_owner_of_the_number_wrote(
         text = json.dumps(call(db, superadmin, "export_partner", partner_id=who), default=str)
         return "Halo Saya" in text, "Halo Lain" in text
 
-    def give_up(partner: str, phone: str | None, minute: int) -> None:
+    def give_up(partner: str | None, phone: str | None, minute: int) -> None:
         db.execute("update app.partners set phone = %s where id = %s", [phone, partner])
         db.execute(
             "update app.partner_former_contacts set replaced_at = now() + %s * interval '1 minute'"
