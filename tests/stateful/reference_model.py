@@ -146,6 +146,8 @@ class Invoice:
     cancelled: bool = False
     cancel_reason: str = ""
     settled_at: Fraction | None = None
+    is_queued: bool = False
+    """Its points wait for the queue and do not count yet."""
     """Date of what settled it."""
 
     @property
@@ -224,8 +226,6 @@ class Model:
     ledger: list[tuple[str, int]] = field(default_factory=list)
     taken_over: list[str] = field(default_factory=list)
     """Orders in the order in which the ERP took them over."""
-    queue: set[str] = field(default_factory=set)
-    """Orders whose points are to vest."""
     moment: int = 0
 
     # --- derived figures --------------------------------------------------------------------------
@@ -249,13 +249,14 @@ class Model:
         return max(Decimal(0), self.orders[order].quote.total - billed)
 
     def points_target(self, order: str) -> int:
-        """What the paid invoices of an order have earned of its promise."""
+        """What the paid invoices of an order have earned of its promise, without those in the queue."""
         at = self.orders[order]
         remaining = at.quote.total - at.credited
         if remaining == 0:
             return 0
         promise = int(at.quote.promise * Fraction(remaining) / Fraction(at.quote.total))
-        earned = sum((i.amount - i.credited for i in self.live(order) if i.status == "PAID"), Decimal(0))
+        paid = [i for i in self.live(order) if i.status == "PAID" and not i.is_queued]
+        earned = sum((i.amount - i.credited for i in paid), Decimal(0))
         return int(promise * Fraction(earned) / Fraction(remaining))
 
     def order_points(self, order: str) -> int:
@@ -561,7 +562,7 @@ class Model:
             invoice.settled_at = None
         elif invoice.settled_at is None:
             invoice.settled_at = date
-            self.queue.add(invoice.order)
+            invoice.is_queued = True
 
     def reverse(self, invoice: str, payment: str, reversal: str) -> None:
         at = self.invoices[invoice]
@@ -614,14 +615,7 @@ class Model:
         self.book_points(order)
 
     def book_points(self, order: str) -> None:
-        """Take back at once what the order has not earned any more; what it has earned vests by the queue."""
-        difference = self.points_target(order) - self.orders[order].vested
-        if difference < 0:
-            self.vest_order(order)
-        elif difference > 0:
-            self.queue.add(order)
-
-    def vest_order(self, order: str) -> None:
+        """Book what the order has earned less what it has booked so far."""
         at = self.orders[order]
         difference = self.points_target(order) - at.vested
         if difference:
@@ -630,9 +624,10 @@ class Model:
 
     def vest(self) -> None:
         """Run the point queue."""
-        for order in self.queue:
-            self.vest_order(order)
-        self.queue.clear()
+        for invoice in self.invoices.values():
+            if invoice.is_queued:
+                invoice.is_queued = False
+                self.book_points(invoice.order)
 
     def sweep(self) -> None:
         """Run the service-level sweep."""

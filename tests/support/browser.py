@@ -106,7 +106,8 @@ def english_words(page: Page, app: str) -> set[str]:
         ".flatMap(each => ['aria-label', 'title', 'placeholder'].map(name => each.getAttribute(name)))]"
         ".join(' ')"
     )
-    return set(re.findall(r"[a-z]{2,}", shown.lower())) & (english - indonesian)
+    # "No." is part of Indonesian addresses: the number of a house.
+    return set(re.findall(r"[a-z]{2,}", shown.lower())) & (english - indonesian - {"no"})
 
 
 def refuse(status: int, code: str, details: str | None = None) -> Callable[[Route], None]:
