@@ -13,6 +13,9 @@ from tests.erp.environment import SETTLE, TIMEOUT, Environment
 from tests.support.context import broken_invariants, call, line, pay, refusal, submit
 from tests.support.queries import balance, vest_points
 
+pytestmark = pytest.mark.timeout(900)
+"""On a new machine the first test waits until Tryton is installed and its database made."""
+
 CREATE = "model.sale.sale.create"
 
 
