@@ -268,7 +268,7 @@ def next_release(folder: Path) -> Tree:
         "create policy partner_orders on app.orders for select to partner\nusing (partner_id",
         "create policy partner_orders on app.orders for select to partner\nusing (true and partner_id",
     )
-    edit("functions/pricing.sql", "v_max_lines constant int := 5000", "v_max_lines constant int := 4999")
+    edit("functions/pricing.sql", "select 5000", "select 4999")
     edit(
         "functions/orders.sql",
         "create trigger ",
