@@ -67,7 +67,7 @@ class CorrectionMachine(OrderMachine):
     @rule(pick=picks, share=shares, days_ago=st.sampled_from([0, 0, 2]), reference=st.booleans())
     def pay_by_key(self, pick: int, share: int, days_ago: int, reference: bool) -> None:
         """Record a payment with an idempotency key, and often without a reference."""
-        open_ones = [k for k, i in self.model.invoices.items() if i.due]
+        open_ones = self.invoices_due(pick)
         if not open_ones:
             return
         key = self.one_of(open_ones, pick)
@@ -89,14 +89,20 @@ class CorrectionMachine(OrderMachine):
             date = self.model.now - DAY * days_ago
             self.model.pay(key, done["payment_id"], Booking("PAYMENT", amount, date, number))
 
-    @precondition(lambda self: any(i.bookings for i in self.model.invoices.values()))
+    @precondition(lambda self: self.model.orders)
     @rule(pick=picks)
     def reverse_payment(self, pick: int) -> None:
+        """Where no payment is recorded, one is first."""
+        if not any(i.bookings for i in self.model.invoices.values()):
+            for due in self.invoices_due(pick)[:1]:
+                self.book(due, self.model.invoices[due].due, f"B{pick}")
         bookings = [
             (invoice, payment, booking)
             for invoice, i in self.model.invoices.items()
             for payment, booking in i.bookings.items()
         ]
+        if not bookings:
+            return
         unreversed = [b for b in bookings if b[2].kind == "PAYMENT" and not b[2].is_reversed]
         key, payment, booking = self.one_of(
             bookings if picks_any(pick) or not unreversed else unreversed, pick // 8
@@ -136,9 +142,11 @@ class CorrectionMachine(OrderMachine):
             refund = Booking("REFUND", -amount, self.model.now, number)
             self.model.refund(key, done["id"], refund)
 
-    @precondition(lambda self: self.model.invoices)
+    @precondition(lambda self: self.model.orders)
     @rule(pick=picks)
     def write_off(self, pick: int) -> None:
+        if not self.invoices_due(pick) and not self.model.invoices:
+            return
         limit = self.model.number("invoice.write_off_max")
         small = [k for k, i in self.model.invoices.items() if 0 < i.due <= limit]
         large = [k for k, i in self.model.invoices.items() if i.due > KEPT_BY_BANK]

@@ -18,7 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.stateful.clock import grow_older
 from tests.stateful.reference_model import (
-    CLOSED,
+    BILLED,
+    LIFE,
     OPEN,
     Booking,
     Invoice,
@@ -108,7 +109,7 @@ expectations = st.sampled_from([None, None, 0, 0, 1000, -1000])
 """What a partner expects to pay, above or below the true total."""
 stocks = st.sampled_from([60, 200, 20, 5, 0, -3])
 extras = st.sampled_from([0, 0, 0, 1])
-jobs = st.sampled_from(["point-queue", "sla-sweep", "audit-flush", "statistics-refresh"])
+jobs = st.sampled_from(["point-queue", "audit-flush", "statistics-refresh"])
 tiers = st.sampled_from(["SILVER", "GOLD", "PLATINUM"])
 configs = st.sampled_from(
     [
@@ -234,11 +235,23 @@ class OrderMachine(RuleBasedStateMachine):
         return every[pick % len(every)]
 
     def order(self, pick: int, *statuses: str) -> str:
-        """An order, preferably in one of these statuses."""
-        fitting = [key for key, o in self.model.orders.items() if o.status in statuses]
-        if not fitting and not picks_any(pick):
-            self.proceed_with(pick)
-        return str(self.one_of(self.model.orders if picks_any(pick) or not fitting else fitting, pick // 8))
+        """An order, preferably in one of these statuses; where none is, one proceeds to them."""
+        if picks_any(pick):
+            return str(self.one_of(self.model.orders, pick // 8))
+        if not self.in_status(*statuses):
+            self.proceed_to(pick, *statuses)
+        return str(self.one_of(self.in_status(*statuses) or self.model.orders, pick // 8))
+
+    def in_status(self, *statuses: str) -> list[str]:
+        return [key for key, o in self.model.orders.items() if o.status in statuses]
+
+    def invoices_due(self, pick: int) -> list[str]:
+        """The invoices of which something is due; where none is, an order is approved."""
+        due = [key for key, i in self.model.invoices.items() if i.due]
+        if not due and not picks_any(pick):
+            self.proceed_to(pick, "APPROVED")
+            due = [key for key, i in self.model.invoices.items() if i.due]
+        return due
 
     def owner(self, order: str) -> Caller:
         return self.partners[self.model.orders[order].partner]
@@ -278,20 +291,31 @@ class OrderMachine(RuleBasedStateMachine):
         self, who: int, basket: dict[str, int], used: int, agent: int, again: int, expected: int | None
     ) -> None:
         partner = self.one_of(self.partners, who)
-        body = (sorted(basket.items()), used)
         key = str(uuid.UUID(int=len(self.keys)))
+        known = [k for k in self.keys if k[0] == partner]
+        if known and again % 4 == 0:
+            key = self.one_of(known, again)[1]
+        self.submit_under(key, partner, basket, used, self.acting_for(partner, agent), expected)
+
+    def submit_under(
+        self,
+        key: str,
+        partner: str,
+        basket: dict[str, int],
+        used: int,
+        acting: Caller | None,
+        expected: int | None,
+    ) -> None:
+        body = (sorted(basket.items()), used)
         against = self.model.against_submitting(partner, basket, used)
         total = None
         if expected is not None:
             total = max(Decimal(0), self.model.quote(partner, basket, used).total + expected)
             if "UNKNOWN_SKU" not in against and self.model.quote(partner, basket, used).total > total:
                 against = against | {"PRICE_CHANGED"}
-        known = [k for k in self.keys if k[0] == partner]
-        if known and again % 4 == 0:
-            key = self.one_of(known, again)[1]
+        if (partner, key) in self.keys:
             same = self.keys[partner, key][0] == body
             against = set() if same else {"IDEMPOTENCY_CONFLICT"}
-        acting = self.acting_for(partner, agent)
         made = self.perform(
             acting or self.partners[partner],
             "submit_order",
@@ -316,12 +340,26 @@ class OrderMachine(RuleBasedStateMachine):
     def order_some_more(self, who: int, basket: dict[str, int]) -> None:
         self.submit(who, basket, 0, 1, 1, None)
 
+    @rule(who=picks, basket=lines)
+    def submit_expecting_less(self, who: int, basket: dict[str, int]) -> None:
+        self.submit(who, basket, 0, 1, 1, -1000)
+
+    @rule(who=picks, what=picks)
+    def submit_beyond_the_limit(self, who: int, what: int) -> None:
+        partner = self.one_of(self.partners, who)
+        in_stock = [sku for sku in self.model.products if self.model.display(sku) > 0]
+        if in_stock:
+            tier, limit = self.model.partners[partner].tier, self.model.partners[partner].credit_limit
+            self.change_partner_to(partner, tier, 0)
+            self.submit(who, {self.one_of(in_stock, what): 1}, 0, 1, 1, None)
+            self.change_partner_to(partner, tier, int(limit) // 1_000_000)
+
     @precondition(lambda self: self.keys)
     @rule(pick=picks, basket=lines)
     def submit_under_a_known_key(self, pick: int, basket: dict[str, int]) -> None:
         """The body is seldom the same."""
-        partner, _ = self.one_of(self.keys, pick)
-        self.submit(list(self.partners).index(partner), basket, 0, 1, 0, None)
+        partner, key = self.one_of(self.keys, pick)
+        self.submit_under(key, partner, basket, 0, None, None)
 
     @rule(who=picks, basket=lines, used=points)
     def quote(self, who: int, basket: dict[str, int], used: int) -> None:
@@ -358,6 +396,8 @@ class OrderMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.orders)
     @rule(pick=picks, basket=lines, agent=picks)
     def update_draft(self, pick: int, basket: dict[str, int], agent: int) -> None:
+        if not self.in_status("DRAFT") and not picks_any(pick):
+            self.save_draft(pick, basket, agent)
         key = self.order(pick, "DRAFT")
         order = self.model.orders[key]
         acting = self.acting_for(order.partner, agent)
@@ -494,6 +534,9 @@ class OrderMachine(RuleBasedStateMachine):
     def reroute(self, pick: int, to: int) -> None:
         key = self.order(pick, *OPEN, "APPROVED")
         subdist = self.one_of(self.model.subdists, to)
+        routable = [k for k in self.in_status(*OPEN) if not self.model.against_rerouting(k, subdist)]
+        if routable and to % 2:
+            key = self.one_of(routable, pick)
         against = self.model.against_rerouting(key, subdist)
         if self.perform(self.context.admin, "reroute_order", against, order_id=key, subdist_id=subdist):
             self.model.route(self.model.orders[key], subdist)
@@ -525,18 +568,29 @@ class OrderMachine(RuleBasedStateMachine):
         self.proceed_with(pick)
 
     def proceed_with(self, pick: int) -> None:
-        """Do the next step of an order's usual life, so that runs reach late statuses."""
-        key = self.one_of(
-            [k for k, o in self.model.orders.items() if o.status not in CLOSED] or ["none"], pick
-        )
-        if key == "none":
+        """Do the next step of the usual life of an order, so that runs reach late statuses."""
+        live = self.in_status(*LIFE)
+        if live:
+            self.proceed_one(self.one_of(live, pick), pick)
+
+    def proceed_to(self, pick: int, *statuses: str) -> None:
+        """Take an order that can still reach one of these statuses there, unless a step is refused."""
+        earlier = self.in_status(*LIFE[: max(LIFE.index(status) for status in statuses)])
+        if not earlier:
             return
+        key = self.one_of(earlier, pick)
+        for _ in range(len(LIFE) + 1):
+            if self.model.orders[key].status in statuses:
+                break
+            self.proceed_one(key, pick)
+
+    def proceed_one(self, key: str, pick: int) -> None:
         order = self.model.orders[key]
         if order.status == "DRAFT":
             self.submit_order_of(key, 0, self.owner(key), assisted=False)
         elif order.status == "SUBMITTED" and order.waits_for_release:
             self.release_order(key)
-        elif order.status == "SUBMITTED" and order.subdist:
+        elif order.status in OPEN and order.subdist and order.awaiting == "SUBDIST":
             self.answer(key, order.subdist, "ACCEPT")
         elif order.status in OPEN:
             self.approve_order(key)
@@ -558,6 +612,16 @@ class OrderMachine(RuleBasedStateMachine):
         again=picks,
     )
     def pay(self, pick: int, share: int, extra: int, again: int) -> None:
+        self.book(*self.payment(pick, share, extra, again))
+
+    @precondition(lambda self: self.model.orders)
+    @rule(pick=picks, share=st.sampled_from([1, 2]), again=picks)
+    def pay_by_erp(self, pick: int, share: int, again: int) -> None:
+        if self.invoices_due(pick) or self.model.invoices:
+            self.book_by_erp(*self.payment(pick, share, 0, again))
+
+    def payment(self, pick: int, share: int, extra: int, again: int) -> tuple[str, Decimal, str]:
+        """An invoice, an amount and a reference, which one in four times is a known one."""
         unpaid = [k for k, i in self.model.invoices.items() if i.due]
         key = self.one_of(self.model.invoices if picks_any(pick) or not unpaid else unpaid, pick // 8)
         invoice = self.model.invoices[key]
@@ -570,10 +634,7 @@ class OrderMachine(RuleBasedStateMachine):
             booking = self.one_of(known, again)
             reference = booking.reference.lower() if again % 8 else booking.reference.replace(" ", "")
             amount = amount if picks_any(again) else booking.amount
-        if again % 3:
-            self.book(key, amount, reference)
-        else:
-            self.book_by_erp(key, amount, reference)
+        return key, amount, reference
 
     def book(self, key: str, amount: Decimal, reference: str, days_ago: int = 0) -> None:
         invoice = self.model.invoices[key]
@@ -802,17 +863,14 @@ class OrderMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.orders and self.model.has_erp)
     @rule(pick=picks, other=picks)
     def acknowledge_by_erp(self, pick: int, other: int) -> None:
-        ready = [k for k, o in self.model.orders.items() if o.status == "PROCESSING"]
-        if ready and other % 3:
-            self.approve_order(self.one_of(ready, pick))
         closed = [k for k, o in self.model.orders.items() if o.cancellation and not o.erp]
-        key = (
-            self.one_of(closed, pick)
-            if closed and other % 3 == 0
-            else self.order(pick, "APPROVED", "SHIPPED", "COMPLETED")
-        )
+        key = self.one_of(closed, pick) if closed and other % 3 == 0 else self.order(pick, *BILLED)
+        erp = self.model.orders[key].erp
+        self.take_over(key, erp if erp and other % 2 else f"S{len(self.model.orders)}-{other}")
+
+    def take_over(self, key: str, reference: str) -> None:
+        """Acknowledge an order as the ERP."""
         order = self.model.orders[key]
-        reference = order.erp if order.erp and other % 2 else f"S{len(self.model.orders)}-{other}"
         against: set[str] = set()
         if order.erp is None and all(i.order != key for i in self.model.invoices.values()):
             against = {"ILLEGAL_TRANSITION"}
@@ -824,8 +882,13 @@ class OrderMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.orders)
     @rule(pick=picks, outcome=st.sampled_from(["CANCELLED", "CANCELLED", "REFUSED"]))
     def acknowledge_cancellation(self, pick: int, outcome: str) -> None:
-        if all(order.cancellation is None for order in self.model.orders.values()) and not picks_any(pick):
-            self.reject_order(self.order(pick, "APPROVED"))
+        """Where no cancellation waits, an approved order is cancelled, which the ERP often has already."""
+        waiting = any(order.cancellation == "PENDING" for order in self.model.orders.values())
+        if not waiting and not picks_any(pick):
+            approved = self.order(pick, "APPROVED")
+            if self.model.has_erp and pick % 4:
+                self.take_over(approved, f"S{len(self.model.orders)}-{pick}")
+            self.reject_order(approved)
         pending_keys = [key for key, order in self.model.orders.items() if order.cancellation == "PENDING"]
         pending = self.perform(self.context.erp, "erp_pending_cancellations", set())
         assert {p["order_id"] for p in pending} == set(pending_keys)
@@ -849,7 +912,12 @@ class OrderMachine(RuleBasedStateMachine):
         self.readings = [(at - age, moment, known) for at, moment, known in self.readings]
         self.model.now += Fraction(later)
 
-    @rule(job=st.sampled_from(["point-queue", "sla-sweep", "audit-flush", "statistics-refresh"]))
+    @rule(later=hours)
+    def sweep_later(self, later: float) -> None:
+        self.time_passes(later)
+        self.run_job("sla-sweep")
+
+    @rule(job=jobs)
     def run_job(self, job: str) -> None:
         run_job(self.conn, job)
         type(self).steps[job] += 1

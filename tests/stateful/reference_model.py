@@ -12,6 +12,8 @@ from typing import Literal
 
 OPEN = ("SUBMITTED", "PROCESSING")
 BILLED = ("APPROVED", "SHIPPED", "COMPLETED")
+LIFE = ("DRAFT", *OPEN, *BILLED)
+"""The statuses that an order usually passes, in this order."""
 CLOSED = ("REJECTED", "CANCELLED")
 CENT = Decimal("0.01")
 ADMINS = 2

@@ -30,7 +30,7 @@ MUST_HAPPEN = {
     "submit_order IDEMPOTENCY_CONFLICT", "quote_order", "save_draft", "cancel_order", "reject_order",
     "release_order", "reroute_order", "respond_order", "approve_order", "ship_order", "complete_order",
     "record_payment", "erp_apply_payments", "cancel_invoice", "redeem_reward", "advance_redemption",
-    "erp_ack_order", "erp_apply_stock of a reading", "erp_apply_stock outdated",
+    "erp_ack_order", "erp_ack_cancellation", "erp_apply_stock of a reading", "erp_apply_stock outdated",
     "point-queue", "sla-sweep", "audit-flush", "issue_invoice", "reverse_payment", "return_items",
     "write_off", "expire_points", "adjust_points", "adjust_points repeated", "submit_order PRICE_CHANGED",
     "update_draft",
@@ -47,7 +47,7 @@ MUST_HAPPEN_IN_LONG_RUNS = MUST_HAPPEN | {
     "issue_invoice INVOICE_EXCEEDS_ORDER", "record_refund REFUND_EXCEEDS_DUE", "record_refund repeated",
     "reverse_payment PAYMENT_NOT_REVERSIBLE", "return_items RETURN_EXCEEDS_SHIPPED",
     "issue_invoice NOT_BILLABLE", "complete_order NOT_BILLED", "record_payment IDEMPOTENCY_CONFLICT",
-    "cancel_invoice INVOICE_CLOSED", "erp_ack_cancellation",
+    "cancel_invoice INVOICE_CLOSED",
 }  # fmt: skip
 
 
