@@ -106,7 +106,7 @@ def english_words(page: Page, app: str) -> set[str]:
         ".flatMap(each => ['aria-label', 'title', 'placeholder'].map(name => each.getAttribute(name)))]"
         ".join(' ')"
     )
-    # "No." is part of Indonesian addresses: the number of a house.
+    # Indonesian addresses have "No. 55".
     return set(re.findall(r"[a-z]{2,}", shown.lower())) & (english - indonesian - {"no"})
 
 

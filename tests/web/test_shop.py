@@ -26,6 +26,7 @@ from tests.support.browser import (
     refuse,
 )
 from tests.support.pages import Site
+from tests.support.waiting import wait_until
 
 APPS = ("shop",)
 VIEWPORT = PHONE
@@ -177,7 +178,8 @@ HOLD_STORE = """
 
 
 def open_store(page: Page) -> None:
-    page.wait_for_function("'openStore' in window && (openStore(), true)")
+    # wait_for_function may evaluate a string in the page, which its policy forbids.
+    wait_until(lambda: page.evaluate("() => 'openStore' in window && (openStore(), true)"))
 
 
 def test_tap_before_the_stored_basket_is_read_adds_to_it(salon: Person) -> None:
