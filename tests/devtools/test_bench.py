@@ -52,6 +52,7 @@ def bench_environment(cluster: Cluster) -> Iterator[environment.Environment]:
         yield prepared
 
 
+@pytest.mark.long_form
 def test_run_writes_the_promised_rows_and_drops_its_databases(cluster: Cluster, tmp_path: Path) -> None:
     before = databases(cluster)
     file = tmp_path / "rows.json"
@@ -71,6 +72,7 @@ def test_run_writes_the_promised_rows_and_drops_its_databases(cluster: Cluster, 
     assert databases(cluster) <= before
 
 
+@pytest.mark.long_form
 def test_outbox_is_drained_beside_a_bare_queue(
     cluster: Cluster, bench_environment: environment.Environment
 ) -> None:
@@ -235,6 +237,7 @@ def test_comparison_with_a_folder_that_is_no_checkout_is_refused(cluster: Cluste
     assert databases(cluster) <= before
 
 
+@pytest.mark.long_form
 def test_contention_submits_the_orders_and_counts_deadlocks(
     bench_environment: environment.Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

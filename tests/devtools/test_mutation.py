@@ -115,6 +115,7 @@ def test_mutant_is_killed_by_the_test_of_its_rule_and_survivor_is_reported(
     assert "trigger partners.*" in mutation.stale_entries(accepted, report, only_phone)
 
 
+@pytest.mark.long_form
 def test_failure_by_chance_does_not_kill_a_mutant(cluster: Cluster, template: str, folder: Path) -> None:
     work = mutation.Run(cluster, template, folder, files=SAMPLE_TESTS)
     everything = work.all_mutants()

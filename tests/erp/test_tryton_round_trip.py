@@ -202,7 +202,15 @@ def test_orders_approved_while_tryton_is_down_are_exported_in_order_later(enviro
     environment.assert_one_sale_per_order()
 
 
-@pytest.mark.parametrize("fault", ["cut", "500", "garbage", "late", "slow"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "cut",
+        "late",
+        "slow",
+        *(pytest.param(fault, marks=pytest.mark.long_form) for fault in ("500", "garbage")),
+    ],
+)
 def test_sale_is_not_created_twice_when_its_answer_is_lost(environment: Environment, fault: str) -> None:
     """cut, 500, garbage, late: Tryton has created the sale. slow: it creates it after the timeout."""
     order = environment.order("TRY-028", 3)
