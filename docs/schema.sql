@@ -4076,7 +4076,7 @@ CREATE FUNCTION app.count_inbound_text(p_sender text, p_text text, p_limit integ
     LANGUAGE plpgsql
     AS $$
 declare
-  v_hash bytea := sha256(convert_to(p_text, 'UTF8'));
+  v_hash bytea := app.text_hash(p_text);
   v_began_at timestamptz;
   v_hashes bytea[];
 begin
@@ -9497,7 +9497,7 @@ COMMENT ON FUNCTION app.reprice_lines(p_order_id uuid, p_lines app.priced_lines)
 
 CREATE FUNCTION app.request_hash(p_request jsonb) RETURNS bytea
     LANGUAGE sql STABLE
-    AS $$ select sha256(convert_to(p_request::text, 'UTF8')) $$;
+    AS $$ select app.text_hash(p_request::text) $$;
 
 COMMENT ON FUNCTION app.request_hash(p_request jsonb) IS 'SHA-256 of a request body in canonical form';
 

@@ -12,9 +12,9 @@ from hub.osuser import server_account
 from hub.ports import next_free
 
 
-def make_folder(what: str) -> Path:
-    """A new folder in the data folder, which the servers' account can enter."""
-    folder = paths.make_data_dir()[0] / f"{what}-{secrets.token_hex(3)}"
+def make_folder(what: str, parent: Path | None = None) -> Path:
+    """A new folder in `parent`, or in the data folder, which the servers' account can enter."""
+    folder = (parent or paths.make_data_dir()[0]) / f"{what}-{secrets.token_hex(3)}"
     server_account().make_folder(folder)
     return folder
 

@@ -82,7 +82,7 @@ create function app.count_inbound_text(p_sender text, p_text text, p_limit int)
 returns text language plpgsql volatile
 as $$
 declare
-  v_hash bytea := sha256(convert_to(p_text, 'UTF8'));
+  v_hash bytea := app.text_hash(p_text);
   v_began_at timestamptz;
   v_hashes bytea[];
 begin

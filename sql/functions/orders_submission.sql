@@ -5,7 +5,7 @@ as $$ select sha256(convert_to(p_text, 'UTF8')) $$;
 comment on function app.text_hash(text) is 'SHA-256 of a text';
 
 create function app.request_hash(p_request jsonb) returns bytea language sql stable
-as $$ select sha256(convert_to(p_request::text, 'UTF8')) $$;
+as $$ select app.text_hash(p_request::text) $$;
 comment on function app.request_hash(jsonb) is 'SHA-256 of a request body in canonical form';
 
 create function app.find_submission(p_partner_id uuid, p_key text, p_hash bytea)

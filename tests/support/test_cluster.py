@@ -6,7 +6,6 @@ A run holds a shared lock on `in-use`; the last run to end stops the server.
 import fcntl
 import hashlib
 import os
-import secrets
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -114,11 +113,7 @@ def _remove_abandoned() -> None:
 @contextmanager
 def scratch_folder(*, on_disk: bool = False) -> Iterator[Path]:
     """A folder that the servers' account can enter (pytest's own is private to root)."""
-    if on_disk:
-        folder = make_folder(f"scratch-{os.getpid()}")
-    else:
-        folder = home() / f"scratch-{os.getpid()}-{secrets.token_hex(3)}"
-        server_account().make_folder(folder)
+    folder = make_folder(f"scratch-{os.getpid()}", None if on_disk else home())
     try:
         yield folder
     finally:
