@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from tests.support.calls import write
 from tests.support.concurrency import Operation, api_call
 from tests.support.context import (
     Caller,
@@ -34,7 +35,7 @@ from tests.support.context import (
     submit,
     value,
 )
-from tests.support.factories import insert
+from tests.support.factories import insert, make_agent
 from tests.support.queries import run_job, vest_points
 
 _TIMEOUT_SECONDS = 20
@@ -257,6 +258,43 @@ def test_erp_payments_lock_all_partners_before_the_first_invoice(
     assert [r["result"] for r in second.outcome()] == ["APPLIED", "APPLIED"]
 
 
+@pytest.mark.parametrize(
+    ("change", "function"),
+    [
+        ("update api.partners set chair_count = 4 where id = %s", "erp_apply_payments"),
+        ("update api.inventory set safety_buffer = 4 where product_id = %s", "erp_apply_stock"),
+    ],
+)
+def test_import_holds_no_row_while_it_waits_for_a_change_of_master_data(
+    url: str, conn: Connection, context: Context, change: str, function: str
+) -> None:
+    """An import locks rows by id, headquarters in any order: an import that had locked the lower row
+    would deadlock with the change of that row.
+    """
+    if function == "erp_apply_payments":
+        low, high = sorted(str(p.sub) for p in context.partners[:2])
+        numbers = [
+            approve(conn, context, submit(conn, Caller("partner", p), items(SKU_000=1)))["invoice_number"]
+            for p in (low, high)
+        ]
+        rows = [{"invoice_number": n, "amount": 1000, "reference_number": "E"} for n in numbers]
+        operation = api_call(context.erp, function, payments=rows)
+    else:
+        low, high = sorted(context.products.values())[:2]
+        operation = api_call(
+            context.erp, function, levels=[{"sku": sku, "quantity": 5} for sku in context.skus]
+        )
+    with open_transaction(url) as headquarters:
+        write(headquarters, context.admin, change, high)
+        background = BackgroundOperation(url, operation)
+        assert background.start(conn), "the import did not wait for the change"
+        headquarters.execute("set local lock_timeout = '5 s'")
+        write(headquarters, context.admin, change, low)
+        headquarters.commit()
+        background.outcome()
+    assert broken_invariants(conn) == {}
+
+
 @pytest.fixture
 def reversed_products(conn: Connection, context: Context) -> list[tuple[str, str]]:
     """Sixty products (id, SKU) in the order of their ids; their rows and SKUs have the opposite order."""
@@ -362,6 +400,20 @@ def test_deletion_by_sql_waits_for_an_uncommitted_order_and_is_refused(
     deletion = sql_operation("update app.partners set deleted_at = now() where id = %s", who.sub)
     with pytest.raises(psycopg.Error, match="PARTNER_NOT_SETTLED"):
         run_overlapping(url, order, deletion)
+
+
+def test_changes_on_their_way_to_the_trail_are_erased_too(
+    url: str, conn: Connection, context: Context
+) -> None:
+    """A flush that has moved rows, but not committed them, delays the erasure."""
+    who = context.partners[0]
+    superadmin = Caller("superadmin", make_agent(conn, None, role="SUPERADMIN").sub)
+    run_job(conn, "audit-flush")
+    conn.execute("update app.partners set address = 'Jalan Rahasia 7' where id = %s", [who.sub])
+    erase = api_call(superadmin, "erase_partner", partner_id=who.sub, reason="x")
+    run_overlapping(url, sql_operation("select app.flush_audit_buffer()"), erase)
+    trail = "select distinct new_value ->> 'address' from app.audit_logs where new_value ->> 'address' > ''"
+    assert conn.execute(trail).fetchall() == [("***",)]
 
 
 def test_escalation_is_acknowledged_by_the_first_admin_only(

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from tests.stateful.reference_model import (
     Redemption,
 )
 from tests.support.calls import write
+from tests.support.client import caller
 from tests.support.context import (
     Caller,
     RefusedError,
@@ -94,6 +96,17 @@ select jsonb_build_object(
 SUPERADMIN = """
 insert into app.agents (email, password_hash, full_name, role)
 values ('eka@hub.test', 'x', 'Eka', 'SUPERADMIN')
+"""
+STATEMENT = """
+select (s).opening_balance, (s).closing_balance
+from (
+  select api.account_statement((t.day - interval '1 year')::date, t.day) as s
+  from (select (now() at time zone 'Asia/Jakarta')::date) as t (day)
+) as s
+"""
+RECEIVABLE = """
+select amount_due, not_overdue + overdue_1_30 + overdue_31_60 + overdue_61_90 + overdue_over_90
+from api.receivables where partner_id = %s
 """
 NEWEST_PAYMENT = "select id::text from app.invoice_payments where invoice_id = %s order by id desc limit 1"
 
@@ -197,8 +210,34 @@ class OrderMachine(RuleBasedStateMachine):
         )
 
     def teardown(self) -> None:
-        self.conn.close()
-        self.drop()
+        try:
+            if sys.exc_info()[0] is None:
+                self.close_the_accounts()
+        finally:
+            self.conn.close()
+            self.drop()
+
+    def close_the_accounts(self) -> None:
+        """At the end, compare what each partner owes, and delete those who are settled."""
+        for partner, who in self.partners.items():
+            invoices = [
+                i for i in self.model.invoices.values() if self.model.orders[i.order].partner == partner
+            ]
+            due = sum((i.due for i in invoices), Decimal(0))
+            refund = sum((i.refund_due for i in invoices), Decimal(0))
+            with caller(self.conn, who.role, who.sub):
+                statement = self.conn.execute(STATEMENT).fetchone()
+            with caller(self.conn, "admin", self.context.admin.sub):
+                receivable = self.conn.execute(RECEIVABLE, [partner]).fetchone()
+            assert statement == (0, due - refund)
+            assert receivable == ((due, due) if due else None)
+            against = self.model.against_deleting(partner)
+            body = {"partner_id": partner, "reason": "toko tutup"}
+            if self.perform(self.context.admin, "delete_partner", against, **body):
+                self.model.delete(partner)
+                self.perform(who, "save_draft", {"ACCOUNT_INACTIVE"}, items=[line("SKU-000", 1)])
+        self.every_invariant_holds()
+        self.the_model_agrees()
 
     # --- performing an operation ------------------------------------------------------------------
 

@@ -259,7 +259,8 @@ class Model:
         promise = int(at.quote.promise * Fraction(remaining) / Fraction(at.quote.total))
         paid = [i for i in self.live(order) if i.status == "PAID" and not i.is_queued]
         earned = sum((i.amount - i.credited for i in paid), Decimal(0))
-        return int(promise * Fraction(earned) / Fraction(remaining))
+        # what was written off is settled, too, but the goods that stay earn no more than their promise
+        return min(promise, int(promise * Fraction(earned) / Fraction(remaining)))
 
     def order_points(self, order: str) -> int:
         """The sum of an order's rows in the ledger."""
@@ -459,7 +460,19 @@ class Model:
             reasons.add("POINTS_INSUFFICIENT")
         return reasons
 
+    def against_deleting(self, partner: str) -> set[str]:
+        orders = {key: o for key, o in self.orders.items() if o.partner == partner}
+        is_open = any(o.status in (*OPEN, "APPROVED", "SHIPPED") for o in orders.values())
+        is_owed = any(i.refund_due for i in self.invoices.values() if i.order in orders)
+        return {"PARTNER_NOT_SETTLED"} if is_open or is_owed or self.credit_used(partner) else set()
+
     # --- operations -------------------------------------------------------------------------------
+
+    def delete(self, partner: str) -> None:
+        """Delete a partner, whose drafts are cancelled."""
+        for order in self.orders.values():
+            if order.partner == partner and order.status == "DRAFT":
+                order.status = "CANCELLED"
 
     def route(self, order: Order, subdist: str | None) -> None:
         """Give it to a sub-distributor, or to headquarters; a new turn begins."""

@@ -41,6 +41,7 @@ _RELATED = {
     "agents": ("tests/domain/shadow/", "tests/domain/auth/"),
     "auth": ("tests/api/test_sessions.py",),
     "catalog": ("tests/domain/pricing/", "tests/domain/inventory/"),
+    "erp": ("tests/erp/test_streams.py",),
     "invoices": ("tests/domain/loyalty/",),
     "jobs": ("tests/domain/test_jobs.py",),
     "messaging": ("tests/domain/shadow/",),

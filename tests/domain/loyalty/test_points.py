@@ -179,6 +179,17 @@ def test_cancelled_paid_invoice_takes_its_points_back_once(db: Connection, conte
     assert value(db, taken_back) == f"{invoice['invoice_number']} dibatalkan"
 
 
+def test_rejection_of_a_paid_order_takes_its_points_back(db: Connection, context: Context) -> None:
+    who = context.partners[0]
+    invoice = approve(db, context, submit(db, who, items(SKU_000=10)))
+    pay(db, context, invoice)
+    vest_points(db)
+    assert balance(db, who) == 100
+    call(db, context.admin, "reject_order", order_id=invoice["order_id"], reason="toko tutup")
+    assert balance(db, who) == 0
+    assert broken_invariants(db) == {}
+
+
 def test_invoice_cancelled_before_processing_vests_no_points(db: Connection, context: Context) -> None:
     invoice = approve(db, context, submit(db, context.partners[0], items(SKU_000=10)))
     pay(db, context, invoice)

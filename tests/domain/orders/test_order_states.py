@@ -182,6 +182,22 @@ def test_every_status_change_is_in_the_history(db: Connection, context: Context)
     assert path == list(zip([None, *states], states, strict=False))
 
 
+def test_every_answer_of_a_sub_distributor_is_in_the_history(db: Connection, context: Context) -> None:
+    order = submit(db, context.partners[0], items(SKU_000=1))
+    subdist = routed_subdist(db, order)
+    for decision, note in (("PROGRESS", "stok dicek"), ("ACCEPT", None), ("DECLINE", "gudang tutup")):
+        call(db, subdist, "respond_order", order_id=order["id"], decision=decision, note=note)
+    answers = db.execute(
+        "select from_status::text, to_status::text, note, actor_id::text from app.order_events"
+        " where event = 'RESPONSE' order by id"
+    ).fetchall()
+    assert answers == [
+        ("SUBMITTED", "SUBMITTED", "PROGRESS: stok dicek", subdist.sub),
+        ("SUBMITTED", "PROCESSING", "ACCEPT", subdist.sub),
+        ("PROCESSING", "PROCESSING", "DECLINE: gudang tutup", subdist.sub),
+    ]
+
+
 def test_draft_can_be_rejected(db: Connection, context: Context) -> None:
     """The status machine allows it, so no constraint may refuse it."""
     draft = call(db, context.partners[0], "save_draft", items=items(SKU_000=1))

@@ -13,7 +13,6 @@ from tests.support.context import (
     Caller,
     Connection,
     Context,
-    RefusedError,
     approve,
     as_owner,
     broken_invariants,
@@ -28,7 +27,7 @@ from tests.support.context import (
 )
 from tests.support.factories import make_agent
 from tests.support.messaging import receive, text_message, webhook
-from tests.support.queries import run_job, vest_points
+from tests.support.queries import vest_points
 from tests.support.waiting import wait_until
 
 SECRET = "Rahasia"
@@ -487,37 +486,6 @@ def test_an_erasure_changes_nothing_else_of_append_only_rows(
     assert value(db, "select app.is_erasing(%s)", who.sub), "the transaction still is one that erases"
     with pytest.raises(psycopg.Error, match="APPEND_ONLY"), db.transaction(), as_owner(db):
         db.execute(statement.encode())
-
-
-def test_changes_on_their_way_to_the_trail_are_erased_too(clone: Clone) -> None:
-    """A flush that has moved rows, but not committed them, delays the erasure."""
-    url = clone()
-    with psycopg.connect(url, autocommit=True) as conn, psycopg.connect(url) as flushing:
-        context = make_context(conn, partners=1)
-        who = context.partners[0]
-        superadmin = Caller("superadmin", make_agent(conn, None, role="SUPERADMIN").sub)
-        run_job(conn, "audit-flush")
-        conn.execute("update app.partners set address = 'Jalan Rahasia 7' where id = %s", [who.sub])
-        assert value(flushing, "select app.flush_audit_buffer()") == 1
-        failures: list[BaseException] = []
-
-        def erase() -> None:
-            try:
-                with psycopg.connect(url, autocommit=True) as own:
-                    call(own, superadmin, "erase_partner", partner_id=who.sub, reason="x")
-            except (psycopg.Error, RefusedError) as error:
-                failures.append(error)
-
-        thread = threading.Thread(target=erase)
-        thread.start()
-        wait_until(lambda: value(conn, WAITING) == 1)
-        flushing.commit()
-        thread.join(30)
-        assert failures == []
-        trail = "select array_agg(new_value ->> 'address') from app.audit_logs where new_value ? 'address'"
-        assert {text for text in value(conn, trail) if text} == {"***"}
-        assert refusal(conn, superadmin, "erase_partner", partner_id=who.sub, reason="x") == ""
-        assert value(conn, "select app.is_erasing()") is False
 
 
 def test_order_that_is_submitted_at_the_same_time_is_refused_or_prevents_the_deletion(clone: Clone) -> None:
