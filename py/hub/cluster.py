@@ -121,6 +121,8 @@ class Cluster:
             "log_line_prefix": "%m [%p] %q%u@%d %a ",
             # Solid-state disks: the default of 4 makes the planner prefer sequential scans of small tables.
             "random_page_cost": "1.1",
+            # The details of an error show values of rows: addresses, numbers, names.
+            "log_error_verbosity": "terse",
         }
         return fixed | dict(self.settings)
 

@@ -214,7 +214,7 @@ class Database:
             except psycopg.Error as error:
                 self.away = str(error)
                 await asyncio.sleep(delay)
-                delay = min(delay * 2, 5)
+                delay = min(delay * 2, 1)
             else:
                 break
         logger.warning("the database is back")

@@ -12,9 +12,11 @@ import httpx
 import psycopg
 import pytest
 
-from devtools.crash_test import KINDS, crash_test
+import devtools.crash_test as tool
+from devtools.crash_test import KINDS, Report, crash_test, lines
 from devtools.crash_test.load import Accounts, Acknowledged, Load, Order, Payment, Target
-from devtools.crash_test.verify import verify
+from devtools.crash_test.verify import Findings, verify
+from hub.errors import UserError
 from tests.conftest import Clone
 from tests.support import test_cluster
 from tests.support.context import Connection, approve, items, make_context, pay, submit
@@ -31,6 +33,34 @@ def test_acknowledged_writes_survive_kills_of_every_process(kills: int) -> None:
     assert result.findings.exported == result.findings.approved > 0
     assert set(result.reads) == {"/catalogue", "/configs", "/stock"}
     assert sum(result.retries.values()) > 0, "no client noticed a crash: the kills hit no load"
+
+
+def test_report_has_kills_and_returns_of_each_program_and_fails_on_a_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    findings = Findings(lost=1, doubled=2, delivered_again=4, counted=3, violations=["order 1 is gone"])
+    returns = {"redis": [0.1, 0.3, 0.2], "erp": [2.5, 1.0]}
+    reports = [Report(1, 200, returns, findings=findings), Report(1, 1, {"redis": [0.1]})]
+    text = "\n".join(lines(reports[0]))
+    for part in (
+        "killed 5 of 200 times",
+        "redis        3 kills, back after 0.20 s, 0.30 s at most",
+        "erp          2 kills, back after 1.75 s, 2.50 s at most",
+        "later than 2 s: 1 of 5 returns",
+        "4 repeated, 3 repetitions counted by the outbox",
+        "lost: 1; doubled beyond those counted: 2",
+        "VIOLATION: order 1 is gone",
+    ):
+        assert part in text
+
+    monkeypatch.setattr(tool, "crash_test", lambda *_, **__: reports.pop(0))
+    monkeypatch.setattr(tool, "make_folder", lambda _: tmp_path)
+    monkeypatch.setattr(tool.signal, "signal", lambda *_: None)
+    with pytest.raises(UserError, match="1 violations found"):
+        tool.run(kills=200, seed=1, seconds=1, json_file=None)
+    assert tmp_path.exists()
+    tool.run(kills=1, seed=1, seconds=1, json_file=tmp_path / "figures.json")
+    assert "lost: 0; doubled beyond those counted: 0" in capsys.readouterr().out
 
 
 def test_answer_without_a_code_is_of_unknown_outcome_and_repeated() -> None:
@@ -81,7 +111,8 @@ def test_verification_finds_writes_that_are_lost_doubled_or_invented(
     )
     found = verify(conn, acknowledged, delivered)
     assert found.violations == []
-    assert (found.messages, found.delivered_again) == (len(ids), 1)
+    assert (found.messages, found.delivered_again, found.counted) == (len(ids), 1, 1)
+    assert (found.lost, found.doubled) == (0, 0)
 
     # A messenger that died after it had sent: the notice is withdrawn when its turn ends.
     withdraw = "update app.messages set status = %s, error_code = %s where id = %s"
@@ -99,7 +130,9 @@ def test_verification_finds_writes_that_are_lost_doubled_or_invented(
     delivered.write_text("".join(f'{{"id": "{message}"}}\n' for message in [*ids[1:], ids[1], lost]))
     conn.execute("alter table app.partners disable trigger user")
     conn.execute("update app.partners set point_balance = 7 where id = %s", [buyer.sub])
-    violations = "\n".join(verify(conn, acknowledged, delivered).violations)
+    found = verify(conn, acknowledged, delivered)
+    assert (found.lost, found.doubled, found.counted) == (4, 2, 1)
+    violations = "\n".join(found.violations)
     for part in (
         f"order {lost} of 1 was acknowledged",
         "payment A-2 of 1 was acknowledged, booked 0 times",

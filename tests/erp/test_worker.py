@@ -232,6 +232,34 @@ def test_remarks_of_a_successful_round_are_reported() -> None:
     assert hub.reports == [(f"0 read, 0 changed; {remarks}", False)]
 
 
+def test_gateway_that_is_away_is_probed_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "AWAY_SECONDS", 0.01)
+
+    class Gateway:
+        asked = 0
+
+        async def stream_state(self, stream: str) -> None:
+            self.asked += 1
+            if self.asked < 3:
+                raise httpx.ConnectError("away")
+
+        def problem(self) -> str:
+            return "away" if self.asked < 3 else ""
+
+    gateway = Gateway()
+    running = worker(FakeExchange())
+    running.gateway = cast(HubClient, gateway)
+
+    async def run() -> None:
+        probing = asyncio.create_task(running.probe())
+        await asyncio.sleep(0.2)
+        running.stop()
+        await probing
+
+    asyncio.run(run())
+    assert gateway.asked == 3, "the next probe of a gateway that is back comes after PROBE_SECONDS"
+
+
 def paid(invoice: str, count: int) -> list[Payment]:
     return [
         Payment(invoice_number=invoice, amount=Decimal(1), reference_number=f"R{n}", paid_at="2026-01-01")

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from hub import paths
 from hub.cluster import Cluster, cron_settings
 from hub.errors import UserError
+from tests.conftest import Clone
 from tests.support import test_cluster
 
 
@@ -120,3 +122,17 @@ def test_clusters_in_memory_are_removed_after_their_checkout(
         (tmp_path / name / "data-folder").write_text(str(data))
     own = test_cluster.home()
     assert set(tmp_path.iterdir()) == {tmp_path / "hub-test-kept", own}
+
+
+def test_log_holds_no_value_of_a_refused_row(cluster: Cluster, clone: Clone) -> None:
+    address = f"{uuid.uuid4().hex}@hub.test"
+    insert = "insert into people values (%s)"
+    with psycopg.connect(clone(), autocommit=True) as conn, cluster.log.open("rb") as log:
+        log.seek(0, os.SEEK_END)
+        conn.execute("create temporary table people (email text constraint people_uq unique)")
+        conn.execute(insert, [address])
+        with pytest.raises(psycopg.errors.UniqueViolation, match=address):
+            conn.execute(insert, [address])
+        written = log.read().decode(errors="replace")
+    assert "people_uq" in written
+    assert address not in written

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from supervisor.states import ProcessStates
 from supervisor.xmlrpc import Faults
 
 from hub import settings
@@ -12,6 +13,7 @@ from hub.osuser import Account
 from hub.stack.layout import Stack
 from hub.stack.programs import Program
 from hub.stack.supervise import Supervisor
+from hub.stack.supervisord import STEADY_SECONDS, PromptSupervisor
 
 _PROGRAM = Program("adapter", ("/bin/false",), 1, Account("root", 0, 0, "/root"), "1")
 
@@ -46,3 +48,26 @@ def test_other_fault_of_a_start_is_raised(tmp_path: Path, monkeypatch: pytest.Mo
     supervisor = _supervisor(tmp_path, monkeypatch, Faults.NOT_EXECUTABLE)
     with pytest.raises(xmlrpc.client.Fault):
         supervisor.bring_up([_PROGRAM])
+
+
+def test_program_that_ran_steadily_starts_again_at_once_and_another_after_the_pause() -> None:
+    started: list[str] = []
+
+    def ended(name: str, seconds: float, state: int = ProcessStates.EXITED) -> SimpleNamespace:
+        return SimpleNamespace(
+            state=state, laststart=100.0, laststop=100.0 + seconds, transition=lambda: started.append(name)
+        )
+
+    supervisor = PromptSupervisor(SimpleNamespace(waitpid=lambda: (None, None)))
+    supervisor.process_groups = {
+        "all": SimpleNamespace(
+            processes={
+                "steady": ended("steady", STEADY_SECONDS),
+                "failing": ended("failing", STEADY_SECONDS - 0.1),
+                "stopped": ended("stopped", 60, ProcessStates.STOPPED),
+                "given up": ended("given up", 60, ProcessStates.FATAL),
+            }
+        )
+    }
+    supervisor.reap()
+    assert started == ["steady"]

@@ -5,7 +5,9 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -14,6 +16,9 @@ import pytest
 from hub import postgres, settings
 from hub.cluster import Cluster
 from hub.stack.declared import DeclaredProgram
+from hub.stack.layout import Stack
+from hub.stack.supervise import Supervisor
+from hub.stack.supervisord import STEADY_SECONDS
 from tests.stack.conftest import Hub, command_line
 from tests.support import test_cluster
 from tests.support.waiting import wait_until
@@ -47,6 +52,7 @@ def test_stack_starts_again_after_kill_9_and_stops(hub: Hub, folder: Path) -> No
     page = httpx.get(chosen.pages_url, trust_env=False)
     assert (page.status_code, "script-src 'self'" in page.headers["Content-Security-Policy"]) == (200, True)
 
+    _assert_killed_program_starts_at_once(folder)
     supervisor = int((folder / "run" / "supervisord.pid").read_text())
     postmaster = int((folder / "postgres" / "pgdata" / "postmaster.pid").read_text().split()[0])
     for pid in (supervisor, postmaster):
@@ -65,6 +71,25 @@ def test_stack_starts_again_after_kill_9_and_stops(hub: Hub, folder: Path) -> No
     down = hub("down")
     assert "PostgreSQL" in down.stdout
     assert hub("down").stdout.strip() == "nothing was running"
+
+
+def _assert_killed_program_starts_at_once(folder: Path) -> None:
+    """By the times in supervisord's log; as published it waits for up to a second in between."""
+    supervisor = Supervisor(Stack(folder, settings.read(folder)))
+
+    def state() -> dict[str, Any]:
+        return supervisor.states()["pgbouncer"]
+
+    def logged(what: str) -> datetime:
+        lines = (folder / "log" / "supervisord.log").read_text().splitlines()
+        return datetime.fromisoformat([line for line in lines if what in line][-1][:23].replace(",", "."))
+
+    wait_until(lambda: state()["now"] - state()["start"] > STEADY_SECONDS)
+    killed = state()["pid"]
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: state()["pid"] not in (0, killed))
+    between = logged("spawned: 'pgbouncer'") - logged("exited: pgbouncer")
+    assert timedelta(0) <= between < timedelta(seconds=0.3)
 
 
 def _reset(hub: Hub, folder: Path) -> None:

@@ -15,14 +15,18 @@ from adapters.erp.hub import HubClient
 from adapters.erp.port import ErpKindError
 from adapters.erp.settings import Settings
 
+_KIND_SECONDS = 2
+"""A gateway that does not answer delays the start by no more than this."""
+
 
 async def _check_kind(settings: Settings) -> None:
     """Raises ErpKindError. A gateway that is unreachable now is asked again before each exchange."""
     async with HubClient(settings) as hub:
         try:
-            await hub.stream_state("orders")
-        except (APIError, httpx.HTTPError, UnexpectedAnswerError) as error:
-            logging.getLogger(__name__).warning("the gateway: %s", error)
+            async with asyncio.timeout(_KIND_SECONDS):
+                await hub.stream_state("orders")
+        except (APIError, httpx.HTTPError, UnexpectedAnswerError, TimeoutError) as error:
+            logging.getLogger(__name__).warning("the gateway: %s", str(error) or type(error).__name__)
 
 
 async def _once(settings: Settings) -> int:

@@ -42,6 +42,8 @@ RETRY_SECONDS = 30.0
 """A call of the gateway is repeated for so long; then the round ends, is recorded, and later begins again."""
 PROBE_SECONDS = 15.0
 """Pause between two probes of the gateway, which an adapter makes that waits for its turn, too."""
+AWAY_SECONDS = 1.0
+"""The same while it is away: the adapter is ready within this time of its return."""
 LEAD_SECONDS = 60.0
 """`--once` waits so long for another adapter to end."""
 BUSY_SECONDS = 600.0
@@ -129,7 +131,7 @@ class Worker:
         while self.gateway and not self._stop.is_set():
             with suppress(APIError, httpx.HTTPError, UnexpectedAnswerError, ErpKindError):
                 await self.gateway.stream_state("orders")
-            await pause(PROBE_SECONDS, self._stop)
+            await pause(AWAY_SECONDS if self.gateway.problem() else PROBE_SECONDS, self._stop)
         await self._stop.wait()
 
     async def once(self) -> bool:

@@ -7,10 +7,10 @@ import shutil
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -24,6 +24,9 @@ from hub.errors import UserError
 KINDS = ("postmaster", "gateway", "messenger", "backend", "pooler", "erp", "redis", "cache")
 """The processes that are killed in turn. `backend` is one process of PostgreSQL."""
 
+RETURN_SECONDS = 2.0
+"""A killed program should answer again within this time, on a machine that is not busy otherwise."""
+
 _PARTNERS = 12
 _PROGRESS_SECONDS = 30
 _DRAIN_SECONDS = 180
@@ -34,16 +37,25 @@ class Report:
     """The result of a run."""
 
     seed: int
-    kills: dict[str, int] = field(default_factory=dict)
-    recovery_seconds: dict[str, float] = field(default_factory=dict)
-    """The average by kind."""
-    slowest_seconds: dict[str, float] = field(default_factory=dict)
-    """The longest recovery by kind."""
+    planned: int = 0
+    """How many kills were asked for."""
+    returns: dict[str, list[float]] = field(default_factory=dict)
+    """By kind, the seconds from each kill until the program answered again."""
     reads: dict[str, int] = field(default_factory=dict)
     """Answers of the cache by path."""
     retries: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     findings: Findings = field(default_factory=Findings)
+
+    @property
+    def kills(self) -> dict[str, int]:
+        """The number of kills by kind."""
+        return {kind: len(seconds) for kind, seconds in self.returns.items()}
+
+    @property
+    def late(self) -> int:
+        """How many returns took longer than RETURN_SECONDS."""
+        return sum(each > RETURN_SECONDS for seconds in self.returns.values() for each in seconds)
 
 
 def crash_test(
@@ -56,9 +68,7 @@ def crash_test(
     started = time.monotonic()
     dice = random.Random(seed)  # noqa: S311  repeatable, not secret
     environment, acknowledged = Environment(folder), Acknowledged()
-    result = Report(seed)
-    count: Counter[str] = Counter()
-    took: dict[str, list[float]] = {}
+    result = Report(seed, kills)
     try:
         environment.build()
         with under_load(environment, acknowledged, partners=_PARTNERS, seed=seed):
@@ -69,16 +79,12 @@ def crash_test(
                 acknowledged.await_orders(1, _PROGRESS_SECONDS)  # every kill hits a running load
                 time.sleep(dice.uniform(0.1, 0.6))
                 kind = KINDS[number % len(KINDS)]
-                took.setdefault(kind, []).append(environment.kill(kind, dice))
-                count[kind] += 1
+                result.returns.setdefault(kind, []).append(round(environment.kill(kind, dice), 2))
                 progress(f"{kind} killed")
         result.findings = drain_and_verify(environment, acknowledged, _DRAIN_SECONDS)
     finally:
         environment.tear_down()
-    result.kills, result.retries = dict(count), dict(acknowledged.retries)
-    result.reads = dict(acknowledged.reads)
-    result.recovery_seconds = {kind: round(sum(all_) / len(all_), 2) for kind, all_ in took.items()}
-    result.slowest_seconds = {kind: round(max(all_), 2) for kind, all_ in took.items()}
+    result.reads, result.retries = dict(acknowledged.reads), dict(acknowledged.retries)
     result.seconds = round(time.monotonic() - started, 1)
     return result
 
@@ -115,16 +121,17 @@ def run(*, kills: int, seed: int | None, seconds: float, json_file: Path | None)
 
 
 def lines(result: Report) -> list[str]:
-    """The report as lines of text."""
-    found = result.findings
-    killed = ", ".join(f"{count} {kind}" for kind, count in result.kills.items())
-    recovery = ", ".join(
-        f"{kind} {seconds} s ({result.slowest_seconds[kind]} s)"
-        for kind, seconds in result.recovery_seconds.items()
-    )
+    """The report as lines of text: for each program its kills and returns, then the counts and violations."""
+    found, killed = result.findings, sum(result.kills.values())
+    returns = [
+        f"  {kind:<10} {len(seconds):>3} kills, back after {median(seconds):.2f} s,"
+        f" {max(seconds):.2f} s at most"
+        for kind, seconds in result.returns.items()
+    ]
     return [
-        f"killed {sum(result.kills.values())} times: {killed}; {result.seconds:.0f} s in all",
-        f"recovered after, on average (at most): {recovery}",
+        f"killed {killed} of {result.planned} times in {result.seconds:.0f} s; median and longest return:",
+        *returns,
+        f"later than {RETURN_SECONDS:g} s: {result.late} of {killed} returns",
         *found.lines(),
         f"answers of the cache: {sum(result.reads.values())}",
         f"retries after a lost answer: {result.retries}",

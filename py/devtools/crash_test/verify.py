@@ -28,6 +28,12 @@ class Findings:
     delivered_again: int = 0
     approved: int = 0
     exported: int = 0
+    lost: int = 0
+    """Acknowledged writes that are missing, and messages and exports that never arrived."""
+    doubled: int = 0
+    """The same, too often; for messages, more often than the outbox counts."""
+    counted: int = 0
+    """Repetitions that the outbox counts."""
     violations: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -37,8 +43,9 @@ class Findings:
             f"orders: {self.orders_acknowledged} acknowledged, {self.orders} in the database",
             f"payments: {self.payments_acknowledged} acknowledged, {self.payments} in the database",
             f"messages: {self.messages} enqueued, {self.deliveries} deliveries,"
-            f" {self.delivered_again} repeated",
+            f" {self.delivered_again} repeated, {self.counted} repetitions counted by the outbox",
             *exports,
+            f"lost: {self.lost}; doubled beyond those counted: {self.doubled}",
         ]
 
 
@@ -99,20 +106,21 @@ def _orders(conn: Connection, acknowledged: Acknowledged, findings: Findings) ->
         by_key.setdefault((partner, key), []).append((order, total))
     for order in acknowledged.orders:
         found = by_key.get((order.partner, order.key), [])
+        findings.lost += (order.id, order.grand_total) not in found
         if found != [(order.id, order.grand_total)]:
             findings.violations.append(
                 f"order {order.id} of {order.grand_total} was acknowledged, the database has {found}"
             )
     doubled = [key for key, found in by_key.items() if len(found) > 1]
+    findings.doubled += sum(len(by_key[key]) - 1 for key in doubled)
     findings.violations += [f"key {key} created {len(by_key[key])} orders" for key in doubled]
     findings.violations += [
         f"order under {key} was never requested" for key in by_key.keys() - set(acknowledged.requested)
     ]
     alive = {order for _, _, order, _, status in rows if status in {"APPROVED", "SHIPPED", "COMPLETED"}}
-    findings.violations += [
-        f"order {order} was acknowledged as APPROVED and is not"
-        for order in set(acknowledged.approved) - alive
-    ]
+    undone = set(acknowledged.approved) - alive
+    findings.lost += len(undone)
+    findings.violations += [f"order {order} was acknowledged as APPROVED and is not" for order in undone]
 
 
 def _payments(conn: Connection, acknowledged: Acknowledged, findings: Findings) -> None:
@@ -123,6 +131,8 @@ def _payments(conn: Connection, acknowledged: Acknowledged, findings: Findings) 
     booked = Counter(rows)
     for payment in acknowledged.payments:
         count = booked[(payment.invoice, payment.reference, payment.amount)]
+        findings.lost += count == 0
+        findings.doubled += max(0, count - 1)
         if count != 1:
             findings.violations.append(
                 f"payment {payment.reference} of {payment.amount} was acknowledged, booked {count} times"
@@ -147,16 +157,19 @@ def _messages(conn: Connection, delivered: Path, findings: Findings) -> None:
     got = Counter(json.loads(line)["id"] for line in lines)
     findings.deliveries = got.total()
     findings.delivered_again = got.total() - len(got)
+    findings.counted = sum(row[3] for row in rows)
+    findings.lost += sum(not got[message] for message, _ in due)
     for message, status in due:
         if not got[message]:
             findings.violations.append(f"message {message} ({status}) was never delivered")
         elif status not in {"SENT", "DELIVERED", "READ"}:
             findings.violations.append(f"message {message} was delivered, but is {status}")
-    findings.violations += [
-        f"message {message} was delivered {got[message]} times, the outbox counts {repeats} repetitions"
-        for message, _, _, repeats in rows
-        if got[message] - 1 > repeats
-    ]
+    for message, _, _, repeats in rows:
+        if (count := got[message]) - 1 > repeats:
+            findings.doubled += count - 1 - repeats
+            findings.violations.append(
+                f"message {message} was delivered {count} times, the outbox counts {repeats} repetitions"
+            )
     findings.violations += [
         f"message {message} was never enqueued" for message in got.keys() - {r[0] for r in rows}
     ]
@@ -173,6 +186,8 @@ def _exports(conn: Connection, acknowledged: Acknowledged, findings: Findings) -
     }
     taken = Counter(acknowledged.exported)
     findings.approved, findings.exported = len(approved), taken.total()
+    findings.lost += sum(not taken[number] for number in approved)
+    findings.doubled += taken.total() - len(taken)
     findings.violations += [
         f"order {number} reached the ERP {taken[number]} times" for number in approved if taken[number] != 1
     ]

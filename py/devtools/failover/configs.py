@@ -93,7 +93,12 @@ def patroni(
                 "replication": {"username": "replicator", "password": passwords["replicator"]},
             },
             "pg_hba": hosts,
-            "parameters": {"unix_socket_directories": "", "timezone": "UTC", "random_page_cost": 1.1},
+            "parameters": {
+                "unix_socket_directories": "",
+                "timezone": "UTC",
+                "random_page_cost": 1.1,
+                "log_error_verbosity": "terse",
+            },
         },
     }
     return json.dumps(value, indent=2)

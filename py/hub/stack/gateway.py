@@ -1,5 +1,6 @@
 """The HTTP gateway: PostgREST where it is available, otherwise the stand-in, with the same configuration."""
 
+import functools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -125,6 +126,7 @@ def choose(preference: str, cache: Path) -> Gateway:
     return Gateway("standin", (sys.executable, "-m", "standin"), banner)
 
 
+@functools.cache
 def account_for(gateway: Gateway) -> Account:
     """The account that the gateway runs under: that of servers if it can run the program, otherwise our own.
 

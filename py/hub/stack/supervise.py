@@ -158,7 +158,7 @@ class Supervisor:
 
     def _start(self, conf: Path) -> None:
         subprocess.run(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf)],
+            [sys.executable, "-m", "hub.stack.supervisord", "-c", str(conf)],
             cwd="/",
             check=False,
             # Adapters read their settings from files: a variable that is unset later must not survive here.
