@@ -1,6 +1,7 @@
 """Redis, PgBouncer, Meta, SMTP and the ERP away at once: orders go on, and all recovers by itself."""
 
 import json
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from devtools.crash_test.environment import Environment, settings_for
 from devtools.crash_test.load import Acknowledged, Order, under_load
 from devtools.crash_test.programs import Programs
 from devtools.crash_test.verify import drain, verify
+from hub import paths
 from hub.cluster import Cluster
 from hub.ports import HOST
 from tests.conftest import Clone
@@ -228,11 +230,16 @@ def test_outage_of_everything_around_costs_no_order_and_no_message(cluster: Clus
 @pytest.mark.long_form
 @pytest.mark.timeout(900)
 def test_long_outage_of_everything_around_under_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The load has few recipients; the limit of each is not what is tested here.
+    # The load has few recipients; the limit of each, at Meta and in the adapter, is not what is tested here.
     monkeypatch.setattr(fake_meta, "PAIR_SECONDS", 0)
+    monkeypatch.setattr(Environment, "messenger_module", "tests.whatsapp.unlimited")
     acknowledged = Acknowledged()
     with test_cluster.scratch_folder(on_disk=True) as folder, surroundings() as around:
-        defaults = {"HUB_WHATSAPP_POLL_SECONDS": "0.5", "HUB_ERP_POLL_SECONDS": "5"}
+        defaults = {
+            "HUB_WHATSAPP_POLL_SECONDS": "0.5",
+            "HUB_ERP_POLL_SECONDS": "5",
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(paths.root()), os.environ.get("PYTHONPATH")])),
+        }
         environment = Environment(folder, {**around.variables, **defaults})
         around.use(environment)
         try:

@@ -33,6 +33,9 @@ class Programs:
     those of the adapters.
     """
 
+    messenger_module = "adapters.whatsapp"
+    """What runs as the WhatsApp adapter."""
+
     def __init__(
         self, folder: Path, url: str, settings: Settings, variables: Mapping[str, str] | None = None
     ) -> None:
@@ -161,6 +164,7 @@ class Programs:
             port=self.settings.whatsapp_port,
             delivered=self.delivered,
             variables=self._variables,
+            module=self.messenger_module,
         )
 
     def _start_erp(self) -> subprocess.Popen[bytes]:
@@ -185,6 +189,7 @@ def start_whatsapp(
     port: int,
     delivered: Path,
     variables: Mapping[str, str] | None = None,
+    module: str = "adapters.whatsapp",
 ) -> subprocess.Popen[bytes]:
     """Start the WhatsApp adapter; it appends each message of a channel without provider to `delivered`."""
     all_variables = {
@@ -197,17 +202,17 @@ def start_whatsapp(
         "HUB_WHATSAPP_POLL_SECONDS": "0.1",
         **(variables or {}),
     }
-    return start_adapter("whatsapp", folder, port, all_variables)
+    return start_adapter("whatsapp", folder, port, all_variables, module)
 
 
 def start_adapter(
-    name: str, folder: Path, port: int, variables: Mapping[str, str]
+    name: str, folder: Path, port: int, variables: Mapping[str, str], module: str = ""
 ) -> subprocess.Popen[bytes]:
-    """Start an adapter as a child process, and wait until it is ready at `port`."""
+    """Start an adapter, or `module` in its place, as a child process; wait until it is ready at `port`."""
     account, file = python_account(), folder / f"{name}.log"
     with file.open("ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", f"adapters.{name}"],
+            [sys.executable, "-m", module or f"adapters.{name}"],
             cwd="/",
             env=account.environment(variables),
             stdin=subprocess.DEVNULL,
