@@ -1,5 +1,6 @@
 """The crash test with a kill of each process under load, and its verification against planted losses."""
 
+import signal
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
@@ -55,7 +56,7 @@ def test_report_has_kills_and_returns_of_each_program_and_fails_on_a_loss(
 
     monkeypatch.setattr(tool, "crash_test", lambda *_, **__: reports.pop(0))
     monkeypatch.setattr(tool, "make_folder", lambda _: tmp_path)
-    monkeypatch.setattr(tool.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
     with pytest.raises(UserError, match="1 violations found"):
         tool.run(kills=200, seed=1, seconds=1, json_file=None)
     assert tmp_path.exists()
