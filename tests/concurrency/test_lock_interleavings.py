@@ -262,13 +262,13 @@ def test_erp_payments_lock_all_partners_before_the_first_invoice(
     ("change", "function"),
     [
         ("update api.partners set chair_count = 4 where id = %s", "erp_apply_payments"),
-        ("update api.inventory set safety_buffer = 4 where product_id = %s", "erp_apply_stock"),
+        ("update api.products set description = 'Lembut' where sku = %s", "erp_apply_products"),
     ],
 )
 def test_import_holds_no_row_while_it_waits_for_a_change_of_master_data(
     url: str, conn: Connection, context: Context, change: str, function: str
 ) -> None:
-    """An import locks rows by id, headquarters in any order: an import that had locked the lower row
+    """An import locks rows by key, headquarters in any order: an import that had locked the lower row
     would deadlock with the change of that row.
     """
     if function == "erp_apply_payments":
@@ -280,10 +280,9 @@ def test_import_holds_no_row_while_it_waits_for_a_change_of_master_data(
         rows = [{"invoice_number": n, "amount": 1000, "reference_number": "E"} for n in numbers]
         operation = api_call(context.erp, function, payments=rows)
     else:
-        low, high = sorted(context.products.values())[:2]
-        operation = api_call(
-            context.erp, function, levels=[{"sku": sku, "quantity": 5} for sku in context.skus]
-        )
+        low, high = context.skus[:2]
+        products = [{"sku": sku, "name": "Sampo", "base_price": 1000} for sku in (low, high)]
+        operation = api_call(context.erp, function, products=products)
     with open_transaction(url) as headquarters:
         write(headquarters, context.admin, change, high)
         background = BackgroundOperation(url, operation)
@@ -356,6 +355,28 @@ def test_batch_of_sent_reports_locks_messages_in_id_order(
         assert not is_locked(url, "select from app.messages where id = any (%s) for update", messages[1:])
         holder.rollback()
     assert second.outcome() == {"unknown_ids": []}
+
+
+def test_inbox_locks_messages_in_id_order(url: str, conn: Connection, context: Context) -> None:
+    """A webhook reports them in any order, and would deadlock with a batch of reports."""
+    columns = {"status": "'SENT'", "recipient_id": "gen_random_uuid()"}
+    low, high = sorted(
+        _insert_message(conn, context, **columns, provider_id=f"'wamid.{i}'") for i in range(2)
+    )
+    reports = conn.execute(
+        "select json_agg(json_build_object('id', provider_id, 'status', 'delivered', 'timestamp', '1')"
+        " order by id desc) from app.messages"
+    ).fetchall()[0][0]
+    webhook = {"entry": [{"changes": [{"value": {"statuses": reports}}]}]}
+    conn.execute("select app.inbound_message(%s)", [Jsonb(webhook)])
+    with open_transaction(url) as holder:
+        holder.execute("select from app.messages where id = %s for no key update", [low])
+        inbox = BackgroundOperation(url, sql_operation("select api.process_inbox()"))
+        assert inbox.start(conn), "the inbox did not wait for the lock"
+        assert not is_locked(url, "select from app.messages where id = %s for update", high)
+        holder.rollback()
+    assert inbox.outcome() == 1
+    assert value(conn, "select count(*) from app.messages where status = 'DELIVERED'") == 2
 
 
 # --- A function holds the locks that its callers rely on ---

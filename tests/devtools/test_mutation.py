@@ -167,6 +167,11 @@ FILES = [
             ["domain/loyalty/test_rewards", "api/test_wrong_input"],
         ),
         (
+            "call app.redeem_reward require_text:1",
+            "loyalty",
+            ["domain/loyalty/test_rewards", "api/test_wrong_input"],
+        ),
+        (
             "trigger orders._100_guard",
             "orders",
             [

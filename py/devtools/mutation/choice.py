@@ -54,6 +54,9 @@ _RELATED = {
 _OF_KIND = {"guard": "tests/api/test_wrong_input.py", "trigger": "tests/constraints/test_triggers.py"}
 """Tests that cover most mutants of a kind, whatever the domain."""
 
+_CHECK = re.compile(r" (?:check|require|optional)_\w+:\d+$")
+"""A call that does nothing but refuse: its removal is the removal of a guard."""
+
 _MAX_HINTS, _MIN_SCORE = 8, 2
 _STOP_WORDS = {
     *("app", "auth", "api", "jobs", "for", "key", "update", "skip", "dropped", "opened", "fkey", "check"),
@@ -86,6 +89,7 @@ def choose(mutant: Mutant, files: list[str], seconds: dict[str, float], *, near:
     else:
         acting = [f for f in acting if not f.startswith(_CONCURRENCY)]
     domain = "audit" if "_audit_" in mutant.name else mutant.domain
+    of_kind = _OF_KIND.get("guard" if mutant.kind == "call" and _CHECK.search(mutant.name) else mutant.kind)
     of_domain = (f"tests/domain/{domain}/", *_RELATED.get(domain, ())) if domain else ()
 
     def rank(file: str) -> int:
@@ -97,7 +101,7 @@ def choose(mutant: Mutant, files: list[str], seconds: dict[str, float], *, near:
             return _ACCESS.index(folder) if folder in _ACCESS else 2
         if mutant.kind in {"constraint", "required"}:
             return 0 if folder == _CONSTRAINTS else 1 if file.startswith(of_domain) else 2
-        return 0 if file.startswith(of_domain) or file == _OF_KIND.get(mutant.kind) else 1
+        return 0 if file.startswith(of_domain) or file == of_kind else 1
 
     def order(file: str) -> tuple[int, bool, float, str]:
         """Nearest first, among them the interleavings and the domain's, then quick ones."""
