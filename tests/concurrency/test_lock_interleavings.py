@@ -35,7 +35,7 @@ from tests.support.context import (
     submit,
     value,
 )
-from tests.support.factories import insert, make_agent
+from tests.support.factories import insert, make_agent, make_partner
 from tests.support.queries import run_job, vest_points
 
 _TIMEOUT_SECONDS = 20
@@ -59,10 +59,14 @@ class BackgroundOperation:
     def start(self, watcher: Connection) -> bool:
         """Start it; returns True once it waits for a lock, False when it has finished without waiting."""
         self._thread.start()
+        return self.waits_for(watcher)
+
+    def waits_for(self, watcher: Connection, holder: Connection | None = None) -> bool:
+        """True once it waits for a lock, of the holder if one is given; False when it has finished."""
         until = time.monotonic() + _TIMEOUT_SECONDS
         while self._thread.is_alive() and time.monotonic() < until:
             blockers = watcher.execute("select pg_blocking_pids(%s)", [self._pid]).fetchall()[0][0]
-            if blockers:
+            if blockers and (holder is None or holder.info.backend_pid in blockers):
                 return True
             time.sleep(0.01)
         return False
@@ -258,6 +262,51 @@ def test_erp_payments_lock_all_partners_before_the_first_invoice(
     assert [r["result"] for r in second.outcome()] == ["APPLIED", "APPLIED"]
 
 
+def test_erp_payments_lock_partners_in_id_order(url: str, conn: Connection, context: Context) -> None:
+    home = context.regions["bandung"]
+    partners = sorted(
+        (make_partner(conn, home, credit_limit=1_000_000) for _ in range(8)), key=lambda p: str(p.sub)
+    )
+    invoices = [approve(conn, context, submit(conn, p, items(SKU_000=1))) for p in partners]
+    for partner in reversed(partners):  # the lowest becomes the last on disk
+        conn.execute("update app.partners set tier = tier where id = %s", [partner.sub])
+    payments = [
+        {"invoice_number": i["invoice_number"], "amount": 1000, "reference_number": "E"}
+        for i in reversed(invoices)
+    ]
+    with open_transaction(url) as holder:
+        holder.execute("select from app.partners where id = %s for no key update", [partners[0].sub])
+        second = BackgroundOperation(url, api_call(context.erp, "erp_apply_payments", payments=payments))
+        assert second.start(conn)
+        others = "select from app.partners where id = any (%s) for no key update"
+        assert not is_locked(url, others, [partner.sub for partner in partners[1:]])
+        holder.rollback()
+    assert [r["result"] for r in second.outcome()] == ["APPLIED"] * 8
+
+
+def test_erp_payment_of_an_invoice_issued_meanwhile_waits_for_another_payment_of_it(
+    url: str, conn: Connection, context: Context
+) -> None:
+    """When the call locked the partners, the invoice did not exist yet."""
+    first, second = sorted(context.partners[:2], key=lambda p: str(p.sub))
+    known = approve(conn, context, submit(conn, first, items(SKU_000=1)))["invoice_number"]
+    order = submit(conn, second, items(SKU_000=1))
+    number = known[:-6] + f"{int(known[-6:]) + 1:06}"
+    payment = {"amount": 1000, "reference_number": "E"}
+    payments = [payment | {"invoice_number": n} for n in (known, number)]
+    with open_transaction(url) as holder, open_transaction(url) as payer:
+        holder.execute("select from app.partners where id = %s for no key update", [first.sub])
+        erp = BackgroundOperation(url, api_call(context.erp, "erp_apply_payments", payments=payments))
+        assert erp.start(conn)
+        invoice = approve(conn, context, order)
+        assert invoice["invoice_number"] == number
+        call(payer, context.admin, "record_payment", invoice_id=invoice["id"], **payment)
+        holder.rollback()
+        assert erp.waits_for(conn, payer)
+        payer.commit()
+        assert [r["result"] for r in erp.outcome()] == ["APPLIED", "DUPLICATE"]
+
+
 @pytest.mark.parametrize(
     ("change", "function"),
     [
@@ -308,7 +357,7 @@ def reversed_products(conn: Connection, context: Context) -> list[tuple[str, str
     return products
 
 
-@pytest.mark.parametrize("transition", ["order", "stock", "release"])
+@pytest.mark.parametrize("transition", ["order", "stock", "release", "take over"])
 def test_stock_is_locked_in_product_order(
     url: str, conn: Connection, context: Context, reversed_products: list[tuple[str, str]], transition: str
 ) -> None:
@@ -322,6 +371,10 @@ def test_stock_is_locked_in_product_order(
         operation = api_call(context.partners[0], "submit_order", items=lines, idempotency_key="k")
     elif transition == "stock":
         operation = api_call(context.erp, "erp_apply_stock", levels=lines)
+    elif transition == "take over":
+        order = submit(conn, context.partners[0], lines)
+        approve(conn, context, order)
+        operation = api_call(context.erp, "erp_ack_order", order_id=order["id"], erp_reference="S1")
     else:
         order = submit(conn, context.partners[0], lines)
         operation = api_call(context.partners[0], "cancel_order", order_id=order["id"])

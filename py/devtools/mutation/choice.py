@@ -41,11 +41,16 @@ _RELATED = {
     "agents": ("tests/domain/shadow/", "tests/domain/auth/"),
     "auth": ("tests/api/test_sessions.py",),
     "catalog": ("tests/domain/pricing/", "tests/domain/inventory/"),
-    "erp": ("tests/erp/test_streams.py",),
+    "erp": ("tests/erp/test_streams.py", "tests/erp/test_quarantine.py"),
     "invoices": ("tests/domain/loyalty/",),
     "jobs": ("tests/domain/test_jobs.py",),
+    "loyalty": ("tests/domain/shadow/test_shadow.py",),
     "messaging": ("tests/domain/shadow/",),
-    "orders": ("tests/domain/partners/", "tests/domain/service_level/", "tests/api/test_order_life.py"),
+    "orders": (
+        *("tests/domain/partners/", "tests/domain/service_level/", "tests/api/test_order_life.py"),
+        *("tests/domain/invoices/test_corrections.py", "tests/domain/loyalty/test_points.py"),
+    ),
+    "partners": ("tests/domain/service_level/test_agents_escalations.py", "tests/rls/test_forged_claims.py"),
     "regions": ("tests/domain/subdistributors/", "tests/domain/partners/"),
     "statistics": ("tests/domain/test_jobs.py",),
 }

@@ -51,6 +51,17 @@ def test_one_statement_may_replace_the_only_superadmin(
     assert changed == 2
 
 
+def test_agent_twice_in_one_body_is_a_conflict(db: Connection, superadmin: Caller) -> None:
+    row = "('baru@hub.test', 'Baru', 'SALESMAN')"
+    with pytest.raises(psycopg.errors.UniqueViolation, match="two rows of agents with the same email"):
+        write(
+            db,
+            superadmin,
+            f"insert into api.agents (email, full_name, role) values {row}, {row}"
+            " on conflict (email) do update set full_name = excluded.full_name",
+        )
+
+
 def test_admins_do_not_write_agents(db: Connection, context: Context) -> None:
     for statement in (
         "update api.agents set role = 'SUPERADMIN'",

@@ -323,6 +323,9 @@ def test_repeated_refund_is_booked_once(db: Connection, context: Context) -> Non
     with refused(db, "INVALID_ARGUMENT"):
         refund(db, context, invoice, 1000, idempotency_key=None)
     assert read(db, invoice, "refund_due") == 299_000
+    cash = refund(db, context, invoice, 500, idempotency_key="cash")
+    assert refund(db, context, invoice, 500, idempotency_key="cash")["id"] == cash["id"]
+    assert read(db, invoice, "refund_due") == 298_500
 
 
 def test_refunded_payment_is_not_reversed(db: Connection, context: Context) -> None:

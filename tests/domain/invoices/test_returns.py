@@ -399,3 +399,12 @@ def test_malformed_items_are_not_returned(db: Connection, context: Context, wron
     with refused(db, "INVALID_ITEMS"):
         give_back(db, context, order, wrong)
     assert value(db, "select count(*) from app.credit_notes") == 0
+
+
+@pytest.mark.parametrize("table", ["credit_notes", "credit_note_items", "invoice_credits"])
+def test_return_written_by_a_superuser_is_refused_with_the_name_of_the_call(
+    db: Connection, table: str
+) -> None:
+    with refused(db, "NOT_ALLOWED") as why:
+        db.execute(f"insert into app.{table} default values".encode())
+    assert "api.return_items" in (why.hint or "")

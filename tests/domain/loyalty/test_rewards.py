@@ -4,8 +4,8 @@ import psycopg
 import pytest
 
 from tests.support.calls import refused
-from tests.support.context import Connection, Context, call, grant_points, refusal, value
-from tests.support.queries import balance
+from tests.support.context import Connection, Context, as_owner, call, grant_points, refusal, value
+from tests.support.queries import balance, message_count
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +75,7 @@ def test_cancelled_redemption_returns_points_and_unit_once(db: Connection, conte
     assert (balance(db, context.partners[0]), units_left(db, context)) == (200, 3)
     returned = "select description from app.point_transactions where redemption_id is not null and points > 0"
     assert value(db, returned) == "penukaran dibatalkan"
+    assert message_count(db, "redemption_status", context.partners[0]) == 1
     assert refusal(db, context.admin, "advance_redemption", **cancel) == "ILLEGAL_TRANSITION"
     assert balance(db, context.partners[0]) == 200
 
@@ -116,6 +117,12 @@ def test_redemption_written_by_a_superuser_is_refused_with_the_name_of_the_call(
     with refused(db, "NOT_ALLOWED") as why:
         db.execute(statement.encode())
     assert f"api.{call_name}" in (why.hint or "")
+
+
+def test_illegal_redemption_status_is_refused_for_the_owner_too(db: Connection, context: Context) -> None:
+    redemption = redeem(db, context)
+    with refused(db, "ILLEGAL_TRANSITION"), as_owner(db):
+        db.execute("update app.redemptions set status = 'DELIVERED' where id = %s", [redemption])
 
 
 def test_redemption_cannot_be_deleted(db: Connection, context: Context) -> None:
