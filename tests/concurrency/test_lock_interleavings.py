@@ -248,40 +248,29 @@ def test_each_step_of_an_order_locks_the_partner_before_any_other_row(
 def test_erp_payments_lock_all_partners_before_the_first_invoice(
     url: str, conn: Connection, context: Context
 ) -> None:
-    partners = sorted(context.partners, key=lambda p: str(p.sub))[:2]
-    invoices = [approve(conn, context, submit(conn, p, items(SKU_000=2))) for p in partners]
-    payments = [
-        {"invoice_number": i["invoice_number"], "amount": 1000, "reference_number": "E"} for i in invoices
-    ]
-    with open_transaction(url) as holder:
-        holder.execute("select from app.partners where id = %s for no key update", [partners[1].sub])
-        second = BackgroundOperation(url, api_call(context.erp, "erp_apply_payments", payments=payments))
-        assert second.start(conn)
-        assert not is_locked(url, "select from app.invoices where id = %s for update", invoices[0]["id"])
-        holder.rollback()
-    assert [r["result"] for r in second.outcome()] == ["APPLIED", "APPLIED"]
-
-
-def test_erp_payments_lock_partners_in_id_order(url: str, conn: Connection, context: Context) -> None:
     home = context.regions["bandung"]
-    partners = sorted(
-        (make_partner(conn, home, credit_limit=1_000_000) for _ in range(8)), key=lambda p: str(p.sub)
-    )
-    invoices = [approve(conn, context, submit(conn, p, items(SKU_000=1))) for p in partners]
-    for partner in reversed(partners):  # the lowest becomes the last on disk
-        conn.execute("update app.partners set tier = tier where id = %s", [partner.sub])
-    payments = [
-        {"invoice_number": i["invoice_number"], "amount": 1000, "reference_number": "E"}
-        for i in reversed(invoices)
+    partners = sorted(str(make_partner(conn, home, credit_limit=1_000_000).sub) for _ in range(8))
+    invoices = [
+        approve(conn, context, submit(conn, Caller("partner", p), items(SKU_000=1))) for p in partners
     ]
-    with open_transaction(url) as holder:
-        holder.execute("select from app.partners where id = %s for no key update", [partners[0].sub])
-        second = BackgroundOperation(url, api_call(context.erp, "erp_apply_payments", payments=payments))
-        assert second.start(conn)
-        others = "select from app.partners where id = any (%s) for no key update"
-        assert not is_locked(url, others, [partner.sub for partner in partners[1:]])
-        holder.rollback()
-    assert [r["result"] for r in second.outcome()] == ["APPLIED"] * 8
+    for partner in reversed(partners):  # the lowest id becomes the last on disk
+        conn.execute("update app.partners set tier = tier where id = %s", [partner])
+    others = "select from app.partners where id = any (%s) for no key update"
+    for held, free in (
+        (partners[0], (others, partners[1:])),
+        (partners[1], ("select from app.invoices where id = %s for update", invoices[0]["id"])),
+    ):
+        payments = [
+            {"invoice_number": i["invoice_number"], "amount": 1000, "reference_number": held}
+            for i in reversed(invoices)
+        ]
+        with open_transaction(url) as holder:
+            holder.execute("select from app.partners where id = %s for no key update", [held])
+            erp = BackgroundOperation(url, api_call(context.erp, "erp_apply_payments", payments=payments))
+            assert erp.start(conn)
+            assert not is_locked(url, *free)
+            holder.rollback()
+        assert [r["result"] for r in erp.outcome()] == ["APPLIED"] * 8
 
 
 def test_erp_payment_of_an_invoice_issued_meanwhile_waits_for_another_payment_of_it(
