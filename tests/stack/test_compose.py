@@ -1,6 +1,7 @@
 """docker-compose.yml: the same stack as `./hub up`, from official images."""
 
 import configparser
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from adapters.erp.settings import Settings as ErpSettings
+from adapters.pages.proxy import AWAY
 from devtools.failover import configs
 from hub import paths
 from hub.settings import Settings
@@ -63,6 +65,76 @@ def test_compose_runs_every_part_of_the_stack(compose: dict[str, Any]) -> None:
             context = Path(build if isinstance(build, str) else build["context"])
             dockerfile = context / "Dockerfile" if isinstance(build, str) else context / build["dockerfile"]
             assert (ROOT / dockerfile).exists(), name
+
+
+def dockerfiles(compose: dict[str, Any]) -> dict[Path, Path]:
+    """Each Dockerfile that a service is built from, with the folder of its context."""
+    found = {}
+    for service in compose["services"].values():
+        match service.get("build"):
+            case str(context):
+                found[ROOT / context / "Dockerfile"] = ROOT / context
+            case {"context": context, "dockerfile": name}:
+                found[ROOT / context / name] = (ROOT / context).resolve()
+    return found
+
+
+def test_what_images_copy_exists_and_is_all_that_the_context_has(compose: dict[str, Any]) -> None:
+    """The context names what goes in, so that a file of secrets beside it never does."""
+    rules = (ROOT / ".dockerignore").read_text().splitlines()
+    assert next(rule for rule in rules if not rule.startswith("#")) == "*"
+    let_in = [rule[1:] for rule in rules if rule.startswith("!")]
+    copied = set()
+    for dockerfile, context in dockerfiles(compose).items():
+        for arguments in re.findall(r"^COPY (?!--from)(.+)$", dockerfile.read_text(), re.MULTILINE):
+            for source in arguments.split()[:-1]:
+                assert (context / source).exists(), f"{dockerfile}: {source}"
+                if context == ROOT:
+                    copied.add(source)
+    assert len(copied) > 10
+    for source in copied:
+        assert any(Path(source).is_relative_to(rule) for rule in let_in), source
+    for rule in let_in:
+        assert any(Path(source).is_relative_to(rule) for source in copied), rule
+
+
+def test_drop_folder_of_the_erp_adapter_belongs_to_the_user_of_the_image(compose: dict[str, Any]) -> None:
+    """A new volume takes its owner from the folder of the image; root's would refuse the adapter."""
+    text = (ROOT / "docker/adapters/Dockerfile").read_text()
+    folder = compose["services"]["erp"]["environment"]["HUB_ERP_FOLDER"]
+    assert f"install --directory --owner=hub --group=hub {folder}\n" in text.split("USER hub")[0]
+    assert "\nUSER hub\n" in text
+
+
+def test_health_checks_and_migrations_write_no_errors_to_the_logs(compose: dict[str, Any]) -> None:
+    """PgBouncer logs an error for an unknown user; PostgreSQL a file for each that waits for others."""
+    services = compose["services"]
+    check = services["pgbouncer"]["healthcheck"]["test"]
+    user = services["pgbouncer"]["environment"]["DB_USER"]
+    assert {f"--username={user}", "--dbname=hub"} <= set(check)
+    assert services["migrate"]["environment"]["PGOPTIONS"] == "-c log_min_messages=fatal"
+
+
+def test_nginx_logs_no_query_and_compresses_enough_for_the_shop() -> None:
+    """A query names whom someone searched for. At nginx's level 1 the shop has more than 40 kB."""
+    text = (ROOT / "docker/web/nginx.conf").read_text()
+    logged = re.search(r"log_format hub [^;]+;", text)
+    assert logged
+    assert not re.search(r"\$(request|request_uri|args|query_string|http_referer)\b", logged[0])
+    assert "$request_id" in logged[0]
+    assert "access_log /var/log/nginx/access.log hub if=$logged;" in text
+    assert "error_log /var/log/nginx/error.log crit;" in text
+    level = re.search(r"gzip_comp_level (\d);", text)
+    assert level
+    assert int(level[1]) >= 6
+
+
+def test_nginx_answers_for_an_absent_gateway_as_the_pages_of_a_machine_do() -> None:
+    text = (ROOT / "docker/web/nginx.conf").read_text()
+    body = re.search(r"return 502 '([^']+)';", text)
+    assert body
+    assert json.loads(body[1]) == json.loads(AWAY)
+    assert "error_page 502 504 = @away;" in text
 
 
 def test_compose_runs_the_erp_adapter_in_a_profile(compose: dict[str, Any]) -> None:
@@ -220,6 +292,8 @@ def test_compose_and_the_failover_drill_configure_patroni_alike(compose: dict[st
         "max_slot_wal_keep_size",
     ):
         assert str(settings[name]) == single[name], name
+    # A copy that waits for a spread checkpoint takes a minute, in which one node is alone.
+    assert node["postgresql"]["basebackup"] == {"checkpoint": "fast"}
     drill = configs.haproxy(1, [])
     shared = (ROOT / "docker/patroni/haproxy.cfg").read_text()
     for line in (

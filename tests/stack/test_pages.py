@@ -152,7 +152,7 @@ def test_shop_is_served_without_the_console(built: Path, gateway_url: str) -> No
         assert client.get("/console/").status_code == 404
 
 
-def test_compose_has_the_same_policy_and_sets_the_address() -> None:
+def test_compose_has_the_same_policy_and_adds_the_address() -> None:
     headers = (DOCKER / "headers.conf").read_text()
     stated = dict(re.findall(r'^add_header (\S+) "?([^"\n]*?)"? always;$', headers, re.MULTILINE))
     assert stated == HEADERS
@@ -160,7 +160,7 @@ def test_compose_has_the_same_policy_and_sets_the_address() -> None:
     assert HASHED in config
     blocks = re.findall(r"location [^{]*\{([^}]*)\}", config)
     assert all("headers.conf" in block for block in blocks if "add_header" in block)
-    assert "proxy_set_header X-Forwarded-For $remote_addr;" in (DOCKER / "api.conf").read_text()
+    assert "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;" in (DOCKER / "api.conf").read_text()
     assert json.loads((DOCKER / "config.json").read_text()) == {"api": "/api"}
     assert "unsafe" not in CONTENT_SECURITY_POLICY
 

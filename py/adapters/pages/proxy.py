@@ -16,7 +16,7 @@ _HOP_BY_HOP = frozenset(
         *("transfer-encoding", "upgrade", "host", "content-length", "expect"),
     }
 )
-_AWAY = msgspec.json.encode(
+AWAY = msgspec.json.encode(
     {
         "code": "UNAVAILABLE",
         "message": "The gateway does not answer",
@@ -24,6 +24,7 @@ _AWAY = msgspec.json.encode(
         "hint": "Try again later",
     }
 )
+"""The answer while the gateway is away, as docker/web/nginx.conf has it, too."""
 
 logger = structlog.get_logger(__name__)
 
@@ -44,7 +45,7 @@ def gateway_mount(client: httpx.AsyncClient) -> Any:
         except httpx.TransportError as error:
             logger.warning("the gateway does not answer", error=str(error))
             await _start(send, 502, [(b"content-type", b"application/json"), (b"cache-control", b"no-store")])
-            await send({"type": "http.response.body", "body": _AWAY, "more_body": False})
+            await send({"type": "http.response.body", "body": AWAY, "more_body": False})
             return
         try:
             await _start(send, answer.status_code, _passed_on(answer.headers))
