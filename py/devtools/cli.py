@@ -213,10 +213,19 @@ def crash_test(
     kills: Annotated[int, typer.Option(help="Number of kills.", min=1, max=1000)] = 50,
     seed: Annotated[int | None, typer.Option(help="Seed of an earlier run, to repeat it.")] = None,
     seconds: Annotated[float, typer.Option(help="Stop killing after this many seconds.", max=7200)] = 900,
+    people: Annotated[int, typer.Option(help="Number of buyers, and of clerks.", min=2, max=16)] = 4,
     json: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
 ) -> None:
     """Kill every program under load and verify that no acknowledged write is lost."""
-    call("devtools.crash_test", "run", kills=kills, seed=seed, seconds=seconds, json_file=json)
+    call(
+        "devtools.crash_test",
+        "run",
+        kills=kills,
+        seed=seed,
+        seconds=seconds,
+        people=people,
+        json_file=json,
+    )
 
 
 @app.command()

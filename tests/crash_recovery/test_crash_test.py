@@ -41,13 +41,13 @@ def test_report_has_kills_and_returns_of_each_program_and_fails_on_a_loss(
 ) -> None:
     findings = Findings(lost=1, doubled=2, delivered_again=4, counted=3, violations=["order 1 is gone"])
     returns = {"redis": [0.1, 0.3, 0.2], "erp": [2.5, 1.0]}
-    reports = [Report(1, 200, returns, findings=findings), Report(1, 1, {"redis": [0.1]})]
+    reports = [Report(1, 200, returns, load=3.5, findings=findings), Report(1, 1, {"redis": [0.1]})]
     text = "\n".join(lines(reports[0]))
     for part in (
         "killed 5 of 200 times",
         "redis        3 kills, back after 0.20 s, 0.30 s at most",
         "erp          2 kills, back after 1.75 s, 2.50 s at most",
-        "later than 2 s: 1 of 5 returns",
+        "later than 2 s: 1 of 5 returns, at a load of 3.5",
         "4 repeated, 3 repetitions counted by the outbox",
         "lost: 1; doubled beyond those counted: 2",
         "VIOLATION: order 1 is gone",
@@ -58,9 +58,9 @@ def test_report_has_kills_and_returns_of_each_program_and_fails_on_a_loss(
     monkeypatch.setattr(tool, "make_folder", lambda _: tmp_path)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     with pytest.raises(UserError, match="1 violations found"):
-        tool.run(kills=200, seed=1, seconds=1, json_file=None)
+        tool.run(kills=200, seed=1, seconds=1, people=1, json_file=None)
     assert tmp_path.exists()
-    tool.run(kills=1, seed=1, seconds=1, json_file=tmp_path / "figures.json")
+    tool.run(kills=1, seed=1, seconds=1, people=1, json_file=tmp_path / "figures.json")
     assert "lost: 0; doubled beyond those counted: 0" in capsys.readouterr().out
 
 

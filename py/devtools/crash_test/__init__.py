@@ -1,6 +1,7 @@
 """Crash test: kill processes with SIGKILL under load and verify that no acknowledged write is lost."""
 
 import json
+import os
 import random
 import secrets
 import shutil
@@ -45,6 +46,8 @@ class Report:
     """Answers of the cache by path."""
     retries: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    load: float = 0.0
+    """The machine's load average of the last minute of kills: programs start slower on a busy machine."""
     findings: Findings = field(default_factory=Findings)
 
     @property
@@ -59,11 +62,18 @@ class Report:
 
 
 def crash_test(
-    folder: Path, *, kills: int, seed: int, seconds: float, progress: Callable[[str], None] = lambda _: None
+    folder: Path,
+    *,
+    kills: int,
+    seed: int,
+    seconds: float,
+    people: int = 4,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Kill processes under load, for at most `seconds`, and verify that no acknowledged write is lost.
 
-    Everything runs in `folder`, on loopback. Only child processes of the test are killed.
+    `people` is the number of buyers, and that of clerks. Everything runs in `folder`, on loopback. Only child
+    processes of the test are killed.
     """
     started = time.monotonic()
     dice = random.Random(seed)  # noqa: S311  repeatable, not secret
@@ -71,7 +81,7 @@ def crash_test(
     result = Report(seed, kills)
     try:
         environment.build()
-        with under_load(environment, acknowledged, partners=_PARTNERS, seed=seed):
+        with under_load(environment, acknowledged, partners=_PARTNERS, seed=seed, people=people):
             for number in range(kills):
                 if time.monotonic() - started > seconds:
                     progress(f"out of time after {number} kills")
@@ -81,6 +91,7 @@ def crash_test(
                 kind = KINDS[number % len(KINDS)]
                 result.returns.setdefault(kind, []).append(round(environment.kill(kind, dice), 2))
                 progress(f"{kind} killed")
+            result.load = round(os.getloadavg()[0], 1)
         result.findings = drain_and_verify(environment, acknowledged, _DRAIN_SECONDS)
     finally:
         environment.tear_down()
@@ -89,7 +100,7 @@ def crash_test(
     return result
 
 
-def run(*, kills: int, seed: int | None, seconds: float, json_file: Path | None) -> None:
+def run(*, kills: int, seed: int | None, seconds: float, people: int, json_file: Path | None) -> None:
     """Run the crash test and print its report; raises UserError when a violation was found."""
     # SIGTERM stops the child processes too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -107,6 +118,7 @@ def run(*, kills: int, seed: int | None, seconds: float, json_file: Path | None)
             kills=kills,
             seed=seed,
             seconds=seconds,
+            people=people,
             progress=lambda what: display.update(bar, advance=1, description=what),
         )
     if json_file:
@@ -131,7 +143,7 @@ def lines(result: Report) -> list[str]:
     return [
         f"killed {killed} of {result.planned} times in {result.seconds:.0f} s; median and longest return:",
         *returns,
-        f"later than {RETURN_SECONDS:g} s: {result.late} of {killed} returns",
+        f"later than {RETURN_SECONDS:g} s: {result.late} of {killed} returns, at a load of {result.load}",
         *found.lines(),
         f"answers of the cache: {sum(result.reads.values())}",
         f"retries after a lost answer: {result.retries}",
