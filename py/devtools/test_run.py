@@ -89,5 +89,7 @@ def _capture(command: Sequence[str]) -> tuple[bool, str]:
 def _run(name: str, command: Sequence[str]) -> bool:
     out.rule(name, style="dim")
     sys.stdout.flush()
-    done = subprocess.run([sys.executable, *command], cwd=paths.root(), check=False, env=dict(os.environ))
+    # Without compiled modules each of the hundreds of programs that tests start would compile them again.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run([sys.executable, *command], cwd=paths.root(), check=False, env=environment)
     return done.returncode == 0

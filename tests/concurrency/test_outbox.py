@@ -327,7 +327,7 @@ def test_messages_enqueued_one_after_another_are_claimed_in_order(url: str, conn
     conn.execute("select app.set_config_value('outbox.max_attempts', '100')")
     traffic = Traffic(url)
     messengers = [traffic.start(traffic.deliver, n) for n in range(3)]
-    for n in range(300):
+    for n in range(150):
         enqueue(conn, traffic.recipients[n % 3])
     until = time.monotonic() + 60
     waiting = "select count(*) from app.messages where status <> 'SENT'"

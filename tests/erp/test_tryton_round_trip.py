@@ -207,8 +207,7 @@ def test_orders_approved_while_tryton_is_down_are_exported_in_order_later(enviro
     [
         "cut",
         "late",
-        "slow",
-        *(pytest.param(fault, marks=pytest.mark.long_form) for fault in ("500", "garbage")),
+        *(pytest.param(fault, marks=pytest.mark.long_form) for fault in ("slow", "500", "garbage")),
     ],
 )
 def test_sale_is_not_created_twice_when_its_answer_is_lost(environment: Environment, fault: str) -> None:

@@ -53,6 +53,13 @@ def test_stack_starts_again_after_kill_9_and_stops(hub: Hub, folder: Path) -> No
     assert (page.status_code, "script-src 'self'" in page.headers["Content-Security-Policy"]) == (200, True)
 
     _assert_killed_program_starts_at_once(folder)
+
+    declared = DeclaredProgram("sandbox", ["/bin/false"], 1).write(folder)
+    without = hub("up")
+    assert without.returncode == 1
+    assert f"without {declared} the stack starts without sandbox" in without.stderr
+    declared.unlink()
+
     supervisor = int((folder / "run" / "supervisord.pid").read_text())
     postmaster = int((folder / "postgres" / "pgdata" / "postmaster.pid").read_text().split()[0])
     for pid in (supervisor, postmaster):
@@ -63,6 +70,8 @@ def test_stack_starts_again_after_kill_9_and_stops(hub: Hub, folder: Path) -> No
     assert settings.read(folder) == chosen, (
         "orphans of the killed supervisord must not cost the stack its ports"
     )
+
+    assert "sandbox" not in hub("status").stdout
 
     listed = hub("jobs", "list")
     assert listed.returncode == 0
@@ -199,17 +208,6 @@ def test_failed_gateway_shows_its_log(hub: Hub, fake_postgrest: Path) -> None:
     assert "gateway exits as soon as it is started" in done.stderr
     assert "the gateway fails" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_failed_declared_program_names_its_file(hub: Hub, folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    file = DeclaredProgram("sandbox", ["/bin/false"], 1).write(folder)
-    done = hub("up")
-    assert done.returncode == 1
-    assert f"without {file} the stack starts without sandbox" in done.stderr
-    file.unlink()
-    assert hub("up").returncode == 0
-    assert "sandbox" not in hub("status").stdout
 
 
 def test_commands_without_a_stack_name_the_command_that_creates_it(hub: Hub) -> None:
