@@ -163,6 +163,7 @@ def test_compose_binds_loopback_and_holds_no_secret(compose: dict[str, Any]) -> 
     for service in compose["services"].values():
         assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", []))
     example = (ROOT / ".env.example").read_text()
+    assert "\nCOMPOSE_PROFILES=\n" in example, "without it, each command has to name the profiles"
     for name in re.findall(r"\$\{(HUB_\w+)", text):
         assert f"{name}=" in example
     for name in re.findall(r"\$\{(HUB_\w+):\?", text):

@@ -206,6 +206,16 @@ def test_rotation_of_an_env_file_keeps_everything_else_in_it(
     assert "HUB_JWT_KEYS=\n" in file.read_text()
 
 
+@pytest.mark.parametrize(("profiles", "services"), [("", "cache"), ("erp,replica", "reports cache")])
+def test_rotation_of_an_env_file_restarts_each_gateway_that_runs(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], profiles: str, services: str
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"COMPOSE_PROFILES={profiles}\nHUB_JWT_SECRET={VALUE}\n")
+    keys.rotate_key(drop=False, revoke=False, file=file)
+    assert f"--no-deps postgrest {services} && " in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("written", "secret"),
     [(f'"{VALUE}"  # quoted', VALUE), (r"'it\'s $HOME # and more'", "it's $HOME # and more")],

@@ -123,8 +123,11 @@ def _rotate_file(file: Path, *, drop: bool, revoke: bool) -> None:
         drop=drop,
         again=f"./hub rotate-key --file {file} --drop",
     )
+    # `up` leaves services of other profiles as they are: the gateway for reports would refuse all new tokens.
+    reports = "reports " if "replica" in values.get("COMPOSE_PROFILES", "").split(",") else ""
     say("restart the gateways and the cache first, then the rest:")
-    say("  docker compose up --detach --no-deps postgrest cache && docker compose up --detach --wait")
+    first = f"docker compose up --detach --no-deps postgrest {reports}cache"
+    say(f"  {first} && docker compose up --detach --wait")
 
 
 def _env_value(value: str) -> str:
