@@ -336,7 +336,11 @@ CREATE TYPE app.priced_lines AS (
 COMMENT ON TYPE app.priced_lines IS 'Lines of an order with the prices in force, as parallel arrays, and their sums in IDR';
 
 CREATE TYPE app.priced_order AS (
-	lines app.priced_lines,
+	product_ids uuid[],
+	quantities integer[],
+	list_prices numeric[],
+	unit_prices numeric[],
+	subtotal numeric,
 	discount_amount numeric,
 	point_discount numeric,
 	grand_total numeric,
@@ -348,7 +352,7 @@ CREATE TYPE app.priced_order AS (
 	rules_applied jsonb
 );
 
-COMMENT ON TYPE app.priced_order IS 'What an order costs (IDR) and promises (points), with the rules that decide it';
+COMMENT ON TYPE app.priced_order IS 'The lines of an order as in priced_lines, what it costs (IDR) and promises (points), and the rules that decide it. Flat: each access to a composite in a composite takes it apart again';
 
 CREATE DOMAIN app.quantity AS integer
 	CONSTRAINT quantity_check CHECK ((VALUE > 0));
@@ -770,7 +774,7 @@ COMMENT ON FUNCTION app.allowed_actions(p_status app.order_status_enum, p_awaiti
 CREATE FUNCTION app.next_order_number() RETURNS character varying
     LANGUAGE sql
     AS $$
-  select 'ORD-' || to_char(now() at time zone 'Asia/Jakarta', 'YYMMDD') || '-'
+  select to_char(now() at time zone 'Asia/Jakarta', '"ORD-"YYMMDD"-"')
     || lpad(nextval('app.order_number_seq')::text, 6, '0')
 $$;
 
@@ -3455,15 +3459,12 @@ COMMENT ON FUNCTION app.check_expected_total(p_expected_total numeric) IS 'Raise
 
 CREATE FUNCTION app.check_items(p_items jsonb) RETURNS void
     LANGUAGE plpgsql STABLE
-    AS $_$
+    AS $$
 begin
-  if p_items::text ~ '^\[(?:\{"sku": "[^"\\]*", "quantity": [1-9][0-9]{0,4}\}(?:, |\]$))+$'
-    and jsonb_array_length(p_items) <= app.max_items()
-  then
-    return;
+  if app.have_usual_form(p_items) is not true then
+    perform app.check_each_item(p_items);
   end if;
-  perform app.check_each_item(p_items);
-end $_$;
+end $$;
 
 COMMENT ON FUNCTION app.check_items(p_items jsonb) IS 'Raises INVALID_ITEMS or TOO_MANY_LINES unless the items have the promised form';
 
@@ -3487,32 +3488,47 @@ begin
   then
     perform app.violate_check('orders', 'orders_total_parts_check');
   end if;
-  if (p_order.submission_type = 'AGENT_ASSISTED') <> (p_order.agent_id is not null) then
+  if (case p_order.submission_type
+    when 'AGENT_ASSISTED' then p_order.agent_id is null else p_order.agent_id is not null
+  end) then
     perform app.violate_check('orders', 'orders_submission_check');
   end if;
-  if (p_order.routed_to_subdist_id is null) <> (p_order.routed_at is null) then
+  if (p_order.routed_to_subdist_id is null and p_order.routed_at is not null)
+    or (p_order.routed_to_subdist_id is not null and p_order.routed_at is null)
+  then
     perform app.violate_check('orders', 'orders_clock_check');
   end if;
-  if p_order.status not in ('DRAFT', 'REJECTED', 'CANCELLED') and p_order.submitted_at is null then
-    perform app.violate_check('orders', 'orders_submitted_check');
+  if p_order.submitted_at is null then
+    if p_order.status not in ('DRAFT', 'REJECTED', 'CANCELLED') then
+      perform app.violate_check('orders', 'orders_submitted_check');
+    end if;
   end if;
   if p_order.is_over_limit and p_order.released_at is null
     and p_order.routed_to_subdist_id is not null
   then
     perform app.violate_check('orders', 'orders_over_limit_route_check');
   end if;
-  if (p_order.released_at is null) <> (p_order.release_reason is null) then
+  if (p_order.released_at is null and p_order.release_reason is not null)
+    or (p_order.released_at is not null and p_order.release_reason is null)
+  then
     perform app.violate_check('orders', 'orders_release_check');
   end if;
-  if (p_order.erp_reference is null) <> (p_order.erp_acknowledged_at is null) then
+  if (p_order.erp_reference is null and p_order.erp_acknowledged_at is not null)
+    or (p_order.erp_reference is not null and p_order.erp_acknowledged_at is null)
+  then
     perform app.violate_check('orders', 'orders_erp_check');
   end if;
-  if (p_order.idempotency_key is null) <> (p_order.request_hash is null) then
+  if (p_order.idempotency_key is null and p_order.request_hash is not null)
+    or (p_order.idempotency_key is not null and p_order.request_hash is null)
+  then
     perform app.violate_check('orders', 'orders_idempotency_check');
   end if;
   if p_order.awaiting <> app.order_awaiting(
       p_order.status, p_order.routed_to_subdist_id, p_order.last_response_at)
-    or (p_order.awaiting in ('SUBDIST', 'HEADQUARTERS')) <> (p_order.awaiting_since is not null)
+    or (case
+      when p_order.awaiting in ('SUBDIST', 'HEADQUARTERS') then p_order.awaiting_since is null
+      else p_order.awaiting_since is not null
+    end)
   then
     perform app.violate_check('orders', 'orders_awaiting_check');
   end if;
@@ -4263,7 +4279,6 @@ CREATE FUNCTION app.describe_quote(p_partner app.partner_account, p_order app.pr
     LANGUAGE plpgsql STABLE
     AS $$
 declare
-  v_lines app.priced_lines := p_order.lines;
   v_over_limit_reason app.over_limit_reason;
 begin
   v_over_limit_reason := app.over_limit_reason(
@@ -4278,12 +4293,12 @@ begin
         'display_stock', coalesce(s.display_stock, 0)
       ) order by p.sku)
       from unnest(
-        v_lines.product_ids, v_lines.quantities, v_lines.list_prices, v_lines.unit_prices
+        p_order.product_ids, p_order.quantities, p_order.list_prices, p_order.unit_prices
       ) as l (product_id, quantity, list_price, unit_price)
       join app.products as p on p.id = l.product_id
       left join app.inventory as s on s.product_id = l.product_id
     ),
-    'subtotal', v_lines.subtotal,
+    'subtotal', p_order.subtotal,
     'discount_amount', p_order.discount_amount,
     'point_discount', p_order.point_discount,
     'grand_total', p_order.grand_total,
@@ -5739,7 +5754,7 @@ begin
     app.mask_row(r.target_type, app.changed_columns(r.old_row, r.new_row)),
     app.mask_row(r.target_type, app.changed_columns(r.new_row, r.old_row)),
     auth.forwarded_address(t.forwarded_for, x.proxies), t.created_at, t.actor_role, a.on_behalf_of,
-    t.request_id
+    left(t.request_id, 64)
   from taken as t
   cross join (select auth.trusted_proxies() as proxies) as x
   cross join lateral app.actor_of(t.claims, t.actor_role) as a
@@ -6110,6 +6125,15 @@ end $$;
 
 COMMENT ON FUNCTION app.handle_provider_notice(p_notice jsonb) IS 'Notifies headquarters of a fault of a template, the account or the number; returns the outcome';
 
+CREATE FUNCTION app.have_usual_form(p_items jsonb) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $_$
+  select p_items::text ~ '^\[(?:\{"sku": "[^"\\]*", "quantity": [1-9][0-9]{0,4}\}(?:, |\]$))+$'
+    and jsonb_array_length(p_items) <= app.max_items()
+$_$;
+
+COMMENT ON FUNCTION app.have_usual_form(p_items jsonb) IS 'True if the text of these items shows that nothing is wrong with them';
+
 CREATE FUNCTION app.headquarters() RETURNS uuid[]
     LANGUAGE plpgsql STABLE
     AS $$
@@ -6252,7 +6276,7 @@ $_$;
 
 COMMENT ON FUNCTION app.inbound_text(p_message jsonb) IS 'What a message of the provider says, as text: of media the caption and the name; null if empty';
 
-CREATE FUNCTION app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines) RETURNS void
+CREATE FUNCTION app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_order) RETURNS void
     LANGUAGE plpgsql
     AS $$
 begin
@@ -6267,7 +6291,7 @@ begin
     with ordinality as l (product_id, quantity, list_price, unit_price, number);
 end $$;
 
-COMMENT ON FUNCTION app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines) IS 'Inserts priced lines of an order, in product order';
+COMMENT ON FUNCTION app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_order) IS 'Inserts priced lines of an order, in product order';
 
 CREATE FUNCTION app.insert_payment(p_invoice_id uuid, p_kind text, p_amount numeric, p_payment_method text, p_reference_number text, p_notes text, p_paid_at timestamp with time zone, p_reverses_payment_id uuid) RETURNS uuid
     LANGUAGE plpgsql
@@ -7874,13 +7898,21 @@ end $$;
 
 COMMENT ON FUNCTION app.notify_status(p_order_id uuid, p_partner_id uuid, p_status app.order_status_enum, p_reason text) IS 'Notifies the partner of an order''s new status and its reason';
 
-CREATE FUNCTION app.notify_submission(p_order_id uuid, p_subdist_id uuid, p_over_limit_reason app.over_limit_reason) RETURNS void
+CREATE FUNCTION app.notify_unrouted(p_order_id uuid, p_reason text DEFAULT NULL::text) RETURNS void
     LANGUAGE plpgsql
     AS $$
 begin
-  if p_subdist_id is not null then
-    perform app.enqueue_message('order_routed', 'SUBDIST', p_subdist_id, p_order_id);
-  elsif p_over_limit_reason is not null then
+  perform app.notify_headquarters('order_unrouted', p_order_id, jsonb_build_object(
+    'reason', coalesce(p_reason, 'tidak ada sub-distributor aktif di wilayahnya')));
+end $$;
+
+COMMENT ON FUNCTION app.notify_unrouted(p_order_id uuid, p_reason text) IS 'Notifies headquarters of an order without a sub-distributor, and why it has none';
+
+CREATE FUNCTION app.notify_unserved(p_order_id uuid, p_over_limit_reason app.over_limit_reason) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if p_over_limit_reason is not null then
     perform app.notify_headquarters('order_over_limit', p_order_id, jsonb_build_object(
       'reason', case p_over_limit_reason
         when 'OVERDUE' then 'ada tagihan yang terlalu lama lewat jatuh tempo'
@@ -7891,17 +7923,7 @@ begin
   end if;
 end $$;
 
-COMMENT ON FUNCTION app.notify_submission(p_order_id uuid, p_subdist_id uuid, p_over_limit_reason app.over_limit_reason) IS 'Notifies the sub-distributor of a submitted order, or headquarters if it was not routed';
-
-CREATE FUNCTION app.notify_unrouted(p_order_id uuid, p_reason text DEFAULT NULL::text) RETURNS void
-    LANGUAGE plpgsql
-    AS $$
-begin
-  perform app.notify_headquarters('order_unrouted', p_order_id, jsonb_build_object(
-    'reason', coalesce(p_reason, 'tidak ada sub-distributor aktif di wilayahnya')));
-end $$;
-
-COMMENT ON FUNCTION app.notify_unrouted(p_order_id uuid, p_reason text) IS 'Notifies headquarters of an order without a sub-distributor, and why it has none';
+COMMENT ON FUNCTION app.notify_unserved(p_order_id uuid, p_over_limit_reason app.over_limit_reason) IS 'Notifies headquarters of a submitted order that was routed to no sub-distributor, and why';
 
 CREATE FUNCTION app.oldest_due_date(p_partner_id uuid) RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE
@@ -8311,10 +8333,7 @@ CREATE FUNCTION app.place_order(p_partner app.partner_account, p_draft_id uuid, 
     LANGUAGE plpgsql
     AS $$
 declare
-  v_order_id uuid := p_draft_id;
-  v_from app.order_status_enum := case
-    when p_draft_id is not null then 'DRAFT'::app.order_status_enum
-  end;
+  v_order_id uuid;
   v_order app.priced_order;
   v_over_limit_reason app.over_limit_reason;
   v_subdist_id uuid;
@@ -8337,21 +8356,21 @@ begin
       idempotency_key, request_hash, rules_applied, due_days
     ) values (
       p_partner.id, p_partner.acting_agent_id, app.submission_type(p_partner.acting_agent_id),
-      'SUBMITTED', (v_order.lines).subtotal, v_order.discount_amount, v_order.point_discount,
+      'SUBMITTED', v_order.subtotal, v_order.discount_amount, v_order.point_discount,
       v_order.grand_total, v_order.points_promised, coalesce(p_points, 0),
       v_order.is_eligible_for_points, p_notes, v_over_limit_reason is not null,
       v_over_limit_reason, now(), v_subdist_id, case when v_subdist_id is not null then now() end,
       case when v_subdist_id is null then 'HEADQUARTERS'::app.awaiting_enum else 'SUBDIST' end,
       now(), p_key, p_hash, v_order.rules_applied, v_order.due_days
     ) returning id into v_order_id;
-    perform app.insert_lines(v_order_id, p_partner.id, v_order.lines);
+    perform app.insert_lines(v_order_id, p_partner.id, v_order);
   else
     -- The prices at submission count, not those at the time of the draft.
-    perform app.reprice_lines(p_draft_id, v_order.lines);
+    perform app.reprice_lines(p_draft_id, v_order);
     update app.orders as o set
       agent_id = p_partner.acting_agent_id,
       submission_type = app.submission_type(p_partner.acting_agent_id),
-      status = 'SUBMITTED', subtotal = (v_order.lines).subtotal,
+      status = 'SUBMITTED', subtotal = v_order.subtotal,
       discount_amount = v_order.discount_amount, point_discount = v_order.point_discount,
       grand_total = v_order.grand_total, points_earned = v_order.points_promised,
       points_used = coalesce(p_points, 0), is_eligible_for_points = v_order.is_eligible_for_points,
@@ -8360,18 +8379,24 @@ begin
       routed_at = case when v_subdist_id is not null then now() end,
       idempotency_key = p_key, request_hash = p_hash, rules_applied = v_order.rules_applied,
       due_days = v_order.due_days
-    where o.id = p_draft_id;
+    where o.id = p_draft_id
+    returning o.id into strict v_order_id;
   end if;
 
-  perform app.reserve_stock((v_order.lines).product_ids, (v_order.lines).quantities);
+  perform app.reserve_stock(v_order.product_ids, v_order.quantities);
   perform app.use_credit(p_partner.id, v_order.grand_total);
   if p_points > 0 then
     perform app.spend_points(p_partner.id, v_order_id, p_points);
   end if;
   perform app.record_event(
-    v_order_id, p_partner.id, 'STATUS', v_from, 'SUBMITTED', null,
+    v_order_id, p_partner.id, 'STATUS',
+    case when p_draft_id is not null then 'DRAFT'::app.order_status_enum end, 'SUBMITTED', null,
     coalesce(p_partner.acting_agent_id, p_partner.id));
-  perform app.notify_submission(v_order_id, v_subdist_id, v_over_limit_reason);
+  if v_subdist_id is not null then
+    perform app.enqueue_message('order_routed', 'SUBDIST', v_subdist_id, v_order_id);
+  else
+    perform app.notify_unserved(v_order_id, v_over_limit_reason);
+  end if;
   if p_partner.acting_agent_id is not null then
     perform app.notify_impersonation('ORDER', p_partner.id, v_order_id);
   end if;
@@ -8491,11 +8516,14 @@ CREATE FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_max_lines
 declare
   v_lines app.priced_lines;
 begin
-  perform app.check_items(p_items);
+  if app.have_usual_form(p_items) is not true then
+    perform app.check_each_item(p_items);
+  end if;
   -- Sub-queries that return one row each, so that the planner looks up every product and price by
   -- its index, whatever the statistics and random_page_cost.
   select
-    array_agg(w.product_id), array_agg(w.quantity), array_agg(w.price), array_agg(w.unit_price),
+    array_agg(w.product_id), array_agg(w.quantity::int), array_agg(w.price),
+    array_agg(w.unit_price),
     sum(w.quantity * w.price), sum(w.quantity * w.unit_price)
   into v_lines
   from (
@@ -8506,11 +8534,12 @@ begin
         else coalesce(t.price, i.base_price)
       end as unit_price
     from (
-      select p.id as product_id, p.base_price, sum(r.quantity)::int as quantity
-      from jsonb_to_recordset(p_items) as r (sku text, quantity numeric)
+      select
+        p.id as product_id, p.base_price, sum((r.item -> 'quantity')::int)::numeric as quantity
+      from jsonb_array_elements(p_items) as r (item)
       left join lateral (
         select q.id, q.base_price from app.products as q
-        where q.sku = r.sku and q.is_active limit 1
+        where q.sku = r.item ->> 'sku' and q.is_active limit 1
       ) as p on true
       group by p.id, p.base_price
     ) as i
@@ -8556,38 +8585,32 @@ CREATE FUNCTION app.price_order(p_items jsonb, p_points integer, p_partner app.p
     LANGUAGE plpgsql STABLE
     AS $$
 declare
-  v_order app.priced_order;
-  v_max_lines int;
-  v_point_value numeric;
-  v_threshold numeric;
-  v_multiplier numeric;
-  v_rupiah_per_point numeric;
+  v_rules app.order_rules;
+  v_lines app.priced_lines;
+  v_point_discount numeric := 0;
+  v_grand_total numeric;
 begin
   -- One row, so that the promise, the point discount and the pinned rules come from the same
   -- configs, even while headquarters changes them.
-  select
-    r.max_lines, r.point_value_rupiah, r.minimum_threshold, r.point_multiplier, r.rupiah_per_point,
-    r.over_limit_policy, r.max_overdue_days, r.due_days, r.snapshot
-  into strict
-    v_max_lines, v_point_value, v_threshold, v_multiplier, v_rupiah_per_point,
-    v_order.over_limit_policy, v_order.max_overdue_days, v_order.due_days, v_order.rules_applied
-  from app.order_rules as r where r.tier = p_partner.tier;
-  v_order.lines := app.price_lines(p_items, p_partner.tier, v_max_lines);
-  v_order.discount_amount := (v_order.lines).subtotal - (v_order.lines).line_total;
-  v_order.point_discount := 0;
+  select * into strict v_rules from app.order_rules as r where r.tier = p_partner.tier;
+  v_lines := app.price_lines(p_items, p_partner.tier, v_rules.max_lines);
   if p_points <> 0 then
-    v_order.point_discount := app.point_discount(
-      p_points, p_partner.point_balance, (v_order.lines).line_total, v_point_value);
+    v_point_discount := app.point_discount(
+      p_points, p_partner.point_balance, v_lines.line_total, v_rules.point_value_rupiah);
   end if;
-  v_order.grand_total := (v_order.lines).line_total - v_order.point_discount;
-  v_order.is_eligible_for_points := v_order.grand_total >= v_threshold;
-  -- Multiplies before it divides: 500,000 / 15,000 x 1.2 are 40 points, not 39.999... rounded down.
-  v_order.points_promised := case
-    when v_order.is_eligible_for_points then least(floor(
-      v_order.grand_total * v_multiplier / v_rupiah_per_point), app.max_points())
-    else 0
-  end;
-  return v_order;
+  v_grand_total := v_lines.line_total - v_point_discount;
+  return row(
+    v_lines.product_ids, v_lines.quantities, v_lines.list_prices, v_lines.unit_prices,
+    v_lines.subtotal, v_lines.subtotal - v_lines.line_total, v_point_discount, v_grand_total,
+    v_grand_total >= v_rules.minimum_threshold,
+    -- Multiplies before it divides: 500,000 / 15,000 x 1.2 are 40 points, not 39.999...
+    case
+      when v_grand_total >= v_rules.minimum_threshold then least(floor(
+        v_grand_total * v_rules.point_multiplier / v_rules.rupiah_per_point), app.max_points())
+      else 0
+    end,
+    v_rules.over_limit_policy, v_rules.max_overdue_days, v_rules.due_days, v_rules.snapshot
+  )::app.priced_order;
 end $$;
 
 COMMENT ON FUNCTION app.price_order(p_items jsonb, p_points integer, p_partner app.partner_account) IS 'What an order costs and promises now, with the rules that decide it; raises the errors of price_lines and point_discount';
@@ -9480,7 +9503,7 @@ CREATE FUNCTION app.report_text(p_text text) RETURNS text
 
 COMMENT ON FUNCTION app.report_text(p_text text) IS 'The text as one line of at most 1000 characters; null if it is blank';
 
-CREATE FUNCTION app.reprice_lines(p_order_id uuid, p_lines app.priced_lines) RETURNS void
+CREATE FUNCTION app.reprice_lines(p_order_id uuid, p_lines app.priced_order) RETURNS void
     LANGUAGE plpgsql
     AS $$
 begin
@@ -9493,7 +9516,7 @@ begin
     and (i.list_price, i.unit_price) is distinct from (l.list_price, l.unit_price);
 end $$;
 
-COMMENT ON FUNCTION app.reprice_lines(p_order_id uuid, p_lines app.priced_lines) IS 'Writes the prices of a draft''s lines that have changed since it was saved';
+COMMENT ON FUNCTION app.reprice_lines(p_order_id uuid, p_lines app.priced_order) IS 'Writes the prices of a draft''s lines that have changed since it was saved';
 
 CREATE FUNCTION app.request_hash(p_request jsonb) RETURNS bytea
     LANGUAGE sql STABLE
@@ -9935,9 +9958,9 @@ begin
     partner_id, agent_id, submission_type, subtotal, discount_amount, grand_total, notes
   ) values (
     v_partner.id, v_partner.acting_agent_id, app.submission_type(v_partner.acting_agent_id),
-    (v_order.lines).subtotal, v_order.discount_amount, v_order.grand_total, v_notes
+    v_order.subtotal, v_order.discount_amount, v_order.grand_total, v_notes
   ) returning id into v_order_id;
-  perform app.insert_lines(v_order_id, v_partner.id, v_order.lines);
+  perform app.insert_lines(v_order_id, v_partner.id, v_order);
 
   perform app.record_event(v_order_id, v_partner.id, 'STATUS', null, 'DRAFT');
   if v_partner.acting_agent_id is not null then
@@ -11695,11 +11718,11 @@ begin
 
   delete from app.order_items as i
   where i.order_id = p_order_id and i.partner_id = v_partner.id;
-  perform app.insert_lines(p_order_id, v_partner.id, v_order.lines);
+  perform app.insert_lines(p_order_id, v_partner.id, v_order);
   update app.orders as o set
     agent_id = v_partner.acting_agent_id,
     submission_type = app.submission_type(v_partner.acting_agent_id),
-    subtotal = (v_order.lines).subtotal, discount_amount = v_order.discount_amount,
+    subtotal = v_order.subtotal, discount_amount = v_order.discount_amount,
     grand_total = v_order.grand_total, notes = v_notes
   where o.id = p_order_id;
   if v_partner.acting_agent_id is not null then
@@ -15283,17 +15306,17 @@ COMMENT ON VIEW app.account_bookings IS 'Every booking on the account of a partn
 
 CREATE TABLE app.audit_buffer (
     id bigint NOT NULL,
-    target_type character varying(63) NOT NULL,
-    action character varying(10) NOT NULL,
+    target_type text NOT NULL,
+    action text NOT NULL,
     old_rows json,
     new_rows json,
     order_rows app.orders[],
     line_rows app.order_items[],
     claims json,
-    actor_role character varying(63) NOT NULL,
-    forwarded_for character varying(300),
+    actor_role text NOT NULL,
+    forwarded_for text,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    request_id character varying(64) DEFAULT NULLIF(current_setting('hub.request_id'::text, true), ''::text)
+    request_id text DEFAULT NULLIF(current_setting('hub.request_id'::text, true), ''::text)
 )
 WITH (toast_tuple_target='8160');
 
@@ -15547,7 +15570,7 @@ CREATE VIEW app.consistency_audit_trail AS
             ((r."row" ->> 'id'::text))::uuid AS target_id,
             b.action,
                 CASE
-                    WHEN ((b.action)::text <> 'DELETE'::text) THEN r."row"
+                    WHEN (b.action <> 'DELETE'::text) THEN r."row"
                     ELSE NULL::jsonb
                 END AS new_value,
             b.created_at
@@ -15556,7 +15579,7 @@ CREATE VIEW app.consistency_audit_trail AS
                     c."row"
                    FROM jsonb_array_elements((COALESCE(b.new_rows, b.old_rows))::jsonb) c("row")
                 UNION ALL
-                 SELECT 'orders'::character varying AS target_type,
+                 SELECT 'orders'::text AS target_type,
                     to_jsonb(o.*) AS "row"
                    FROM unnest(b.order_rows) o(id, order_number, partner_id, agent_id, routed_to_subdist_id, status, submission_type, subtotal, discount_amount, point_discount, grand_total, points_earned, points_used, is_eligible_for_points, notes, is_over_limit, submitted_at, routed_at, last_response_at, sla_reminder_sent, sla_escalated, approved_at, completed_at, created_at, updated_at, shipped_at, closed_at, status_reason, released_at, released_by, release_reason, erp_reference, erp_acknowledged_at, idempotency_key, request_hash, rules_applied, over_limit_reason, due_days, sla_manager_notified, awaiting, awaiting_since)
                 UNION ALL
@@ -18921,6 +18944,8 @@ REVOKE ALL ON FUNCTION app.handle_inbound_status(p_status jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.handle_provider_notice(p_notice jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.have_usual_form(p_items jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.headquarters() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.headquarters_due_at(p_since timestamp with time zone) FROM PUBLIC;
@@ -18936,7 +18961,7 @@ REVOKE ALL ON FUNCTION app.inbound_sender(p_message jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.inbound_text(p_message jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.insert_lines(p_order_id uuid, p_partner_id uuid, p_lines app.priced_order) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.insert_payment(p_invoice_id uuid, p_kind text, p_amount numeric, p_payment_method text, p_reference_number text, p_notes text, p_paid_at timestamp with time zone, p_reverses_payment_id uuid) FROM PUBLIC;
 
@@ -19074,9 +19099,9 @@ REVOKE ALL ON FUNCTION app.notify_refund_due(p_invoice_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.notify_status(p_order_id uuid, p_partner_id uuid, p_status app.order_status_enum, p_reason text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.notify_submission(p_order_id uuid, p_subdist_id uuid, p_over_limit_reason app.over_limit_reason) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION app.notify_unrouted(p_order_id uuid, p_reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.notify_unserved(p_order_id uuid, p_over_limit_reason app.over_limit_reason) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.oldest_due_date(p_partner_id uuid) FROM PUBLIC;
 
@@ -19237,7 +19262,7 @@ REVOKE ALL ON FUNCTION app.report_payments_taken_back(p_stream text, p_keys text
 
 REVOKE ALL ON FUNCTION app.report_text(p_text text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.reprice_lines(p_order_id uuid, p_lines app.priced_lines) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.reprice_lines(p_order_id uuid, p_lines app.priced_order) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.request_hash(p_request jsonb) FROM PUBLIC;
 

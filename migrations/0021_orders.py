@@ -7,6 +7,6 @@ __depends__ = {"0016_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="d3394e58afb3418f2e2dd553e13f842871ef83ec201777ffe137e992817a4b68",
+        sha256="1f21e5e2160083880e4ba100e989dab37c72d70ea64d4054925ceddff675ead6",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0021_orders"}
 steps = [
     schema_file(
         "22_pricing.sql",
-        sha256="09e0f4111bfed4946b7e47e743e1dc9e9b7c14b09fd70cff9277a7edb088c311",
+        sha256="161872c585f806a927d1d53faba8d939b7e4100fc3f0e9e58b239ce7cbcb0769",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0031_loyalty"}
 steps = [
     schema_file(
         "32_audit.sql",
-        sha256="aa86c4dcb10491548369d2f47974698a81ab5626abec2d89492c18cfa83a73db",
+        sha256="11cb3b3b5979e65f0fd190070444db3210c4a7f9c9ffb1d135a71c1b02e84da9",
     ),
 ]

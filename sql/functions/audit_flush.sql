@@ -86,7 +86,7 @@ begin
     app.mask_row(r.target_type, app.changed_columns(r.old_row, r.new_row)),
     app.mask_row(r.target_type, app.changed_columns(r.new_row, r.old_row)),
     auth.forwarded_address(t.forwarded_for, x.proxies), t.created_at, t.actor_role, a.on_behalf_of,
-    t.request_id
+    left(t.request_id, 64)
   from taken as t
   cross join (select auth.trusted_proxies() as proxies) as x
   cross join lateral app.actor_of(t.claims, t.actor_role) as a

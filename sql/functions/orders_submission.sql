@@ -31,38 +31,32 @@ create function app.price_order(p_items jsonb, p_points int, p_partner app.partn
 returns app.priced_order language plpgsql stable
 as $$
 declare
-  v_order app.priced_order;
-  v_max_lines int;
-  v_point_value numeric;
-  v_threshold numeric;
-  v_multiplier numeric;
-  v_rupiah_per_point numeric;
+  v_rules app.order_rules;
+  v_lines app.priced_lines;
+  v_point_discount numeric := 0;
+  v_grand_total numeric;
 begin
   -- One row, so that the promise, the point discount and the pinned rules come from the same
   -- configs, even while headquarters changes them.
-  select
-    r.max_lines, r.point_value_rupiah, r.minimum_threshold, r.point_multiplier, r.rupiah_per_point,
-    r.over_limit_policy, r.max_overdue_days, r.due_days, r.snapshot
-  into strict
-    v_max_lines, v_point_value, v_threshold, v_multiplier, v_rupiah_per_point,
-    v_order.over_limit_policy, v_order.max_overdue_days, v_order.due_days, v_order.rules_applied
-  from app.order_rules as r where r.tier = p_partner.tier;
-  v_order.lines := app.price_lines(p_items, p_partner.tier, v_max_lines);
-  v_order.discount_amount := (v_order.lines).subtotal - (v_order.lines).line_total;
-  v_order.point_discount := 0;
+  select * into strict v_rules from app.order_rules as r where r.tier = p_partner.tier;
+  v_lines := app.price_lines(p_items, p_partner.tier, v_rules.max_lines);
   if p_points <> 0 then
-    v_order.point_discount := app.point_discount(
-      p_points, p_partner.point_balance, (v_order.lines).line_total, v_point_value);
+    v_point_discount := app.point_discount(
+      p_points, p_partner.point_balance, v_lines.line_total, v_rules.point_value_rupiah);
   end if;
-  v_order.grand_total := (v_order.lines).line_total - v_order.point_discount;
-  v_order.is_eligible_for_points := v_order.grand_total >= v_threshold;
-  -- Multiplies before it divides: 500,000 / 15,000 x 1.2 are 40 points, not 39.999... rounded down.
-  v_order.points_promised := case
-    when v_order.is_eligible_for_points then least(floor(
-      v_order.grand_total * v_multiplier / v_rupiah_per_point), app.max_points())
-    else 0
-  end;
-  return v_order;
+  v_grand_total := v_lines.line_total - v_point_discount;
+  return row(
+    v_lines.product_ids, v_lines.quantities, v_lines.list_prices, v_lines.unit_prices,
+    v_lines.subtotal, v_lines.subtotal - v_lines.line_total, v_point_discount, v_grand_total,
+    v_grand_total >= v_rules.minimum_threshold,
+    -- Multiplies before it divides: 500,000 / 15,000 x 1.2 are 40 points, not 39.999...
+    case
+      when v_grand_total >= v_rules.minimum_threshold then least(floor(
+        v_grand_total * v_rules.point_multiplier / v_rules.rupiah_per_point), app.max_points())
+      else 0
+    end,
+    v_rules.over_limit_policy, v_rules.max_overdue_days, v_rules.due_days, v_rules.snapshot
+  )::app.priced_order;
 end $$;
 comment on function app.price_order(jsonb, int, app.partner_account) is
   'What an order costs and promises now, with the rules that decide it; raises the errors of '
@@ -71,7 +65,7 @@ comment on function app.price_order(jsonb, int, app.partner_account) is
 -- A line's id is that of its order with the line's number in the last two bytes: still a UUIDv7,
 -- without a random number for each line.
 create function app.insert_lines(
-  p_order_id uuid, p_partner_id uuid, p_lines app.priced_lines
+  p_order_id uuid, p_partner_id uuid, p_lines app.priced_order
 )
 returns void language plpgsql volatile
 as $$
@@ -86,7 +80,7 @@ begin
   from unnest(p_lines.product_ids, p_lines.quantities, p_lines.list_prices, p_lines.unit_prices)
     with ordinality as l (product_id, quantity, list_price, unit_price, number);
 end $$;
-comment on function app.insert_lines(uuid, uuid, app.priced_lines) is
+comment on function app.insert_lines(uuid, uuid, app.priced_order) is
   'Inserts priced lines of an order, in product order';
 
 create function app.submission_type(p_agent_id uuid)
@@ -100,7 +94,7 @@ $$;
 comment on function app.submission_type(uuid) is
   'AGENT_ASSISTED for orders that an agent places in shadow mode';
 
-create function app.reprice_lines(p_order_id uuid, p_lines app.priced_lines)
+create function app.reprice_lines(p_order_id uuid, p_lines app.priced_order)
 returns void language plpgsql volatile
 as $$
 begin
@@ -112,18 +106,16 @@ begin
   where i.order_id = p_order_id and i.product_id = l.product_id
     and (i.list_price, i.unit_price) is distinct from (l.list_price, l.unit_price);
 end $$;
-comment on function app.reprice_lines(uuid, app.priced_lines) is
+comment on function app.reprice_lines(uuid, app.priced_order) is
   'Writes the prices of a draft''s lines that have changed since it was saved';
 
-create function app.notify_submission(
-  p_order_id uuid, p_subdist_id uuid, p_over_limit_reason app.over_limit_reason
+create function app.notify_unserved(
+  p_order_id uuid, p_over_limit_reason app.over_limit_reason
 )
 returns void language plpgsql volatile
 as $$
 begin
-  if p_subdist_id is not null then
-    perform app.enqueue_message('order_routed', 'SUBDIST', p_subdist_id, p_order_id);
-  elsif p_over_limit_reason is not null then
+  if p_over_limit_reason is not null then
     perform app.notify_headquarters('order_over_limit', p_order_id, jsonb_build_object(
       'reason', case p_over_limit_reason
         when 'OVERDUE' then 'ada tagihan yang terlalu lama lewat jatuh tempo'
@@ -133,8 +125,8 @@ begin
     perform app.notify_unrouted(p_order_id);
   end if;
 end $$;
-comment on function app.notify_submission(uuid, uuid, app.over_limit_reason) is
-  'Notifies the sub-distributor of a submitted order, or headquarters if it was not routed';
+comment on function app.notify_unserved(uuid, app.over_limit_reason) is
+  'Notifies headquarters of a submitted order that was routed to no sub-distributor, and why';
 
 create function app.draft_items(p_order_id uuid) returns jsonb language plpgsql stable
 as $$
@@ -156,10 +148,7 @@ create function app.place_order(
 returns uuid language plpgsql volatile
 as $$
 declare
-  v_order_id uuid := p_draft_id;
-  v_from app.order_status_enum := case
-    when p_draft_id is not null then 'DRAFT'::app.order_status_enum
-  end;
+  v_order_id uuid;
   v_order app.priced_order;
   v_over_limit_reason app.over_limit_reason;
   v_subdist_id uuid;
@@ -182,21 +171,21 @@ begin
       idempotency_key, request_hash, rules_applied, due_days
     ) values (
       p_partner.id, p_partner.acting_agent_id, app.submission_type(p_partner.acting_agent_id),
-      'SUBMITTED', (v_order.lines).subtotal, v_order.discount_amount, v_order.point_discount,
+      'SUBMITTED', v_order.subtotal, v_order.discount_amount, v_order.point_discount,
       v_order.grand_total, v_order.points_promised, coalesce(p_points, 0),
       v_order.is_eligible_for_points, p_notes, v_over_limit_reason is not null,
       v_over_limit_reason, now(), v_subdist_id, case when v_subdist_id is not null then now() end,
       case when v_subdist_id is null then 'HEADQUARTERS'::app.awaiting_enum else 'SUBDIST' end,
       now(), p_key, p_hash, v_order.rules_applied, v_order.due_days
     ) returning id into v_order_id;
-    perform app.insert_lines(v_order_id, p_partner.id, v_order.lines);
+    perform app.insert_lines(v_order_id, p_partner.id, v_order);
   else
     -- The prices at submission count, not those at the time of the draft.
-    perform app.reprice_lines(p_draft_id, v_order.lines);
+    perform app.reprice_lines(p_draft_id, v_order);
     update app.orders as o set
       agent_id = p_partner.acting_agent_id,
       submission_type = app.submission_type(p_partner.acting_agent_id),
-      status = 'SUBMITTED', subtotal = (v_order.lines).subtotal,
+      status = 'SUBMITTED', subtotal = v_order.subtotal,
       discount_amount = v_order.discount_amount, point_discount = v_order.point_discount,
       grand_total = v_order.grand_total, points_earned = v_order.points_promised,
       points_used = coalesce(p_points, 0), is_eligible_for_points = v_order.is_eligible_for_points,
@@ -205,18 +194,24 @@ begin
       routed_at = case when v_subdist_id is not null then now() end,
       idempotency_key = p_key, request_hash = p_hash, rules_applied = v_order.rules_applied,
       due_days = v_order.due_days
-    where o.id = p_draft_id;
+    where o.id = p_draft_id
+    returning o.id into strict v_order_id;
   end if;
 
-  perform app.reserve_stock((v_order.lines).product_ids, (v_order.lines).quantities);
+  perform app.reserve_stock(v_order.product_ids, v_order.quantities);
   perform app.use_credit(p_partner.id, v_order.grand_total);
   if p_points > 0 then
     perform app.spend_points(p_partner.id, v_order_id, p_points);
   end if;
   perform app.record_event(
-    v_order_id, p_partner.id, 'STATUS', v_from, 'SUBMITTED', null,
+    v_order_id, p_partner.id, 'STATUS',
+    case when p_draft_id is not null then 'DRAFT'::app.order_status_enum end, 'SUBMITTED', null,
     coalesce(p_partner.acting_agent_id, p_partner.id));
-  perform app.notify_submission(v_order_id, v_subdist_id, v_over_limit_reason);
+  if v_subdist_id is not null then
+    perform app.enqueue_message('order_routed', 'SUBDIST', v_subdist_id, v_order_id);
+  else
+    perform app.notify_unserved(v_order_id, v_over_limit_reason);
+  end if;
   if p_partner.acting_agent_id is not null then
     perform app.notify_impersonation('ORDER', p_partner.id, v_order_id);
   end if;
@@ -334,9 +329,9 @@ begin
     partner_id, agent_id, submission_type, subtotal, discount_amount, grand_total, notes
   ) values (
     v_partner.id, v_partner.acting_agent_id, app.submission_type(v_partner.acting_agent_id),
-    (v_order.lines).subtotal, v_order.discount_amount, v_order.grand_total, v_notes
+    v_order.subtotal, v_order.discount_amount, v_order.grand_total, v_notes
   ) returning id into v_order_id;
-  perform app.insert_lines(v_order_id, v_partner.id, v_order.lines);
+  perform app.insert_lines(v_order_id, v_partner.id, v_order);
 
   perform app.record_event(v_order_id, v_partner.id, 'STATUS', null, 'DRAFT');
   if v_partner.acting_agent_id is not null then
@@ -372,11 +367,11 @@ begin
 
   delete from app.order_items as i
   where i.order_id = p_order_id and i.partner_id = v_partner.id;
-  perform app.insert_lines(p_order_id, v_partner.id, v_order.lines);
+  perform app.insert_lines(p_order_id, v_partner.id, v_order);
   update app.orders as o set
     agent_id = v_partner.acting_agent_id,
     submission_type = app.submission_type(v_partner.acting_agent_id),
-    subtotal = (v_order.lines).subtotal, discount_amount = v_order.discount_amount,
+    subtotal = v_order.subtotal, discount_amount = v_order.discount_amount,
     grand_total = v_order.grand_total, notes = v_notes
   where o.id = p_order_id;
   if v_partner.acting_agent_id is not null then
@@ -393,7 +388,6 @@ create function app.describe_quote(
 returns json language plpgsql stable
 as $$
 declare
-  v_lines app.priced_lines := p_order.lines;
   v_over_limit_reason app.over_limit_reason;
 begin
   v_over_limit_reason := app.over_limit_reason(
@@ -408,12 +402,12 @@ begin
         'display_stock', coalesce(s.display_stock, 0)
       ) order by p.sku)
       from unnest(
-        v_lines.product_ids, v_lines.quantities, v_lines.list_prices, v_lines.unit_prices
+        p_order.product_ids, p_order.quantities, p_order.list_prices, p_order.unit_prices
       ) as l (product_id, quantity, list_price, unit_price)
       join app.products as p on p.id = l.product_id
       left join app.inventory as s on s.product_id = l.product_id
     ),
-    'subtotal', v_lines.subtotal,
+    'subtotal', p_order.subtotal,
     'discount_amount', p_order.discount_amount,
     'point_discount', p_order.point_discount,
     'grand_total', p_order.grand_total,

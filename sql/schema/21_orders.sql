@@ -6,7 +6,7 @@ create sequence app.order_number_seq maxvalue 999999 cycle;
 -- day with more than a million orders; the unique constraint refuses it then.
 create function app.next_order_number() returns varchar language sql volatile
 as $$
-  select 'ORD-' || to_char(now() at time zone 'Asia/Jakarta', 'YYMMDD') || '-'
+  select to_char(now() at time zone 'Asia/Jakarta', '"ORD-"YYMMDD"-"')
     || lpad(nextval('app.order_number_seq')::text, 6, '0')
 $$;
 comment on function app.next_order_number() is
@@ -90,6 +90,8 @@ comment on function app.order_awaiting(app.order_status_enum, uuid, timestamptz)
 
 -- One check for what concerns several columns, for the same reason: each would be parsed again by
 -- every statement. It raises what a check of the table would raise, under the rule's own name.
+-- Tests for null instead of comparisons of two of them: each operator of an expression is looked up
+-- in each transaction, with the right to call it, and a test for null is none.
 create function app.check_order(p_order app.orders) returns boolean language plpgsql immutable
 as $$
 begin
@@ -98,32 +100,47 @@ begin
   then
     perform app.violate_check('orders', 'orders_total_parts_check');
   end if;
-  if (p_order.submission_type = 'AGENT_ASSISTED') <> (p_order.agent_id is not null) then
+  if (case p_order.submission_type
+    when 'AGENT_ASSISTED' then p_order.agent_id is null else p_order.agent_id is not null
+  end) then
     perform app.violate_check('orders', 'orders_submission_check');
   end if;
-  if (p_order.routed_to_subdist_id is null) <> (p_order.routed_at is null) then
+  if (p_order.routed_to_subdist_id is null and p_order.routed_at is not null)
+    or (p_order.routed_to_subdist_id is not null and p_order.routed_at is null)
+  then
     perform app.violate_check('orders', 'orders_clock_check');
   end if;
-  if p_order.status not in ('DRAFT', 'REJECTED', 'CANCELLED') and p_order.submitted_at is null then
-    perform app.violate_check('orders', 'orders_submitted_check');
+  if p_order.submitted_at is null then
+    if p_order.status not in ('DRAFT', 'REJECTED', 'CANCELLED') then
+      perform app.violate_check('orders', 'orders_submitted_check');
+    end if;
   end if;
   if p_order.is_over_limit and p_order.released_at is null
     and p_order.routed_to_subdist_id is not null
   then
     perform app.violate_check('orders', 'orders_over_limit_route_check');
   end if;
-  if (p_order.released_at is null) <> (p_order.release_reason is null) then
+  if (p_order.released_at is null and p_order.release_reason is not null)
+    or (p_order.released_at is not null and p_order.release_reason is null)
+  then
     perform app.violate_check('orders', 'orders_release_check');
   end if;
-  if (p_order.erp_reference is null) <> (p_order.erp_acknowledged_at is null) then
+  if (p_order.erp_reference is null and p_order.erp_acknowledged_at is not null)
+    or (p_order.erp_reference is not null and p_order.erp_acknowledged_at is null)
+  then
     perform app.violate_check('orders', 'orders_erp_check');
   end if;
-  if (p_order.idempotency_key is null) <> (p_order.request_hash is null) then
+  if (p_order.idempotency_key is null and p_order.request_hash is not null)
+    or (p_order.idempotency_key is not null and p_order.request_hash is null)
+  then
     perform app.violate_check('orders', 'orders_idempotency_check');
   end if;
   if p_order.awaiting <> app.order_awaiting(
       p_order.status, p_order.routed_to_subdist_id, p_order.last_response_at)
-    or (p_order.awaiting in ('SUBDIST', 'HEADQUARTERS')) <> (p_order.awaiting_since is not null)
+    or (case
+      when p_order.awaiting in ('SUBDIST', 'HEADQUARTERS') then p_order.awaiting_since is null
+      else p_order.awaiting_since is not null
+    end)
   then
     perform app.violate_check('orders', 'orders_awaiting_check');
   end if;

@@ -54,7 +54,11 @@ comment on type app.priced_lines is
   'Lines of an order with the prices in force, as parallel arrays, and their sums in IDR';
 
 create type app.priced_order as (
-  lines app.priced_lines,
+  product_ids uuid[],
+  quantities int[],
+  list_prices numeric[],
+  unit_prices numeric[],
+  subtotal numeric,
   discount_amount numeric,
   point_discount numeric,
   grand_total numeric,
@@ -66,4 +70,5 @@ create type app.priced_order as (
   rules_applied jsonb
 );
 comment on type app.priced_order is
-  'What an order costs (IDR) and promises (points), with the rules that decide it';
+  'The lines of an order as in priced_lines, what it costs (IDR) and promises (points), and the '
+  'rules that decide it. Flat: each access to a composite in a composite takes it apart again';

@@ -49,8 +49,9 @@ comment on column app.audit_logs.on_behalf_of is 'Partner for whom an agent acte
 -- One row per statement: narrow to write, expanded into audit_logs later. A submission is one row.
 create table app.audit_buffer (
   id bigint generated always as identity primary key,
-  target_type varchar(63) not null,
-  action varchar(10) not null,
+  -- text without a limit: what the buffer moves to has limits, and each one is a function call
+  target_type text not null,
+  action text not null,
   -- json, not jsonb: stored as it is, parsed by the job that moves it on
   old_rows json,
   new_rows json,
@@ -58,11 +59,11 @@ create table app.audit_buffer (
   order_rows app.orders[],
   line_rows app.order_items[],
   claims json,
-  actor_role varchar(63) not null,
+  actor_role text not null,
   -- as received: the address in it is found by the job that moves the row on
-  forwarded_for varchar(300),
+  forwarded_for text,
   created_at timestamptz not null default clock_timestamp(),
-  request_id varchar(64) default nullif(current_setting('hub.request_id', true), '')
+  request_id text default nullif(current_setting('hub.request_id', true), '')
 )
 -- Rows live for a minute: compressing them costs more than the space that it saves.
 with (toast_tuple_target = 8160);
