@@ -78,14 +78,37 @@ def person(browser: Browser, site: Site, viewport: dict[str, int]) -> Iterator[P
 
 def axe_findings(page: Page) -> list[str]:
     """What axe-core finds on a page, one line for each rule and element."""
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run().then(result => result.violations)")
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text())
+    # Passed rules and the selectors of elements are not reported.
+    found = page.evaluate(
+        "axe.run({resultTypes: ['violations'], selectors: false}).then(result => result.violations)"
+    )
     return [f"{rule['id']}: {node['html']}" for rule in found for node in rule["nodes"]]
 
 
 def is_wider_than_screen(page: Page) -> bool:
     """Whether the page scrolls sideways."""
     return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+NUMBERS = r"/[A-Z]{2,5}(?:-[A-Z0-9]+)+|[-\u2212]?Rp[\d.,]*\d/g"
+"""Numbers of documents and products, and amounts, as a regular expression of JavaScript."""
+
+
+def broken_numbers(page: Page) -> list[str]:
+    """The numbers and amounts that a page shows in more than one line."""
+    found: list[str] = page.evaluate(
+        "() => { const broken = []; const range = document.createRange();"
+        " const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);"
+        f" while (texts.nextNode()) for (const found of texts.currentNode.data.matchAll({NUMBERS})) {{"
+        " range.setStart(texts.currentNode, found.index);"
+        " range.setEnd(texts.currentNode, found.index + found[0].length);"
+        " if (new Set([...range.getClientRects()].map(part => Math.round(part.top))).size > 1)"
+        " broken.push(found[0]) }"
+        " return broken }"
+    )
+    return found
 
 
 def _words(*files: Path) -> set[str]:

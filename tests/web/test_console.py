@@ -16,10 +16,12 @@ from hub import pages
 from hub.seed import PASSWORD
 from tests.support.browser import (
     DESKTOP,
+    PHONE,
     XSS,
     Hold,
     Person,
     axe_findings,
+    broken_numbers,
     is_wider_than_screen,
     lose_answer,
     person,
@@ -36,7 +38,7 @@ AGENT = "rizky@alfabeauty.example"
 
 SKU = "KRN-PRM-08"
 FIRST_LOAD_LIMIT = 450_000
-"""Bytes of script and style, compressed, that the first page of the console needs."""
+"""Bytes of HTML, script and style, compressed, that the first page of the console needs."""
 
 Row = dict[str, Any]
 Opened = Callable[..., Page]
@@ -194,6 +196,21 @@ def act(page: Page, label: str, subject: str = "", **fields: str) -> None:
     confirm(page, label, **fields)
 
 
+def expect_rest(page: Page) -> None:
+    """Wait until nothing is read any more."""
+    expect(page.locator("[role=progressbar]:not([aria-label])")).to_have_count(0)
+    expect(page.locator(".RaLoadingIndicator-loader")).to_have_count(0)
+
+
+def press_while_the_page_moves(page: Page, pressed: Locator) -> None:
+    """Press a button that something above it pushes away before it is released."""
+    expect_rest(page)
+    pressed.hover()
+    page.mouse.down()
+    pressed.evaluate("pressed => { pressed.closest('section').style.marginTop = '300px' }")
+    page.mouse.up()
+
+
 def queue_item(page: Page, number: str, kind: str) -> Locator:
     """A row of the work queue."""
     return page.locator("li", has_text=number).filter(has_text=kind)
@@ -311,7 +328,15 @@ def test_unrouted_order_is_rerouted_from_the_queue(signed_in: Opened, desk: Desk
 def test_order_is_rejected_with_its_reason(signed_in: Opened, desk: Desk, partner: str) -> None:
     order = desk.submit(partner)
     page = signed_in(f"/orders/{order['id']}/show")
-    act(page, "Tolak", Alasan="Alamat di luar wilayah")
+    button(page, "Tolak").press("Enter")  # by keyboard alone
+    expect(page.get_by_label("Alasan")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    button(page, "Tolak").press("Enter")
+    expect(page.get_by_label("Alasan")).to_be_focused()
+    page.keyboard.type("Alamat di luar wilayah")
+    for key in ("Tab", "Tab", "Enter"):
+        page.keyboard.press(key)
     expect(page.get_by_text("Ditolak").first).to_be_visible()
     expect(page.get_by_text("Alamat di luar wilayah").first).to_be_visible()
     expect(button(page, "Tolak")).to_have_count(0)
@@ -338,7 +363,8 @@ def test_points_are_corrected_and_expire_and_rewards_are_sent(
     signed_in: Opened, desk: Desk, partner: str
 ) -> None:
     page = signed_in(f"/partners/{partner}/show")
-    act(page, "Koreksi poin", Poin="900", Alasan="Promo")
+    press_while_the_page_moves(page, button(page, "Koreksi poin"))
+    confirm(page, "Koreksi poin", Poin="900", Alasan="Promo")
     expect(page.get_by_role("heading", name="Poin: 900")).to_be_visible()
     act(page, "Hanguskan poin", Poin="100", Alasan="Program lama")
     expect(page.get_by_role("heading", name="Poin: 800")).to_be_visible()
@@ -365,7 +391,9 @@ def test_escalation_is_followed_up_once(signed_in: Opened, desk: Desk, partner: 
     desk.rows("update app.orders set awaiting_since = now() - interval '30 hours' where id = %s", order["id"])
     desk.rows("update app.orders set routed_at = now() - interval '30 hours' where id = %s", order["id"])
     desk.rows(desk.value("select command from jobs.schedule where job = 'sla-sweep'"))
-    page = signed_in()
+    page = signed_in("/sla_escalation_logs")
+    expect(page.get_by_role("row").filter(has_text=order["order_number"]).first).to_be_visible()
+    go(page, "/")
     button(queue_item(page, order["order_number"], "Sub-distributor diam"), "Tangani").click()
     confirm(page, "Tangani")
     expect(queue_item(page, order["order_number"], "Sub-distributor diam")).to_be_hidden()
@@ -442,8 +470,12 @@ def test_price_schedule_has_neither_gap_nor_overlap(signed_in: Opened, desk: Des
 
 
 def test_stock_and_brand_are_maintained(signed_in: Opened, desk: Desk) -> None:
+    desk.rows("select app.set_config_value('erp.kind', '\"csv\"')")
+    desk.rows("update app.inventory set last_sync_at = now() - interval '1 day'")
     page = signed_in("/inventory")
     page.get_by_role("searchbox").or_(page.get_by_placeholder("Cari")).fill(SKU)
+    expect(page.get_by_role("row").filter(has_text=SKU)).to_contain_text("stok belum dikonfirmasi")
+    desk.rows("select app.set_config_value('erp.kind', '\"none\"')")
     page.get_by_role("cell", name=SKU, exact=True).click()
     page.get_by_role("spinbutton", name="Cadangan").fill("9")
     page.get_by_role("button", name="Simpan").click()
@@ -729,11 +761,41 @@ LISTS = {
 """Screens by their address, with their titles."""
 
 
-def test_messages_of_an_order_are_named_in_words(signed_in: Opened, desk: Desk, partner: str) -> None:
+def test_messages_and_trail_of_an_order_are_named_in_words(
+    signed_in: Opened, desk: Desk, partner: str
+) -> None:
     order = desk.submit(partner)
     page = signed_in(f"/orders/{order['id']}/show")
     sent = page.get_by_role("table", name="Pesan terkirim")
     expect(sent).to_contain_text("Pesanan baru untuk sub-distributorSub-distributorWhatsApp")
+    desk.rows("select app.flush_audit_buffer(1000000)")
+    desk.rows(
+        "insert into app.audit_logs (actor_type, actor_role, action, target_type, target_id, created_at)"
+        " values ('SYSTEM', 'hub_owner', 'OF_ANOTHER_VERSION', 'orders', %s, now())",
+        order["id"],
+    )
+    page.get_by_role("link", name="Jejak audit").last.click()
+    expect(page.get_by_role("cell", name="Pesanan", exact=True).first).to_be_visible()
+    expect(page.get_by_role("cell", name="Ditambahkan", exact=True)).to_have_count(1)
+    expect(page.get_by_role("cell", name="OF_ANOTHER_VERSION", exact=True)).to_have_count(1)
+
+
+def test_orders_are_found_by_number_and_by_state(signed_in: Opened, desk: Desk, partner: str) -> None:
+    order = desk.submit(partner)
+    page = signed_in("/orders")
+    listed = page.get_by_role("link", name=order["order_number"])
+    page.get_by_placeholder("Nomor pesanan atau nama mitra").fill(order["order_number"].lower())
+    expect(page.get_by_role("row")).to_have_count(2)
+    expect(listed).to_be_visible()
+    page.get_by_label("Giliran").click()
+    page.get_by_role("option", name="kantor pusat").click()
+    expect(page.get_by_text("Tidak ada data yang cocok dengan filter.")).to_be_visible()
+
+
+def test_reports_draw_what_the_hub_has_added_up(signed_in: Opened) -> None:
+    page = signed_in("/reports")
+    for title in ("Pesanan dan penjualan per bulan", "Piutang menurut umur"):
+        expect(page.get_by_role("img", name=title)).to_be_visible()
 
 
 def test_axe_finds_nothing_on_any_screen(signed_in: Opened, desk: Desk, partner: str) -> None:
@@ -751,16 +813,28 @@ def test_axe_finds_nothing_on_any_screen(signed_in: Opened, desk: Desk, partner:
     for path, title in (LISTS | rows).items():
         go(page, path)
         expect(page.get_by_role("heading", level=1)).to_contain_text(title)
-        expect(page.locator("[role=progressbar]:not([aria-label])")).to_have_count(0)
-        expect(page.locator(".RaLoadingIndicator-loader")).to_have_count(0)
+        expect_rest(page)
         expect(page.get_by_text("Data tidak dapat dimuat")).to_have_count(0)
         found += [f"{path} {finding}" for finding in axe_findings(page)]
-        if is_wider_than_screen(page):
-            found.append(f"{path} is wider than the screen")
+        found += misfits(page, path)
     button(page, "Harga baru", "Gold").click()
     expect(page.locator(".MuiDialog-container")).to_have_css("opacity", "1")
     found += [f"a dialog {finding}" for finding in axe_findings(page)]
+    page.reload()
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    for path in (*("/", "/orders", "/invoices", "/inventory"), *rows):
+        go(page, path)
+        expect(page.get_by_role("heading", level=1)).to_contain_text((LISTS | rows)[path])
+        expect_rest(page)
+        found += [f"on a phone {path} breaks {number}" for number in broken_numbers(page)]
+    page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
     assert not found, "\n".join(found)
+
+
+def misfits(page: Page, path: str) -> list[str]:
+    """What does not fit on the screen: the page, or a number that is broken into two lines."""
+    wide = [f"{path} is wider than the screen"] if is_wider_than_screen(page) else []
+    return wide + [f"{path} breaks {number}" for number in broken_numbers(page)]
 
 
 def test_console_speaks_english(someone: Person) -> None:
@@ -777,7 +851,7 @@ def test_console_speaks_english(someone: Person) -> None:
 def test_first_load_is_small(site: Site) -> None:
     built = pages.folder() / "console" / "dist"
     manifest = json.loads((built / ".vite" / "manifest.json").read_text())
-    waiting, seen = ["index.html"], set[str]()
+    waiting, seen = ["index.html"], {"index.html"}
     while waiting:
         chunk = manifest[waiting.pop()]
         seen |= {chunk["file"], *chunk.get("css", [])}

@@ -57,6 +57,20 @@ def test_units_of_the_pages() -> None:
     node.run(["npm", "test"], pages.folder())
 
 
+def test_no_page_writes_markup() -> None:
+    """What a text holds is shown as text: no source hands a string to the browser as HTML or as a script."""
+    writes = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|srcdoc|\beval\(|new Function"
+    )
+    sources = [
+        file
+        for part in ("common", "console", "shop")
+        for file in (pages.folder() / part / "src").rglob("*.ts*")
+    ]
+    assert sources
+    assert [file for file in sources if writes.search(file.read_text())] == []
+
+
 def test_each_refusal_has_words_for_users(shared_database: str) -> None:
     with psycopg.connect(shared_database) as conn:
         codes = {str(row[0]) for row in conn.execute("select code from app.error_catalog()")}

@@ -1,7 +1,4 @@
-import type { Language } from "./i18n";
 import { fill } from "./i18n";
-import en from "./texts/en";
-import id from "./texts/id";
 
 /**
  * A call that failed. `code` is the hub's, PostgreSQL's or the gateway's, or one of these:
@@ -78,10 +75,9 @@ export async function unwrap<A extends Answer>(
   return data;
 }
 
-/** What went wrong and what to do, in the reader's language. */
-export function errorText(error: unknown, language: Language): string {
+/** What went wrong and what to do; `texts` are those of web/common in the reader's language, or hold them. */
+export function errorText(error: unknown, texts: Record<string, string>): string {
   const { code, status, message, retryAfter } = asApiError(error);
-  const texts: Record<string, string> = language === "id" ? id : en;
   const text =
     texts[`error.${code}`] ??
     (code.startsWith("PGRST10") && status === 416 ? texts["error.PGRST103"] : undefined) ??

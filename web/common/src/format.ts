@@ -89,3 +89,11 @@ export function duration(milliseconds: number, language: Language): string {
     .map(([count, name]) => `${count} ${name}`)
     .join(" ");
 }
+
+/**
+ * A text cut at the numbers of documents and products in it, such as ORD-202611-000123 and KRN-PRM-08: each second
+ * part is a number. They have hyphens, at which a browser would break them into two lines.
+ */
+export function cutAtNumbers(text: string): string[] {
+  return text.split(/([A-Z]{2,5}(?:-[A-Z0-9]+)+)/);
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { day, duration, isoDay, moment, number, readerZone, rupiah } from "../src/format";
+import { cutAtNumbers, day, duration, isoDay, moment, number, readerZone, rupiah } from "../src/format";
 
 describe("rupiah", () => {
   it.each([
@@ -53,3 +53,12 @@ describe("durations", () => {
     [-90 * 60_000, "1 jam 30 menit"],
   ])("of %s ms read %s", (length, text) => expect(duration(length, "id")).toBe(text));
 });
+
+it("numbers of documents and products are parts of a text, names and dates are not", () =>
+  expect(cutAtNumbers("ORD-202611-000123: KRN-PRM-08, T-shirt 2026-11-27")).toEqual([
+    "",
+    "ORD-202611-000123",
+    ": ",
+    "KRN-PRM-08",
+    ", T-shirt 2026-11-27",
+  ]));

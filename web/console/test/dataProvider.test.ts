@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 
 import { changes, createDataProvider } from "../src/provider/dataProvider";
 import { CONFLICT, Failure, toFailure } from "../src/provider/failure";
+import { isCut } from "../src/provider/page";
 
 interface Sent {
   method: string;
@@ -105,6 +106,46 @@ describe("lists", () => {
     isAgent = false;
     await provider.getList("orders", page(1));
     expect(sent.map(({ path }) => path)).toEqual(["/orders", "/orders"]);
+  });
+
+  test("say whether there is more than they show", async () => {
+    const rows = [{ id: "a" }, { id: "b" }, { id: "c" }];
+    answers = [json(rows), json(rows.slice(1)), json(rows.slice(1), 206, { "Content-Range": "0-1/3" }), json(rows.slice(1), 200, { "Content-Range": "0-1/2" })];
+    expect(isCut(await provider.getList("orders", page(1)))).toBe(true);
+    expect(isCut(await provider.getList("orders", page(1)))).toBe(false);
+    expect(isCut(await provider.getList("partners", page(1)))).toBe(true);
+    expect(isCut(await provider.getList("partners", page(1)))).toBe(false);
+  });
+
+  test("that are read whole are complete, although the gateway returns two rows at once", async () => {
+    answers = [["a", "b"], ["c", "d"], ["e"]].map((ids, index) =>
+      json(ids.map((id) => ({ id })), 206, { "Content-Range": `${2 * index}-${2 * index + ids.length - 1}/5` }),
+    );
+    const rows = await provider.getAll("tier_prices", { sort: { field: "effective_from", order: "DESC" }, filter: { product_id: "p1" } });
+    expect(rows.map(({ id }) => id).join("")).toBe("abcde");
+    expect(sent.map(({ query }) => query.get("offset"))).toEqual(["0", "2", "4"]);
+    for (const { query } of sent) {
+      expect(query.get("product_id")).toBe("eq.p1");
+      expect(query.get("order")).toBe("effective_from.desc.nullslast,id.desc.nullslast");
+    }
+  });
+
+  test("that a function returns are complete, too", async () => {
+    answers = [["a", "b"], ["c"]].map((ids, index) =>
+      json(ids.map((id) => ({ id })), 206, { "Content-Range": `${2 * index}-${2 * index + ids.length - 1}/3` }),
+    );
+    const rows = await provider.callAll("sla_lateness", { months: 12 }, ["month", "region_id"]);
+    expect(rows).toHaveLength(3);
+    expect(sent.map(({ path, query, body }) => [path, query.get("offset"), query.get("order"), body])).toEqual([
+      ["/rpc/sla_lateness", "0", "month.asc.nullslast,region_id.asc.nullslast", { months: 12 }],
+      ["/rpc/sla_lateness", "2", "month.asc.nullslast,region_id.asc.nullslast", { months: 12 }],
+    ]);
+  });
+
+  test("that are read whole fail in words", async () => {
+    answers = [json({ code: "NOT_ALLOWED", message: "no" }, 403)];
+    const attempt = provider.getAll("regions", { sort: { field: "name", order: "ASC" }, filter: {} });
+    await expect(attempt).rejects.toMatchObject({ status: 403, message: "Anda tidak berwenang melakukan ini." });
   });
 
   test("of related rows are limited to their owner", async () => {

@@ -10,7 +10,7 @@ import { LinkSignIn, ResetPassword, SignIn, WrongApp } from "./pages/sign_in";
 import { Statement } from "./pages/statement";
 import { route } from "./route";
 import { type Account as AccountState, account, isOnline, notice, resume, sessionState, startError, t } from "./state";
-import { Loading, Problem } from "./ui";
+import { Loading, Numbers, Problem } from "./ui";
 
 export function App() {
   return (
@@ -22,7 +22,7 @@ export function App() {
       )}
       <Content />
       <div class={notice.value ? "notice shown" : "notice"} role="status">
-        {notice.value}
+        <Numbers text={notice.value} />
       </div>
     </>
   );

@@ -2,10 +2,12 @@ import { readConfig } from "@alfa-hub/common/config";
 import { render } from "preact";
 
 import { App } from "./app";
-import { start, startError } from "./state";
+import { start, startError, takeUpLanguage } from "./state";
 
 const root = document.getElementById("app");
-if (root) render(<App />, root);
+void takeUpLanguage().then(() => {
+  if (root) render(<App />, root);
+});
 readConfig()
   .then((config) => start(config.api))
   .catch((error: unknown) => {

@@ -1,30 +1,46 @@
 import { createClient, type Client, type Result, type Row } from "@alfa-hub/common/client";
 import { asApiError, errorText, unwrap } from "@alfa-hub/common/errors";
 import { type Language, readLanguage, translator, writeLanguage } from "@alfa-hub/common/i18n";
+import { readAll } from "@alfa-hub/common/rows";
 import { type Identity, Session, type SessionState } from "@alfa-hub/common/session";
-import commonEn from "@alfa-hub/common/texts/en";
 import commonId from "@alfa-hub/common/texts/id";
 import { effect, type Signal, signal } from "@preact/signals";
 
 import { type Basket, emptyBasket, withLines } from "./basket";
 import { clearBaskets, loadBasket, saveBasket } from "./basket_store";
 import type { Catalogue } from "./catalogue";
-import en from "./texts/en";
 import id from "./texts/id";
 
-export const language = signal<Language>(readLanguage());
+export const language = signal<Language>("id");
 
 effect(() => {
   document.documentElement.lang = language.value;
 });
 
+const texts = { id: { ...commonId, ...id }, en: { ...commonId, ...id } };
+
 /** A text in the reader's language. */
-export const t = translator({ id: { ...commonId, ...id }, en: { ...commonEn, ...en } }, () => language.value);
+export const t = translator(texts, () => language.value);
 export type TextKey = Parameters<typeof t>[0];
 
-export function chooseLanguage(chosen: Language): void {
-  writeLanguage(chosen);
+/** Speak a language. English texts are fetched for who wants them: a first visit, which is Indonesian, is smaller. */
+async function speak(chosen: Language): Promise<void> {
+  if (chosen === "en") texts.en = (await import("./texts/english")).default;
   language.value = chosen;
+}
+
+export async function chooseLanguage(chosen: Language): Promise<void> {
+  try {
+    await speak(chosen);
+    writeLanguage(chosen);
+  } catch (error) {
+    notice.value = explain(error);
+  }
+}
+
+/** Speak the language that the reader chose before; Indonesian if its texts cannot be fetched. */
+export async function takeUpLanguage(): Promise<void> {
+  await speak(readLanguage()).catch(() => undefined);
 }
 
 /** What happened, for a moment: read aloud by screen readers. */
@@ -44,7 +60,7 @@ export const isOnline = signal(true);
 
 /** The reader's words for an error. */
 export function explain(error: unknown): string {
-  return errorText(error, language.value);
+  return errorText(error, texts[language.value]);
 }
 
 /** Stock of a product: units that can be ordered, and whether the ERP has confirmed them lately. */
@@ -136,11 +152,19 @@ export class Account {
   /** Load catalogue and stock unless they are fresh. */
   async readCatalogue(isForced = false): Promise<void> {
     if (!isForced && this.catalogue.value && Date.now() - this.#loaded < FRESH) return;
+    const reading = unwrap(this.client.rpc("catalogue", undefined, { get: true })) as Promise<unknown> as Promise<Catalogue>;
     const [catalogue, stock] = await Promise.all([
-      unwrap(this.client.rpc("catalogue", undefined, { get: true })),
-      unwrap(this.client.from("products").select("sku, display_stock, stock_stale").is("is_active", true)),
+      reading,
+      readAll(
+        (from, to) =>
+          this.client.from("products").select("sku, display_stock, stock_stale").is("is_active", true).order("sku").range(from, to),
+        async (rows) => {
+          const read = new Set(rows.map((row) => row.sku));
+          return (await reading).products.every(({ sku }) => read.has(sku));
+        },
+      ),
     ]);
-    this.catalogue.value = catalogue as unknown as Catalogue;
+    this.catalogue.value = catalogue;
     this.stock.value = new Map(
       stock.map((row) => [row.sku, { units: row.display_stock ?? 0, isStale: row.stock_stale ?? true }]),
     );

@@ -1,9 +1,15 @@
 import { asApiError } from "@alfa-hub/common/errors";
+import { cutAtNumbers } from "@alfa-hub/common/format";
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 
 import { explain, notice, t } from "./state";
+
+/** A text whose numbers stay on one line. */
+export function Numbers({ text }: { text: string }) {
+  return <>{cutAtNumbers(text).map((part, index) => (index % 2 ? <span class="whole">{part}</span> : part))}</>;
+}
 
 /** The title of a page. It takes the focus, so that keyboard and screen reader begin there. */
 export function Title({ children }: { children: string }) {
@@ -14,7 +20,7 @@ export function Title({ children }: { children: string }) {
   }, [children]);
   return (
     <h1 ref={heading} tabIndex={-1}>
-      {children}
+      <Numbers text={children} />
     </h1>
   );
 }
@@ -187,7 +193,9 @@ export function Ask(props: {
           props.onConfirm(reason.value.trim());
         }}
       >
-        <h2 id={`${id}-title`}>{props.title}</h2>
+        <h2 id={`${id}-title`}>
+          <Numbers text={props.title} />
+        </h2>
         {props.text && <p>{props.text}</p>}
         {props.reason && (
           <div class="field">
@@ -220,12 +228,17 @@ export function Ask(props: {
   );
 }
 
-/** A name and its value, as in a table of facts. */
-export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+/** Says that a list is cut, of which the newest `shown` rows were read. */
+export function Newest({ rows, shown }: { rows: unknown[] | undefined; shown: number }) {
+  return rows?.length === shown ? <p class="hint">{t("newestOnly", { count: shown })}</p> : null;
+}
+
+/** A name and its value, as in a table of facts. Numbers, amounts and dates stay on one line, a text does not. */
+export function Fact({ name, isText, children }: { name: string; isText?: boolean; children: ComponentChildren }) {
   return (
     <div class="fact">
       <dt>{name}</dt>
-      <dd>{children}</dd>
+      <dd class={isText ? undefined : "whole"}>{children}</dd>
     </div>
   );
 }

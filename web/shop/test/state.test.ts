@@ -1,4 +1,4 @@
-import type { Client } from "@alfa-hub/common/client";
+import { type Client, createClient } from "@alfa-hub/common/client";
 import type { Identity } from "@alfa-hub/common/session";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
@@ -23,8 +23,26 @@ vi.mock("../src/basket_store", () => ({
 vi.stubGlobal("document", { cookie: "", documentElement: {} });
 const { Account } = await import("../src/state");
 
+const identity: Identity = { role: "partner", subject: "p", isShadow: false };
+
+it("the stock of each product is read, although the gateway returns two rows at once", async () => {
+  const skus = ["A", "B", "C", "D", "E"];
+  const offsets: number[] = [];
+  const fetch: typeof globalThis.fetch = async (input) => {
+    const { pathname, searchParams } = new URL(String(input));
+    if (pathname === "/rpc/catalogue") return Response.json({ brands: [], categories: [], products: skus.map((sku) => ({ sku })) });
+    const offset = Number(searchParams.get("offset") ?? 0);
+    offsets.push(offset);
+    return Response.json(skus.slice(offset, offset + 2).map((sku) => ({ sku, display_stock: 7, stock_stale: false })));
+  };
+  const account = new Account(createClient("http://hub.test", { fetch }), identity);
+  await account.readCatalogue();
+  account.close();
+  expect(skus.filter((sku) => account.stock.value.get(sku)?.units !== 7)).toEqual([]);
+  expect(offsets).toEqual([0, 2, 4]);
+});
+
 describe("the basket of an account", () => {
-  const identity: Identity = { role: "partner", subject: "p", isShadow: false };
   const stored = withQuantity(withQuantity(emptyBasket(), "A", 3), "B", 1);
   let account: InstanceType<typeof Account>;
 

@@ -7,7 +7,8 @@ import { useNotify, useRefresh } from "react-admin";
 import { FormDialog } from "../components/FormDialog";
 import { useSubmit } from "../components/failing";
 import { useProvider, useRole, useWords } from "../components/hub";
-import { useRows } from "../components/query";
+import { heldPress } from "../components/press";
+import { useAllRows } from "../components/query";
 import { type Action, type ActionName, ACTIONS, allowed, entered, type Input, Keys, type Row, shown, type Values } from "./actions";
 import { ReturnItems } from "./ReturnItems";
 
@@ -37,6 +38,7 @@ export function ActionButton({ action: name, row, subject, isPrimary = false }: 
         size="small"
         variant={isPrimary && !action.isDangerous ? "contained" : "outlined"}
         color={action.isDangerous ? "error" : "primary"}
+        {...heldPress}
         onClick={(event) => {
           event.stopPropagation();
           setOpen(true);
@@ -185,11 +187,7 @@ function ActionInput({ input, row, value, isFirst, change }: InputProps) {
 
 /** Active sub-distributors, but the one who serves the order. */
 function SubdistInput({ row, label, value, change }: Omit<InputProps, "input" | "isFirst"> & { label: string }) {
-  const { data = [] } = useRows("sub_distributors", {
-    sort: { field: "business_name", order: "ASC" },
-    filter: { status: "ACTIVE" },
-    perPage: 1000,
-  });
+  const { data = [] } = useAllRows("sub_distributors", { field: "business_name", order: "ASC" }, { status: "ACTIVE" });
   const choices = data.filter((subdist) => subdist.id !== row.routed_to_subdist_id);
   return (
     <TextField label={label} value={value ?? ""} onChange={(event) => change(event.target.value)} select required fullWidth autoFocus>

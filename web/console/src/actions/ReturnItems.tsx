@@ -2,6 +2,7 @@ import { Box, TextField, Typography } from "@mui/material";
 import { useState } from "react";
 
 import { useWords } from "../components/hub";
+import { Numbers } from "../components/Numbers";
 import { type Row, returnedItems } from "./actions";
 
 /** The lines of an order, with a number of units to return for each. */
@@ -25,7 +26,7 @@ export function ReturnItems({ order, change }: { order: Row; change: (items: unk
         return (
           <Box key={line.id} sx={{ display: "flex", gap: 2, alignItems: "center", mb: 1 }}>
             <Typography variant="body2" sx={{ flex: 1 }}>
-              {sku} {name}
+              <Numbers text={`${sku} ${name}`} />
             </Typography>
             <TextField
               size="small"

@@ -4,14 +4,18 @@ import { useRelated } from "../components/query";
 import BarChart from "./BarChart";
 import { monthName } from "./months";
 
+/** Height in pixels. */
+const PARTNER_CHART = 180;
+
 /** Months of a partner's orders and spend, from partner_statistics. */
 export default function PartnerChart({ partner }: { partner: string }) {
   const { t, money, language } = useWords();
-  const { data = [], error, refetch } = useRelated("partner_statistics", "partner_id", partner, {
+  const { data, error, refetch } = useRelated("partner_statistics", "partner_id", partner, {
     newest: "month",
     perPage: 12,
   });
   if (error) return <FailureNote error={error} retry={() => void refetch()} />;
+  if (!data) return null;
   const rows = [...data].reverse();
   if (rows.length === 0) return <>{t("hub.empty")}</>;
   return (
@@ -24,7 +28,7 @@ export default function PartnerChart({ partner }: { partner: string }) {
         { name: t("hub.reports.orders"), values: rows.map((row) => row.order_count), axis: "right" },
       ]}
       format={money}
-      height={180}
+      height={PARTNER_CHART}
     />
   );
 }

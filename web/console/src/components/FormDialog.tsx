@@ -2,6 +2,7 @@ import { Alert, Button, Dialog, DialogActions, DialogContent, DialogContentText,
 import { type ReactNode, useId } from "react";
 
 import { useWords } from "./hub";
+import { Numbers } from "./Numbers";
 
 interface Props {
   title: string;
@@ -41,7 +42,7 @@ export function FormDialog(props: Props) {
         }}
       >
         <DialogTitle id={`${id}-title`} sx={{ overflowWrap: "anywhere" }}>
-          {props.title}
+          <Numbers text={props.title} />
         </DialogTitle>
         <DialogContent>
           <DialogContentText id={`${id}-about`} sx={{ mb: 2 }}>

@@ -51,7 +51,7 @@ export function HubList({
   const { t } = useWords();
   const inputs = [
     ...(search
-      ? [<SearchInput key="q" source="q" alwaysOn placeholder={search} aria-label={search} sx={{ minWidth: 320 }} />]
+      ? [<SearchInput key="q" source="q" alwaysOn placeholder={search} aria-label={search} sx={{ minWidth: { sm: 320 } }} />]
       : []),
     ...filters,
   ];
@@ -67,7 +67,7 @@ export function HubList({
       actions={
         <Box sx={{ width: "100%" }}>
           {intro}
-          <Box sx={{ display: "flex", alignItems: "flex-end", justifyContent: "space-between" }}>
+          <Box sx={{ display: "flex", flexWrap: { xs: "wrap", sm: "nowrap" }, alignItems: "flex-end", justifyContent: "space-between" }}>
             {inputs.length > 0 ? <FilterForm filters={inputs} /> : <span />}
             <TopToolbar>
               {hasMore ? <FilterButton filters={inputs} disableSaveQuery /> : null}

@@ -4,6 +4,7 @@ import { Link } from "react-router-dom";
 
 import type { Row } from "../actions/actions";
 import { useWords } from "./hub";
+import { Numbers } from "./Numbers";
 
 type Tone = "default" | "info" | "success" | "warning" | "error";
 
@@ -72,17 +73,32 @@ export function Clock({ since, due }: { since?: string | null; due?: string | nu
   );
 }
 
+/** Below rows that are not all there are. */
+export function CutNote() {
+  const { t } = useWords();
+  return (
+    <Typography variant="caption" component="p">
+      {t("hub.cut")}
+    </Typography>
+  );
+}
+
+/** Numbers in a text stay on one line; other content is left as it is. */
+function whole(content: ReactNode): ReactNode {
+  return typeof content === "string" ? <Numbers text={content} /> : content;
+}
+
 export function To({ to, children }: { to: string; children: ReactNode }) {
   return (
     <MuiLink component={Link} to={to} underline="always" onClick={(event) => event.stopPropagation()}>
-      {children}
+      {whole(children)}
     </MuiLink>
   );
 }
 
 /** A link to a row's page, by its name; plain text where there is no id. */
 export function RowLink({ view, id, children }: { view: string; id: unknown; children: ReactNode }) {
-  if (!id) return <>{children}</>;
+  if (!id) return <>{whole(children)}</>;
   return <To to={`/${view}/${String(id)}/show`}>{children}</To>;
 }
 
@@ -103,7 +119,7 @@ export function Facts({ items }: { items: [label: string, value: ReactNode][] })
               {label}
             </Typography>
             <Typography component="dd" variant="body2" sx={{ m: 0, overflowWrap: "anywhere", whiteSpace: "pre-wrap" }}>
-              {value}
+              {whole(value)}
             </Typography>
           </Box>
         ))}
@@ -175,7 +191,7 @@ export function Table<R extends object>({
               <tr className={below ? "above" : undefined}>
                 {columns.map(([name, value, isNumber], column) => (
                   <td key={name || column} className={isNumber ? "n" : undefined}>
-                    {value(row)}
+                    {whole(value(row))}
                   </td>
                 ))}
               </tr>

@@ -10,7 +10,8 @@ import { FormDialog } from "../components/FormDialog";
 import { useSubmit } from "../components/failing";
 import { Table, useNow } from "../components/fields";
 import { useProvider, useWords } from "../components/hub";
-import { QueryPart, useRelated } from "../components/query";
+import { heldPress } from "../components/press";
+import { QueryPart, useAllRows } from "../components/query";
 import { AuditLink } from "../components/ShowPage";
 import { sentence } from "../provider/failure";
 import { TIERS } from "./partners";
@@ -20,7 +21,7 @@ const DAY = 86_400_000;
 /** What each tier pays and will pay: a bar of time per tier, and the periods in words below it. */
 export function PriceTimeline({ product }: { product: Row }) {
   const { t } = useWords();
-  const query = useRelated("tier_prices", "product_id", product.id, { newest: "effective_from", perPage: 500 });
+  const query = useAllRows("tier_prices", { field: "effective_from", order: "DESC" }, { product_id: product.id });
   return (
     <QueryPart title={t("hub.product.timeline")} query={query}>
       {(rows) =>
@@ -63,7 +64,7 @@ function TierTimeline({ tier, product, periods, reload }: TierProps) {
         <Typography component="h3" variant="subtitle1">
           {tierName}
         </Typography>
-        <Button size="small" variant="outlined" onClick={() => setAdding(true)} aria-label={`${t("hub.product.add")}: ${tierName}`}>
+        <Button size="small" variant="outlined" {...heldPress} onClick={() => setAdding(true)} aria-label={`${t("hub.product.add")}: ${tierName}`}>
           {t("hub.product.add")}
         </Button>
       </Stack>

@@ -65,7 +65,7 @@ function Lateness() {
   const provider = useProvider();
   const query = useQuery({
     queryKey: ["sla_lateness"],
-    queryFn: async () => byMonth((await provider.call("sla_lateness", { months: MONTHS })) as unknown as Row[]),
+    queryFn: async () => byMonth(await provider.callAll("sla_lateness", { months: MONTHS }, ["month", "region_id"])),
   });
   const title = t("hub.reports.lateness");
   return (

@@ -5,7 +5,7 @@ import { Title } from "react-admin";
 import { ActionBar } from "../actions/ActionButton";
 import { QUEUE_ACTIONS, type Row, subjectOf } from "../actions/actions";
 import { FailureNote } from "../components/FailureNote";
-import { Clock, Flag, RowLink } from "../components/fields";
+import { Clock, CutNote, Flag, RowLink } from "../components/fields";
 import { useWords } from "../components/hub";
 import { useRows } from "../components/query";
 import { escalationSubject } from "./escalations";
@@ -18,7 +18,7 @@ const LIMIT = 200;
 export function WorkQueue() {
   const { t } = useWords();
   const [kind, setKind] = useState("");
-  const { data: rows = [], error, isPending, refetch } = useRows("work_queue", { perPage: LIMIT, refetchInterval: 60_000 });
+  const { data: rows = [], isCut, error, isPending, refetch } = useRows("work_queue", { perPage: LIMIT, refetchInterval: 60_000 });
   const kinds = [...new Set(rows.map((row) => String(row.kind)))];
   const shown = kind && kinds.includes(kind) ? rows.filter((row) => row.kind === kind) : rows;
   return (
@@ -47,6 +47,7 @@ export function WorkQueue() {
           <QueueItem key={row.id} item={row} />
         ))}
       </Box>
+      {isCut ? <CutNote /> : null}
     </Box>
   );
 }

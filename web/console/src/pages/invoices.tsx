@@ -6,6 +6,7 @@ import { endOfDay, INVOICE_ACTIONS, reversedIds, type Row } from "../actions/act
 import { Facts, Flag, RowLink, Section, State, Table } from "../components/fields";
 import { HubList } from "../components/HubList";
 import { useWords } from "../components/hub";
+import { Numbers } from "../components/Numbers";
 import { PartnerFilter } from "../components/references";
 import { Columns, ShowPage } from "../components/ShowPage";
 
@@ -32,7 +33,7 @@ export function InvoiceList() {
     >
       <DataTable.Col source="invoice_number" disableSort render={(row: Row) => <RowLink view="invoices" id={row.id}>{row.invoice_number}</RowLink>} />
       <DataTable.Col source="partner_id" disableSort render={(row: Row) => row.partners?.business_name} />
-      <DataTable.Col source="order_id" disableSort render={(row: Row) => row.orders?.order_number} />
+      <DataTable.Col source="order_id" disableSort render={(row: Row) => <RowLink view="orders" id={row.order_id}>{row.orders?.order_number}</RowLink>} />
       <DataTable.Col source="status" disableSort render={(row: Row) => <InvoiceState invoice={row} />} />
       <DataTable.Col align="right" source="amount" disableSort render={(row: Row) => money(row.amount)} />
       <DataTable.Col align="right" source="amount_due" disableSort render={(row: Row) => money(row.amount_due)} />
@@ -203,7 +204,7 @@ export function CreditNoteList() {
   const { t, money, number, moment } = useWords();
   return (
     <HubList sort={{ field: "created_at", order: "DESC" }} rowClick={false} search={t("hub.search.any")}>
-      <DataTable.Col source="credit_note_number" disableSort />
+      <DataTable.Col source="credit_note_number" disableSort render={(row: Row) => <Numbers text={row.credit_note_number} />} />
       <DataTable.Col source="partner_id" disableSort render={(row: Row) => row.orders?.partners?.business_name} />
       <DataTable.Col
         source="order_id"

@@ -125,9 +125,12 @@ export function PartnerShow() {
               <Master partner={partner} />
               <Credit partner={partner} />
               <Section title={t("hub.partner.months")}>
-                <Suspense fallback={<LinearProgress aria-label={t("ra.page.loading")} />}>
-                  <PartnerChart partner={String(partner.id)} />
-                </Suspense>
+                {/* As high as the chart, which comes later: what is below it stays where it is. */}
+                <Box sx={{ minHeight: 210 }}>
+                  <Suspense fallback={<LinearProgress aria-label={t("ra.page.loading")} />}>
+                    <PartnerChart partner={String(partner.id)} />
+                  </Suspense>
+                </Box>
               </Section>
               {isHeadquarters ? <Points partner={partner} /> : null}
             </>

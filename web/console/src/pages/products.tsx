@@ -17,6 +17,7 @@ import { Active, Facts, Flag, RowLink, Section } from "../components/fields";
 import { HubCreate, HubEdit } from "../components/forms";
 import { HubList, useCanWrite } from "../components/HubList";
 import { useIsHeadquarters, useWords } from "../components/hub";
+import { Numbers } from "../components/Numbers";
 import { NameInput } from "../components/references";
 import { Columns, ShowPage } from "../components/ShowPage";
 import { PriceTimeline } from "./PriceTimeline";
@@ -34,7 +35,7 @@ export function ProductList() {
         <NullableBooleanInput key="active" source="is_active" />,
       ]}
     >
-      <DataTable.Col source="sku" />
+      <DataTable.Col source="sku" render={(row: Row) => <Numbers text={row.sku} />} />
       <DataTable.Col source="name" render={(row: Row) => <RowLink view="products" id={row.id}>{row.name}</RowLink>} />
       <DataTable.Col source="brand_id" disableSort render={(row: Row) => row.brands?.name} />
       <DataTable.Col source="category_id" disableSort render={(row: Row) => row.categories?.name} />

@@ -6,6 +6,7 @@ import { EditLink, Flag } from "../components/fields";
 import { HubEdit } from "../components/forms";
 import { HubList } from "../components/HubList";
 import { useWords } from "../components/hub";
+import { Numbers } from "../components/Numbers";
 
 export function StockList() {
   const { t, number, moment } = useWords();
@@ -46,7 +47,7 @@ function ProductName() {
   const row = useRecordContext<Row & { id: string }>();
   return (
     <Typography sx={{ mb: 2 }}>
-      {row?.products?.sku} {row?.products?.name}
+      <Numbers text={`${row?.products?.sku ?? ""} ${row?.products?.name ?? ""}`} />
     </Typography>
   );
 }

@@ -4,7 +4,7 @@ import { DataTable, email, required, SelectInput, TextInput } from "react-admin"
 import { ActionBar } from "../actions/ActionButton";
 import type { Row } from "../actions/actions";
 import { FailureNote } from "../components/FailureNote";
-import { Clock, Facts, RowLink, Section, State, Table } from "../components/fields";
+import { Clock, CutNote, Facts, RowLink, Section, State, Table } from "../components/fields";
 import { HubCreate, HubEdit } from "../components/forms";
 import { HubList, useCanWrite } from "../components/HubList";
 import { useWords } from "../components/hub";
@@ -102,34 +102,38 @@ export function SubdistShow() {
 /** The newest orders of a partner or a sub-distributor. */
 export function OrderTable({ target, id }: { target: string; id: string }) {
   const { t, word, money, day } = useWords();
-  const { data = [], error, refetch } = useRelated("orders", target, id, { newest: "created_at", perPage: 15 });
+  const { data, isCut, error, refetch } = useRelated("orders", target, id, { newest: "created_at", perPage: 15 });
   if (error) return <FailureNote error={error} retry={() => void refetch()} />;
+  if (!data) return null;
   const name = (field: string) => t(`resources.orders.fields.${field}`);
   return (
-    <Table
-      label={t("hub.partner.orders")}
-      rows={data}
-      keyOf={(row) => row.id}
-      columns={[
-        [name("order_number"), (row) => <RowLink view="orders" id={row.id}>{row.order_number}</RowLink>],
-        ...(target === "partner_id"
-          ? []
-          : [[name("partner_id"), (row: Row) => row.partners?.business_name] as [string, (row: Row) => string]]),
-        [name("status"), (row) => <State group="status" value={row.status} />],
-        [
-          name("awaiting"),
-          (row) =>
-            row.awaiting_since ? (
-              <Typography variant="body2" component="span">
-                {word("hub.awaiting", row.awaiting)} · <Clock since={row.awaiting_since} />
-              </Typography>
-            ) : (
-              "–"
-            ),
-        ],
-        [name("grand_total"), (row) => money(row.grand_total), true],
-        [name("created_at"), (row) => day(row.created_at)],
-      ]}
-    />
+    <>
+      <Table
+        label={t("hub.partner.orders")}
+        rows={data}
+        keyOf={(row) => row.id}
+        columns={[
+          [name("order_number"), (row) => <RowLink view="orders" id={row.id}>{row.order_number}</RowLink>],
+          ...(target === "partner_id"
+            ? []
+            : [[name("partner_id"), (row: Row) => row.partners?.business_name] as [string, (row: Row) => string]]),
+          [name("status"), (row) => <State group="status" value={row.status} />],
+          [
+            name("awaiting"),
+            (row) =>
+              row.awaiting_since ? (
+                <Typography variant="body2" component="span">
+                  {word("hub.awaiting", row.awaiting)} · <Clock since={row.awaiting_since} />
+                </Typography>
+              ) : (
+                "–"
+              ),
+          ],
+          [name("grand_total"), (row) => money(row.grand_total), true],
+          [name("created_at"), (row) => day(row.created_at)],
+        ]}
+      />
+      {isCut ? <CutNote /> : null}
+    </>
   );
 }

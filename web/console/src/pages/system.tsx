@@ -9,8 +9,11 @@ import { useSubmit } from "../components/failing";
 import { Facts, Flag, RowLink, Section, State, Table } from "../components/fields";
 import { HubList } from "../components/HubList";
 import { useProvider, useRole, useWords } from "../components/hub";
+import { Numbers } from "../components/Numbers";
+import { heldPress } from "../components/press";
 import { QueryPart } from "../components/query";
 import { ShowPage } from "../components/ShowPage";
+import { isCut } from "../provider/page";
 import texts from "../texts/id";
 import { configText, configValue } from "./configValues";
 import { quarantineReason } from "./quarantineReason";
@@ -58,7 +61,7 @@ function ConfigButton({ config }: { config: Row }) {
   const [isOpen, setOpen] = useState(false);
   return (
     <>
-      <Button variant="contained" size="small" onClick={() => setOpen(true)}>
+      <Button variant="contained" size="small" {...heldPress} onClick={() => setOpen(true)}>
         {t("hub.config.edit")}
       </Button>
       {isOpen ? <ConfigDialog config={config} close={() => setOpen(false)} /> : null}
@@ -129,11 +132,11 @@ function ConfigHistory({ config }: { config: Row }) {
       });
       const ids = [...new Set(history.data.map((row) => row.changed_by).filter(Boolean))];
       const staff = ids.length > 0 ? (await provider.getMany("staff", { ids })).data : [];
-      return { rows: history.data as Row[], names: new Map(staff.map((one) => [one.id, String(one.full_name)])) };
+      return { rows: history.data as Row[], isCut: isCut(history), names: new Map(staff.map((one) => [one.id, String(one.full_name)])) };
     },
   });
   return (
-    <QueryPart title={t("hub.config.history")} query={query}>
+    <QueryPart title={t("hub.config.history")} query={{ ...query, isCut: query.data?.isCut ?? false }}>
       {({ rows, names }) => (
         <Table
           label={t("hub.config.history")}
@@ -189,7 +192,7 @@ function Values({ value, label }: { value: unknown; label: string }) {
     <Box component="ul" sx={{ m: 0, pl: 2, fontSize: "0.8rem", overflowWrap: "anywhere", maxWidth: 380 }}>
       {columns.map(([column, one]) => (
         <li key={column}>
-          {column}: {configText(one)}
+          {column}: <Numbers text={configText(one)} />
         </li>
       ))}
     </Box>

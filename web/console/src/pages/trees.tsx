@@ -9,7 +9,7 @@ import { To } from "../components/fields";
 import { HubCreate, HubEdit } from "../components/forms";
 import { useCanWrite } from "../components/HubList";
 import { useWords } from "../components/hub";
-import { useRows } from "../components/query";
+import { useAllRows } from "../components/query";
 import { NameInput } from "../components/references";
 import { type Node, tree } from "./tree";
 
@@ -23,7 +23,7 @@ interface Props {
 function TreePage({ view, parent, sort, more }: Props) {
   const { t } = useWords();
   const canWrite = useCanWrite(view);
-  const { data = [], error, refetch } = useRows(view, { sort: { field: sort, order: "ASC" }, perPage: 1000 });
+  const { data = [], error, refetch } = useAllRows(view, { field: sort, order: "ASC" });
   const title = t(`resources.${view}.name`, { smart_count: 2 });
   return (
     <Box sx={{ mt: 2 }}>

@@ -1,5 +1,6 @@
 import type { Api, Client } from "@alfa-hub/common/client";
 import { type Refusal, toApiError } from "@alfa-hub/common/errors";
+import { readAll } from "@alfa-hub/common/rows";
 import type {
   CreateParams,
   DataProvider,
@@ -9,6 +10,7 @@ import type {
   GetManyReferenceParams,
   GetOneParams,
   RaRecord,
+  SortPayload,
   UpdateParams,
 } from "react-admin";
 
@@ -21,8 +23,12 @@ export type Arguments<Name extends CallName> = Api["Functions"][Name]["Args"];
 
 /** react-admin's data provider, and the hub's calls. */
 export interface HubProvider extends DataProvider {
+  /** All rows of a view, whatever the gateway's limit of rows is. Raises Failure. */
+  getAll(view: ViewName, params: { sort: SortPayload; filter: object; signal?: AbortSignal }): Promise<RaRecord[]>;
   /** Call a function of the API. Raises Failure. */
   call<Name extends CallName>(name: Name, args?: object): Promise<Api["Functions"][Name]["Returns"]>;
+  /** All rows that a function returns, in the order of `columns`, which is unique. Raises Failure. */
+  callAll<Name extends CallName>(name: Name, args: object, columns: string[]): Promise<RaRecord[]>;
   /** Insert or replace rows in one request, which is one transaction: all are written, or none. Raises Failure. */
   upsert(view: ViewName, rows: object[]): Promise<RaRecord[]>;
 }
@@ -101,31 +107,44 @@ export function createDataProvider(client: Client, texts: ProviderOptions): HubP
     return answer;
   }
 
-  async function list(
+  /** The rows of a view that meet the filter, in order; `fixed` are columns with the values they must have. */
+  function selection(
     resource: string,
-    { pagination, sort, filter = {}, signal }: Partial<GetListParams> & Signal,
+    { sort, filter = {}, signal }: Partial<GetListParams> & Signal,
+    isCounted: boolean,
     fixed: [string, unknown][] = [],
-  ) {
+  ): Query {
     const view = viewOf(resource);
-    const { page, perPage } = pagination ?? { page: 1, perPage: 25 };
-    const offset = (page - 1) * perPage;
     const { all, any, inner } = conditions(view, filter);
-    let query = table(resource).select(requireInner(view.list, inner), view.isCounted ? { count: "exact" } : {});
+    let query = table(resource).select(requireInner(view.list, inner), isCounted ? { count: "exact" } : {});
     for (const [column, value] of fixed) query = query.filter(column, "eq", value);
     for (const [column, operator, value] of all) {
       query = query.filter(column, operator, written(operator, value));
     }
     for (const group of any) query = query.or(group);
     if (sort?.field) query = ordered(query, view, sort.field, sort.order === "ASC");
+    return signal ? query.abortSignal(signal) : query;
+  }
+
+  /** All rows of a query that is counted, whatever the gateway's limit of rows is. */
+  function complete(query: () => Query): Promise<Row[]> {
+    const page = (from: number, to: number) => query().range(from, to) as PromiseLike<Answer & { data: Row[] | null }>;
+    return readAll(page).catch((error: unknown) => Promise.reject(texts.failure(error)));
+  }
+
+  async function list(resource: string, params: Partial<GetListParams> & Signal, fixed: [string, unknown][] = []) {
+    const view = viewOf(resource);
+    const isCounted = view.isCounted ?? false;
+    const { page, perPage } = params.pagination ?? { page: 1, perPage: 25 };
+    const offset = (page - 1) * perPage;
     // One row more than the page shows whether there is another page.
-    query = query.range(offset, offset + perPage - (view.isCounted ? 1 : 0));
-    if (signal) query = query.abortSignal(signal);
+    const query = selection(resource, params, isCounted, fixed).range(offset, offset + perPage - (isCounted ? 1 : 0));
     const { data, error, status, count } = await query;
     // The page does not exist any more: react-admin goes back to one that does.
     if (error && status === 416) return { data: [], pageInfo: { hasNextPage: false, hasPreviousPage: page > 1 } };
     if (error) throw texts.failure(toApiError(error, status));
     const rows = (data as Row[]).map((row) => identified(resource, row));
-    if (view.isCounted) return { data: rows, total: count ?? rows.length };
+    if (isCounted) return { data: rows, total: count ?? rows.length };
     // The last page shows how many rows there are.
     if (rows.length <= perPage && (rows.length > 0 || page === 1)) return { data: rows, total: offset + rows.length };
     const pageInfo = { hasNextPage: rows.length > perPage, hasPreviousPage: page > 1 };
@@ -191,6 +210,8 @@ export function createDataProvider(client: Client, texts: ProviderOptions): HubP
     },
     getManyReference: (resource: string, params: GetManyReferenceParams & Signal) =>
       list(resource, params, [[params.target, params.id]]),
+    getAll: (view: ViewName, params: { sort: SortPayload; filter: object } & Signal) =>
+      complete(() => selection(view, params, true)),
     create: async (resource: string, { data }: CreateParams) => {
       const { data: rows } = await send(table(resource).insert(data).select(viewOf(resource).list));
       return { data: (rows as Row[])[0] };
@@ -217,6 +238,11 @@ export function createDataProvider(client: Client, texts: ProviderOptions): HubP
     call: async (name: CallName, args: object = {}) => {
       const rpc = client.rpc as unknown as (name: string, args: object) => PromiseLike<Answer>;
       return (await send(rpc.call(client, name, args))).data;
+    },
+    callAll: (name: CallName, args: object, columns: string[]) => {
+      const rpc = client.rpc as unknown as (name: string, args: object, options: { count: "exact" }) => Query;
+      const rows = () => rpc.call(client, name, args, { count: "exact" });
+      return complete(() => columns.reduce((query, column) => query.order(column, { ascending: true, nullsFirst: false }), rows()));
     },
     upsert: async (view: ViewName, rows: object[]) =>
       (await send(table(view).upsert(rows, { onConflict: "id" }).select("*"))).data as Row[],

@@ -1,5 +1,7 @@
 import { asApiError, errorText } from "@alfa-hub/common/errors";
 import type { Language } from "@alfa-hub/common/i18n";
+import en from "@alfa-hub/common/texts/en";
+import id from "@alfa-hub/common/texts/id";
 
 /** Facts about a refusal that react-admin hands on with the error. */
 export interface FailureBody {
@@ -38,7 +40,7 @@ export type OwnText = (code: string) => string | undefined;
 export function toFailure(error: unknown, language: Language, own: OwnText): Failure {
   if (error instanceof Failure) return error;
   const { status, code, details, isUnanswered } = asApiError(error);
-  const text = own(code) ?? errorText(error, language);
+  const text = own(code) ?? errorText(error, language === "en" ? en : id);
   // A 429 and a page that does not exist are said in full; other details are names, numbers and amounts.
   const more = details && status !== 429 && status < 500 && status > 0 ? ` (${details})` : "";
   return new Failure(text + more, status, { code, details, isUnanswered });

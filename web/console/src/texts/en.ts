@@ -213,6 +213,7 @@ const hub: HubTexts = {
     reload: "Load the latest data",
   },
   empty: "There is nothing here.",
+  cut: "Not all are shown; there are more.",
   empty_filtered: "Nothing matches the filters.",
   yes: "Yes",
   no: "No",

@@ -402,6 +402,7 @@ const hub = {
     reload: "Muat data terbaru",
   },
   empty: "Tidak ada data.",
+  cut: "Hanya sebagian yang ditampilkan; masih ada yang lain.",
   empty_filtered: "Tidak ada data yang cocok dengan filter.",
   yes: "Ya",
   no: "Tidak",

@@ -17,10 +17,10 @@ export function Account({ account }: { account: AccountState }) {
       {!me && !error && <Loading />}
       {me && (
         <dl class="card facts">
-          <Fact name={t("name")}>{me.name}</Fact>
-          {me.email && <Fact name={t("email")}>{me.email}</Fact>}
+          <Fact name={t("name")} isText>{me.name}</Fact>
+          {me.email && <Fact name={t("email")} isText>{me.email}</Fact>}
           {me.phone && <Fact name={t("phone")}>{me.phone}</Fact>}
-          {me.address && <Fact name={t("address")}>{me.address}</Fact>}
+          {me.address && <Fact name={t("address")} isText>{me.address}</Fact>}
           {me.tier && <Fact name={t("tier")}>{me.tier}</Fact>}
           {isPartner && (
             <>

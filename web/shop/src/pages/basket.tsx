@@ -127,7 +127,7 @@ export function BasketPage({ account }: { account: Account }) {
             <li key={sku} class={isUnknown || units !== undefined ? "card marked" : "card"}>
               <h2>{name}</h2>
               <div class="row">
-                <span>
+                <span class="whole">
                   {isCurrent && line ? `${rupiah(line.unit_price)} × ${number(quantity)}` : sku}
                   {isCurrent && line && (line.unit_price ?? 0) < (line.list_price ?? 0) && (
                     <small class="discount reached"> {t("discounted")}</small>

@@ -1,22 +1,24 @@
 import { unwrap } from "@alfa-hub/common/errors";
 import { day, number, rupiah } from "@alfa-hub/common/format";
+import { readAll } from "@alfa-hub/common/rows";
 import { useSignal } from "@preact/signals";
 
 import { type Account, language, t } from "../state";
-import { Fact, Loading, Problem, Title, useLoad } from "../ui";
+import { Fact, Loading, Newest, Problem, Title, useLoad } from "../ui";
 
 const COLUMNS =
   "id, order_id, invoice_number, amount, amount_credited, amount_written_off, amount_due, refund_due, status, due_date, days_overdue, cancel_reason, invoice_payments(id, kind, amount, payment_method, reference_number, paid_at)";
 const CLOSED_SHOWN = 20;
 
 async function readOpen(account: Account) {
-  return unwrap(
+  return readAll((from, to) =>
     account.client
       .from("invoices")
-      .select(COLUMNS)
+      .select(COLUMNS, { count: "exact" })
       .in("status", ["UNPAID", "PARTIAL"])
       .order("due_date")
-      .limit(100),
+      .order("id")
+      .range(from, to),
   );
 }
 
@@ -69,6 +71,7 @@ export function Invoices({ account }: { account: Account }) {
           <InvoiceCard key={invoice.id} invoice={invoice} />
         ))}
       </ul>
+      <Newest rows={closed.data} shown={CLOSED_SHOWN} />
     </>
   );
 }
@@ -82,7 +85,7 @@ function InvoiceCard({ invoice }: { invoice: Invoice }) {
       <details>
         <summary>
           <span class="row">
-            <strong>{invoice.invoice_number}</strong>
+            <strong class="whole">{invoice.invoice_number}</strong>
             <strong>{rupiah(invoice.amount_due || invoice.amount)}</strong>
           </span>
           <span class="row">
@@ -111,7 +114,7 @@ function InvoiceCard({ invoice }: { invoice: Invoice }) {
             <strong>{rupiah(invoice.amount_due)}</strong>
           </Fact>
           {!!invoice.refund_due && <Fact name={t("refundDue")}>{rupiah(invoice.refund_due)}</Fact>}
-          {invoice.cancel_reason && <Fact name={t("cancelReason")}>{invoice.cancel_reason}</Fact>}
+          {invoice.cancel_reason && <Fact name={t("cancelReason")} isText>{invoice.cancel_reason}</Fact>}
         </dl>
         <a href={`#/orders/${invoice.order_id}`}>{t("toOrder")} ›</a>
       </details>

@@ -35,7 +35,7 @@ export function Orders({ account }: { account: Account }) {
           <li key={order.id} class="card">
             <a class="cover" href={`#/orders/${order.id}`}>
               <span class="row">
-                <strong>{order.order_number}</strong>
+                <strong class="whole">{order.order_number}</strong>
                 <strong>{rupiah(order.grand_total)}</strong>
               </span>
               <span class="row">
@@ -132,7 +132,7 @@ function OrderDetail({ account, order, reload }: { account: Account; order: Full
           <li key={item.id} class="card">
             <h2>{item.products?.name ?? t("notSold")}</h2>
             <div class="row">
-              <span>
+              <span class="whole">
                 {rupiah(item.unit_price)} × {number(item.quantity)}
               </span>
               <strong>{rupiah(item.line_total)}</strong>
@@ -151,12 +151,14 @@ function OrderDetail({ account, order, reload }: { account: Account; order: Full
           <strong class="total">{rupiah(order.grand_total)}</strong>
         </Fact>
         {order.status !== "DRAFT" && <Fact name={t("pointsPromised")}>{number(order.points_earned)}</Fact>}
-        {order.notes && <Fact name={t("notes")}>{order.notes}</Fact>}
+        {order.notes && <Fact name={t("notes")} isText>{order.notes}</Fact>}
         {order.agent_id && <Fact name={t("orderedBy")}>{t("role.agent")}</Fact>}
       </dl>
       {order.invoices.map((invoice) => (
         <p key={invoice.id} class="card row">
-          <a href="#/invoices">{invoice.invoice_number}</a>
+          <a class="whole" href="#/invoices">
+            {invoice.invoice_number}
+          </a>
           <span>{t(`invoice.${invoice.status}`)}</span>
           <strong>{rupiah(invoice.amount_due)}</strong>
         </p>

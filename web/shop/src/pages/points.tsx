@@ -2,29 +2,41 @@ import type { Row } from "@alfa-hub/common/client";
 import { asApiError, unwrap } from "@alfa-hub/common/errors";
 import { moment, number } from "@alfa-hub/common/format";
 import { newKey } from "@alfa-hub/common/keys";
+import { readAll } from "@alfa-hub/common/rows";
 import { useSignal } from "@preact/signals";
 
 import { type Account, language, t } from "../state";
-import { Ask, Loading, Problem, Title, useAction, useLoad } from "../ui";
+import { Ask, Loading, Newest, Problem, Title, useAction, useLoad } from "../ui";
+
+const REDEEMED_SHOWN = 20;
+const ENTRIES_SHOWN = 30;
 
 export function Points({ account }: { account: Account }) {
   const loaded = useLoad(async () => {
     const { client } = account;
     const [rewards, redemptions, ledger] = await Promise.all([
-      unwrap(client.from("redemption_catalog").select().is("is_active", true).order("points_required")),
+      readAll((from, to) =>
+        client
+          .from("redemption_catalog")
+          .select("*", { count: "exact" })
+          .is("is_active", true)
+          .order("points_required")
+          .order("id")
+          .range(from, to),
+      ),
       unwrap(
         client
           .from("redemptions")
           .select("id, status, points_spent, created_at, redemption_catalog(name)")
           .order("created_at", { ascending: false })
-          .limit(20),
+          .limit(REDEEMED_SHOWN),
       ),
       unwrap(
         client
           .from("point_transactions")
           .select("id, type, points, created_at")
           .order("created_at", { ascending: false })
-          .limit(30),
+          .limit(ENTRIES_SHOWN),
       ),
       account.readMe(),
     ]);
@@ -61,6 +73,7 @@ export function Points({ account }: { account: Account }) {
               </li>
             ))}
           </ul>
+          <Newest rows={data.redemptions} shown={REDEEMED_SHOWN} />
           <h2>{t("pointHistory")}</h2>
           <ul class="cards">
             {data.ledger.map((entry) => (
@@ -73,6 +86,7 @@ export function Points({ account }: { account: Account }) {
               </li>
             ))}
           </ul>
+          <Newest rows={data.ledger} shown={ENTRIES_SHOWN} />
           {!data.ledger.length && <p>{t("noPoints")}</p>}
         </>
       )}

@@ -32,14 +32,14 @@ async function readQueue(account: Account) {
         )
         .in("status", ["SUBMITTED", "PROCESSING", "APPROVED", "SHIPPED"])
         .order("awaiting_since", { ascending: true, nullsFirst: false })
-        .limit(SHOWN),
+        .limit(SHOWN + 1),
     ),
     account.readConfigs(),
   ]);
-  return orders;
+  return { orders: orders.slice(0, SHOWN), isCut: orders.length > SHOWN };
 }
 
-type QueueRow = Awaited<ReturnType<typeof readQueue>>[number];
+type QueueRow = Awaited<ReturnType<typeof readQueue>>["orders"][number];
 
 /** Whether a call was refused because the order has changed: its card may be gone once the queue is read again. */
 function hasChanged(error: unknown): boolean {
@@ -70,17 +70,19 @@ export function Queue({ account }: { account: Account }) {
       document.removeEventListener("visibilitychange", again);
     };
   }, []);
+  const orders = data?.orders;
   const groups = [
-    ["queue.yours", data?.filter((order) => order.awaiting === "SUBDIST")],
-    ["queue.headquarters", data?.filter((order) => order.awaiting === "HEADQUARTERS")],
-    ["queue.shipped", data?.filter((order) => order.status === "SHIPPED")],
+    ["queue.yours", orders?.filter((order) => order.awaiting === "SUBDIST")],
+    ["queue.headquarters", orders?.filter((order) => order.awaiting === "HEADQUARTERS")],
+    ["queue.shipped", orders?.filter((order) => order.status === "SHIPPED")],
   ] as const;
   return (
     <>
       <Title>{t("tab.queue")}</Title>
       <Problem error={error} retry={reload} />
       {!data && !error && <Loading />}
-      {data && !data.length && <p>{t("queueEmpty")}</p>}
+      {orders && !orders.length && <p>{t("queueEmpty")}</p>}
+      {data?.isCut && <p class="hint">{t("queueCut", { count: SHOWN })}</p>}
       {groups.map(
         ([title, orders]) =>
           orders &&
@@ -107,11 +109,11 @@ function QueueCard(props: { account: Account; order: QueueRow; now: number; relo
     <li class="card">
       <a class="cover" href={`#/orders/${order.id}`}>
         <span class="row">
-          <strong>{order.delivery_contacts?.business_name ?? order.order_number}</strong>
+          <strong>{order.delivery_contacts?.business_name ?? <span class="whole">{order.order_number}</span>}</strong>
           <strong>{rupiah(order.grand_total)}</strong>
         </span>
         <span class="row">
-          <span>{order.order_number}</span>
+          <span class="whole">{order.order_number}</span>
           <span>{t("products", { count: order.order_items.length })}</span>
         </span>
         <Clock {...props} />
@@ -305,7 +307,7 @@ export function QueueOrder({ account, id }: { account: Account; id: string }) {
               <li key={item.id} class="card row">
                 <span>
                   {item.products?.name}
-                  <small>{item.products?.sku}</small>
+                  <small class="whole">{item.products?.sku}</small>
                 </span>
                 <strong>{number(item.quantity)} ×</strong>
               </li>
@@ -314,7 +316,7 @@ export function QueueOrder({ account, id }: { account: Account; id: string }) {
           <dl class="card facts">
             <Fact name={t("total")}>{rupiah(order.grand_total)}</Fact>
             <Fact name={t("orderedAt")}>{moment(order.submitted_at, lang)}</Fact>
-            {order.notes && <Fact name={t("notes")}>{order.notes}</Fact>}
+            {order.notes && <Fact name={t("notes")} isText>{order.notes}</Fact>}
           </dl>
           <Actions account={account} order={order} reload={reload} />
         </>

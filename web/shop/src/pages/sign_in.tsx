@@ -19,7 +19,7 @@ export function Languages() {
           class="plain"
           lang={code}
           aria-pressed={language.value === code}
-          onClick={() => chooseLanguage(code)}
+          onClick={() => void chooseLanguage(code)}
         >
           {code === "id" ? "Indonesia" : "English"}
         </button>

@@ -49,9 +49,14 @@ export function Statement({ account }: { account: Account }) {
                 <th scope="row">
                   {t(`booking.${line.kind}` as "booking.INVOICE")}
                   <small>
-                    {[day(line.value_date, lang), line.invoice_number, line.reference]
-                      .filter((part, at, all) => part && all.indexOf(part) === at)
-                      .join(" · ")}
+                    {day(line.value_date, lang)}
+                    {line.invoice_number && (
+                      <>
+                        {" · "}
+                        <span class="whole">{line.invoice_number}</span>
+                      </>
+                    )}
+                    {line.reference && line.reference !== line.invoice_number && ` · ${line.reference}`}
                   </small>
                 </th>
                 <td class="amount">

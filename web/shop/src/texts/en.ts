@@ -56,6 +56,7 @@ const en: Texts<typeof id> = {
   allCategories: "All categories",
   showMore: "Show more",
   showOlder: "Show older ones",
+  newestOnly: "Only the newest {count} are shown.",
   retailPrice: "retail {price}",
   quantityDiscount: "From {count}: {price} each",
   inStock: "{count} in stock",
@@ -173,6 +174,7 @@ const en: Texts<typeof id> = {
   shadowMissing: "No session was received. Open it again from the console: Partners, then Order for this partner.",
 
   queueEmpty: "There are no open orders.",
+  queueCut: "Only the {count} orders that have waited longest are shown.",
   "queue.yours": "Waiting for you",
   "queue.headquarters": "Waiting for headquarters",
   "queue.shipped": "On their way",

@@ -52,6 +52,7 @@ const id = {
   allCategories: "Semua kategori",
   showMore: "Tampilkan lebih banyak",
   showOlder: "Tampilkan yang lebih lama",
+  newestOnly: "Hanya {count} terbaru yang ditampilkan.",
   retailPrice: "harga eceran {price}",
   quantityDiscount: "Mulai {count}: {price} per unit",
   inStock: "Stok {count}",
@@ -169,6 +170,7 @@ const id = {
   shadowMissing: "Sesi tidak diterima. Buka lagi dari konsol: Mitra, lalu Pesan untuk mitra ini.",
 
   queueEmpty: "Tidak ada pesanan terbuka.",
+  queueCut: "Hanya {count} pesanan yang paling lama menunggu yang ditampilkan.",
   "queue.yours": "Menunggu Anda",
   "queue.headquarters": "Menunggu kantor pusat",
   "queue.shipped": "Dalam pengiriman",
