@@ -87,6 +87,14 @@ def test_failed_download_leads_to_the_standin_and_is_not_retried_at_once(
         gateway.choose("auto", tmp_path)
 
 
+def test_cache_that_cannot_be_written_leads_to_the_standin(tmp_path: Path) -> None:
+    occupied = tmp_path / "cache"
+    occupied.touch()
+    chosen = gateway.choose("auto", occupied)
+    assert chosen.kind == "standin"
+    assert "it cannot be stored" in chosen.banner
+
+
 def test_required_postgrest_that_is_unavailable_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="PostgREST is not available") as caught:
         gateway.choose("postgrest", tmp_path)

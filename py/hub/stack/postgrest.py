@@ -50,7 +50,10 @@ def find(cache: Path, *, insist: bool) -> tuple[Found | None, str]:
     failed = cache / VERSION / "download-failed"
     if not insist and failed.exists() and time.time() - failed.stat().st_mtime < _RETRY_SECONDS:
         return None, failed.read_text().strip()
-    cached.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # in an image or an installation, the checkout is read-only
+        return None, f"it cannot be stored: {error}"
     why_not = _download(cached)
     if why_not:
         failed.write_text(why_not + "\n")
