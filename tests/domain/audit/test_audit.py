@@ -22,7 +22,8 @@ from tests.support.queries import audit_rows
 AUDITED = [
     "partners", "agents", "sub_distributors", "orders", "order_items", "invoices", "invoice_payments",
     "point_transactions", "redemptions", "tier_prices", "system_configs", "agent_sessions", "regions",
-    "brands", "categories", "products", "redemption_catalog",
+    "brands", "categories", "products", "redemption_catalog", "credit_notes", "credit_note_items",
+    "invoice_credits",
 ]  # fmt: skip
 
 
