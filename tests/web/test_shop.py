@@ -802,6 +802,7 @@ def test_queue_shows_no_english_while_its_language_is_indonesian(
             card.get_by_role("button", name="Terima").click()
         found[code] = english_words(page, "shop")
     card.get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("^ORD-"))
     page.get_by_role("button", name="Tolak").click()
     found["dialog"] = english_words(page, "shop")
     page.get_by_label("Alasan (wajib)").fill("Truk rusak")
