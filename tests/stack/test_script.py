@@ -51,7 +51,7 @@ SERVERS = (
 )
 
 
-SUITE = f"{SERVERS} wrk pgbackrest git openssl chromium curl shellcheck"
+SUITE = f"{SERVERS} wrk pgbackrest git openssl chromium-headless-shell curl shellcheck"
 
 
 @dataclass(frozen=True)
