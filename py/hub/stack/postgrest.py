@@ -47,15 +47,19 @@ def find(cache: Path, *, insist: bool) -> tuple[Found | None, str]:
     cached = cache / VERSION / "postgrest"
     if cached.exists():
         return _usable(cached, str(cached))
-    failed = cache / VERSION / "download-failed"
+    return _downloaded(cached, insist=insist)
+
+
+def _downloaded(cached: Path, *, insist: bool) -> tuple[Found | None, str]:
+    """Download PostgREST to `cached`; as `find`."""
+    failed = cached.with_name("download-failed")
     if not insist and failed.exists() and time.time() - failed.stat().st_mtime < _RETRY_SECONDS:
         return None, failed.read_text().strip()
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:  # in an image or an installation, the checkout is read-only
         return None, f"it cannot be stored: {error}"
-    why_not = _download(cached)
-    if why_not:
+    if why_not := _download(cached):
         failed.write_text(why_not + "\n")
         return None, why_not
     failed.unlink(missing_ok=True)
