@@ -26,7 +26,6 @@ from tests.support.context import (
     value,
 )
 from tests.support.service_level import (
-from tests.support.waiting import wait_until
     OFFICE_HOURS,
     age_turn,
     escalation_log,
@@ -39,6 +38,7 @@ from tests.support.waiting import wait_until
     sweep,
     waiting_order,
 )
+from tests.support.waiting import wait_until
 
 MINUTE = 1 / 60
 
