@@ -20,6 +20,7 @@ from hub.settings import Settings
 from hub.stack import pgbouncer, postgrest
 
 ROOT = paths.root()
+WEB = ROOT / "docker" / "web"
 HIGH_AVAILABILITY = {"etcd1", "etcd2", "etcd3", "node1", "node2", "haproxy"}
 
 
@@ -79,6 +80,12 @@ def dockerfiles(compose: dict[str, Any]) -> dict[Path, Path]:
     return found
 
 
+def copies(dockerfile: str) -> list[tuple[str, list[str]]]:
+    """The mode that each COPY from the context states, or nothing, and what it copies."""
+    found = re.findall(r"^COPY (?!--from)(?:--chmod=(\S+) )?(.+)$", dockerfile, re.MULTILINE)
+    return [(mode, arguments.split()[:-1]) for mode, arguments in found]
+
+
 def test_what_images_copy_exists_and_is_all_that_the_context_has(compose: dict[str, Any]) -> None:
     """The context names what goes in, so that a file of secrets beside it never does."""
     rules = (ROOT / ".dockerignore").read_text().splitlines()
@@ -86,8 +93,8 @@ def test_what_images_copy_exists_and_is_all_that_the_context_has(compose: dict[s
     let_in = [rule[1:] for rule in rules if rule.startswith("!")]
     copied = set()
     for dockerfile, context in dockerfiles(compose).items():
-        for arguments in re.findall(r"^COPY (?!--from)(.+)$", dockerfile.read_text(), re.MULTILINE):
-            for source in arguments.split()[:-1]:
+        for _mode, sources in copies(dockerfile.read_text()):
+            for source in sources:
                 assert (context / source).exists(), f"{dockerfile}: {source}"
                 if context == ROOT:
                     copied.add(source)
@@ -96,6 +103,23 @@ def test_what_images_copy_exists_and_is_all_that_the_context_has(compose: dict[s
         assert any(Path(source).is_relative_to(rule) for rule in let_in), source
     for rule in let_in:
         assert any(Path(source).is_relative_to(rule) for source in copied), rule
+
+
+def test_files_of_images_can_be_read_whatever_umask_the_checkout_was_made_with(
+    compose: dict[str, Any],
+) -> None:
+    """Servers that are not root read them: each COPY of the last stage states modes, or a RUN gives them."""
+    seen = 0
+    for dockerfile, context in dockerfiles(compose).items():
+        stage = dockerfile.read_text().split("\nFROM ")[-1]
+        before, opened, after = stage.partition("\nRUN chmod -R a+rX .\n")
+        for mode, sources in copies(after if opened else before):
+            for source in sources:
+                executable = os.access(context / source, os.X_OK)
+                assert mode == ("755" if executable else "644"), f"{dockerfile}: {source}"
+                seen += 1
+        assert "\nUSER" not in before, "the account could not change modes"
+    assert seen > 9
 
 
 def test_drop_folder_of_the_erp_adapter_belongs_to_the_user_of_the_image(compose: dict[str, Any]) -> None:
@@ -117,7 +141,7 @@ def test_health_checks_and_migrations_write_no_errors_to_the_logs(compose: dict[
 
 def test_nginx_logs_no_query_and_compresses_enough_for_the_shop() -> None:
     """A query names whom someone searched for. At nginx's level 1 the shop has more than 40 kB."""
-    text = (ROOT / "docker/web/nginx.conf").read_text()
+    text = (WEB / "nginx.conf").read_text()
     logged = re.search(r"log_format hub [^;]+;", text)
     assert logged
     assert not re.search(r"\$(request|request_uri|args|query_string|http_referer)\b", logged[0])
@@ -130,11 +154,116 @@ def test_nginx_logs_no_query_and_compresses_enough_for_the_shop() -> None:
 
 
 def test_nginx_answers_for_an_absent_gateway_as_the_pages_of_a_machine_do() -> None:
-    text = (ROOT / "docker/web/nginx.conf").read_text()
+    text = (WEB / "nginx.conf").read_text()
     body = re.search(r"return 502 '([^']+)';", text)
     assert body
     assert json.loads(body[1]) == json.loads(AWAY)
     assert "error_page 502 504 = @away;" in text
+
+
+def tls(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Runs what the image runs before nginx, on a copy of nginx's folder."""
+    shutil.copy(WEB / "tls.conf.template", folder)
+    script = WEB / "tls.sh"
+    assert os.access(script, os.X_OK)
+    path = os.environ["PATH"]
+    return subprocess.run(
+        [script, folder], env={"PATH": path} | settings, capture_output=True, text=True, check=False
+    )
+
+
+def test_nginx_without_a_certificate_has_no_tls(tmp_path: Path) -> None:
+    done = tls(tmp_path, HUB_TLS_CERTIFICATE="", HUB_TLS_KEY="", HUB_WEB_TLS_PORT="18165")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (tmp_path / "server.d").exists()
+
+
+def test_certificate_without_a_key_is_refused(tmp_path: Path) -> None:
+    done = tls(tmp_path, HUB_TLS_CERTIFICATE="a.pem", HUB_TLS_KEY="")
+    assert done.returncode != 0
+    assert "HUB_TLS_KEY" in done.stderr
+    assert not (tmp_path / "server.d").exists()
+
+
+@pytest.mark.parametrize(("port", "shown"), [("443", ""), ("18165", ":18165")])
+def test_nginx_with_a_certificate_listens_with_tls(
+    compose: dict[str, Any], tmp_path: Path, port: str, shown: str
+) -> None:
+    done = tls(
+        tmp_path, HUB_TLS_CERTIFICATE="live/h/a.pem", HUB_TLS_KEY="live/h/k.pem", HUB_WEB_TLS_PORT=port
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = set((tmp_path / "server.d/tls.conf").read_text().splitlines())
+    assert lines >= {
+        "listen 8443 ssl;",
+        "http2 on;",
+        "ssl_certificate /tls/live/h/a.pem;",
+        "ssl_certificate_key /tls/live/h/k.pem;",
+        "ssl_protocols TLSv1.2 TLSv1.3;",
+        "ssl_session_cache shared:tls:10m;",
+        f"  return 308 https://$host{shown}$request_uri;",
+    }
+    server = (WEB / "nginx.conf").read_text().split("\nserver {")[1]
+    assert "\n  include /etc/nginx/server.d/*.conf;\n" in server
+    service = compose["services"]["web"]
+    assert service["volumes"] == [
+        "${HUB_TLS_FOLDER:-tls-folder}:/tls:ro",
+        "${HUB_ACME_FOLDER:-acme-folder}:/acme:ro",
+    ]
+    assert {"tls-folder", "acme-folder"} <= set(compose["volumes"])
+    assert "    root /acme;\n" in server.split("location ^~ /.well-known/acme-challenge/ {")[1]
+    assert {"HUB_TLS_CERTIFICATE", "HUB_TLS_KEY", "HUB_WEB_TLS_PORT"} <= set(service["environment"])
+    assert [port.rsplit(":", 1)[1] for port in service["ports"]] == ["8080", "8443"]
+
+
+def mapped(text: str, value: str) -> str:
+    """What a `map` of nginx with these lines gives: equal texts first, then expressions in their order."""
+    lines: dict[str, str] = {}
+    for key, to in re.findall(r'^  (".+?"|\S+) (\S+);$', text, re.MULTILINE):
+        lines[key.strip('"')] = to.strip('"')
+    if value in lines:
+        return lines[value]
+    return next(
+        (to for key, to in lines.items() if key.startswith("~") and re.search(key[1:], value)),
+        lines["default"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("request_line", "moves"),
+    [
+        ("http /", True),
+        ("http /api/rpc/login", True),
+        ("http /config.json/x", True),
+        ("http /x/.well-known/acme-challenge/x", True),
+        ("http /config.json", False),
+        ("http /.well-known/acme-challenge/x", False),
+        ("https /", False),
+        ("https /api/rpc/login", False),
+    ],
+)
+def test_plain_http_moves_to_tls_but_for_the_health_check_and_acme(
+    compose: dict[str, Any], request_line: str, moves: bool
+) -> None:
+    text = (WEB / "nginx.conf").read_text()
+    lines = re.search(r'^map "\$scheme \$uri" \$moves \{\n(.+?)^\}', text, re.MULTILINE | re.DOTALL)
+    assert lines
+    assert (mapped(lines[1], request_line) not in ("", "0")) == moves
+    assert "\nif ($moves) {\n  return 308 " in (WEB / "tls.conf.template").read_text()
+    check = compose["services"]["web"]["healthcheck"]["test"][-1]
+    assert check == "http://127.0.0.1:8080/config.json"
+
+
+def test_nginx_sends_hsts_with_every_answer_over_tls_and_no_other() -> None:
+    """An add_header of a location drops those of the server, so that both have it."""
+    text = (WEB / "nginx.conf").read_text()
+    lines = re.search(r"^map \$scheme \$hsts \{\n(.+?)^\}", text, re.MULTILINE | re.DOTALL)
+    assert lines
+    assert mapped(lines[1], "https") == "max-age=31536000"
+    assert mapped(lines[1], "http") == ""
+    header = "add_header Strict-Transport-Security $hsts always;\n"
+    assert f"\n  {header}" in text
+    assert f"\n{header}" in (WEB / "headers.conf").read_text()
 
 
 def test_compose_runs_the_erp_adapter_in_a_profile(compose: dict[str, Any]) -> None:
@@ -160,9 +289,11 @@ def test_compose_service_waits_for_the_health_of_what_it_needs(compose: dict[str
 
 def test_compose_binds_loopback_and_holds_no_secret(compose: dict[str, Any]) -> None:
     text = (ROOT / "docker-compose.yml").read_text()
-    for service in compose["services"].values():
-        assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", []))
     example = (ROOT / ".env.example").read_text()
+    for name, service in compose["services"].items():
+        address = "${HUB_WEB_ADDRESS:-127.0.0.1}:" if name == "web" else "127.0.0.1:"
+        assert all(str(port).startswith(address) for port in service.get("ports", [])), name
+    assert "\nHUB_WEB_ADDRESS=127.0.0.1\n" in example
     assert "\nCOMPOSE_PROFILES=\n" in example, "without it, each command has to name the profiles"
     for name in re.findall(r"\$\{(HUB_\w+)", text):
         assert f"{name}=" in example

@@ -155,7 +155,7 @@ def test_shop_is_served_without_the_console(built: Path, gateway_url: str) -> No
 def test_compose_has_the_same_policy_and_adds_the_address() -> None:
     headers = (DOCKER / "headers.conf").read_text()
     stated = dict(re.findall(r'^add_header (\S+) "?([^"\n]*?)"? always;$', headers, re.MULTILINE))
-    assert stated == HEADERS
+    assert stated == HEADERS | {"Strict-Transport-Security": "$hsts"}
     config = (DOCKER / "nginx.conf").read_text()
     assert HASHED in config
     blocks = re.findall(r"location [^{]*\{([^}]*)\}", config)

@@ -65,8 +65,14 @@ OTHERS: Mapping[str, Mapping[str, str]] = {
         "PYTHON": "Python 3.11 or newer with which `./hub` creates `.venv`",
     },
     "Docker Compose": {
+        "HUB_ACME_FOLDER": "Folder of the host with the challenges of an ACME client, which nginx serves",
         "HUB_POSTGRES_HOST": "Host of PostgreSQL: `postgres`, or `haproxy` with the profile `ha`",
         "HUB_POSTGRES_SCALE": "1, or 0 with the profile `ha`, which has its own PostgreSQL",
+        "HUB_TLS_CERTIFICATE": "Path in `HUB_TLS_FOLDER` of the certificate with its chain; empty: no TLS",
+        "HUB_TLS_FOLDER": "Folder of the host with the certificate of Compose's nginx and its key",
+        "HUB_TLS_KEY": "Path in `HUB_TLS_FOLDER` of the certificate's key",
+        "HUB_WEB_ADDRESS": "Address of the host on which Compose's nginx listens; 127.0.0.1 by default",
+        "HUB_WEB_TLS_PORT": "Port of the host on which Compose's nginx speaks TLS; 18165 by default",
     },
     "Tests": {
         "HUB_CACHE_KILLS": "Number of times that `tests/cache` kills Redis under load",
