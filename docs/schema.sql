@@ -1026,6 +1026,14 @@ $$;
 
 COMMENT ON FUNCTION app.next_invoice_number() IS 'Next invoice number, INV-YYMMDD-NNNNNN; numbers can have gaps';
 
+CREATE FUNCTION app.refund_due(p_status app.invoice_status_enum, p_billed numeric, p_paid numeric) RETURNS numeric
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case when p_status = 'CANCELLED' then p_paid else greatest(0, p_paid - p_billed) end
+$$;
+
+COMMENT ON FUNCTION app.refund_due(p_status app.invoice_status_enum, p_billed numeric, p_paid numeric) IS 'IDR to be refunded of an invoice, of which p_billed is left after credits and write-offs';
+
 CREATE TABLE app.invoices (
     id uuid DEFAULT app.uuid_v7() NOT NULL,
     order_id uuid NOT NULL,
@@ -1052,16 +1060,14 @@ CASE
     WHEN (status = 'CANCELLED'::app.invoice_status_enum) THEN (0)::numeric
     ELSE GREATEST((0)::numeric, (((amount - (amount_credited)::numeric) - (amount_written_off)::numeric) - amount_paid))
 END) STORED,
-    refund_due numeric(15,2) GENERATED ALWAYS AS (
-CASE
-    WHEN (status = 'CANCELLED'::app.invoice_status_enum) THEN amount_paid
-    ELSE GREATEST((0)::numeric, (amount_paid - ((amount - (amount_credited)::numeric) - (amount_written_off)::numeric)))
-END) STORED,
+    refund_due numeric(15,2) GENERATED ALWAYS AS (app.refund_due(status, ((amount - (amount_credited)::numeric) - (amount_written_off)::numeric), amount_paid)) STORED,
+    refund_due_since timestamp with time zone,
     CONSTRAINT invoices_amount_check CHECK ((amount > (0)::numeric)),
     CONSTRAINT invoices_amount_forgiven_check CHECK ((((amount_credited)::numeric + (amount_written_off)::numeric) <= amount)),
     CONSTRAINT invoices_amount_paid_check CHECK (((amount_paid >= (0)::numeric) AND (amount_paid <= amount))),
     CONSTRAINT invoices_cancelled_check CHECK (((status = 'CANCELLED'::app.invoice_status_enum) = (cancelled_at IS NOT NULL))),
     CONSTRAINT invoices_paid_at_check CHECK (((status <> 'PAID'::app.invoice_status_enum) OR (paid_at IS NOT NULL))),
+    CONSTRAINT invoices_refund_due_since_check CHECK (((refund_due > (0)::numeric) = (refund_due_since IS NOT NULL))),
     CONSTRAINT invoices_status_check CHECK (
 CASE status
     WHEN 'UNPAID'::app.invoice_status_enum THEN ((amount_paid = (0)::numeric) AND (((amount_credited)::numeric + (amount_written_off)::numeric) < amount))
@@ -1106,6 +1112,8 @@ COMMENT ON COLUMN app.invoices.write_off_reason IS '[pii: text]';
 COMMENT ON COLUMN app.invoices.amount_due IS 'IDR that the partner still owes';
 
 COMMENT ON COLUMN app.invoices.refund_due IS 'IDR paid beyond what is billed; of a cancelled invoice all that was paid';
+
+COMMENT ON COLUMN app.invoices.refund_due_since IS 'Since when something is to be refunded, the start of headquarters'' clock; a partial refund or further returned goods do not start it again';
 
 CREATE VIEW api.invoices WITH (security_invoker='true') AS
  SELECT i.id,
@@ -11012,18 +11020,23 @@ begin
     if tg_op = 'UPDATE' then
       new.paid_at := old.paid_at;
     end if;
-    return new;
+  else
+    new.status := case
+      when new.amount_credited + new.amount_written_off + new.amount_paid >= new.amount then 'PAID'
+      when new.amount_paid > 0 then 'PARTIAL'
+      else 'UNPAID'
+    end::app.invoice_status_enum;
+    -- A payment states its own date here; a credit and a write-off settle when they are booked.
+    new.paid_at := case
+      when new.status <> 'PAID' then null
+      when v_was_paid then old.paid_at
+      else coalesce(new.paid_at, now())
+    end;
   end if;
-  new.status := case
-    when new.amount_credited + new.amount_written_off + new.amount_paid >= new.amount then 'PAID'
-    when new.amount_paid > 0 then 'PARTIAL'
-    else 'UNPAID'
-  end::app.invoice_status_enum;
-  -- A payment states its own date here; a credit and a write-off settle when they are booked.
-  new.paid_at := case
-    when new.status <> 'PAID' then null
-    when v_was_paid then old.paid_at
-    else coalesce(new.paid_at, now())
+  new.refund_due_since := case
+    when app.refund_due(
+      new.status, new.amount - new.amount_credited - new.amount_written_off, new.amount_paid) > 0
+    then coalesce(new.refund_due_since, now())
   end;
   return new;
 end $$;
@@ -14466,7 +14479,8 @@ CREATE VIEW api.overdue_invoices WITH (security_invoker='false', security_barrie
             i.written_off_at,
             i.write_off_reason,
             i.amount_due,
-            i.refund_due
+            i.refund_due,
+            i.refund_due_since
            FROM app.invoices i
           WHERE ((( SELECT auth.caller_role() AS caller_role) = 'partner'::text) AND (i.partner_id = ( SELECT auth.current_user_id() AS current_user_id)) AND (i.status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum])) AND (i.due_date < app.due_before(0)))
           ORDER BY i.due_date)
@@ -14492,7 +14506,8 @@ CREATE VIEW api.overdue_invoices WITH (security_invoker='false', security_barrie
             i.written_off_at,
             i.write_off_reason,
             i.amount_due,
-            i.refund_due
+            i.refund_due,
+            i.refund_due_since
            FROM app.invoices i
           WHERE ((( SELECT auth.caller_role() AS caller_role) = 'agent'::text) AND ( SELECT true
                    FROM app.partners p
@@ -14520,7 +14535,8 @@ CREATE VIEW api.overdue_invoices WITH (security_invoker='false', security_barrie
             i.written_off_at,
             i.write_off_reason,
             i.amount_due,
-            i.refund_due
+            i.refund_due,
+            i.refund_due_since
            FROM app.invoices i
           WHERE ((( SELECT auth.caller_role() AS caller_role) = ANY (ARRAY['admin'::text, 'superadmin'::text, 'system'::text])) AND (i.status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum])) AND (i.due_date < app.due_before(0)))
           ORDER BY i.due_date)) o
@@ -15090,7 +15106,7 @@ UNION ALL
     i.partner_id,
     NULL::uuid AS subdist_id,
     i.refund_due AS amount,
-    i.updated_at AS waiting_since,
+    i.refund_due_since AS waiting_since,
     i.cancel_reason AS details
    FROM app.invoices i
   WHERE (i.refund_due > (0)::numeric)
@@ -16965,7 +16981,7 @@ CREATE INDEX invoices_partner_idx ON app.invoices USING btree (partner_id, creat
 
 CREATE INDEX invoices_partner_unpaid_idx ON app.invoices USING btree (partner_id, due_date) WHERE (status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum]));
 
-CREATE INDEX invoices_refund_due_idx ON app.invoices USING btree (updated_at) WHERE (refund_due > (0)::numeric);
+CREATE INDEX invoices_refund_due_idx ON app.invoices USING btree (refund_due_since) WHERE (refund_due > (0)::numeric);
 
 CREATE INDEX invoices_reminder_idx ON app.invoices USING btree (COALESCE(last_reminder_day, '-1000'::integer), due_date) WHERE (status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum]));
 
@@ -18246,6 +18262,8 @@ GRANT ALL ON FUNCTION app.days_overdue(p_due_date timestamp with time zone) TO a
 GRANT ALL ON FUNCTION app.days_overdue(p_due_date timestamp with time zone) TO admin;
 
 REVOKE ALL ON FUNCTION app.next_invoice_number() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.refund_due(p_status app.invoice_status_enum, p_billed numeric, p_paid numeric) FROM PUBLIC;
 
 GRANT SELECT ON TABLE app.invoices TO partner;
 GRANT SELECT ON TABLE app.invoices TO agent;

@@ -7,6 +7,6 @@ __depends__ = {"0022_pricing"}
 steps = [
     schema_file(
         "23_invoices.sql",
-        sha256="7ba4029892d2f22468daf2806b80301d523b66c25514c460a771afe06fa42a0c",
+        sha256="6e8851d572edc2dec3ed604488f9625c566db719cfb973fda9fb251cf5004fc3",
     ),
 ]

@@ -22,18 +22,23 @@ begin
     if tg_op = 'UPDATE' then
       new.paid_at := old.paid_at;
     end if;
-    return new;
+  else
+    new.status := case
+      when new.amount_credited + new.amount_written_off + new.amount_paid >= new.amount then 'PAID'
+      when new.amount_paid > 0 then 'PARTIAL'
+      else 'UNPAID'
+    end::app.invoice_status_enum;
+    -- A payment states its own date here; a credit and a write-off settle when they are booked.
+    new.paid_at := case
+      when new.status <> 'PAID' then null
+      when v_was_paid then old.paid_at
+      else coalesce(new.paid_at, now())
+    end;
   end if;
-  new.status := case
-    when new.amount_credited + new.amount_written_off + new.amount_paid >= new.amount then 'PAID'
-    when new.amount_paid > 0 then 'PARTIAL'
-    else 'UNPAID'
-  end::app.invoice_status_enum;
-  -- A payment states its own date here; a credit and a write-off settle when they are booked.
-  new.paid_at := case
-    when new.status <> 'PAID' then null
-    when v_was_paid then old.paid_at
-    else coalesce(new.paid_at, now())
+  new.refund_due_since := case
+    when app.refund_due(
+      new.status, new.amount - new.amount_credited - new.amount_written_off, new.amount_paid) > 0
+    then coalesce(new.refund_due_since, now())
   end;
   return new;
 end $$;

@@ -32,8 +32,8 @@ inner join app.orders as o on o.id = u.order_id
 union all
 select
   'REFUND' as kind, i.id, i.invoice_number as subject, i.order_id, i.partner_id,
-  null as subdist_id, i.refund_due as amount, i.updated_at as waiting_since,
-  i.cancel_reason as details
+  null as subdist_id, i.refund_due as amount,
+  i.refund_due_since as waiting_since, i.cancel_reason as details
 from app.invoices as i
 where i.refund_due > 0
 union all

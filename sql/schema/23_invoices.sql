@@ -10,6 +10,16 @@ $$;
 comment on function app.next_invoice_number() is
   'Next invoice number, INV-YYMMDD-NNNNNN; numbers can have gaps';
 
+create function app.refund_due(
+  p_status app.invoice_status_enum, p_billed numeric, p_paid numeric
+)
+returns numeric language sql immutable
+as $$
+  select case when p_status = 'CANCELLED' then p_paid else greatest(0, p_paid - p_billed) end
+$$;
+comment on function app.refund_due(app.invoice_status_enum, numeric, numeric) is
+  'IDR to be refunded of an invoice, of which p_billed is left after credits and write-offs';
+
 create table app.invoices (
   id uuid primary key default app.uuid_v7(),
   order_id uuid not null,
@@ -41,11 +51,9 @@ create table app.invoices (
     end
   ) stored,
   refund_due numeric(15, 2) generated always as (
-    case
-      when status = 'CANCELLED' then amount_paid
-      else greatest(0, amount_paid - (amount - amount_credited - amount_written_off))
-    end
+    app.refund_due(status, amount - amount_credited - amount_written_off, amount_paid)
   ) stored,
+  refund_due_since timestamptz,
   constraint invoices_order_id_fkey foreign key (order_id, partner_id)
   references app.orders (id, partner_id) on delete restrict,
   constraint invoices_id_partner_id_key unique (id, partner_id),
@@ -61,6 +69,8 @@ create table app.invoices (
       else true
     end
   ),
+  constraint invoices_refund_due_since_check
+  check ((refund_due > 0) = (refund_due_since is not null)),
   constraint invoices_paid_at_check check (status <> 'PAID' or paid_at is not null),
   constraint invoices_cancelled_check check ((status = 'CANCELLED') = (cancelled_at is not null)),
   constraint invoices_written_off_check check (
@@ -80,7 +90,7 @@ create index idx_invoices_status on app.invoices (status);
 create index idx_invoices_due on app.invoices (due_date);
 create index idx_invoices_unpaid on app.invoices (due_date) where status in ('UNPAID', 'PARTIAL');
 -- what awaits headquarters
-create index invoices_refund_due_idx on app.invoices (updated_at) where refund_due > 0;
+create index invoices_refund_due_idx on app.invoices (refund_due_since) where refund_due > 0;
 create index invoices_created_idx on app.invoices (created_at desc);
 create index invoices_partner_idx on app.invoices (partner_id, created_at desc);
 create index invoices_partner_due_idx on app.invoices (partner_id, due_date);
@@ -114,6 +124,9 @@ comment on column app.invoices.issue_reason is
 comment on column app.invoices.amount_due is 'IDR that the partner still owes';
 comment on column app.invoices.refund_due is
   'IDR paid beyond what is billed; of a cancelled invoice all that was paid';
+comment on column app.invoices.refund_due_since is
+  'Since when something is to be refunded, the start of headquarters'' clock; a partial refund or '
+  'further returned goods do not start it again';
 comment on column app.invoices.invoice_number is '[pii: none]';
 comment on column app.invoices.cancel_reason is '[pii: text]';
 comment on column app.invoices.write_off_reason is '[pii: text]';

@@ -103,6 +103,37 @@ def test_cancelled_invoice_that_was_paid_is_to_be_refunded(db: Connection, conte
     assert {kind for kind, _ in kinds(db, context)} == {"UNBILLED"}
 
 
+def test_clock_of_a_refund_goes_on_until_everything_is_refunded(db: Connection, context: Context) -> None:
+    order = submit(db, context.partners[0], items(SKU_000=2))
+    invoice = approve(db, context, order)
+    call(db, context.admin, "ship_order", order_id=order["id"])
+    pay(db, context, invoice)
+
+    def give_back(quantity: int, key: str) -> None:
+        back = {"order_id": order["id"], "items": items(SKU_000=quantity), "reason": "rusak"}
+        call(db, context.admin, "return_items", **back, idempotency_key=key)
+
+    def refund(amount: int, key: str) -> None:
+        request = {"invoice_id": invoice["id"], "amount": amount, "reference_number": key, "reason": "x"}
+        call(db, context.admin, "record_refund", **request, idempotency_key=key)
+
+    def hours() -> list[float]:
+        age = "select extract(epoch from now() - refund_due_since) / 3600 from app.invoices where id = %s"
+        since = value(db, age, invoice["id"])
+        return [] if since is None else [round(float(since), 2)]
+
+    assert hours() == []
+    give_back(1, "r1")
+    assert hours() == [0]
+    age_tasks(db, 5)
+    refund(1, "f1")
+    give_back(1, "r2")
+    assert hours() == [5]
+    [task] = queue(db, context)
+    refund(int(task["amount"]), "f2")
+    assert (hours(), kinds(db, context)) == ([], [])
+
+
 def test_order_that_is_cancelled_is_not_unbilled(db: Connection, context: Context) -> None:
     order = submit(db, context.partners[0], items(SKU_000=1))
     invoice = approve(db, context, order)
@@ -137,7 +168,7 @@ def age_tasks(db: Connection, hours: float) -> None:
     db.execute("set local session_replication_role = replica")
     db.execute(f"update app.redemptions set created_at = {since}".encode())
     db.execute(f"update app.unbilled_orders set unbilled_since = {since}".encode())
-    db.execute(f"update app.invoices set updated_at = {since}".encode())
+    db.execute(f"update app.invoices set refund_due_since = {since} where refund_due > 0".encode())
     db.execute("set local session_replication_role = default")
 
 
