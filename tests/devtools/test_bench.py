@@ -218,6 +218,7 @@ def test_processor_time_of_a_server_elsewhere_is_refused() -> None:
         cpu.processor_ns(connection)
 
 
+@pytest.mark.long_form
 def test_another_checkout_is_migrated_by_its_own_migrator(cluster: Cluster) -> None:
     with environment.prepared(cluster.url(), compare=[paths.root()]) as prepared:
         [compared] = prepared.compared

@@ -206,8 +206,7 @@ def test_orders_approved_while_tryton_is_down_are_exported_in_order_later(enviro
     "fault",
     [
         "cut",
-        "late",
-        *(pytest.param(fault, marks=pytest.mark.long_form) for fault in ("slow", "500", "garbage")),
+        *(pytest.param(fault, marks=pytest.mark.long_form) for fault in ("late", "slow", "500", "garbage")),
     ],
 )
 def test_sale_is_not_created_twice_when_its_answer_is_lost(environment: Environment, fault: str) -> None:
@@ -278,9 +277,10 @@ def test_client_killed_in_the_middle_of_a_request_does_not_block_others(environm
     assert environment.tryton.database in answer.json()["result"]
 
 
+@pytest.mark.long_form
 @pytest.mark.parametrize(
     ("kills", "orders", "payments"),
-    [(1, 3, False), pytest.param(3, 9, True, marks=pytest.mark.long_form)],
+    [(1, 3, False), (3, 9, True)],
     ids=["short", "long"],
 )
 def test_each_order_has_one_sale_after_kills_of_adapter_and_tryton(

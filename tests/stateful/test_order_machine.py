@@ -20,7 +20,7 @@ from hub.cluster import Cluster
 from tests.stateful.corrections import CorrectionMachine
 from tests.support import test_cluster
 
-EXAMPLES = int(os.environ.get("HUB_STATEFUL_EXAMPLES", "24"))
+EXAMPLES = int(os.environ.get("HUB_STATEFUL_EXAMPLES", "16"))
 STEPS = int(os.environ.get("HUB_STATEFUL_STEPS", "80"))
 SHRINK = os.environ.get("HUB_STATEFUL_SHRINK", "")
 SEED = os.environ.get("HUB_STATEFUL_SEED", "")

@@ -14,7 +14,8 @@ update app.partners set credit_used = credit_used + 1 where id = %(silver)s;
 update app.orders set status = 'CANCELLED', awaiting = 'NONE', awaiting_since = null where id = %(open)s;
 
 -- credit_used
-update app.invoices set status = 'CANCELLED', cancelled_at = now() where order_id = %(approved)s;
+update app.invoices set status = 'CANCELLED', cancelled_at = now(), refund_due_since = now()
+where order_id = %(approved)s;
 
 -- amount_paid
 delete from app.invoice_payments

@@ -64,6 +64,7 @@ export function HubList({
       {...(filterDefaultValues ? { filterDefaultValues } : {})}
       {...(title ? { title } : {})}
       exporter={false}
+      sx={{ minWidth: 0, "& .RaList-main": { minWidth: 0 }, "& .RaList-content": { overflowX: "auto" } }}
       actions={
         <Box sx={{ width: "100%" }}>
           {intro}

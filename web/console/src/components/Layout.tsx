@@ -112,7 +112,8 @@ function HubBar() {
 
 export function Layout({ children }: { children: ReactNode }) {
   return (
-    <RaLayout appBar={HubBar} menu={HubMenu} error={PageError}>
+    // No wider than the screen: what is wider, such as a table on a phone, scrolls.
+    <RaLayout appBar={HubBar} menu={HubMenu} error={PageError} sx={{ minWidth: 0, "& .RaLayout-content": { minWidth: 0 } }}>
       <Suspense fallback={null}>{children}</Suspense>
     </RaLayout>
   );
