@@ -8524,6 +8524,7 @@ CREATE FUNCTION app.price_lines(p_items jsonb, p_tier app.tier_enum, p_max_lines
 declare
   v_lines app.priced_lines;
 begin
+  -- As check_items does, without a call that each order would pay for.
   if app.have_usual_form(p_items) is not true then
     perform app.check_each_item(p_items);
   end if;

@@ -90,6 +90,7 @@ def _run(name: str, command: Sequence[str]) -> bool:
     out.rule(name, style="dim")
     sys.stdout.flush()
     # Without compiled modules each of the hundreds of programs that tests start would compile them again.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = dict(os.environ)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run([sys.executable, *command], cwd=paths.root(), check=False, env=environment)
     return done.returncode == 0

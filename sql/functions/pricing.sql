@@ -85,6 +85,7 @@ as $$
 declare
   v_lines app.priced_lines;
 begin
+  -- As check_items does, without a call that each order would pay for.
   if app.have_usual_form(p_items) is not true then
     perform app.check_each_item(p_items);
   end if;

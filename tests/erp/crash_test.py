@@ -35,7 +35,7 @@ class Report:
     seconds: float
 
 
-def run(environment: Environment, *, kills: int, orders: int, payments: bool = True, seed: int = 1) -> Report:
+def run(environment: Environment, *, kills: int, orders: int, seed: int = 1) -> Report:
     """Approve orders, kill at random moments, pay some; returns when all are exported and paid.
 
     Raises AssertionError if an order lacks its sale or has two, or if an invariant of the hub is broken.
@@ -53,7 +53,7 @@ def run(environment: Environment, *, kills: int, orders: int, payments: bool = T
         kill_in_turn(environment, number, chance)
     for order in approved:
         environment.wait_until_exported(order, 180)
-    paid = pay_some(environment, approved, chance) if payments else 0
+    paid = pay_some(environment, approved, chance)
     environment.assert_one_sale_per_order()
     return Report(
         kills=kills,

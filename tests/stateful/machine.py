@@ -970,6 +970,18 @@ class OrderMachine(RuleBasedStateMachine):
         elif job == "sla-sweep":
             self.model.sweep()
 
+    @rule(pick=picks)
+    def look_after_people(self, pick: int) -> None:
+        """Calls about people and escalations, which change neither orders nor stock nor money."""
+        partner = self.one_of(self.context.partners, pick)
+        account = {"role": "partner", "id": partner.sub}
+        self.perform(partner, "update_profile", set(), chair_count=pick % 20)
+        self.perform(self.context.admin, "invite", set(), **account)
+        self.perform(self.context.admin, "revoke_sessions", set(), **account)
+        open_ones = "select id from app.sla_escalation_logs where acknowledged_at is null order by id limit 1"
+        for (escalation,) in self.conn.execute(open_ones).fetchall():
+            self.perform(self.context.admin, "acknowledge_escalation", set(), escalation_id=escalation)
+
     # --- invariants after every step --------------------------------------------------------------
 
     @invariant()

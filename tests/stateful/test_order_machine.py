@@ -34,7 +34,7 @@ MUST_HAPPEN = {
     "point-queue", "sla-sweep", "audit-flush", "issue_invoice", "reverse_payment", "return_items",
     "write_off", "expire_points", "adjust_points", "adjust_points repeated", "submit_order PRICE_CHANGED",
     "update_draft", "delete_partner", "delete_partner PARTNER_NOT_SETTLED",
-    "erase_partner", "erase_partner PARTNER_NOT_SETTLED",
+    "erase_partner", "erase_partner PARTNER_NOT_SETTLED", "update_profile", "invite", "revoke_sessions",
 }  # fmt: skip
 """Operations and refusals that the daily run must reach, or it would prove little.
 

@@ -4,9 +4,6 @@ import { useRelated } from "../components/query";
 import BarChart from "./BarChart";
 import { monthName } from "./months";
 
-/** Height in pixels. */
-const PARTNER_CHART = 180;
-
 /** Months of a partner's orders and spend, from partner_statistics. */
 export default function PartnerChart({ partner }: { partner: string }) {
   const { t, money, language } = useWords();
@@ -28,7 +25,7 @@ export default function PartnerChart({ partner }: { partner: string }) {
         { name: t("hub.reports.orders"), values: rows.map((row) => row.order_count), axis: "right" },
       ]}
       format={money}
-      height={PARTNER_CHART}
+      height={180}
     />
   );
 }

@@ -64,6 +64,7 @@ export function HubList({
       {...(filterDefaultValues ? { filterDefaultValues } : {})}
       {...(title ? { title } : {})}
       exporter={false}
+      // A table that is wider than the screen scrolls, and not the page.
       sx={{ minWidth: 0, "& .RaList-main": { minWidth: 0 }, "& .RaList-content": { overflowX: "auto" } }}
       actions={
         <Box sx={{ width: "100%" }}>
