@@ -1144,7 +1144,8 @@ CREATE VIEW api.invoices WITH (security_invoker='true') AS
 
 COMMENT ON VIEW api.invoices IS 'Invoices, one or several of an order; points of an order vest when its invoices are PAID
 Embed invoice_payments(*), invoice_credits(*, credit_notes(*)).
-Agents of few partners name partners, or a status: without, the invoices of others are passed.';
+Agents of few partners list the newest by newest_invoices, or name partners or a status: here the
+invoices of others are passed.';
 
 COMMENT ON COLUMN api.invoices.amount_paid IS 'IDR paid, less reversals and refunds';
 
@@ -1652,6 +1653,20 @@ Partners see their own, agents those of their regions'' partners, headquarters a
 partner_statistics, whose rows it adds up.
 Errors: INVALID_ARGUMENT 400.';
 
+CREATE FUNCTION api.newest_invoices(n integer DEFAULT 20, before timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF api.invoices
+    LANGUAGE sql STABLE ROWS 20
+    AS $$
+  select i.* from app.newest_invoice_ids(newest_invoices.n, newest_invoices.before) as l (id)
+  cross join lateral (select * from api.invoices as u where u.id = l.id limit 1) as i
+  order by i.created_at desc, i.id desc
+$$;
+
+COMMENT ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone) IS 'List the newest invoices that the caller sees, embeddable like invoices
+n is 1 to 100; before is the created_at of the last invoice of the page before, null for the first.
+For an agent of few partners it is faster than invoices?order=created_at.desc, whatever the number
+of invoices.
+Errors: INVALID_ARGUMENT 400.';
+
 CREATE FUNCTION api.newest_order_events(n integer DEFAULT 20, before timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF api.order_events
     LANGUAGE sql STABLE ROWS 20
     AS $$
@@ -1680,6 +1695,102 @@ COMMENT ON FUNCTION api.newest_orders(n integer, before timestamp with time zone
 n is 1 to 100; before is the created_at of the last order of the page before, null for the first.
 For an agent of few partners it is faster than orders?order=created_at.desc, whatever the number of
 orders.
+Errors: INVALID_ARGUMENT 400.';
+
+CREATE FUNCTION app.reference_key(p_reference text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$ select upper(regexp_replace(p_reference, '\s', '', 'g')) $$;
+
+COMMENT ON FUNCTION app.reference_key(p_reference text) IS 'A reference without spaces and case, as references are compared';
+
+CREATE TABLE app.invoice_payments (
+    id uuid DEFAULT app.uuid_v7() NOT NULL,
+    invoice_id uuid NOT NULL,
+    amount numeric(15,2) NOT NULL,
+    payment_method character varying(50),
+    reference_number character varying(100),
+    notes text,
+    recorded_by uuid,
+    paid_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    partner_id uuid NOT NULL,
+    kind character varying(10) DEFAULT 'PAYMENT'::character varying NOT NULL,
+    reverses_payment_id uuid,
+    reference_key text GENERATED ALWAYS AS (app.reference_key((reference_number)::text)) STORED,
+    reference_use integer DEFAULT 0 NOT NULL,
+    CONSTRAINT invoice_payments_amount_check CHECK (((((kind)::text = 'PAYMENT'::text) = (amount > (0)::numeric)) AND (amount <> (0)::numeric))),
+    CONSTRAINT invoice_payments_kind_check CHECK (((kind)::text = ANY ((ARRAY['PAYMENT'::character varying, 'REVERSAL'::character varying, 'REFUND'::character varying])::text[]))),
+    CONSTRAINT invoice_payments_notes_check CHECK ((length(notes) <= 2000)),
+    CONSTRAINT invoice_payments_reference_number_check CHECK ((((reference_number)::text = btrim((reference_number)::text)) AND ((reference_number)::text <> ''::text))),
+    CONSTRAINT invoice_payments_reversal_check CHECK ((((kind)::text = 'REVERSAL'::text) = (reverses_payment_id IS NOT NULL)))
+);
+ALTER TABLE ONLY app.invoice_payments ALTER COLUMN partner_id SET (n_distinct=-0.005);
+
+COMMENT ON TABLE app.invoice_payments IS 'Payments received for an invoice, never above what is due, with their reversals and the refunds; append-only';
+
+COMMENT ON COLUMN app.invoice_payments.amount IS 'IDR received; negative when it is reversed or refunded';
+
+COMMENT ON COLUMN app.invoice_payments.payment_method IS 'Method of payment, such as transfer, cash or giro [pii: payment]';
+
+COMMENT ON COLUMN app.invoice_payments.reference_number IS 'Number of the proof of transfer; it counts once per invoice, unless its payment was reversed [pii: payment]';
+
+COMMENT ON COLUMN app.invoice_payments.notes IS 'Remark of the recorder; of a reversal or a refund its reason [pii: text]';
+
+COMMENT ON COLUMN app.invoice_payments.recorded_by IS 'Admin who recorded the payment, null when the ERP did';
+
+COMMENT ON COLUMN app.invoice_payments.paid_at IS 'When the money arrived, as stated by the recorder; of a reversal or a refund when it was booked';
+
+COMMENT ON COLUMN app.invoice_payments.partner_id IS 'The invoice''s partner, repeated for row security and distribution by partner';
+
+COMMENT ON COLUMN app.invoice_payments.kind IS 'PAYMENT: money received; REVERSAL: a payment recorded by mistake; REFUND: money paid back [pii: none]';
+
+COMMENT ON COLUMN app.invoice_payments.reverses_payment_id IS 'The payment that a REVERSAL takes back; each at most once';
+
+COMMENT ON COLUMN app.invoice_payments.reference_key IS 'reference_number without spaces and case [pii: key]';
+
+COMMENT ON COLUMN app.invoice_payments.reference_use IS 'How many payments of the invoice with this reference had been reversed before: the same reference counts again after each reversal';
+
+CREATE VIEW api.invoice_payments WITH (security_invoker='true') AS
+ SELECT y.id,
+    y.invoice_id,
+    y.partner_id,
+    y.kind,
+    y.amount,
+    y.payment_method,
+    y.reference_number,
+        CASE
+            WHEN ((current_setting('role'::text, true) <> 'partner'::text) OR ((y.kind)::text <> 'PAYMENT'::text)) THEN y.notes
+            ELSE NULL::text
+        END AS notes,
+    y.reverses_payment_id,
+    y.paid_at,
+    y.created_at
+   FROM app.invoice_payments y;
+
+COMMENT ON VIEW api.invoice_payments IS 'Payments received, with their reversals and the refunds
+Agents of few partners list the newest by newest_payments, or name partners or invoices: here the
+payments of others are passed.';
+
+COMMENT ON COLUMN api.invoice_payments.kind IS 'PAYMENT; REVERSAL: takes back reverses_payment_id; REFUND: money paid back';
+
+COMMENT ON COLUMN api.invoice_payments.amount IS 'IDR; negative for reversals and refunds';
+
+COMMENT ON COLUMN api.invoice_payments.notes IS 'Reason of a reversal or a refund; of a payment the remark of headquarters, null for partners';
+
+COMMENT ON COLUMN api.invoice_payments.reverses_payment_id IS 'The payment that a REVERSAL takes back';
+
+CREATE FUNCTION api.newest_payments(n integer DEFAULT 20, before timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF api.invoice_payments
+    LANGUAGE sql STABLE ROWS 20
+    AS $$
+  select y.* from app.newest_payment_ids(newest_payments.n, newest_payments.before) as l (id)
+  cross join lateral (select * from api.invoice_payments as u where u.id = l.id limit 1) as y
+  order by y.created_at desc, y.id desc
+$$;
+
+COMMENT ON FUNCTION api.newest_payments(n integer, before timestamp with time zone) IS 'List the newest payments that the caller sees, embeddable like invoice_payments
+n is 1 to 100; before is the created_at of the last payment of the page before, null for the first.
+For an agent of few partners it is faster than invoice_payments?order=created_at.desc, whatever the
+number of payments.
 Errors: INVALID_ARGUMENT 400.';
 
 CREATE FUNCTION app.has_many_partners() RETURNS boolean
@@ -2054,87 +2165,6 @@ The same reference_number on the same invoice counts once, regardless of case an
 its payment was reversed; a repeat, also of the key, is answered with "duplicate": true.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, INVOICE_CLOSED 409, PAYMENT_REFERENCE_REUSED 409,
 IDEMPOTENCY_CONFLICT 409, PAYMENT_EXCEEDS_DUE 422.';
-
-CREATE FUNCTION app.reference_key(p_reference text) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    AS $$ select upper(regexp_replace(p_reference, '\s', '', 'g')) $$;
-
-COMMENT ON FUNCTION app.reference_key(p_reference text) IS 'A reference without spaces and case, as references are compared';
-
-CREATE TABLE app.invoice_payments (
-    id uuid DEFAULT app.uuid_v7() NOT NULL,
-    invoice_id uuid NOT NULL,
-    amount numeric(15,2) NOT NULL,
-    payment_method character varying(50),
-    reference_number character varying(100),
-    notes text,
-    recorded_by uuid,
-    paid_at timestamp with time zone NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    partner_id uuid NOT NULL,
-    kind character varying(10) DEFAULT 'PAYMENT'::character varying NOT NULL,
-    reverses_payment_id uuid,
-    reference_key text GENERATED ALWAYS AS (app.reference_key((reference_number)::text)) STORED,
-    reference_use integer DEFAULT 0 NOT NULL,
-    CONSTRAINT invoice_payments_amount_check CHECK (((((kind)::text = 'PAYMENT'::text) = (amount > (0)::numeric)) AND (amount <> (0)::numeric))),
-    CONSTRAINT invoice_payments_kind_check CHECK (((kind)::text = ANY ((ARRAY['PAYMENT'::character varying, 'REVERSAL'::character varying, 'REFUND'::character varying])::text[]))),
-    CONSTRAINT invoice_payments_notes_check CHECK ((length(notes) <= 2000)),
-    CONSTRAINT invoice_payments_reference_number_check CHECK ((((reference_number)::text = btrim((reference_number)::text)) AND ((reference_number)::text <> ''::text))),
-    CONSTRAINT invoice_payments_reversal_check CHECK ((((kind)::text = 'REVERSAL'::text) = (reverses_payment_id IS NOT NULL)))
-);
-ALTER TABLE ONLY app.invoice_payments ALTER COLUMN partner_id SET (n_distinct=-0.005);
-
-COMMENT ON TABLE app.invoice_payments IS 'Payments received for an invoice, never above what is due, with their reversals and the refunds; append-only';
-
-COMMENT ON COLUMN app.invoice_payments.amount IS 'IDR received; negative when it is reversed or refunded';
-
-COMMENT ON COLUMN app.invoice_payments.payment_method IS 'Method of payment, such as transfer, cash or giro [pii: payment]';
-
-COMMENT ON COLUMN app.invoice_payments.reference_number IS 'Number of the proof of transfer; it counts once per invoice, unless its payment was reversed [pii: payment]';
-
-COMMENT ON COLUMN app.invoice_payments.notes IS 'Remark of the recorder; of a reversal or a refund its reason [pii: text]';
-
-COMMENT ON COLUMN app.invoice_payments.recorded_by IS 'Admin who recorded the payment, null when the ERP did';
-
-COMMENT ON COLUMN app.invoice_payments.paid_at IS 'When the money arrived, as stated by the recorder; of a reversal or a refund when it was booked';
-
-COMMENT ON COLUMN app.invoice_payments.partner_id IS 'The invoice''s partner, repeated for row security and distribution by partner';
-
-COMMENT ON COLUMN app.invoice_payments.kind IS 'PAYMENT: money received; REVERSAL: a payment recorded by mistake; REFUND: money paid back [pii: none]';
-
-COMMENT ON COLUMN app.invoice_payments.reverses_payment_id IS 'The payment that a REVERSAL takes back; each at most once';
-
-COMMENT ON COLUMN app.invoice_payments.reference_key IS 'reference_number without spaces and case [pii: key]';
-
-COMMENT ON COLUMN app.invoice_payments.reference_use IS 'How many payments of the invoice with this reference had been reversed before: the same reference counts again after each reversal';
-
-CREATE VIEW api.invoice_payments WITH (security_invoker='true') AS
- SELECT y.id,
-    y.invoice_id,
-    y.partner_id,
-    y.kind,
-    y.amount,
-    y.payment_method,
-    y.reference_number,
-        CASE
-            WHEN ((current_setting('role'::text, true) <> 'partner'::text) OR ((y.kind)::text <> 'PAYMENT'::text)) THEN y.notes
-            ELSE NULL::text
-        END AS notes,
-    y.reverses_payment_id,
-    y.paid_at,
-    y.created_at
-   FROM app.invoice_payments y;
-
-COMMENT ON VIEW api.invoice_payments IS 'Payments received, with their reversals and the refunds
-Agents of few partners name partners or invoices: without, the payments of others are passed.';
-
-COMMENT ON COLUMN api.invoice_payments.kind IS 'PAYMENT; REVERSAL: takes back reverses_payment_id; REFUND: money paid back';
-
-COMMENT ON COLUMN api.invoice_payments.amount IS 'IDR; negative for reversals and refunds';
-
-COMMENT ON COLUMN api.invoice_payments.notes IS 'Reason of a reversal or a refund; of a payment the remark of headquarters, null for partners';
-
-COMMENT ON COLUMN api.invoice_payments.reverses_payment_id IS 'The payment that a REVERSAL takes back';
 
 CREATE FUNCTION api.record_refund(invoice_id uuid, amount numeric, reference_number text DEFAULT NULL::text, reason text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text) RETURNS api.invoice_payments
     LANGUAGE plpgsql SECURITY DEFINER
@@ -6398,6 +6428,19 @@ end $$;
 
 COMMENT ON FUNCTION app.invoices_to_remind(p_days integer[], p_limit integer) IS 'Open invoices of which a reminder is due on one of these days from the due date, at most p_limit';
 
+CREATE FUNCTION app.is_agent_of_few_partners() RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_few_partners constant int := 1000;
+begin
+  return auth.caller_role() = 'agent'
+    and (select count(*) from (select from app.partners limit v_few_partners + 1) as p)
+      <= v_few_partners;
+end $$;
+
+COMMENT ON FUNCTION app.is_agent_of_few_partners() IS 'True for an agent who sees at most 1,000 partners: their lists go from partner to partner';
+
 CREATE FUNCTION app.is_calendar(p_value jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE
     AS $_$
@@ -7652,11 +7695,39 @@ end $$;
 
 COMMENT ON FUNCTION app.nearest_subdist(p_region_id uuid) IS 'The ACTIVE sub-distributor of the region, else of its nearest ancestor; among several the one with the fewest open orders (1,000 and more count alike); null if there is none';
 
+CREATE FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone) RETURNS SETOF uuid
+    LANGUAGE plpgsql STABLE ROWS 20
+    AS $$
+declare
+  v_before constant timestamptz := coalesce(p_before, 'infinity');
+begin
+  perform app.check_page(p_n, p_before);
+  if app.is_agent_of_few_partners() then
+    return query
+    select l.id
+    from app.newest_partners('app.invoices', p_n, v_before) as h
+    cross join lateral (
+      select i.id, i.created_at from app.invoices as i
+      where i.partner_id = h.partner_id and i.created_at between h.oldest_at and h.newest_at
+      order by i.created_at desc, i.id desc limit p_n
+    ) as l
+    order by l.created_at desc, l.id desc
+    limit p_n;
+  else
+    return query
+    select i.id from app.invoices as i
+    where i.created_at < v_before
+    order by i.created_at desc, i.id desc
+    limit p_n;
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone) IS 'Ids of the newest invoices that the caller sees, created before a time; raises INVALID_ARGUMENT';
+
 CREATE FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) RETURNS SETOF bigint
     LANGUAGE plpgsql STABLE ROWS 20
     AS $$
 declare
-  v_few_partners constant int := 1000;
   v_newest_orders constant int := 200;
   v_before constant timestamptz := coalesce(p_before, 'infinity');
 begin
@@ -7675,44 +7746,22 @@ begin
     ) as e
     order by e.created_at desc, e.id desc
     limit p_n;
-  elsif auth.caller_role() <> 'agent'
-    or (select count(*) from (select from app.partners limit v_few_partners + 1) as p)
-      > v_few_partners
-  then
+  elsif app.is_agent_of_few_partners() then
+    return query
+    select i.id
+    from app.newest_partners('app.order_events', p_n, v_before) as h
+    cross join lateral (
+      select e.id, e.created_at from app.order_events as e
+      where e.partner_id = h.partner_id and e.created_at between h.oldest_at and h.newest_at
+      order by e.created_at desc, e.id desc limit p_n
+    ) as i
+    order by i.created_at desc, i.id desc
+    limit p_n;
+  else
     return query
     select e.id from app.order_events as e
     where e.created_at < v_before
     order by e.created_at desc, e.id desc
-    limit p_n;
-  else
-    return query
-    with heads as materialized (
-      select p.id as partner_id, h.created_at
-      from app.partners as p
-      cross join lateral (
-        select e.created_at from app.order_events as e
-        where e.partner_id = p.id and e.created_at < v_before
-        order by e.created_at desc limit 1
-      ) as h
-    ),
-    page as materialized (
-      select h.partner_id, h.created_at from heads as h
-      order by h.created_at desc fetch first p_n rows with ties
-    ),
-    reach as materialized (
-      select case when count(*) >= p_n then min(h.created_at) else '-infinity' end as oldest_at
-      from page as h
-    )
-    select i.id
-    from page as h
-    cross join reach as r
-    cross join lateral (
-      select e.id, e.created_at from app.order_events as e
-      where e.partner_id = h.partner_id
-        and e.created_at between r.oldest_at and h.created_at
-      order by e.created_at desc, e.id desc limit p_n
-    ) as i
-    order by i.created_at desc, i.id desc
     limit p_n;
   end if;
 end $$;
@@ -7723,54 +7772,85 @@ CREATE FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time z
     LANGUAGE plpgsql STABLE ROWS 20
     AS $$
 declare
-  v_few_partners constant int := 1000;
   v_before constant timestamptz := coalesce(p_before, 'infinity');
 begin
   perform app.check_page(p_n, p_before);
-  if auth.caller_role() <> 'agent'
-    or (select count(*) from (select from app.partners limit v_few_partners + 1) as p)
-      > v_few_partners
-  then
+  if app.is_agent_of_few_partners() then
+    return query
+    select i.id
+    from app.newest_partners('app.orders', p_n, v_before) as h
+    cross join lateral (
+      select o.id, o.created_at from app.orders as o
+      where o.partner_id = h.partner_id and o.created_at between h.oldest_at and h.newest_at
+      order by o.created_at desc, o.id desc limit p_n
+    ) as i
+    order by i.created_at desc, i.id desc
+    limit p_n;
+  else
     return query
     select o.id from app.orders as o
     where o.created_at < v_before
     order by o.created_at desc, o.id desc
     limit p_n;
-  else
-    return query
-    with heads as materialized (
-      select p.id as partner_id, h.created_at
-      from app.partners as p
-      cross join lateral (
-        select o.created_at from app.orders as o
-        where o.partner_id = p.id and o.created_at < v_before
-        order by o.created_at desc limit 1
-      ) as h
-    ),
-    -- The page reaches back to the p_n-th newest of these at most.
-    page as materialized (
-      select h.partner_id, h.created_at from heads as h
-      order by h.created_at desc fetch first p_n rows with ties
-    ),
-    reach as materialized (
-      select case when count(*) >= p_n then min(h.created_at) else '-infinity' end as oldest_at
-      from page as h
-    )
-    select i.id
-    from page as h
-    cross join reach as r
-    cross join lateral (
-      select o.id, o.created_at from app.orders as o
-      where o.partner_id = h.partner_id
-        and o.created_at between r.oldest_at and h.created_at
-      order by o.created_at desc, o.id desc limit p_n
-    ) as i
-    order by i.created_at desc, i.id desc
-    limit p_n;
   end if;
 end $$;
 
 COMMENT ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) IS 'Ids of the newest orders that the caller sees, created before a time; raises INVALID_ARGUMENT';
+
+CREATE FUNCTION app.newest_partners(p_table regclass, p_n integer, p_before timestamp with time zone) RETURNS TABLE(partner_id uuid, newest_at timestamp with time zone, oldest_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE ROWS 20
+    AS $_$
+begin
+  return query execute format(
+    'with heads as materialized ('
+    '  select p.id as partner_id, h.created_at'
+    '  from app.partners as p'
+    '  cross join lateral ('
+    '    select t.created_at from %s as t'
+    '    where t.partner_id = p.id and t.created_at < $2'
+    '    order by t.created_at desc limit 1'
+    '  ) as h'
+    '),'
+    -- The page reaches back to the p_n-th newest of these at most.
+    ' page as materialized ('
+    '  select * from heads order by created_at desc fetch first $1 rows with ties'
+    ')'
+    ' select partner_id, created_at,'
+    '   case when count(*) over () >= $1 then min(created_at) over () else ''-infinity'' end'
+    ' from page', p_table)
+  using p_n, p_before;
+end $_$;
+
+COMMENT ON FUNCTION app.newest_partners(p_table regclass, p_n integer, p_before timestamp with time zone) IS 'The partners whose rows the next n newest ones of this table, before a time, can belong to: the newest row of each, and the time before which no row of any can be among the n';
+
+CREATE FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone) RETURNS SETOF uuid
+    LANGUAGE plpgsql STABLE ROWS 20
+    AS $$
+declare
+  v_before constant timestamptz := coalesce(p_before, 'infinity');
+begin
+  perform app.check_page(p_n, p_before);
+  if app.is_agent_of_few_partners() then
+    return query
+    select l.id
+    from app.newest_partners('app.invoice_payments', p_n, v_before) as h
+    cross join lateral (
+      select y.id, y.created_at from app.invoice_payments as y
+      where y.partner_id = h.partner_id and y.created_at between h.oldest_at and h.newest_at
+      order by y.created_at desc, y.id desc limit p_n
+    ) as l
+    order by l.created_at desc, l.id desc
+    limit p_n;
+  else
+    return query
+    select y.id from app.invoice_payments as y
+    where y.created_at < v_before
+    order by y.created_at desc, y.id desc
+    limit p_n;
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone) IS 'Ids of the newest payments that the caller sees, created before a time; raises INVALID_ARGUMENT';
 
 CREATE FUNCTION app.normalise_phone(p_phone text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
@@ -18412,6 +18492,11 @@ GRANT ALL ON FUNCTION api.monthly_totals(months integer) TO partner;
 GRANT ALL ON FUNCTION api.monthly_totals(months integer) TO agent;
 GRANT ALL ON FUNCTION api.monthly_totals(months integer) TO admin;
 
+REVOKE ALL ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone) TO partner;
+GRANT ALL ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone) TO agent;
+GRANT ALL ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone) TO admin;
+
 REVOKE ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone) TO partner;
 GRANT ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone) TO agent;
@@ -18423,6 +18508,21 @@ GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zo
 GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO agent;
 GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO admin;
 GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO subdist;
+
+REVOKE ALL ON FUNCTION app.reference_key(p_reference text) FROM PUBLIC;
+
+GRANT SELECT ON TABLE app.invoice_payments TO partner;
+GRANT SELECT ON TABLE app.invoice_payments TO agent;
+GRANT SELECT ON TABLE app.invoice_payments TO admin;
+
+GRANT SELECT ON TABLE api.invoice_payments TO partner;
+GRANT SELECT ON TABLE api.invoice_payments TO agent;
+GRANT SELECT ON TABLE api.invoice_payments TO admin;
+
+REVOKE ALL ON FUNCTION api.newest_payments(n integer, before timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.newest_payments(n integer, before timestamp with time zone) TO partner;
+GRANT ALL ON FUNCTION api.newest_payments(n integer, before timestamp with time zone) TO agent;
+GRANT ALL ON FUNCTION api.newest_payments(n integer, before timestamp with time zone) TO admin;
 
 REVOKE ALL ON FUNCTION app.has_many_partners() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.has_many_partners() TO partner;
@@ -18578,16 +18678,6 @@ GRANT ALL ON FUNCTION api.quote_order(items jsonb, points integer) TO partner;
 
 REVOKE ALL ON FUNCTION api.record_payment(invoice_id uuid, amount numeric, payment_method text, reference_number text, paid_at timestamp with time zone, notes text, idempotency_key text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.record_payment(invoice_id uuid, amount numeric, payment_method text, reference_number text, paid_at timestamp with time zone, notes text, idempotency_key text) TO admin;
-
-REVOKE ALL ON FUNCTION app.reference_key(p_reference text) FROM PUBLIC;
-
-GRANT SELECT ON TABLE app.invoice_payments TO partner;
-GRANT SELECT ON TABLE app.invoice_payments TO agent;
-GRANT SELECT ON TABLE app.invoice_payments TO admin;
-
-GRANT SELECT ON TABLE api.invoice_payments TO partner;
-GRANT SELECT ON TABLE api.invoice_payments TO agent;
-GRANT SELECT ON TABLE api.invoice_payments TO admin;
 
 REVOKE ALL ON FUNCTION api.record_refund(invoice_id uuid, amount numeric, reference_number text, reason text, idempotency_key text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.record_refund(invoice_id uuid, amount numeric, reference_number text, reason text, idempotency_key text) TO admin;
@@ -18991,6 +19081,12 @@ REVOKE ALL ON FUNCTION app.invoice_due_days(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.invoices_to_remind(p_days integer[], p_limit integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.is_agent_of_few_partners() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.is_agent_of_few_partners() TO partner;
+GRANT ALL ON FUNCTION app.is_agent_of_few_partners() TO agent;
+GRANT ALL ON FUNCTION app.is_agent_of_few_partners() TO admin;
+GRANT ALL ON FUNCTION app.is_agent_of_few_partners() TO subdist;
+
 REVOKE ALL ON FUNCTION app.is_calendar(p_value jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.is_callable(p_call text, p_order app.orders) FROM PUBLIC;
@@ -19092,6 +19188,11 @@ GRANT ALL ON FUNCTION app.my_contacts() TO partner;
 
 REVOKE ALL ON FUNCTION app.nearest_subdist(p_region_id uuid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone) TO partner;
+GRANT ALL ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone) TO agent;
+GRANT ALL ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone) TO admin;
+
 REVOKE ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) TO partner;
 GRANT ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) TO agent;
@@ -19103,6 +19204,17 @@ GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with 
 GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) TO agent;
 GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) TO admin;
 GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) TO subdist;
+
+REVOKE ALL ON FUNCTION app.newest_partners(p_table regclass, p_n integer, p_before timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.newest_partners(p_table regclass, p_n integer, p_before timestamp with time zone) TO partner;
+GRANT ALL ON FUNCTION app.newest_partners(p_table regclass, p_n integer, p_before timestamp with time zone) TO agent;
+GRANT ALL ON FUNCTION app.newest_partners(p_table regclass, p_n integer, p_before timestamp with time zone) TO admin;
+GRANT ALL ON FUNCTION app.newest_partners(p_table regclass, p_n integer, p_before timestamp with time zone) TO subdist;
+
+REVOKE ALL ON FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone) TO partner;
+GRANT ALL ON FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone) TO agent;
+GRANT ALL ON FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone) TO admin;
 
 REVOKE ALL ON FUNCTION app.normalise_phone(p_phone text) FROM PUBLIC;
 

@@ -12,7 +12,8 @@ from app.invoices as i;
 comment on view api.invoices is
 $$Invoices, one or several of an order; points of an order vest when its invoices are PAID
 Embed invoice_payments(*), invoice_credits(*, credit_notes(*)).
-Agents of few partners name partners, or a status: without, the invoices of others are passed.$$;
+Agents of few partners list the newest by newest_invoices, or name partners or a status: here the
+invoices of others are passed.$$;
 comment on column api.invoices.amount_paid is 'IDR paid, less reversals and refunds';
 comment on column api.invoices.amount_credited is 'IDR credited for returned goods';
 comment on column api.invoices.amount_written_off is 'IDR given up by headquarters';
@@ -34,7 +35,8 @@ select
 from app.invoice_payments as y;
 comment on view api.invoice_payments is
 $$Payments received, with their reversals and the refunds
-Agents of few partners name partners or invoices: without, the payments of others are passed.$$;
+Agents of few partners list the newest by newest_payments, or name partners or invoices: here the
+payments of others are passed.$$;
 comment on column api.invoice_payments.kind is
   'PAYMENT; REVERSAL: takes back reverses_payment_id; REFUND: money paid back';
 comment on column api.invoice_payments.amount is 'IDR; negative for reversals and refunds';

@@ -42,7 +42,8 @@ orders.
 Errors: INVALID_ARGUMENT 400.$$;
 
 grant execute on function
-  app.check_page(int, timestamptz), app.newest_order_ids(int, timestamptz),
+  app.check_page(int, timestamptz), app.is_agent_of_few_partners(),
+  app.newest_partners(regclass, int, timestamptz), app.newest_order_ids(int, timestamptz),
   app.newest_order_event_ids(int, timestamptz), api.newest_orders(int, timestamptz),
   api.newest_order_events(int, timestamptz)
 to partner, agent, admin, subdist;

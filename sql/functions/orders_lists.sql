@@ -1,68 +1,29 @@
 -- Newest orders of callers whose rows are few among many, and counts of orders.
 
-create function app.check_page(p_n int, p_before timestamptz) returns void
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if p_n is null or p_n not between 1 and 100 then
-    perform app.fail('INVALID_ARGUMENT', 'n is from 1 to 100');
-  end if;
-  perform app.optional_timestamp('before', p_before);
-end $$;
-comment on function app.check_page(int, timestamptz) is
-  'Raises INVALID_ARGUMENT unless n is from 1 to 100 and the time is plausible or null';
-
--- Row security decides what the caller sees, so this function runs with the caller's rights. The
--- index on created_at holds the orders of all partners: an agent with few partners would walk past
--- the orders of all others. Reading the newest order of each partner first costs one index probe
--- a partner, and leaves at most p_n partners to read further.
+-- The orders of an agent of few partners are looked up partner by partner: see newest_partners.
 create function app.newest_order_ids(p_n int, p_before timestamptz)
 returns setof uuid language plpgsql stable rows 20
 as $$
 declare
-  v_few_partners constant int := 1000;
   v_before constant timestamptz := coalesce(p_before, 'infinity');
 begin
   perform app.check_page(p_n, p_before);
-  if auth.caller_role() <> 'agent'
-    or (select count(*) from (select from app.partners limit v_few_partners + 1) as p)
-      > v_few_partners
-  then
+  if app.is_agent_of_few_partners() then
+    return query
+    select i.id
+    from app.newest_partners('app.orders', p_n, v_before) as h
+    cross join lateral (
+      select o.id, o.created_at from app.orders as o
+      where o.partner_id = h.partner_id and o.created_at between h.oldest_at and h.newest_at
+      order by o.created_at desc, o.id desc limit p_n
+    ) as i
+    order by i.created_at desc, i.id desc
+    limit p_n;
+  else
     return query
     select o.id from app.orders as o
     where o.created_at < v_before
     order by o.created_at desc, o.id desc
-    limit p_n;
-  else
-    return query
-    with heads as materialized (
-      select p.id as partner_id, h.created_at
-      from app.partners as p
-      cross join lateral (
-        select o.created_at from app.orders as o
-        where o.partner_id = p.id and o.created_at < v_before
-        order by o.created_at desc limit 1
-      ) as h
-    ),
-    -- The page reaches back to the p_n-th newest of these at most.
-    page as materialized (
-      select h.partner_id, h.created_at from heads as h
-      order by h.created_at desc fetch first p_n rows with ties
-    ),
-    reach as materialized (
-      select case when count(*) >= p_n then min(h.created_at) else '-infinity' end as oldest_at
-      from page as h
-    )
-    select i.id
-    from page as h
-    cross join reach as r
-    cross join lateral (
-      select o.id, o.created_at from app.orders as o
-      where o.partner_id = h.partner_id
-        and o.created_at between r.oldest_at and h.created_at
-      order by o.created_at desc, o.id desc limit p_n
-    ) as i
-    order by i.created_at desc, i.id desc
     limit p_n;
   end if;
 end $$;
@@ -75,7 +36,6 @@ create function app.newest_order_event_ids(p_n int, p_before timestamptz)
 returns setof bigint language plpgsql stable rows 20
 as $$
 declare
-  v_few_partners constant int := 1000;
   v_newest_orders constant int := 200;
   v_before constant timestamptz := coalesce(p_before, 'infinity');
 begin
@@ -94,44 +54,22 @@ begin
     ) as e
     order by e.created_at desc, e.id desc
     limit p_n;
-  elsif auth.caller_role() <> 'agent'
-    or (select count(*) from (select from app.partners limit v_few_partners + 1) as p)
-      > v_few_partners
-  then
+  elsif app.is_agent_of_few_partners() then
+    return query
+    select i.id
+    from app.newest_partners('app.order_events', p_n, v_before) as h
+    cross join lateral (
+      select e.id, e.created_at from app.order_events as e
+      where e.partner_id = h.partner_id and e.created_at between h.oldest_at and h.newest_at
+      order by e.created_at desc, e.id desc limit p_n
+    ) as i
+    order by i.created_at desc, i.id desc
+    limit p_n;
+  else
     return query
     select e.id from app.order_events as e
     where e.created_at < v_before
     order by e.created_at desc, e.id desc
-    limit p_n;
-  else
-    return query
-    with heads as materialized (
-      select p.id as partner_id, h.created_at
-      from app.partners as p
-      cross join lateral (
-        select e.created_at from app.order_events as e
-        where e.partner_id = p.id and e.created_at < v_before
-        order by e.created_at desc limit 1
-      ) as h
-    ),
-    page as materialized (
-      select h.partner_id, h.created_at from heads as h
-      order by h.created_at desc fetch first p_n rows with ties
-    ),
-    reach as materialized (
-      select case when count(*) >= p_n then min(h.created_at) else '-infinity' end as oldest_at
-      from page as h
-    )
-    select i.id
-    from page as h
-    cross join reach as r
-    cross join lateral (
-      select e.id, e.created_at from app.order_events as e
-      where e.partner_id = h.partner_id
-        and e.created_at between r.oldest_at and h.created_at
-      order by e.created_at desc, e.id desc limit p_n
-    ) as i
-    order by i.created_at desc, i.id desc
     limit p_n;
   end if;
 end $$;

@@ -37,6 +37,8 @@ ALSO_ALLOWED = {
     "app_configs": {"subdist"},
     "newest_orders": {"partner", "subdist"},
     "newest_order_events": {"partner", "subdist"},
+    "newest_invoices": {"partner"},
+    "newest_payments": {"partner"},
     "monthly_totals": {"partner"},
     "ship_order": {"subdist"},
     "complete_order": {"subdist"},

@@ -270,6 +270,8 @@ api.cancel_order              -     yes      -       -        -      -          
 api.update_profile            -     yes      -       -        -      -           -      -
 api.newest_orders             -     yes      yes     yes      yes    yes         -      -
 api.newest_order_events       -     yes      yes     yes      yes    yes         -      -
+api.newest_invoices           -     yes      yes     -        yes    yes         -      -
+api.newest_payments           -     yes      yes     -        yes    yes         -      -
 api.monthly_totals            -     yes      yes     -        yes    yes         -      -
 api.sla_lateness              -     -        yes     -        yes    yes         -      -
 api.redeem_reward             -     yes      -       -        -      -           -      -
@@ -337,6 +339,10 @@ app.my_contacts               -     yes      -       -        -      -          
 app.newest_order_ids          -     yes      yes     yes      yes    yes         -      -
 app.has_many_partners         -     yes      yes     -        yes    yes         -      -
 app.newest_order_event_ids    -     yes      yes     yes      yes    yes         -      -
+app.newest_invoice_ids        -     yes      yes     -        yes    yes         -      -
+app.newest_payment_ids        -     yes      yes     -        yes    yes         -      -
+app.newest_partners           -     yes      yes     yes      yes    yes         -      -
+app.is_agent_of_few_partners  -     yes      yes     yes      yes    yes         -      -
 app.allowed_actions           -     yes      yes     yes      yes    yes         -      -
 app.order_allows              -     yes      yes     yes      yes    yes         -      -
 app.is_legal_transition       -     yes      yes     yes      yes    yes         -      -

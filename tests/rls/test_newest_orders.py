@@ -1,4 +1,4 @@
-"""`newest_orders` and `newest_order_events` return what the views ordered by time return, for every role."""
+"""`newest_orders` and its siblings return what the views ordered by time return, for every role."""
 
 import pytest
 
@@ -102,3 +102,61 @@ def test_newest_events_of_an_agent_of_many_partners(spread: Connection, dataset:
     agent = dataset.west.agent
     wanted = rows(spread, agent, EVENTS, "infinity", 3)
     assert rows(spread, agent, EVENTS_CALL, 3, None) == wanted != []
+
+
+BILLS = [("invoices", "newest_invoices"), ("invoice_payments", "newest_payments")]
+BILLED = ["partner", "agent", "admin", "superadmin"]
+
+
+@pytest.fixture
+def billed(conn: Connection) -> Connection:
+    """The data set with three of most invoices and payments, and an hour between every two of a table."""
+    conn.execute("set local session_replication_role = replica")
+    for table, copied in (("invoices", "invoice_number"), ("invoice_payments", "reference_use")):
+        columns = conn.execute(
+            "select string_agg(column_name, ', ') from information_schema.columns"
+            " where table_schema = 'app' and table_name = %s and is_generated = 'NEVER'"
+            " and column_name not in ('id', %s)",
+            [table, copied],
+        ).fetchall()[0][0]
+        conn.execute(
+            f"insert into app.{table} (id, {copied}, {columns})"
+            f" select app.uuid_v7(), row_number() over (), {columns}"
+            f" from app.{table} as t, generate_series(1, 2)"
+            " where to_jsonb(t) ->> 'reverses_payment_id' is null"
+        )
+        conn.execute(
+            f"update app.{table} as t set created_at = now() - make_interval(hours => s.n / 2)"
+            f" from (select id, row_number() over (order by id)::int as n from app.{table}) as s"
+            " where s.id = t.id"
+        )
+    conn.execute("set local session_replication_role = origin")
+    return conn
+
+
+@pytest.mark.parametrize("role", BILLED)
+@pytest.mark.parametrize(("view", "call"), BILLS)
+def test_newest_invoices_and_payments_are_the_head_of_the_list(
+    billed: Connection, dataset: RlsDataset, view: str, call: str, role: str
+) -> None:
+    head = (
+        f"select t.id::text from api.{view} as t where t.created_at < %s"
+        " order by t.created_at desc, t.id desc limit %s"
+    )
+    newest = f"select id::text from api.{call}(n => %s, before => %s)"
+    for who, _ in visibility.callers(dataset, role):
+        wanted = rows(billed, who, head, "infinity", 100)
+        assert rows(billed, who, newest, 100, None) == wanted
+        for before in rows(billed, who, f"select created_at from api.{view}"):
+            assert rows(billed, who, newest, 2, before) == rows(billed, who, head, before, 2)
+        assert wanted
+
+
+@pytest.mark.parametrize(("view", "call"), BILLS)
+def test_newest_invoices_and_payments_of_an_agent_of_many_partners(
+    billed: Connection, dataset: RlsDataset, view: str, call: str
+) -> None:
+    add_partners(billed, dataset.west.partner, 1001)
+    agent = dataset.west.agent
+    wanted = rows(billed, agent, f"select id from api.{view} order by created_at desc, id desc limit 3")
+    assert rows(billed, agent, f"select id from api.{call}(3)") == wanted != []

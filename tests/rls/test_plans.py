@@ -193,6 +193,8 @@ LISTS: list[tuple[tuple[str, ...], str]] = [
     (EVERYONE, f"api.orders as t {LINES} where t.created_at < now() - interval '9 days' {NEWEST}"),
     ((*EVERYONE, "agent of few partners"), f"api.newest_orders({PAGE}) as t {LINES}"),
     ((*EVERYONE, "agent of few partners"), f"api.newest_order_events({PAGE}) as t"),
+    ((*BILLED, "agent of few partners"), f"api.newest_invoices({PAGE}) as t"),
+    ((*BILLED, "agent of few partners"), f"api.newest_payments({PAGE}) as t"),
     (EVERYONE, f"api.order_items as t {NEWEST}"),
     (EVERYONE, f"api.order_events as t {NEWEST}"),
     (BILLED, f"api.invoices as t {NEWEST}"),

@@ -2511,6 +2511,38 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      newest_invoices: {
+        Args: { before?: string; n?: number }
+        Returns: {
+          amount: number
+          amount_credited: number
+          amount_due: number | null
+          amount_paid: number
+          amount_written_off: number
+          cancel_reason: string | null
+          cancelled_at: string | null
+          created_at: string
+          days_overdue: number | null
+          due_date: string
+          id: string
+          invoice_number: string
+          issue_reason: string | null
+          order_id: string
+          paid_at: string | null
+          partner_id: string
+          refund_due: number | null
+          status: "UNPAID" | "PARTIAL" | "PAID" | "CANCELLED"
+          updated_at: string
+          write_off_reason: string | null
+          written_off_at: string | null
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "invoices"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
       newest_order_events: {
         Args: { before?: string; n?: number }
         Returns: {
@@ -2601,6 +2633,28 @@ export type Database = {
         SetofOptions: {
           from: "*"
           to: "orders"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
+      newest_payments: {
+        Args: { before?: string; n?: number }
+        Returns: {
+          amount: number
+          created_at: string
+          id: string
+          invoice_id: string
+          kind: string
+          notes: string | null
+          paid_at: string
+          partner_id: string
+          payment_method: string | null
+          reference_number: string | null
+          reverses_payment_id: string | null
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "invoice_payments"
           isOneToOne: false
           isSetofReturn: true
         }
