@@ -1427,6 +1427,19 @@ points is taken from the balance, at most all of it. idempotency_key is required
 the same body returns the same transaction.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, IDEMPOTENCY_CONFLICT 409, POINTS_INSUFFICIENT 422.';
 
+CREATE FUNCTION api.export_agent(agent_id uuid) RETURNS jsonb
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET statement_timeout TO '10min'
+    AS $$ select app.export_agent(export_agent.agent_id) $$;
+
+COMMENT ON FUNCTION api.export_agent(agent_id uuid) IS 'Return everything that is stored about an agent, for a person who asks for their data
+An object with the account, messages to them, what they wrote, sessions with addresses, shadow
+sessions, events and escalations; of rows that they created the key and the free text; the audit
+trail of their account (masked), and how many rows they changed by day, table and address.
+Messages name partners: check before you hand it out. The export itself is in the audit trail.
+Errors: NOT_FOUND 404.';
+
 CREATE FUNCTION api.export_partner(partner_id uuid) RETURNS jsonb
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1438,6 +1451,19 @@ An object with the account, and an array of rows for each table: orders, invoice
 messages, what they wrote, sessions with addresses, the audit trail (masked). Nothing of it is
 hidden from its reader, internal notes included: check before you hand it out.
 The export itself is in the audit trail.
+Errors: NOT_FOUND 404.';
+
+CREATE FUNCTION api.export_subdist(subdist_id uuid) RETURNS jsonb
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET statement_timeout TO '10min'
+    AS $$ select app.export_subdist(export_subdist.subdist_id) $$;
+
+COMMENT ON FUNCTION api.export_subdist(subdist_id uuid) IS 'Return everything that is stored about a sub-distributor, for a person who asks for their data
+An object with the account, messages to them, what they wrote, sessions with addresses, answers to
+orders and escalations; of orders routed to them the key; the audit trail of their account
+(masked), and how many rows they changed by day, table and address. Also of one who was deleted.
+Messages name partners: check before you hand it out. The export itself is in the audit trail.
 Errors: NOT_FOUND 404.';
 
 CREATE FUNCTION api.inbound_message(payload jsonb) RETURNS json
@@ -5569,37 +5595,87 @@ end $$;
 
 COMMENT ON FUNCTION app.expire_points(p_partner_id uuid, p_points integer, p_reason text, p_idempotency_key text) IS 'Expires points by hand, at most the balance, idempotent by key; returns the transaction''s id. Raises INVALID_ARGUMENT, NOT_FOUND, POINTS_INSUFFICIENT, IDEMPOTENCY_CONFLICT';
 
+CREATE FUNCTION app.export_agent(p_agent_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql
+    AS $$
+begin
+  return app.export_staff('app.agents', p_agent_id, 'agent', 'phone', true);
+end $$;
+
+COMMENT ON FUNCTION app.export_agent(p_agent_id uuid) IS 'Everything that the hub stores about an agent; only superadmins. Raises NOT_ALLOWED, NOT_FOUND';
+
+CREATE FUNCTION app.export_messages(p_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return coalesce((
+    select jsonb_agg(
+      to_jsonb(m) - array(select 'variables' where app.carries_token(m.template))
+      order by m.created_at)
+    from app.messages as m where m.recipient_id = p_id
+  ), '[]');
+end $$;
+
+COMMENT ON FUNCTION app.export_messages(p_id uuid) IS 'The messages to a person, without the variables of those that carry a token';
+
+CREATE FUNCTION app.export_named_rows(p_table regclass, p_id uuid, p_is_author boolean) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    AS $_$
+declare
+  v_table record;
+  v_rows jsonb;
+  v_found jsonb := jsonb_build_object();
+begin
+  for v_table in
+    select
+      c.oid::regclass as id, c.relname as name,
+      (
+        select string_agg(distinct format('t.%I = $1', a.attname), ' or ')
+        from pg_catalog.pg_constraint as f
+        join pg_catalog.pg_attribute as a on a.attrelid = f.conrelid and a.attnum = f.conkey[1]
+        where f.conrelid = c.oid and f.confrelid = p_table
+      ) as condition,
+      array(
+        select a.attname::text from pg_catalog.pg_attribute as a
+        where a.attrelid = c.oid and a.attnum > 0 and (
+          exists (
+            select from pg_catalog.pg_constraint as k
+            where k.conrelid = c.oid and a.attnum = any (k.conkey)
+              and (k.contype = 'p' or k.confrelid = p_table)
+          )
+          or (p_is_author and col_description(c.oid, a.attnum) like '%[pii: text]%')
+        )
+      ) as columns
+    from pg_catalog.pg_class as c
+    where c.relnamespace = 'app'::regnamespace and exists (
+      select from pg_catalog.pg_constraint as f
+      where f.conrelid = c.oid and f.confrelid = p_table
+    )
+    order by c.relname
+  loop
+    execute format(
+      'select coalesce(jsonb_agg((
+         select jsonb_object_agg(k.key, to_jsonb(t) -> k.key) from unnest($2) as k (key)
+       )), ''[]'') from %s as t where %s',
+      v_table.id, v_table.condition)
+    into v_rows using p_id, v_table.columns;
+    v_found := v_found || jsonb_build_object(v_table.name, v_rows);
+  end loop;
+  return v_found;
+end $_$;
+
+COMMENT ON FUNCTION app.export_named_rows(p_table regclass, p_id uuid, p_is_author boolean) IS 'By table, the rows with a foreign key to an agent or a sub-distributor: keys, and free text where they wrote the rows';
+
 CREATE FUNCTION app.export_partner(p_partner_id uuid) RETURNS jsonb
     LANGUAGE plpgsql
     AS $$
 declare
   v_account jsonb;
 begin
-  if auth.caller_role() <> 'superadmin' then
-    perform app.fail('NOT_ALLOWED', 'Only superadmins export what is stored about a person');
-  end if;
-  select to_jsonb(p) - app.secret_columns('app.partners') into v_account
-  from app.partners as p where p.id = p_partner_id;
-  if v_account is null then
-    perform app.fail('NOT_FOUND', 'partner');
-  end if;
-  -- The trail says who took the data, when.
-  insert into app.audit_buffer (
-    target_type, action, new_rows, claims, actor_role, forwarded_for
-  )
-  values (
-    'partners', 'EXPORT', json_build_array(json_build_object('id', p_partner_id)),
-    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
-  );
-  return jsonb_build_object(
-    'exported_at', now(),
-    'partners', v_account,
-    'messages', (
-      select coalesce(jsonb_agg(
-        to_jsonb(m) - array(select 'variables' where app.carries_token(m.template))
-        order by m.created_at), '[]')
-      from app.messages as m where m.recipient_id = p_partner_id
-    ),
+  v_account := app.start_export('app.partners', p_partner_id, 'partner');
+  return v_account || jsonb_build_object(
+    'messages', app.export_messages(p_partner_id),
+    'sessions', app.export_sessions(p_partner_id),
     'inbound_messages', (
       select coalesce(jsonb_agg(to_jsonb(b) - 'payload_hash'), '[]')
       from app.inbound_messages as b where b.id = any (app.webhooks_of(p_partner_id))
@@ -5610,10 +5686,6 @@ begin
       where v.number in (
         select c.phone from app.partner_contacts(p_partner_id) as c where c.until = 'infinity'
       )
-    ),
-    'sessions', (
-      select coalesce(jsonb_agg(to_jsonb(s) order by s.created_at), '[]')
-      from auth.sessions as s where s.subject_id = p_partner_id
     ),
     'agent_sessions', (
       select coalesce(jsonb_agg(to_jsonb(s) order by s.started_at), '[]')
@@ -5663,6 +5735,89 @@ begin
 end $_$;
 
 COMMENT ON FUNCTION app.export_rows(p_partner_id uuid) IS 'The rows of a partner by table, without hashes of passwords';
+
+CREATE FUNCTION app.export_sessions(p_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    AS $$
+begin
+  return coalesce((
+    select jsonb_agg(to_jsonb(s) order by s.created_at)
+    from auth.sessions as s where s.subject_id = p_id
+  ), '[]');
+end $$;
+
+COMMENT ON FUNCTION app.export_sessions(p_id uuid) IS 'The sign-in sessions of a person';
+
+CREATE FUNCTION app.export_staff(p_table regclass, p_id uuid, p_name text, p_number_column text, p_is_author boolean) RETURNS jsonb
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_type constant text := (select c.relname from pg_catalog.pg_class as c where c.oid = p_table);
+  v_account jsonb;
+  v_number text;
+begin
+  v_account := app.start_export(p_table, p_id, p_name);
+  v_number := v_account -> v_type ->> p_number_column;
+  return v_account || app.export_named_rows(p_table, p_id, p_is_author) || jsonb_build_object(
+    'messages', app.export_messages(p_id),
+    'sessions', app.export_sessions(p_id),
+    'inbound_messages', (
+      select coalesce(jsonb_agg(to_jsonb(b) - 'payload_hash'), '[]')
+      from app.inbound_messages as b
+      where b.payload::text like '%"' || ltrim(v_number, '+') || '"%'
+        and b.received_at >= coalesce((
+          select max(f.replaced_at) from app.partner_former_contacts as f where f.phone = v_number
+        ), '-infinity')
+    ),
+    'conversations', (
+      select coalesce(jsonb_agg(to_jsonb(v) - 'hour_hashes'), '[]')
+      from app.conversations as v where v.number = v_number
+    ),
+    'agent_sessions', (
+      select coalesce(jsonb_agg(to_jsonb(s) order by s.started_at), '[]')
+      from app.agent_sessions as s where s.agent_id = p_id
+    ),
+    'order_events', (
+      select coalesce(jsonb_agg(to_jsonb(e) order by e.id), '[]')
+      from app.order_events as e where e.actor_id = p_id
+    ),
+    'sla_escalation_logs', (
+      select coalesce(jsonb_agg(to_jsonb(l) order by l.triggered_at), '[]')
+      from app.sla_escalation_logs as l where p_id in (l.notified_to, l.acknowledged_by)
+    ),
+    'system_config_history', (
+      select coalesce(jsonb_agg(to_jsonb(h) order by h.id), '[]')
+      from app.system_config_history as h where h.changed_by = p_id
+    ),
+    'audit_logs', (
+      select coalesce(jsonb_agg(to_jsonb(l) order by l.created_at), '[]')
+      from app.audit_logs as l where l.target_id = p_id
+    ),
+    -- Of others' rows that they changed, how many and from where: an admin has millions.
+    'changes', (
+      select coalesce(jsonb_agg(to_jsonb(d) order by d.day), '[]')
+      from (
+        select
+          (l.created_at at time zone 'UTC')::date as day, l.target_type, l.action, l.ip_address,
+          count(*) as row_count
+        from app.audit_logs as l where l.actor_id = p_id
+        group by 1, 2, 3, 4
+      ) as d
+    )
+  );
+end $$;
+
+COMMENT ON FUNCTION app.export_staff(p_table regclass, p_id uuid, p_name text, p_number_column text, p_is_author boolean) IS 'Everything that the hub stores about someone who works for the distributor: account, what was sent to and by their number, sessions, and what they did. Raises NOT_ALLOWED, NOT_FOUND';
+
+CREATE FUNCTION app.export_subdist(p_subdist_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql
+    AS $$
+begin
+  return app.export_staff(
+    'app.sub_distributors', p_subdist_id, 'sub-distributor', 'whatsapp_number', false);
+end $$;
+
+COMMENT ON FUNCTION app.export_subdist(p_subdist_id uuid) IS 'Everything that the hub stores about a sub-distributor; only superadmins. Raises NOT_ALLOWED, NOT_FOUND';
 
 CREATE FUNCTION app.fail(p_code text, p_details text DEFAULT NULL::text, p_hint text DEFAULT NULL::text) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -10326,6 +10481,37 @@ end $$;
 
 COMMENT ON FUNCTION app.spend_points(p_partner_id uuid, p_order_id uuid, p_points integer) IS 'Books the points that pay for a part of an order';
 
+CREATE FUNCTION app.start_export(p_table regclass, p_id uuid, p_name text) RETURNS jsonb
+    LANGUAGE plpgsql
+    AS $_$
+declare
+  v_type constant text := (select c.relname from pg_catalog.pg_class as c where c.oid = p_table);
+  v_account jsonb;
+begin
+  if auth.caller_role() <> 'superadmin' then
+    perform app.fail('NOT_ALLOWED', 'Only superadmins export what is stored about a person');
+  end if;
+  execute format('select to_jsonb(t) - $2 from %s as t where t.id = $1', p_table)
+  into v_account using p_id, app.secret_columns(p_table);
+  -- Of an account that is no longer there, the trail and other rows remain.
+  if v_account is null and not exists (
+    select from app.audit_logs as l where l.target_id = p_id and l.target_type = v_type
+  ) then
+    perform app.fail('NOT_FOUND', p_name);
+  end if;
+  -- The trail says who took the data, when.
+  insert into app.audit_buffer (
+    target_type, action, new_rows, claims, actor_role, forwarded_for
+  )
+  values (
+    v_type, 'EXPORT', json_build_array(json_build_object('id', p_id)),
+    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
+  );
+  return jsonb_build_object('exported_at', now(), v_type, v_account);
+end $_$;
+
+COMMENT ON FUNCTION app.start_export(p_table regclass, p_id uuid, p_name text) IS 'Records an export in the trail and returns the account without secrets, null where it was deleted. Raises NOT_ALLOWED, NOT_FOUND';
+
 CREATE FUNCTION app.start_shadow_session(p_partner_id uuid) RETURNS json
     LANGUAGE plpgsql
     AS $$
@@ -14007,7 +14193,7 @@ COMMENT ON COLUMN app.audit_logs.target_id IS 'Id of the changed row';
 
 COMMENT ON COLUMN app.audit_logs.target_type IS 'Table of the changed row [pii: none]';
 
-COMMENT ON COLUMN app.audit_logs.action IS 'INSERT, UPDATE or DELETE; EXPORT: everything about a partner was read [pii: none]';
+COMMENT ON COLUMN app.audit_logs.action IS 'INSERT, UPDATE or DELETE; EXPORT: everything about a person was read [pii: none]';
 
 COMMENT ON COLUMN app.audit_logs.old_value IS 'Values before: the changed columns; on DELETE the whole row [pii: masked]';
 
@@ -18418,8 +18604,14 @@ GRANT ALL ON FUNCTION api.erp_stream(stream text) TO erp;
 REVOKE ALL ON FUNCTION api.expire_points(partner_id uuid, points integer, reason text, idempotency_key text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.expire_points(partner_id uuid, points integer, reason text, idempotency_key text) TO admin;
 
+REVOKE ALL ON FUNCTION api.export_agent(agent_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.export_agent(agent_id uuid) TO superadmin;
+
 REVOKE ALL ON FUNCTION api.export_partner(partner_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.export_partner(partner_id uuid) TO superadmin;
+
+REVOKE ALL ON FUNCTION api.export_subdist(subdist_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.export_subdist(subdist_id uuid) TO superadmin;
 
 REVOKE ALL ON FUNCTION api.inbound_message(payload jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.inbound_message(payload jsonb) TO messenger;
@@ -19007,9 +19199,21 @@ REVOKE ALL ON FUNCTION app.exceeds_credit(p_partner app.partner_account, p_amoun
 
 REVOKE ALL ON FUNCTION app.expire_points(p_partner_id uuid, p_points integer, p_reason text, p_idempotency_key text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.export_agent(p_agent_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.export_messages(p_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.export_named_rows(p_table regclass, p_id uuid, p_is_author boolean) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.export_partner(p_partner_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.export_rows(p_partner_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.export_sessions(p_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.export_staff(p_table regclass, p_id uuid, p_name text, p_number_column text, p_is_author boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.export_subdist(p_subdist_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.fail(p_code text, p_details text, p_hint text) FROM PUBLIC;
 
@@ -19444,6 +19648,8 @@ REVOKE ALL ON FUNCTION app.sla_due_at(p_start timestamp with time zone, p_hours 
 REVOKE ALL ON FUNCTION app.sla_lateness(p_months integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.spend_points(p_partner_id uuid, p_order_id uuid, p_points integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.start_export(p_table regclass, p_id uuid, p_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.start_shadow_session(p_partner_id uuid) FROM PUBLIC;
 

@@ -7,6 +7,6 @@ __depends__ = {"0031_loyalty"}
 steps = [
     schema_file(
         "32_audit.sql",
-        sha256="11cb3b3b5979e65f0fd190070444db3210c4a7f9c9ffb1d135a71c1b02e84da9",
+        sha256="66259e1db461c4b7c80e25fbb3e3eec06774b146364d752265d7c1890782ab15",
     ),
 ]

@@ -52,3 +52,12 @@ create trigger _900_touch before update of
   email, full_name, phone, role, region_id, is_active, updated_at
 on app.agents
 for each row execute function app.tg_touch_updated_at();
+
+create function app.export_agent(p_agent_id uuid)
+returns jsonb language plpgsql volatile
+as $$
+begin
+  return app.export_staff('app.agents', p_agent_id, 'agent', 'phone', true);
+end $$;
+comment on function app.export_agent(uuid) is
+  'Everything that the hub stores about an agent; only superadmins. Raises NOT_ALLOWED, NOT_FOUND';

@@ -1,16 +1,5 @@
 -- Everything that the hub stores about one partner, for a person who asks (UU PDP).
 
-create function app.secret_columns(p_table regclass) returns text[] language sql stable
-as $$
-  select array(
-    select s.attname::text from pg_catalog.pg_attribute as s
-    where s.attrelid = p_table and s.attnum > 0
-      and col_description(p_table, s.attnum) like '%[pii: secret]%'
-  )
-$$;
-comment on function app.secret_columns(regclass) is
-  'Columns that their comments class as [pii: secret]';
-
 -- A new table is in the export at once.
 create function app.export_rows(p_partner_id uuid) returns jsonb language plpgsql stable
 as $$
@@ -40,31 +29,10 @@ as $$
 declare
   v_account jsonb;
 begin
-  if auth.caller_role() <> 'superadmin' then
-    perform app.fail('NOT_ALLOWED', 'Only superadmins export what is stored about a person');
-  end if;
-  select to_jsonb(p) - app.secret_columns('app.partners') into v_account
-  from app.partners as p where p.id = p_partner_id;
-  if v_account is null then
-    perform app.fail('NOT_FOUND', 'partner');
-  end if;
-  -- The trail says who took the data, when.
-  insert into app.audit_buffer (
-    target_type, action, new_rows, claims, actor_role, forwarded_for
-  )
-  values (
-    'partners', 'EXPORT', json_build_array(json_build_object('id', p_partner_id)),
-    auth.claims_text()::json, auth.caller_role(), auth.forwarded_for()
-  );
-  return jsonb_build_object(
-    'exported_at', now(),
-    'partners', v_account,
-    'messages', (
-      select coalesce(jsonb_agg(
-        to_jsonb(m) - array(select 'variables' where app.carries_token(m.template))
-        order by m.created_at), '[]')
-      from app.messages as m where m.recipient_id = p_partner_id
-    ),
+  v_account := app.start_export('app.partners', p_partner_id, 'partner');
+  return v_account || jsonb_build_object(
+    'messages', app.export_messages(p_partner_id),
+    'sessions', app.export_sessions(p_partner_id),
     'inbound_messages', (
       select coalesce(jsonb_agg(to_jsonb(b) - 'payload_hash'), '[]')
       from app.inbound_messages as b where b.id = any (app.webhooks_of(p_partner_id))
@@ -75,10 +43,6 @@ begin
       where v.number in (
         select c.phone from app.partner_contacts(p_partner_id) as c where c.until = 'infinity'
       )
-    ),
-    'sessions', (
-      select coalesce(jsonb_agg(to_jsonb(s) order by s.created_at), '[]')
-      from auth.sessions as s where s.subject_id = p_partner_id
     ),
     'agent_sessions', (
       select coalesce(jsonb_agg(to_jsonb(s) order by s.started_at), '[]')

@@ -60,3 +60,14 @@ before insert or update of whatsapp_number on app.sub_distributors
 for each row execute function app.tg_normalise_whatsapp_number();
 create trigger _900_touch before update on app.sub_distributors
 for each row execute function app.tg_touch_updated_at();
+
+create function app.export_subdist(p_subdist_id uuid)
+returns jsonb language plpgsql volatile
+as $$
+begin
+  return app.export_staff(
+    'app.sub_distributors', p_subdist_id, 'sub-distributor', 'whatsapp_number', false);
+end $$;
+comment on function app.export_subdist(uuid) is
+  'Everything that the hub stores about a sub-distributor; only superadmins. Raises NOT_ALLOWED, '
+  'NOT_FOUND';

@@ -31,7 +31,7 @@ comment on column app.audit_logs.actor_id is 'Actor; in shadow mode the agent';
 comment on column app.audit_logs.target_id is 'Id of the changed row';
 comment on column app.audit_logs.target_type is 'Table of the changed row [pii: none]';
 comment on column app.audit_logs.action is
-  'INSERT, UPDATE or DELETE; EXPORT: everything about a partner was read [pii: none]';
+  'INSERT, UPDATE or DELETE; EXPORT: everything about a person was read [pii: none]';
 comment on column app.audit_logs.old_value is
   'Values before: the changed columns; on DELETE the whole row [pii: masked]';
 comment on column app.audit_logs.new_value is

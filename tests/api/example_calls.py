@@ -458,6 +458,16 @@ CALLS = {
         {"partner_id": "id"},
         lambda m: {"partner_id": m.dataset.west.partner.sub},
     ),
+    "export_agent": Call(
+        "superadmin",
+        {"agent_id": "id"},
+        lambda m: {"agent_id": m.dataset.west.agent.sub},
+    ),
+    "export_subdist": Call(
+        "superadmin",
+        {"subdist_id": "id"},
+        lambda m: {"subdist_id": m.dataset.west.subdist.sub},
+    ),
     "set_config": Call(
         "admin",
         {"config_key": "config key", "config_value": "value"},

@@ -304,6 +304,8 @@ api.revoke_sessions           -     -        -       -        yes    yes        
 api.delete_partner            -     -        -       -        yes    yes         -      -
 api.erase_partner             -     -        -       -        -      yes         -      -
 api.export_partner            -     -        -       -        -      yes         -      -
+api.export_agent              -     -        -       -        -      yes         -      -
+api.export_subdist            -     -        -       -        -      yes         -      -
 api.catalogue                 -     yes      yes     yes      yes    yes         -      -
 api.app_configs               -     yes      yes     yes      yes    yes         -      -
 api.set_config                -     -        -       -        yes    yes         -      -

@@ -41,7 +41,12 @@ def test_only_calls_about_all_data_of_a_person_have_a_longer_limit(db: Connectio
         "select oid::regproc::text from pg_proc where array_to_string(proconfig, ',') ~ 'statement_timeout'"
         " and pronamespace::regnamespace::text in ('api', 'app', 'auth', 'jobs') order by 1"
     ).fetchall()
-    assert [name for (name,) in rows] == ["api.erase_partner", "api.export_partner"]
+    assert [name for (name,) in rows] == [
+        "api.erase_partner",
+        "api.export_agent",
+        "api.export_partner",
+        "api.export_subdist",
+    ]
 
 
 def test_answers_have_a_limit_of_rows() -> None:

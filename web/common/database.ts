@@ -2392,7 +2392,9 @@ export type Database = {
           isSetofReturn: false
         }
       }
+      export_agent: { Args: { agent_id: string }; Returns: Json }
       export_partner: { Args: { partner_id: string }; Returns: Json }
+      export_subdist: { Args: { subdist_id: string }; Returns: Json }
       inbound_message: { Args: { payload: Json }; Returns: Json }
       inbound_messages: { Args: { payloads: Json }; Returns: Json }
       invite: {
