@@ -32,7 +32,11 @@ def test_acknowledged_writes_survive_kills_of_every_process(kills: int) -> None:
     assert result.findings.orders_acknowledged > 5
     assert result.findings.messages > result.findings.orders_acknowledged
     assert result.findings.exported == result.findings.approved > 0
-    assert set(result.reads) == {"/catalogue", "/configs", "/stock"}
+    assert set(result.reads) == {
+        *("/catalogue", "/configs", "/stock"),
+        *("/config.json", "/api/me?select=id"),
+        "/orders",
+    }
     assert sum(result.retries.values()) > 0, "no client noticed a crash: the kills hit no load"
 
 

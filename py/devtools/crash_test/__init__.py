@@ -22,7 +22,10 @@ from devtools.scratch import make_folder
 from hub.console import err, say
 from hub.errors import UserError
 
-KINDS = ("postmaster", "gateway", "messenger", "backend", "pooler", "erp", "redis", "cache")
+KINDS = (
+    *("postmaster", "gateway", "messenger", "backend", "pooler", "erp", "redis", "cache"),
+    *("pages", "reports"),
+)
 """The processes that are killed in turn. `backend` is one process of PostgreSQL."""
 
 RETURN_SECONDS = 2.0
@@ -43,7 +46,7 @@ class Report:
     returns: dict[str, list[float]] = field(default_factory=dict)
     """By kind, the seconds from each kill until the program answered again."""
     reads: dict[str, int] = field(default_factory=dict)
-    """Answers of the cache by path."""
+    """Answers of the cache, the pages and the gateway for reports, by path."""
     retries: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     load: float = 0.0
@@ -107,7 +110,7 @@ def run(*, kills: int, seed: int | None, seconds: float, people: int, json_file:
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     folder = make_folder(f"crash-test-{seed}")
     say(
-        f"seed {seed}: {kills} kills of PostgreSQL, PgBouncer, gateway, adapters and Redis,"
+        f"seed {seed}: {kills} kills of PostgreSQL, PgBouncer, gateways, adapters and Redis,"
         f" {seconds:.0f} s at most"
     )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -145,7 +148,7 @@ def lines(result: Report) -> list[str]:
         *returns,
         f"later than {RETURN_SECONDS:g} s: {result.late} of {killed} returns, at a load of {result.load}",
         *found.lines(),
-        f"answers of the cache: {sum(result.reads.values())}",
+        f"answers of cache, pages and reports: {sum(result.reads.values())}",
         f"retries after a lost answer: {result.retries}",
         *(f"VIOLATION: {what}" for what in found.violations[:50]),
     ]

@@ -73,6 +73,16 @@ class Target(Protocol):
         ...
 
     @property
+    def pages_url(self) -> str | None:
+        """Base URL of the pages, if they are served."""
+        ...
+
+    @property
+    def reports_url(self) -> str | None:
+        """Base URL of the gateway for reports, if there is one."""
+        ...
+
+    @property
     def orders_folder(self) -> Path | None:
         """The folder in which the ERP adapter places a file for each approved order, if there is an ERP."""
         ...
@@ -110,7 +120,7 @@ class Acknowledged:
     exported: list[str] = field(default_factory=list)
     """Names of the files that were taken from the ERP's folder, without their ending."""
     reads: Counter[str] = field(default_factory=Counter)
-    """Answers of the cache by path."""
+    """Answers of the cache, the pages and the gateway for reports, by path."""
     retries: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     """Errors that callers saw and repeated: status and code by HTTP, SQLSTATE over a connection."""
@@ -221,7 +231,8 @@ class Load:
     def start(self, buyers: int = 4, clerks: int = 4, readers: int = 2) -> None:
         """Start the threads. Half of the buyers use the gateway, half call the database directly.
 
-        Readers ask the cache, and an accountant takes what the ERP adapter exports, where there is one.
+        Readers ask the cache, a visitor the pages, a controller the gateway for reports, and an accountant
+        takes what the ERP adapter exports, where there is one.
         """
         roles: list[tuple[str, Callable[[random.Random], None]]] = []
         for i in range(buyers):
@@ -230,6 +241,10 @@ class Load:
         roles.append(("jobs", self._run_jobs))
         if self.environment.cache_url:
             roles += [(f"reader-{i}", self._read) for i in range(readers)]
+        if self.environment.pages_url:
+            roles.append(("visitor", self._visit))
+        if self.environment.reports_url:
+            roles.append(("controller", self._report))
         if self.environment.orders_folder:
             roles.append(("accountant", self._take_exported))
         for name, act in roles:
@@ -358,6 +373,29 @@ class Load:
                     found = {product["sku"]: product["price"] for product in answer["products"]}
                     if found != expected:
                         self.acknowledged.surprises.append(f"the cache answers {found}")
+                self._pause(dice)
+
+    def _visit(self, dice: random.Random) -> None:
+        """Read what the shop reads when it starts: from the pages, and through them from the gateway."""
+        with self._client(self.environment.pages_url) as client:
+            while not self.over.is_set():
+                for path in ("/config.json", "/api/me?select=id"):
+                    partner = dice.choice(self.accounts.partners)
+                    self._request(client, "GET", path, None, "partner", partner, set(), "pages")
+                    self.acknowledged.reads[path] += 1
+                self._pause(dice)
+
+    def _report(self, dice: random.Random) -> None:
+        """Read the latest acknowledged order from the gateway for reports."""
+        with self._client(self.environment.reports_url) as client:
+            while not self.over.is_set():
+                if self.acknowledged.orders:
+                    order = self.acknowledged.orders[-1]
+                    path, admin = f"/orders?select=grand_total&id=eq.{order.id}", self.accounts.admin
+                    answer = self._request(client, "GET", path, None, "admin", admin, set(), "reports")
+                    self.acknowledged.reads["/orders"] += 1
+                    if answer != [{"grand_total": order.grand_total}]:
+                        self.acknowledged.surprises.append(f"{path}: the report is {answer}")
                 self._pause(dice)
 
     def _take_exported(self, _: random.Random) -> None:

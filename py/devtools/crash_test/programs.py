@@ -1,4 +1,4 @@
-"""The programs around a database, as child processes: PgBouncer, Redis, gateway and adapters."""
+"""The programs around a database, as child processes: PgBouncer, Redis, gateways and adapters."""
 
 import signal
 import subprocess
@@ -20,10 +20,11 @@ from hub.stack import gateway as gateways
 from hub.stack import pgbouncer, redis
 from hub.stack.programs import python_account
 
-KINDS = ("pooler", "redis", "gateway", "messenger", "erp", "cache")
+KINDS = ("pooler", "redis", "gateway", "reports", "messenger", "erp", "cache", "pages")
 
 _WAIT_SECONDS = 60
-_ADAPTERS = ("messenger", "erp", "cache")
+_ADAPTERS = ("messenger", "erp", "cache", "pages")
+_PAGE = "<!doctype html><title>Digital Hub</title>"
 
 
 class Programs:
@@ -49,9 +50,11 @@ class Programs:
             "pooler": self._start_pooler,
             "redis": self._start_redis,
             "gateway": self._start_gateway,
+            "reports": self._start_reports,
             "messenger": self._start_messenger,
             "erp": self._start_erp,
             "cache": self._start_cache,
+            "pages": self._start_pages,
         }
 
     @property
@@ -70,6 +73,16 @@ class Programs:
         return f"http://{HOST}:{self.settings.cache_port}"
 
     @property
+    def reports_url(self) -> str:
+        """Base URL of the gateway for reports."""
+        return self.settings.reports_url
+
+    @property
+    def pages_url(self) -> str:
+        """Base URL of the pages."""
+        return self.settings.pages_url
+
+    @property
     def delivered(self) -> Path:
         """The file to which the adapter appends each delivered message as a JSON line."""
         return self.folder / "delivered.jsonl"
@@ -82,6 +95,9 @@ class Programs:
     def start_all(self) -> None:
         """Start every program; the adapters after what they need."""
         python_account().make_folder(self.orders_folder.parent)
+        shop = self.folder / "pages" / "shop" / "dist"
+        python_account().make_folder(shop)
+        (shop / "index.html").write_text(_PAGE)
         with ThreadPoolExecutor() as threads:
             list(threads.map(self.start, [kind for kind in KINDS if kind not in _ADAPTERS]))
             list(threads.map(self.start, _ADAPTERS))
@@ -137,15 +153,39 @@ class Programs:
         return _once(child, lambda: pgbouncer.wait_ready(self.settings, _WAIT_SECONDS))
 
     def _start_gateway(self) -> subprocess.Popen[bytes]:
-        config, log = self.folder / "gateway.conf", self.folder / "gateway.log"
-        gateways.GatewayConfig(
-            self.settings.authenticator_url,
+        settings = self.settings
+        config = gateways.GatewayConfig(
+            settings.authenticator_url, self.jwt_secret, settings.gateway_port, settings.gateway_admin_port
+        )
+        return self._start_a_gateway("gateway", config, self.gateway_url)
+
+    def _start_reports(self) -> subprocess.Popen[bytes]:
+        """As in a stack whose standby is down: it reads from the primary."""
+        settings = self.settings
+        config = gateways.GatewayConfig(
+            settings.reports_database_url,
             self.jwt_secret,
-            self.settings.gateway_port,
-            self.settings.gateway_admin_port,
-        ).write(config, gateways.account_for(self._choice))
-        child = gateways.start(self._choice, config, log)
-        return _once(child, lambda: _await_http(child, log, self.gateway_url, "gateway"))
+            settings.reports_port,
+            settings.reports_admin_port,
+            pre_request="auth.reports_guard",
+        )
+        return self._start_a_gateway("reports", config, self.reports_url)
+
+    def _start_a_gateway(
+        self, name: str, config: gateways.GatewayConfig, url: str
+    ) -> subprocess.Popen[bytes]:
+        file, log = self.folder / f"{name}.conf", self.folder / f"{name}.log"
+        config.write(file, gateways.account_for(self._choice))
+        child = gateways.start(self._choice, file, log)
+        return _once(child, lambda: _await_http(child, log, url, name))
+
+    def _start_pages(self) -> subprocess.Popen[bytes]:
+        variables = {
+            "HUB_GATEWAY_URL": self.gateway_url,
+            "HUB_PAGES_PORT": str(self.settings.pages_port),
+            "HUB_PAGES_ROOT": str(self.folder / "pages"),
+        }
+        return start_adapter("pages", self.folder, self.settings.pages_port, variables, ready="/")
 
     def _start_cache(self) -> subprocess.Popen[bytes]:
         variables = {
@@ -206,9 +246,15 @@ def start_whatsapp(
 
 
 def start_adapter(
-    name: str, folder: Path, port: int, variables: Mapping[str, str], module: str = ""
+    name: str,
+    folder: Path,
+    port: int,
+    variables: Mapping[str, str],
+    module: str = "",
+    *,
+    ready: str = "/health/ready",
 ) -> subprocess.Popen[bytes]:
-    """Start an adapter, or `module` in its place, as a child process; wait until it is ready at `port`."""
+    """Start an adapter, or `module` in its place, as a child process; wait until `ready` answers."""
     account, file = python_account(), folder / f"{name}.log"
     with file.open("ab") as log:
         child = subprocess.Popen(
@@ -220,7 +266,7 @@ def start_adapter(
             stderr=subprocess.STDOUT,
             **account.popen_arguments(),
         )
-    url = f"http://{HOST}:{port}/health/ready"
+    url = f"http://{HOST}:{port}{ready}"
     return _once(child, lambda: _await_http(child, file, url, f"adapter {name}"))
 
 

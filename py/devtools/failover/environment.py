@@ -88,6 +88,8 @@ class Environment:
         return self.folder / "delivered.jsonl"
 
     cache_url = None
+    pages_url = None
+    reports_url = None
     orders_folder = None
 
     def build(self) -> None:
