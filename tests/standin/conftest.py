@@ -88,14 +88,15 @@ def authenticator_uri(cluster: Cluster, dbname: str) -> str:
 def make_database(cluster: Cluster) -> str:
     """A database with schema.sql in it; returns its name."""
     name = test_cluster.fresh_name("corpus")
-    with psycopg.connect(cluster.url(), autocommit=True) as conn:
-        conn.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
     script = (HERE / "schema.sql").read_text(encoding="utf-8")
     lines = [line for line in script.splitlines() if not line.startswith("\\")]  # psql's own commands
-    with psycopg.connect(cluster.url(name), autocommit=True) as conn:
-        # Roles belong to the whole cluster: runs that overlap must not alter them at the same time.
-        conn.execute("select pg_advisory_lock(hashtext('standin roles'))")
-        conn.execute("\n".join(lines).encode())
+    with psycopg.connect(cluster.url(), autocommit=True) as common:
+        common.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
+        # Roles belong to the whole cluster: runs that overlap must not alter them at the same time. An
+        # advisory lock belongs to one database, so it is taken in the one that all runs have in common.
+        common.execute("select pg_advisory_lock(hashtext('standin roles'))")
+        with psycopg.connect(cluster.url(name), autocommit=True) as conn:
+            conn.execute("\n".join(lines).encode())
     return name
 
 

@@ -3,12 +3,13 @@
 import os
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
 from hub.cluster import Cluster
-from tests.standin.conftest import Server
+from tests.standin.conftest import Server, drop_database, make_database
 from tests.standin.corpus import HERE, Case, Client, differences, load
 
 CASES = load()
@@ -64,3 +65,9 @@ def test_each_omitted_case_exists_and_is_not_core() -> None:
     for name, reason in LEFT_OUT.items():
         assert not CASES[name].core
         assert len(reason) > 10
+
+
+def test_runs_that_overlap_make_their_databases_without_a_conflict_over_roles(cluster: Cluster) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        for name in pool.map(lambda _: make_database(cluster), range(6)):
+            drop_database(cluster, name)
