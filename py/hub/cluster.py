@@ -13,14 +13,13 @@ from urllib.parse import quote
 import psycopg
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from hub import postgres, processes
+from hub import postgres, postmaster, processes
 from hub.errors import UserError
 from hub.osuser import Account, server_account
 from hub.ports import HOST, is_free
 
 _START_SECONDS = 60
 _ORPHAN_SECONDS = 15
-_CLOSING_SECONDS = 2
 
 
 def tail(log: Path, lines: int = 15) -> str:
@@ -131,18 +130,9 @@ class Cluster:
         self.configure()
         self.account.run([postgres.program("pg_ctl"), "-D", self.pgdata, "reload"])
 
-    def _pid(self) -> int | None:
-        """Process id of the running postmaster; None if the pid file is stale."""
-        try:
-            pid = int((self.pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except (OSError, ValueError):
-            return None
-        return pid if str(self.pgdata).encode() in command else None
-
     def is_running(self) -> bool:
         """Whether the postmaster runs; it may not accept connections yet."""
-        return self._pid() is not None
+        return postmaster.running(self.pgdata) is not None
 
     def start(self) -> bool:
         """Start the server unless it runs, and wait until it accepts connections; returns whether it was
@@ -153,6 +143,8 @@ class Cluster:
         if self.is_running() and self._accepts_connections():
             return False
         self._clear_stale_pid_file()
+        if self.is_running() and self._accepts_connections():
+            return False  # its supervisor was faster
         if not is_free(self.port):
             raise UserError(
                 f"port {self.port} for PostgreSQL is taken by another program",
@@ -171,22 +163,20 @@ class Cluster:
         The pid may belong to an unrelated process by now, and PostgreSQL would then refuse to start. While
         orphaned backends may still write, the file must stay. Raises UserError if they do not end.
         """
-        stale = self.pgdata / "postmaster.pid"
+        stale = postmaster.pid_file(self.pgdata)
         if not stale.exists():
             return
         deadline = time.monotonic() + _ORPHAN_SECONDS
         while left := processes.working_in(self.pgdata):
+            if self.is_running():
+                return
             if time.monotonic() > deadline:
                 raise UserError(
                     f"processes of a killed server still work in {self.pgdata}: {', '.join(map(str, left))}",
                     hint="terminate these process ids, then try again",
                 )
             time.sleep(0.2)
-        # The kernel drops the command line and working directory of a killed process before it closes its
-        # sockets.
-        deadline = time.monotonic() + _CLOSING_SECONDS
-        while not is_free(self.port) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        postmaster.wait_until_closed(self.port)
         stale.unlink()
 
     def _accepts_connections(self) -> bool:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 MARK = "HUB_STACK"
@@ -39,14 +40,17 @@ def marked(stack: Path) -> list[int]:
     return found
 
 
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process, unless it has ended."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
 def terminate(pids: list[int], seconds: float = 10) -> None:
     """Terminate processes, and kill those that still run after `seconds`."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in pids:
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                continue
+            send(pid, number)
         deadline = time.monotonic() + seconds
         while pids and time.monotonic() < deadline:
             pids = [pid for pid in pids if _is_alive(pid)]

@@ -5,7 +5,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import httpx
 import psycopg
 import pytest
 
-from hub import postgres, settings
+from hub import postgres, postmaster, processes, settings
 from hub.cluster import Cluster
 from hub.stack.declared import DeclaredProgram
 from hub.stack.layout import Stack
@@ -53,6 +53,7 @@ def test_stack_starts_again_after_kill_9_and_stops(hub: Hub, folder: Path) -> No
     assert (page.status_code, "script-src 'self'" in page.headers["Content-Security-Policy"]) == (200, True)
 
     _assert_killed_program_starts_at_once(folder)
+    _assert_killed_postmaster_starts_again(folder)
 
     declared = DeclaredProgram("sandbox", ["/bin/false"], 1).write(folder)
     without = hub("up")
@@ -79,6 +80,7 @@ def test_stack_starts_again_after_kill_9_and_stops(hub: Hub, folder: Path) -> No
     _rotate_the_key(hub, folder)
     down = hub("down")
     assert "PostgreSQL" in down.stdout
+    assert processes.working_in(folder / "postgres" / "pgdata") == processes.marked(folder) == []
     assert hub("down").stdout.strip() == "nothing was running"
 
 
@@ -99,6 +101,42 @@ def _assert_killed_program_starts_at_once(folder: Path) -> None:
     wait_until(lambda: state()["pid"] not in (0, killed))
     between = logged("spawned: 'pgbouncer'") - logged("exited: pgbouncer")
     assert timedelta(0) <= between < timedelta(seconds=0.3)
+
+
+def _assert_killed_postmaster_starts_again(folder: Path) -> None:
+    """The one that `hub up` has started, and the one that took its place."""
+    chosen, pgdata = settings.read(folder), folder / "postgres" / "pgdata"
+    supervisor = Supervisor(Stack(folder, chosen))
+
+    def starts() -> list[datetime]:
+        lines = (folder / "postgres" / "postgres.log").read_text().splitlines()
+        return [
+            datetime.fromisoformat(line[:23]).replace(tzinfo=UTC)
+            for line in lines
+            if "starting PostgreSQL" in line
+        ]
+
+    for _ in range(2):
+        before, killed = len(starts()), postmaster.running(pgdata)
+        assert killed
+        at = datetime.now(UTC)
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: _listens(chosen.superuser_url), 60)  # the adapter has connected again
+        psycopg.connect(chosen.pooled_url).close()
+        (started,) = starts()[before:]
+        assert started - at < timedelta(seconds=2)
+        now = postmaster.running(pgdata)
+        assert now != killed
+        assert now == supervisor.states()["postmaster"]["pid"]
+
+
+def _listens(url: str) -> bool:
+    try:
+        with psycopg.connect(url, connect_timeout=5) as conn:
+            query = "select from pg_stat_activity where query = 'listen hub_messages'"
+            return conn.execute(query).rowcount == 1
+    except psycopg.OperationalError:
+        return False
 
 
 def _reset(hub: Hub, folder: Path) -> None:

@@ -11,6 +11,7 @@ from hub.console import out, say
 from hub.errors import UserError
 from hub.stack import declared, replica
 from hub.stack.layout import Stack
+from hub.stack.programs import POSTMASTER
 from hub.stack.supervise import Supervisor
 from hub.stack.up import down as bring_down
 from hub.stack.up import up as bring_up
@@ -70,6 +71,8 @@ def status() -> None:
         "pages": stack.settings.pages_url,
         **{program.name: program.url for program in declared.read(stack.folder)},
     }
+    if states.get(POSTMASTER, {}).get("statename") == "RUNNING":
+        del states[POSTMASTER]  # PostgreSQL has a row
     for name in states or ("pgbouncer", "gateway"):
         entry = states.get(name, {"statename": "STOPPED", "pid": 0, "start": 0})
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["start"])) if entry["pid"] else ""

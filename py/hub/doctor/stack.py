@@ -24,6 +24,7 @@ MIN_SECRET = 16
 _BACKUP_HOURS = 26
 _ADAPTERS = {"whatsapp": "whatsapp_port", "erp": "erp_port", "cache": "cache_port", "pages": "pages_port"}
 _STOPPED = {
+    "postmaster": "PostgreSQL is not started again if it is killed",
     "pgbouncer": "clients that speak SQL cannot connect",
     "gateway": "there is no HTTP API: no one can order",
     "redis": "nothing: the cache goes on without it",

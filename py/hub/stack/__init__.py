@@ -1,1 +1,1 @@
-"""The running stack: pg_ctl starts PostgreSQL, supervisord runs everything else."""
+"""The running stack: pg_ctl starts PostgreSQL, supervisord runs everything else and restarts PostgreSQL."""

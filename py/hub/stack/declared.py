@@ -18,8 +18,7 @@ from hub.errors import UserError
 _FOLDER = "programs"
 _RESERVED = {
     *("postgres", "replica", "pgbouncer", "gateway", "reports", "redis", "cache", "whatsapp", "erp"),
-    "pages",
-    "supervisord",
+    *("pages", "postmaster", "supervisord"),
 }
 
 

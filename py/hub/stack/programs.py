@@ -12,12 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hub import pages, paths, settings
+from hub import pages, paths, postgres, settings
 from hub.osuser import Account
 from hub.ports import HOST
 from hub.stack import declared, pgbouncer, redis
 from hub.stack.gateway import Gateway, GatewayConfig, account_for
 from hub.stack.layout import Stack
+
+POSTMASTER = "postmaster"
+"""The supervised program that keeps PostgreSQL running."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,13 @@ class Program:
     declared_in: Path | None = None
     """The file that declares the program; None for the stack's own."""
     is_gateway: bool = False
+    is_server: bool = False
+    """PostgreSQL, which starts first and ends last; it changes its account itself."""
 
 
 def programs(stack: Stack, gateway: Gateway) -> list[Program]:
-    """Everything but PostgreSQL, in the order of starting; writes the configuration files."""
-    found = [_pgbouncer(stack), _gateway(stack, gateway)]
+    """The programs in the order of starting; writes their configuration files, but not PostgreSQL's."""
+    found = [_postmaster(stack), _pgbouncer(stack), _gateway(stack, gateway)]
     if stack.has_replica:
         found.append(_reports(stack, gateway))
     found += [program] if (program := _redis(stack)) else []
@@ -49,6 +54,16 @@ def programs(stack: Stack, gateway: Gateway) -> list[Program]:
 def python_account() -> Account:
     """The account of programs that run the checkout's Python, which not every account can enter."""
     return account_for(Gateway("standin", (sys.executable, "-m", "standin"), ""))
+
+
+def _postmaster(stack: Stack) -> Program:
+    """What starts PostgreSQL again; `hub up` starts it the first time, with what it changes before."""
+    cluster = stack.cluster
+    command = (
+        *(sys.executable, "-m", "hub.stack.postmaster"),
+        *(str(postgres.program("postgres")), str(cluster.pgdata), str(cluster.log), cluster.account.name),
+    )
+    return Program(POSTMASTER, command, cluster.port, cluster.account, "", is_server=True)
 
 
 def _pgbouncer(stack: Stack) -> Program:

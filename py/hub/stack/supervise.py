@@ -71,20 +71,33 @@ def _section(stack: Stack, program: Program) -> str:
             "USER": program.account.name,
             "LOGNAME": program.account.name,
         }
+    # A shutdown of PostgreSQL writes a checkpoint, and its processes have groups of their own. Where it does
+    # not start, as on a full disk, it is tried again for days.
+    stopping = (
+        """\
+priority = 1
+startretries = 1000
+stopsignal = INT
+stopwaitsecs = 600"""
+        if program.is_server
+        else """\
+startretries = 2
+stopwaitsecs = 15
+stopasgroup = true
+killasgroup = true"""
+    )
+    switches = os.geteuid() == 0 and not program.is_server
     environment = ",".join(f"{name}={_quoted(value)}" for name, value in variables.items())
     return f"""
 [program:{program.name}]
 command = {_escaped(shlex.join(program.command))}
 directory = /
 environment = {environment}
-{f"user = {program.account.name}" if os.geteuid() == 0 else ""}
+{f"user = {program.account.name}" if switches else ""}
 autostart = false
 autorestart = true
 startsecs = 1
-startretries = 2
-stopwaitsecs = 15
-stopasgroup = true
-killasgroup = true
+{stopping}
 redirect_stderr = true
 stdout_logfile = {_escaped(stack.logs / program.name)}.log
 stdout_logfile_maxbytes = 10MB
@@ -162,7 +175,8 @@ class Supervisor:
             cwd="/",
             check=False,
             # Adapters read their settings from files: a variable that is unset later must not survive here.
-            env=child_environment(without=_ADAPTER_SETTINGS),
+            # PG* would redirect libpq in PostgreSQL's archive_command.
+            env=child_environment(without=("PG", *_ADAPTER_SETTINGS)),
             stdin=subprocess.DEVNULL,
             capture_output=True,
         )

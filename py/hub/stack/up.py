@@ -145,8 +145,10 @@ def down() -> list[str]:
     """Stop the stack; returns the names of what was running."""
     stack = Stack.existing()
     with locked(stack.folder), out.status("stopping ..."):
+        was_running = stack.cluster.is_running()
         stopped = ["gateway, pgbouncer and adapters"] if Supervisor(stack).shut_down() else []
-        # The primary first: before it ends it sends the rest of its WAL to the standby.
-        stopped += ["PostgreSQL"] if stack.cluster.stop() else []
+        # The primary first: before it ends it sends the rest of its WAL to the standby. Unless it was started
+        # again since `hub up`, it is not a child of supervisord.
+        stopped += ["PostgreSQL"] if stack.cluster.stop() or was_running else []
         stopped += ["its standby"] if stack.has_replica and replica.standby(stack).stop() else []
     return stopped
