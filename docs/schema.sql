@@ -6894,6 +6894,27 @@ end $$;
 
 COMMENT ON FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_approval numeric, p_limit integer) IS 'Orders whose clock has passed the hours of a level that was not escalated, by the wall clock; oldest clocks first';
 
+CREATE FUNCTION app.least_busy_subdist(p_subdist_ids uuid[]) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+begin
+  return (
+    select c.id
+    from unnest(p_subdist_ids) as c (id)
+    order by (
+      select count(*) from (
+        select from app.orders as o
+        where o.routed_to_subdist_id = c.id and o.status in ('SUBMITTED', 'PROCESSING')
+        order by o.routed_at limit 1000
+      ) as open_orders
+    ), c.id
+    limit 1
+  );
+end $$;
+
+COMMENT ON FUNCTION app.least_busy_subdist(p_subdist_ids uuid[]) IS 'The one of these sub-distributors with the fewest open orders (1,000 and more count alike); null if there is none';
+
 CREATE FUNCTION app.lock_calling_partner() RETURNS app.partner_account
     LANGUAGE plpgsql
     AS $$
@@ -7818,6 +7839,7 @@ COMMENT ON FUNCTION app.my_contacts() IS 'Active sub-distributors and sales agen
 
 CREATE FUNCTION app.nearest_subdist(p_region_id uuid) RETURNS uuid
     LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
     AS $$
 declare
   v_region_id uuid := p_region_id;
@@ -7832,20 +7854,7 @@ begin
   if cardinality(v_candidates) = 1 then
     return v_candidates[1];
   end if;
-  -- Counted in the order of orders_open_subdist_routed_idx and at most to a thousand, so that
-  -- neither closed orders nor a long queue make routing slow.
-  return (
-    select c.id
-    from unnest(v_candidates) as c (id)
-    order by (
-      select count(*) from (
-        select from app.orders as o
-        where o.routed_to_subdist_id = c.id and o.status in ('SUBMITTED', 'PROCESSING')
-        order by o.routed_at limit 1000
-      ) as open_orders
-    ), c.id
-    limit 1
-  );
+  return app.least_busy_subdist(v_candidates);
 end $$;
 
 COMMENT ON FUNCTION app.nearest_subdist(p_region_id uuid) IS 'The ACTIVE sub-distributor of the region, else of its nearest ancestor; among several the one with the fewest open orders (1,000 and more count alike); null if there is none';
@@ -19326,6 +19335,8 @@ REVOKE ALL ON FUNCTION app.keep_provider_ids(p_message_ids uuid[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.late_months(p_from timestamp with time zone, p_until timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_approval numeric, p_limit integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.least_busy_subdist(p_subdist_ids uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.lock_calling_partner() FROM PUBLIC;
 

@@ -1,7 +1,34 @@
 -- Sub-distributors: which one serves an order, and what a suspension does to their orders.
 
+-- Counted in the order of orders_open_subdist_routed_idx and at most to a thousand, so that neither
+-- closed orders nor a long queue make routing slow. One plan for arrays of every length: with the
+-- length of each array known, the query looks cheaper and would be planned again for each order.
+create function app.least_busy_subdist(p_subdist_ids uuid[])
+returns uuid language plpgsql stable
+set plan_cache_mode = force_generic_plan
+as $$
+begin
+  return (
+    select c.id
+    from unnest(p_subdist_ids) as c (id)
+    order by (
+      select count(*) from (
+        select from app.orders as o
+        where o.routed_to_subdist_id = c.id and o.status in ('SUBMITTED', 'PROCESSING')
+        order by o.routed_at limit 1000
+      ) as open_orders
+    ), c.id
+    limit 1
+  );
+end $$;
+comment on function app.least_busy_subdist(uuid[]) is
+  'The one of these sub-distributors with the fewest open orders (1,000 and more count alike); '
+  'null if there is none';
+
+-- By the index of regions: the planner would read a table of few pages from end to end.
 create function app.nearest_subdist(p_region_id uuid)
 returns uuid language plpgsql stable
+set enable_seqscan = off
 as $$
 declare
   v_region_id uuid := p_region_id;
@@ -16,20 +43,7 @@ begin
   if cardinality(v_candidates) = 1 then
     return v_candidates[1];
   end if;
-  -- Counted in the order of orders_open_subdist_routed_idx and at most to a thousand, so that
-  -- neither closed orders nor a long queue make routing slow.
-  return (
-    select c.id
-    from unnest(v_candidates) as c (id)
-    order by (
-      select count(*) from (
-        select from app.orders as o
-        where o.routed_to_subdist_id = c.id and o.status in ('SUBMITTED', 'PROCESSING')
-        order by o.routed_at limit 1000
-      ) as open_orders
-    ), c.id
-    limit 1
-  );
+  return app.least_busy_subdist(v_candidates);
 end $$;
 comment on function app.nearest_subdist(uuid) is
   'The ACTIVE sub-distributor of the region, else of its nearest ancestor; among several the one '
