@@ -145,7 +145,7 @@ class Cluster:
         self._clear_stale_pid_file()
         if self.is_running() and self._accepts_connections():
             return False  # its supervisor was faster
-        if not is_free(self.port):
+        if not is_free(self.port) and not self.is_running():
             raise UserError(
                 f"port {self.port} for PostgreSQL is taken by another program",
                 hint="stop that program, or choose another port with HUB_POSTGRES_PORT or HUB_REPLICA_PORT",
@@ -153,9 +153,10 @@ class Cluster:
         self.configure()
         command: list[str | Path] = [postgres.program("pg_ctl"), "-D", self.pgdata, "-l", self.log, "-w"]
         done = self.account.run([*command, "-t", str(self.start_seconds), "start"])
-        if done.returncode or not self._accepts_connections():
+        # Where pg_ctl fails, its supervisor may have been faster.
+        if not self._accepts_connections():
             raise UserError("PostgreSQL did not start", hint=f"end of {self.log}:\n{tail(self.log)}")
-        return True
+        return done.returncode == 0
 
     def _clear_stale_pid_file(self) -> None:
         """Remove the pid file that kill -9 left, once no process works in the data directory any more.

@@ -1,6 +1,7 @@
 """Supervision: a dead task is visible and restarted; the stop is graceful, within a limit."""
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
@@ -112,8 +113,8 @@ def test_task_that_does_not_finish_in_time_is_cancelled() -> None:
 def test_supervisord_and_compose_grant_the_time_of_a_graceful_stop() -> None:
     needed = STOP_SECONDS + CONNECTION_SECONDS
     supervise = (paths.root() / "py" / "hub" / "stack" / "supervise.py").read_text()
-    [granted] = [line for line in supervise.splitlines() if line.startswith("stopwaitsecs")]
-    assert int(granted.split("=")[1]) > needed
+    granted = [int(seconds) for seconds in re.findall(r"^stopwaitsecs = (\d+)", supervise, re.M)]
+    assert min(granted) > needed
     services = yaml.safe_load((paths.root() / "docker-compose.yml").read_text())["services"]
     for name, service in services.items():
         if str(service.get("command", [""])[0]).startswith("adapters."):

@@ -5,6 +5,7 @@ The gateway is $POSTGREST_BIN, otherwise the stand-in.
 
 import os
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import psycopg
 import pytest
 
 from adapters.common.tokens import mint
-from hub import paths, settings
+from hub import paths, postmaster, settings
 from hub.cluster import Cluster
 from hub.migrate import migrate
 from hub.stack.layout import Stack
@@ -56,13 +57,17 @@ def test_gateway_recovers_from_restarts_and_follows_a_changed_password(hub: Hub,
         except httpx.HTTPError:
             return False
 
+    def is_another() -> bool:
+        return postmaster.running(pgdata) not in (None, before)
+
     assert answers()
-    cluster = Stack(folder, chosen).cluster
-    for mode in ("fast", "immediate"):
-        cluster.stop(mode)
-        assert not answers()
-        cluster.start()
-        assert eventually(answers), mode
+    pgdata = Stack(folder, chosen).cluster.pgdata
+    for number in (signal.SIGINT, signal.SIGQUIT):  # a fast and an immediate shutdown
+        before = postmaster.running(pgdata)
+        assert before
+        os.kill(before, number)
+        assert eventually(is_another), number
+        assert eventually(answers), number
 
     changed = hub("up", HUB_AUTHENTICATOR_PASSWORD="p@ss/word:2")
     assert changed.returncode == 0, changed.stderr
