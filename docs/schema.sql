@@ -9900,7 +9900,7 @@ begin
   with reserved as (
     update app.inventory as s
     set reserved = s.reserved + p_quantities[array_position(p_product_ids, s.product_id)]
-    where s.product_id = any (p_product_ids)
+    where s.product_id = any ((select p_product_ids)::uuid[])
       and s.display_stock >= p_quantities[array_position(p_product_ids, s.product_id)]
     returning s.product_id
   )
@@ -17143,13 +17143,13 @@ ALTER TABLE ONLY jobs.runs
 ALTER TABLE ONLY jobs.schedule
     ADD CONSTRAINT schedule_pkey PRIMARY KEY (job);
 
-CREATE INDEX agent_sessions_agent_idx ON app.agent_sessions USING btree (agent_id, started_at DESC);
+CREATE INDEX agent_sessions_agent_idx ON app.agent_sessions USING btree (agent_id, started_at);
 
 CREATE INDEX agent_sessions_open_idx ON app.agent_sessions USING btree (agent_id) WHERE (ended_at IS NULL);
 
 CREATE INDEX agent_sessions_partner_idx ON app.agent_sessions USING btree (impersonated_partner_id);
 
-CREATE INDEX agent_sessions_started_idx ON app.agent_sessions USING btree (started_at DESC);
+CREATE INDEX agent_sessions_started_idx ON app.agent_sessions USING btree (started_at);
 
 CREATE INDEX agents_region_idx ON app.agents USING btree (region_id);
 
@@ -17165,9 +17165,9 @@ CREATE INDEX audit_logs_target_idx ON ONLY app.audit_logs USING btree (target_id
 
 CREATE INDEX audit_logs_default_target_id_created_at_idx ON app.audit_logs_default USING btree (target_id, created_at);
 
-CREATE INDEX audit_logs_type_idx ON ONLY app.audit_logs USING btree (target_type, created_at DESC, action, actor_role);
+CREATE INDEX audit_logs_type_idx ON ONLY app.audit_logs USING btree (target_type, created_at, action, actor_role);
 
-CREATE INDEX audit_logs_default_target_type_created_at_action_actor_role_idx ON app.audit_logs_default USING btree (target_type, created_at DESC, action, actor_role);
+CREATE INDEX audit_logs_default_target_type_created_at_action_actor_role_idx ON app.audit_logs_default USING btree (target_type, created_at, action, actor_role);
 
 CREATE INDEX categories_parent_idx ON app.categories USING btree (parent_id);
 
@@ -17175,13 +17175,13 @@ CREATE INDEX conversations_last_inbound_idx ON app.conversations USING btree (la
 
 CREATE INDEX credit_note_items_item_idx ON app.credit_note_items USING btree (order_item_id);
 
-CREATE INDEX credit_note_items_partner_idx ON app.credit_note_items USING btree (partner_id, created_at DESC);
+CREATE INDEX credit_note_items_partner_idx ON app.credit_note_items USING btree (partner_id, created_at);
 
-CREATE INDEX credit_notes_created_idx ON app.credit_notes USING btree (created_at DESC);
+CREATE INDEX credit_notes_created_idx ON app.credit_notes USING btree (created_at);
 
 CREATE INDEX credit_notes_order_idx ON app.credit_notes USING btree (order_id);
 
-CREATE INDEX credit_notes_partner_idx ON app.credit_notes USING btree (partner_id, created_at DESC);
+CREATE INDEX credit_notes_partner_idx ON app.credit_notes USING btree (partner_id, created_at);
 
 CREATE INDEX erp_cancellations_pending_idx ON app.erp_cancellations USING btree (created_at) WHERE (outcome IS NULL);
 
@@ -17221,7 +17221,7 @@ CREATE INDEX idx_sla_order ON app.sla_escalation_logs USING btree (order_id);
 
 CREATE INDEX idx_subdist_region ON app.sub_distributors USING btree (region_id);
 
-CREATE INDEX impersonation_notifications_created_idx ON app.impersonation_notifications USING btree (created_at DESC);
+CREATE INDEX impersonation_notifications_created_idx ON app.impersonation_notifications USING btree (created_at);
 
 CREATE INDEX impersonation_notifications_message_idx ON app.impersonation_notifications USING btree (message_id);
 
@@ -17241,19 +17241,19 @@ CREATE INDEX invoice_credits_invoice_idx ON app.invoice_credits USING btree (inv
 
 CREATE INDEX invoice_credits_note_idx ON app.invoice_credits USING btree (credit_note_id);
 
-CREATE INDEX invoice_credits_partner_idx ON app.invoice_credits USING btree (partner_id, created_at DESC);
+CREATE INDEX invoice_credits_partner_idx ON app.invoice_credits USING btree (partner_id, created_at);
 
-CREATE INDEX invoice_payments_created_idx ON app.invoice_payments USING btree (created_at DESC);
+CREATE INDEX invoice_payments_created_idx ON app.invoice_payments USING btree (created_at);
 
-CREATE INDEX invoice_payments_partner_idx ON app.invoice_payments USING btree (partner_id, created_at DESC);
+CREATE INDEX invoice_payments_partner_idx ON app.invoice_payments USING btree (partner_id, created_at);
 
 CREATE UNIQUE INDEX invoice_payments_reversed_key ON app.invoice_payments USING btree (reverses_payment_id) WHERE (reverses_payment_id IS NOT NULL);
 
-CREATE INDEX invoices_created_idx ON app.invoices USING btree (created_at DESC);
+CREATE INDEX invoices_created_idx ON app.invoices USING btree (created_at);
 
 CREATE INDEX invoices_partner_due_idx ON app.invoices USING btree (partner_id, due_date);
 
-CREATE INDEX invoices_partner_idx ON app.invoices USING btree (partner_id, created_at DESC);
+CREATE INDEX invoices_partner_idx ON app.invoices USING btree (partner_id, created_at);
 
 CREATE INDEX invoices_partner_unpaid_idx ON app.invoices USING btree (partner_id, due_date) WHERE (status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum]));
 
@@ -17261,11 +17261,11 @@ CREATE INDEX invoices_refund_due_idx ON app.invoices USING btree (refund_due_sin
 
 CREATE INDEX invoices_reminder_idx ON app.invoices USING btree (COALESCE(last_reminder_day, '-1000'::integer), due_date) WHERE (status = ANY (ARRAY['UNPAID'::app.invoice_status_enum, 'PARTIAL'::app.invoice_status_enum]));
 
-CREATE INDEX messages_created_idx ON app.messages USING btree (created_at DESC, template);
+CREATE INDEX messages_created_idx ON app.messages USING btree (created_at, template);
 
 CREATE INDEX messages_due_idx ON app.messages USING btree (channel, priority, "position") WHERE ((status)::text = 'PENDING'::text);
 
-CREATE INDEX messages_failed_idx ON app.messages USING btree (created_at DESC) WHERE ((status)::text = 'FAILED'::text);
+CREATE INDEX messages_failed_idx ON app.messages USING btree (created_at) WHERE ((status)::text = 'FAILED'::text);
 
 CREATE INDEX messages_held_idx ON app.messages USING btree ("position") WHERE ((status)::text = 'HELD'::text);
 
@@ -17279,15 +17279,15 @@ CREATE UNIQUE INDEX messages_provider_id_key ON app.messages USING btree (provid
 
 CREATE INDEX messages_reap_idx ON app.messages USING btree (status, COALESCE(lease_until, unknown_since, expires_at)) WHERE (((status)::text = ANY ((ARRAY['CLAIMED'::character varying, 'UNKNOWN'::character varying])::text[])) OR (((status)::text = 'PENDING'::text) AND (expires_at IS NOT NULL)));
 
-CREATE INDEX order_events_created_idx ON app.order_events USING btree (created_at DESC);
+CREATE INDEX order_events_created_idx ON app.order_events USING btree (created_at);
 
 CREATE INDEX order_events_order_idx ON app.order_events USING btree (order_id, partner_id, id);
 
-CREATE INDEX order_events_partner_idx ON app.order_events USING btree (partner_id, created_at DESC);
+CREATE INDEX order_events_partner_idx ON app.order_events USING btree (partner_id, created_at);
 
-CREATE INDEX order_items_created_idx ON app.order_items USING btree (created_at DESC);
+CREATE INDEX order_items_created_idx ON app.order_items USING btree (created_at);
 
-CREATE INDEX order_items_partner_idx ON app.order_items USING btree (partner_id, created_at DESC);
+CREATE INDEX order_items_partner_idx ON app.order_items USING btree (partner_id, created_at);
 
 CREATE INDEX orders_agent_idx ON app.orders USING btree (agent_id) WHERE (agent_id IS NOT NULL);
 
@@ -17295,7 +17295,7 @@ CREATE INDEX orders_awaiting_idx ON app.orders USING btree (awaiting, awaiting_s
 
 CREATE INDEX orders_closed_idx ON app.orders USING btree (closed_at, submitted_at) WHERE (closed_at IS NOT NULL);
 
-CREATE INDEX orders_created_idx ON app.orders USING btree (created_at DESC);
+CREATE INDEX orders_created_idx ON app.orders USING btree (created_at);
 
 CREATE INDEX orders_erp_acknowledged_idx ON app.orders USING btree (erp_acknowledged_at) WHERE (erp_acknowledged_at IS NOT NULL);
 
@@ -17303,29 +17303,29 @@ CREATE INDEX orders_erp_pending_idx ON app.orders USING btree (approved_at) WHER
 
 CREATE UNIQUE INDEX orders_idempotency_key ON app.orders USING btree (partner_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
-CREATE INDEX orders_open_created_idx ON app.orders USING btree (created_at DESC) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
+CREATE INDEX orders_open_created_idx ON app.orders USING btree (created_at) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
 
-CREATE INDEX orders_open_partner_idx ON app.orders USING btree (partner_id, created_at DESC) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
+CREATE INDEX orders_open_partner_idx ON app.orders USING btree (partner_id, created_at) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
 
 CREATE INDEX orders_open_routed_idx ON app.orders USING btree (routed_at) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
 
-CREATE INDEX orders_open_subdist_idx ON app.orders USING btree (routed_to_subdist_id, created_at DESC) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
+CREATE INDEX orders_open_subdist_idx ON app.orders USING btree (routed_to_subdist_id, created_at) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
 
 CREATE INDEX orders_open_subdist_routed_idx ON app.orders USING btree (routed_to_subdist_id, routed_at) WHERE (status = ANY (ARRAY['SUBMITTED'::app.order_status_enum, 'PROCESSING'::app.order_status_enum]));
 
-CREATE INDEX orders_partner_created_idx ON app.orders USING btree (partner_id, created_at DESC);
+CREATE INDEX orders_partner_created_idx ON app.orders USING btree (partner_id, created_at);
 
-CREATE INDEX orders_subdist_created_idx ON app.orders USING btree (routed_to_subdist_id, created_at DESC);
+CREATE INDEX orders_subdist_created_idx ON app.orders USING btree (routed_to_subdist_id, created_at);
 
 CREATE INDEX orders_subdist_partner_idx ON app.orders USING btree (routed_to_subdist_id, partner_id);
 
-CREATE INDEX partner_counted_months_month_idx ON app.partner_counted_months USING btree (month DESC, partner_id) INCLUDE (order_count, total_spend, total_returned);
+CREATE INDEX partner_counted_months_month_idx ON app.partner_counted_months USING btree (month, partner_id) INCLUDE (order_count, total_spend, total_returned);
 
 CREATE INDEX partner_former_contacts_replaced_idx ON app.partner_former_contacts USING btree (replaced_at);
 
 CREATE UNIQUE INDEX partner_recent_months_key ON app.partner_recent_months USING btree (partner_id, month);
 
-CREATE INDEX partner_removals_created_idx ON app.partner_removals USING btree (created_at DESC);
+CREATE INDEX partner_removals_created_idx ON app.partner_removals USING btree (created_at);
 
 CREATE INDEX partner_removals_transaction_idx ON app.partner_removals USING btree (transaction_id);
 
@@ -17333,9 +17333,9 @@ CREATE INDEX partners_business_name_idx ON app.partners USING btree (business_na
 
 CREATE INDEX point_queue_due_idx ON app.point_queue USING btree (next_attempt_at);
 
-CREATE INDEX point_queue_failed_idx ON app.point_queue USING btree (failed_at DESC) WHERE (failed_at IS NOT NULL);
+CREATE INDEX point_queue_failed_idx ON app.point_queue USING btree (failed_at) WHERE (failed_at IS NOT NULL);
 
-CREATE INDEX point_transactions_created_idx ON app.point_transactions USING btree (created_at DESC);
+CREATE INDEX point_transactions_created_idx ON app.point_transactions USING btree (created_at);
 
 CREATE INDEX point_transactions_invoice_idx ON app.point_transactions USING btree (invoice_id) WHERE (invoice_id IS NOT NULL);
 
@@ -17343,7 +17343,7 @@ CREATE INDEX point_transactions_note_idx ON app.point_transactions USING btree (
 
 CREATE INDEX point_transactions_order_idx ON app.point_transactions USING btree (order_id) WHERE (order_id IS NOT NULL);
 
-CREATE INDEX point_transactions_partner_idx ON app.point_transactions USING btree (partner_id, created_at DESC);
+CREATE INDEX point_transactions_partner_idx ON app.point_transactions USING btree (partner_id, created_at);
 
 CREATE INDEX point_transactions_redemption_idx ON app.point_transactions USING btree (redemption_id) WHERE (redemption_id IS NOT NULL);
 
@@ -17355,11 +17355,11 @@ CREATE INDEX products_search_idx ON app.products USING gin (name extensions.gin_
 
 CREATE INDEX redemptions_agent_idx ON app.redemptions USING btree (agent_id) WHERE (agent_id IS NOT NULL);
 
-CREATE INDEX redemptions_created_idx ON app.redemptions USING btree (created_at DESC);
+CREATE INDEX redemptions_created_idx ON app.redemptions USING btree (created_at);
 
 CREATE UNIQUE INDEX redemptions_idempotency_key ON app.redemptions USING btree (partner_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
-CREATE INDEX redemptions_partner_idx ON app.redemptions USING btree (partner_id, created_at DESC);
+CREATE INDEX redemptions_partner_idx ON app.redemptions USING btree (partner_id, created_at);
 
 CREATE INDEX redemptions_pending_idx ON app.redemptions USING btree (created_at) WHERE (status = 'PENDING'::app.redemption_status_enum);
 
@@ -17369,13 +17369,13 @@ CREATE INDEX region_late_months_region_idx ON app.region_late_months USING btree
 
 CREATE INDEX regions_parent_idx ON app.regions USING btree (parent_region_id);
 
-CREATE INDEX sla_escalation_logs_region_idx ON app.sla_escalation_logs USING btree (region_id, triggered_at DESC);
+CREATE INDEX sla_escalation_logs_region_idx ON app.sla_escalation_logs USING btree (region_id, triggered_at);
 
-CREATE INDEX sla_escalation_logs_triggered_idx ON app.sla_escalation_logs USING btree (triggered_at DESC);
+CREATE INDEX sla_escalation_logs_triggered_idx ON app.sla_escalation_logs USING btree (triggered_at);
 
 CREATE INDEX sub_distributors_whatsapp_number_idx ON app.sub_distributors USING btree (whatsapp_number);
 
-CREATE INDEX tier_prices_effective_idx ON app.tier_prices USING btree (effective_from DESC);
+CREATE INDEX tier_prices_effective_idx ON app.tier_prices USING btree (effective_from);
 
 CREATE INDEX tier_prices_lookup_idx ON app.tier_prices USING btree (product_id, tier, effective_from);
 

@@ -7,6 +7,6 @@ __depends__ = {"0016_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="1f21e5e2160083880e4ba100e989dab37c72d70ea64d4054925ceddff675ead6",
+        sha256="98820ace2649618eb7d1337ce70399d9e7ac35e47552218577ffe1891834798b",
     ),
 ]

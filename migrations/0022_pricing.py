@@ -7,6 +7,6 @@ __depends__ = {"0021_orders"}
 steps = [
     schema_file(
         "22_pricing.sql",
-        sha256="161872c585f806a927d1d53faba8d939b7e4100fc3f0e9e58b239ce7cbcb0769",
+        sha256="fe5d05e013d2b860c3726177488816fbcf20974d5ec960c33620c7d4e6a40853",
     ),
 ]

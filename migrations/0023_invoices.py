@@ -7,6 +7,6 @@ __depends__ = {"0022_pricing"}
 steps = [
     schema_file(
         "23_invoices.sql",
-        sha256="6e8851d572edc2dec3ed604488f9625c566db719cfb973fda9fb251cf5004fc3",
+        sha256="a50e3d7ca72055d7195f41d573ae89f33667f44a0fae0995aa5fe36ab5542833",
     ),
 ]

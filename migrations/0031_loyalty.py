@@ -7,6 +7,6 @@ __depends__ = {"0023_invoices"}
 steps = [
     schema_file(
         "31_loyalty.sql",
-        sha256="163633d7ae5fbb49e60a9fc0ff872c056d9be7a7d7569a5c6bcc137fe70ca773",
+        sha256="5f8a0f08bfb1ad334895a8a23bf006c989d8bc50e9b67af2c597e0865f589704",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0031_loyalty"}
 steps = [
     schema_file(
         "32_audit.sql",
-        sha256="66259e1db461c4b7c80e25fbb3e3eec06774b146364d752265d7c1890782ab15",
+        sha256="6df9a0adf3e6105ac1be9ad44a22b705d1ae19cfe6a76e031786e312ae1c8295",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0032_audit"}
 steps = [
     schema_file(
         "33_service_level.sql",
-        sha256="226ddbac30048ac0041402180a6502564082d0434f5c254a6c7fb8d9708d7c8f",
+        sha256="264c63eb2d7accfdbee2991acf62b2b2c55d9ac9354c4976bcab86b4b97a04f1",
     ),
 ]

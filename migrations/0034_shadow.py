@@ -7,6 +7,6 @@ __depends__ = {"0033_service_level"}
 steps = [
     schema_file(
         "34_shadow.sql",
-        sha256="8c2b70afedb657b6fdc0699b35a6a4da84c8e166d0dc49354c6b48e1a19cc0a9",
+        sha256="67601de03f7bd5f528ab36f585547325b4b341229b876144685a2dd8ed36c03a",
     ),
 ]

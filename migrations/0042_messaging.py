@@ -7,6 +7,6 @@ __depends__ = {"0041_auth"}
 steps = [
     schema_file(
         "42_messaging.sql",
-        sha256="d80c14e862611ab5d55b5be68726e84e3976ab7773cbaedeeea0a295ddd843a6",
+        sha256="f55edeae95528bc6cd667c4e0a05fd0f3186758c6296b8403e3b4f369f2d8c80",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0043_jobs"}
 steps = [
     schema_file(
         "44_statistics.sql",
-        sha256="a653aef1e9b6b2f443d27ac642c9c44f15ab3d38b5bbcec8887ef64e85d6295a",
+        sha256="b5749a2258b983c9da3b4cb9ebb3f03e3c888742a99a9282e3af85bdc88ef156",
     ),
 ]

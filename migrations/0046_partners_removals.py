@@ -7,6 +7,6 @@ __depends__ = {"0045_erp"}
 steps = [
     schema_file(
         "46_partners_removals.sql",
-        sha256="760d0081956e631987250b2914b77f8b7724c65a633c8da517c52446ec09c6aa",
+        sha256="f402bde320de43f15051babec49fd7c1c7c3a85bfab6c21cdbad22f358bacf91",
     ),
 ]

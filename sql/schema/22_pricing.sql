@@ -29,7 +29,7 @@ create table app.tier_prices (
   ) deferrable initially immediate
 );
 create index tier_prices_lookup_idx on app.tier_prices (product_id, tier, effective_from);
-create index tier_prices_effective_idx on app.tier_prices (effective_from desc);
+create index tier_prices_effective_idx on app.tier_prices (effective_from);
 create index tier_prices_until_idx on app.tier_prices (effective_until)
 where effective_until is not null;
 comment on table app.tier_prices is

@@ -91,8 +91,8 @@ create index idx_invoices_due on app.invoices (due_date);
 create index idx_invoices_unpaid on app.invoices (due_date) where status in ('UNPAID', 'PARTIAL');
 -- what awaits headquarters
 create index invoices_refund_due_idx on app.invoices (refund_due_since) where refund_due > 0;
-create index invoices_created_idx on app.invoices (created_at desc);
-create index invoices_partner_idx on app.invoices (partner_id, created_at desc);
+create index invoices_created_idx on app.invoices (created_at);
+create index invoices_partner_idx on app.invoices (partner_id, created_at);
 create index invoices_partner_due_idx on app.invoices (partner_id, due_date);
 create index invoices_partner_unpaid_idx on app.invoices (partner_id, due_date)
 where status in ('UNPAID', 'PARTIAL');
@@ -170,8 +170,8 @@ create table app.invoice_payments (
 create unique index invoice_payments_reversed_key on app.invoice_payments (reverses_payment_id)
 where reverses_payment_id is not null;
 alter table app.invoice_payments alter column partner_id set (n_distinct = -0.005);
-create index invoice_payments_created_idx on app.invoice_payments (created_at desc);
-create index invoice_payments_partner_idx on app.invoice_payments (partner_id, created_at desc);
+create index invoice_payments_created_idx on app.invoice_payments (created_at);
+create index invoice_payments_partner_idx on app.invoice_payments (partner_id, created_at);
 comment on table app.invoice_payments is
   'Payments received for an invoice, never above what is due, with their reversals and the '
   'refunds; append-only';
@@ -228,8 +228,8 @@ create table app.credit_notes (
   constraint credit_notes_id_partner_id_key unique (id, partner_id)
 );
 create index credit_notes_order_idx on app.credit_notes (order_id);
-create index credit_notes_created_idx on app.credit_notes (created_at desc);
-create index credit_notes_partner_idx on app.credit_notes (partner_id, created_at desc);
+create index credit_notes_created_idx on app.credit_notes (created_at);
+create index credit_notes_partner_idx on app.credit_notes (partner_id, created_at);
 comment on table app.credit_notes is
   'Goods that came back, one credit note for each return; append-only';
 comment on column app.credit_notes.amount is 'IDR credited: the sum of its items';
@@ -254,7 +254,7 @@ create table app.credit_note_items (
 );
 create index credit_note_items_item_idx on app.credit_note_items (order_item_id);
 create index credit_note_items_partner_idx
-on app.credit_note_items (partner_id, created_at desc);
+on app.credit_note_items (partner_id, created_at);
 comment on table app.credit_note_items is 'The returned units of each line; append-only';
 comment on column app.credit_note_items.quantity is 'Units returned';
 comment on column app.credit_note_items.amount is
@@ -274,7 +274,7 @@ create table app.invoice_credits (
 );
 create index invoice_credits_invoice_idx on app.invoice_credits (invoice_id);
 create index invoice_credits_note_idx on app.invoice_credits (credit_note_id);
-create index invoice_credits_partner_idx on app.invoice_credits (partner_id, created_at desc);
+create index invoice_credits_partner_idx on app.invoice_credits (partner_id, created_at);
 comment on table app.invoice_credits is
   'Which invoices a credit note lowers, and by how much. The part of a cancelled invoice is free '
   'again and goes to the next invoice of the order; append-only';

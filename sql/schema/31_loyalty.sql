@@ -28,8 +28,8 @@ create index point_transactions_invoice_idx on app.point_transactions (invoice_i
 where invoice_id is not null;
 create index point_transactions_note_idx on app.point_transactions (credit_note_id)
 where credit_note_id is not null;
-create index point_transactions_created_idx on app.point_transactions (created_at desc);
-create index point_transactions_partner_idx on app.point_transactions (partner_id, created_at desc);
+create index point_transactions_created_idx on app.point_transactions (created_at);
+create index point_transactions_partner_idx on app.point_transactions (partner_id, created_at);
 create index point_transactions_order_idx on app.point_transactions (order_id)
 where order_id is not null;
 comment on table app.point_transactions is
@@ -79,9 +79,9 @@ create table app.redemptions (
 create index redemptions_agent_idx on app.redemptions (agent_id) where agent_id is not null;
 -- what awaits headquarters
 create index redemptions_pending_idx on app.redemptions (created_at) where status = 'PENDING';
-create index redemptions_created_idx on app.redemptions (created_at desc);
+create index redemptions_created_idx on app.redemptions (created_at);
 create index redemptions_reward_idx on app.redemptions (catalog_item_id, partner_id);
-create index redemptions_partner_idx on app.redemptions (partner_id, created_at desc);
+create index redemptions_partner_idx on app.redemptions (partner_id, created_at);
 create unique index redemptions_idempotency_key on app.redemptions (partner_id, idempotency_key)
 where idempotency_key is not null;
 comment on table app.redemptions is
@@ -110,7 +110,7 @@ create table app.point_queue (
   last_error varchar(1000)
 );
 create index point_queue_due_idx on app.point_queue (next_attempt_at);
-create index point_queue_failed_idx on app.point_queue (failed_at desc) where failed_at is not null;
+create index point_queue_failed_idx on app.point_queue (failed_at) where failed_at is not null;
 comment on table app.point_queue is
   'Paid invoices whose points have not vested yet; filled in the payment''s transaction, emptied '
   'by jobs.process_point_queue() [pii: none]';

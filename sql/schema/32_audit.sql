@@ -21,7 +21,7 @@ create index idx_audit_created on app.audit_logs (created_at);
 create index audit_logs_target_idx on app.audit_logs (target_id, created_at);
 -- A list of one kind of change: what does not match is passed in the index, not in the table.
 create index audit_logs_type_idx
-on app.audit_logs (target_type, created_at desc, action, actor_role);
+on app.audit_logs (target_type, created_at, action, actor_role);
 -- Takes rows of a month without a partition; jobs.make_partitions() creates partitions in advance.
 create table app.audit_logs_default partition of app.audit_logs default;
 comment on table app.audit_logs is

@@ -20,9 +20,9 @@ create table app.sla_escalation_logs (
   unique (order_id, escalation_level, notified_to, clock_started_at)
 );
 create index idx_sla_order on app.sla_escalation_logs (order_id);
-create index sla_escalation_logs_triggered_idx on app.sla_escalation_logs (triggered_at desc);
+create index sla_escalation_logs_triggered_idx on app.sla_escalation_logs (triggered_at);
 create index sla_escalation_logs_region_idx
-on app.sla_escalation_logs (region_id, triggered_at desc);
+on app.sla_escalation_logs (region_id, triggered_at);
 comment on table app.sla_escalation_logs is
   'Escalations of late orders: one row per level, recipient and clock';
 comment on column app.sla_escalation_logs.notified_to is

@@ -14,8 +14,8 @@ create table app.agent_sessions (
   constraint agent_sessions_period_check check (ended_at >= started_at and expires_at > started_at)
 );
 create index agent_sessions_open_idx on app.agent_sessions (agent_id) where ended_at is null;
-create index agent_sessions_agent_idx on app.agent_sessions (agent_id, started_at desc);
-create index agent_sessions_started_idx on app.agent_sessions (started_at desc);
+create index agent_sessions_agent_idx on app.agent_sessions (agent_id, started_at);
+create index agent_sessions_started_idx on app.agent_sessions (started_at);
 create index agent_sessions_partner_idx on app.agent_sessions (impersonated_partner_id);
 comment on table app.agent_sessions is 'Shadow sessions: an agent acts for a partner';
 comment on column app.agent_sessions.expires_at is
@@ -48,7 +48,7 @@ create table app.impersonation_notifications (
   check (case act when 'REDEMPTION' then redemption_id else order_id end is not null)
 );
 create index impersonation_notifications_created_idx
-on app.impersonation_notifications (created_at desc);
+on app.impersonation_notifications (created_at);
 create index impersonation_notifications_session_idx
 on app.impersonation_notifications (agent_session_id);
 create index impersonation_notifications_order_idx on app.impersonation_notifications (order_id);

@@ -68,8 +68,8 @@ where status in ('CLAIMED', 'UNKNOWN') or (status = 'PENDING' and expires_at is 
 create unique index messages_provider_id_key on app.messages (provider_id)
 where provider_id is not null;
 -- The template is part of it for lists of one: those of others are passed in the index.
-create index messages_created_idx on app.messages (created_at desc, template);
-create index messages_failed_idx on app.messages (created_at desc) where status = 'FAILED';
+create index messages_created_idx on app.messages (created_at, template);
+create index messages_failed_idx on app.messages (created_at) where status = 'FAILED';
 create index messages_held_idx on app.messages (position) where status = 'HELD';
 create index messages_order_idx on app.messages (order_id);
 comment on table app.messages is

@@ -60,7 +60,7 @@ create table app.partner_counted_months (
   primary key (partner_id, month)
 );
 create index partner_counted_months_month_idx
-on app.partner_counted_months (month desc, partner_id)
+on app.partner_counted_months (month, partner_id)
 include (order_count, total_spend, total_returned);
 comment on table app.partner_counted_months is
   'Sums of app.statistics_changes before app.statistics_period.counted_until, per partner and '

@@ -14,7 +14,7 @@ create table app.partner_removals (
   constraint partner_removals_kind_key unique (partner_id, kind)
 );
 create index partner_removals_transaction_idx on app.partner_removals (transaction_id);
-create index partner_removals_created_idx on app.partner_removals (created_at desc);
+create index partner_removals_created_idx on app.partner_removals (created_at);
 comment on table app.partner_removals is
   'Who deleted a partner or erased their personal data, when and why; append-only';
 comment on column app.partner_removals.kind is

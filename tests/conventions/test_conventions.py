@@ -74,6 +74,16 @@ def test_every_table_has_row_security(db: Db) -> None:
     )
 
 
+def test_no_index_is_descending(db: Db) -> None:
+    """New rows would split its first page into halves: 1.8 times the pages of an ascending index of times."""
+    assert not _names(
+        db,
+        """select i.indexrelid::regclass::text from pg_index i join pg_class c on c.oid = i.indexrelid
+           where c.relnamespace::regnamespace::text in ('app', 'auth', 'jobs')
+             and exists (select from unnest(i.indoption) as o (option) where o.option & 1 = 1)""",
+    )
+
+
 def test_every_view_reads_with_its_callers_rights(db: Db) -> None:
     found = _names(
         db,
