@@ -4,7 +4,6 @@ initdb and pgbouncer refuse to run as root, so root's servers run as the account
 package creates. Every other user's servers run under the user's own account.
 """
 
-import grp
 import os
 import pwd
 import subprocess
@@ -37,7 +36,7 @@ class Account:
         """Keyword arguments of `subprocess.Popen` that start the child under this account."""
         if not self.switches:
             return {}
-        groups = [g.gr_gid for g in grp.getgrall() if self.name in g.gr_mem]
+        groups = os.getgrouplist(self.name, self.gid)
         return {"user": self.uid, "group": self.gid, "extra_groups": groups, "umask": 0o077}
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -4,7 +4,6 @@ While a postmaster runs that `hub up` has started, it waits. When that one ends,
 next one, so that supervisord starts PostgreSQL like its other programs.
 """
 
-import grp
 import os
 import pwd
 import signal
@@ -49,7 +48,7 @@ def _wait_for_the_end(pgdata: Path) -> None:
 
 def _become(account: str) -> None:
     entry = pwd.getpwnam(account)
-    os.setgroups([entry.pw_gid, *(group.gr_gid for group in grp.getgrall() if account in group.gr_mem)])
+    os.initgroups(account, entry.pw_gid)
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
     os.umask(0o077)
