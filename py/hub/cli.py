@@ -77,9 +77,14 @@ def main(
 
 
 @app.command()
-def up(with_replica: WithReplica = False) -> None:
+def up(
+    with_replica: WithReplica = False,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Do not return, and fail if supervisord is killed.")
+    ] = False,
+) -> None:
     """Start the stack on loopback and migrate its database."""
-    call("hub.commands.stack", "up", with_replica=with_replica)
+    call("hub.commands.stack", "up", with_replica=with_replica, foreground=foreground)
 
 
 @app.command()

@@ -53,7 +53,7 @@ def terminate(pids: list[int], seconds: float = 10) -> None:
             send(pid, number)
         deadline = time.monotonic() + seconds
         while pids and time.monotonic() < deadline:
-            pids = [pid for pid in pids if _is_alive(pid)]
+            pids = [pid for pid in pids if is_alive(pid)]
             time.sleep(0.05)
 
 
@@ -68,7 +68,8 @@ def end(child: subprocess.Popen[bytes], seconds: float, number: signal.Signals =
             child.wait()
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and was not waited for does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:

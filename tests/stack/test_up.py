@@ -3,8 +3,11 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -183,6 +186,44 @@ def _rotate_the_key(hub: Hub, folder: Path) -> None:
         row = conn.execute(stored).fetchone()
     assert row == (settings.read(folder).jwt_secret.get_secret_value(), None, None)
     assert after.jwt_secret.get_secret_value() != row[0]
+
+
+@contextmanager
+def _foreground(folder: Path, program: Path) -> Iterator[subprocess.Popen[str]]:
+    """`hub up --foreground`, once everything answers."""
+    environment = test_cluster.environment_without_settings()
+    environment |= {"HUB_DATA_DIR": str(folder), "POSTGREST_BIN": str(program)}
+    command = [sys.executable, "-m", "hub", "up", "--foreground"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            assert child.stdout
+            assert any(line.startswith("up: ") for line in child.stdout)
+            yield child
+        finally:
+            child.kill()
+
+
+def test_foreground_ends_with_a_killed_supervisor_and_the_next_start_keeps_postgresql(
+    hub: Hub, folder: Path, fake_postgrest: Path
+) -> None:
+    assert hub("up").returncode == 0
+    with _foreground(folder, fake_postgrest) as waiting:
+        assert "stopped" in hub("down").stdout
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(2)
+        again = hub("up")
+        assert again.returncode == 0, again.stderr
+        server = postmaster.running(folder / "postgres" / "pgdata")
+        left = processes.marked(folder)
+        os.kill(int((folder / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
+        _, reason = waiting.communicate(timeout=30)
+        assert (waiting.returncode, "supervisord was killed" in reason) == (1, True), reason
+    with _foreground(folder, fake_postgrest):
+        assert postmaster.running(folder / "postgres" / "pgdata") == server
+        assert not [pid for pid in left if processes.is_alive(pid)]
+        assert httpx.get(settings.read(folder).gateway_url, trust_env=False).status_code == 200
 
 
 CREDENTIALS = {

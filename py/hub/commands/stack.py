@@ -20,14 +20,17 @@ NOT_RUNNING = 3
 """Exit code of `hub status` if a program is down, as in LSB init scripts."""
 
 
-def up(*, with_replica: bool = False) -> None:
-    """Start the stack and print its URL."""
+def up(*, with_replica: bool = False, foreground: bool = False) -> None:
+    """Start the stack and print its URL; in the foreground, raise UserError once supervisord is killed."""
     stack = bring_up(with_replica=with_replica)
     say(f"up: {stack.settings.gateway_url} (status: ./hub status, stop: ./hub down)")
     if pages.is_built():
         say(f"pages: {stack.settings.pages_url} (shop), {stack.settings.pages_url}console/ (headquarters)")
     if stack.has_replica:
         say(f"reports: {stack.settings.reports_url}")
+    if foreground:
+        Supervisor(stack).wait_until_killed()
+        raise UserError("supervisord was killed", hint="./hub up starts it, and the programs, again")
 
 
 def down() -> None:

@@ -26,6 +26,7 @@ from hub.stack.programs import Program
 
 _USER = "hub"
 _START_SECONDS = 20
+_LOOK_SECONDS = 0.5
 _ADAPTER_SETTINGS = (
     "HUB_WHATSAPP_",
     "HUB_SMTP_",
@@ -42,7 +43,7 @@ def config(stack: Stack, programs: list[Program]) -> str:
     head = f"""\
 [supervisord]
 logfile = {_escaped(stack.logs / "supervisord.log")}
-pidfile = {_escaped(stack.run / "supervisord.pid")}
+pidfile = {_escaped(_pid_file(stack))}
 childlogdir = {_escaped(stack.logs)}
 directory = /
 identifier = {_escaped(stack.folder)}
@@ -117,6 +118,10 @@ def _escaped(value: object) -> str:
 
 def _quoted(value: str) -> str:
     return '"' + _escaped(value).replace('"', '\\"') + '"'
+
+
+def _pid_file(stack: Stack) -> Path:
+    return stack.run / "supervisord.pid"
 
 
 class Supervisor:
@@ -206,6 +211,20 @@ class Supervisor:
         """Raise UserError if supervisord gave up restarting the program."""
         if self.states()[name]["statename"] == "FATAL":
             raise UserError(f"{name} exits as soon as it is started", hint=f"end of {log}:\n{tail(log)}")
+
+    def wait_until_killed(self) -> None:
+        """Wait until supervisord ends without a shutdown, which removes its pid file.
+
+        After a shutdown, as by `hub down`, `reset` and `restore`, the next supervisord is waited for.
+        """
+        while True:
+            try:
+                pid = int(_pid_file(self._stack).read_text())
+            except (OSError, ValueError):
+                pid = None  # it was shut down, or is being started
+            if pid and not processes.is_alive(pid):
+                return
+            time.sleep(_LOOK_SECONDS)
 
     def shut_down(self) -> bool:
         """Stop every program and supervisord; returns whether any of them was running."""
