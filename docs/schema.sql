@@ -5618,13 +5618,13 @@ end $$;
 
 COMMENT ON FUNCTION app.export_messages(p_id uuid) IS 'The messages to a person, without the variables of those that carry a token';
 
-CREATE FUNCTION app.export_named_rows(p_table regclass, p_id uuid, p_is_author boolean) RETURNS jsonb
+CREATE FUNCTION app.export_named_rows(p_table regclass, p_id uuid, p_is_author boolean, p_whole jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     AS $_$
 declare
   v_table record;
   v_rows jsonb;
-  v_found jsonb := jsonb_build_object();
+  v_found jsonb := p_whole;
 begin
   for v_table in
     select
@@ -5647,7 +5647,7 @@ begin
         )
       ) as columns
     from pg_catalog.pg_class as c
-    where c.relnamespace = 'app'::regnamespace and exists (
+    where c.relnamespace = 'app'::regnamespace and not p_whole ? c.relname and exists (
       select from pg_catalog.pg_constraint as f
       where f.conrelid = c.oid and f.confrelid = p_table
     )
@@ -5664,7 +5664,7 @@ begin
   return v_found;
 end $_$;
 
-COMMENT ON FUNCTION app.export_named_rows(p_table regclass, p_id uuid, p_is_author boolean) IS 'By table, the rows with a foreign key to an agent or a sub-distributor: keys, and free text where they wrote the rows';
+COMMENT ON FUNCTION app.export_named_rows(p_table regclass, p_id uuid, p_is_author boolean, p_whole jsonb) IS 'Adds to an export, by table that it does not contain yet, the rows with a foreign key to an agent or a sub-distributor: keys, and free text where they wrote the rows';
 
 CREATE FUNCTION app.export_partner(p_partner_id uuid) RETURNS jsonb
     LANGUAGE plpgsql
@@ -5758,7 +5758,7 @@ declare
 begin
   v_account := app.start_export(p_table, p_id, p_name);
   v_number := v_account -> v_type ->> p_number_column;
-  return v_account || app.export_named_rows(p_table, p_id, p_is_author) || jsonb_build_object(
+  return app.export_named_rows(p_table, p_id, p_is_author, v_account || jsonb_build_object(
     'messages', app.export_messages(p_id),
     'sessions', app.export_sessions(p_id),
     'inbound_messages', (
@@ -5804,7 +5804,7 @@ begin
         group by 1, 2, 3, 4
       ) as d
     )
-  );
+  ));
 end $$;
 
 COMMENT ON FUNCTION app.export_staff(p_table regclass, p_id uuid, p_name text, p_number_column text, p_is_author boolean) IS 'Everything that the hub stores about someone who works for the distributor: account, what was sent to and by their number, sessions, and what they did. Raises NOT_ALLOWED, NOT_FOUND';
@@ -19212,7 +19212,7 @@ REVOKE ALL ON FUNCTION app.export_agent(p_agent_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.export_messages(p_id uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.export_named_rows(p_table regclass, p_id uuid, p_is_author boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.export_named_rows(p_table regclass, p_id uuid, p_is_author boolean, p_whole jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.export_partner(p_partner_id uuid) FROM PUBLIC;
 

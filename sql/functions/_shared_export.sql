@@ -71,13 +71,15 @@ comment on function app.export_sessions(uuid) is 'The sign-in sessions of a pers
 
 -- Of a row that names them only the key, and the text where they are its author: the rest is of
 -- partners. A new table is in the export at once.
-create function app.export_named_rows(p_table regclass, p_id uuid, p_is_author boolean)
+create function app.export_named_rows(
+  p_table regclass, p_id uuid, p_is_author boolean, p_whole jsonb
+)
 returns jsonb language plpgsql stable
 as $$
 declare
   v_table record;
   v_rows jsonb;
-  v_found jsonb := jsonb_build_object();
+  v_found jsonb := p_whole;
 begin
   for v_table in
     select
@@ -100,7 +102,7 @@ begin
         )
       ) as columns
     from pg_catalog.pg_class as c
-    where c.relnamespace = 'app'::regnamespace and exists (
+    where c.relnamespace = 'app'::regnamespace and not p_whole ? c.relname and exists (
       select from pg_catalog.pg_constraint as f
       where f.conrelid = c.oid and f.confrelid = p_table
     )
@@ -116,9 +118,9 @@ begin
   end loop;
   return v_found;
 end $$;
-comment on function app.export_named_rows(regclass, uuid, boolean) is
-  'By table, the rows with a foreign key to an agent or a sub-distributor: keys, and free text '
-  'where they wrote the rows';
+comment on function app.export_named_rows(regclass, uuid, boolean, jsonb) is
+  'Adds to an export, by table that it does not contain yet, the rows with a foreign key to an '
+  'agent or a sub-distributor: keys, and free text where they wrote the rows';
 
 -- The number may have been a partner's until they gave it up.
 create function app.export_staff(
@@ -133,7 +135,7 @@ declare
 begin
   v_account := app.start_export(p_table, p_id, p_name);
   v_number := v_account -> v_type ->> p_number_column;
-  return v_account || app.export_named_rows(p_table, p_id, p_is_author) || jsonb_build_object(
+  return app.export_named_rows(p_table, p_id, p_is_author, v_account || jsonb_build_object(
     'messages', app.export_messages(p_id),
     'sessions', app.export_sessions(p_id),
     'inbound_messages', (
@@ -179,7 +181,7 @@ begin
         group by 1, 2, 3, 4
       ) as d
     )
-  );
+  ));
 end $$;
 comment on function app.export_staff(regclass, uuid, text, text, boolean) is
   'Everything that the hub stores about someone who works for the distributor: account, what was '
