@@ -824,6 +824,7 @@ CREATE TABLE app.orders (
     awaiting_since timestamp with time zone
 )
 WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0.02');
+ALTER TABLE ONLY app.orders ALTER COLUMN partner_id SET (n_distinct=-0.001);
 
 COMMENT ON TABLE app.orders IS 'Orders of partners; their status moves by the transition functions only';
 
@@ -1899,6 +1900,7 @@ CREATE TABLE app.credit_notes (
     created_by uuid,
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
+ALTER TABLE ONLY app.credit_notes ALTER COLUMN partner_id SET (n_distinct=-0.001);
 
 COMMENT ON TABLE app.credit_notes IS 'Goods that came back, one credit note for each return; append-only';
 

@@ -7,6 +7,6 @@ __depends__ = {"0016_agents"}
 steps = [
     schema_file(
         "21_orders.sql",
-        sha256="98820ace2649618eb7d1337ce70399d9e7ac35e47552218577ffe1891834798b",
+        sha256="f6d1ba65615556bfe0ad88a022d3612e65899980d23a4efdf86cbfb0d1add5f5",
     ),
 ]

@@ -7,6 +7,6 @@ __depends__ = {"0022_pricing"}
 steps = [
     schema_file(
         "23_invoices.sql",
-        sha256="a50e3d7ca72055d7195f41d573ae89f33667f44a0fae0995aa5fe36ab5542833",
+        sha256="20f872e4189bccbb6b375adde456b2215e6b9b140a423957cfc8752aa2a1a617",
     ),
 ]
