@@ -1145,8 +1145,9 @@ CREATE VIEW api.invoices WITH (security_invoker='true') AS
 
 COMMENT ON VIEW api.invoices IS 'Invoices, one or several of an order; points of an order vest when its invoices are PAID
 Embed invoice_payments(*), invoice_credits(*, credit_notes(*)).
-Agents of few partners list the newest by newest_invoices, or name partners or a status: here the
-invoices of others are passed.';
+Agents of few partners list the newest by newest_invoices and the first due by
+earliest_due_invoices, or name partners or an open status: here the invoices of others are
+passed.';
 
 COMMENT ON COLUMN api.invoices.amount_paid IS 'IDR paid, less reversals and refunds';
 
@@ -1263,6 +1264,21 @@ COMMENT ON FUNCTION api.delete_partner(partner_id uuid, reason text) IS 'Delete 
 They are hidden from every caller, their sessions are closed, their drafts cancelled and their
 messages withdrawn; orders, invoices and points stay. A repeat changes nothing.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, PARTNER_NOT_SETTLED 409.';
+
+CREATE FUNCTION api.earliest_due_invoices(n integer DEFAULT 20, after uuid DEFAULT NULL::uuid) RETURNS SETOF api.invoices
+    LANGUAGE sql STABLE ROWS 20
+    AS $$
+  select i.*
+  from app.earliest_due_invoice_ids(earliest_due_invoices.n, earliest_due_invoices.after) as l (id)
+  cross join lateral (select * from api.invoices as u where u.id = l.id limit 1) as i
+  order by i.due_date, i.id
+$$;
+
+COMMENT ON FUNCTION api.earliest_due_invoices(n integer, after uuid) IS 'List the invoices that the caller sees, earliest due first, embeddable like invoices
+n is 1 to 100; after is the id of the last invoice of the page before, null for the first.
+For an agent of few partners it is faster than invoices?order=due_date, whatever the number of
+invoices.
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.';
 
 CREATE FUNCTION api.end_shadow_session() RETURNS integer
     LANGUAGE sql SECURITY DEFINER
@@ -1680,49 +1696,58 @@ Partners see their own, agents those of their regions'' partners, headquarters a
 partner_statistics, whose rows it adds up.
 Errors: INVALID_ARGUMENT 400.';
 
-CREATE FUNCTION api.newest_invoices(n integer DEFAULT 20, before timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF api.invoices
+CREATE FUNCTION api.newest_invoices(n integer DEFAULT 20, before timestamp with time zone DEFAULT NULL::timestamp with time zone, after uuid DEFAULT NULL::uuid) RETURNS SETOF api.invoices
     LANGUAGE sql STABLE ROWS 20
     AS $$
-  select i.* from app.newest_invoice_ids(newest_invoices.n, newest_invoices.before) as l (id)
+  select i.*
+  from app.newest_invoice_ids(
+    newest_invoices.n, newest_invoices.before, newest_invoices.after
+  ) as l (id)
   cross join lateral (select * from api.invoices as u where u.id = l.id limit 1) as i
   order by i.created_at desc, i.id desc
 $$;
 
-COMMENT ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone) IS 'List the newest invoices that the caller sees, embeddable like invoices
-n is 1 to 100; before is the created_at of the last invoice of the page before, null for the first.
+COMMENT ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone, after uuid) IS 'List the newest invoices that the caller sees, embeddable like invoices
+n is 1 to 100; after is the id of the last invoice of the page before, null for the first; before, a
+time, may be given instead.
 For an agent of few partners it is faster than invoices?order=created_at.desc, whatever the number
 of invoices.
-Errors: INVALID_ARGUMENT 400.';
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.';
 
-CREATE FUNCTION api.newest_order_events(n integer DEFAULT 20, before timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF api.order_events
+CREATE FUNCTION api.newest_order_events(n integer DEFAULT 20, before timestamp with time zone DEFAULT NULL::timestamp with time zone, after bigint DEFAULT NULL::bigint) RETURNS SETOF api.order_events
     LANGUAGE sql STABLE ROWS 20
     AS $$
   select e.*
-  from app.newest_order_event_ids(newest_order_events.n, newest_order_events.before) as i (id)
+  from app.newest_order_event_ids(
+    newest_order_events.n, newest_order_events.before, newest_order_events.after
+  ) as i (id)
   cross join lateral (select * from api.order_events as v where v.id = i.id limit 1) as e
   order by e.created_at desc, e.id desc
 $$;
 
-COMMENT ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone) IS 'List the newest events of the orders that the caller sees, embeddable like order_events
-n is 1 to 100; before is the created_at of the last event of the page before, null for the first.
+COMMENT ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone, after bigint) IS 'List the newest events of the orders that the caller sees, embeddable like order_events
+n is 1 to 100; after is the id of the last event of the page before, null for the first; before, a
+time, may be given instead.
 For a sub-distributor the events are those of their newest 200 orders. For them, and for an agent
 of few partners, it is faster than order_events?order=created_at.desc, whatever the number of
 orders.
-Errors: INVALID_ARGUMENT 400.';
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.';
 
-CREATE FUNCTION api.newest_orders(n integer DEFAULT 20, before timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF api.orders
+CREATE FUNCTION api.newest_orders(n integer DEFAULT 20, before timestamp with time zone DEFAULT NULL::timestamp with time zone, after uuid DEFAULT NULL::uuid) RETURNS SETOF api.orders
     LANGUAGE sql STABLE ROWS 20
     AS $$
-  select o.* from app.newest_order_ids(newest_orders.n, newest_orders.before) as i (id)
+  select o.*
+  from app.newest_order_ids(newest_orders.n, newest_orders.before, newest_orders.after) as i (id)
   cross join lateral (select * from api.orders as u where u.id = i.id limit 1) as o
   order by o.created_at desc, o.id desc
 $$;
 
-COMMENT ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) IS 'List the newest orders that the caller sees, embeddable like orders
-n is 1 to 100; before is the created_at of the last order of the page before, null for the first.
+COMMENT ON FUNCTION api.newest_orders(n integer, before timestamp with time zone, after uuid) IS 'List the newest orders that the caller sees, embeddable like orders
+n is 1 to 100; after is the id of the last order of the page before, null for the first; before, a
+time, may be given instead.
 For an agent of few partners it is faster than orders?order=created_at.desc, whatever the number of
 orders.
-Errors: INVALID_ARGUMENT 400.';
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.';
 
 CREATE FUNCTION app.reference_key(p_reference text) RETURNS text
     LANGUAGE sql IMMUTABLE
@@ -1806,19 +1831,23 @@ COMMENT ON COLUMN api.invoice_payments.notes IS 'Reason of a reversal or a refun
 
 COMMENT ON COLUMN api.invoice_payments.reverses_payment_id IS 'The payment that a REVERSAL takes back';
 
-CREATE FUNCTION api.newest_payments(n integer DEFAULT 20, before timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF api.invoice_payments
+CREATE FUNCTION api.newest_payments(n integer DEFAULT 20, before timestamp with time zone DEFAULT NULL::timestamp with time zone, after uuid DEFAULT NULL::uuid) RETURNS SETOF api.invoice_payments
     LANGUAGE sql STABLE ROWS 20
     AS $$
-  select y.* from app.newest_payment_ids(newest_payments.n, newest_payments.before) as l (id)
+  select y.*
+  from app.newest_payment_ids(
+    newest_payments.n, newest_payments.before, newest_payments.after
+  ) as l (id)
   cross join lateral (select * from api.invoice_payments as u where u.id = l.id limit 1) as y
   order by y.created_at desc, y.id desc
 $$;
 
-COMMENT ON FUNCTION api.newest_payments(n integer, before timestamp with time zone) IS 'List the newest payments that the caller sees, embeddable like invoice_payments
-n is 1 to 100; before is the created_at of the last payment of the page before, null for the first.
+COMMENT ON FUNCTION api.newest_payments(n integer, before timestamp with time zone, after uuid) IS 'List the newest payments that the caller sees, embeddable like invoice_payments
+n is 1 to 100; after is the id of the last payment of the page before, null for the first; before, a
+time, may be given instead.
 For an agent of few partners it is faster than invoice_payments?order=created_at.desc, whatever the
 number of payments.
-Errors: INVALID_ARGUMENT 400.';
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.';
 
 CREATE FUNCTION app.has_many_partners() RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -3431,6 +3460,18 @@ end $$;
 
 COMMENT ON FUNCTION app.check_credit(p_partner app.partner_account, p_amount numeric, p_over_limit_policy text, p_max_overdue_days integer) IS 'Why an order of this amount (IDR) has to wait for a release, null when it does not; raises CREDIT_LIMIT_EXCEEDED or INVOICE_OVERDUE under policy BLOCK';
 
+CREATE FUNCTION app.check_cursor(p_is_found boolean) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if not p_is_found then
+    perform app.fail('NOT_FOUND', 'the row after which the page begins');
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.check_cursor(p_is_found boolean) IS 'Raises NOT_FOUND for a page after a row that the caller does not see';
+
 CREATE FUNCTION app.check_deliverer(p_order_id uuid) RETURNS void
     LANGUAGE plpgsql STABLE
     AS $$
@@ -3603,18 +3644,20 @@ end $$;
 
 COMMENT ON FUNCTION app.check_order(p_order app.orders) IS 'True if the columns of an order agree with each other; raises check_violation naming the rule';
 
-CREATE FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) RETURNS void
+CREATE FUNCTION app.check_page(p_n integer, p_before timestamp with time zone, p_after text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   if p_n is null or p_n not between 1 and 100 then
     perform app.fail('INVALID_ARGUMENT', 'n is from 1 to 100');
+  elsif p_before is not null and p_after is not null then
+    perform app.fail('INVALID_ARGUMENT', 'Give before or after, not both');
   end if;
   perform app.optional_timestamp('before', p_before);
 end $$;
 
-COMMENT ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) IS 'Raises INVALID_ARGUMENT unless n is from 1 to 100 and the time is plausible or null';
+COMMENT ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone, p_after text) IS 'Raises INVALID_ARGUMENT unless n is from 1 to 100 and the time is plausible or null';
 
 CREATE FUNCTION app.check_partner_settled(p_partner_id uuid) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -4302,6 +4345,20 @@ $$;
 
 COMMENT ON FUNCTION app.current_order_rules() IS 'The rows of app.order_rules as the present configs give them';
 
+CREATE FUNCTION app.cursor_time(p_table regclass, p_column text, p_after text) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_time timestamptz;
+begin
+  execute format('select t.%I from %s as t where t.id = %L', p_column, p_table, p_after)
+  into v_time;
+  perform app.check_cursor(v_time is not null);
+  return v_time;
+end $$;
+
+COMMENT ON FUNCTION app.cursor_time(p_table regclass, p_column text, p_after text) IS 'The time in this column of the row after which a page begins; raises NOT_FOUND';
+
 CREATE FUNCTION app.delete_partner(p_partner_id uuid, p_reason text) RETURNS json
     LANGUAGE plpgsql
     AS $$
@@ -4429,6 +4486,40 @@ CREATE FUNCTION app.due_before(p_days integer) RETURNS timestamp with time zone
 $$;
 
 COMMENT ON FUNCTION app.due_before(p_days integer) IS 'The moment before which an invoice was due that is overdue by more than this many days; below 0: that is due within so many days less one';
+
+CREATE FUNCTION app.earliest_due_invoice_ids(p_n integer, p_after uuid) RETURNS SETOF uuid
+    LANGUAGE plpgsql STABLE ROWS 20
+    AS $$
+declare
+  v_due timestamptz := '-infinity'::timestamptz;
+  v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
+begin
+  perform app.check_page(p_n, null, p_after::text);
+  if p_after is not null then
+    v_due := app.cursor_time('app.invoices', 'due_date', p_after::text);
+  end if;
+  if app.is_agent_of_few_partners() then
+    return query
+    select l.id
+    from app.leading_partners('app.invoices', 'due_date', true, p_n, v_due, v_id::text) as h
+    cross join lateral (
+      select i.id, i.due_date from app.invoices as i
+      where i.partner_id = h.partner_id and i.due_date between h.oldest_at and h.newest_at
+        and (i.due_date, i.id) > (v_due, v_id)
+      order by i.due_date, i.id limit p_n
+    ) as l
+    order by l.due_date, l.id
+    limit p_n;
+  else
+    return query
+    select i.id from app.invoices as i
+    where (i.due_date, i.id) > (v_due, v_id)
+    order by i.due_date, i.id
+    limit p_n;
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.earliest_due_invoice_ids(p_n integer, p_after uuid) IS 'Ids of the invoices that the caller sees, earliest due first, after another in the list; raises INVALID_ARGUMENT, NOT_FOUND';
 
 CREATE FUNCTION app.end_shadow_session() RETURNS integer
     LANGUAGE plpgsql
@@ -6896,6 +6987,37 @@ end $$;
 
 COMMENT ON FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_approval numeric, p_limit integer) IS 'Orders whose clock has passed the hours of a level that was not escalated, by the wall clock; oldest clocks first';
 
+CREATE FUNCTION app.leading_partners(p_table regclass, p_column text, p_is_ascending boolean, p_n integer, p_time timestamp with time zone, p_id text) RETURNS TABLE(partner_id uuid, oldest_at timestamp with time zone, newest_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE ROWS 20
+    AS $_$
+begin
+  return query execute format(
+    'with heads as materialized ('
+    '  select p.id as partner_id, h.at'
+    '  from app.partners as p'
+    '  cross join lateral ('
+    '    select t.%2$I as at from %1$s as t'
+    '    where t.partner_id = p.id and (t.%2$I, t.id) %4$s ($2, %3$L)'
+    '    order by t.%2$I %5$s limit 1'
+    '  ) as h'
+    '),'
+    ' page as materialized ('
+    '  select * from heads order by at %5$s fetch first $1 rows with ties'
+    '),'
+    -- The page goes on to the p_n-th of these at most.
+    ' ends as (select case when count(*) >= $1 then %6$s(at) else %7$L end as at from page)'
+    ' select page.partner_id, least(page.at, ends.at), greatest(page.at, ends.at)'
+    ' from page cross join ends',
+    p_table, p_column, p_id,
+    case when p_is_ascending then '>' else '<' end,
+    case when p_is_ascending then 'asc' else 'desc' end,
+    case when p_is_ascending then 'max' else 'min' end,
+    case when p_is_ascending then 'infinity' else '-infinity' end)
+  using p_n, p_time;
+end $_$;
+
+COMMENT ON FUNCTION app.leading_partners(p_table regclass, p_column text, p_is_ascending boolean, p_n integer, p_time timestamp with time zone, p_id text) IS 'The partners whose rows the first n rows of this table, by this column and after a time and id, can belong to, and the times between which these rows of each are';
+
 CREATE FUNCTION app.least_busy_subdist(p_subdist_ids uuid[]) RETURNS uuid
     LANGUAGE plpgsql STABLE
     SET plan_cache_mode TO 'force_generic_plan'
@@ -7861,20 +7983,25 @@ end $$;
 
 COMMENT ON FUNCTION app.nearest_subdist(p_region_id uuid) IS 'The ACTIVE sub-distributor of the region, else of its nearest ancestor; among several the one with the fewest open orders (1,000 and more count alike); null if there is none';
 
-CREATE FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone) RETURNS SETOF uuid
+CREATE FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone, p_after uuid) RETURNS SETOF uuid
     LANGUAGE plpgsql STABLE ROWS 20
     AS $$
 declare
-  v_before constant timestamptz := coalesce(p_before, 'infinity');
+  v_time timestamptz := coalesce(p_before, 'infinity');
+  v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 begin
-  perform app.check_page(p_n, p_before);
+  perform app.check_page(p_n, p_before, p_after::text);
+  if p_after is not null then
+    v_time := app.cursor_time('app.invoices', 'created_at', p_after::text);
+  end if;
   if app.is_agent_of_few_partners() then
     return query
     select l.id
-    from app.newest_partners('app.invoices', p_n, v_before) as h
+    from app.leading_partners('app.invoices', 'created_at', false, p_n, v_time, v_id::text) as h
     cross join lateral (
       select i.id, i.created_at from app.invoices as i
       where i.partner_id = h.partner_id and i.created_at between h.oldest_at and h.newest_at
+        and (i.created_at, i.id) < (v_time, v_id)
       order by i.created_at desc, i.id desc limit p_n
     ) as l
     order by l.created_at desc, l.id desc
@@ -7882,32 +8009,37 @@ begin
   else
     return query
     select i.id from app.invoices as i
-    where i.created_at < v_before
+    where (i.created_at, i.id) < (v_time, v_id)
     order by i.created_at desc, i.id desc
     limit p_n;
   end if;
 end $$;
 
-COMMENT ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone) IS 'Ids of the newest invoices that the caller sees, created before a time; raises INVALID_ARGUMENT';
+COMMENT ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone, p_after uuid) IS 'Ids of the newest invoices that the caller sees, created before a time or after another in the list; raises INVALID_ARGUMENT, NOT_FOUND';
 
-CREATE FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) RETURNS SETOF bigint
+CREATE FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone, p_after bigint) RETURNS SETOF bigint
     LANGUAGE plpgsql STABLE ROWS 20
     AS $$
 declare
   v_newest_orders constant int := 200;
-  v_before constant timestamptz := coalesce(p_before, 'infinity');
+  v_time timestamptz := coalesce(p_before, 'infinity');
+  v_id constant bigint := coalesce(p_after, 0);
 begin
-  perform app.check_page(p_n, p_before);
+  perform app.check_page(p_n, p_before, p_after::text);
+  if p_after is not null then
+    v_time := app.cursor_time('app.order_events', 'created_at', p_after::text);
+  end if;
   if auth.caller_role() = 'subdist' then
     return query
     select e.id
     from (
       select o.id, o.partner_id from app.orders as o
-      where o.created_at < v_before order by o.created_at desc limit v_newest_orders
+      where o.created_at <= v_time order by o.created_at desc limit v_newest_orders
     ) as o
     cross join lateral (
       select v.id, v.created_at from app.order_events as v
-      where v.order_id = o.id and v.partner_id = o.partner_id and v.created_at < v_before
+      where v.order_id = o.id and v.partner_id = o.partner_id
+        and (v.created_at, v.id) < (v_time, v_id)
       order by v.id desc limit p_n
     ) as e
     order by e.created_at desc, e.id desc
@@ -7915,10 +8047,13 @@ begin
   elsif app.is_agent_of_few_partners() then
     return query
     select i.id
-    from app.newest_partners('app.order_events', p_n, v_before) as h
+    from app.leading_partners(
+      'app.order_events', 'created_at', false, p_n, v_time, v_id::text
+    ) as h
     cross join lateral (
       select e.id, e.created_at from app.order_events as e
       where e.partner_id = h.partner_id and e.created_at between h.oldest_at and h.newest_at
+        and (e.created_at, e.id) < (v_time, v_id)
       order by e.created_at desc, e.id desc limit p_n
     ) as i
     order by i.created_at desc, i.id desc
@@ -7926,83 +8061,69 @@ begin
   else
     return query
     select e.id from app.order_events as e
-    where e.created_at < v_before
+    where (e.created_at, e.id) < (v_time, v_id)
     order by e.created_at desc, e.id desc
     limit p_n;
   end if;
 end $$;
 
-COMMENT ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) IS 'Ids of the newest events that the caller sees, before a time; for a sub-distributor those of their newest 200 orders. Raises INVALID_ARGUMENT';
+COMMENT ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone, p_after bigint) IS 'Ids of the newest events that the caller sees, before a time or after another in the list; for a sub-distributor those of 200 orders. Raises INVALID_ARGUMENT, NOT_FOUND';
 
-CREATE FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) RETURNS SETOF uuid
+CREATE FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone, p_after uuid) RETURNS SETOF uuid
     LANGUAGE plpgsql STABLE ROWS 20
     AS $$
 declare
-  v_before constant timestamptz := coalesce(p_before, 'infinity');
+  v_time timestamptz := coalesce(p_before, 'infinity');
+  v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 begin
-  perform app.check_page(p_n, p_before);
+  perform app.check_page(p_n, p_before, p_after::text);
+  if p_after is not null then
+    v_time := app.cursor_time('app.orders', 'created_at', p_after::text);
+  end if;
   if app.is_agent_of_few_partners() then
     return query
-    select i.id
-    from app.newest_partners('app.orders', p_n, v_before) as h
+    select l.id
+    from app.leading_partners('app.orders', 'created_at', false, p_n, v_time, v_id::text) as h
     cross join lateral (
       select o.id, o.created_at from app.orders as o
       where o.partner_id = h.partner_id and o.created_at between h.oldest_at and h.newest_at
+        and (o.created_at, o.id) < (v_time, v_id)
       order by o.created_at desc, o.id desc limit p_n
-    ) as i
-    order by i.created_at desc, i.id desc
+    ) as l
+    order by l.created_at desc, l.id desc
     limit p_n;
   else
     return query
     select o.id from app.orders as o
-    where o.created_at < v_before
+    where (o.created_at, o.id) < (v_time, v_id)
     order by o.created_at desc, o.id desc
     limit p_n;
   end if;
 end $$;
 
-COMMENT ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) IS 'Ids of the newest orders that the caller sees, created before a time; raises INVALID_ARGUMENT';
+COMMENT ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone, p_after uuid) IS 'Ids of the newest orders that the caller sees, created before a time or after another in the list; raises INVALID_ARGUMENT, NOT_FOUND';
 
-CREATE FUNCTION app.newest_partners(p_table regclass, p_n integer, p_before timestamp with time zone) RETURNS TABLE(partner_id uuid, newest_at timestamp with time zone, oldest_at timestamp with time zone)
-    LANGUAGE plpgsql STABLE ROWS 20
-    AS $_$
-begin
-  return query execute format(
-    'with heads as materialized ('
-    '  select p.id as partner_id, h.created_at'
-    '  from app.partners as p'
-    '  cross join lateral ('
-    '    select t.created_at from %s as t'
-    '    where t.partner_id = p.id and t.created_at < $2'
-    '    order by t.created_at desc limit 1'
-    '  ) as h'
-    '),'
-    -- The page reaches back to the p_n-th newest of these at most.
-    ' page as materialized ('
-    '  select * from heads order by created_at desc fetch first $1 rows with ties'
-    ')'
-    ' select partner_id, created_at,'
-    '   case when count(*) over () >= $1 then min(created_at) over () else ''-infinity'' end'
-    ' from page', p_table)
-  using p_n, p_before;
-end $_$;
-
-COMMENT ON FUNCTION app.newest_partners(p_table regclass, p_n integer, p_before timestamp with time zone) IS 'The partners whose rows the next n newest ones of this table, before a time, can belong to: the newest row of each, and the time before which no row of any can be among the n';
-
-CREATE FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone) RETURNS SETOF uuid
+CREATE FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone, p_after uuid) RETURNS SETOF uuid
     LANGUAGE plpgsql STABLE ROWS 20
     AS $$
 declare
-  v_before constant timestamptz := coalesce(p_before, 'infinity');
+  v_time timestamptz := coalesce(p_before, 'infinity');
+  v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 begin
-  perform app.check_page(p_n, p_before);
+  perform app.check_page(p_n, p_before, p_after::text);
+  if p_after is not null then
+    v_time := app.cursor_time('app.invoice_payments', 'created_at', p_after::text);
+  end if;
   if app.is_agent_of_few_partners() then
     return query
     select l.id
-    from app.newest_partners('app.invoice_payments', p_n, v_before) as h
+    from app.leading_partners(
+      'app.invoice_payments', 'created_at', false, p_n, v_time, v_id::text
+    ) as h
     cross join lateral (
       select y.id, y.created_at from app.invoice_payments as y
       where y.partner_id = h.partner_id and y.created_at between h.oldest_at and h.newest_at
+        and (y.created_at, y.id) < (v_time, v_id)
       order by y.created_at desc, y.id desc limit p_n
     ) as l
     order by l.created_at desc, l.id desc
@@ -8010,13 +8131,13 @@ begin
   else
     return query
     select y.id from app.invoice_payments as y
-    where y.created_at < v_before
+    where (y.created_at, y.id) < (v_time, v_id)
     order by y.created_at desc, y.id desc
     limit p_n;
   end if;
 end $$;
 
-COMMENT ON FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone) IS 'Ids of the newest payments that the caller sees, created before a time; raises INVALID_ARGUMENT';
+COMMENT ON FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone, p_after uuid) IS 'Ids of the newest payments that the caller sees, created before a time or after another in the list; raises INVALID_ARGUMENT, NOT_FOUND';
 
 CREATE FUNCTION app.normalise_phone(p_phone text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
@@ -18578,6 +18699,11 @@ GRANT ALL ON FUNCTION api.complete_order(order_id uuid) TO admin;
 REVOKE ALL ON FUNCTION api.delete_partner(partner_id uuid, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.delete_partner(partner_id uuid, reason text) TO admin;
 
+REVOKE ALL ON FUNCTION api.earliest_due_invoices(n integer, after uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.earliest_due_invoices(n integer, after uuid) TO partner;
+GRANT ALL ON FUNCTION api.earliest_due_invoices(n integer, after uuid) TO agent;
+GRANT ALL ON FUNCTION api.earliest_due_invoices(n integer, after uuid) TO admin;
+
 REVOKE ALL ON FUNCTION api.end_shadow_session() FROM PUBLIC;
 GRANT ALL ON FUNCTION api.end_shadow_session() TO agent;
 GRANT ALL ON FUNCTION api.end_shadow_session() TO admin;
@@ -18695,22 +18821,22 @@ GRANT ALL ON FUNCTION api.monthly_totals(months integer) TO partner;
 GRANT ALL ON FUNCTION api.monthly_totals(months integer) TO agent;
 GRANT ALL ON FUNCTION api.monthly_totals(months integer) TO admin;
 
-REVOKE ALL ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone) TO partner;
-GRANT ALL ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone) TO agent;
-GRANT ALL ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone) TO admin;
+REVOKE ALL ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone, after uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone, after uuid) TO partner;
+GRANT ALL ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone, after uuid) TO agent;
+GRANT ALL ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone, after uuid) TO admin;
 
-REVOKE ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone) TO partner;
-GRANT ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone) TO agent;
-GRANT ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone) TO admin;
-GRANT ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone) TO subdist;
+REVOKE ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone, after bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone, after bigint) TO partner;
+GRANT ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone, after bigint) TO agent;
+GRANT ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone, after bigint) TO admin;
+GRANT ALL ON FUNCTION api.newest_order_events(n integer, before timestamp with time zone, after bigint) TO subdist;
 
-REVOKE ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO partner;
-GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO agent;
-GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO admin;
-GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone) TO subdist;
+REVOKE ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone, after uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone, after uuid) TO partner;
+GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone, after uuid) TO agent;
+GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone, after uuid) TO admin;
+GRANT ALL ON FUNCTION api.newest_orders(n integer, before timestamp with time zone, after uuid) TO subdist;
 
 REVOKE ALL ON FUNCTION app.reference_key(p_reference text) FROM PUBLIC;
 
@@ -18722,10 +18848,10 @@ GRANT SELECT ON TABLE api.invoice_payments TO partner;
 GRANT SELECT ON TABLE api.invoice_payments TO agent;
 GRANT SELECT ON TABLE api.invoice_payments TO admin;
 
-REVOKE ALL ON FUNCTION api.newest_payments(n integer, before timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION api.newest_payments(n integer, before timestamp with time zone) TO partner;
-GRANT ALL ON FUNCTION api.newest_payments(n integer, before timestamp with time zone) TO agent;
-GRANT ALL ON FUNCTION api.newest_payments(n integer, before timestamp with time zone) TO admin;
+REVOKE ALL ON FUNCTION api.newest_payments(n integer, before timestamp with time zone, after uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.newest_payments(n integer, before timestamp with time zone, after uuid) TO partner;
+GRANT ALL ON FUNCTION api.newest_payments(n integer, before timestamp with time zone, after uuid) TO agent;
+GRANT ALL ON FUNCTION api.newest_payments(n integer, before timestamp with time zone, after uuid) TO admin;
 
 REVOKE ALL ON FUNCTION app.has_many_partners() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.has_many_partners() TO partner;
@@ -19071,6 +19197,12 @@ GRANT ALL ON FUNCTION app.check_consistency(p_invariant text) TO admin;
 
 REVOKE ALL ON FUNCTION app.check_credit(p_partner app.partner_account, p_amount numeric, p_over_limit_policy text, p_max_overdue_days integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.check_cursor(p_is_found boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.check_cursor(p_is_found boolean) TO partner;
+GRANT ALL ON FUNCTION app.check_cursor(p_is_found boolean) TO agent;
+GRANT ALL ON FUNCTION app.check_cursor(p_is_found boolean) TO admin;
+GRANT ALL ON FUNCTION app.check_cursor(p_is_found boolean) TO subdist;
+
 REVOKE ALL ON FUNCTION app.check_deliverer(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.check_each_item(p_items jsonb) FROM PUBLIC;
@@ -19085,11 +19217,11 @@ REVOKE ALL ON FUNCTION app.check_months(p_months integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.check_order(p_order app.orders) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) TO partner;
-GRANT ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) TO agent;
-GRANT ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) TO admin;
-GRANT ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone) TO subdist;
+REVOKE ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone, p_after text) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone, p_after text) TO partner;
+GRANT ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone, p_after text) TO agent;
+GRANT ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone, p_after text) TO admin;
+GRANT ALL ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone, p_after text) TO subdist;
 
 REVOKE ALL ON FUNCTION app.check_partner_settled(p_partner_id uuid) FROM PUBLIC;
 
@@ -19135,6 +19267,12 @@ REVOKE ALL ON FUNCTION app.credit_invoice(p_invoice_id uuid, p_room numeric, p_c
 
 REVOKE ALL ON FUNCTION app.current_order_rules() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.cursor_time(p_table regclass, p_column text, p_after text) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.cursor_time(p_table regclass, p_column text, p_after text) TO partner;
+GRANT ALL ON FUNCTION app.cursor_time(p_table regclass, p_column text, p_after text) TO agent;
+GRANT ALL ON FUNCTION app.cursor_time(p_table regclass, p_column text, p_after text) TO admin;
+GRANT ALL ON FUNCTION app.cursor_time(p_table regclass, p_column text, p_after text) TO subdist;
+
 REVOKE ALL ON FUNCTION app.delete_partner(p_partner_id uuid, p_reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.derive_order_rules() FROM PUBLIC;
@@ -19149,6 +19287,11 @@ REVOKE ALL ON FUNCTION app.due_before(p_days integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.due_before(p_days integer) TO partner;
 GRANT ALL ON FUNCTION app.due_before(p_days integer) TO agent;
 GRANT ALL ON FUNCTION app.due_before(p_days integer) TO admin;
+
+REVOKE ALL ON FUNCTION app.earliest_due_invoice_ids(p_n integer, p_after uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.earliest_due_invoice_ids(p_n integer, p_after uuid) TO partner;
+GRANT ALL ON FUNCTION app.earliest_due_invoice_ids(p_n integer, p_after uuid) TO agent;
+GRANT ALL ON FUNCTION app.earliest_due_invoice_ids(p_n integer, p_after uuid) TO admin;
 
 REVOKE ALL ON FUNCTION app.end_shadow_session() FROM PUBLIC;
 
@@ -19338,6 +19481,12 @@ REVOKE ALL ON FUNCTION app.late_months(p_from timestamp with time zone, p_until 
 
 REVOKE ALL ON FUNCTION app.late_orders(p_reminder numeric, p_manager numeric, p_escalation numeric, p_approval numeric, p_limit integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.leading_partners(p_table regclass, p_column text, p_is_ascending boolean, p_n integer, p_time timestamp with time zone, p_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.leading_partners(p_table regclass, p_column text, p_is_ascending boolean, p_n integer, p_time timestamp with time zone, p_id text) TO partner;
+GRANT ALL ON FUNCTION app.leading_partners(p_table regclass, p_column text, p_is_ascending boolean, p_n integer, p_time timestamp with time zone, p_id text) TO agent;
+GRANT ALL ON FUNCTION app.leading_partners(p_table regclass, p_column text, p_is_ascending boolean, p_n integer, p_time timestamp with time zone, p_id text) TO admin;
+GRANT ALL ON FUNCTION app.leading_partners(p_table regclass, p_column text, p_is_ascending boolean, p_n integer, p_time timestamp with time zone, p_id text) TO subdist;
+
 REVOKE ALL ON FUNCTION app.least_busy_subdist(p_subdist_ids uuid[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.lock_calling_partner() FROM PUBLIC;
@@ -19405,33 +19554,27 @@ GRANT ALL ON FUNCTION app.my_contacts() TO partner;
 
 REVOKE ALL ON FUNCTION app.nearest_subdist(p_region_id uuid) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone) TO partner;
-GRANT ALL ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone) TO agent;
-GRANT ALL ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone) TO admin;
+REVOKE ALL ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone, p_after uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone, p_after uuid) TO partner;
+GRANT ALL ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone, p_after uuid) TO agent;
+GRANT ALL ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone, p_after uuid) TO admin;
 
-REVOKE ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) TO partner;
-GRANT ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) TO agent;
-GRANT ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) TO admin;
-GRANT ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone) TO subdist;
+REVOKE ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone, p_after bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone, p_after bigint) TO partner;
+GRANT ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone, p_after bigint) TO agent;
+GRANT ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone, p_after bigint) TO admin;
+GRANT ALL ON FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with time zone, p_after bigint) TO subdist;
 
-REVOKE ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) TO partner;
-GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) TO agent;
-GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) TO admin;
-GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone) TO subdist;
+REVOKE ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone, p_after uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone, p_after uuid) TO partner;
+GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone, p_after uuid) TO agent;
+GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone, p_after uuid) TO admin;
+GRANT ALL ON FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time zone, p_after uuid) TO subdist;
 
-REVOKE ALL ON FUNCTION app.newest_partners(p_table regclass, p_n integer, p_before timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION app.newest_partners(p_table regclass, p_n integer, p_before timestamp with time zone) TO partner;
-GRANT ALL ON FUNCTION app.newest_partners(p_table regclass, p_n integer, p_before timestamp with time zone) TO agent;
-GRANT ALL ON FUNCTION app.newest_partners(p_table regclass, p_n integer, p_before timestamp with time zone) TO admin;
-GRANT ALL ON FUNCTION app.newest_partners(p_table regclass, p_n integer, p_before timestamp with time zone) TO subdist;
-
-REVOKE ALL ON FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone) TO partner;
-GRANT ALL ON FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone) TO agent;
-GRANT ALL ON FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone) TO admin;
+REVOKE ALL ON FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone, p_after uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone, p_after uuid) TO partner;
+GRANT ALL ON FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone, p_after uuid) TO agent;
+GRANT ALL ON FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time zone, p_after uuid) TO admin;
 
 REVOKE ALL ON FUNCTION app.normalise_phone(p_phone text) FROM PUBLIC;
 

@@ -12,8 +12,9 @@ from app.invoices as i;
 comment on view api.invoices is
 $$Invoices, one or several of an order; points of an order vest when its invoices are PAID
 Embed invoice_payments(*), invoice_credits(*, credit_notes(*)).
-Agents of few partners list the newest by newest_invoices, or name partners or a status: here the
-invoices of others are passed.$$;
+Agents of few partners list the newest by newest_invoices and the first due by
+earliest_due_invoices, or name partners or an open status: here the invoices of others are
+passed.$$;
 comment on column api.invoices.amount_paid is 'IDR paid, less reversals and refunds';
 comment on column api.invoices.amount_credited is 'IDR credited for returned goods';
 comment on column api.invoices.amount_written_off is 'IDR given up by headquarters';

@@ -1,17 +1,44 @@
 -- Lists by time of callers whose rows are few among many. Row security decides what the caller
 -- sees, so these functions run with the caller's rights.
 
-create function app.check_page(p_n int, p_before timestamptz) returns void
+create function app.check_page(p_n int, p_before timestamptz, p_after text) returns void
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   if p_n is null or p_n not between 1 and 100 then
     perform app.fail('INVALID_ARGUMENT', 'n is from 1 to 100');
+  elsif p_before is not null and p_after is not null then
+    perform app.fail('INVALID_ARGUMENT', 'Give before or after, not both');
   end if;
   perform app.optional_timestamp('before', p_before);
 end $$;
-comment on function app.check_page(int, timestamptz) is
+comment on function app.check_page(int, timestamptz, text) is
   'Raises INVALID_ARGUMENT unless n is from 1 to 100 and the time is plausible or null';
+
+create function app.check_cursor(p_is_found boolean) returns void
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not p_is_found then
+    perform app.fail('NOT_FOUND', 'the row after which the page begins');
+  end if;
+end $$;
+comment on function app.check_cursor(boolean) is
+  'Raises NOT_FOUND for a page after a row that the caller does not see';
+
+create function app.cursor_time(p_table regclass, p_column text, p_after text)
+returns timestamptz language plpgsql stable
+as $$
+declare
+  v_time timestamptz;
+begin
+  execute format('select t.%I from %s as t where t.id = %L', p_column, p_table, p_after)
+  into v_time;
+  perform app.check_cursor(v_time is not null);
+  return v_time;
+end $$;
+comment on function app.cursor_time(regclass, text, text) is
+  'The time in this column of the row after which a page begins; raises NOT_FOUND';
 
 create function app.is_agent_of_few_partners() returns boolean language plpgsql stable
 as $$
@@ -25,33 +52,40 @@ end $$;
 comment on function app.is_agent_of_few_partners() is
   'True for an agent who sees at most 1,000 partners: their lists go from partner to partner';
 
--- An index on created_at holds the rows of all partners: an agent with few partners would walk past
--- the rows of all others. Reading the newest row of each partner first costs one index probe a
--- partner, and leaves at most p_n partners to read further.
-create function app.newest_partners(p_table regclass, p_n int, p_before timestamptz)
-returns table (partner_id uuid, newest_at timestamptz, oldest_at timestamptz)
+-- An index on a time holds the rows of all partners: an agent with few partners would walk past the
+-- rows of all others. Reading the first row of each partner first costs one index probe a partner,
+-- and leaves at most p_n partners to read further.
+create function app.leading_partners(
+  p_table regclass, p_column text, p_is_ascending boolean, p_n int, p_time timestamptz, p_id text
+)
+returns table (partner_id uuid, oldest_at timestamptz, newest_at timestamptz)
 language plpgsql stable rows 20
 as $$
 begin
   return query execute format(
     'with heads as materialized ('
-    '  select p.id as partner_id, h.created_at'
+    '  select p.id as partner_id, h.at'
     '  from app.partners as p'
     '  cross join lateral ('
-    '    select t.created_at from %s as t'
-    '    where t.partner_id = p.id and t.created_at < $2'
-    '    order by t.created_at desc limit 1'
+    '    select t.%2$I as at from %1$s as t'
+    '    where t.partner_id = p.id and (t.%2$I, t.id) %4$s ($2, %3$L)'
+    '    order by t.%2$I %5$s limit 1'
     '  ) as h'
     '),'
-    -- The page reaches back to the p_n-th newest of these at most.
     ' page as materialized ('
-    '  select * from heads order by created_at desc fetch first $1 rows with ties'
-    ')'
-    ' select partner_id, created_at,'
-    '   case when count(*) over () >= $1 then min(created_at) over () else ''-infinity'' end'
-    ' from page', p_table)
-  using p_n, p_before;
+    '  select * from heads order by at %5$s fetch first $1 rows with ties'
+    '),'
+    -- The page goes on to the p_n-th of these at most.
+    ' ends as (select case when count(*) >= $1 then %6$s(at) else %7$L end as at from page)'
+    ' select page.partner_id, least(page.at, ends.at), greatest(page.at, ends.at)'
+    ' from page cross join ends',
+    p_table, p_column, p_id,
+    case when p_is_ascending then '>' else '<' end,
+    case when p_is_ascending then 'asc' else 'desc' end,
+    case when p_is_ascending then 'max' else 'min' end,
+    case when p_is_ascending then 'infinity' else '-infinity' end)
+  using p_n, p_time;
 end $$;
-comment on function app.newest_partners(regclass, int, timestamptz) is
-  'The partners whose rows the next n newest ones of this table, before a time, can belong to: the '
-  'newest row of each, and the time before which no row of any can be among the n';
+comment on function app.leading_partners(regclass, text, boolean, int, timestamptz, text) is
+  'The partners whose rows the first n rows of this table, by this column and after a time and id, '
+  'can belong to, and the times between which these rows of each are';

@@ -1,19 +1,24 @@
--- Newest invoices and payments of callers whose rows are few among many: see newest_partners.
+-- Invoices and payments of callers whose rows are few among many, by a time: see leading_partners.
 
-create function app.newest_invoice_ids(p_n int, p_before timestamptz)
+create function app.newest_invoice_ids(p_n int, p_before timestamptz, p_after uuid)
 returns setof uuid language plpgsql stable rows 20
 as $$
 declare
-  v_before constant timestamptz := coalesce(p_before, 'infinity');
+  v_time timestamptz := coalesce(p_before, 'infinity');
+  v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 begin
-  perform app.check_page(p_n, p_before);
+  perform app.check_page(p_n, p_before, p_after::text);
+  if p_after is not null then
+    v_time := app.cursor_time('app.invoices', 'created_at', p_after::text);
+  end if;
   if app.is_agent_of_few_partners() then
     return query
     select l.id
-    from app.newest_partners('app.invoices', p_n, v_before) as h
+    from app.leading_partners('app.invoices', 'created_at', false, p_n, v_time, v_id::text) as h
     cross join lateral (
       select i.id, i.created_at from app.invoices as i
       where i.partner_id = h.partner_id and i.created_at between h.oldest_at and h.newest_at
+        and (i.created_at, i.id) < (v_time, v_id)
       order by i.created_at desc, i.id desc limit p_n
     ) as l
     order by l.created_at desc, l.id desc
@@ -21,28 +26,36 @@ begin
   else
     return query
     select i.id from app.invoices as i
-    where i.created_at < v_before
+    where (i.created_at, i.id) < (v_time, v_id)
     order by i.created_at desc, i.id desc
     limit p_n;
   end if;
 end $$;
-comment on function app.newest_invoice_ids(int, timestamptz) is
-  'Ids of the newest invoices that the caller sees, created before a time; raises INVALID_ARGUMENT';
+comment on function app.newest_invoice_ids(int, timestamptz, uuid) is
+  'Ids of the newest invoices that the caller sees, created before a time or after another in the '
+  'list; raises INVALID_ARGUMENT, NOT_FOUND';
 
-create function app.newest_payment_ids(p_n int, p_before timestamptz)
+create function app.newest_payment_ids(p_n int, p_before timestamptz, p_after uuid)
 returns setof uuid language plpgsql stable rows 20
 as $$
 declare
-  v_before constant timestamptz := coalesce(p_before, 'infinity');
+  v_time timestamptz := coalesce(p_before, 'infinity');
+  v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 begin
-  perform app.check_page(p_n, p_before);
+  perform app.check_page(p_n, p_before, p_after::text);
+  if p_after is not null then
+    v_time := app.cursor_time('app.invoice_payments', 'created_at', p_after::text);
+  end if;
   if app.is_agent_of_few_partners() then
     return query
     select l.id
-    from app.newest_partners('app.invoice_payments', p_n, v_before) as h
+    from app.leading_partners(
+      'app.invoice_payments', 'created_at', false, p_n, v_time, v_id::text
+    ) as h
     cross join lateral (
       select y.id, y.created_at from app.invoice_payments as y
       where y.partner_id = h.partner_id and y.created_at between h.oldest_at and h.newest_at
+        and (y.created_at, y.id) < (v_time, v_id)
       order by y.created_at desc, y.id desc limit p_n
     ) as l
     order by l.created_at desc, l.id desc
@@ -50,10 +63,46 @@ begin
   else
     return query
     select y.id from app.invoice_payments as y
-    where y.created_at < v_before
+    where (y.created_at, y.id) < (v_time, v_id)
     order by y.created_at desc, y.id desc
     limit p_n;
   end if;
 end $$;
-comment on function app.newest_payment_ids(int, timestamptz) is
-  'Ids of the newest payments that the caller sees, created before a time; raises INVALID_ARGUMENT';
+comment on function app.newest_payment_ids(int, timestamptz, uuid) is
+  'Ids of the newest payments that the caller sees, created before a time or after another in the '
+  'list; raises INVALID_ARGUMENT, NOT_FOUND';
+
+create function app.earliest_due_invoice_ids(p_n int, p_after uuid)
+returns setof uuid language plpgsql stable rows 20
+as $$
+declare
+  v_due timestamptz := '-infinity'::timestamptz;
+  v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
+begin
+  perform app.check_page(p_n, null, p_after::text);
+  if p_after is not null then
+    v_due := app.cursor_time('app.invoices', 'due_date', p_after::text);
+  end if;
+  if app.is_agent_of_few_partners() then
+    return query
+    select l.id
+    from app.leading_partners('app.invoices', 'due_date', true, p_n, v_due, v_id::text) as h
+    cross join lateral (
+      select i.id, i.due_date from app.invoices as i
+      where i.partner_id = h.partner_id and i.due_date between h.oldest_at and h.newest_at
+        and (i.due_date, i.id) > (v_due, v_id)
+      order by i.due_date, i.id limit p_n
+    ) as l
+    order by l.due_date, l.id
+    limit p_n;
+  else
+    return query
+    select i.id from app.invoices as i
+    where (i.due_date, i.id) > (v_due, v_id)
+    order by i.due_date, i.id
+    limit p_n;
+  end if;
+end $$;
+comment on function app.earliest_due_invoice_ids(int, uuid) is
+  'Ids of the invoices that the caller sees, earliest due first, after another in the list; raises '
+  'INVALID_ARGUMENT, NOT_FOUND';

@@ -1,55 +1,66 @@
 -- Newest orders of callers whose rows are few among many, and counts of orders.
 
--- The orders of an agent of few partners are looked up partner by partner: see newest_partners.
-create function app.newest_order_ids(p_n int, p_before timestamptz)
+-- The orders of an agent of few partners are looked up partner by partner: see leading_partners.
+create function app.newest_order_ids(p_n int, p_before timestamptz, p_after uuid)
 returns setof uuid language plpgsql stable rows 20
 as $$
 declare
-  v_before constant timestamptz := coalesce(p_before, 'infinity');
+  v_time timestamptz := coalesce(p_before, 'infinity');
+  v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 begin
-  perform app.check_page(p_n, p_before);
+  perform app.check_page(p_n, p_before, p_after::text);
+  if p_after is not null then
+    v_time := app.cursor_time('app.orders', 'created_at', p_after::text);
+  end if;
   if app.is_agent_of_few_partners() then
     return query
-    select i.id
-    from app.newest_partners('app.orders', p_n, v_before) as h
+    select l.id
+    from app.leading_partners('app.orders', 'created_at', false, p_n, v_time, v_id::text) as h
     cross join lateral (
       select o.id, o.created_at from app.orders as o
       where o.partner_id = h.partner_id and o.created_at between h.oldest_at and h.newest_at
+        and (o.created_at, o.id) < (v_time, v_id)
       order by o.created_at desc, o.id desc limit p_n
-    ) as i
-    order by i.created_at desc, i.id desc
+    ) as l
+    order by l.created_at desc, l.id desc
     limit p_n;
   else
     return query
     select o.id from app.orders as o
-    where o.created_at < v_before
+    where (o.created_at, o.id) < (v_time, v_id)
     order by o.created_at desc, o.id desc
     limit p_n;
   end if;
 end $$;
-comment on function app.newest_order_ids(int, timestamptz) is
-  'Ids of the newest orders that the caller sees, created before a time; raises INVALID_ARGUMENT';
+comment on function app.newest_order_ids(int, timestamptz, uuid) is
+  'Ids of the newest orders that the caller sees, created before a time or after another in the '
+  'list; raises INVALID_ARGUMENT, NOT_FOUND';
 
 -- As app.newest_order_ids. Events have no index by sub-distributor, which every submission would
 -- pay for: theirs are looked up in their newest orders.
-create function app.newest_order_event_ids(p_n int, p_before timestamptz)
+create function app.newest_order_event_ids(p_n int, p_before timestamptz, p_after bigint)
 returns setof bigint language plpgsql stable rows 20
 as $$
 declare
   v_newest_orders constant int := 200;
-  v_before constant timestamptz := coalesce(p_before, 'infinity');
+  v_time timestamptz := coalesce(p_before, 'infinity');
+  v_id constant bigint := coalesce(p_after, 0);
 begin
-  perform app.check_page(p_n, p_before);
+  perform app.check_page(p_n, p_before, p_after::text);
+  if p_after is not null then
+    v_time := app.cursor_time('app.order_events', 'created_at', p_after::text);
+  end if;
   if auth.caller_role() = 'subdist' then
     return query
     select e.id
     from (
       select o.id, o.partner_id from app.orders as o
-      where o.created_at < v_before order by o.created_at desc limit v_newest_orders
+      where o.created_at <= v_time order by o.created_at desc limit v_newest_orders
     ) as o
     cross join lateral (
       select v.id, v.created_at from app.order_events as v
-      where v.order_id = o.id and v.partner_id = o.partner_id and v.created_at < v_before
+      where v.order_id = o.id and v.partner_id = o.partner_id
+        and (v.created_at, v.id) < (v_time, v_id)
       order by v.id desc limit p_n
     ) as e
     order by e.created_at desc, e.id desc
@@ -57,10 +68,13 @@ begin
   elsif app.is_agent_of_few_partners() then
     return query
     select i.id
-    from app.newest_partners('app.order_events', p_n, v_before) as h
+    from app.leading_partners(
+      'app.order_events', 'created_at', false, p_n, v_time, v_id::text
+    ) as h
     cross join lateral (
       select e.id, e.created_at from app.order_events as e
       where e.partner_id = h.partner_id and e.created_at between h.oldest_at and h.newest_at
+        and (e.created_at, e.id) < (v_time, v_id)
       order by e.created_at desc, e.id desc limit p_n
     ) as i
     order by i.created_at desc, i.id desc
@@ -68,14 +82,14 @@ begin
   else
     return query
     select e.id from app.order_events as e
-    where e.created_at < v_before
+    where (e.created_at, e.id) < (v_time, v_id)
     order by e.created_at desc, e.id desc
     limit p_n;
   end if;
 end $$;
-comment on function app.newest_order_event_ids(int, timestamptz) is
-  'Ids of the newest events that the caller sees, before a time; for a sub-distributor those of '
-  'their newest 200 orders. Raises INVALID_ARGUMENT';
+comment on function app.newest_order_event_ids(int, timestamptz, bigint) is
+  'Ids of the newest events that the caller sees, before a time or after another in the list; for '
+  'a sub-distributor those of 200 orders. Raises INVALID_ARGUMENT, NOT_FOUND';
 
 -- With the owner's rights and the conditions of the policies: under row security, the comparison of
 -- a status, which is not leakproof, would neither use an index nor the statistics. A statement for

@@ -276,10 +276,19 @@ CALLS = {
     ),
     "monthly_totals": Call("agent", {"months": "count"}, lambda _: {"months": 3}),
     "sla_lateness": Call("agent", {"months": "count"}, lambda _: {"months": 3}),
-    "newest_orders": Call("agent", {"n": "count", "before": "moment"}, lambda _: {"n": 5}),
-    "newest_order_events": Call("agent", {"n": "count", "before": "moment"}, lambda _: {"n": 5}),
-    "newest_invoices": Call("agent", {"n": "count", "before": "moment"}, lambda _: {"n": 5}),
-    "newest_payments": Call("agent", {"n": "count", "before": "moment"}, lambda _: {"n": 5}),
+    "newest_orders": Call(
+        "agent", {"n": "count", "before": "moment", "after": "optional id"}, lambda _: {"n": 5}
+    ),
+    "newest_order_events": Call(
+        "agent", {"n": "count", "before": "moment", "after": "optional key"}, lambda _: {"n": 5}
+    ),
+    "newest_invoices": Call(
+        "agent", {"n": "count", "before": "moment", "after": "optional id"}, lambda _: {"n": 5}
+    ),
+    "newest_payments": Call(
+        "agent", {"n": "count", "before": "moment", "after": "optional id"}, lambda _: {"n": 5}
+    ),
+    "earliest_due_invoices": Call("agent", {"n": "count", "after": "optional id"}, lambda _: {"n": 5}),
     "redeem_reward": Call(
         "partner",
         {"reward_id": "id", "idempotency_key": "text"},

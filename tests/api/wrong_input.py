@@ -47,6 +47,8 @@ WRONG: dict[str, dict[str, str]] = {
         "1e400": "1e400",
     },
     "optional id": _MISTAKES | {"number": "7", "text": '"x"', "object": "{}", "array": "[1]"},
+    "optional key": _MISTAKES
+    | {"negative": "-1", "zero": "0", "text": '"x"', "object": "{}", "array": "[1]"},
     "text": _MISTAKES | {"null": "null", "empty": '""', "blank": '"   "'},
     "optional text": _MISTAKES,
     "word": _MISTAKES
@@ -217,6 +219,7 @@ WRONG["outcome"] = WRONG["flag"] | {"null": "null"}
 # report something else than the mistake.
 CODES: dict[str, dict[str, str]] = {
     "id": dict.fromkeys(("null", "unknown"), "NOT_FOUND"),
+    "optional key": dict.fromkeys(("negative", "zero"), "NOT_FOUND"),
     "word": dict.fromkeys(("null", "empty", "another word", "number"), "INVALID_ARGUMENT"),
     "config key": {"empty": "INVALID_ARGUMENT"} | dict.fromkeys(("another word", "number"), "UNKNOWN_CONFIG"),
     "text": dict.fromkeys(("null", "empty", "blank"), "INVALID_ARGUMENT"),

@@ -332,6 +332,12 @@ def test_histories_of_each_size_are_consistent_and_what_is_measured_is_shown(
     assert "submit_order" in written["bench-scale.svg"]
 
 
+def test_agents_of_few_partners_ask_for_lists_that_are_measured() -> None:
+    agents = {name for role, name, _ in lists.declared() if role == "agent"}
+    assert lists.replaced().keys() | set(lists.replaced().values()) <= agents
+    assert lists.CALLERS.keys() > lists.AGENTS_OF_FEW_PARTNERS
+
+
 def test_every_scheduled_job_is_measured() -> None:
     assert len(scale.jobs()) == len(list((paths.root() / "sql" / "jobs").glob("*.sql")))
     assert scale.jobs()["sla-sweep"] == "select jobs.sweep_service_level()"

@@ -272,6 +272,7 @@ api.newest_orders             -     yes      yes     yes      yes    yes        
 api.newest_order_events       -     yes      yes     yes      yes    yes         -      -
 api.newest_invoices           -     yes      yes     -        yes    yes         -      -
 api.newest_payments           -     yes      yes     -        yes    yes         -      -
+api.earliest_due_invoices     -     yes      yes     -        yes    yes         -      -
 api.monthly_totals            -     yes      yes     -        yes    yes         -      -
 api.sla_lateness              -     -        yes     -        yes    yes         -      -
 api.redeem_reward             -     yes      -       -        -      -           -      -
@@ -343,7 +344,10 @@ app.has_many_partners         -     yes      yes     -        yes    yes        
 app.newest_order_event_ids    -     yes      yes     yes      yes    yes         -      -
 app.newest_invoice_ids        -     yes      yes     -        yes    yes         -      -
 app.newest_payment_ids        -     yes      yes     -        yes    yes         -      -
-app.newest_partners           -     yes      yes     yes      yes    yes         -      -
+app.earliest_due_invoice_ids  -     yes      yes     -        yes    yes         -      -
+app.leading_partners          -     yes      yes     yes      yes    yes         -      -
+app.cursor_time               -     yes      yes     yes      yes    yes         -      -
+app.check_cursor              -     yes      yes     yes      yes    yes         -      -
 app.is_agent_of_few_partners  -     yes      yes     yes      yes    yes         -      -
 app.allowed_actions           -     yes      yes     yes      yes    yes         -      -
 app.order_allows              -     yes      yes     yes      yes    yes         -      -

@@ -2316,6 +2316,38 @@ export type Database = {
         Args: { partner_id: string; reason: string }
         Returns: Json
       }
+      earliest_due_invoices: {
+        Args: { after?: string; n?: number }
+        Returns: {
+          amount: number
+          amount_credited: number
+          amount_due: number | null
+          amount_paid: number
+          amount_written_off: number
+          cancel_reason: string | null
+          cancelled_at: string | null
+          created_at: string
+          days_overdue: number | null
+          due_date: string
+          id: string
+          invoice_number: string
+          issue_reason: string | null
+          order_id: string
+          paid_at: string | null
+          partner_id: string
+          refund_due: number | null
+          status: "UNPAID" | "PARTIAL" | "PAID" | "CANCELLED"
+          updated_at: string
+          write_off_reason: string | null
+          written_off_at: string | null
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "invoices"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
       end_shadow_session: { Args: Record<PropertyKey, never>; Returns: number }
       erase_partner: {
         Args: { partner_id: string; reason: string }
@@ -2514,7 +2546,7 @@ export type Database = {
         }
       }
       newest_invoices: {
-        Args: { before?: string; n?: number }
+        Args: { after?: string; before?: string; n?: number }
         Returns: {
           amount: number
           amount_credited: number
@@ -2546,7 +2578,7 @@ export type Database = {
         }
       }
       newest_order_events: {
-        Args: { before?: string; n?: number }
+        Args: { after?: number; before?: string; n?: number }
         Returns: {
           actor_role: string
           agent_id: string | null
@@ -2584,7 +2616,7 @@ export type Database = {
         }
       }
       newest_orders: {
-        Args: { before?: string; n?: number }
+        Args: { after?: string; before?: string; n?: number }
         Returns: {
           agent_id: string | null
           allowed_actions: string[] | null
@@ -2640,7 +2672,7 @@ export type Database = {
         }
       }
       newest_payments: {
-        Args: { before?: string; n?: number }
+        Args: { after?: string; before?: string; n?: number }
         Returns: {
           amount: number
           created_at: string

@@ -49,6 +49,9 @@ CALLERS = {
 }
 """Role, function of sql/history.sql and number of each caller. Remote ones have few orders, all old."""
 
+AGENTS_OF_FEW_PARTNERS = {"agent of a town", "remote agent"}
+"""Callers who ask for other lists than agents of many partners: `app.is_agent_of_few_partners()`."""
+
 Tick = Callable[[str], None]
 
 
@@ -150,15 +153,25 @@ class _Asked:
         return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
 
 
+def _document() -> list[dict[str, Any]]:
+    lists: list[dict[str, Any]] = tomllib.loads(Path(__file__).with_name("lists.toml").read_text())["lists"]
+    return lists
+
+
 def declared() -> list[tuple[str, str, str]]:
     """Role, name and path of each list in lists.toml."""
-    document = tomllib.loads(Path(__file__).with_name("lists.toml").read_text())
     cursor = (datetime.now(UTC) - _CURSOR_AGE).strftime("%Y-%m-%dT%H:%M:%SZ")
     return [
         (role, entry["name"], entry["path"].replace("CURSOR", cursor))
-        for entry in document["lists"]
+        for entry in _document()
         for role in entry["roles"]
     ]
+
+
+def replaced() -> dict[str, str]:
+    """The lists for which agents of few partners ask by another list, and the name of that."""
+    key = "agents_of_few_partners"
+    return {entry["name"]: entry[key] for entry in _document() if key in entry}
 
 
 def measure(
@@ -170,11 +183,12 @@ def measure(
     """Ask for each list in each database in turn, one request at a time; `only` chooses the lists."""
     secret = new_password()
     asked = {(role, name): path for role, name, path in declared()}
+    others = replaced()
     all_rows = [
         Row(name, caller)
         for role, name in asked
         for caller, (callers_role, *_) in CALLERS.items()
-        if role == callers_role
+        if role == callers_role and not (caller in AGENTS_OF_FEW_PARTNERS and name in others)
     ]
     rows = [row for row in all_rows if only is None or only(row)]
     with ExitStack() as stack:

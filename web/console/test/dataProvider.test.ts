@@ -88,24 +88,34 @@ describe("lists", () => {
     expect(sent[0]?.query.get("status")).toBe('in.("SUBMITTED","a\\"b,c")');
   });
 
-  test("of an agent's newest orders are read by their call, page by page", async () => {
+  const NEWEST = { field: "created_at", order: "DESC" as const };
+  const EARLIEST = { field: "due_date", order: "ASC" as const };
+
+  test.each([
+    ["orders", NEWEST, "newest_orders"],
+    ["invoices", NEWEST, "newest_invoices"],
+    ["invoices", EARLIEST, "earliest_due_invoices"],
+    ["invoice_payments", NEWEST, "newest_payments"],
+  ])("of an agent's %s by %o are read by their call, page by page", async (resource, sort, call) => {
     isAgent = true;
-    answers = [json([{ id: "a", created_at: "3" }, { id: "b", created_at: "2" }, { id: "c", created_at: "1" }]), json([{ id: "c" }])];
-    expect((await provider.getList("orders", page(1))).pageInfo).toEqual({ hasNextPage: true, hasPreviousPage: false });
-    expect((await provider.getList("orders", page(2))).pageInfo).toEqual({ hasNextPage: false, hasPreviousPage: true });
-    expect(sent.map(({ path, query }) => [path, query.get("n"), query.get("before")])).toEqual([
-      ["/rpc/newest_orders", "3", null],
-      ["/rpc/newest_orders", "3", "2"],
+    answers = [json([{ id: "a" }, { id: "b" }, { id: "c" }]), json([{ id: "c" }])];
+    expect((await provider.getList(resource, { ...page(1), sort })).pageInfo).toEqual({ hasNextPage: true, hasPreviousPage: false });
+    expect((await provider.getList(resource, { ...page(2), sort })).pageInfo).toEqual({ hasNextPage: false, hasPreviousPage: true });
+    expect(sent.map(({ path, query }) => [path, query.get("n"), query.get("after")])).toEqual([
+      [`/rpc/${call}`, "3", null],
+      [`/rpc/${call}`, "3", "b"],
     ]);
   });
 
-  test("of an agent's filtered orders, and of headquarters', are read from the view", async () => {
+  test("of an agent with a filter or in another order, and of headquarters, are read from the view", async () => {
     isAgent = true;
-    answers = [json([]), json([])];
+    answers = [json([]), json([]), json([]), json([])];
     await provider.getList("orders", { ...page(1), filter: { status: "SUBMITTED" } });
+    await provider.getList("invoices", { ...page(1), sort: { field: "due_date", order: "DESC" } });
+    await provider.getList("credit_notes", page(1));
     isAgent = false;
     await provider.getList("orders", page(1));
-    expect(sent.map(({ path }) => path)).toEqual(["/orders", "/orders"]);
+    expect(sent.map(({ path }) => path)).toEqual(["/orders", "/invoices", "/credit_notes", "/orders"]);
   });
 
   test("say whether there is more than they show", async () => {

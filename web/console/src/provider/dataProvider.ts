@@ -63,7 +63,7 @@ type Row = RaRecord;
 
 /** What the provider needs to know: the sentence of a failure, what a conflict reads like, and who reads. */
 export interface ProviderOptions {
-  /** Whether an agent reads: their newest orders have a call of their own, as fast for few partners as for many. */
+  /** Whether an agent reads: some of their lists have a call of their own (`agentLists`). */
   isAgent(): boolean;
   failure(error: unknown): Failure;
   conflict(changed: string[]): string;
@@ -94,8 +94,8 @@ function isEmbedded(value: unknown, before: unknown): boolean {
   return typeof seen === "object" && seen !== null;
 }
 
-/** Most rows that newest_orders returns. */
-const NEWEST = 100;
+/** Most rows that the call of an agent's list returns. */
+const MOST = 100;
 
 /** Data provider on postgrest-js. */
 export function createDataProvider(client: Client, texts: ProviderOptions): HubProvider {
@@ -151,32 +151,29 @@ export function createDataProvider(client: Client, texts: ProviderOptions): HubP
     return { data: rows.slice(0, perPage), pageInfo };
   }
 
-  /** `created_at` of the last order of each page of an agent's newest orders, where the next one begins. */
-  const ends = new Map<number, string>();
+  /** The ids of the last rows of the pages that an agent read by a call, after which the next pages begin. */
+  const ends = new Map<string, unknown[]>();
 
-  async function newestOrders({ pagination, signal }: Partial<GetListParams> & Signal) {
+  async function agentList(resource: string, call: string, { pagination, signal }: Partial<GetListParams> & Signal) {
     const { page, perPage } = pagination ?? { page: 1, perPage: 25 };
-    if (page === 1) ends.clear();
-    const before = ends.get(page - 1);
-    if (page > 1 && !before) return undefined;
-    const args = { n: Math.min(perPage + 1, NEWEST), ...(before ? { before } : {}) };
+    const known = page > 1 ? (ends.get(call) ?? []) : [];
+    const after = known[page - 2];
+    if (page > 1 && after === undefined) return undefined;
+    const args = { n: Math.min(perPage + 1, MOST), ...(after === undefined ? {} : { after }) };
     const rpc = client.rpc as unknown as (name: string, args: object, options: { get: true }) => Query;
-    let query = rpc.call(client, "newest_orders", args, { get: true }).select(viewOf("orders").list);
+    let query = rpc.call(client, call, args, { get: true }).select(viewOf(resource).list);
     if (signal) query = query.abortSignal(signal);
     const rows = (await send(query)).data as Row[];
     const data = rows.slice(0, perPage);
-    const last = data.at(-1)?.created_at;
-    if (last) ends.set(page, String(last));
-    return { data, pageInfo: { hasNextPage: rows.length > Math.min(perPage, NEWEST - 1), hasPreviousPage: page > 1 } };
+    ends.set(call, [...known.slice(0, page - 1), data.at(-1)?.id]);
+    return { data, pageInfo: { hasNextPage: rows.length > Math.min(perPage, MOST - 1), hasPreviousPage: page > 1 } };
   }
 
-  /** Whether a list is that of all orders, newest first. */
-  const isNewestOrders = (resource: string, { sort, filter }: Partial<GetListParams>) =>
-    resource === "orders" &&
-    sort?.field === "created_at" &&
-    sort.order === "DESC" &&
-    Object.keys(filter ?? {}).length === 0 &&
-    texts.isAgent();
+  /** The call by which an agent reads a list without a filter, if there is one in this order. */
+  const agentCall = (resource: string, { sort, filter }: Partial<GetListParams>) =>
+    texts.isAgent() && Object.keys(filter ?? {}).length === 0
+      ? viewOf(resource).agentLists?.find((list) => list.sort.field === sort?.field && list.sort.order === sort.order)?.call
+      : undefined;
 
   async function one(resource: string, id: unknown, signal?: AbortSignal): Promise<Row> {
     const view = viewOf(resource);
@@ -198,8 +195,10 @@ export function createDataProvider(client: Client, texts: ProviderOptions): HubP
 
   const provider = {
     supportAbortSignal: true,
-    getList: async (resource: string, params: GetListParams & Signal) =>
-      (isNewestOrders(resource, params) ? await newestOrders(params) : undefined) ?? list(resource, params),
+    getList: async (resource: string, params: GetListParams & Signal) => {
+      const call = agentCall(resource, params);
+      return (call ? await agentList(resource, call, params) : undefined) ?? list(resource, params);
+    },
     getOne: async (resource: string, { id, signal }: GetOneParams & Signal) => ({
       data: await one(resource, id, signal),
     }),

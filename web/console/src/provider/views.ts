@@ -1,4 +1,5 @@
 import type { Api } from "@alfa-hub/common/client";
+import type { SortPayload } from "react-admin";
 
 /** Name of a view of the API, and of the console's resource. */
 export type ViewName = keyof Api["Views"] & string;
@@ -20,8 +21,17 @@ export interface View {
   isCounted?: boolean;
   /** Unique columns that complete an order; `id` unless the view has another. */
   tieBreak?: string;
+  /** Calls by which agents read the whole view in an order: as fast for few partners as for many. */
+  agentLists?: AgentList[];
 }
 
+/** A call that takes `n` and `after`, the id of the last row of the page before, and returns rows of a view. */
+export interface AgentList {
+  sort: SortPayload;
+  call: keyof Api["Functions"] & string;
+}
+
+const NEWEST: SortPayload = { field: "created_at", order: "DESC" };
 const PARTNER = "partners(business_name)";
 
 /** The number of an order or invoice, in any case and with blanks around. Finds by an index. */
@@ -75,11 +85,15 @@ export const VIEWS = {
     ],
     isCounted: true,
   },
-  invoice_payments: { list: `*,invoices(invoice_number,${PARTNER})` },
+  invoice_payments: { list: `*,invoices(invoice_number,${PARTNER})`, agentLists: [{ sort: NEWEST, call: "newest_payments" }] },
   invoices: {
     list: `*,${PARTNER},orders(order_number)`,
     one: INVOICE_ONE,
     find: byNumber("invoice_number", "INV"),
+    agentLists: [
+      { sort: NEWEST, call: "newest_invoices" },
+      { sort: { field: "due_date", order: "ASC" }, call: "earliest_due_invoices" },
+    ],
   },
   job_health: { list: "*", isCounted: true },
   messages: { list: "*,orders(order_number)" },
@@ -88,6 +102,7 @@ export const VIEWS = {
     list: `*,${PARTNER},sub_distributors(business_name)`,
     one: ORDER_ONE,
     find: byNumber("order_number", "ORD"),
+    agentLists: [{ sort: NEWEST, call: "newest_orders" }],
   },
   overdue_invoices: { list: "*" },
   partner_statistics: { list: "*" },
