@@ -1696,6 +1696,75 @@ Partners see their own, agents those of their regions'' partners, headquarters a
 partner_statistics, whose rows it adds up.
 Errors: INVALID_ARGUMENT 400.';
 
+CREATE FUNCTION app.next_credit_note_number() RETURNS character varying
+    LANGUAGE sql
+    AS $$
+  select 'CN-' || to_char(now() at time zone 'Asia/Jakarta', 'YYMMDD') || '-'
+    || lpad(nextval('app.credit_note_number_seq')::text, 6, '0')
+$$;
+
+COMMENT ON FUNCTION app.next_credit_note_number() IS 'Next number of a credit note, CN-YYMMDD-NNNNNN; numbers can have gaps';
+
+CREATE TABLE app.credit_notes (
+    id uuid DEFAULT app.uuid_v7() NOT NULL,
+    order_id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    credit_note_number character varying(30) DEFAULT app.next_credit_note_number() NOT NULL,
+    amount app.amount NOT NULL,
+    points_returned app.whole_number NOT NULL,
+    reason character varying(500) NOT NULL,
+    created_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+ALTER TABLE ONLY app.credit_notes ALTER COLUMN partner_id SET (n_distinct=-0.001);
+
+COMMENT ON TABLE app.credit_notes IS 'Goods that came back, one credit note for each return; append-only';
+
+COMMENT ON COLUMN app.credit_notes.credit_note_number IS '[pii: none]';
+
+COMMENT ON COLUMN app.credit_notes.amount IS 'IDR credited: the sum of its items';
+
+COMMENT ON COLUMN app.credit_notes.points_returned IS 'Points that had paid for the returned goods and came back';
+
+COMMENT ON COLUMN app.credit_notes.reason IS '[pii: text]';
+
+CREATE VIEW api.credit_notes WITH (security_invoker='true') AS
+ SELECT c.id,
+    c.order_id,
+    c.partner_id,
+    c.credit_note_number,
+    c.amount,
+    c.points_returned,
+    c.reason,
+    c.created_at
+   FROM app.credit_notes c;
+
+COMMENT ON VIEW api.credit_notes IS 'Returned goods, one credit note for each return
+Embed credit_note_items(*, order_items(*)), invoice_credits(*).
+Agents of few partners list the newest by newest_credit_notes, or name partners or orders: here the
+credit notes of others are passed.';
+
+COMMENT ON COLUMN api.credit_notes.credit_note_number IS 'CN-YYMMDD-NNNNNN';
+
+COMMENT ON COLUMN api.credit_notes.amount IS 'IDR credited';
+
+COMMENT ON COLUMN api.credit_notes.points_returned IS 'Points that had paid for the goods and came back';
+
+CREATE FUNCTION api.newest_credit_notes(n integer DEFAULT 20, after uuid DEFAULT NULL::uuid) RETURNS SETOF api.credit_notes
+    LANGUAGE sql STABLE ROWS 20
+    AS $$
+  select c.*
+  from app.newest_credit_note_ids(newest_credit_notes.n, newest_credit_notes.after) as l (id)
+  cross join lateral (select * from api.credit_notes as u where u.id = l.id limit 1) as c
+  order by c.created_at desc, c.id desc
+$$;
+
+COMMENT ON FUNCTION api.newest_credit_notes(n integer, after uuid) IS 'List the newest credit notes that the caller sees, embeddable like credit_notes
+n is 1 to 100; after is the id of the last credit note of the page before, null for the first.
+For an agent of few partners it is faster than credit_notes?order=created_at.desc, whatever the
+number of credit notes.
+Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.';
+
 CREATE FUNCTION api.newest_invoices(n integer DEFAULT 20, before timestamp with time zone DEFAULT NULL::timestamp with time zone, after uuid DEFAULT NULL::uuid) RETURNS SETOF api.invoices
     LANGUAGE sql STABLE ROWS 20
     AS $$
@@ -1874,15 +1943,6 @@ CREATE FUNCTION app.month_of(p_at timestamp with time zone) RETURNS date
 
 COMMENT ON FUNCTION app.month_of(p_at timestamp with time zone) IS 'First day of the month of a moment in Jakarta';
 
-CREATE FUNCTION app.next_credit_note_number() RETURNS character varying
-    LANGUAGE sql
-    AS $$
-  select 'CN-' || to_char(now() at time zone 'Asia/Jakarta', 'YYMMDD') || '-'
-    || lpad(nextval('app.credit_note_number_seq')::text, 6, '0')
-$$;
-
-COMMENT ON FUNCTION app.next_credit_note_number() IS 'Next number of a credit note, CN-YYMMDD-NNNNNN; numbers can have gaps';
-
 CREATE FUNCTION app.statistics_counted_until() RETURNS timestamp with time zone
     LANGUAGE sql STABLE
     AS $$ select p.counted_until from app.statistics_period as p $$;
@@ -1917,29 +1977,6 @@ CREATE FUNCTION auth.current_user_id() RETURNS uuid
     AS $$ select (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid $$;
 
 COMMENT ON FUNCTION auth.current_user_id() IS 'Claim sub: id of the calling partner, agent or sub-distributor';
-
-CREATE TABLE app.credit_notes (
-    id uuid DEFAULT app.uuid_v7() NOT NULL,
-    order_id uuid NOT NULL,
-    partner_id uuid NOT NULL,
-    credit_note_number character varying(30) DEFAULT app.next_credit_note_number() NOT NULL,
-    amount app.amount NOT NULL,
-    points_returned app.whole_number NOT NULL,
-    reason character varying(500) NOT NULL,
-    created_by uuid,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
-);
-ALTER TABLE ONLY app.credit_notes ALTER COLUMN partner_id SET (n_distinct=-0.001);
-
-COMMENT ON TABLE app.credit_notes IS 'Goods that came back, one credit note for each return; append-only';
-
-COMMENT ON COLUMN app.credit_notes.credit_note_number IS '[pii: none]';
-
-COMMENT ON COLUMN app.credit_notes.amount IS 'IDR credited: the sum of its items';
-
-COMMENT ON COLUMN app.credit_notes.points_returned IS 'Points that had paid for the returned goods and came back';
-
-COMMENT ON COLUMN app.credit_notes.reason IS '[pii: text]';
 
 CREATE TABLE app.partner_counted_months (
     partner_id uuid NOT NULL,
@@ -2384,26 +2421,6 @@ COMMENT ON FUNCTION api.respond_order(order_id uuid, decision text, note text) I
 decision is ACCEPT (processing starts), PROGRESS (still in progress) or DECLINE (back to
 headquarters). An APPROVED order takes PROGRESS and DECLINE.
 Errors: INVALID_ARGUMENT 400, NOT_FOUND 404, ILLEGAL_TRANSITION 409.';
-
-CREATE VIEW api.credit_notes WITH (security_invoker='true') AS
- SELECT c.id,
-    c.order_id,
-    c.partner_id,
-    c.credit_note_number,
-    c.amount,
-    c.points_returned,
-    c.reason,
-    c.created_at
-   FROM app.credit_notes c;
-
-COMMENT ON VIEW api.credit_notes IS 'Returned goods, one credit note for each return
-Embed credit_note_items(*, order_items(*)), invoice_credits(*).';
-
-COMMENT ON COLUMN api.credit_notes.credit_note_number IS 'CN-YYMMDD-NNNNNN';
-
-COMMENT ON COLUMN api.credit_notes.amount IS 'IDR credited';
-
-COMMENT ON COLUMN api.credit_notes.points_returned IS 'Points that had paid for the goods and came back';
 
 CREATE FUNCTION api.return_items(order_id uuid, items jsonb, reason text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text) RETURNS api.credit_notes
     LANGUAGE plpgsql SECURITY DEFINER
@@ -7982,6 +7999,40 @@ begin
 end $$;
 
 COMMENT ON FUNCTION app.nearest_subdist(p_region_id uuid) IS 'The ACTIVE sub-distributor of the region, else of its nearest ancestor; among several the one with the fewest open orders (1,000 and more count alike); null if there is none';
+
+CREATE FUNCTION app.newest_credit_note_ids(p_n integer, p_after uuid) RETURNS SETOF uuid
+    LANGUAGE plpgsql STABLE ROWS 20
+    AS $$
+declare
+  v_time timestamptz := 'infinity'::timestamptz;
+  v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
+begin
+  perform app.check_page(p_n, null, p_after::text);
+  if p_after is not null then
+    v_time := app.cursor_time('app.credit_notes', 'created_at', p_after::text);
+  end if;
+  if app.is_agent_of_few_partners() then
+    return query
+    select l.id
+    from app.leading_partners('app.credit_notes', 'created_at', false, p_n, v_time, v_id::text) as h
+    cross join lateral (
+      select c.id, c.created_at from app.credit_notes as c
+      where c.partner_id = h.partner_id and c.created_at between h.oldest_at and h.newest_at
+        and (c.created_at, c.id) < (v_time, v_id)
+      order by c.created_at desc, c.id desc limit p_n
+    ) as l
+    order by l.created_at desc, l.id desc
+    limit p_n;
+  else
+    return query
+    select c.id from app.credit_notes as c
+    where (c.created_at, c.id) < (v_time, v_id)
+    order by c.created_at desc, c.id desc
+    limit p_n;
+  end if;
+end $$;
+
+COMMENT ON FUNCTION app.newest_credit_note_ids(p_n integer, p_after uuid) IS 'Ids of the newest credit notes that the caller sees, after another in the list; raises INVALID_ARGUMENT, NOT_FOUND';
 
 CREATE FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone, p_after uuid) RETURNS SETOF uuid
     LANGUAGE plpgsql STABLE ROWS 20
@@ -18821,6 +18872,21 @@ GRANT ALL ON FUNCTION api.monthly_totals(months integer) TO partner;
 GRANT ALL ON FUNCTION api.monthly_totals(months integer) TO agent;
 GRANT ALL ON FUNCTION api.monthly_totals(months integer) TO admin;
 
+REVOKE ALL ON FUNCTION app.next_credit_note_number() FROM PUBLIC;
+
+GRANT SELECT ON TABLE app.credit_notes TO partner;
+GRANT SELECT ON TABLE app.credit_notes TO agent;
+GRANT SELECT ON TABLE app.credit_notes TO admin;
+
+GRANT SELECT ON TABLE api.credit_notes TO partner;
+GRANT SELECT ON TABLE api.credit_notes TO agent;
+GRANT SELECT ON TABLE api.credit_notes TO admin;
+
+REVOKE ALL ON FUNCTION api.newest_credit_notes(n integer, after uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION api.newest_credit_notes(n integer, after uuid) TO partner;
+GRANT ALL ON FUNCTION api.newest_credit_notes(n integer, after uuid) TO agent;
+GRANT ALL ON FUNCTION api.newest_credit_notes(n integer, after uuid) TO admin;
+
 REVOKE ALL ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone, after uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone, after uuid) TO partner;
 GRANT ALL ON FUNCTION api.newest_invoices(n integer, before timestamp with time zone, after uuid) TO agent;
@@ -18860,8 +18926,6 @@ GRANT ALL ON FUNCTION app.has_many_partners() TO admin;
 
 REVOKE ALL ON FUNCTION app.month_of(p_at timestamp with time zone) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.next_credit_note_number() FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION app.statistics_counted_until() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION auth.agent_regions() FROM PUBLIC;
@@ -18886,10 +18950,6 @@ GRANT ALL ON FUNCTION auth.current_user_id() TO admin;
 GRANT ALL ON FUNCTION auth.current_user_id() TO subdist;
 GRANT ALL ON FUNCTION auth.current_user_id() TO erp;
 GRANT ALL ON FUNCTION auth.current_user_id() TO messenger;
-
-GRANT SELECT ON TABLE app.credit_notes TO partner;
-GRANT SELECT ON TABLE app.credit_notes TO agent;
-GRANT SELECT ON TABLE app.credit_notes TO admin;
 
 GRANT SELECT(id) ON TABLE app.partners TO partner;
 GRANT SELECT(id) ON TABLE app.partners TO agent;
@@ -19063,10 +19123,6 @@ GRANT ALL ON FUNCTION api.reset_password(token text, new_password text) TO subdi
 
 REVOKE ALL ON FUNCTION api.respond_order(order_id uuid, decision text, note text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.respond_order(order_id uuid, decision text, note text) TO subdist;
-
-GRANT SELECT ON TABLE api.credit_notes TO partner;
-GRANT SELECT ON TABLE api.credit_notes TO agent;
-GRANT SELECT ON TABLE api.credit_notes TO admin;
 
 REVOKE ALL ON FUNCTION api.return_items(order_id uuid, items jsonb, reason text, idempotency_key text) FROM PUBLIC;
 GRANT ALL ON FUNCTION api.return_items(order_id uuid, items jsonb, reason text, idempotency_key text) TO admin;
@@ -19553,6 +19609,11 @@ REVOKE ALL ON FUNCTION app.my_contacts() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.my_contacts() TO partner;
 
 REVOKE ALL ON FUNCTION app.nearest_subdist(p_region_id uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.newest_credit_note_ids(p_n integer, p_after uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.newest_credit_note_ids(p_n integer, p_after uuid) TO partner;
+GRANT ALL ON FUNCTION app.newest_credit_note_ids(p_n integer, p_after uuid) TO agent;
+GRANT ALL ON FUNCTION app.newest_credit_note_ids(p_n integer, p_after uuid) TO admin;
 
 REVOKE ALL ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone, p_after uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time zone, p_after uuid) TO partner;

@@ -53,7 +53,9 @@ select
 from app.credit_notes as c;
 comment on view api.credit_notes is
 $$Returned goods, one credit note for each return
-Embed credit_note_items(*, order_items(*)), invoice_credits(*).$$;
+Embed credit_note_items(*, order_items(*)), invoice_credits(*).
+Agents of few partners list the newest by newest_credit_notes, or name partners or orders: here the
+credit notes of others are passed.$$;
 comment on column api.credit_notes.credit_note_number is 'CN-YYMMDD-NNNNNN';
 comment on column api.credit_notes.amount is 'IDR credited';
 comment on column api.credit_notes.points_returned is

@@ -1,4 +1,5 @@
--- Invoices and payments of callers whose rows are few among many, by a time: see leading_partners.
+-- Invoices, payments and credit notes of callers whose rows are few among many, by a time: see
+-- leading_partners.
 
 create function app.newest_invoice_ids(p_n int, p_before timestamptz, p_after uuid)
 returns setof uuid language plpgsql stable rows 20
@@ -71,6 +72,41 @@ end $$;
 comment on function app.newest_payment_ids(int, timestamptz, uuid) is
   'Ids of the newest payments that the caller sees, created before a time or after another in the '
   'list; raises INVALID_ARGUMENT, NOT_FOUND';
+
+create function app.newest_credit_note_ids(p_n int, p_after uuid)
+returns setof uuid language plpgsql stable rows 20
+as $$
+declare
+  v_time timestamptz := 'infinity'::timestamptz;
+  v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
+begin
+  perform app.check_page(p_n, null, p_after::text);
+  if p_after is not null then
+    v_time := app.cursor_time('app.credit_notes', 'created_at', p_after::text);
+  end if;
+  if app.is_agent_of_few_partners() then
+    return query
+    select l.id
+    from app.leading_partners('app.credit_notes', 'created_at', false, p_n, v_time, v_id::text) as h
+    cross join lateral (
+      select c.id, c.created_at from app.credit_notes as c
+      where c.partner_id = h.partner_id and c.created_at between h.oldest_at and h.newest_at
+        and (c.created_at, c.id) < (v_time, v_id)
+      order by c.created_at desc, c.id desc limit p_n
+    ) as l
+    order by l.created_at desc, l.id desc
+    limit p_n;
+  else
+    return query
+    select c.id from app.credit_notes as c
+    where (c.created_at, c.id) < (v_time, v_id)
+    order by c.created_at desc, c.id desc
+    limit p_n;
+  end if;
+end $$;
+comment on function app.newest_credit_note_ids(int, uuid) is
+  'Ids of the newest credit notes that the caller sees, after another in the list; raises '
+  'INVALID_ARGUMENT, NOT_FOUND';
 
 create function app.earliest_due_invoice_ids(p_n int, p_after uuid)
 returns setof uuid language plpgsql stable rows 20

@@ -288,6 +288,7 @@ CALLS = {
     "newest_payments": Call(
         "agent", {"n": "count", "before": "moment", "after": "optional id"}, lambda _: {"n": 5}
     ),
+    "newest_credit_notes": Call("agent", {"n": "count", "after": "optional id"}, lambda _: {"n": 5}),
     "earliest_due_invoices": Call("agent", {"n": "count", "after": "optional id"}, lambda _: {"n": 5}),
     "redeem_reward": Call(
         "partner",

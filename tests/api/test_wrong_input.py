@@ -39,6 +39,7 @@ ALSO_ALLOWED = {
     "newest_order_events": {"partner", "subdist"},
     "newest_invoices": {"partner"},
     "newest_payments": {"partner"},
+    "newest_credit_notes": {"partner"},
     "earliest_due_invoices": {"partner"},
     "monthly_totals": {"partner"},
     "ship_order": {"subdist"},

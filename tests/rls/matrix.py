@@ -271,6 +271,7 @@ api.update_profile            -     yes      -       -        -      -          
 api.newest_orders             -     yes      yes     yes      yes    yes         -      -
 api.newest_order_events       -     yes      yes     yes      yes    yes         -      -
 api.newest_invoices           -     yes      yes     -        yes    yes         -      -
+api.newest_credit_notes       -     yes      yes     -        yes    yes         -      -
 api.newest_payments           -     yes      yes     -        yes    yes         -      -
 api.earliest_due_invoices     -     yes      yes     -        yes    yes         -      -
 api.monthly_totals            -     yes      yes     -        yes    yes         -      -
@@ -343,6 +344,7 @@ app.newest_order_ids          -     yes      yes     yes      yes    yes        
 app.has_many_partners         -     yes      yes     -        yes    yes         -      -
 app.newest_order_event_ids    -     yes      yes     yes      yes    yes         -      -
 app.newest_invoice_ids        -     yes      yes     -        yes    yes         -      -
+app.newest_credit_note_ids    -     yes      yes     -        yes    yes         -      -
 app.newest_payment_ids        -     yes      yes     -        yes    yes         -      -
 app.earliest_due_invoice_ids  -     yes      yes     -        yes    yes         -      -
 app.leading_partners          -     yes      yes     yes      yes    yes         -      -

@@ -195,6 +195,7 @@ LISTS: list[tuple[tuple[str, ...], str]] = [
     ((*EVERYONE, "agent of few partners"), f"api.newest_order_events({PAGE}) as t"),
     ((*BILLED, "agent of few partners"), f"api.newest_invoices({PAGE}) as t"),
     ((*BILLED, "agent of few partners"), f"api.newest_payments({PAGE}) as t"),
+    ((*BILLED, "agent of few partners"), f"api.newest_credit_notes({PAGE}) as t"),
     ((*BILLED, "agent of few partners"), f"api.earliest_due_invoices({PAGE}) as t"),
     (EVERYONE, f"api.order_items as t {NEWEST}"),
     (EVERYONE, f"api.order_events as t {NEWEST}"),

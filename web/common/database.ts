@@ -2545,6 +2545,25 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      newest_credit_notes: {
+        Args: { after?: string; n?: number }
+        Returns: {
+          amount: number
+          created_at: string
+          credit_note_number: string
+          id: string
+          order_id: string
+          partner_id: string
+          points_returned: number
+          reason: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "credit_notes"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
       newest_invoices: {
         Args: { after?: string; before?: string; n?: number }
         Returns: {

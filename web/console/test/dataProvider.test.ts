@@ -96,6 +96,7 @@ describe("lists", () => {
     ["invoices", NEWEST, "newest_invoices"],
     ["invoices", EARLIEST, "earliest_due_invoices"],
     ["invoice_payments", NEWEST, "newest_payments"],
+    ["credit_notes", NEWEST, "newest_credit_notes"],
   ])("of an agent's %s by %o are read by their call, page by page", async (resource, sort, call) => {
     isAgent = true;
     answers = [json([{ id: "a" }, { id: "b" }, { id: "c" }]), json([{ id: "c" }])];
@@ -112,10 +113,10 @@ describe("lists", () => {
     answers = [json([]), json([]), json([]), json([])];
     await provider.getList("orders", { ...page(1), filter: { status: "SUBMITTED" } });
     await provider.getList("invoices", { ...page(1), sort: { field: "due_date", order: "DESC" } });
-    await provider.getList("credit_notes", page(1));
+    await provider.getList("messages", page(1));
     isAgent = false;
     await provider.getList("orders", page(1));
-    expect(sent.map(({ path }) => path)).toEqual(["/orders", "/invoices", "/credit_notes", "/orders"]);
+    expect(sent.map(({ path }) => path)).toEqual(["/orders", "/invoices", "/messages", "/orders"]);
   });
 
   test("say whether there is more than they show", async () => {

@@ -76,7 +76,11 @@ export const VIEWS = {
   audit_logs: { list: "*" },
   brands: { list: "*", search: ["name"], isCounted: true },
   categories: { list: "*", search: ["name", "slug"], isCounted: true },
-  credit_notes: { list: `*,orders(order_number,${PARTNER})`, search: ["credit_note_number", "reason"] },
+  credit_notes: {
+    list: `*,orders(order_number,${PARTNER})`,
+    search: ["credit_note_number", "reason"],
+    agentLists: [{ sort: NEWEST, call: "newest_credit_notes" }],
+  },
   erp_quarantine: { list: "*" },
   inventory: {
     list: "*,products!inner(sku,name,is_active,stock_stale)",
