@@ -157,7 +157,10 @@ def test_redis_killed_under_load_costs_no_answer(shop: Shop, redis: RedisServer)
 
 
 def test_scheduled_price_is_charged_shown_and_cached_from_its_moment(shop: Shop, redis: RedisServer) -> None:
-    """Each sample is between two readings of the database's clock, which both lie in one period."""
+    """Each sample is between two readings of the database's clock, which both lie in one period.
+
+    Prices count at the start of a transaction, so the first reading of a sample in one is that.
+    """
     partner = shop.context.partners[1]
     sku, old, new = "SKU-003", 175_000, 99_000
 
@@ -171,14 +174,14 @@ def test_scheduled_price_is_charged_shown_and_cached_from_its_moment(shop: Shop,
 
     def sample(kind: str) -> tuple[datetime, datetime, float]:
         with psycopg.connect(shop.url) as conn:
-            before = now(conn)
+            before = moment(conn, "now()")
             if kind == "charged":
                 quote = call(conn, partner, "quote_order", items=[line(sku, 1)], points=0)
                 price = float(quote["subtotal"])
             else:
                 price = shown(conn)
                 conn.rollback()
-            return before, now(conn), price
+            return before, moment(conn, "clock_timestamp()"), price
 
     async def cached(cache: RunningCache, conn: Connection) -> tuple[datetime, datetime, float]:
         before = await anow(conn)
@@ -211,8 +214,8 @@ def test_scheduled_price_is_charged_shown_and_cached_from_its_moment(shop: Shop,
     asyncio.run(run())
 
 
-def now(conn: psycopg.Connection[Any]) -> datetime:
-    row = conn.execute("select clock_timestamp()").fetchone()
+def moment(conn: psycopg.Connection[Any], expression: str) -> datetime:
+    row = conn.execute(f"select {expression}".encode()).fetchone()
     assert row
     return row[0]  # type: ignore[no-any-return]
 
