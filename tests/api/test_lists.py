@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from postgrest import CountMethod
 
+from devtools.bench import lists
 from tests.api.conftest import ApiClient, assert_error
+from tests.rls import visibility
 from tests.rls.matrix import WRITES
 from tests.support.context import Connection, value
 
@@ -27,6 +29,16 @@ def test_pages_report_the_total_count(api: ApiClient) -> None:
     assert (answer.status_code, answer.headers["Content-Range"]) == (206, f"0-1/{whole.count}")
     beyond = api.get(api.dataset.west.partner, "/orders?offset=1000", Prefer="count=exact")
     assert_error(beyond, 416, "PGRST103")
+
+
+def test_lists_that_are_measured_answer_each_of_their_roles(api: ApiClient) -> None:
+    refused = [
+        (role, name, answer.text)
+        for role, name, path in lists.declared()
+        for who, _ in visibility.callers(api.dataset, role)[:1]
+        if (answer := api.get(who, path)).status_code not in (200, 206)
+    ]
+    assert refused == []
 
 
 def test_filters_combine(api: ApiClient) -> None:
