@@ -3674,7 +3674,7 @@ begin
   perform app.optional_timestamp('before', p_before);
 end $$;
 
-COMMENT ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone, p_after text) IS 'Raises INVALID_ARGUMENT unless n is from 1 to 100 and the time is plausible or null';
+COMMENT ON FUNCTION app.check_page(p_n integer, p_before timestamp with time zone, p_after text) IS 'Raises INVALID_ARGUMENT unless n is from 1 to 100, the time is plausible or null, and not both a time and a row are given';
 
 CREATE FUNCTION app.check_partner_settled(p_partner_id uuid) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -4362,20 +4362,6 @@ $$;
 
 COMMENT ON FUNCTION app.current_order_rules() IS 'The rows of app.order_rules as the present configs give them';
 
-CREATE FUNCTION app.cursor_time(p_table regclass, p_column text, p_after text) RETURNS timestamp with time zone
-    LANGUAGE plpgsql STABLE
-    AS $$
-declare
-  v_time timestamptz;
-begin
-  execute format('select t.%I from %s as t where t.id = %L', p_column, p_table, p_after)
-  into v_time;
-  perform app.check_cursor(v_time is not null);
-  return v_time;
-end $$;
-
-COMMENT ON FUNCTION app.cursor_time(p_table regclass, p_column text, p_after text) IS 'The time in this column of the row after which a page begins; raises NOT_FOUND';
-
 CREATE FUNCTION app.delete_partner(p_partner_id uuid, p_reason text) RETURNS json
     LANGUAGE plpgsql
     AS $$
@@ -4508,13 +4494,11 @@ CREATE FUNCTION app.earliest_due_invoice_ids(p_n integer, p_after uuid) RETURNS 
     LANGUAGE plpgsql STABLE ROWS 20
     AS $$
 declare
-  v_due timestamptz := '-infinity'::timestamptz;
+  v_due timestamptz;
   v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 begin
-  perform app.check_page(p_n, null, p_after::text);
-  if p_after is not null then
-    v_due := app.cursor_time('app.invoices', 'due_date', p_after::text);
-  end if;
+  v_due := coalesce(
+    app.page_start('app.invoices', 'due_date', p_n, null, p_after::text), '-infinity');
   if app.is_agent_of_few_partners() then
     return query
     select l.id
@@ -8004,13 +7988,11 @@ CREATE FUNCTION app.newest_credit_note_ids(p_n integer, p_after uuid) RETURNS SE
     LANGUAGE plpgsql STABLE ROWS 20
     AS $$
 declare
-  v_time timestamptz := 'infinity'::timestamptz;
+  v_time timestamptz;
   v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 begin
-  perform app.check_page(p_n, null, p_after::text);
-  if p_after is not null then
-    v_time := app.cursor_time('app.credit_notes', 'created_at', p_after::text);
-  end if;
+  v_time := coalesce(
+    app.page_start('app.credit_notes', 'created_at', p_n, null, p_after::text), 'infinity');
   if app.is_agent_of_few_partners() then
     return query
     select l.id
@@ -8038,13 +8020,11 @@ CREATE FUNCTION app.newest_invoice_ids(p_n integer, p_before timestamp with time
     LANGUAGE plpgsql STABLE ROWS 20
     AS $$
 declare
-  v_time timestamptz := coalesce(p_before, 'infinity');
+  v_time timestamptz;
   v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 begin
-  perform app.check_page(p_n, p_before, p_after::text);
-  if p_after is not null then
-    v_time := app.cursor_time('app.invoices', 'created_at', p_after::text);
-  end if;
+  v_time := coalesce(
+    app.page_start('app.invoices', 'created_at', p_n, p_before, p_after::text), 'infinity');
   if app.is_agent_of_few_partners() then
     return query
     select l.id
@@ -8073,13 +8053,11 @@ CREATE FUNCTION app.newest_order_event_ids(p_n integer, p_before timestamp with 
     AS $$
 declare
   v_newest_orders constant int := 200;
-  v_time timestamptz := coalesce(p_before, 'infinity');
+  v_time timestamptz;
   v_id constant bigint := coalesce(p_after, 0);
 begin
-  perform app.check_page(p_n, p_before, p_after::text);
-  if p_after is not null then
-    v_time := app.cursor_time('app.order_events', 'created_at', p_after::text);
-  end if;
+  v_time := coalesce(
+    app.page_start('app.order_events', 'created_at', p_n, p_before, p_after::text), 'infinity');
   if auth.caller_role() = 'subdist' then
     return query
     select e.id
@@ -8124,13 +8102,11 @@ CREATE FUNCTION app.newest_order_ids(p_n integer, p_before timestamp with time z
     LANGUAGE plpgsql STABLE ROWS 20
     AS $$
 declare
-  v_time timestamptz := coalesce(p_before, 'infinity');
+  v_time timestamptz;
   v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 begin
-  perform app.check_page(p_n, p_before, p_after::text);
-  if p_after is not null then
-    v_time := app.cursor_time('app.orders', 'created_at', p_after::text);
-  end if;
+  v_time := coalesce(
+    app.page_start('app.orders', 'created_at', p_n, p_before, p_after::text), 'infinity');
   if app.is_agent_of_few_partners() then
     return query
     select l.id
@@ -8158,13 +8134,11 @@ CREATE FUNCTION app.newest_payment_ids(p_n integer, p_before timestamp with time
     LANGUAGE plpgsql STABLE ROWS 20
     AS $$
 declare
-  v_time timestamptz := coalesce(p_before, 'infinity');
+  v_time timestamptz;
   v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 begin
-  perform app.check_page(p_n, p_before, p_after::text);
-  if p_after is not null then
-    v_time := app.cursor_time('app.invoice_payments', 'created_at', p_after::text);
-  end if;
+  v_time := coalesce(
+    app.page_start('app.invoice_payments', 'created_at', p_n, p_before, p_after::text), 'infinity');
   if app.is_agent_of_few_partners() then
     return query
     select l.id
@@ -8579,6 +8553,23 @@ CREATE FUNCTION app.owners_of_number(p_number text) RETURNS TABLE(name text, reg
 $$;
 
 COMMENT ON FUNCTION app.owners_of_number(p_number text) IS 'Whom the hub knows by this number: sub-distributors first, then the partner, then the agent. is_active is false for an agent who has left';
+
+CREATE FUNCTION app.page_start(p_table regclass, p_column text, p_n integer, p_before timestamp with time zone, p_after text) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  v_time timestamptz := p_before;
+begin
+  perform app.check_page(p_n, p_before, p_after);
+  if p_after is not null then
+    execute format('select t.%I from %s as t where t.id = %L', p_column, p_table, p_after)
+    into v_time;
+    perform app.check_cursor(v_time is not null);
+  end if;
+  return v_time;
+end $$;
+
+COMMENT ON FUNCTION app.page_start(p_table regclass, p_column text, p_n integer, p_before timestamp with time zone, p_after text) IS 'The time at which a page of n rows begins: the one given, or that in this column of the row after which it begins; null for the first page. Raises INVALID_ARGUMENT, NOT_FOUND';
 
 CREATE FUNCTION app.partner_contacts(p_partner_id uuid) RETURNS TABLE(phone text, email text, business_name text, since timestamp with time zone, until timestamp with time zone)
     LANGUAGE plpgsql STABLE
@@ -19323,12 +19314,6 @@ REVOKE ALL ON FUNCTION app.credit_invoice(p_invoice_id uuid, p_room numeric, p_c
 
 REVOKE ALL ON FUNCTION app.current_order_rules() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.cursor_time(p_table regclass, p_column text, p_after text) FROM PUBLIC;
-GRANT ALL ON FUNCTION app.cursor_time(p_table regclass, p_column text, p_after text) TO partner;
-GRANT ALL ON FUNCTION app.cursor_time(p_table regclass, p_column text, p_after text) TO agent;
-GRANT ALL ON FUNCTION app.cursor_time(p_table regclass, p_column text, p_after text) TO admin;
-GRANT ALL ON FUNCTION app.cursor_time(p_table regclass, p_column text, p_after text) TO subdist;
-
 REVOKE ALL ON FUNCTION app.delete_partner(p_partner_id uuid, p_reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.derive_order_rules() FROM PUBLIC;
@@ -19686,6 +19671,12 @@ REVOKE ALL ON FUNCTION app.over_limit_reason(p_partner app.partner_account, p_am
 REVOKE ALL ON FUNCTION app.own_order(p_order_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.owners_of_number(p_number text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.page_start(p_table regclass, p_column text, p_n integer, p_before timestamp with time zone, p_after text) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.page_start(p_table regclass, p_column text, p_n integer, p_before timestamp with time zone, p_after text) TO partner;
+GRANT ALL ON FUNCTION app.page_start(p_table regclass, p_column text, p_n integer, p_before timestamp with time zone, p_after text) TO agent;
+GRANT ALL ON FUNCTION app.page_start(p_table regclass, p_column text, p_n integer, p_before timestamp with time zone, p_after text) TO admin;
+GRANT ALL ON FUNCTION app.page_start(p_table regclass, p_column text, p_n integer, p_before timestamp with time zone, p_after text) TO subdist;
 
 REVOKE ALL ON FUNCTION app.partner_contacts(p_partner_id uuid) FROM PUBLIC;
 

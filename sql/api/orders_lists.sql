@@ -52,7 +52,7 @@ Errors: INVALID_ARGUMENT 400, NOT_FOUND 404.$$;
 
 grant execute on function
   app.check_page(int, timestamptz, text), app.check_cursor(boolean),
-  app.cursor_time(regclass, text, text), app.is_agent_of_few_partners(),
+  app.page_start(regclass, text, int, timestamptz, text), app.is_agent_of_few_partners(),
   app.leading_partners(regclass, text, boolean, int, timestamptz, text),
   app.newest_order_ids(int, timestamptz, uuid),
   app.newest_order_event_ids(int, timestamptz, bigint),

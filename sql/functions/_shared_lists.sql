@@ -13,7 +13,8 @@ begin
   perform app.optional_timestamp('before', p_before);
 end $$;
 comment on function app.check_page(int, timestamptz, text) is
-  'Raises INVALID_ARGUMENT unless n is from 1 to 100 and the time is plausible or null';
+  'Raises INVALID_ARGUMENT unless n is from 1 to 100, the time is plausible or null, and not both '
+  'a time and a row are given';
 
 create function app.check_cursor(p_is_found boolean) returns void
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -26,19 +27,25 @@ end $$;
 comment on function app.check_cursor(boolean) is
   'Raises NOT_FOUND for a page after a row that the caller does not see';
 
-create function app.cursor_time(p_table regclass, p_column text, p_after text)
+create function app.page_start(
+  p_table regclass, p_column text, p_n int, p_before timestamptz, p_after text
+)
 returns timestamptz language plpgsql stable
 as $$
 declare
-  v_time timestamptz;
+  v_time timestamptz := p_before;
 begin
-  execute format('select t.%I from %s as t where t.id = %L', p_column, p_table, p_after)
-  into v_time;
-  perform app.check_cursor(v_time is not null);
+  perform app.check_page(p_n, p_before, p_after);
+  if p_after is not null then
+    execute format('select t.%I from %s as t where t.id = %L', p_column, p_table, p_after)
+    into v_time;
+    perform app.check_cursor(v_time is not null);
+  end if;
   return v_time;
 end $$;
-comment on function app.cursor_time(regclass, text, text) is
-  'The time in this column of the row after which a page begins; raises NOT_FOUND';
+comment on function app.page_start(regclass, text, int, timestamptz, text) is
+  'The time at which a page of n rows begins: the one given, or that in this column of the row '
+  'after which it begins; null for the first page. Raises INVALID_ARGUMENT, NOT_FOUND';
 
 create function app.is_agent_of_few_partners() returns boolean language plpgsql stable
 as $$

@@ -5,13 +5,11 @@ create function app.newest_invoice_ids(p_n int, p_before timestamptz, p_after uu
 returns setof uuid language plpgsql stable rows 20
 as $$
 declare
-  v_time timestamptz := coalesce(p_before, 'infinity');
+  v_time timestamptz;
   v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 begin
-  perform app.check_page(p_n, p_before, p_after::text);
-  if p_after is not null then
-    v_time := app.cursor_time('app.invoices', 'created_at', p_after::text);
-  end if;
+  v_time := coalesce(
+    app.page_start('app.invoices', 'created_at', p_n, p_before, p_after::text), 'infinity');
   if app.is_agent_of_few_partners() then
     return query
     select l.id
@@ -40,13 +38,11 @@ create function app.newest_payment_ids(p_n int, p_before timestamptz, p_after uu
 returns setof uuid language plpgsql stable rows 20
 as $$
 declare
-  v_time timestamptz := coalesce(p_before, 'infinity');
+  v_time timestamptz;
   v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 begin
-  perform app.check_page(p_n, p_before, p_after::text);
-  if p_after is not null then
-    v_time := app.cursor_time('app.invoice_payments', 'created_at', p_after::text);
-  end if;
+  v_time := coalesce(
+    app.page_start('app.invoice_payments', 'created_at', p_n, p_before, p_after::text), 'infinity');
   if app.is_agent_of_few_partners() then
     return query
     select l.id
@@ -77,13 +73,11 @@ create function app.newest_credit_note_ids(p_n int, p_after uuid)
 returns setof uuid language plpgsql stable rows 20
 as $$
 declare
-  v_time timestamptz := 'infinity'::timestamptz;
+  v_time timestamptz;
   v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 begin
-  perform app.check_page(p_n, null, p_after::text);
-  if p_after is not null then
-    v_time := app.cursor_time('app.credit_notes', 'created_at', p_after::text);
-  end if;
+  v_time := coalesce(
+    app.page_start('app.credit_notes', 'created_at', p_n, null, p_after::text), 'infinity');
   if app.is_agent_of_few_partners() then
     return query
     select l.id
@@ -112,13 +106,11 @@ create function app.earliest_due_invoice_ids(p_n int, p_after uuid)
 returns setof uuid language plpgsql stable rows 20
 as $$
 declare
-  v_due timestamptz := '-infinity'::timestamptz;
+  v_due timestamptz;
   v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 begin
-  perform app.check_page(p_n, null, p_after::text);
-  if p_after is not null then
-    v_due := app.cursor_time('app.invoices', 'due_date', p_after::text);
-  end if;
+  v_due := coalesce(
+    app.page_start('app.invoices', 'due_date', p_n, null, p_after::text), '-infinity');
   if app.is_agent_of_few_partners() then
     return query
     select l.id

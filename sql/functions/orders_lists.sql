@@ -5,13 +5,11 @@ create function app.newest_order_ids(p_n int, p_before timestamptz, p_after uuid
 returns setof uuid language plpgsql stable rows 20
 as $$
 declare
-  v_time timestamptz := coalesce(p_before, 'infinity');
+  v_time timestamptz;
   v_id constant uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 begin
-  perform app.check_page(p_n, p_before, p_after::text);
-  if p_after is not null then
-    v_time := app.cursor_time('app.orders', 'created_at', p_after::text);
-  end if;
+  v_time := coalesce(
+    app.page_start('app.orders', 'created_at', p_n, p_before, p_after::text), 'infinity');
   if app.is_agent_of_few_partners() then
     return query
     select l.id
@@ -43,13 +41,11 @@ returns setof bigint language plpgsql stable rows 20
 as $$
 declare
   v_newest_orders constant int := 200;
-  v_time timestamptz := coalesce(p_before, 'infinity');
+  v_time timestamptz;
   v_id constant bigint := coalesce(p_after, 0);
 begin
-  perform app.check_page(p_n, p_before, p_after::text);
-  if p_after is not null then
-    v_time := app.cursor_time('app.order_events', 'created_at', p_after::text);
-  end if;
+  v_time := coalesce(
+    app.page_start('app.order_events', 'created_at', p_n, p_before, p_after::text), 'infinity');
   if auth.caller_role() = 'subdist' then
     return query
     select e.id

@@ -149,7 +149,7 @@ ACCEPTED = {
         "warning extra",
     ): "names its tables at run time, so that a new one is erased, too",
     (
-        "app.cursor_time(regclass,text,text)",
+        "app.page_start(regclass,text,integer,timestamp with time zone,text)",
         "warning extra",
     ): "names its table and column at run time: five lists share it",
     (

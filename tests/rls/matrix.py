@@ -348,7 +348,7 @@ app.newest_credit_note_ids    -     yes      yes     -        yes    yes        
 app.newest_payment_ids        -     yes      yes     -        yes    yes         -      -
 app.earliest_due_invoice_ids  -     yes      yes     -        yes    yes         -      -
 app.leading_partners          -     yes      yes     yes      yes    yes         -      -
-app.cursor_time               -     yes      yes     yes      yes    yes         -      -
+app.page_start                -     yes      yes     yes      yes    yes         -      -
 app.check_cursor              -     yes      yes     yes      yes    yes         -      -
 app.is_agent_of_few_partners  -     yes      yes     yes      yes    yes         -      -
 app.allowed_actions           -     yes      yes     yes      yes    yes         -      -

@@ -224,6 +224,29 @@ def test_lists_of_an_agent_of_many_partners_go_on_after_a_row(
 
 
 @pytest.mark.parametrize(("view", "call", "order"), PAGED)
+def test_a_page_reads_on_in_the_partner_whose_rows_come_first(
+    billed: Connection, dataset: RlsDataset, view: str, call: str, order: str
+) -> None:
+    """With at least as many partners as rows, a partner's second row can precede another's first."""
+    column = "due_date" if call == "earliest_due_invoices" else "created_at"
+    billed.execute("set local session_replication_role = replica")
+    billed.execute(
+        "update app.partners set region_id = (select p.region_id from app.partners as p where p.id = %s)",
+        [dataset.west.partner.sub],
+    )
+    billed.execute(
+        f"update app.{view} as t set {column} = now() + s.n * interval '1 hour'"
+        f" from (select id, row_number() over (order by partner_id, id)::int as n from app.{view}) as s"
+        " where s.id = t.id"
+    )
+    billed.execute("set local session_replication_role = origin")
+    agent = dataset.west.agent
+    wanted = rows(billed, agent, f"select t.id from api.{view} as t order by {order}")
+    for n in (1, 2, 3):
+        assert rows(billed, agent, f"select id from api.{call}(%s)", n) == wanted[:n] != []
+
+
+@pytest.mark.parametrize(("view", "call", "order"), PAGED)
 def test_a_page_after_a_row_of_others_is_refused(
     billed: Connection, dataset: RlsDataset, view: str, call: str, order: str
 ) -> None:
