@@ -56,4 +56,5 @@ async def call_with_retries(
 async def pause(seconds: float, end: asyncio.Event) -> None:
     """Sleep for so many seconds or until `end` is set."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(end.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await end.wait()
