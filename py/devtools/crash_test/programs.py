@@ -18,7 +18,7 @@ from hub.ports import HOST
 from hub.settings import Settings
 from hub.stack import gateway as gateways
 from hub.stack import pgbouncer, redis
-from hub.stack.programs import python_account
+from hub.stack.programs import compile_sources, python_account
 
 KINDS = ("pooler", "redis", "gateway", "reports", "messenger", "erp", "cache", "pages")
 
@@ -94,6 +94,7 @@ class Programs:
 
     def start_all(self) -> None:
         """Start every program; the adapters after what they need."""
+        compile_sources()
         python_account().make_folder(self.orders_folder.parent)
         shop = self.folder / "pages" / "shop" / "dist"
         python_account().make_folder(shop)

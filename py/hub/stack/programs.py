@@ -3,6 +3,7 @@
 To add an adapter, add a function to ADAPTERS; a tool adds its server by a file (see hub.stack.declared).
 """
 
+import compileall
 import hashlib
 import importlib.util
 import json
@@ -239,6 +240,11 @@ def _exists(module: str) -> bool:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def compile_sources() -> None:
+    """Write the bytecode of the checkout: the accounts of programs may not, and would compile at each start."""
+    compileall.compile_dir(paths.root() / "py", quiet=2)
 
 
 def source_version() -> str:

@@ -19,7 +19,7 @@ from hub.ports import HOST
 from hub.stack import gateway as gateways
 from hub.stack import replica
 from hub.stack.layout import Stack
-from hub.stack.programs import Program, programs
+from hub.stack.programs import Program, compile_sources, programs
 from hub.stack.supervise import Supervisor
 
 _READY_SECONDS = 30
@@ -67,6 +67,7 @@ def up(*, quiet: bool = False, with_replica: bool = False) -> Stack:
         if remark := pages.build():
             say(remark)
         status.update("starting pgbouncer, gateway, redis and adapters ...")
+        compile_sources()
         supervisor = _prepared_supervisor(stack)
         running = programs(stack, gateway)
         supervisor.bring_up(running)
