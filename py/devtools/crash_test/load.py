@@ -21,7 +21,12 @@ from adapters.common.tokens import mint
 from devtools.crash_test.environment import Connection
 from hub.errors import UserError
 
-_RETRY_SECONDS = 0.05
+_RETRY_SECONDS = 0.25
+"""The pause of a caller whose request failed; a dozen callers in a hurry would slow the restart they wait for."""
+
+_TAKE_SECONDS = 0.05
+"""How often an accountant looks for exported orders."""
+
 _PAUSE = (0.02, 0.12)
 _SKUS = 20
 _CACHED = ("/catalogue", "/configs", "/stock")
@@ -400,7 +405,7 @@ class Load:
 
     def _take_exported(self, _: random.Random) -> None:
         folder = self.environment.orders_folder
-        while folder and not self.over.wait(_RETRY_SECONDS):
+        while folder and not self.over.wait(_TAKE_SECONDS):
             self.acknowledged.take_exported(folder)
 
     def _run_jobs(self, _: random.Random) -> None:
