@@ -214,6 +214,7 @@ def crash_test(
     seed: Annotated[int | None, typer.Option(help="Seed of an earlier run, to repeat it.")] = None,
     seconds: Annotated[float, typer.Option(help="Stop killing after this many seconds.", max=7200)] = 900,
     people: Annotated[int, typer.Option(help="Number of buyers, and of clerks.", min=2, max=16)] = 4,
+    pause: Annotated[float, typer.Option(help="Seconds that each rests on average.", min=0, max=5)] = 0.07,
     json: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
 ) -> None:
     """Kill every program under load and verify that no acknowledged write is lost."""
@@ -224,6 +225,7 @@ def crash_test(
         seed=seed,
         seconds=seconds,
         people=people,
+        pause=pause,
         json_file=json,
     )
 

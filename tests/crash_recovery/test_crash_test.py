@@ -62,9 +62,9 @@ def test_report_has_kills_and_returns_of_each_program_and_fails_on_a_loss(
     monkeypatch.setattr(tool, "make_folder", lambda _: tmp_path)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     with pytest.raises(UserError, match="1 violations found"):
-        tool.run(kills=200, seed=1, seconds=1, people=1, json_file=None)
+        tool.run(kills=200, seed=1, seconds=1, people=1, pause=0.1, json_file=None)
     assert tmp_path.exists()
-    tool.run(kills=1, seed=1, seconds=1, people=1, json_file=tmp_path / "figures.json")
+    tool.run(kills=1, seed=1, seconds=1, people=1, pause=0.1, json_file=tmp_path / "figures.json")
     assert "lost: 0; doubled beyond those counted: 0" in capsys.readouterr().out
 
 

@@ -16,7 +16,7 @@ from statistics import median
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from devtools.crash_test.environment import Environment
-from devtools.crash_test.load import Acknowledged, under_load
+from devtools.crash_test.load import PAUSE_SECONDS, Acknowledged, under_load
 from devtools.crash_test.verify import Findings, drain_and_verify
 from devtools.scratch import make_folder
 from hub.console import err, say
@@ -71,12 +71,13 @@ def crash_test(
     seed: int,
     seconds: float,
     people: int = 4,
+    pause: float = PAUSE_SECONDS,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Kill processes under load, for at most `seconds`, and verify that no acknowledged write is lost.
 
-    `people` is the number of buyers, and that of clerks. Everything runs in `folder`, on loopback. Only child
-    processes of the test are killed.
+    `people` is the number of buyers, and that of clerks; they rest for `pause` seconds on average. Everything
+    runs in `folder`, on loopback. Only child processes of the test are killed.
     """
     started = time.monotonic()
     dice = random.Random(seed)  # noqa: S311  repeatable, not secret
@@ -84,7 +85,7 @@ def crash_test(
     result = Report(seed, kills)
     try:
         environment.build()
-        with under_load(environment, acknowledged, partners=_PARTNERS, seed=seed, people=people):
+        with under_load(environment, acknowledged, partners=_PARTNERS, seed=seed, people=people, pause=pause):
             for number in range(kills):
                 if time.monotonic() - started > seconds:
                     progress(f"out of time after {number} kills")
@@ -92,6 +93,7 @@ def crash_test(
                 acknowledged.await_orders(1, _PROGRESS_SECONDS)  # every kill hits a running load
                 time.sleep(dice.uniform(0.1, 0.6))
                 kind = KINDS[number % len(KINDS)]
+                environment.await_ready(kind)  # its return is its own, not that of what it needs
                 result.returns.setdefault(kind, []).append(round(environment.kill(kind, dice), 2))
                 progress(f"{kind} killed")
             result.load = round(os.getloadavg()[0], 1)
@@ -103,7 +105,9 @@ def crash_test(
     return result
 
 
-def run(*, kills: int, seed: int | None, seconds: float, people: int, json_file: Path | None) -> None:
+def run(
+    *, kills: int, seed: int | None, seconds: float, people: int, pause: float, json_file: Path | None
+) -> None:
     """Run the crash test and print its report; raises UserError when a violation was found."""
     # SIGTERM stops the child processes too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -122,6 +126,7 @@ def run(*, kills: int, seed: int | None, seconds: float, people: int, json_file:
             seed=seed,
             seconds=seconds,
             people=people,
+            pause=pause,
             progress=lambda what: display.update(bar, advance=1, description=what),
         )
     if json_file:

@@ -22,12 +22,14 @@ from devtools.crash_test.environment import Connection
 from hub.errors import UserError
 
 _RETRY_SECONDS = 0.25
-"""The pause of a caller whose request failed; a dozen callers in a hurry would slow the restart they wait for."""
+"""The pause after a request that failed: a dozen callers in a hurry would slow the restart they wait for."""
 
 _TAKE_SECONDS = 0.05
 """How often an accountant looks for exported orders."""
 
-_PAUSE = (0.02, 0.12)
+PAUSE_SECONDS = 0.07
+"""How long each caller rests on average."""
+
 _SKUS = 20
 _CACHED = ("/catalogue", "/configs", "/stock")
 _STOP_SECONDS = 20
@@ -220,14 +222,15 @@ class Load:
     """Threads that order, approve and pay until they are stopped."""
 
     def __init__(
-        self, environment: Target, accounts: Accounts, acknowledged: Acknowledged, seed: int
+        self,
+        environment: Target,
+        accounts: Accounts,
+        acknowledged: Acknowledged,
+        seed: int,
+        pause: float = PAUSE_SECONDS,
     ) -> None:
-        self.environment, self.accounts, self.acknowledged, self.seed = (
-            environment,
-            accounts,
-            acknowledged,
-            seed,
-        )
+        self.environment, self.accounts, self.acknowledged = environment, accounts, acknowledged
+        self.seed, self.pause = seed, pause
         self.over = threading.Event()
         self.abandon = threading.Event()
         self._to_approve: SimpleQueue[str] = SimpleQueue()
@@ -414,7 +417,7 @@ class Load:
                 with psycopg.connect(self.environment.url, autocommit=True, connect_timeout=5) as conn:
                     while not self.over.is_set():
                         run_jobs(conn)
-                        time.sleep(0.2)
+                        self.over.wait(3 * self.pause)
             except psycopg.OperationalError:
                 self.acknowledged.retries["jobs"] += 1
                 time.sleep(_RETRY_SECONDS)
@@ -479,17 +482,26 @@ class Load:
             raise GivenUpError
 
     def _pause(self, dice: random.Random) -> None:
-        self.over.wait(dice.uniform(*_PAUSE))
+        self.over.wait(dice.uniform(0.3, 1.7) * self.pause)
 
 
 @contextmanager
 def under_load(
-    environment: Target, acknowledged: Acknowledged, *, partners: int, seed: int, people: int = 4
+    environment: Target,
+    acknowledged: Acknowledged,
+    *,
+    partners: int,
+    seed: int,
+    people: int = 4,
+    pause: float = PAUSE_SECONDS,
 ) -> Iterator[None]:
-    """Create accounts, and keep buyers, clerks (`people` of each) and jobs at work while the block runs."""
+    """Create accounts, and keep buyers, clerks (`people` of each), readers and jobs at work in the block.
+
+    Each rests for `pause` seconds on average after what they did.
+    """
     with psycopg.connect(environment.url, autocommit=True) as conn:
         accounts = create_accounts(conn, partners)
-    load = Load(environment, accounts, acknowledged, seed)
+    load = Load(environment, accounts, acknowledged, seed, pause)
     load.start(people, people)
     try:
         yield

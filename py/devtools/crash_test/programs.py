@@ -107,6 +107,22 @@ class Programs:
         """Start a program, and wait until it answers. Raises UserError if it does not."""
         self._children[kind] = self._starts[kind]()
 
+    def await_ready(self, kind: str) -> None:
+        """Wait until a program that needs others is ready: they may be recovering from an earlier kill.
+
+        Raises UserError if it does not become ready.
+        """
+        ports = {
+            "messenger": self.settings.whatsapp_port,
+            "erp": self.settings.erp_port,
+            "cache": self.settings.cache_port,
+        }
+        urls = {name: f"http://{HOST}:{port}/health/ready" for name, port in ports.items()}
+        urls |= {"gateway": self.gateway_url, "reports": self.reports_url}
+        if kind in urls:
+            log = self.folder / f"{'whatsapp' if kind == 'messenger' else kind}.log"
+            _await_http(self._children[kind], log, urls[kind], kind)
+
     def stop(self, kind: str, number: signal.Signals = signal.SIGTERM) -> None:
         """Stop a program with a signal, and wait. Raises UserError if it has ended by itself."""
         child = self._children[kind]

@@ -243,7 +243,7 @@ def _hash(text: str) -> str:
 
 
 def compile_sources() -> None:
-    """Write the bytecode of the checkout: the accounts of programs may not, and would compile at each start."""
+    """Write the bytecode of the checkout, which the accounts of its programs may not write."""
     compileall.compile_dir(paths.root() / "py", quiet=2)
 
 
