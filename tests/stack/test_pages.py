@@ -3,12 +3,14 @@
 import http.server
 import json
 import re
+import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from litestar.exceptions import LitestarException
 from litestar.testing import TestClient
 
 from adapters.pages.app import CONTENT_SECURITY_POLICY, HASHED, HEADERS, create
@@ -143,6 +145,48 @@ def test_gateway_away_is_502_in_the_form_of_its_errors(built: Path) -> None:
     with TestClient(create(Settings(pages_root=built, gateway_url=f"http://{HOST}:1"))) as client:
         answer = client.get("/api/orders")
     assert (answer.status_code, answer.json()["code"]) == (502, "UNAVAILABLE")
+
+
+@pytest.fixture
+def cut_gateway() -> Iterator[Callable[[bytes], str]]:
+    """Start a gateway that ends after so much of an answer's body; returns its URL."""
+    servers: list[socketserver.TCPServer] = []
+
+    def start(body: bytes) -> str:
+        class Cut(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                while self.rfile.readline().strip():
+                    pass
+                head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n"
+                self.wfile.write(head + body)
+
+        servers.append(socketserver.ThreadingTCPServer((HOST, 0), Cut))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://{HOST}:{servers[-1].server_address[1]}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_answer_without_a_body_of_a_gateway_that_ends_is_502(
+    built: Path, cut_gateway: Callable[[bytes], str]
+) -> None:
+    with TestClient(create(Settings(pages_root=built, gateway_url=cut_gateway(b"")))) as client:
+        answer = client.get("/api/orders")
+    assert (answer.status_code, answer.json()["code"]) == (502, "UNAVAILABLE")
+
+
+def test_answer_that_has_begun_ends_with_an_error_and_not_as_complete(
+    built: Path, cut_gateway: Callable[[bytes], str]
+) -> None:
+    url = cut_gateway(b"[" + b"1," * 1000)
+    with (
+        TestClient(create(Settings(pages_root=built, gateway_url=url))) as client,
+        pytest.raises(LitestarException, match="after response started"),
+    ):
+        client.get("/api/orders")
 
 
 def test_shop_is_served_without_the_console(built: Path, gateway_url: str) -> None:

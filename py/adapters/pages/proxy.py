@@ -42,6 +42,8 @@ def gateway_mount(client: httpx.AsyncClient) -> Any:
         )
         try:
             answer = await client.send(request, stream=True)
+            parts = answer.aiter_raw()
+            first = await anext(parts, b"")
         except httpx.TransportError as error:
             logger.warning("the gateway does not answer", error=str(error))
             await _start(send, 502, [(b"content-type", b"application/json"), (b"cache-control", b"no-store")])
@@ -49,7 +51,8 @@ def gateway_mount(client: httpx.AsyncClient) -> Any:
             return
         try:
             await _start(send, answer.status_code, _passed_on(answer.headers))
-            async for part in answer.aiter_raw():
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            async for part in parts:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
