@@ -42,7 +42,7 @@ RETRY_SECONDS = 30.0
 """A call of the gateway is repeated for so long; then the round ends, is recorded, and later begins again."""
 PROBE_SECONDS = 15.0
 """Pause between two probes of the gateway, which an adapter makes that waits for its turn, too."""
-AWAY_SECONDS = 1.0
+AWAY_SECONDS = 0.25
 """The same while it is away: the adapter is ready within this time of its return."""
 LEAD_SECONDS = 60.0
 """`--once` waits so long for another adapter to end."""

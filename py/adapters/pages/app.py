@@ -44,7 +44,10 @@ HASHED = "public, max-age=31536000, immutable"
 def create(settings: Settings) -> Litestar:
     """Create the application for the folders that exist; without the console the shop is served alone."""
     client = httpx.AsyncClient(
-        base_url=settings.gateway_url, timeout=httpx.Timeout(60, connect=5), trust_env=False
+        base_url=settings.gateway_url,
+        timeout=httpx.Timeout(60, connect=5),
+        verify=settings.gateway_url.startswith("https:"),  # see adapters.common.gateway
+        trust_env=False,
     )
 
     @asynccontextmanager
