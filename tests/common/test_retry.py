@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_cancelled_pause_is_cancelled_even_if_its_event_is_set_at_the_same_time(
     async def run() -> bool:
         end = asyncio.Event()
         task = await _begin_pause(60, end)
-        acts = {"set": end.set, "cancel": task.cancel}
+        acts: dict[str, Callable[[], object]] = {"set": end.set, "cancel": task.cancel}
         for event in events:
             acts[event]()
         await asyncio.wait([task])
