@@ -1,4 +1,4 @@
-"""Control of supervisord over XML-RPC."""
+"""Control of supervisord over XML-RPC, and what its programs start from."""
 
 import xmlrpc.client
 from pathlib import Path
@@ -11,7 +11,7 @@ from supervisor.xmlrpc import Faults
 from hub import settings
 from hub.osuser import Account
 from hub.stack.layout import Stack
-from hub.stack.programs import Program
+from hub.stack.programs import Program, compile_sources
 from hub.stack.supervise import Supervisor
 from hub.stack.supervisord import STEADY_SECONDS, PromptSupervisor
 
@@ -71,3 +71,15 @@ def test_program_that_ran_steadily_starts_again_at_once_and_another_after_the_pa
     }
     supervisor.reap()
     assert started == ["steady"]
+
+
+def test_sources_are_compiled_for_accounts_that_cannot_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "py" / "package"
+    package.mkdir(parents=True)
+    (package / "good.py").write_text("answer = 42\n")
+    (package / "broken.py").write_text("answer = (\n")
+    monkeypatch.setattr("hub.paths.root", lambda: tmp_path)
+    compile_sources()
+    assert [path.name.split(".")[0] for path in (package / "__pycache__").iterdir()] == ["good"]
