@@ -42,7 +42,7 @@ _WORDS = {
     r"owed a message|owes? .{0,20} a message": "a message is enqueued",
     r"fares?": "name the state",
     r"calm|calmly": "name the state",
-    r"tidy|tidily|tidies": "clean, or normalise",
+    r"(?<!flake8-)tidy|tidily|tidies": "clean, or normalise",
     r"the hub's (?:door|trail|reader|walk|crowd|lies)": "the field's own term",
     r"front door": "gateway or API",
 }
