@@ -151,7 +151,7 @@ ACCEPTED = {
     (
         "app.page_start(regclass,text,integer,timestamp with time zone,text)",
         "warning extra",
-    ): "names its table and column at run time: five lists share it",
+    ): "names its table and column at run time: six lists share it",
     (
         "app.leading_partners(regclass,text,boolean,integer,timestamp with time zone,text)",
         "warning extra",

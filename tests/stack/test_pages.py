@@ -148,19 +148,18 @@ def test_gateway_away_is_502_in_the_form_of_its_errors(built: Path) -> None:
 
 
 @pytest.fixture
-def cut_gateway() -> Iterator[Callable[[bytes], str]]:
-    """Start a gateway that ends after so much of an answer's body; returns its URL."""
+def scripted_gateway() -> Iterator[Callable[[bytes], str]]:
+    """Start a gateway that sends these bytes to each caller, and closes the connection; returns its URL."""
     servers: list[socketserver.TCPServer] = []
 
-    def start(body: bytes) -> str:
-        class Cut(socketserver.StreamRequestHandler):
+    def start(answer: bytes) -> str:
+        class Scripted(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 while self.rfile.readline().strip():
                     pass
-                head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n"
-                self.wfile.write(head + body)
+                self.wfile.write(answer)
 
-        servers.append(socketserver.ThreadingTCPServer((HOST, 0), Cut))
+        servers.append(socketserver.ThreadingTCPServer((HOST, 0), Scripted))
         threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
         return f"http://{HOST}:{servers[-1].server_address[1]}"
 
@@ -170,23 +169,37 @@ def cut_gateway() -> Iterator[Callable[[bytes], str]]:
         server.server_close()
 
 
+CUT = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n"
+
+
 def test_answer_without_a_body_of_a_gateway_that_ends_is_502(
-    built: Path, cut_gateway: Callable[[bytes], str]
+    built: Path, scripted_gateway: Callable[[bytes], str]
 ) -> None:
-    with TestClient(create(Settings(pages_root=built, gateway_url=cut_gateway(b"")))) as client:
+    with TestClient(create(Settings(pages_root=built, gateway_url=scripted_gateway(CUT)))) as client:
         answer = client.get("/api/orders")
     assert (answer.status_code, answer.json()["code"]) == (502, "UNAVAILABLE")
 
 
 def test_answer_that_has_begun_ends_with_an_error_and_not_as_complete(
-    built: Path, cut_gateway: Callable[[bytes], str]
+    built: Path, scripted_gateway: Callable[[bytes], str]
 ) -> None:
-    url = cut_gateway(b"[" + b"1," * 1000)
+    url = scripted_gateway(CUT + b"[" + b"1," * 1000)
     with (
         TestClient(create(Settings(pages_root=built, gateway_url=url))) as client,
         pytest.raises(LitestarException, match="after response started"),
     ):
         client.get("/api/orders")
+
+
+@pytest.mark.parametrize("head", ["204 No Content", "304 Not Modified", "201 Created\r\nContent-Length: 0"])
+def test_answer_that_has_no_body_is_passed_on_without_one(
+    built: Path, scripted_gateway: Callable[[bytes], str], head: str
+) -> None:
+    url = scripted_gateway(f'HTTP/1.1 {head}\r\nETag: "1"\r\n\r\n'.encode())
+    with TestClient(create(Settings(pages_root=built, gateway_url=url))) as client:
+        answer = client.get("/api/orders", headers={"Accept-Encoding": "gzip"})
+    assert (answer.status_code, answer.content) == (int(head[:3]), b"")
+    assert (answer.headers["ETag"], "Content-Encoding" in answer.headers) == ('"1"', False)
 
 
 def test_shop_is_served_without_the_console(built: Path, gateway_url: str) -> None:

@@ -14,6 +14,7 @@ from postgrest import APIError
 from postgrest.exceptions import APIErrorFromJSON, generate_default_error_message
 from pydantic import ValidationError
 
+from adapters.common.certificates import needs_certificates
 from adapters.common.settings import AdapterSettings
 from adapters.common.tokens import mint
 
@@ -58,8 +59,7 @@ class GatewayClient:
             base_url=settings.gateway_url,
             headers={"Content-Type": "application/json", "Content-Profile": "api"},
             timeout=httpx.Timeout(timeout_seconds, connect=min(5, timeout_seconds)),
-            # To load certificates that plain HTTP does not need takes a twentieth of the program's start.
-            verify=settings.gateway_url.startswith("https:"),
+            verify=needs_certificates(settings.gateway_url),
             # The environment's proxy is for calls to the internet.
             trust_env=False,
             event_hooks={"request": [_pass_request_id_on]},

@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 
+from adapters.common.certificates import needs_certificates
 from adapters.erp.port import (
     BusyError,
     LoginRefusedError,
@@ -64,6 +65,7 @@ class Client:
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(timeout, connect=min(5, timeout)),
             headers={"Accept-Encoding": "gzip"},
+            verify=needs_certificates(url),
             trust_env=False,
             transport=transport,
         )

@@ -13,6 +13,7 @@ from litestar.router import Router
 from litestar.static_files import create_static_files_router
 
 from adapters.common.app import create_app
+from adapters.common.certificates import needs_certificates
 from adapters.common.health import Health
 from adapters.pages.proxy import gateway_mount
 from adapters.pages.settings import Settings
@@ -46,7 +47,7 @@ def create(settings: Settings) -> Litestar:
     client = httpx.AsyncClient(
         base_url=settings.gateway_url,
         timeout=httpx.Timeout(60, connect=5),
-        verify=settings.gateway_url.startswith("https:"),  # see adapters.common.gateway
+        verify=needs_certificates(settings.gateway_url),
         trust_env=False,
     )
 

@@ -51,7 +51,8 @@ def gateway_mount(client: httpx.AsyncClient) -> Any:
             return
         try:
             await _start(send, answer.status_code, _passed_on(answer.headers))
-            await send({"type": "http.response.body", "body": first, "more_body": True})
+            if first:  # an answer without a body has a single, empty part: it is not compressed
+                await send({"type": "http.response.body", "body": first, "more_body": True})
             async for part in parts:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})

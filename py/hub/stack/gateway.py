@@ -11,6 +11,7 @@ from typing import Literal
 import httpx
 from tenacity import RetryError, retry, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
+from adapters.common.certificates import needs_certificates
 from hub.cluster import tail
 from hub.errors import UserError
 from hub.osuser import Account, server_account
@@ -170,7 +171,7 @@ def wait_ready(
 
     `check` raises if it has ended. Raises UserError with the end of the log after `seconds`.
     """
-    client = httpx.Client(timeout=5, trust_env=False)
+    client = httpx.Client(timeout=5, verify=needs_certificates(url), trust_env=False)
 
     @retry(
         retry=retry_if_exception_type(httpx.TransportError) | retry_if_result(lambda status: status >= 500),
